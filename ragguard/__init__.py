@@ -1,0 +1,5 @@
+"""ragguard: the gatekeeper of a RAG corpus."""
+
+from ragguard.version import __version__
+
+__all__ = ["__version__"]

@@ -1,0 +1,102 @@
+"""Cases: what waits for a person, and what a person decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.ledger.tables import cases, commits, decisions
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """A case.
+
+    Attributes:
+        kind: `document`, or `removal` (a source asks to drop more than its share at once).
+        document: Document id; empty for a removal.
+        version: The quarantined version; `None` for a removal.
+        detail: For a removal: the versions that would go, and the manifest that asks.
+    """
+
+    id: int
+    kind: str
+    state: str
+    source: str
+    document: str
+    version: int | None
+    detail: Mapping[str, Any]
+    opened: int
+    closed: int | None
+    opened_at: str
+
+
+def _query() -> sa.Select[Any]:
+    return sa.select(cases, commits.c.at.label("opened_at")).join(
+        commits, commits.c.id == cases.c.opened
+    )
+
+
+def _row(row: Any) -> CaseRow:
+    return CaseRow(*(getattr(row, name) for name in CaseRow.__dataclass_fields__))
+
+
+def listed(conn: sa.Connection, *, state: str | None = "open") -> list[CaseRow]:
+    """Cases in a state (`None`: all), oldest first."""
+    query = _query().order_by(cases.c.id)
+    if state is not None:
+        query = query.where(cases.c.state == state)
+    return [_row(r) for r in conn.execute(query)]
+
+
+def get(conn: sa.Connection, number: int) -> CaseRow | None:
+    """A case by number."""
+    row = conn.execute(_query().where(cases.c.id == number)).first()
+    return _row(row) if row else None
+
+
+def open_for(conn: sa.Connection, source: str) -> dict[str, CaseRow]:
+    """Open document cases of a source by document id."""
+    query = _query().where(
+        cases.c.source == source, cases.c.state == "open", cases.c.kind == "document"
+    )
+    return {r.document: _row(r) for r in conn.execute(query)}
+
+
+def open_removals(conn: sa.Connection, source: str) -> list[CaseRow]:
+    """Open removal cases of a source."""
+    query = _query().where(
+        cases.c.source == source, cases.c.state == "open", cases.c.kind == "removal"
+    )
+    return [_row(r) for r in conn.execute(query)]
+
+
+def add(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Open a case."""
+    conn.execute(sa.insert(cases), dict(row, state="open"))
+
+
+def close(conn: sa.Connection, number: int, state: str, commit: int) -> None:
+    """Close a case."""
+    conn.execute(sa.update(cases).where(cases.c.id == number).values(state=state, closed=commit))
+
+
+def add_decision(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Record a decision."""
+    conn.execute(sa.insert(decisions), dict(row))
+
+
+def decision_for(conn: sa.Connection, case: int) -> Any:
+    """The decision on a case, or `None`."""
+    return conn.execute(sa.select(decisions).where(decisions.c.case == case)).first()
+
+
+def counts(conn: sa.Connection) -> dict[tuple[str, str], int]:
+    """Cases by (source, state)."""
+    query = sa.select(cases.c.source, cases.c.state, sa.func.count()).group_by(
+        cases.c.source, cases.c.state
+    )
+    return {(source, state): count for source, state, count in conn.execute(query)}

@@ -1,0 +1,182 @@
+"""Commits: one atomic change of the corpus each, first pending, then confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.ledger.tables import commits, generations, manifests, points, recipes, roots, versions
+
+
+@dataclass(frozen=True)
+class CommitRow:
+    """A commit as recorded.
+
+    Attributes:
+        corpus: Digest of the serving corpus after it; empty while pending.
+        log_index: Its entry in the log; `None` while pending.
+    """
+
+    id: int
+    kind: str
+    state: str
+    at: str
+    actor: str
+    source: str
+    manifest: str
+    plan: str
+    corpus: str
+    log_index: int | None
+    counts: Mapping[str, int]
+
+
+def _row(row: Any) -> CommitRow:
+    return CommitRow(
+        row.id,
+        row.kind,
+        row.state,
+        row.at,
+        row.actor,
+        row.source or "",
+        row.manifest or "",
+        row.plan,
+        row.corpus or "",
+        row.log_index,
+        row.counts,
+    )
+
+
+def next_id(conn: sa.Connection, table: sa.Table) -> int:
+    """The id the next row of a table gets; valid while the caller holds the workspace lock."""
+    return int(conn.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0) + 1
+
+
+def record_pending(
+    conn: sa.Connection,
+    commit: Mapping[str, Any],
+    version_rows: Sequence[Mapping[str, Any]],
+    point_rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """First phase: the commit, its verdicts and its points, belonging to nobody yet."""
+    conn.execute(sa.insert(commits), dict(commit, state="pending"))
+    if version_rows:
+        conn.execute(sa.insert(versions), list(version_rows))
+    if point_rows:
+        conn.execute(sa.insert(points), list(point_rows))
+
+
+def confirm(conn: sa.Connection, commit: int, corpus: str, log_index: int) -> None:
+    """Last phase: the commit counts."""
+    conn.execute(
+        sa.update(commits)
+        .where(commits.c.id == commit)
+        .values(state="confirmed", corpus=corpus, log_index=log_index)
+    )
+
+
+def pending(conn: sa.Connection) -> list[CommitRow]:
+    """Commits that were begun and not confirmed, oldest first."""
+    query = sa.select(commits).where(commits.c.state == "pending").order_by(commits.c.id)
+    return [_row(r) for r in conn.execute(query)]
+
+
+def listed(conn: sa.Connection, *, limit: int | None = None) -> list[CommitRow]:
+    """Confirmed commits, newest first."""
+    query = sa.select(commits).where(commits.c.state == "confirmed").order_by(commits.c.id.desc())
+    return [_row(r) for r in conn.execute(query.limit(limit) if limit else query)]
+
+
+def get(conn: sa.Connection, commit: int) -> CommitRow | None:
+    """A confirmed commit by number."""
+    query = sa.select(commits).where(commits.c.id == commit, commits.c.state == "confirmed")
+    row = conn.execute(query).first()
+    return _row(row) if row else None
+
+
+# --- manifests ------------------------------------------------------------------------------------
+
+
+def accept_manifest(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Record an accepted manifest."""
+    conn.execute(sa.insert(manifests), dict(row))
+
+
+def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:
+    """Version and digest of the last accepted manifest of a source."""
+    query = (
+        sa.select(manifests.c.version, manifests.c.digest)
+        .where(manifests.c.source == source)
+        .order_by(manifests.c.version.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).first()
+    return (row.version, row.digest) if row else None
+
+
+def manifest_row(conn: sa.Connection, digest: str) -> Any:
+    """An accepted manifest by digest, or `None`."""
+    return conn.execute(sa.select(manifests).where(manifests.c.digest == digest)).first()
+
+
+# --- recipes and generations ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One pair of collections, built with one recipe."""
+
+    id: int
+    serving: str
+    quarantine: str
+    recipe: str
+
+
+def serving_generation(conn: sa.Connection) -> Generation | None:
+    """The generation that serves."""
+    row = conn.execute(sa.select(generations).where(generations.c.state == "serving")).first()
+    return Generation(row.id, row.serving, row.quarantine, row.recipe) if row else None
+
+
+def add_generation(
+    conn: sa.Connection, generation: Generation, body: Mapping[str, Any], at: str
+) -> None:
+    """Record a serving generation and its recipe."""
+    known = conn.execute(
+        sa.select(recipes.c.digest).where(recipes.c.digest == generation.recipe)
+    ).scalar()
+    if known is None:
+        conn.execute(sa.insert(recipes), {"digest": generation.recipe, "body": dict(body)})
+    conn.execute(
+        sa.insert(generations),
+        {
+            "id": generation.id,
+            "serving": generation.serving,
+            "quarantine": generation.quarantine,
+            "recipe": generation.recipe,
+            "state": "serving",
+            "at": at,
+        },
+    )
+
+
+def recipe_body(conn: sa.Connection, digest: str) -> Mapping[str, Any]:
+    """The recipe behind a digest."""
+    row = conn.execute(sa.select(recipes.c.body).where(recipes.c.digest == digest)).scalar()
+    return dict(row or {})
+
+
+# --- trust roots ----------------------------------------------------------------------------------
+
+
+def last_root(conn: sa.Connection) -> tuple[int, bytes, str] | None:
+    """Version, envelope and digest of the newest trust root this workspace has seen."""
+    row = conn.execute(sa.select(roots).order_by(roots.c.version.desc()).limit(1)).first()
+    return (row.version, row.envelope, row.digest) if row else None
+
+
+def add_root(conn: sa.Connection, version: int, envelope: bytes, digest: str) -> None:
+    """Remember a verified trust root."""
+    conn.execute(sa.insert(roots), {"version": version, "envelope": envelope, "digest": digest})

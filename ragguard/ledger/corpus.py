@@ -1,0 +1,266 @@
+"""What is in the corpus, now and at any commit: versions of documents and the zones they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.kernels import merkle
+from ragguard.kernels.canonical import canonical
+from ragguard.ledger.tables import cases as case_table
+from ragguard.ledger.tables import (
+    commits,
+    decisions,
+    denials,
+    membership,
+    points,
+    seals,
+    vectors,
+    versions,
+)
+
+BATCH = 500  # bound parameters a statement, below every database's limit
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version of a document, with the verdict it got."""
+
+    id: int
+    source: str
+    document: str
+    digest: str
+    metadata: Mapping[str, Any]
+    metadata_digest: str
+    policy_digest: str
+    recipe: str
+    subject: str
+    subject_digest: str
+    manifest: str
+    outcome: str
+    score: float
+    p_value: float | None
+    findings: Sequence[Mapping[str, Any]]
+    chunks: int
+    commit: int
+
+
+def _version(row: Any) -> VersionRow:
+    return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
+
+
+def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[str, VersionRow]:
+    """Versions now in a zone, by `source/document`.
+
+    Args:
+        conn: Connection.
+        zone: `serving` or `quarantine`.
+        source: Only this source, if given.
+    """
+    query = (
+        sa.select(versions)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.zone == zone, membership.c.until.is_(None))
+    )
+    if source is not None:
+        query = query.where(versions.c.source == source)
+    rows = (_version(r) for r in conn.execute(query))
+    return {f"{r.source}/{r.document}": r for r in rows}
+
+
+def member_counts(conn: sa.Connection) -> dict[tuple[str, str], int]:
+    """Documents now in each (source, zone)."""
+    query = (
+        sa.select(versions.c.source, membership.c.zone, sa.func.count())
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.until.is_(None))
+        .group_by(versions.c.source, membership.c.zone)
+    )
+    return {(source, zone): count for source, zone, count in conn.execute(query)}
+
+
+def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
+    """The newest confirmed version of each document of a source, whatever its verdict."""
+    newest = (
+        sa.select(sa.func.max(versions.c.id).label("id"))
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(versions.c.source == source, commits.c.state == "confirmed")
+        .group_by(versions.c.document)
+        .subquery()
+    )
+    query = sa.select(versions).join(newest, newest.c.id == versions.c.id)
+    return {r.document: _version(r) for r in conn.execute(query)}
+
+
+def version(conn: sa.Connection, number: int) -> VersionRow | None:
+    """A version by its number."""
+    row = conn.execute(sa.select(versions).where(versions.c.id == number)).first()
+    return _version(row) if row else None
+
+
+def enter(conn: sa.Connection, rows: Iterable[tuple[int, str]], commit: int) -> None:
+    """Put versions into zones from a commit on."""
+    values = [{"version": v, "zone": zone, "since": commit} for v, zone in rows]
+    if values:
+        conn.execute(sa.insert(membership), values)
+
+
+def leave(conn: sa.Connection, rows: Iterable[tuple[int, str]], commit: int) -> None:
+    """Take versions out of zones as of a commit."""
+    for number, zone in rows:
+        conn.execute(
+            sa.update(membership)
+            .where(
+                membership.c.version == number,
+                membership.c.zone == zone,
+                membership.c.until.is_(None),
+            )
+            .values(until=commit)
+        )
+
+
+def corpus_digest(conn: sa.Connection) -> str:
+    """State of the corpus: Merkle root, hex, over serving documents in (source, id) order."""
+    query = (
+        sa.select(
+            versions.c.source,
+            versions.c.document,
+            versions.c.digest,
+            versions.c.metadata_digest,
+        )
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.zone == "serving", membership.c.until.is_(None))
+    )
+    rows = sorted(tuple(r) for r in conn.execute(query))
+    return merkle.root([merkle.leaf_hash(canonical(list(r))) for r in rows]).hex()
+
+
+def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Any]]:
+    """Points of versions, in chunk order: rows with point, start, end and text_digest."""
+    result: dict[int, list[Any]] = {n: [] for n in numbers}
+    for start in range(0, len(numbers), BATCH):
+        query = (
+            sa.select(points)
+            .where(points.c.version.in_(numbers[start : start + BATCH]))
+            .order_by(points.c.version, points.c.ordinal)
+        )
+        for row in conn.execute(query):
+            result[row.version].append(row)
+    return result
+
+
+def version_of_point(conn: sa.Connection, point: str) -> VersionRow | None:
+    """The newest confirmed version a point belongs to."""
+    query = (
+        sa.select(versions)
+        .join(points, points.c.version == versions.c.id)
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(points.c.point == point, commits.c.state == "confirmed")
+        .order_by(versions.c.id.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).first()
+    return _version(row) if row else None
+
+
+def set_seals(conn: sa.Connection, collection: str, values: Mapping[str, str]) -> None:
+    """Record the current seals of points in a collection."""
+    drop_seals(conn, collection, list(values))
+    rows = [{"point": p, "collection": collection, "seal": s} for p, s in values.items()]
+    if rows:
+        conn.execute(sa.insert(seals), rows)
+
+
+def drop_seals(conn: sa.Connection, collection: str, ids: Sequence[str]) -> None:
+    """Forget the seals of points that left a collection."""
+    for start in range(0, len(ids), BATCH):
+        conn.execute(
+            sa.delete(seals).where(
+                seals.c.collection == collection,
+                seals.c.point.in_(ids[start : start + BATCH]),
+            )
+        )
+
+
+def seal_of(conn: sa.Connection, collection: str, point: str) -> str | None:
+    """The current seal of a point."""
+    query = sa.select(seals.c.seal).where(seals.c.collection == collection, seals.c.point == point)
+    return conn.execute(query).scalar()
+
+
+# --- vectors --------------------------------------------------------------------------------------
+
+
+def known_vectors(
+    conn: sa.Connection, recipe: str, digests: Sequence[str]
+) -> dict[str, tuple[str, int]]:
+    """Where the vault keeps vectors already computed: text digest to (pack, row)."""
+    found: dict[str, tuple[str, int]] = {}
+    for start in range(0, len(digests), BATCH):
+        query = sa.select(vectors.c.text_digest, vectors.c.pack, vectors.c.row).where(
+            vectors.c.recipe == recipe,
+            vectors.c.text_digest.in_(digests[start : start + BATCH]),
+        )
+        found.update({digest: (pack, row) for digest, pack, row in conn.execute(query)})
+    return found
+
+
+def add_vectors(conn: sa.Connection, recipe: str, pack: str, digests: Sequence[str]) -> None:
+    """Record that row i of a pack is the vector of text digest i."""
+    rows = [
+        {"recipe": recipe, "text_digest": digest, "pack": pack, "row": row}
+        for row, digest in enumerate(digests)
+    ]
+    if rows:
+        conn.execute(sa.insert(vectors), rows)
+
+
+# --- release and denial ---------------------------------------------------------------------------
+
+
+def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:
+    """What reviewers released: (document, digest, metadata digest) to the checks covered."""
+    query = (
+        sa.select(
+            versions.c.document,
+            versions.c.digest,
+            versions.c.metadata_digest,
+            decisions.c.covers,
+        )
+        .join(case_table, case_table.c.version == versions.c.id)
+        .join(decisions, decisions.c.case == case_table.c.id)
+        .where(versions.c.source == source, decisions.c.action == "release")
+    )
+    result: dict[tuple[str, str, str], set[str]] = {}
+    for document, digest, metadata_digest, covers in conn.execute(query):
+        result.setdefault((document, digest, metadata_digest), set()).update(covers)
+    return result
+
+
+def denied(conn: sa.Connection) -> list[Any]:
+    """All denials: rows with version, digest, text_digest, sketches, vectors, texts."""
+    return list(conn.execute(sa.select(denials).order_by(denials.c.id)))
+
+
+def add_denial(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Record a denial."""
+    conn.execute(sa.insert(denials), dict(row))
+
+
+def arrivals_since(conn: sa.Connection, source: str, since: str) -> int:
+    """New or changed documents of a source accepted at or after a time."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(versions)
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(
+            versions.c.source == source,
+            commits.c.state == "confirmed",
+            commits.c.at >= since,
+            versions.c.outcome.in_(("admit", "quarantine")),
+        )
+    )
+    return int(conn.execute(query).scalar() or 0)

@@ -1,0 +1,66 @@
+"""The log: every act, append-only, a Merkle tree as in RFC 6962.
+
+An entry is canonical JSON; its leaf hash is stored beside it, and both are compared when the log
+is verified. A tree head is signed as a C2SP checkpoint by the caller; here notes are only kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.kernels import merkle
+from ragguard.kernels.canonical import canonical
+from ragguard.ledger.tables import checkpoints, log_entries
+
+
+def append(conn: sa.Connection, body: Mapping[str, Any]) -> int:
+    """Append an entry; return its index, from 0."""
+    index = size(conn)
+    text = canonical(dict(body))
+    conn.execute(
+        sa.insert(log_entries),
+        {"index": index, "body": text.decode(), "leaf": merkle.leaf_hash(text)},
+    )
+    return index
+
+
+def size(conn: sa.Connection) -> int:
+    """Number of entries."""
+    return int(conn.execute(sa.select(sa.func.count()).select_from(log_entries)).scalar() or 0)
+
+
+def leaves(conn: sa.Connection) -> list[bytes]:
+    """Stored leaf hashes in order."""
+    query = sa.select(log_entries.c.leaf).order_by(log_entries.c.index)
+    return [bytes(leaf) for (leaf,) in conn.execute(query)]
+
+
+def entries(conn: sa.Connection) -> list[tuple[int, str, bytes]]:
+    """All entries: index, body text, stored leaf hash."""
+    query = sa.select(log_entries).order_by(log_entries.c.index)
+    return [(index, text, bytes(leaf)) for index, text, leaf in conn.execute(query)]
+
+
+def body(conn: sa.Connection, index: int) -> dict[str, Any]:
+    """The entry at an index."""
+    text = conn.execute(
+        sa.select(log_entries.c.body).where(log_entries.c.index == index)
+    ).scalar_one()
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
+def keep_checkpoint(conn: sa.Connection, tree_size: int, note: str) -> None:
+    """Keep a signed checkpoint; one for each size."""
+    conn.execute(sa.delete(checkpoints).where(checkpoints.c.size == tree_size))
+    conn.execute(sa.insert(checkpoints), {"size": tree_size, "note": note})
+
+
+def kept_checkpoints(conn: sa.Connection) -> list[tuple[int, str]]:
+    """Kept checkpoints by size."""
+    query = sa.select(checkpoints).order_by(checkpoints.c.size)
+    return [(row.size, row.note) for row in conn.execute(query)]

@@ -1,0 +1,405 @@
+"""The nouns, as frozen dataclasses without behaviour.
+
+Signing:   `PublicKey`, `Grant`, `Policy`, `SourcePolicy`, `Root`, `Subject`, `Manifest`.
+Corpus:    `Document`, `Chunk`, `Recipe`, `Hidden`.
+Judgement: `Neighbours`, `CorpusView`, `Signal`, `Skipped`, `Evidence`, `Finding`, `Verdict`.
+
+Arrays: `n` chunks, `d` dimensions, `k` neighbours. Digests are lower-case SHA-256 hex. Times are
+    aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Metadata = Mapping[str, Any]
+
+EMPTY: Metadata = MappingProxyType({})
+
+# --- signing --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """An Ed25519 public key and whose it is.
+
+    Attributes:
+        keyid: SHA-256 of the canonical JSON of the key, as in TUF; a hint in envelopes, never a
+            decision.
+        public: 32 raw bytes.
+        principal: The person or service that holds it.
+    """
+
+    keyid: str
+    public: bytes
+    principal: str
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Leave for one key to speak, until a time (`None`: as long as the root says)."""
+
+    keyid: str
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A source's contract. `None` or empty means no limit of that kind.
+
+    Attributes:
+        labels: Allowed values of the metadata key `label`.
+        departments: Allowed values of the metadata key `department`.
+        formats: Allowed file endings, without the dot.
+        max_document_bytes: Upper size of one file.
+        max_documents: Upper number of documents (records count) in one manifest.
+        max_new_per_day: Upper number of new or changed documents accepted in 24 hours.
+        required_metadata: Metadata keys every document must carry.
+        block_secrets: Whether a found secret is quarantined (else only reported).
+        tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at.
+    """
+
+    labels: tuple[str, ...] = ()
+    departments: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    max_document_bytes: int = 20_000_000
+    max_documents: int | None = None
+    max_new_per_day: int | None = None
+    required_metadata: tuple[str, ...] = ()
+    block_secrets: bool = True
+    tier: Literal["standard", "low"] = "standard"
+
+
+@dataclass(frozen=True)
+class SourcePolicy:
+    """Who may speak for a source, how many must, under which contract."""
+
+    name: str
+    signers: tuple[Grant, ...]
+    threshold: int = 1
+    distinct: Literal["keys", "principals"] = "keys"
+    policy: Policy = Policy()
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """A key that counts no more, from the moment the root says so."""
+
+    keyid: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Root:
+    """The trust root: signed, versioned, expiring."""
+
+    version: int
+    issued: datetime
+    expires: datetime
+    keys: Mapping[str, PublicKey]
+    root_keyids: tuple[str, ...]
+    root_threshold: int
+    reviewers: tuple[Grant, ...]
+    sources: Mapping[str, SourcePolicy]
+    revoked: Mapping[str, Revocation]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One signed file.
+
+    Attributes:
+        name: Relative to the signed root folder; `/` between parts; NFC.
+        digest: SHA-256 of its bytes.
+        length: Its size in bytes.
+        metadata: Signed metadata; wins over metadata inside a record file.
+    """
+
+    name: str
+    digest: str
+    length: int
+    metadata: Metadata = EMPTY
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A signed list of a source's documents.
+
+    Attributes:
+        digest: SHA-256 of the payload bytes; what `previous` of the next one names.
+        previous: Digest of the manifest before, `None` for the first.
+        mode: `full` lists the whole source; `delta` adds subjects and removes `removes`.
+    """
+
+    source: str
+    version: int
+    issued: datetime
+    expires: datetime
+    previous: str | None
+    mode: Literal["full", "delta"]
+    subjects: tuple[Subject, ...]
+    removes: tuple[str, ...]
+    digest: str
+
+
+# --- corpus ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document as signed.
+
+    Attributes:
+        source: The source that speaks for it.
+        id: Subject name, or `name#record` for a record of a record file.
+        digest: SHA-256 of its bytes; of the UTF-8 text for a record.
+        metadata: Metadata in force (the manifest's wins).
+        subject: Name of the signed file it is in.
+        subject_digest: That file's digest, under which the vault keeps it.
+    """
+
+    source: str
+    id: str
+    digest: str
+    metadata: Metadata
+    subject: str
+    subject_digest: str
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Text a reader would not see, found while parsing.
+
+    Attributes:
+        kind: How it is hidden, such as `css` or `html-comment`.
+        text: The hidden text.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage of a document; `start` and `end` are character offsets into the document's text."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides which vector a text gets; not the runtime that computes it.
+
+    Attributes:
+        digest: SHA-256 of the canonical JSON of all other attributes.
+    """
+
+    parser: str
+    splitter: str
+    model: str
+    model_digest: str
+    pooling: str
+    normalised: bool
+    max_tokens: int
+    dimensions: int
+    digest: str = ""
+
+
+# --- what a check sees ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Nearest neighbours of `n` rows.
+
+    Attributes:
+        indices: int64 (n, k), rows of the view's `vectors`; -1 where there are fewer.
+        similarities: float32 (n, k), cosine, descending; -1 where there are fewer.
+    """
+
+    indices: Ints
+    similarities: Floats
+
+
+@dataclass(frozen=True)
+class LexiconCounts:
+    """What the reference text says about words: document frequencies and sizes.
+
+    Attributes:
+        documents: Number of reference documents.
+        words: Document frequency by lower-cased word.
+        bigrams: Hashed word pairs seen, bool (2**22,).
+        trigrams: Character trigram counts, hashed, float32 (2**16,).
+    """
+
+    documents: int
+    words: Mapping[str, int]
+    bigrams: Bools
+    trigrams: Floats
+
+
+@dataclass(frozen=True)
+class DeniedText:
+    """What a reviewer rejected: sketch for near-copies, vectors for rewrites.
+
+    Attributes:
+        label: Source and document id, for the report.
+        sketches: MinHash signatures of its chunks, uint64 (m, permutations).
+        vectors: float32 (m, d), unit length.
+        texts: Its chunks' text.
+    """
+
+    label: str
+    sketches: NDArray[np.uint64]
+    vectors: Floats
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CorpusView:
+    """All a check may know.
+
+    Rows `0 .. n-1` are the chunks to be judged; the rows after them are context: their neighbours
+    in the serving index and in the quarantine. Per-document sequences are indexed by
+    `documents[row]`.
+
+    Attributes:
+        n: Number of chunks to judge.
+        texts: Chunk texts, normalised (m,).
+        vectors: float32 (m, d), unit length.
+        tokens: Tokens the encoder saw per chunk, int64 (m,); 0 for context rows.
+        zones: Per row: `batch`, `serving` or `quarantine`.
+        documents: Row to document number, int64 (m,).
+        labels: Per document: `source/id`.
+        sources: Per document: the source.
+        metadata: Per document: metadata in force.
+        previous_metadata: Per judged document: metadata of the version it replaces, or `None`.
+        raws: Per judged document: its bytes as signed.
+        formats: Per judged document: file ending.
+        hidden: Per judged document: text found hidden while parsing.
+        reference: Neighbours of the judged rows in the serving index (rows >= n).
+        newcomers: Neighbours of the judged rows in the batch and the quarantine.
+        lexicon: Word statistics of the serving corpus.
+        denied: Rejected texts.
+        serving_documents: Size of the serving corpus, in documents.
+        now: The run's one reading of the clock.
+    """
+
+    n: int
+    texts: Sequence[str]
+    vectors: Floats
+    tokens: Ints
+    zones: Sequence[str]
+    documents: Ints
+    labels: Sequence[str]
+    sources: Sequence[str]
+    metadata: Sequence[Metadata]
+    previous_metadata: Sequence[Metadata | None]
+    raws: Sequence[bytes]
+    formats: Sequence[str]
+    hidden: Sequence[Sequence[Hidden]]
+    reference: Neighbours
+    newcomers: Neighbours
+    lexicon: LexiconCounts
+    denied: Sequence[DeniedText]
+    serving_documents: int
+    now: datetime
+
+
+# --- judgement ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a chunk looks bad, for a person.
+
+    Attributes:
+        detail: One sentence. May quote document text: escape it before showing it.
+        facts: Small machine-readable values.
+    """
+
+    detail: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What a check measured.
+
+    Attributes:
+        scores: Raw scores of the judged chunks, float64 (n,); higher is more suspicious; 0 means
+            nothing seen.
+        explain: Evidence for a judged row; called only for rows that end in a finding.
+    """
+
+    scores: NDArray[np.float64]
+    explain: Callable[[int], Evidence]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A check that had nothing to say, or failed.
+
+    Attributes:
+        check: Its name.
+        reason: Why.
+        crashed: True when it should have run: a finding, never a pass.
+    """
+
+    check: str
+    reason: str
+    crashed: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's word on one document.
+
+    Attributes:
+        check: Name of the check, or of the rule for contract findings.
+        score: Raw score, higher is worse.
+        p_value: Share of clean reference documents at least this suspicious; `None` for
+            deterministic rules.
+        detail: One sentence for a person; may quote hostile text.
+        facts: Machine-readable evidence.
+    """
+
+    check: str
+    score: float
+    p_value: float | None
+    detail: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Outcome = Literal["admit", "unchanged", "quarantine", "reject"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement on one document.
+
+    Attributes:
+        score: Combined suspicion in [0, 1], higher is worse.
+        p_value: Combined p-value; `None` where nothing statistical was asked.
+    """
+
+    source: str
+    id: str
+    digest: str
+    outcome: Outcome
+    score: float
+    p_value: float | None
+    findings: tuple[Finding, ...] = ()
