@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -23,8 +22,6 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Metadata = Mapping[str, Any]
-
-EMPTY: Metadata = MappingProxyType({})
 
 # --- signing --------------------------------------------------------------------------------------
 
@@ -129,7 +126,7 @@ class Subject:
     name: str
     digest: str
     length: int
-    metadata: Metadata = EMPTY
+    metadata: Metadata = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

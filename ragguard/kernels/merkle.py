@@ -1,6 +1,6 @@
-"""Merkle trees as in RFC 6962, section 2.1; proof verification as in RFC 9162, sections 2.1.3.2
-and 2.1.4.2.
+"""Merkle trees as in RFC 6962.
 
+Building follows RFC 6962, section 2.1; verifying a proof RFC 9162, sections 2.1.3.2 and 2.1.4.2.
 A leaf's hash is SHA-256(0x00 || entry), a node's SHA-256(0x01 || left || right): the prefixes
 keep a node from being passed off as a leaf. Building is linear, a proof is logarithmic in size.
 """

@@ -38,7 +38,7 @@ from ragguard.errors import (
 from ragguard.kernels import strictjson
 from ragguard.kernels.canonical import canonical, digest_bytes, format_time, parse_time
 from ragguard.kernels.names import check_name, collision_keys
-from ragguard.model import EMPTY, Manifest, Metadata, Subject
+from ragguard.model import Manifest, Metadata, Subject
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:ragguard:corpus-manifest:v1"
@@ -251,7 +251,7 @@ def check_metadata(metadata: object, name: str) -> Metadata:
         PredicateError: It is not, naming the document.
     """
     if metadata == {}:
-        return EMPTY
+        return {}
     if not isinstance(metadata, dict):
         raise PredicateError(f"metadata of {name!r}: not an object")
     for key, value in metadata.items():

@@ -1,0 +1,191 @@
+"""Qdrant Edge shards in folders: which collections there are, and who has them open.
+
+Layout: `<root>/<collection>/collection.json` names the shard folder in use, the dimension and the
+payload indexes; `aliases.json` the aliases. Both are replaced atomically, so that a search graph is
+built in a subprocess on a copy and swapped in. The engine's lock on a shard refuses a second
+process, readers included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+
+from ragguard.errors import LockedError, StoreError
+
+FLUSH_EVERY = 20_000  # points; the write-ahead log grows until a flush
+
+
+def call(method: Callable[..., Any], *args: Any) -> Any:
+    """Call the engine, whose only error is a bare `Exception`.
+
+    Raises:
+        LockedError: Another process has the shard open.
+        StoreError: Anything else the engine says.
+    """
+    try:
+        return method(*args)
+    except Exception as error:
+        text = " ".join(str(error).split())
+        if "WouldBlock" in text:
+            raise LockedError(
+                "index: another process has it open (embedded means one process, readers too)",
+                hint="Stop the other process, or use a Qdrant server ([store] url).",
+            ) from error
+        raise StoreError(f"index engine: {text[:300]}") from error
+
+
+class Shards:
+    """The shards below a folder, opened when first used.
+
+    Args:
+        root: The folder; made when missing.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._open: dict[str, Any] = {}
+        self._unflushed: dict[str, int] = {}
+        root.mkdir(parents=True, exist_ok=True)
+
+    def aliases(self) -> dict[str, str]:
+        """Alias to collection."""
+        path = self.root / "aliases.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    def set_aliases(self, aliases: dict[str, str]) -> None:
+        """Replace all aliases at once."""
+        replace_json(self.root / "aliases.json", aliases)
+
+    def names(self) -> list[str]:
+        """Collections, sorted."""
+        return sorted(p.parent.name for p in self.root.glob("*/collection.json"))
+
+    def exists(self, name: str) -> bool:
+        """Whether a collection or alias is there."""
+        physical = self.aliases().get(name, name)
+        return (self.root / physical / "collection.json").exists()
+
+    def resolve(self, name: str) -> str:
+        """The collection behind a name or alias.
+
+        Raises:
+            StoreError: There is none.
+        """
+        if not self.exists(name):
+            raise StoreError(f"collection {name!r} does not exist")
+        return self.aliases().get(name, name)
+
+    def settings(self, physical: str) -> dict[str, Any]:
+        """What `collection.json` says: shard, size, distance, indexes."""
+        return dict(json.loads((self.root / physical / "collection.json").read_text()))
+
+    def set_settings(self, physical: str, settings: dict[str, Any]) -> None:
+        """Replace `collection.json`."""
+        replace_json(self.root / physical / "collection.json", settings)
+
+    def create(self, name: str, size: int, distance: str, config: Any) -> None:
+        """Make an empty collection; it exists once `collection.json` does."""
+        folder = self.root / name
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed creation left
+        folder.mkdir(parents=True)
+        shard = call(edge.EdgeShard.create, str(folder / "shard-1"), config)
+        call(shard.flush)
+        self._open[name] = shard
+        self.set_settings(
+            name, {"shard": "shard-1", "size": size, "distance": distance, "indexes": {}}
+        )
+
+    def drop(self, physical: str) -> None:
+        """Delete a collection; it is gone once `collection.json` is."""
+        shard = self._open.pop(physical, None)
+        if shard is not None:
+            shard.close()
+        (self.root / physical / "collection.json").unlink()
+        shutil.rmtree(self.root / physical)
+
+    def shard(self, name: str) -> Any:
+        """The open shard of a collection or alias."""
+        physical = self.resolve(name)
+        if physical not in self._open:
+            folder = self.root / physical / self.settings(physical)["shard"]
+            self._open[physical] = call(edge.EdgeShard.load, str(folder))
+        return self._open[physical]
+
+    def update(self, name: str, operation: Any, points: int = 0) -> None:
+        """Apply a write; flush when enough of them have gathered."""
+        physical = self.resolve(name)
+        call(self.shard(physical).update, operation)
+        self._unflushed[physical] = self._unflushed.get(physical, 0) + points
+        if self._unflushed[physical] >= FLUSH_EVERY:
+            self.flush(physical)
+
+    def flush(self, name: str) -> None:
+        """Return once everything written is on disk."""
+        physical = self.resolve(name)
+        call(self.shard(physical).flush)
+        self._unflushed[physical] = 0
+
+    def build_index(self, name: str, index_after: int) -> bool:
+        """Build the search graph in a subprocess, on a copy, and swap it in.
+
+        Args:
+            name: Collection or alias.
+            index_after: Build only when more points than this have no graph.
+
+        Returns:
+            Whether it was built.
+
+        Raises:
+            StoreError: The build failed; the collection is as before.
+        """
+        physical = self.resolve(name)
+        facts = call(self.shard(physical).info)
+        if facts.points_count - facts.indexed_vectors_count <= index_after:
+            return False
+        self.flush(physical)
+        self._open.pop(physical).close()
+        settings = self.settings(physical)
+        old = self.root / physical / settings["shard"]
+        new = old.with_name(f"shard-{int(settings['shard'].rpartition('-')[2]) + 1}")
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(old, new)
+        module = ("-m", "ragguard.store.optimize")
+        command = [sys.executable, *module, str(new), str(settings["size"])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            shutil.rmtree(new, ignore_errors=True)
+            raise StoreError(f"building the search graph failed: {done.stderr.strip()[-300:]}")
+        self.set_settings(physical, {**settings, "shard": new.name})
+        shutil.rmtree(old, ignore_errors=True)
+        return True
+
+    def close(self) -> None:
+        """Flush and close every open shard."""
+        while self._open:
+            _, shard = self._open.popitem()
+            call(shard.flush)
+            shard.close()
+
+
+def replace_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, also after power loss."""
+    aside = path.with_name(f".{path.name}.new")
+    with open(aside, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
