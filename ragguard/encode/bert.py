@@ -1,8 +1,8 @@
 """A BERT sentence encoder as an OpenVINO graph, built straight from verified weights.
 
-The graph is the architecture of Devlin et al., "BERT" (NAACL 2019), with mean or first-token pooling
-and unit length at the end: what sentence-transformers computes for such a model, without importing
-torch. Weights are taken from the very bytes whose digest was checked. Compared with
+The graph is the architecture of Devlin et al., "BERT" (NAACL 2019), with mean or first-token
+pooling and unit length at the end: what sentence-transformers computes for such a model, without
+importing torch. Weights are taken from the very bytes whose digest was checked. Compared with
 sentence-transformers in `tests/encode/test_encoder.py`: largest difference below 1e-6.
 """
 

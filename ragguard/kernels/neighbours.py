@@ -1,0 +1,76 @@
+"""Exact nearest neighbours by cosine, in blocks of bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ragguard.model import Floats, Ints
+
+BLOCK_ENTRIES = 16_000_000  # similarities held at once, 64 MB
+
+
+def top_k(
+    queries: Floats, base: Floats, k: int, query_groups: Ints, base_groups: Ints
+) -> tuple[Ints, Floats]:
+    """The k nearest rows of `base` for each query, rows of the query's own group left out.
+
+    Args:
+        queries: float32 (q, d), unit length.
+        base: float32 (m, d), unit length.
+        k: Neighbours.
+        query_groups: int64 (q,), the group of each query (its document).
+        base_groups: int64 (m,).
+
+    Returns:
+        Indices int64 (q, k), -1 where there are fewer, and similarities float32 (q, k), descending,
+        -1 where there are fewer. Ties are broken by index.
+    """
+    q, m = len(queries), len(base)
+    indices = np.full((q, k), -1, dtype=np.int64)
+    similarities = np.full((q, k), -1.0, dtype=np.float32)
+    width = min(k, m)
+    if not q or not width:
+        return indices, similarities
+    step = max(1, BLOCK_ENTRIES // m)
+    for start in range(0, q, step):
+        stop = min(q, start + step)
+        block = queries[start:stop] @ base.T
+        block[query_groups[start:stop, None] == base_groups[None, :]] = -np.inf
+        if width < m:
+            found = np.argpartition(-block, width - 1, axis=1)[:, :width]
+        else:
+            found = np.broadcast_to(np.arange(m), block.shape).copy()
+        found.sort(axis=1)
+        values = np.take_along_axis(block, found, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        values = np.take_along_axis(values, order, axis=1)
+        found = np.take_along_axis(found, order, axis=1)
+        absent = np.isneginf(values)
+        indices[start:stop, :width] = np.where(absent, -1, found)
+        similarities[start:stop, :width] = np.where(absent, -1.0, values)
+    return indices, similarities
+
+
+def merge(
+    first: tuple[Ints, Floats], second: tuple[Ints, Floats], k: int
+) -> tuple[Ints, Floats]:
+    """The k best of two neighbour tables over disjoint rows.
+
+    Args:
+        first: Indices and similarities (q, a).
+        second: Indices and similarities (q, b).
+        k: Neighbours kept.
+
+    Returns:
+        Indices and similarities (q, k).
+    """
+    indices = np.concatenate([first[0], second[0]], axis=1)
+    similarities = np.concatenate([first[1], second[1]], axis=1)
+    order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
+    best = np.take_along_axis(indices, order, axis=1)
+    values = np.take_along_axis(similarities, order, axis=1)
+    short = k - best.shape[1]
+    if short > 0:
+        best = np.pad(best, ((0, 0), (0, short)), constant_values=-1)
+        values = np.pad(values, ((0, 0), (0, short)), constant_values=-1.0)
+    return best, values
