@@ -232,31 +232,36 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
-class LexiconCounts:
-    """What the reference text says about words: document frequencies and sizes.
+class Lexicon:
+    """What the serving corpus says about words.
 
     Attributes:
-        documents: Number of reference documents.
-        words: Document frequency by lower-cased word.
-        bigrams: Hashed word pairs seen, bool (2**22,).
-        trigrams: Character trigram counts, hashed, float32 (2**16,).
+        documents: Number of its documents.
+        words: Number of chunks each lower-cased word occurs in.
+        bigrams: How many chunks hold a word pair, by hash, uint16 (2**21,), saturating.
+        trigrams: Character trigram counts by hash, float32 (2**16,).
+        closeness: Mean and standard deviation over sampled serving chunks of the mean similarity to
+            their four nearest chunks of other documents; (nan, nan) when there are too few.
+        includes_batch: Whether the judged chunks themselves were counted (a cold start).
     """
 
     documents: int
     words: Mapping[str, int]
-    bigrams: Bools
+    bigrams: NDArray[np.uint16]
     trigrams: Floats
+    closeness: tuple[float, float]
+    includes_batch: bool = False
 
 
 @dataclass(frozen=True)
 class DeniedText:
-    """What a reviewer rejected: sketch for near-copies, vectors for rewrites.
+    """What a reviewer rejected: sketches for near-copies, vectors for rewrites.
 
     Attributes:
         label: Source and document id, for the report.
         sketches: MinHash signatures of its chunks, uint64 (m, permutations).
         vectors: float32 (m, d), unit length.
-        texts: Its chunks' text.
+        texts: Its chunks' normalised text.
     """
 
     label: str
@@ -271,48 +276,46 @@ class CorpusView:
 
     Rows `0 .. n-1` are the chunks to be judged; the rows after them are context: their neighbours
     in the serving index and in the quarantine. Per-document sequences are indexed by
-    `documents[row]`.
+    `documents[row]`; the judged documents come first.
 
     Attributes:
         n: Number of chunks to judge.
-        texts: Chunk texts, normalised (m,).
+        texts: Chunk texts (m,), NFKC and without invisible characters.
+        words: Lower-cased words of each chunk (m,).
+        terms: Which chunk holds which word, scipy CSR float32 (m, vocabulary).
         vectors: float32 (m, d), unit length.
-        tokens: Tokens the encoder saw per chunk, int64 (m,); 0 for context rows.
         zones: Per row: `batch`, `serving` or `quarantine`.
         documents: Row to document number, int64 (m,).
         labels: Per document: `source/id`.
         sources: Per document: the source.
         metadata: Per document: metadata in force.
         previous_metadata: Per judged document: metadata of the version it replaces, or `None`.
-        raws: Per judged document: its bytes as signed.
-        formats: Per judged document: file ending.
+        raws: Per judged document: its decoded source text, before rendering and normalisation.
         hidden: Per judged document: text found hidden while parsing.
-        reference: Neighbours of the judged rows in the serving index (rows >= n).
+        reference: Neighbours of the judged rows in the serving index.
         newcomers: Neighbours of the judged rows in the batch and the quarantine.
         lexicon: Word statistics of the serving corpus.
         denied: Rejected texts.
-        serving_documents: Size of the serving corpus, in documents.
         now: The run's one reading of the clock.
     """
 
     n: int
     texts: Sequence[str]
+    words: Sequence[Sequence[str]]
+    terms: Any
     vectors: Floats
-    tokens: Ints
     zones: Sequence[str]
     documents: Ints
     labels: Sequence[str]
     sources: Sequence[str]
     metadata: Sequence[Metadata]
     previous_metadata: Sequence[Metadata | None]
-    raws: Sequence[bytes]
-    formats: Sequence[str]
+    raws: Sequence[str]
     hidden: Sequence[Sequence[Hidden]]
     reference: Neighbours
     newcomers: Neighbours
-    lexicon: LexiconCounts
+    lexicon: Lexicon
     denied: Sequence[DeniedText]
-    serving_documents: int
     now: datetime
 
 
@@ -338,7 +341,7 @@ class Signal:
 
     Attributes:
         scores: Raw scores of the judged chunks, float64 (n,); higher is more suspicious; 0 means
-            nothing seen.
+            nothing seen; NaN that this chunk could not be examined, which is a finding.
         explain: Evidence for a judged row; called only for rows that end in a finding.
     """
 

@@ -66,8 +66,8 @@ def combine(p_values: Doubles, weights: Doubles) -> Doubles:
     """
     usable = np.where(np.isnan(p_values), 0.5, np.clip(p_values, SMALLEST, 0.5))
     terms = np.tan((0.5 - usable) * np.pi)
-    total: Doubles = (terms * weights).sum(axis=1) / weights.sum()
-    return total
+    total = (terms * weights).sum(axis=1) / float(weights.sum())
+    return np.asarray(total, dtype=np.float64)
 
 
 def suspicion(statistic: Doubles) -> Doubles:
@@ -98,5 +98,4 @@ def conformal_p_values(statistics: Doubles, reference: Doubles) -> Doubles:
         float64 (n,); never below 1 / (m + 1).
     """
     above = len(reference) - np.searchsorted(reference, statistics, side="left")
-    p: Doubles = (1.0 + above) / (len(reference) + 1.0)
-    return p
+    return np.asarray((1.0 + above) / (len(reference) + 1.0), dtype=np.float64)

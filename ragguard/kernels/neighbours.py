@@ -51,9 +51,7 @@ def top_k(
     return indices, similarities
 
 
-def merge(
-    first: tuple[Ints, Floats], second: tuple[Ints, Floats], k: int
-) -> tuple[Ints, Floats]:
+def merge(first: tuple[Ints, Floats], second: tuple[Ints, Floats], k: int) -> tuple[Ints, Floats]:
     """The k best of two neighbour tables over disjoint rows.
 
     Args:

@@ -44,6 +44,7 @@ class VersionRow:
     score: float
     p_value: float | None
     findings: Sequence[Mapping[str, Any]]
+    hidden: Sequence[Sequence[str]]
     chunks: int
     commit: int
 

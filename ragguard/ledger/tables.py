@@ -100,6 +100,7 @@ versions = sa.Table(
     sa.Column("score", sa.Float, nullable=False),
     sa.Column("p_value", sa.Float),
     sa.Column("findings", sa.JSON, nullable=False),
+    sa.Column("hidden", sa.JSON, nullable=False),  # [kind, text] found while parsing
     sa.Column("chunks", sa.Integer, nullable=False),
     sa.Column("commit", sa.Integer, sa.ForeignKey("commits.id"), nullable=False),
     sa.Index("versions_document", "source", "document"),

@@ -144,19 +144,26 @@ class QdrantStore:
         """See `Store.search`."""
         ids: list[list[str]] = []
         similarities: list[list[float]] = []
-        params = models.SearchParams(exact=exact)
+        nearest = getattr(self.client._client, "nearest", None) if exact else None
         for start in range(0, len(vectors), BATCH):
-            requests = [
-                models.QueryRequest(query=row, limit=k, params=params)
-                for row in vectors[start : start + BATCH].tolist()
-            ]
-            answers = _call(
-                self.client.query_batch_points, collection, requests=requests, what="search"
-            )
-            for answer in answers:
-                ids.append([str(p.id) for p in answer.points])
-                similarities.append([float(p.score) for p in answer.points])
+            rows = vectors[start : start + BATCH].tolist()
+            if nearest is not None:
+                found = _call(nearest, collection, rows, k, exact, what="search")
+            else:
+                found = self._query(collection, rows, k, exact)
+            ids.extend([point for point, _ in hits] for hits in found)
+            similarities.extend([similarity for _, similarity in hits] for hits in found)
         return Hits(ids, similarities)
+
+    def _query(
+        self, collection: str, rows: list[list[float]], k: int, exact: bool
+    ) -> list[list[tuple[str, float]]]:
+        params = models.SearchParams(exact=exact)
+        requests = [models.QueryRequest(query=row, limit=k, params=params) for row in rows]
+        answers = _call(
+            self.client.query_batch_points, collection, requests=requests, what="search"
+        )
+        return [[(str(p.id), float(p.score)) for p in a.points] for a in answers]
 
     def scan(
         self, collection: str, *, vectors: bool = False, batch: int = 1000

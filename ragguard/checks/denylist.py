@@ -1,0 +1,81 @@
+"""Denylist: near-copies and rewrites of what a reviewer rejected.
+
+Exact bytes are refused before any check runs. Here likeness counts: shared word triples (MinHash,
+Broder, "On the Resemblance and Containment of Documents", 1997) and closeness of vectors. A chunk
+that is nearer to an admitted one is left alone: the near-duplicate of a one-fact edit is the honest
+original.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragguard.checks import check
+from ragguard.errors import NotApplicable
+from ragguard.kernels.sketch import resemblance, shared_words, sketch_rows
+from ragguard.model import CorpusView, Evidence, Signal
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tunable values, read from [checks.denylist]."""
+
+    similarity: float = 0.85  # cosine to denied text from which likeness counts
+    copied: float = 0.4  # estimated share of common word triples from which it counts
+    shortest: int = 5  # words below which nothing is compared
+
+
+@check("denylist", family="history", params=Params, unit=0.5)
+def denylist(view: CorpusView, params: Params) -> Signal:
+    """Score a chunk by its likeness to denied text, unless an admitted chunk is nearer.
+
+    Returns:
+        Raw scores, float64 (n,): 10 * (cosine - threshold) + 5 * (resemblance - threshold), each
+        part at least 0; 0 where an indexed chunk is at least as near.
+
+    Raises:
+        NotApplicable: Nothing was ever rejected.
+    """
+    if not view.denied:
+        raise NotApplicable("nothing was ever rejected")
+    vectors = np.concatenate([d.vectors for d in view.denied])
+    sketches = np.concatenate([d.sketches for d in view.denied])
+    texts = [text for d in view.denied for text in d.texts]
+    owners = [d.label for d in view.denied for _ in d.texts]
+    mine = sketch_rows([view.words[row] for row in range(view.n)])
+    scores = np.zeros(view.n)
+    found: dict[int, tuple[str, float, float]] = {}
+    for row in range(view.n):
+        if len(view.words[row]) < params.shortest:
+            continue
+        close = vectors @ view.vectors[row]
+        alike = resemblance(mine[row], sketches)
+        part = 10.0 * np.maximum(close - params.similarity, 0.0)
+        part = part + 5.0 * np.maximum(alike - params.copied, 0.0)
+        best = int(np.argmax(part))
+        if part[best] <= 0.0 or _nearer_to_admitted(view, row, float(close[best]), texts[best]):
+            continue
+        scores[row] = 1.0 + float(part[best])
+        found[row] = (owners[best], float(close[best]), float(alike[best]))
+
+    def explain(row: int) -> Evidence:
+        owner, close, alike = found.get(row, ("", 0.0, 0.0))
+        return Evidence(
+            f"resembles {owner}, which a reviewer rejected (similarity {close:.2f}, "
+            f"{alike:.0%} of the wording)",
+            {"rejected": owner, "similarity": round(close, 3), "wording": round(alike, 3)},
+        )
+
+    return Signal(scores, explain)
+
+
+def _nearer_to_admitted(view: CorpusView, row: int, close: float, denied_text: str) -> bool:
+    nearest = int(view.reference.indices[row, 0]) if view.reference.indices.size else -1
+    if nearest < 0:
+        return False
+    admitted = shared_words(view.words[row], view.words[nearest])
+    rejected = shared_words(view.words[row], denied_text.lower().split())
+    near = float(view.reference.similarities[row, 0])
+    return near >= close and admitted >= rejected

@@ -1,0 +1,83 @@
+"""Outliers of the local hierarchy: HDBSCAN with GLOSH on the batch and its Qdrant neighbourhood.
+
+HDBSCAN on a whole corpus in raw dimensions takes minutes; here it runs once for each connected
+neighbourhood, capped in size, on a few principal components. Sources: Campello, Moulavi, Zimek,
+Sander, "Hierarchical Density Estimates", TKDD 10 (2015), section 6 for GLOSH; McInnes, Healy,
+Astels, "hdbscan", JOSS 2 (2017), for the implementation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.checks import check
+from ragguard.errors import NotApplicable
+from ragguard.kernels.graph import neighbourhoods
+from ragguard.model import CorpusView, Evidence, Signal
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tunable values, read from [checks.glosh]."""
+
+    links: int = 5  # nearest neighbours of each zone that connect a chunk to a neighbourhood
+    similarity: float = 0.4  # cosine below which two chunks are not neighbours
+    cap: int = 300  # largest neighbourhood, in chunks
+    dimensions: int = 10  # principal components kept
+    min_cluster: int = 4  # smallest cluster
+    smallest: int = 16  # neighbourhoods below this are not clustered
+
+
+@check("glosh", family="isolation", params=Params, unit=0.7)
+def glosh(view: CorpusView, params: Params) -> Signal:
+    """Score a chunk by how far below its densest surroundings the hierarchy leaves it.
+
+    Returns:
+        Raw scores, float64 (n,), -log(1.01 - GLOSH), from 0 to 4.6; 0 where the neighbourhood is
+        too small.
+
+    Raises:
+        NotApplicable: No neighbourhood is large enough.
+    """
+    scores = np.zeros(view.n)
+    sizes = np.zeros(view.n, dtype=np.int64)
+    for rows in neighbourhoods(view, params.links, params.similarity, params.cap):
+        if len(rows) < params.smallest:
+            continue
+        judged = rows < view.n
+        found = _outlier_scores(view.vectors[rows], params)
+        scores[rows[judged]] = np.maximum(-np.log(1.01 - found[judged]), 0.0)
+        sizes[rows[judged]] = len(rows)
+    if not sizes.any():
+        raise NotApplicable("no neighbourhood is large enough to be clustered")
+
+    def explain(row: int) -> Evidence:
+        return Evidence(
+            f"belongs to no cluster of its neighbourhood of {sizes[row]} chunks "
+            f"(outlier score {1.01 - np.exp(-scores[row]):.2f})",
+            {"neighbourhood": int(sizes[row])},
+        )
+
+    return Signal(scores, explain)
+
+
+def _outlier_scores(vectors: NDArray[np.float32], params: Params) -> NDArray[np.float64]:
+    """GLOSH of the rows, on their first principal components."""
+    from hdbscan import HDBSCAN
+
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    reduced = left[:, : params.dimensions] * values[: params.dimensions]
+    model = HDBSCAN(
+        min_cluster_size=params.min_cluster,
+        min_samples=3,
+        algorithm="generic",
+        approx_min_span_tree=False,
+        core_dist_n_jobs=1,
+    )
+    found = np.asarray(model.fit(reduced).outlier_scores_, dtype=np.float64)
+    result: NDArray[np.float64] = np.nan_to_num(found, nan=0.0)
+    return result

@@ -1,0 +1,97 @@
+"""Metadata conflict: near-copies of one text that claim different things about it.
+
+The same text as `legal, confidential` and as `marketing, public`: one of the two is wrong, and the
+newcomer is the one to be asked. Also the same document changing what it claims from one version to
+the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragguard.checks import check
+from ragguard.errors import NotApplicable
+from ragguard.kernels.text import jaccard
+from ragguard.model import CorpusView, Evidence, Metadata, Signal
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tunable values, read from [checks.metadata_conflict]."""
+
+    keys: tuple[str, ...] = (
+        "department",
+        "label",
+        "access",
+        "language",
+        "classification",
+        "permitted_roles",
+        "roles",
+        "license",
+    )
+    similarity: float = 0.9  # cosine from which a neighbour may be a copy
+    overlap: float = 0.75  # word Jaccard from which it is one
+    own_change: float = 1.0  # score of a changed key between versions of one document
+    other_source: float = 0.5  # score of a copy that comes from another source
+
+
+@check("metadata_conflict", family="metadata", params=Params, unit=1.0)
+def metadata_conflict(view: CorpusView, params: Params) -> Signal:
+    """Score a chunk by how many keys it contradicts its near-copies on.
+
+    Returns:
+        Raw scores, float64 (n,): contradicted keys, times the overlap with the copy.
+
+    Raises:
+        NotApplicable: Nothing to compare with.
+    """
+    tables = (view.reference, view.newcomers)
+    left = np.concatenate([np.repeat(np.arange(view.n), t.indices.shape[1]) for t in tables])
+    right = np.concatenate([t.indices.ravel() for t in tables])
+    close = np.concatenate([t.similarities.ravel() for t in tables])
+    kept = (right >= 0) & (close >= params.similarity)
+    left, right = left[kept], right[kept]
+    shared = jaccard(view.terms, left, right)
+    copies = shared >= params.overlap
+    scores = np.zeros(view.n)
+    found: dict[int, tuple[str, list[str]]] = {}
+    changed: dict[int, list[str]] = {}
+    for document, before in enumerate(view.previous_metadata):
+        if before is not None and (
+            keys := _differing(view.metadata[document], before, params.keys)
+        ):
+            changed[document] = keys
+    if not changed and not copies.any() and not (view.reference.indices >= 0).any():
+        raise NotApplicable("nothing to compare with")
+    for a, b, overlap in zip(left[copies], right[copies], shared[copies], strict=True):
+        mine, theirs = int(view.documents[a]), int(view.documents[b])
+        keys = _differing(view.metadata[mine], view.metadata[theirs], params.keys)
+        weight = float(len(keys))
+        if view.sources[mine] != view.sources[theirs]:
+            weight += params.other_source
+        if weight * float(overlap) > scores[a]:
+            scores[a] = weight * float(overlap)
+            found[int(a)] = (view.labels[theirs], keys)
+    for row in range(view.n):
+        keys = changed.get(int(view.documents[row]), [])
+        if keys and params.own_change * len(keys) > scores[row]:
+            scores[row] = params.own_change * len(keys)
+            found[row] = ("the version it replaces", keys)
+
+    def explain(row: int) -> Evidence:
+        other, keys = found.get(row, ("", []))
+        if not keys:
+            return Evidence(f"copies {other}, which is of another source", {"copy_of": other})
+        mine = view.metadata[int(view.documents[row])]
+        claims = ", ".join(f"{key} = {mine.get(key)!r}" for key in keys)
+        return Evidence(
+            f"the same text as {other}, but it claims {claims}", {"copy_of": other, "keys": keys}
+        )
+
+    return Signal(scores, explain)
+
+
+def _differing(mine: Metadata, theirs: Metadata, keys: tuple[str, ...]) -> list[str]:
+    return [k for k in keys if k in mine and k in theirs and mine[k] != theirs[k]]

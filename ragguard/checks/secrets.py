@@ -1,0 +1,75 @@
+"""Secrets: keys, tokens and passwords that were never meant to be served.
+
+The detectors are detect-secrets' (https://github.com/Yelp/detect-secrets); only lines that could
+hold a secret are given to them. What was found is named by kind and line, never shown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragguard.checks import check
+from ragguard.model import CorpusView, Evidence, Signal
+
+_LIKELY = re.compile(
+    r"(?i)-----BEGIN|secret|passw|pwd|token|api.?key|private.?key|://[^/\s:]+:[^@\s]+@|\bAKIA|\bASIA"
+    r"|\bgh[pousr]_|\bxox|\beyJ|\bsk[-_]|\bAIza|[A-Za-z0-9+/_=-]{32,}"
+)
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tunable values, read from [checks.secrets]."""
+
+    longest: int = 2_000  # characters of a line that are looked at
+    ignored: tuple[str, ...] = (
+        "Base64 High Entropy String",
+        "Hex High Entropy String",
+        "Public IP (ipv4)",
+        "Secret Keyword",
+    )
+
+
+@check("secrets", family="hygiene", params=Params, unit=0.7)
+def secrets(view: CorpusView, params: Params) -> Signal:
+    """Score a document's first chunk by how many secrets the document holds.
+
+    Returns:
+        Raw scores, float64 (n,): 3 for the first secret, 1 for each further one.
+    """
+    from detect_secrets.core import scan
+    from detect_secrets.settings import default_settings
+
+    scores = np.zeros(view.n)
+    found: dict[int, list[tuple[str, int]]] = {}
+    with default_settings():
+        for row in _first_rows(view):
+            raw = view.raws[int(view.documents[row])]
+            if not _LIKELY.search(raw):
+                continue
+            hits = []
+            for number, line in enumerate(raw.splitlines(), start=1):
+                if not _LIKELY.search(line):
+                    continue
+                for secret in scan.scan_line(line[: params.longest]):
+                    if secret.type not in params.ignored:
+                        hits.append((secret.type, number))
+            if hits:
+                scores[row] = 3.0 + (len(hits) - 1)
+                found[row] = hits
+
+    def explain(row: int) -> Evidence:
+        listed = ", ".join(f"{kind} in line {line}" for kind, line in found.get(row, [])[:4])
+        return Evidence(f"holds a secret: {listed}", {"secrets": found.get(row, [])[:20]})
+
+    return Signal(scores, explain)
+
+
+def _first_rows(view: CorpusView) -> list[int]:
+    first: dict[int, int] = {}
+    for row in range(view.n):
+        first.setdefault(int(view.documents[row]), row)
+    return list(first.values())

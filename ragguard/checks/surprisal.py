@@ -1,0 +1,57 @@
+"""Surprisal: runs of characters that the corpus makes unlikely.
+
+Gibberish, encoded payloads and foreign scripts in the middle of ordinary prose: the highest mean
+over a window, since a short burst disappears in the mean over a chunk. The idea of the perplexity
+filter (Jain et al., "Baseline Defenses for Adversarial Attacks", 2023) with a character model
+counted on the corpus itself, so that it needs no language model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragguard.checks import check
+from ragguard.errors import NotApplicable
+from ragguard.kernels.surprisal import char_surprisal
+from ragguard.kernels.windows import worst_window
+from ragguard.model import CorpusView, Evidence, Signal
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tunable values, read from [checks.surprisal]."""
+
+    window: int = 60  # characters
+    least: int = 20_000  # characters of reference below which nothing can be said
+
+
+@check("surprisal", family="text", params=Params, unit=0.4)
+def surprisal(view: CorpusView, params: Params) -> Signal:
+    """Score a chunk by the bits a character of its most surprising window.
+
+    Returns:
+        Raw scores, float64 (n,), bits a character, higher is less likely.
+
+    Raises:
+        NotApplicable: Too little text to count on.
+    """
+    counts = view.lexicon.trigrams
+    if float(counts.sum()) < 2 * params.least:
+        raise NotApplicable(f"fewer than {params.least} characters of reference")
+    scores = np.zeros(view.n)
+    places = np.zeros(view.n, dtype=np.int64)
+    for row in range(view.n):
+        bits = char_surprisal(view.texts[row].lower(), counts)
+        scores[row], places[row] = worst_window(bits, params.window)
+
+    def explain(row: int) -> Evidence:
+        start = max(0, int(places[row]) - 1)
+        piece = view.texts[row][start : start + params.window].strip()
+        return Evidence(
+            f"unlikely letters ({scores[row]:.1f} bits a character): {piece!r}",
+            {"place": start},
+        )
+
+    return Signal(scores, explain)

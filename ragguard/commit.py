@@ -1,0 +1,291 @@
+"""The two-phase commit: the one writer of ledger, vault and store.
+
+A plan says everything a commit will do, and is on disk before anything is done:
+
+1. the plan goes into the vault;
+2. ledger: the commit as `pending`, with all verdicts and points (belonging to nobody yet);
+3. store: points written and deleted, flushed, read back and compared;
+4. ledger: membership, cases, decisions, seals, the log entry and a signed checkpoint, and the
+   commit as `confirmed`, in one transaction.
+
+Killed before 2, nothing has happened. Killed after it, `recover` does 3 and 4 again from the plan;
+every step of it may be repeated. Readers of the ledger see a commit from 4 on; a reader straight on
+Qdrant may see part of a batch between 3 and 4.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ragguard.errors import StoreError
+from ragguard.kernels import canonical, merkle
+from ragguard.kernels.note import Checkpoint, checkpoint_text
+from ragguard.ledger import cases, commits, corpus, log
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.tables import Ledger
+from ragguard.model import Floats
+from ragguard.store import Point, Store
+from ragguard.vault import Vault
+
+BLOCK = 1000  # points read back at once
+
+
+@dataclass(frozen=True)
+class Write:
+    """A point to be written.
+
+    Attributes:
+        id: Point id.
+        payload: Whole payload, seal included.
+        pack: Vault digest of the matrix its vector is in.
+        row: Its row there.
+    """
+
+    id: str
+    payload: Mapping[str, Any]
+    pack: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a commit will do.
+
+    Attributes:
+        commit: Its number.
+        kind: `ingest`, `release`, `reject` or `removal`.
+        at: Time, as text.
+        actor: Principals who caused it.
+        source: Source it concerns.
+        manifest: Row of an accepted manifest, or empty.
+        versions: Rows of new versions, verdicts included.
+        points: Rows of their points.
+        writes: Points to write, by collection.
+        drops: Point ids to delete, by collection.
+        enter: (version, zone) that begin with this commit.
+        leave: (version, zone) that end with it.
+        opens: Rows of cases to open.
+        closes: (case, state) to close.
+        decision: Row of a decision, or empty.
+        denial: Row of a denial, or empty.
+        leaves: What the log's entry commits to, one a document.
+        counts: Documents by outcome.
+    """
+
+    commit: int
+    kind: str
+    at: str
+    actor: str
+    source: str
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    versions: Sequence[Mapping[str, Any]] = ()
+    points: Sequence[Mapping[str, Any]] = ()
+    writes: Mapping[str, Sequence[Write]] = field(default_factory=dict)
+    drops: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    enter: Sequence[tuple[int, str]] = ()
+    leave: Sequence[tuple[int, str]] = ()
+    opens: Sequence[Mapping[str, Any]] = ()
+    closes: Sequence[tuple[int, str]] = ()
+    decision: Mapping[str, Any] = field(default_factory=dict)
+    denial: Mapping[str, Any] = field(default_factory=dict)
+    leaves: Sequence[Mapping[str, Any]] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def dump_plan(plan: Plan) -> bytes:
+    """A plan as JSON bytes."""
+    return json.dumps(asdict(plan), sort_keys=True, separators=(",", ":")).encode()
+
+
+def load_plan(data: bytes) -> Plan:
+    """Read what `dump_plan` wrote."""
+    body = json.loads(data)
+    body["writes"] = {c: [Write(**w) for w in rows] for c, rows in body["writes"].items()}
+    for key in ("enter", "leave", "closes"):
+        body[key] = [tuple(pair) for pair in body[key]]
+    return Plan(**body)
+
+
+def leaf(body: Mapping[str, Any]) -> bytes:
+    """Leaf hash of one document's entry in a commit."""
+    return merkle.leaf_hash(canonical.canonical(dict(body)))
+
+
+@dataclass(frozen=True)
+class Committer:
+    """Writes commits.
+
+    Attributes:
+        origin: Name of the log.
+        sign_note: Signs the text of a tree head.
+        seal_key: 32 bytes; seals points.
+    """
+
+    ledger: Ledger
+    vault: Vault
+    store: Callable[[], Store]
+    origin: str
+    sign_note: Callable[[str], str]
+    seal_key: bytes
+
+    def seal(self, collection: str, point: str, vector: Floats, payload: Mapping[str, Any]) -> str:
+        """Seal of a point in a collection."""
+        return canonical.seal(self.seal_key, point, vector.tobytes(), payload, collection)
+
+    def commit(self, plan: Plan) -> None:
+        """Carry a plan out.
+
+        Raises:
+            StoreError: The store did not take or keep a point; the commit stays pending and the
+                next start finishes it.
+        """
+        digest = self.vault.put(dump_plan(plan))
+        row = {
+            "id": plan.commit,
+            "kind": plan.kind,
+            "at": plan.at,
+            "actor": plan.actor,
+            "source": plan.source,
+            "manifest": plan.manifest.get("digest"),
+            "plan": digest,
+            "counts": dict(plan.counts),
+        }
+        with self.ledger.writing() as conn:
+            commits.record_pending(conn, row, plan.versions, plan.points)
+        self._finish(plan, digest)
+
+    def recover(self) -> int:
+        """Finish what was begun; return how many commits that were."""
+        with self.ledger.reading() as conn:
+            begun = commits.pending(conn)
+        for row in begun:
+            self._finish(load_plan(self.vault.get(row.plan)), row.plan)
+        return len(begun)
+
+    def _finish(self, plan: Plan, digest: str) -> None:
+        if plan.writes or plan.drops:
+            self._store(plan)
+        self._confirm(plan, digest)
+
+    def _store(self, plan: Plan) -> None:
+        store = self.store()
+        packs: dict[str, Floats] = {}
+        touched = sorted({*plan.writes, *plan.drops})
+        for collection, writes in plan.writes.items():
+            for start in range(0, len(writes), BLOCK):
+                store.upsert(
+                    collection, [self._point(w, packs) for w in writes[start : start + BLOCK]]
+                )
+        for collection, ids in plan.drops.items():
+            store.delete(collection, ids)
+        for collection in touched:
+            store.flush(collection)
+        for collection, writes in plan.writes.items():
+            for start in range(0, len(writes), BLOCK):
+                wanted = [self._point(w, packs) for w in writes[start : start + BLOCK]]
+                self._compare(collection, wanted, store)
+        for collection, ids in plan.drops.items():
+            if left := store.get(collection, ids):
+                raise StoreError(f"store: point {left[0].id} is still in {collection!r}")
+
+    def _point(self, write: Write, packs: dict[str, Floats]) -> Point:
+        if write.pack not in packs:
+            packs[write.pack] = load_vectors(self.vault.get(write.pack))
+        return Point(write.id, packs[write.pack][write.row], write.payload)
+
+    def _compare(self, collection: str, wanted: Sequence[Point], store: Store) -> None:
+        found = {p.id: p for p in store.get(collection, [p.id for p in wanted], vectors=True)}
+        for point in wanted:
+            back = found.get(point.id)
+            if back is None:
+                raise StoreError(
+                    f"store: point {point.id} was written to {collection!r} and is not there"
+                )
+            if back.vector.tobytes() != point.vector.tobytes() or back.payload != point.payload:
+                raise StoreError(
+                    f"store: point {point.id} in {collection!r} is not what was written",
+                    hint="Another writer is at work, or the engine changes what it stores.",
+                )
+
+    def _confirm(self, plan: Plan, digest: str) -> None:
+        seals: dict[str, dict[str, str]] = {
+            c: {w.id: w.payload["ragguard"]["seal"] for w in rows}
+            for c, rows in plan.writes.items()
+        }
+        with self.ledger.writing() as conn:
+            corpus.leave(conn, plan.leave, plan.commit)
+            corpus.enter(conn, plan.enter, plan.commit)
+            for collection, ids in plan.drops.items():
+                corpus.drop_seals(conn, collection, ids)
+            for collection, values in seals.items():
+                corpus.set_seals(conn, collection, values)
+            if plan.manifest:
+                commits.accept_manifest(conn, plan.manifest)
+            for row in plan.opens:
+                cases.add(conn, row)
+            if plan.decision:
+                cases.add_decision(conn, plan.decision)
+            if plan.denial:
+                corpus.add_denial(conn, plan.denial)
+            for number, state in plan.closes:
+                cases.close(conn, number, state, plan.commit)
+            state = corpus.corpus_digest(conn)
+            body = {
+                "act": plan.kind,
+                "commit": plan.commit,
+                "at": plan.at,
+                "actor": plan.actor,
+                "source": plan.source,
+                "manifest": plan.manifest.get("digest"),
+                "decision": plan.decision.get("envelope"),
+                "plan": digest,
+                "documents": len(plan.leaves),
+                "documents_root": merkle.root([leaf(x) for x in plan.leaves]).hex(),
+                "corpus": state,
+                "counts": dict(plan.counts),
+            }
+            index = append_entry(conn, body, self.origin, self.sign_note)
+            commits.confirm(conn, plan.commit, state, index)
+
+    def act(self, body: Mapping[str, Any], conn: Any) -> None:
+        """Log an act that changes no documents, within a ledger transaction."""
+        append_entry(conn, body, self.origin, self.sign_note)
+
+
+def append_entry(
+    conn: Any, body: Mapping[str, Any], origin: str, sign_note: Callable[[str], str]
+) -> int:
+    """Append to the log and sign the new tree head.
+
+    Returns:
+        The entry's index.
+    """
+    index = log.append(conn, body)
+    leaves = log.leaves(conn)
+    head = Checkpoint(origin, len(leaves), merkle.root(leaves))
+    log.keep_checkpoint(conn, head.size, sign_note(checkpoint_text(head)))
+    return index
+
+
+def dump_vectors(vectors: Floats) -> bytes:
+    """A matrix of vectors as bytes (npy)."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(vectors, dtype="<f4"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def load_vectors(data: bytes) -> Floats:
+    """Read what `dump_vectors` wrote: float32 (n, d)."""
+    matrix: Floats = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32, copy=False)
+    return matrix
+
+
+def first_generation(collection: str, recipe: str) -> Generation:
+    """Names of a workspace's first pair of collections."""
+    return Generation(1, f"{collection}-g1", f"{collection}-g1-quarantine", recipe)

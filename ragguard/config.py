@@ -1,0 +1,171 @@
+"""ragguard.toml to frozen settings. An unknown key is an error; every value has a default.
+
+Precedence: flag, `RAGGUARD_<SECTION>__<KEY>` variable, ragguard.toml, default. Read once in `cli`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ragguard.errors import ConfigError
+from ragguard.kernels.canonical import digest
+
+FILE = "ragguard.toml"
+_PREFIX = "RAGGUARD_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(_Section):
+    """[store]: where vectors are."""
+
+    url: str = Field(default="", description="Qdrant server or cluster; empty: embedded")
+    path: str = Field(default="index", description="folder of the embedded index")
+    api_key: str = Field(
+        default="", description="for the server; better in RAGGUARD_STORE__API_KEY"
+    )
+    collection: str = Field(default="corpus", description="alias that readers use")
+    index_after: int = Field(
+        default=20_000, ge=1000, description="points without a search graph allowed"
+    )
+
+
+class PathSettings(_Section):
+    """[ledger] or [vault]: where it is."""
+
+    url: str
+
+
+class ModelSettings(_Section):
+    """[model]: the encoder."""
+
+    name: str = Field(
+        default="all-MiniLM-L6-v2", description="bundled model, a folder, or a hub name"
+    )
+    runtime: Literal["auto", "openvino", "torch"] = "auto"
+
+
+class ChunkSettings(_Section):
+    """[chunks]: how documents are cut."""
+
+    size: int = Field(default=1000, ge=100, le=20_000, description="characters")
+    overlap: int = Field(default=100, ge=0, description="characters repeated between neighbours")
+
+
+class JudgeSettings(_Section):
+    """[judge]: how strict the gate is."""
+
+    false_alarm_rate: float = Field(
+        default=0.01, gt=0, lt=0.5, description="share of honest documents accepted in quarantine"
+    )
+    reference_documents: int = Field(
+        default=1000, ge=100, description="indexed documents sampled to calibrate on"
+    )
+    least_documents: int = Field(
+        default=300, ge=100, description="indexed documents below which the shipped profile is used"
+    )
+    removal_share: float = Field(
+        default=0.2, gt=0, le=1, description="share of a source that may vanish without a reviewer"
+    )
+
+
+class LimitSettings(_Section):
+    """[limits]: sizes that are refused before anything is parsed, in bytes."""
+
+    envelope: int = Field(default=64_000_000, ge=1000)
+    document: int = Field(default=100_000_000, ge=1000)
+
+
+class Settings(_Section):
+    """All settings."""
+
+    store: StoreSettings = StoreSettings()
+    ledger: PathSettings = PathSettings(url="sqlite:///ledger.db")
+    vault: PathSettings = PathSettings(url="vault")
+    model: ModelSettings = ModelSettings()
+    chunks: ChunkSettings = ChunkSettings()
+    judge: JudgeSettings = JudgeSettings()
+    limits: LimitSettings = LimitSettings()
+    checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all settings but secrets."""
+        return digest(self.model_dump(exclude={"store": {"api_key"}}))
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Settings:
+    """Read settings.
+
+    Args:
+        path: ragguard.toml; it need not exist.
+        environment: Variables; `RAGGUARD_STORE__URL` stands for `[store] url`.
+
+    Raises:
+        ConfigError: Not TOML, an unknown key, or a value that does not fit, each with its place.
+    """
+    try:
+        body: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML ({error})") from None
+    origin: dict[str, str] = {}
+    for variable, value in sorted(environment.items()):
+        name = variable.removeprefix(_PREFIX)
+        if not variable.startswith(_PREFIX) or "__" not in name:
+            continue
+        section, _, key = name.lower().partition("__")
+        origin[f"{section}.{key}"] = variable
+        body.setdefault(section, {})
+        if not isinstance(body[section], dict):
+            raise ConfigError(f"{path}: {section} must be a table")
+        body[section][key] = value
+    try:
+        settings = Settings.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        where = origin.get(place, f"{path}: {place}")
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(f"{where}: no such setting", hint=_known(first["loc"])) from None
+        raise ConfigError(
+            f"{where}: {first['msg'].lower()}, found {first['input']!r}",
+            hint="docs/configuration.md lists all settings.",
+        ) from None
+    if settings.chunks.overlap >= settings.chunks.size:
+        raise ConfigError("[chunks] overlap must be smaller than size")
+    return settings
+
+
+def _known(place: tuple[int | str, ...]) -> str:
+    fields: Any = Settings.model_fields
+    if len(place) > 1 and place[0] in fields:
+        annotation = fields[place[0]].annotation
+        fields = getattr(annotation, "model_fields", {})
+    return f"There are {', '.join(sorted(fields))}."
+
+
+TEMPLATE = """\
+# ragguard workspace. Every line here is the default; docs/configuration.md explains all settings.
+
+[store]
+# url = "http://localhost:6333"   # a Qdrant server or cluster; without it the index is embedded
+# path = "index"
+# collection = "corpus"           # the alias that readers use
+
+[judge]
+# false_alarm_rate = 0.01         # share of honest documents you accept to see in quarantine
+
+[model]
+# name = "all-MiniLM-L6-v2"
+
+[chunks]
+# size = 1000
+# overlap = 100
+"""

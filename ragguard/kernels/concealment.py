@@ -1,0 +1,173 @@
+"""What a document hides: invisible characters, look-alikes, encoded blobs, text out of sight.
+
+Weights are logarithmic: 1 is something many honest documents have, 4 and more something they do
+not.
+Sources: Boucher et al., "Bad Characters", IEEE S&P 2022; Unicode TR36 and TR39.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from collections.abc import Sequence
+from math import log2
+
+from ragguard.kernels.names import skeleton
+from ragguard.kernels.text import normalise
+from ragguard.model import Hidden
+
+_TAGS = re.compile(r"[\U000E0001-\U000E007F]+")
+_SELECTORS = re.compile(r"[\U000E0100-\U000E01EF\uFE00-\uFE0E]{2,}")
+_ZERO_WIDTH = re.compile(
+    r"(?<=[A-Za-z0-9])[\u200B-\u200D\u2060-\u2064\uFEFF\u180E]+(?=[A-Za-z0-9])"
+)
+_ZERO_RUN = re.compile(r"[\u200B-\u200D\u2060-\u2064\uFEFF]{4,}")
+_BIDI = re.compile(r"[\u202A\u202B\u202D\u202E\u2066-\u2068]")
+_RTL_LETTER = re.compile(r"[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFC]")
+_WORD = re.compile(r"\w{3,}")
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}={0,2}")
+_HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}[ ,:]?){16,}(?![0-9A-Za-z])")
+_ESCAPES = re.compile(
+    r"(?:\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}|&#x?[0-9a-fA-F]+;){12,}"
+)
+_PUSHED = re.compile(r"\S[ \t\u00a0]{120,}\S|\S(?:[ \t]*\n){40,}[ \t]*\S")
+
+
+def inspect(raw: str, parsed: Sequence[Hidden], blob_words: int) -> list[tuple[float, str, str]]:
+    """Everything hidden in one document.
+
+    Args:
+        raw: Decoded source text.
+        parsed: What the parser found hidden.
+        blob_words: Words a decoded blob must have.
+
+    Returns:
+        Weight, what, and a sample, per find.
+    """
+    hits = [(_parsed_weight(item), item.kind, item.text) for item in parsed]
+    if not raw.isascii():
+        hits += _characters(raw)
+        hits += _look_alikes(raw)
+    hits += _blobs(raw, blob_words)
+    if match := _PUSHED.search(raw):
+        hits.append((2.0, "text pushed out of sight by white space", match.group()[-40:]))
+    return hits
+
+
+def _parsed_weight(item: Hidden) -> float:
+    words = len(item.text.split())
+    if item.kind in ("html-comment", "md-comment", "rst-comment"):
+        return 0.5 + max(0.0, log2(max(words, 1)) - 2.5)
+    if item.kind in ("html-noscript", "html-template", "html-hidden", "css-display", "css-size"):
+        return 1.5 + 0.8 * log2(max(words, 1))
+    return 3.0 + 0.5 * log2(max(words, 1))
+
+
+def _characters(raw: str) -> list[tuple[float, str, str]]:
+    hits: list[tuple[float, str, str]] = []
+    tags = "".join(_TAGS.findall(raw))
+    if tags and not _only_flags(raw):
+        text = "".join(chr(ord(c) - 0xE0000) for c in tags if 0xE0020 <= ord(c) < 0xE007F)
+        hits.append((7.0 + 0.5 * log2(1 + len(text)), "Unicode tag characters", text))
+    if match := _SELECTORS.search(raw):
+        hits.append((5.0, "runs of variation selectors", f"{len(match.group())} characters"))
+    zero = _ZERO_WIDTH.findall(raw)
+    if zero:
+        sample = _ZERO_WIDTH.search(raw)
+        around = raw[max(0, sample.start() - 12) : sample.end() + 12] if sample else ""
+        weight = 2.5 + log2(len(zero) + 1)
+        hits.append((weight, f"{len(zero)} zero-width characters inside words", normalise(around)))
+    if match := _ZERO_RUN.search(raw):
+        hits.append((5.0, "a run of zero-width characters", f"{len(match.group())} characters"))
+    bidi = _BIDI.findall(raw)
+    if bidi and not _RTL_LETTER.search(raw):
+        at = raw.index(bidi[0])
+        hits.append(
+            (5.0, "bidirectional control in left-to-right text", normalise(raw[at : at + 40]))
+        )
+    return hits
+
+
+def _only_flags(raw: str) -> bool:
+    """Tag characters that all belong to flag emoji (U+1F3F4, tags, U+E007F)."""
+    return not _TAGS.search(re.sub("\U0001f3f4[\U000e0030-\U000e007a]{2,6}\U000e007f", "", raw))
+
+
+def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
+    """Words that mix scripts so as to look like Latin ones."""
+    mixed: list[str] = []
+    foreign = {word for word in _WORD.findall(raw) if not word.isascii()}
+    for word in foreign:
+        scripts = {_script(c) for c in word if c.isalpha()} - {""}
+        if (
+            len(scripts) > 1 and "LATIN" in scripts and scripts & {"CYRILLIC", "GREEK", "ARMENIAN"}
+        ) or (scripts in ({"CYRILLIC"}, {"GREEK"}) and skeleton(word).isascii() and len(word) > 3):
+            mixed.append(word)
+    styled = [word for word in foreign if _styled(word)]
+    hits = []
+    if mixed and sum(_script(c) == "LATIN" for c in raw[:4000] if c.isalpha()) > 100:
+        mixed.sort()
+        hits.append((3.0 + log2(len(mixed)), "look-alike letters of another script", mixed[0]))
+    if len(styled) >= 3:
+        hits.append((3.0, "mathematical letters in place of plain ones", sorted(styled)[0]))
+    return hits
+
+
+def _script(char: str) -> str:
+    if char.isascii():
+        return "LATIN" if char.isalpha() else ""
+    name = unicodedata.name(char, "")
+    return name.split(" ", 1)[0] if name else ""
+
+
+def _styled(word: str) -> bool:
+    return len(word) >= 4 and all(0x1D400 <= ord(c) <= 0x1D7FF for c in word)
+
+
+def _blobs(raw: str, blob_words: int) -> list[tuple[float, str, str]]:
+    """Base64, hex and escape sequences that decode to readable text."""
+    hits: list[tuple[float, str, str]] = []
+    for kind, pattern, decode in (
+        ("base64", _BASE64, _from_base64),
+        ("hex", _HEX, _from_hex),
+        ("escapes", _ESCAPES, _from_escapes),
+    ):
+        for match in list(pattern.finditer(raw))[:50]:
+            text = decode(match.group())
+            if text and len(_WORD.findall(text)) >= blob_words and _readable(text):
+                hits.append((4.0 + 0.5 * log2(len(text.split()) + 1), f"{kind} blob", text))
+    return hits[:5]
+
+
+def _readable(text: str) -> bool:
+    usual = sum(c.isalnum() or c.isspace() or c in ".,;:!?'\"()-/_@<>=" for c in text)
+    return usual / len(text) > 0.93 and text.count(" ") >= 2
+
+
+def _from_base64(blob: str) -> str:
+    plain = blob.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _from_hex(blob: str) -> str:
+    try:
+        return bytes.fromhex(re.sub(r"[ ,:]", "", blob)).decode("utf-8")
+    except ValueError:
+        return ""
+
+
+def _from_escapes(blob: str) -> str:
+    codes = re.findall(
+        r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|&#x([0-9a-fA-F]+);|&#(\d+);",
+        blob,
+    )
+    out = []
+    for u, x, percent, entity, decimal in codes:
+        value = int(u or x or percent or entity, 16) if not decimal else int(decimal)
+        out.append(chr(value) if value < 0x110000 else "")
+    return "".join(out)

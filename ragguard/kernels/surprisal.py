@@ -1,0 +1,116 @@
+"""How unlikely letters and word pairs are, against counts of a reference text.
+
+Characters: a trigram model, bits a character. Words: a pair model interpolated with single words,
+bits a word. Counts are hashed (CRC-32), so collisions make things look a little more
+usual than they are, never less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.kernels.text import stable_hash
+from ragguard.model import Floats, Lexicon
+
+TRIGRAM_BUCKETS = 1 << 16
+BIGRAM_BUCKETS = 1 << 21
+_PAIR_SHARE = 0.6  # weight of the pair model against the single words
+_ALPHABET = 64.0  # characters an unknown context may be followed by
+
+
+def trigram_buckets(text: str) -> NDArray[np.int64]:
+    """Bucket of every character trigram of a text, and of the bigram that is its context.
+
+    Args:
+        text: Lower-cased text; it is framed by spaces.
+
+    Returns:
+        int64 (2, len + 0): row 0 trigrams, row 1 their contexts.
+    """
+    codes = np.frombuffer(f"  {text} ".encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
+    first, second, third = codes[:-2], codes[1:-1], codes[2:]
+    context = (first * 40_503 + second * 2_654_435) % 2_147_483_647
+    trigram = (context * 31 + third * 97 + 17) % 2_147_483_647
+    return np.stack([trigram % (TRIGRAM_BUCKETS // 2), context % (TRIGRAM_BUCKETS // 2)])
+
+
+def count_trigrams(texts: Iterable[str]) -> Floats:
+    """Counts over texts: the lower half holds trigrams, the upper half their contexts.
+
+    Returns:
+        float32 (2**16,).
+    """
+    half = TRIGRAM_BUCKETS // 2
+    counts = np.zeros(TRIGRAM_BUCKETS, dtype=np.float64)
+    for text in texts:
+        buckets = trigram_buckets(text.lower())
+        counts[:half] += np.bincount(buckets[0], minlength=half)
+        counts[half:] += np.bincount(buckets[1], minlength=half)
+    return counts.astype(np.float32)
+
+
+def char_surprisal(text: str, counts: Floats) -> NDArray[np.float64]:
+    """Bits of each character given the two before it.
+
+    Args:
+        text: Lower-cased text.
+        counts: From `count_trigrams`.
+
+    Returns:
+        float64 (len + 1,), higher is less likely.
+    """
+    half = TRIGRAM_BUCKETS // 2
+    buckets = trigram_buckets(text)
+    together = counts[:half][buckets[0]].astype(np.float64)
+    context = counts[half:][buckets[1]].astype(np.float64)
+    bits: NDArray[np.float64] = -np.log2((together + 0.5) / (context + 0.5 * _ALPHABET))
+    return bits
+
+
+def pair_buckets(words: Sequence[str]) -> NDArray[np.int64]:
+    """Bucket of every pair of adjacent words, int64 (len - 1,)."""
+    hashes = np.array([stable_hash(w) for w in words], dtype=np.int64)
+    if len(hashes) < 2:
+        return np.empty(0, dtype=np.int64)
+    mixed: NDArray[np.int64] = ((hashes[:-1] * 31 + hashes[1:] * 17) % 2_147_483_647) % (
+        BIGRAM_BUCKETS
+    )
+    return mixed
+
+
+def pair_surprisals(
+    words: Sequence[str],
+    lexicon: Lexicon,
+    total: int,
+    own_words: Mapping[str, int],
+    own_pairs: Mapping[int, int],
+) -> NDArray[np.float64]:
+    """Bits of each word after the one before it.
+
+    Args:
+        words: Words of a text.
+        lexicon: Reference counts (chunks a word or a pair is in).
+        total: Sum of the reference's word counts.
+        own_words: Counts to be taken off the words', see `kernels.words`.
+        own_pairs: Counts to be taken off the pairs', by bucket.
+
+    Returns:
+        float64 (len - 1,), higher is less likely.
+    """
+    known = lexicon.words
+    single = np.array([known.get(w, 0) - own_words.get(w, 0) for w in words], dtype=np.float64)
+    single = np.maximum(single, 0.0)
+    buckets = pair_buckets(words)
+    pair = lexicon.bigrams[buckets].astype(np.float64)
+    if own_pairs:
+        pair = np.maximum(pair - [own_pairs.get(int(b), 0) for b in buckets], 0.0)
+    before, after = single[:-1], single[1:]
+    together = np.divide(pair, before, out=np.zeros_like(pair), where=before > 0)
+    alone = (after + 0.5) / (total + len(known))
+    bits: NDArray[np.float64] = -np.log2(
+        _PAIR_SHARE * np.minimum(together, 1.0) + (1.0 - _PAIR_SHARE) * alone
+    )
+    return bits

@@ -1,0 +1,178 @@
+"""The lexicon: what words, word pairs and letters the serving corpus is made of.
+
+Derived from the serving index, kept beside it in a cache file named by the digest of the corpus it
+was counted on, and counted anew when that is another one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ragguard.kernels import surprisal
+from ragguard.kernels.neighbours import top_k
+from ragguard.kernels.text import normalise, words
+from ragguard.model import Lexicon
+from ragguard.store import Point, Store
+
+SAMPLE = 400  # chunks whose closeness to others is measured
+NEAREST = 4
+
+
+def empty() -> Lexicon:
+    """The lexicon of an empty corpus."""
+    return Lexicon(
+        documents=0,
+        words={},
+        bigrams=np.zeros(surprisal.BIGRAM_BUCKETS, dtype=np.uint16),
+        trigrams=np.zeros(surprisal.TRIGRAM_BUCKETS, dtype=np.float32),
+        closeness=(float("nan"), float("nan")),
+    )
+
+
+def count(texts: Iterable[str], documents: int) -> Lexicon:
+    """Count chunk texts.
+
+    Args:
+        texts: Chunk texts as stored.
+        documents: How many documents they are of.
+    """
+    result = empty()
+    frequencies: Counter[str] = Counter()
+    bigrams = np.zeros(surprisal.BIGRAM_BUCKETS, dtype=np.uint32)
+    cleaned: list[str] = []
+    for text in texts:
+        plain = normalise(text)
+        cleaned.append(plain)
+        row = words(plain)
+        frequencies.update(set(row))
+        np.add.at(bigrams, np.unique(surprisal.pair_buckets(row)), 1)
+    return replace(
+        result,
+        documents=documents,
+        words=dict(frequencies),
+        bigrams=np.minimum(bigrams, 65_535).astype(np.uint16),
+        trigrams=surprisal.count_trigrams(cleaned),
+    )
+
+
+def of_batch(texts: Iterable[str], documents: int) -> Lexicon:
+    """A lexicon counted on the batch itself, for a corpus too small to know any words.
+
+    Args:
+        texts: Chunk texts of the batch and of what is indexed.
+        documents: How many documents they are of.
+    """
+    return replace(count(texts, documents), includes_batch=True)
+
+
+def without(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
+    """The lexicon as if some of its chunks had not been counted.
+
+    Args:
+        lexicon: Counted over a corpus.
+        texts: Chunk texts of that corpus.
+        documents: How many documents they are of.
+    """
+    gone = count(texts, documents)
+    kept = dict(lexicon.words)
+    for word, number in gone.words.items():
+        left = kept.get(word, 0) - number
+        if left > 0:
+            kept[word] = left
+        else:
+            kept.pop(word, None)
+    return replace(
+        lexicon,
+        documents=max(0, lexicon.documents - documents),
+        words=kept,
+        bigrams=lexicon.bigrams - np.minimum(lexicon.bigrams, gone.bigrams),
+        trigrams=np.maximum(lexicon.trigrams - gone.trigrams, 0.0),
+    )
+
+
+def of_index(store: Store, collection: str, documents: int, cache: Path, corpus: str) -> Lexicon:
+    """The lexicon of the serving index.
+
+    Args:
+        store: Open store.
+        collection: Serving collection.
+        documents: Number of serving documents.
+        cache: Cache file.
+        corpus: Digest of the serving corpus.
+    """
+    found = _load(cache, corpus)
+    if found is not None:
+        return found
+    texts: list[str] = []
+    points: list[Point] = []
+    for batch in store.scan(collection, vectors=True):
+        texts.extend(str(p.payload.get("page_content", "")) for p in batch)
+        points.extend(batch)
+    made = replace(count(texts, documents), closeness=_closeness(points))
+    _save(made, cache, corpus)
+    return made
+
+
+def _closeness(points: Sequence[Point]) -> tuple[float, float]:
+    """How near a chunk's four nearest of other documents usually are: mean and deviation."""
+    if len(points) < 10 * NEAREST:
+        return float("nan"), float("nan")
+    chosen = np.random.default_rng(0).permutation(len(points))[:SAMPLE]
+    vectors = np.stack([p.vector for p in points])
+    names: dict[str, int] = {}
+    groups = np.array(
+        [
+            names.setdefault(str(p.payload.get("ragguard", {}).get("document")), len(names))
+            for p in points
+        ],
+        dtype=np.int64,
+    )
+    _, similarities = top_k(vectors[chosen], vectors, NEAREST, groups[chosen], groups)
+    means = similarities.astype(np.float64).mean(axis=1)
+    return float(means.mean()), float(means.std())
+
+
+def _save(lexicon: Lexicon, cache: Path, corpus: str) -> None:
+    buffer = io.BytesIO()
+    head = {
+        "corpus": corpus,
+        "documents": lexicon.documents,
+        "closeness": lexicon.closeness,
+        "words": lexicon.words,
+    }
+    np.savez_compressed(
+        buffer,
+        head=np.frombuffer(json.dumps(head).encode(), dtype=np.uint8),
+        bigrams=lexicon.bigrams,
+        trigrams=lexicon.trigrams,
+    )
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    aside = cache.with_name(f".{cache.name}.new")
+    aside.write_bytes(buffer.getvalue())
+    os.replace(aside, cache)
+
+
+def _load(cache: Path, corpus: str) -> Lexicon | None:
+    try:
+        with np.load(cache, allow_pickle=False) as kept:
+            head = json.loads(kept["head"].tobytes())
+            if head["corpus"] != corpus:
+                return None
+            mean, deviation = head["closeness"]
+            return Lexicon(
+                head["documents"],
+                head["words"],
+                kept["bigrams"],
+                kept["trigrams"],
+                (float(mean), float(deviation)),
+            )
+    except (OSError, ValueError, KeyError, EOFError):
+        return None

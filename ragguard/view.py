@@ -1,0 +1,199 @@
+"""Builds what the checks see: the batch, its neighbours in the index and in quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from ragguard.kernels.neighbours import merge, top_k
+from ragguard.kernels.text import normalise, term_matrix, words
+from ragguard.model import (
+    Chunk,
+    CorpusView,
+    DeniedText,
+    Document,
+    Floats,
+    Hidden,
+    Ints,
+    Lexicon,
+    Metadata,
+    Neighbours,
+)
+from ragguard.store import Point, Store
+
+NEIGHBOURS = 24
+SPARE = 8  # hits asked for beyond that, to make up for those of the same document
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A document ready to be judged.
+
+    Attributes:
+        raw: Decoded source text, before rendering.
+        hidden: What the parser found hidden.
+        chunks: Its chunks, at least one.
+        vectors: float32 (c, d), unit length.
+        previous_metadata: Metadata of the version it replaces, if there is one.
+    """
+
+    document: Document
+    raw: str
+    hidden: tuple[Hidden, ...]
+    chunks: tuple[Chunk, ...]
+    vectors: Floats
+    previous_metadata: Metadata | None = None
+
+    @property
+    def label(self) -> str:
+        """`source/id`."""
+        return f"{self.document.source}/{self.document.id}"
+
+
+class _Context:
+    """Rows after the judged ones: neighbours fetched from the store, each once."""
+
+    def __init__(self, first_row: int, first_document: int) -> None:
+        self._row_of: dict[tuple[str, str], int] = {}
+        self._document_of: dict[str, int] = {}
+        self._next_row = first_row
+        self._next_document = first_document
+        self.texts: list[str] = []
+        self.vectors: list[Floats] = []
+        self.zones: list[str] = []
+        self.documents: list[int] = []
+        self.labels: list[str] = []
+        self.sources: list[str] = []
+        self.metadata: list[Metadata] = []
+
+    def row(self, zone: str, point: Point) -> int:
+        key = (zone, point.id)
+        if key not in self._row_of:
+            label = point_label(point)
+            if label not in self._document_of:
+                self._document_of[label] = self._next_document
+                self._next_document += 1
+                self.labels.append(label)
+                self.sources.append(str(own(point).get("source", "")))
+                self.metadata.append(dict(point.payload.get("metadata") or {}))
+            self._row_of[key] = self._next_row
+            self._next_row += 1
+            self.texts.append(normalise(str(point.payload.get("page_content", ""))))
+            self.vectors.append(point.vector)
+            self.zones.append(zone)
+            self.documents.append(self._document_of[label])
+        return self._row_of[key]
+
+
+def own(point: Point) -> Mapping[str, Any]:
+    """The fields ragguard keeps in a payload."""
+    fields = point.payload.get("ragguard")
+    return fields if isinstance(fields, Mapping) else {}
+
+
+def point_label(point: Point) -> str:
+    """`source/id` of the document a point is of."""
+    fields = own(point)
+    return f"{fields.get('source', '')}/{fields.get('document', point.id)}"
+
+
+def build_view(
+    batch: Sequence[Prepared],
+    store: Store,
+    serving: str,
+    quarantine: str,
+    lexicon: Lexicon,
+    denied: Sequence[DeniedText],
+    now: datetime,
+    *,
+    absent: Set[str] = frozenset(),
+) -> CorpusView:
+    """Look a batch up in the index and in quarantine.
+
+    Args:
+        batch: Documents to judge, at least one.
+        store: Open store.
+        serving: Serving collection.
+        quarantine: Shadow collection.
+        lexicon: Of the serving corpus.
+        denied: Rejected texts.
+        now: The run's time.
+        absent: Labels of indexed documents to be taken as not there (documents rehearsed as
+            newcomers, see `reference`); a document of the batch never meets itself.
+    """
+    vectors = np.concatenate([p.vectors for p in batch])
+    documents = np.repeat(np.arange(len(batch)), [len(p.chunks) for p in batch]).astype(np.int64)
+    batch_labels = [p.label for p in batch]
+    context = _Context(len(vectors), len(batch))
+    tables = []
+    for zone, collection in (("serving", serving), ("quarantine", quarantine)):
+        extra = SPARE + (NEIGHBOURS if absent and zone == "serving" else 0)
+        tables.append(
+            _lookup(
+                store, collection, zone, vectors, documents, batch_labels, absent, context, extra
+            )
+        )
+    inside = top_k(vectors, vectors, NEIGHBOURS, documents, documents)
+    newcomers = merge(inside, tables[1], NEIGHBOURS)
+    texts = [normalise(c.text) for p in batch for c in p.chunks] + context.texts
+    rows = [words(text) for text in texts]
+    return CorpusView(
+        n=len(vectors),
+        texts=texts,
+        words=rows,
+        terms=term_matrix(rows),
+        vectors=np.concatenate([vectors, np.stack(context.vectors)])
+        if context.vectors
+        else vectors,
+        zones=["batch"] * len(vectors) + context.zones,
+        documents=np.concatenate([documents, np.array(context.documents, dtype=np.int64)]),
+        labels=batch_labels + context.labels,
+        sources=[p.document.source for p in batch] + context.sources,
+        metadata=[p.document.metadata for p in batch] + context.metadata,
+        previous_metadata=[p.previous_metadata for p in batch],
+        raws=[p.raw for p in batch],
+        hidden=[p.hidden for p in batch],
+        reference=Neighbours(*tables[0]),
+        newcomers=Neighbours(*newcomers),
+        lexicon=lexicon,
+        denied=denied,
+        now=now,
+    )
+
+
+def _lookup(
+    store: Store,
+    collection: str,
+    zone: str,
+    vectors: Floats,
+    documents: Ints,
+    batch_labels: Sequence[str],
+    absent: Set[str],
+    context: _Context,
+    extra: int,
+) -> tuple[Ints, Floats]:
+    """Neighbour table of the judged rows in one collection, (n, NEIGHBOURS)."""
+    n = len(vectors)
+    indices = np.full((n, NEIGHBOURS), -1, dtype=np.int64)
+    similarities = np.full((n, NEIGHBOURS), -1.0, dtype=np.float32)
+    if not store.exists(collection) or not store.count(collection):
+        return indices, similarities
+    hits = store.search(collection, vectors, NEIGHBOURS + extra)
+    wanted = sorted({i for row in hits.ids for i in row})
+    found = {p.id: p for p in store.get(collection, wanted, vectors=True)}
+    labels = {i: point_label(p) for i, p in found.items()}
+    for row in range(n):
+        mine, filled = batch_labels[documents[row]], 0
+        for point, similarity in zip(hits.ids[row], hits.similarities[row], strict=True):
+            if filled == NEIGHBOURS:
+                break
+            if point not in found or labels[point] == mine or labels[point] in absent:
+                continue
+            indices[row, filled] = context.row(zone, found[point])
+            similarities[row, filled] = similarity
+            filled += 1
+    return indices, similarities

@@ -1,0 +1,482 @@
+"""The workspace: opens configuration, trust, ledger, vault, store and encoder, and holds the lock.
+
+The only place where the parts are put together. What costs time to open (store, encoder) is opened
+when it is first used. Layout:
+
+    ragguard.toml        settings
+    keys/                key files; root.key belongs offline
+    trust/root.json      the trust root in force; root.N.json its predecessors
+    ledger.db vault/ index/
+    cache/               derived, may be deleted at any time
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ragguard import config
+from ragguard.commit import Committer, append_entry, first_generation
+from ragguard.config import Settings
+from ragguard.errors import (
+    EquivocationError,
+    IntegrityError,
+    KeyFileError,
+    LockedError,
+    ModelDigestError,
+    RecipeMismatchError,
+    StoreError,
+    TrustRootError,
+    TrustRootRollbackError,
+    WorkspaceError,
+)
+from ragguard.kernels.canonical import digest_bytes, format_time
+from ragguard.ledger import commits, corpus
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.tables import Ledger, get_meta, set_meta
+from ragguard.model import Recipe, Root
+from ragguard.trust import keys, policy, signing
+from ragguard.vault import Vault
+
+if TYPE_CHECKING:
+    from ragguard.encode.encoder import Encoder
+    from ragguard.store import Store
+
+ROOT_FILE = "trust/root.json"
+LOCK_FILE = ".lock"
+
+
+def find(start: Path) -> Path:
+    """The workspace a folder is in: itself or the nearest above it with a ragguard.toml.
+
+    Raises:
+        WorkspaceError: There is none.
+    """
+    for folder in (start.absolute(), *start.absolute().parents):
+        if (folder / config.FILE).is_file():
+            return folder
+    raise WorkspaceError(
+        f"{start.absolute()}: not in a ragguard workspace (no {config.FILE} here or above)",
+        hint="Make one with `ragguard init DIR`, or name one with --workspace.",
+    )
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a private file, 0600, never over another.
+
+    Raises:
+        KeyFileError: There is a file of that name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise KeyFileError(
+            f"{path}: exists, and keys are never overwritten",
+            hint="Choose another name, or move the old key away yourself.",
+        ) from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_private(path: Path) -> bytes:
+    """Read a private file that nobody else may read.
+
+    Raises:
+        KeyFileError: Missing, or readable by group or others.
+    """
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(
+            f"{path}: {error.strerror}", hint="Make a key pair with `ragguard key generate NAME`."
+        ) from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise KeyFileError(
+            f"{path}: others may read it (mode {stat.S_IMODE(mode):04o}, expected 0600)",
+            hint=f"chmod 600 {path}, and consider the key known to others.",
+        )
+    return data
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.new")
+    with open(aside, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def create(folder: Path, root_key: keys.KeyPair, envelope: bytes, now: datetime) -> None:
+    """Make a workspace.
+
+    Args:
+        folder: Made when missing; it must not be a workspace already.
+        root_key: Signed the first trust root.
+        envelope: The first trust root.
+        now: The run's time.
+
+    Raises:
+        WorkspaceError: It is a workspace already.
+    """
+    if (folder / config.FILE).exists():
+        raise WorkspaceError(
+            f"{folder}: is a workspace already", hint="Work in it, or choose another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    policy.verify_root(envelope, None, keys={root_key.public.keyid: root_key.public})
+    checkpoint = keys.generate("checkpoint")
+    write_private(folder / "keys/checkpoint.key", keys.dump_private(checkpoint, None))
+    replace_file(folder / "keys/checkpoint.pub", keys.dump_public(checkpoint.public))
+    write_private(folder / "keys/seal.key", secrets.token_hex(32).encode() + b"\n")
+    replace_file(folder / ROOT_FILE, envelope)
+    origin = f"ragguard.local/{hashlib.sha256(checkpoint.public.public).hexdigest()[:16]}"
+    ledger = Ledger(_ledger_url(folder, Settings().ledger.url), create=True)
+    try:
+        with ledger.writing() as conn:
+            set_meta(conn, "origin", origin)
+            commits.add_root(conn, 1, envelope, digest_bytes(envelope))
+            append_entry(
+                conn,
+                {"act": "init", "at": format_time(now), "trust_root": digest_bytes(envelope)},
+                origin,
+                lambda text: signing.sign_note(text, origin, checkpoint.signing_key),
+            )
+    finally:
+        ledger.close()
+    replace_file(folder / config.FILE, config.TEMPLATE.encode())
+
+
+def _ledger_url(folder: Path, url: str) -> str:
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith("sqlite:////"):
+        return f"{prefix}{folder.absolute() / url.removeprefix(prefix)}"
+    return url
+
+
+class Workspace:
+    """An open workspace; a context manager.
+
+    Args:
+        folder: Folder with ragguard.toml.
+        settings: From `config.load`.
+        now: The run's one reading of the clock.
+        exclusive: Take the lock (everything that touches the index or writes the ledger).
+
+    Raises:
+        LockedError: Another process works on it.
+        LedgerError, TrustRootError: See `Ledger` and `root`.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Settings, now: datetime, *, exclusive: bool = True
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.now = now
+        self._lock: Any = None
+        self._store: Store | None = None
+        if exclusive:
+            self._take_lock()
+        try:
+            self._require_ledger()
+            self.ledger = Ledger(_ledger_url(folder, settings.ledger.url))
+            self.vault = Vault(self._url(settings.vault.url))
+            self.root: Root = self._load_root()
+            with self.ledger.reading() as conn:
+                self.origin = get_meta(conn, "origin") or ""
+        except BaseException:
+            self._release()
+            raise
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close everything and let go of the lock."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        self.ledger.close()
+        self._release()
+
+    def _take_lock(self) -> None:
+        from filelock import FileLock, Timeout
+
+        self._lock = FileLock(self.folder / LOCK_FILE)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            self._lock = None
+            raise LockedError(
+                f"{self.folder}: another ragguard process works on this workspace",
+                hint="Wait for it to end. Embedded means one process, readers included.",
+            ) from None
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _url(self, url: str) -> str:
+        return url if "://" in url else str(self.folder / url)
+
+    def _require_ledger(self) -> None:
+        url = _ledger_url(self.folder, self.settings.ledger.url)
+        if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+            raise WorkspaceError(
+                f"{self.folder}: its ledger is gone ({url})",
+                hint="Restore it from backup; without it nothing in the index can be proved.",
+            )
+
+    # --- trust ------------------------------------------------------------------------------------
+
+    def _load_root(self) -> Root:
+        """The trust root in force: verified from the last one this workspace has seen."""
+        path = self.folder / ROOT_FILE
+        with self.ledger.reading() as conn:
+            seen = commits.last_root(conn)
+        if seen is None:
+            raise TrustRootError("ledger: it has never seen a trust root")
+        version, envelope, digest = seen
+        known = policy.parse_root(signing.parse_envelope(envelope, max_bytes=1 << 24).payload)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise TrustRootError(
+                f"trust root {path}: {error.strerror}", hint="Restore trust/root.json."
+            ) from None
+        if digest_bytes(data) == digest:
+            return known
+        found = policy.parse_root(signing.parse_envelope(data, max_bytes=1 << 24).payload)
+        if found.version < version:
+            raise TrustRootRollbackError(
+                f"trust root: {path} is version {found.version}, this workspace has seen {version}",
+                hint="Somebody put an old root back: restore the newest, and find out who.",
+            )
+        if found.version == version:
+            raise EquivocationError(
+                f"trust root: {path} is another version {version} than the one seen",
+                hint="Restore trust/root.json, and find out who changed it.",
+            )
+        return self._advance(known, found.version, path)
+
+    def _advance(self, known: Root, target: int, path: Path) -> Root:
+        """Follow the chain of roots up to a version that another workspace made."""
+        root = known
+        for version in range(known.version + 1, target + 1):
+            link = path if version == target else path.with_name(f"root.{version}.json")
+            if not link.exists():
+                raise TrustRootError(
+                    f"trust root: version {version} is missing ({link})",
+                    hint="Every root between the seen and the new one is needed.",
+                )
+            data = link.read_bytes()
+            root = policy.verify_root(data, root)
+            with self.ledger.writing() as conn:
+                commits.add_root(conn, version, data, digest_bytes(data))
+                self._log(conn, {"act": "trust", "version": version, "root": digest_bytes(data)})
+        return root
+
+    def set_root(self, root: Root, signers: list[keys.KeyPair], act: Mapping[str, Any]) -> None:
+        """Sign, verify, keep and log a new trust root.
+
+        Args:
+            root: The new root, one version on.
+            signers: Root keys that sign it: enough of the old and of the new.
+            act: What to log beside version and digest.
+
+        Raises:
+            SignatureError, ThresholdError: Not enough root keys.
+            TrustRootError: The root contradicts itself.
+        """
+        pairs = [(k.public.keyid, k.signing_key) for k in signers]
+        envelope = signing.sign(policy.dump_root(root), policy.ROOT_TYPE, pairs)
+        checked = policy.verify_root(envelope, self.root)
+        path = self.folder / ROOT_FILE
+        old = path.read_bytes()
+        # File first: a new file beside an older ledger is followed up, the reverse is a rollback.
+        replace_file(path.with_name(f"root.{self.root.version}.json"), old)
+        replace_file(path, envelope)
+        with self.ledger.writing() as conn:
+            commits.add_root(conn, checked.version, envelope, digest_bytes(envelope))
+            body = {
+                "at": format_time(self.now),
+                "version": checked.version,
+                "root": digest_bytes(envelope),
+            }
+            self._log(conn, {**act, **body})
+        self.root = checked
+
+    # --- keys of the service ----------------------------------------------------------------------
+
+    @cached_property
+    def checkpoint_key(self) -> keys.KeyPair:
+        """Signs tree heads; online, without passphrase."""
+        return keys.load_private(read_private(self.folder / "keys/checkpoint.key"), None)
+
+    @cached_property
+    def seal_key(self) -> bytes:
+        """Seals points."""
+        text = read_private(self.folder / "keys/seal.key").strip()
+        try:
+            key = bytes.fromhex(text.decode())
+        except ValueError:
+            key = b""
+        if len(key) != 32:
+            raise KeyFileError("keys/seal.key: damaged, expected 64 hex digits")
+        return key
+
+    def sign_note(self, text: str) -> str:
+        """Sign the text of a tree head."""
+        return signing.sign_note(text, self.origin, self.checkpoint_key.signing_key)
+
+    def _log(self, conn: Any, body: Mapping[str, Any]) -> None:
+        append_entry(conn, body, self.origin, self.sign_note)
+
+    # --- store ------------------------------------------------------------------------------------
+
+    def open_store(self) -> Store:
+        """The store, opened once; collections that the ledger names are there afterwards.
+
+        Raises:
+            IntegrityError: A collection that holds documents is gone.
+            StoreError, LockedError: See `store.open_store`.
+        """
+        if self._store is None:
+            from ragguard.store import open_store
+
+            settings = self.settings.store
+            self._store = open_store(
+                self.folder / settings.path, settings.url, settings.api_key or None
+            )
+            generation = self.generation()
+            if generation is not None:
+                self._ensure(generation)
+        return self._store
+
+    def _ensure(self, generation: Generation) -> None:
+        store = self._store
+        if store is None:
+            raise StoreError("store: not open")
+        with self.ledger.reading() as conn:
+            recipe = commits.recipe_body(conn, generation.recipe)
+            filled = {
+                zone: bool(corpus.members(conn, zone))
+                for zone in ("serving", "quarantine")
+                if not store.exists(getattr(generation, zone))
+            }
+        for zone, holds in filled.items():
+            name = getattr(generation, zone)
+            if holds:
+                raise IntegrityError(
+                    f"index: collection {name!r} is gone, the ledger has documents in it",
+                    hint="Restore the index from its backup.",
+                )
+            store.create(name, int(recipe["dimensions"]))
+        alias = self.settings.store.collection
+        if store.aliases().get(alias) != generation.serving:
+            store.set_alias(alias, generation.serving)
+
+    def generation(self) -> Generation | None:
+        """The serving generation, `None` before the first ingest."""
+        with self.ledger.reading() as conn:
+            return commits.serving_generation(conn)
+
+    def ensure_generation(self, recipe: Recipe) -> Generation:
+        """The serving generation, made with this recipe if there is none yet.
+
+        Raises:
+            ModelDigestError: The model of that name has other files than when the index was built.
+            RecipeMismatchError: The index was built with another recipe.
+        """
+        found = self.generation()
+        if found is None:
+            found = first_generation(self.settings.store.collection, recipe.digest)
+            self.open_store()
+            with self.ledger.writing() as conn:
+                commits.add_generation(conn, found, asdict(recipe), format_time(self.now))
+            self._ensure(found)
+        self.check_recipe(recipe)
+        return found
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Compare a recipe with the serving generation's; see `ensure_generation`."""
+        found = self.generation()
+        if found is None or found.recipe == recipe.digest:
+            return
+        with self.ledger.reading() as conn:
+            built: dict[str, Any] = dict(commits.recipe_body(conn, found.recipe))
+        mine = asdict(recipe)
+        odd = [k for k in mine if k != "digest" and mine[k] != built.get(k)]
+        if odd == ["model_digest"]:
+            raise ModelDigestError(
+                f"model {recipe.model!r}: its files are not those the index was built with "
+                f"(sha256 {recipe.model_digest[:12]}…, then {str(built['model_digest'])[:12]}…)",
+                hint="Restore the model. A new model goes into a new index.",
+            )
+        listed = "; ".join(f"{k}: now {mine[k]!r}, index {built.get(k)!r}" for k in odd)
+        raise RecipeMismatchError(
+            f"index: built with another recipe ({listed})",
+            hint="Set [model] and [chunks] back, or build a new workspace.",
+        )
+
+    # --- encoder ----------------------------------------------------------------------------------
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder; loading it takes about a second."""
+        from ragguard.encode.encoder import open_encoder
+
+        model, chunks = self.settings.model, self.settings.chunks
+        return open_encoder(
+            model.name, runtime=model.runtime, size=chunks.size, overlap=chunks.overlap
+        )
+
+    # --- commits ----------------------------------------------------------------------------------
+
+    @cached_property
+    def committer(self) -> Committer:
+        """Writes commits."""
+        return Committer(
+            ledger=self.ledger,
+            vault=self.vault,
+            store=self.open_store,
+            origin=self.origin,
+            sign_note=self.sign_note,
+            seal_key=self.seal_key,
+        )
+
+    def recover(self) -> int:
+        """Finish commits that a killed process began; return how many."""
+        return self.committer.recover()
+
+    def cache(self, name: str) -> Path:
+        """A file in the cache folder."""
+        return self.folder / "cache" / name
+
+
+Progress = Callable[[str, int, int], None]
