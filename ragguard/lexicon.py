@@ -116,9 +116,19 @@ def of_index(store: Store, collection: str, documents: int, cache: Path, corpus:
     for batch in store.scan(collection, vectors=True):
         texts.extend(str(p.payload.get("page_content", "")) for p in batch)
         points.extend(batch)
-    made = replace(count(texts, documents), closeness=_closeness(points))
+    made = with_closeness(count(texts, documents), points)
     _save(made, cache, corpus)
     return made
+
+
+def with_closeness(lexicon: Lexicon, points: Sequence[Point]) -> Lexicon:
+    """A lexicon that also knows how near the corpus's chunks are to each other.
+
+    Args:
+        lexicon: Counted on the chunks.
+        points: All of them, with vectors.
+    """
+    return replace(lexicon, closeness=_closeness(points))
 
 
 def _closeness(points: Sequence[Point]) -> tuple[float, float]:

@@ -205,9 +205,27 @@ def shipped(indexed: int) -> Profile:
     return load(files("ragguard").joinpath(f"profiles/{kind}.npz").read_bytes())
 
 
-def keep(profile: Profile, path: Path) -> None:
-    """Write a profile to a cache file."""
+def keep(profile: Profile, path: Path, indexed: int) -> None:
+    """Write a fitted profile to a cache file.
+
+    Args:
+        profile: The profile.
+        path: Cache file.
+        indexed: Documents in the index when it was fitted.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.new")
-    aside.write_bytes(dump(profile))
+    aside.write_bytes(indexed.to_bytes(8, "big") + dump(profile))
     os.replace(aside, path)
+
+
+def load_fitted(data: bytes) -> tuple[Profile, int] | None:
+    """Read what `keep` wrote: the profile and how many documents were indexed then.
+
+    Returns:
+        `None` when the cache file is damaged; it is fitted again then.
+    """
+    try:
+        return load(data[8:]), int.from_bytes(data[:8], "big")
+    except LedgerError:
+        return None

@@ -23,9 +23,14 @@ from ragguard.view import Prepared
 
 logger = logging.getLogger(__name__)
 
+# Outlier scores mean little far out: whatever they say, they are not believed beyond this p-value.
+FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
+# Checks that say the same of a document whatever arrives with it.
+DETERMINISTIC = frozenset({"hidden", "instructions", "secrets", "denylist"})
+CROWD = 300  # documents of a batch from which it can be held against itself, see `judge`
 NOTABLE = 0.02  # check p-value from which a finding is written down
 # GLOSH shifts for honest neighbours when something dense arrives beside them: it counts little.
-WEIGHTS: Mapping[str, float] = {"collusion": 2.0, "denylist": 2.0, "glosh": 0.1, "isolation": 0.5}
+WEIGHTS: Mapping[str, float] = {"collusion": 2.0, "denylist": 2.0, "glosh": 0.02, "isolation": 0.5}
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def document_p_values(
         worst = order[starts]
         rows[:, column] = worst
         chunk_p = calibration.tail_p_values(usable[worst], profile[name], units[name])
-        p[:, column] = np.minimum(1.0, chunk_p * sizes)
+        p[:, column] = np.minimum(1.0, np.maximum(chunk_p, FLOORS.get(name, 0.0)) * sizes)
     return p, rows
 
 
@@ -149,6 +154,12 @@ def judge(
     false_alarm_rate: float,
 ) -> list[Verdict]:
     """Judge every document of a batch.
+
+    Against a shipped profile (the user's index is too small to calibrate on) a large batch looks
+    odd as a whole, because the shipped sample is another kind of text. Then a document is
+    quarantined for statistical reasons only if it is also among the most suspicious of its batch,
+    the asked share of it. That spares honest first imports, and lets poison in where it is more
+    than that share of the first batch.
 
     Args:
         batch: The documents, in the view's order.
@@ -172,6 +183,8 @@ def judge(
         judged[lenient, names.index("secrets")] = np.nan
     statistic = calibration.combine(judged, weights(names)) if names else np.zeros(len(batch))
     combined = calibration.conformal_p_values(statistic, profile.combined)
+    if profile.name.startswith("shipped") and len(batch) >= CROWD:
+        combined = _with_crowd(combined, judged, names, profile)
     score = calibration.suspicion(statistic)
     crashed = [s for s in measured.skipped if s.crashed]
     verdicts: list[Verdict] = []
@@ -194,6 +207,20 @@ def judge(
             )
         )
     return verdicts
+
+
+def _with_crowd(combined: Doubles, p: Doubles, names: Sequence[str], profile: Profile) -> Doubles:
+    """P-values of a batch that is compared with itself too, see `judge`."""
+    certain = [i for i, name in enumerate(names) if name in DETERMINISTIC]
+    rest = [i for i in range(len(names)) if i not in certain]
+    every = weights(names)
+    unaided = calibration.combine(p[:, rest], every[rest]) if rest else np.zeros(len(p))
+    rank = calibration.conformal_p_values(unaided, np.sort(unaided))
+    # What the deterministic checks say stands by itself, on the scale of the whole combination.
+    share = every[certain].sum() / every.sum() if certain else 0.0
+    aided = calibration.combine(p[:, certain], every[certain]) * share if certain else 0.0 * rank
+    alone = calibration.conformal_p_values(aided, profile.combined)
+    return np.asarray(np.minimum(alone, np.maximum(combined, rank)), dtype=np.float64)
 
 
 def _crash(name: str, reason: str) -> Finding:
@@ -222,7 +249,7 @@ def _findings(
     if outcome == "quarantine" and not notable:
         notable = [int(np.nanargmin(p))] if not np.isnan(p).all() else []
     findings = []
-    for column in sorted(notable, key=lambda c: float(p[c])):
+    for column in sorted(notable, key=lambda c: -WEIGHTS.get(names[c], 1.0) / float(p[c])):
         signal, row = signals[names[column]], int(rows[column])
         evidence = signal.explain(row)
         floor = 1.0 / (len(profile.scores[names[column]]) + 1.0)

@@ -30,6 +30,9 @@ _QUOTED = re.compile(
     r"|(?<!\w)'[^'\n]{8,400}'(?!\w)|^>[^\n]*$|^```.*?^```",
     re.MULTILINE | re.DOTALL,
 )
+_WRAPPED = re.compile(
+    r"(?<!\n)\n(?!\s*(?:\n|[-*+>|#]|\d+[.)]))[ \t]*"
+)  # a line break inside a paragraph
 _MENTION = re.compile(
     r"(?:such as|for example|e\.g\.|like|phrases?|reads?|says?|said|written|wording|quote[sd]?"
     r"|examples?|sentence|words)\W{0,12}$",
@@ -91,7 +94,7 @@ def instructions(view: CorpusView, params: Params) -> Signal:
 
 def _scan(text: str, factor: float, params: Params) -> list[tuple[float, str, str]]:
     """Weight, rule and matched text of every rule that matches."""
-    folded = text if text.isascii() else _fold(text)
+    folded = _WRAPPED.sub(" ", text if text.isascii() else _fold(text))
     data = folded.encode("utf-8", "replace")
     results = _scanner().scan(data)
     hits: list[tuple[float, str, str]] = []

@@ -33,46 +33,29 @@ class Params:
 def metadata_vote(view: CorpusView, params: Params) -> Signal:
     """Score a chunk by the log-odds of its neighbours' value against its own, over the worst key.
 
-    Also counted: the same document's metadata in the version it replaces.
-
     Returns:
-        Raw scores, float64 (n,), log((p(top) + 0.05) / (p(own) + 0.05)), at least 0.
+        Raw scores, float64 (n,), log((p(top) + 0.05) / (p(own) + 0.05)) times how far neighbours
+        agree on that key at all; at least 0.
 
     Raises:
         NotApplicable: No indexed neighbours to vote.
     """
     if not (view.reference.indices >= 0).any():
         raise NotApplicable("no indexed neighbours to vote")
+    ballots = {key: _ballots(view, key, params) for key in params.keys}
     scores = np.zeros(view.n)
     found: dict[int, tuple[str, str, str, float]] = {}
-    for row in range(view.n):
-        document = int(view.documents[row])
-        own = view.metadata[document]
-        voters = view.reference.indices[row, : params.k]
-        voters = voters[voters >= 0]
-        if len({int(view.documents[v]) for v in voters}) < params.voters:
-            continue
-        close = view.reference.similarities[row, : len(voters)].astype(np.float64)
-        weights = np.exp(params.sharpness * (close - close.max()))
-        for key in params.keys:
-            value = _text(own.get(key))
-            if not value:
+    for key, votes in ballots.items():
+        trust = _unanimity(votes)
+        for row, shares in votes.items():
+            value = _text(view.metadata[int(view.documents[row])].get(key))
+            top = max(shares, key=lambda v: (shares[v], v))
+            if not value or top == value:
                 continue
-            votes: dict[str, float] = defaultdict(float)
-            for voter, weight in zip(voters, weights, strict=True):
-                theirs = _text(view.metadata[int(view.documents[voter])].get(key))
-                if theirs:
-                    votes[theirs] += float(weight)
-            total = sum(votes.values())
-            if not total or len(votes) == 0:
-                continue
-            top = max(votes, key=lambda v: (votes[v], v))
-            odds = float(
-                np.log((votes[top] / total + 0.05) / (votes.get(value, 0.0) / total + 0.05))
-            )
-            if top != value and odds > scores[row]:
+            odds = trust * float(np.log((shares[top] + 0.05) / (shares.get(value, 0.0) + 0.05)))
+            if odds > scores[row]:
                 scores[row] = odds
-                found[row] = (key, value, top, votes[top] / total)
+                found[row] = (key, value, top, shares[top])
 
     def explain(row: int) -> Evidence:
         key, value, top, share = found.get(row, ("", "", "", 0.0))
@@ -84,6 +67,36 @@ def metadata_vote(view: CorpusView, params: Params) -> Signal:
         )
 
     return Signal(scores, explain)
+
+
+def _ballots(view: CorpusView, key: str, params: Params) -> dict[int, dict[str, float]]:
+    """For each judged row that has enough voters: share of the weight behind each value."""
+    ballots: dict[int, dict[str, float]] = {}
+    for row in range(view.n):
+        voters = view.reference.indices[row, : params.k]
+        voters = voters[voters >= 0]
+        documents = [int(view.documents[v]) for v in voters]
+        if len(set(documents)) < params.voters:
+            continue
+        close = view.reference.similarities[row, : len(voters)].astype(np.float64)
+        weights = np.exp(params.sharpness * (close - close.max()))
+        votes: dict[str, float] = defaultdict(float)
+        for document, weight in zip(documents, weights, strict=True):
+            value = _text(view.metadata[document].get(key))
+            if value:
+                votes[value] += float(weight)
+        total = sum(votes.values())
+        if total:
+            ballots[row] = {value: weight / total for value, weight in votes.items()}
+    return ballots
+
+
+def _unanimity(ballots: dict[int, dict[str, float]]) -> float:
+    """How far neighbours agree on a key at all, in [0, 1]: 0 where half of them dissent."""
+    if not ballots:
+        return 0.0
+    mean = float(np.mean([max(shares.values()) for shares in ballots.values()]))
+    return min(1.0, max(0.0, (mean - 0.5) / 0.4))
 
 
 def _text(value: object) -> str:

@@ -21,7 +21,7 @@ Doubles = NDArray[np.float64]
 
 TAIL = 0.1  # upper share of the reference that the tail is fitted on
 SMALLEST = 1e-12
-FEW = 8  # exceedances below which the tail's scale is the check's own unit
+FEW = 8  # distinct exceedances below which the tail's scale is the check's own unit
 
 
 def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Doubles:
@@ -43,7 +43,7 @@ def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Dou
     p = (1.0 + above) / (m + 1.0)
     start = reference[int(np.floor((1.0 - TAIL) * (m - 1)))]
     excess = reference[reference > start] - start
-    scale = float(excess.mean()) if len(excess) >= FEW else unit
+    scale = float(excess.mean()) if len(np.unique(excess)) >= FEW else unit
     share = max(1.0, float(len(excess))) / (m + 1.0)
     beyond = scores > start
     p[beyond] = np.minimum(p[beyond], share * np.exp(-(scores[beyond] - start) / max(scale, 1e-9)))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,8 +98,7 @@ def jaccard(
     return result
 
 
+@lru_cache(maxsize=300_000)
 def stable_hash(text: str) -> int:
     """A 32-bit hash that is the same in every process (CRC-32; for buckets, not for secrets)."""
-    from zlib import crc32
-
     return crc32(text.encode("utf-8", "surrogatepass"))

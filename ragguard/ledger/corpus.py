@@ -123,6 +123,14 @@ def leave(conn: sa.Connection, rows: Iterable[tuple[int, str]], commit: int) -> 
         )
 
 
+def entered(conn: sa.Connection, number: int) -> list[int]:
+    """Commits with which a version began a stay in the serving zone."""
+    query = sa.select(membership.c.since).where(
+        membership.c.version == number, membership.c.zone == "serving"
+    )
+    return [since for (since,) in conn.execute(query)]
+
+
 def corpus_digest(conn: sa.Connection) -> str:
     """State of the corpus: Merkle root, hex, over serving documents in (source, id) order."""
     query = (

@@ -15,7 +15,7 @@ rule role_change {
   meta:
     weight = 3.5
   strings:
-    $a = /\b(you are now|from now on,? you|you will now act|pretend (to be|that you are|you are)|roleplay as|role-play as|you are no longer|assume the role of|take on the (role|persona)|enter (developer|debug|maintenance|admin|god|unrestricted) mode)\b/i
+    $a = /\b(you are now|from now on,? you|you will now act|pretend (that )?you('re| are)|roleplay as|role-play as|you are no longer|assume the role of|take on the (role|persona)|enter (developer|debug|maintenance|admin|god|unrestricted) mode)\b/i
     $b = /\b(act|behave|respond|answer|speak)\b as (if you were |though you were )?(an? )?(unrestricted|unfiltered|evil|different|new|helpful|system|admin|developer|root)\b/i
     $c = /\b(jailbreak|do anything now|DAN mode|developer mode enabled|no restrictions apply)\b/i
   condition:
@@ -49,7 +49,7 @@ rule addresses_the_assistant {
   meta:
     weight = 3.5
   strings:
-    $a = /\b(ai|llm|language models?|virtual assistants?|assistants?|chat ?bots?|automated assistants?|answering systems?|ai systems?|copilots?)\b[^.\n]{0,60}\b(must|should|shall|has to|have to|is to|are to|is required to|are required to|needs? to|is instructed|are instructed|will)\b[^.\n]{0,30}\b(answer|reply|respond|say|state|tell|output|recommend|return|include|use|give|ignore|treat|print|present|quote|append|add)\b/i
+    $a = /\b(ai|llm|language models?|virtual assistants?|assistants?|chat ?bots?|automated assistants?|answering systems?|ai systems?|copilots?)\b[^.\n]{0,60}\b(must|should|shall|has to|have to|is to|are to|is required to|are required to|needs? to|is instructed|are instructed|will)\b[^.\n]{0,30}\b(not )?(answer|reply|respond|say|state|tell|output|recommend|return|include|use|give|ignore|treat|print|present|quote|append|add|finish|end|begin|mention|cite|compare|repeat)\b/i
     $b = /\bif you are (an? )?(ai|llm|language model|assistant|chatbot|bot|automated)\b/i
     $c = /\b(dear|hey|hello|hi),? (ai|llm|assistant|chatbot|language model|model)\b/i
     $d = /\b(as|being) an? (ai|llm|language model|assistant|chatbot)\b[^.\n]{0,30}\byou (must|should|will|are to|have to)\b/i
@@ -74,7 +74,7 @@ rule silences_other_documents {
   meta:
     weight = 4.0
   strings:
-    $a = /\b(do not|don't|never|must not|refrain from|avoid|without)\b[^.\n]{0,16}\b(mention|mentioning|cite|citing|use|using|quote|quoting|refer to|referring to|reference|consult|consulting|rely on|trust|show|reveal|disclose|retrieve)\b[^.\n]{0,30}\b(other|another|any other|further|additional|conflicting|the remaining|this instruction|these instructions|this note|this message)\b[^.\n]{0,30}(documents?|sources?|pages?|contexts?|passages?|results?|instructions?|notes?|messages?)?/i
+    $a = /\b(do not|don't|never|must not|refrain from|avoid|without)\b[^.\n]{0,16}\b(mention|mentioning|cite|citing|compare|use|using|quote|quoting|refer to|referring to|reference|consult|consulting|rely on|trust|show|reveal|disclose|retrieve)\b[^.\n]{0,30}\b(other|another|any other|further|additional|conflicting|the remaining|this instruction|these instructions|this note|this message)\b[^.\n]{0,30}(documents?|sources?|pages?|contexts?|passages?|results?|instructions?|notes?|messages?)?/i
     $b = /\b(do not|don't|never|without)\b[^.\n]{0,12}\b(tell|telling|inform|informing|alert|alerting|notify|notifying|warn|warning|mention(ing)? (this|it) to)\b[^.\n]{0,8}\b(the )?(user|users|reader|person|human|employee|anyone)\b/i
     $c = /\b(treat|consider|regard)\b[^.\n]{0,30}\b(all |any )?(other|earlier|previous|conflicting)\b[^.\n]{0,20}\b(documents?|sources?|passages?|pages?|context)\b[^.\n]{0,20}\b(as )?(obsolete|outdated|wrong|false|invalid|untrusted|superseded|void)\b/i
   condition:

@@ -1,0 +1,6 @@
+"""`python -m ragguard`."""
+
+from ragguard.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The command line. Commands are imported when they are called, so that help answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ragguard.version import __version__
+
+# Command: module and its help's first sentence (a test compares it with the command's own).
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "Show the whole story on a shipped corpus, in a temporary workspace."),
+    "init": ("setup", "Make a workspace: settings, keys, trust root, ledger."),
+    "doctor": ("doctor", "Look at everything that can be wrong with a workspace."),
+    "key": ("key", "Make and list key pairs."),
+    "trust": ("trust", "Say which keys may speak for which source."),
+    "sign": ("sign", "Sign documents and record files of a source."),
+    "verify": ("sign", "Verify a manifest and every byte it lists, offline."),
+    "ingest": ("ingest", "Bring signed documents in; keep suspects out."),
+    "search": ("search", "Ask the serving index."),
+    "quarantine": ("quarantine", "Review what waits in quarantine."),
+    "history": ("history", "List what changed the corpus, newest first."),
+    "log": ("log", "Verify the tamper-evident log and prove what is in it."),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands live in modules that are imported on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ragguard.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        close = difflib.get_close_matches(args[0], COMMANDS, 1) if args else []
+        if close and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done; 1 done, something to look at; 2 usage; 3 integrity; 4 canary gate "
+    "refused; 5 could not complete; 70 a bug.",
+)
+@click.option(
+    "-w",
+    "--workspace",
+    type=click.Path(file_okay=False),
+    help="Workspace folder; else the one the current folder is in.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__, prog_name="ragguard")
+@click.pass_context
+def cli(ctx: click.Context, workspace: str | None, debug: bool) -> None:
+    """The gatekeeper of a RAG corpus.
+
+    Nothing reaches the index that serves answers unless its signer may speak for its source, its
+    bytes are the signed bytes, and it sits in the corpus the way an honest document does.
+
+    \b
+    First steps:
+      ragguard demo                                see it work
+      ragguard init w && cd w                      make a workspace
+      ragguard key generate alice                  a signer
+      ragguard trust add keys/alice.pub --source wiki
+      ragguard sign DIR --source wiki --key keys/alice.key -o m.intoto.json
+      ragguard ingest m.intoto.json --root DIR
+    """
+    ctx.obj = {"workspace": workspace or os.environ.get("RAGGUARD_WORKSPACE"), "debug": debug}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line; the one place where errors become exit codes."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    from ragguard.errors import RagguardError
+
+    try:
+        result: Any = cli.main(args=args, prog_name="ragguard", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort:
+        click.echo("aborted", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except RagguardError as error:
+        return _tell(error.message, error.hint, error.exit_code)
+    except KeyboardInterrupt:
+        return _tell("interrupted", "Nothing is lost: the next run finishes what was begun.", 130)
+    except OSError as error:
+        hint = "Free some space and run it again; nothing is lost." if error.errno == 28 else ""
+        return _tell(f"{error.strerror or error} {error.filename or ''}".strip(), hint, 5)
+    except Exception as error:
+        return _tell(
+            f"this is a bug: {type(error).__name__}: {error}",
+            "Please report it with the output of `ragguard --debug …`.",
+            70,
+        )
+
+
+def _tell(message: str, hint: str, code: int) -> int:
+    from ragguard.cli.output import plain
+
+    if "--debug" in sys.argv:
+        import traceback
+
+        traceback.print_exc()
+    click.echo(f"error: {plain(message)}", err=True)
+    if hint:
+        click.echo(f"hint: {plain(hint)}", err=True)
+    return code

@@ -1,0 +1,96 @@
+"""What commands share: opening the workspace, reading keys and passphrases, the clock."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ragguard.errors import KeyFileError, UsageError
+
+if TYPE_CHECKING:
+    from ragguard.trust.keys import KeyPair
+    from ragguard.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+passphrase_option = click.option(
+    "--passphrase", "ask", is_flag=True, help="Ask for the passphrase of the key."
+)
+
+
+def now() -> datetime:
+    """The run's one reading of the clock, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def workspace_folder(ctx: click.Context) -> Path:
+    """The workspace folder the user means."""
+    from ragguard import workspace
+
+    named = ctx.obj.get("workspace")
+    start = Path(named) if named else Path.cwd()
+    if named and not (start / "ragguard.toml").exists():
+        raise UsageError(
+            f"{start}: not a ragguard workspace (no ragguard.toml in it)",
+            hint=f"Make one with `ragguard init {start}`.",
+        )
+    return workspace.find(start)
+
+
+def open_workspace(ctx: click.Context, *, exclusive: bool = True) -> Workspace:
+    """Open the workspace the user means."""
+    from ragguard import config, workspace
+
+    folder = workspace_folder(ctx)
+    settings = config.load(folder / config.FILE, os.environ)
+    return workspace.Workspace(folder, settings, now(), exclusive=exclusive)
+
+
+def passphrase(ask: bool, *, confirm: bool = False) -> bytes | None:
+    """The passphrase: asked for, or from the file RAGGUARD_PASSPHRASE_FILE names."""
+    if ask:
+        text: str = click.prompt(
+            "Passphrase", hide_input=True, confirmation_prompt=confirm, err=True
+        )
+        return text.encode()
+    named = os.environ.get("RAGGUARD_PASSPHRASE_FILE")
+    if named:
+        try:
+            return Path(named).read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            raise KeyFileError(f"RAGGUARD_PASSPHRASE_FILE {named}: {error.strerror}") from None
+    return None
+
+
+def read_key(path: Path, ask: bool) -> KeyPair:
+    """Read a private key file."""
+    from ragguard.trust import keys
+    from ragguard.workspace import read_private
+
+    data = read_private(path)
+    secret = passphrase(ask) if keys.is_encrypted(data) else None
+    return keys.load_private(data, secret)
+
+
+def duration(text: str) -> timedelta:
+    """Read `90d`, `12h`, `30m` or `2w`."""
+    match = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
+    if match is None or int(match[1]) == 0:
+        raise UsageError(f"{text!r}: expected a length of time such as 90d, 12h or 2w")
+    unit = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+def moment(text: str) -> datetime:
+    """Read a date or a UTC time."""
+    for pattern in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
+        try:
+            return datetime.strptime(text, pattern).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    raise UsageError(f"{text!r}: expected a date such as 2026-12-31")

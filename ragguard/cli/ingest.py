@@ -1,0 +1,130 @@
+"""`ragguard ingest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, note, plain, say, table
+from ragguard.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from ragguard.report import Report
+
+SHOWN = 20
+
+
+@click.command()
+@click.argument("manifests", type=click.Path(path_type=Path), nargs=-1)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder the names are relative to; else the folder of each manifest.",
+)
+@click.option("--dry-run", is_flag=True, help="Judge and report; change nothing.")
+@click.option("--resume", is_flag=True, help="Finish an interrupted run; needs no manifest.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
+@format_option
+@click.pass_context
+def ingest(
+    ctx: click.Context,
+    manifests: tuple[Path, ...],
+    root: Path | None,
+    dry_run: bool,
+    resume: bool,
+    exit_zero: bool,
+    fmt: str,
+) -> int:
+    """Bring signed documents in; keep suspects out.
+
+    Each manifest is one commit. Admitted documents go into the serving index, suspects wait in
+    quarantine for a reviewer, what breaks its contract or is not what was signed is rejected.
+
+    \b
+    Example:
+      ragguard ingest wiki.intoto.json --root docs
+    """
+    from ragguard.errors import UsageError
+    from ragguard.ingest import ingest as run
+
+    if not manifests and not resume:
+        raise UsageError("no manifest given", hint="Name one, or finish a run with --resume.")
+    with open_workspace(ctx) as workspace, Progress() as progress:
+        report = run(workspace, manifests, root=root, dry_run=dry_run, progress=progress.update)
+        rate = workspace.settings.judge.false_alarm_rate
+    if fmt == "table":
+        show(report, rate, dry_run)
+    elif fmt == "json":
+        emit(fmt, report.as_dict())
+    else:
+        emit(fmt, report.as_dict()["documents"])
+        for result in report.manifests:
+            if result.error:
+                note(f"error: {result.path}: {result.error}")
+    return 0 if exit_zero and report.exit_code == 1 else report.exit_code
+
+
+def show(report: Report, rate: float, dry_run: bool = False) -> None:
+    """The report for a person."""
+    for result in report.manifests:
+        if result.error:
+            note(f"error: {plain(result.path)}: {result.error}")
+            if result.hint:
+                note(f"hint: {result.hint}")
+            continue
+        done = f"commit {result.commit}" if result.commit else "nothing to do"
+        say(
+            f"{result.path}: {result.source} version {result.version}, "
+            f"{'dry run' if dry_run else done}"
+        )
+        if result.unknown:
+            say(f"  ignored {len(result.unknown)} signatures by unknown keys")
+        if result.note:
+            say(f"  {result.note}")
+    if report.recovered:
+        say(f"finished {report.recovered} commits that an interrupted run had begun")
+    counts = report.counts
+    say("  ".join(f"{n} {k}" for k, n in counts.items() if n) or "no documents")
+    suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject")]
+    suspects.sort(key=lambda v: (v.outcome != "reject", -v.score))
+    if suspects:
+        table(
+            ["document", "verdict", "score", "why"],
+            [
+                [
+                    f"{v.source}/{v.id}",
+                    v.outcome,
+                    f"{v.score:.2f}",
+                    f"{v.findings[0].check}: {v.findings[0].detail}" if v.findings else "",
+                ]
+                for v in suspects[:SHOWN]
+            ],
+            right=frozenset({"score"}),
+        )
+    if len(suspects) > SHOWN:
+        say(f"… and {len(suspects) - SHOWN} more (--format json lists all)")
+    _say_limits(report, rate)
+    if counts["quarantined"] and not dry_run:
+        say("next: ragguard quarantine list")
+
+
+def _say_limits(report: Report, rate: float) -> None:
+    if report.profile.startswith("shipped"):
+        note(
+            "note: uncalibrated. The index is too small to know what is usual in it; verdicts are "
+            "compared with the shipped sample, false alarms may be more than asked."
+        )
+    if report.promised > rate:
+        note(
+            f"note: {1 / report.promised - 1:.0f} reference documents cannot promise a false-alarm "
+            f"rate below {report.promised:.2%}; asked were {rate:.2%}."
+        )
+    for skipped in report.skipped.values():
+        if skipped.crashed:
+            note(
+                f"warning: the check {skipped.check} failed ({skipped.reason}): all were "
+                "quarantined"
+            )

@@ -1,0 +1,148 @@
+"""`ragguard log`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, say
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def log() -> None:
+    """Verify the tamper-evident log and prove what is in it."""
+
+
+@log.command()
+@click.argument("bundle", type=FILE, required=False)
+@click.option("--log-key", help="Verifier key of the log; else the workspace's.")
+@click.option("--signer", "signers", type=FILE, multiple=True, help="Public key file of a signer.")
+@click.option(
+    "--expect-checkpoint", type=FILE, help="A checkpoint kept elsewhere that must be in the log."
+)
+@format_option
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    bundle: Path | None,
+    log_key: str | None,
+    signers: tuple[Path, ...],
+    expect_checkpoint: Path | None,
+    fmt: str,
+) -> int:
+    """Verify the whole log, or a BUNDLE that `log prove` wrote.
+
+    A bundle needs no workspace: --log-key and --signer are enough.
+
+    \b
+    Example:
+      ragguard log verify
+      ragguard log verify proof.json --log-key "$(cat log.vkey)" --signer alice.pub
+    """
+    from ragguard import prove
+    from ragguard.trust import keys
+
+    if bundle is not None:
+        known = {k.keyid: k for k in (keys.load_public(p.read_bytes()) for p in signers)}
+        if log_key is None or not known:
+            with open_workspace(ctx, exclusive=False) as workspace:
+                log_key = log_key or prove.verifier_key(workspace)
+                known = known or dict(workspace.root.keys)
+        found = prove.verify_bundle(bundle.read_bytes(), log_key, known)
+        if fmt != "table":
+            emit(fmt, found)
+            return 0 if found["signed_by"] else 1
+        say(f"proved: {found['document']} ({found['outcome']}), sha256 {found['digest']}")
+        for act in found["acts"]:
+            say(f"  commit {act['commit']}: {act['act']} by {act['actor']}, {act['at']}")
+        say(f"  in the log {found['log']} of {found['size']} entries")
+        if found["signed_by"]:
+            say(f"  its manifest is signed by {', '.join(found['signed_by'])}")
+            return 0
+        say("  its manifest is signed by none of the keys given (--signer FILE)")
+        return 1
+    with open_workspace(ctx, exclusive=False) as workspace:
+        expected = expect_checkpoint.read_text("utf-8") if expect_checkpoint else None
+        report = prove.verify_log(workspace, expected)
+    if fmt != "table":
+        emit(fmt, {**report.__dict__, "ok": not report.problems})
+        return 3 if report.problems else 0
+    for problem in report.problems:
+        say(f"PROBLEM: {problem}")
+    say(
+        f"{report.entries} entries, {report.checkpoints} checkpoints and {report.commits} commits "
+        f"agree; root {report.root[:16]}…"
+    )
+    if report.problems:
+        say("the log is not what was signed: do not trust the corpus until it is explained")
+        return 3
+    return 0
+
+
+@log.command()
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
+@format_option
+@click.pass_context
+def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
+    """Print the newest signed checkpoint, to be kept outside this host.
+
+    \b
+    Example:
+      ragguard log checkpoint -o checkpoint.txt
+    """
+    from ragguard import prove
+    from ragguard.ledger import log as logs
+    from ragguard.workspace import replace_file
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        with workspace.ledger.reading() as conn:
+            size, note = logs.kept_checkpoints(conn)[-1]
+        key = prove.verifier_key(workspace)
+    if output is not None:
+        replace_file(output, note.encode())
+    if fmt != "table":
+        emit(fmt, {"size": size, "checkpoint": note, "log_key": key})
+        return
+    if output is None:
+        click.echo(note, nl=False)
+        return
+    say(f"{output}: {size} entries")
+    say(f"log key: {key}")
+    say(f"next: keep both elsewhere; later, ragguard log verify --expect-checkpoint {output}")
+
+
+@log.command()
+@click.argument("what")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
+@click.pass_context
+def prove(ctx: click.Context, what: str, output: Path | None) -> None:
+    """Write the proof for WHAT (a point id or source/document) that a stranger can verify.
+
+    \b
+    Example:
+      ragguard log prove wiki/handbook.md -o proof.json
+    """
+    from ragguard import prove as proofs
+    from ragguard.workspace import replace_file
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        body = proofs.prove(workspace, what)
+        key = proofs.verifier_key(workspace)
+    text = json.dumps(body, indent=1) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    replace_file(output, text.encode())
+    say(
+        f"{output}: {len(body['links'])} links, log of {body['checkpoint'].splitlines()[1]} entries"
+    )
+    say(f"next: ragguard log verify {output} --log-key '{key}' --signer SIGNER.pub")

@@ -1,0 +1,105 @@
+"""What goes to the terminal. Document text is hostile: it passes `plain` before it is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+FORMATS = click.Choice(["table", "json", "jsonl"])
+format_option = click.option(
+    "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Output format."
+)
+_KEPT = {"\n", "\t"}
+
+
+def plain(text: str) -> str:
+    """Text without anything that steers a terminal or deceives a reader.
+
+    Control characters, escape sequences, bidirectional controls, zero-width and other format
+    characters, surrogates and unassigned code points become visible escapes.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    out = []
+    for char in text:
+        if char in _KEPT or (char.isprintable() and unicodedata.category(char) != "Cf"):
+            out.append(char)
+        else:
+            code = ord(char)
+            out.append(f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}")
+    return "".join(out)
+
+
+def line(text: str) -> str:
+    """One line of `plain` text."""
+    return " ".join(plain(text).split())
+
+
+def short(path: Path) -> str:
+    """A path as a person would type it: relative to here if that is shorter."""
+    relative = os.path.relpath(path)
+    return min(relative, str(path), key=len)
+
+
+def emit(fmt: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Print JSON: one object, or a line for each of a list."""
+    if fmt == "jsonl":
+        rows = body if isinstance(body, Sequence) else [body]
+        for row in rows:
+            click.echo(json.dumps(row))
+    else:
+        click.echo(json.dumps(body, indent=2))
+
+
+def say(text: str = "") -> None:
+    """A line of prose for a person, on standard output."""
+    click.echo(plain(text))
+
+
+def note(text: str) -> None:
+    """A line about the run, on standard error."""
+    click.echo(plain(text), err=True)
+
+
+def console(stderr: bool = False) -> Any:
+    """A rich console; 80 columns and no colour when the output is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 100
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[str] = frozenset()
+) -> None:
+    """Print a table that fits the terminal: the last column wraps, the others do not.
+
+    Args:
+        columns: Headings.
+        rows: Cells; they are made plain here.
+        right: Headings of columns set to the right.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    for number, name in enumerate(columns):
+        last = number == len(columns) - 1
+        made.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=not last,
+            overflow="fold" if last else "ellipsis",
+            ratio=1 if last else None,
+        )
+    for row in rows:
+        made.add_row(*(Text(line(cell)) for cell in row))
+    console().print(made)

@@ -1,0 +1,80 @@
+"""Progress: bars with stage, rate and time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+import click
+
+_EVERY_S = 15.0
+
+
+class Progress:
+    """A context manager whose `update` is given to long jobs.
+
+    On a terminal every stage has a bar on standard error. Elsewhere a stage is one line when it is
+    over, and one now and then if it takes long.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bars: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._begun: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        self._over: set[str] = set()
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty() and not self._quiet:
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+
+            from ragguard.cli.output import console
+
+            self._bars = Progress(
+                TextColumn("{task.description:<12}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]:>10}"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=console(stderr=True),
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        """Say how far a stage is."""
+        now = time.monotonic()
+        self._begun.setdefault(stage, now)
+        elapsed = now - self._begun[stage]
+        if self._bars is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bars.add_task(stage, total=max(total, 1), rate="")
+            rate = f"{done / elapsed:.0f}/s" if elapsed > 0.5 and done and total > 1 else ""
+            self._bars.update(
+                self._tasks[stage], completed=done if total else 1, total=max(total, 1), rate=rate
+            )
+        elif not self._quiet:
+            over = done >= total and stage not in self._over
+            if over or now - self._told.setdefault(stage, now) > _EVERY_S:
+                click.echo(f"{stage}: {done}/{total} ({elapsed:.1f} s)", err=True)
+                self._told[stage] = now
+            if over:
+                self._over.add(stage)

@@ -1,0 +1,47 @@
+"""`ragguard search`."""
+
+from __future__ import annotations
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, line, say
+
+
+@click.command()
+@click.argument("query")
+@click.option("-k", default=5, show_default=True, type=click.IntRange(1, 1000), help="Passages.")
+@click.option("--proof", is_flag=True, help="Compare each passage with its seal and the ledger.")
+@format_option
+@click.pass_context
+def search(ctx: click.Context, query: str, k: int, proof: bool, fmt: str) -> int:
+    """Ask the serving index.
+
+    \b
+    Example:
+      ragguard search "how do I rotate a key"
+    """
+    from ragguard.search import search as ask
+
+    with open_workspace(ctx) as workspace:
+        workspace.recover()
+        hits = ask(workspace, query, k, proof=proof)
+    broken = [h for h in hits if h.proof is not None and not h.proof["ok"]]
+    if fmt != "table":
+        emit(fmt, [h.__dict__ | {"metadata": dict(h.metadata)} for h in hits])
+        return 3 if broken else 0
+    for hit in hits:
+        text = line(hit.text)
+        say(f"{hit.rank}. {hit.document}  ({hit.similarity:.2f})")
+        say(f"   {text[:280]}{'…' if len(text) > 280 else ''}")
+        if hit.proof is not None:
+            said = (
+                f"proved: seal, manifest {hit.proof['manifest'][:12]}…, commit "
+                f"{hit.proof['commit']}"
+                if hit.proof["ok"]
+                else f"NOT PROVED: {hit.proof['reason']}"
+            )
+            say(f"   {said}")
+    if not hits:
+        say("the serving index is empty")
+    return 3 if broken else 0

@@ -1,0 +1,212 @@
+"""`ragguard sign` and `ragguard verify`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ragguard.cli.context import (
+    duration,
+    now,
+    open_workspace,
+    passphrase_option,
+    read_key,
+    workspace_folder,
+)
+from ragguard.cli.output import emit, format_option, line, note, say, short, table
+
+if TYPE_CHECKING:
+    from ragguard.trust.manifest import Accepted
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1)
+@click.option("--source", help="Source that speaks.")
+@click.option("--key", "key_file", type=FILE, required=True, help="Private key of the signer.")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Names are relative to it; else PATH if it is one folder, else the current folder.",
+)
+@click.option(
+    "--metadata", "metadata_file", type=FILE, help="Metadata by file name, JSON or JSON lines."
+)
+@click.option("--expires", default="90d", show_default=True, help="How long it may be ingested.")
+@click.option(
+    "--mode",
+    type=click.Choice(["full", "delta"]),
+    default="full",
+    show_default=True,
+    help="full: what is not listed is gone; delta: adds and removes.",
+)
+@click.option("--remove", "removes", multiple=True, help="Name a delta removes; may be repeated.")
+@click.option("--previous", type=FILE, help="The manifest before, when no workspace knows it.")
+@click.option("--add-signature", "cosign", type=FILE, help="Sign this manifest once more instead.")
+@click.option("--strict", is_flag=True, help="Refuse when a file would be skipped.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Manifest to write, such as wiki.intoto.json.",
+)
+@passphrase_option
+@click.pass_context
+def sign(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    source: str | None,
+    key_file: Path,
+    root: Path | None,
+    metadata_file: Path | None,
+    expires: str,
+    mode: str,
+    removes: tuple[str, ...],
+    previous: Path | None,
+    cosign: Path | None,
+    strict: bool,
+    output: Path,
+    ask: bool,
+) -> None:
+    """Sign documents and record files of a source.
+
+    Takes .md .txt .rst .html .pdf .docx and the record files .jsonl and .csv; other files are
+    skipped and counted. Version and predecessor come from the workspace, or from --previous.
+
+    \b
+    Example:
+      ragguard sign docs --source wiki --key keys/alice.key -o wiki.intoto.json
+    """
+    from ragguard import workspace as workspaces
+    from ragguard.errors import UsageError
+    from ragguard.sign import read_metadata
+    from ragguard.sign import sign as make
+    from ragguard.trust import manifest as manifests
+    from ragguard.trust import signing
+
+    pair = read_key(key_file, ask)
+    if cosign is not None:
+        data = cosign.read_bytes()
+        signed = signing.add_signature(data, pair.public.keyid, pair.signing_key, max_bytes=1 << 28)
+        workspaces.replace_file(output, signed)
+        say(f"{output}: signed once more, by {pair.public.principal!r}")
+        return
+    if source is None or not manifests.is_source_name(source):
+        raise UsageError(
+            f"--source {source or ''!r}: expected 1 to 64 of a-z, 0-9, '_', '.', '-'",
+            hint="Name the source that speaks, such as --source wiki.",
+        )
+    if not paths and not removes:
+        raise UsageError("nothing to sign", hint="Name a folder or files.")
+    top = root or (paths[0] if len(paths) == 1 and paths[0].is_dir() else Path())
+    made = make(
+        paths,
+        root=top,
+        source=source,
+        key=pair,
+        now=now(),
+        expires=duration(expires),
+        previous=_before(ctx, source, previous),
+        mode=mode,
+        removes=removes,
+        metadata=read_metadata(metadata_file) if metadata_file else None,
+        strict=strict,
+    )
+    workspaces.replace_file(output, made.envelope)
+    manifest = made.manifest
+    say(
+        f"{output}: {made.documents} documents in {len(manifest.subjects)} files of {source!r}, "
+        f"version {manifest.version}, signed by {pair.public.principal!r}, expires "
+        f"{manifest.expires:%Y-%m-%d}"
+    )
+    if made.skipped:
+        why = Counter(s.reason for s in made.skipped)
+        say(f"skipped {len(made.skipped)}: " + "; ".join(f"{n} {r}" for r, n in why.most_common(6)))
+    if made.unused:
+        note(
+            f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"
+        )
+    say(f"next: ragguard ingest {output} --root {short(top)}")
+
+
+def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted | None:
+    """The manifest before: from a file, or what the workspace accepted last."""
+    from ragguard.errors import WorkspaceError
+    from ragguard.ledger import commits
+    from ragguard.trust import manifest as manifests
+    from ragguard.trust import signing
+    from ragguard.trust.manifest import Accepted
+
+    if previous is not None:
+        envelope = signing.parse_envelope(previous.read_bytes(), max_bytes=1 << 28)
+        before = manifests.parse(envelope.payload, max_bytes=1 << 28)
+        return Accepted(before.version, before.digest)
+    try:
+        workspace_folder(ctx)
+    except WorkspaceError:
+        return None
+    with open_workspace(ctx, exclusive=False) as workspace, workspace.ledger.reading() as conn:
+        last = commits.last_manifest(conn, source)
+    return Accepted(*last) if last else None
+
+
+@click.command()
+@click.argument("manifest", type=FILE)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder the names are relative to; else the manifest's.",
+)
+@format_option
+@click.pass_context
+def verify(ctx: click.Context, manifest: Path, root: Path | None, fmt: str) -> int:
+    """Verify a manifest and every byte it lists, offline.
+
+    Checks envelope, signers, threshold, expiry, sequence, names, digests and the source's contract.
+    Touches no index and loads no model.
+
+    \b
+    Example:
+      ragguard verify wiki.intoto.json --root docs
+    """
+    from ragguard.verify import verify as check
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        found = check(workspace, manifest, root=root)
+    body = found.manifest
+    if fmt != "table":
+        emit(
+            fmt,
+            {
+                "path": str(manifest),
+                "digest": body.digest,
+                "source": body.source,
+                "version": body.version,
+                "accepted": found.accepted,
+                "signed_by": [k.principal for k in found.signed.signed],
+                "ignored_signatures": list(found.signed.unknown),
+                "documents": found.documents,
+                "wrong": [{"id": i, "check": f.check, "detail": f.detail} for i, f in found.wrong],
+            },
+        )
+        return found.exit_code
+    who = ", ".join(k.principal for k in found.signed.signed)
+    say(
+        f"manifest {body.version} of {body.source!r}: signed by {who}, expires "
+        f"{body.expires:%Y-%m-%d}"
+    )
+    if found.signed.unknown:
+        say(f"ignored {len(found.signed.unknown)} signatures by unknown keys")
+    if found.wrong:
+        table(["document", "what is wrong"], [[i, line(f.detail)] for i, f in found.wrong[:50]])
+        say(f"{len(found.wrong)} of {found.documents} documents are not as they must be")
+        return found.exit_code
+    say(f"{found.documents} documents are the signed bytes")
+    again = " (accepted already)" if found.accepted else ""
+    say(f"next: ragguard ingest {manifest}{again}")
+    return 0

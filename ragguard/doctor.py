@@ -1,0 +1,230 @@
+"""Doctor: everything that can be wrong with a workspace, looked at, with what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from ragguard import reference
+from ragguard.errors import RagguardError
+from ragguard.kernels.canonical import format_time, parse_time
+from ragguard.ledger import commits, corpus
+from ragguard.workspace import Workspace
+
+State = Literal["ok", "note", "wrong"]
+LOW_DISK = 1_000_000_000
+SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        state: `ok`, `note` (works, but look at it) or `wrong`.
+        exit_code: Of what is wrong; 0 otherwise.
+    """
+
+    name: str
+    state: State
+    detail: str
+    hint: str = ""
+    exit_code: int = 0
+
+
+def examine(workspace: Workspace) -> list[Finding]:
+    """Look at everything; a part that fails is a finding and stops nothing.
+
+    Args:
+        workspace: Open and locked.
+    """
+    parts: tuple[tuple[str, Callable[[Workspace], Iterator[Finding]]], ...] = (
+        ("trust root", _root),
+        ("keys", _keys),
+        ("clock", _clock),
+        ("disk", _disk),
+        ("model", _model),
+        ("store", _store),
+        ("calibration", _calibration),
+    )
+    found = [Finding("single writer", "ok", "the workspace lock is ours")]
+    for name, look in parts:
+        try:
+            found.extend(look(workspace))
+        except RagguardError as error:
+            found.append(Finding(name, "wrong", error.message, error.hint, error.exit_code))
+    return found
+
+
+def _root(workspace: Workspace) -> Iterator[Finding]:
+    root = workspace.root
+    left = root.expires - workspace.now
+    detail = f"version {root.version}, expires {format_time(root.expires)}"
+    hint = "Renew it with `ragguard trust rotate --renew`."
+    if left <= timedelta(0):
+        yield Finding("trust root", "wrong", f"{detail}: expired, nothing can come in", hint, 3)
+    elif left < SOON:
+        yield Finding("trust root", "note", f"{detail}: soon", hint)
+    else:
+        yield Finding("trust root", "ok", detail)
+    if not root.sources:
+        yield Finding(
+            "sources",
+            "note",
+            "none may be ingested yet",
+            "`ragguard trust add KEY.pub --source S`.",
+        )
+    signers = {root.keys[g.keyid].principal for s in root.sources.values() for g in s.signers}
+    reviewers = {root.keys[g.keyid].principal for g in root.reviewers}
+    if root.sources and not reviewers - signers:
+        yield Finding(
+            "reviewers",
+            "note",
+            "nobody can decide cases: there is no reviewer beside the signers",
+            "`ragguard trust add KEY.pub --role reviewer`.",
+        )
+
+
+def _keys(workspace: Workspace) -> Iterator[Finding]:
+    open_files = []
+    for path in sorted((workspace.folder / "keys").glob("*.key")):
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            open_files.append(path.name)
+    if open_files:
+        yield Finding(
+            "keys",
+            "wrong",
+            f"others may read {', '.join(open_files)}",
+            "chmod 600 them, and consider them known to others.",
+            2,
+        )
+    _ = workspace.checkpoint_key, workspace.seal_key
+    yield Finding("keys", "ok", "checkpoint and seal key are there and ours alone")
+    if (workspace.folder / "keys/root.key").exists():
+        yield Finding(
+            "root key",
+            "note",
+            "keys/root.key lies in this workspace",
+            "Move it offline; changes of trust then take --root-key FILE.",
+        )
+
+
+def _clock(workspace: Workspace) -> Iterator[Finding]:
+    with workspace.ledger.reading() as conn:
+        last = commits.listed(conn, limit=1)
+    if last and parse_time(last[0].at) > workspace.now + timedelta(minutes=5):
+        yield Finding(
+            "clock",
+            "wrong",
+            f"now is {format_time(workspace.now)}, the last commit is of {last[0].at}",
+            "Set the clock: expiry and freshness depend on it.",
+            5,
+        )
+    else:
+        yield Finding("clock", "ok", format_time(workspace.now))
+
+
+def _disk(workspace: Workspace) -> Iterator[Finding]:
+    free = shutil.disk_usage(workspace.folder).free
+    detail = f"{free / 1e9:.1f} GB free"
+    if free < LOW_DISK:
+        yield Finding("disk", "wrong", detail, "Free some space before the next ingest.", 5)
+    else:
+        yield Finding("disk", "ok", detail)
+
+
+def _model(workspace: Workspace) -> Iterator[Finding]:
+    from ragguard.encode import models
+
+    model = models.load(workspace.settings.model.name)
+    detail = f"{model.name}, files sha256 {model.digest[:12]}…"
+    generation = workspace.generation()
+    if generation is not None:
+        workspace.check_recipe(workspace.encoder.recipe)
+        detail += ", the one the index was built with"
+    yield Finding("model", "ok", detail)
+
+
+def _store(workspace: Workspace) -> Iterator[Finding]:
+    settings = workspace.settings.store
+    store = workspace.open_store()
+    begun = _pending(workspace)
+    if begun:
+        yield Finding(
+            "commits",
+            "note",
+            f"{begun} begun and not finished",
+            "`ragguard ingest --resume` finishes them; so does any other command that writes.",
+        )
+    generation = workspace.generation()
+    if generation is None:
+        yield Finding("store", "ok", "empty: nothing was ingested yet")
+        return
+    with workspace.ledger.reading() as conn:
+        rows = corpus.members(conn, "serving")
+        waiting = corpus.members(conn, "quarantine")
+    expected = {
+        generation.serving: sum(r.chunks for r in rows.values()),
+        generation.quarantine: sum(r.chunks for r in waiting.values()),
+    }
+    for name, chunks in expected.items():
+        there = store.count(name)
+        if there != chunks and not begun:
+            yield Finding(
+                "store",
+                "wrong",
+                f"{name} holds {there} points, the ledger has {chunks}",
+                "Somebody else wrote to the index, or it was restored from an older copy.",
+                3,
+            )
+        else:
+            yield Finding("store", "ok", f"{name}: {there} points, as in the ledger")
+    where = "server" if settings.url else "embedded Qdrant Edge"
+    if settings.url and not settings.api_key:
+        yield Finding(
+            "authentication",
+            "note",
+            "the Qdrant server answers without a key from us; self-hosted it is open by default",
+            "Set service.api_key on the server and RAGGUARD_STORE__API_KEY here.",
+        )
+    yield Finding("engine", "ok", f"{where}, alias {settings.collection!r} -> {generation.serving}")
+
+
+def _pending(workspace: Workspace) -> int:
+    with workspace.ledger.reading() as conn:
+        return len(commits.pending(conn))
+
+
+def _calibration(workspace: Workspace) -> Iterator[Finding]:
+    judge = workspace.settings.judge
+    with workspace.ledger.reading() as conn:
+        indexed = len(corpus.members(conn, "serving"))
+    if indexed < judge.least_documents:
+        profile = reference.shipped(indexed)
+        yield Finding(
+            "calibration",
+            "note",
+            f"uncalibrated: {indexed} documents indexed, {judge.least_documents} are needed; "
+            "verdicts "
+            f"are compared with the shipped sample of {profile.documents}",
+            "Ingest more of the corpus; until then expect more false alarms than asked.",
+        )
+        promised = profile.smallest_rate
+    else:
+        promised = 1.0 / (min(indexed, judge.reference_documents) + 1.0)
+    if promised > judge.false_alarm_rate:
+        yield Finding(
+            "calibration",
+            "note",
+            f"a false-alarm rate of {judge.false_alarm_rate:.2%} is asked, {promised:.2%} is the "
+            "least that can be promised",
+            "Raise [judge] reference_documents, or the rate.",
+        )
+    elif indexed >= judge.least_documents:
+        yield Finding(
+            "calibration", "ok", f"on this index; rates from {promised:.2%} can be promised"
+        )

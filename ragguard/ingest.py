@@ -1,0 +1,403 @@
+"""Ingest: signed manifests in; an admitted, quarantined or rejected document for each they list.
+
+One manifest is one commit. The order, each step stopping what it must and no more: envelope and
+signatures, freshness, sequence, bytes against digests, contract and quota, denial, parsing,
+splitting, embedding, neighbours, checks, verdicts, two-phase commit. A bad manifest stops only
+itself, a bad document only itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ragguard.errors import IncompleteError, RagguardError
+from ragguard.kernels.canonical import digest, format_time
+from ragguard.ledger import corpus
+from ragguard.ledger.corpus import VersionRow
+from ragguard.model import Finding, Manifest, Outcome, Policy, Verdict
+from ragguard.report import ManifestResult, Report
+from ragguard.steps import planning
+from ragguard.steps.accept import check_quota, read_manifest
+from ragguard.steps.gather import Incoming, gather
+from ragguard.steps.judging import judge_batch
+from ragguard.steps.planning import Standing
+from ragguard.steps.prepare import Embedded, embed, take_apart
+from ragguard.trust import policy
+from ragguard.trust.signing import VerificationResult
+from ragguard.workspace import Workspace
+
+Progress = Callable[[str, int, int], None]
+RATE_WINDOW = timedelta(days=1)
+
+
+def ingest(
+    workspace: Workspace,
+    paths: Sequence[Path],
+    *,
+    root: Path | None = None,
+    dry_run: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Report:
+    """Bring manifests in.
+
+    Args:
+        workspace: Open and locked.
+        paths: Manifest files; none to finish an interrupted run only.
+        root: Folder the names are relative to; else the folder of each manifest.
+        dry_run: Judge and report, change nothing.
+        progress: Called with stage, done and total.
+
+    Returns:
+        The report. Errors of a manifest are in it, not raised.
+    """
+    report = Report()
+    if not dry_run:
+        with _timed(report, "recover"):
+            report.recovered = workspace.recover()
+    for path in paths:
+        try:
+            _one(workspace, path, root or path.parent, dry_run, report, progress)
+        except RagguardError as error:
+            report.manifests.append(
+                ManifestResult(
+                    str(path), error=error.message, hint=error.hint, exit_code=error.exit_code
+                )
+            )
+            if isinstance(error, IncompleteError):
+                break
+    return report
+
+
+@contextmanager
+def _timed(report: Report, stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _one(
+    workspace: Workspace, path: Path, root: Path, dry_run: bool, report: Report, progress: Progress
+) -> None:
+    with _timed(report, "verify"):
+        manifest, signed, envelope, new = read_manifest(workspace, path)
+    source = workspace.root.sources[manifest.source]
+    standing = planning.standing_of(workspace, manifest.source)
+    with workspace.ledger.reading() as conn:
+        latest = corpus.latest(conn, manifest.source)
+    if not new and not _to_retry(manifest, latest):
+        report.manifests.append(
+            ManifestResult(str(path), manifest.digest, manifest.source, manifest.version)
+        )
+        report.documents.extend(_as_before(manifest, standing, latest))
+        return
+    with _timed(report, "read"):
+        progress("read", 0, len(manifest.subjects))
+        items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
+        progress("read", len(manifest.subjects), len(manifest.subjects))
+    policy_digest = digest(policy.dump_policy(source.policy))
+    settled, fresh = _sort_out(workspace, items, standing, policy_digest)
+    check_quota(workspace, manifest, source.policy, len(items), len(fresh))
+    verdicts, embedded = _judge(
+        workspace, fresh, source.policy, standing, dry_run, report, progress
+    )
+    removed = _removed(manifest, items, standing)
+    note = ""
+    asks = len(removed) > workspace.settings.judge.removal_share * len(standing.serving)
+    asks = asks and any(d in standing.serving for d in removed)
+    if asks:
+        note = (
+            f"would remove {len(removed)} of {len(standing.serving)} documents at once: nothing "
+            "was "
+            "removed, a reviewer decides (ragguard quarantine list)"
+        )
+    commit: int | None = None
+    if not dry_run:
+        with _timed(report, "commit"):
+            progress("commit", 0, 1)
+            commit = _commit(
+                workspace,
+                manifest,
+                signed,
+                envelope if new else b"",
+                [(item, verdicts[item.document.id]) for item in fresh],
+                embedded,
+                files,
+                standing,
+                policy_digest,
+                removed,
+                asks,
+                items,
+            )
+            progress("commit", 1, 1)
+        with _timed(report, "index"):
+            generation = workspace.generation()
+            if generation is not None:
+                workspace.open_store().maintain(
+                    generation.serving, workspace.settings.store.index_after
+                )
+    report.removed += 0 if asks else len(removed)
+    report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)
+    report.manifests.append(
+        ManifestResult(
+            str(path),
+            manifest.digest,
+            manifest.source,
+            manifest.version,
+            commit,
+            unknown=signed.unknown,
+            note=note,
+        )
+    )
+
+
+def _to_retry(manifest: Manifest, latest: Mapping[str, VersionRow]) -> bool:
+    """Whether documents of an accepted manifest never came in, their bytes being wrong."""
+    return any(
+        row.manifest == manifest.digest
+        and row.outcome == "reject"
+        and any(f["facts"].get("integrity") for f in row.findings)
+        for row in latest.values()
+    )
+
+
+def _as_before(
+    manifest: Manifest, standing: Standing, latest: Mapping[str, VersionRow]
+) -> list[Verdict]:
+    """Verdicts of the documents of an accepted manifest that comes again: as they stand."""
+    names = {s.name for s in manifest.subjects}
+    verdicts = []
+    for row in latest.values():
+        if row.subject in names:
+            here = row.document in standing.serving or row.document in standing.waiting
+            verdicts.append(_stands(row) if not here else _stands(row, "unchanged"))
+    return verdicts
+
+
+def _stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
+    findings = tuple(
+        Finding(f["check"], f["score"], f["p_value"], f["detail"], f["facts"]) for f in row.findings
+    )
+    return Verdict(
+        row.source,
+        row.document,
+        row.digest,
+        outcome or _outcome(row),
+        row.score,
+        row.p_value,
+        () if outcome == "unchanged" else findings,
+    )
+
+
+def _outcome(row: VersionRow) -> Outcome:
+    return "reject" if row.outcome == "reject" else "quarantine"
+
+
+def _same(item: Incoming, row: VersionRow, policy_digest: str, recipe: str) -> bool:
+    return (
+        row.digest,
+        row.metadata_digest,
+        row.policy_digest,
+        row.recipe,
+    ) == (item.document.digest, item.metadata_digest, policy_digest, recipe)
+
+
+def _sort_out(
+    workspace: Workspace,
+    items: Sequence[Incoming],
+    standing: Standing,
+    policy_digest: str,
+) -> tuple[dict[str, Verdict], list[Incoming]]:
+    """Documents whose verdict stands, and documents to be judged."""
+    generation = workspace.generation()
+    recipe = generation.recipe if generation else ""
+    settled: dict[str, Verdict] = {}
+    fresh: list[Incoming] = []
+    for item in items:
+        name = item.document.id
+        serving, waiting = standing.serving.get(name), standing.waiting.get(name)
+        here = serving if waiting is None else waiting
+        if item.findings or here is None or not _same(item, here, policy_digest, recipe):
+            fresh.append(item)
+        elif waiting is None:
+            settled[name] = _stands(here, "unchanged")
+        else:
+            settled[name] = _stands(here)
+    return settled, fresh
+
+
+def _judge(
+    workspace: Workspace,
+    fresh: Sequence[Incoming],
+    contract: Policy,
+    standing: Standing,
+    dry_run: bool,
+    report: Report,
+    progress: Progress,
+) -> tuple[dict[str, Verdict], dict[str, Embedded]]:
+    """Verdicts on new and changed documents, and the vectors of those that go in."""
+    if not fresh:
+        return {}, {}
+    verdicts = {i.document.id: _reject(i, i.findings) for i in fresh if i.findings}
+    with workspace.ledger.reading() as conn:
+        denied = {row.digest for row in corpus.denied(conn)}
+        cleared = corpus.released(conn, fresh[0].document.source)
+    for item in fresh:
+        if item.document.id not in verdicts and item.document.digest in denied:
+            verdicts[item.document.id] = _reject(
+                item, (Finding("denied", 1.0, None, "a reviewer rejected exactly these bytes"),)
+            )
+    open_items = [i for i in fresh if i.document.id not in verdicts]
+    if not open_items:
+        return verdicts, {}
+    with _timed(report, "load model"):
+        progress("load model", 0, 1)
+        workspace.check_recipe(workspace.encoder.recipe)
+        if not dry_run:
+            workspace.ensure_generation(workspace.encoder.recipe)
+        progress("load model", 1, 1)
+    with _timed(report, "parse"):
+        parts, unreadable = take_apart(workspace, open_items)
+    for number, finding in unreadable.items():
+        item = open_items[number]
+        verdicts[item.document.id] = _reject(item, (finding,))
+    before = {name: row.metadata for name, row in standing.serving.items()}
+    with _timed(report, "embed"):
+        embedded = embed(
+            workspace,
+            open_items,
+            parts,
+            before,
+            keep=not dry_run,
+            progress=lambda done, total: progress("embed", done, total),
+        )
+    order = sorted(embedded)
+    if order:
+        with _timed(report, "judge"):
+            batch = [embedded[n].prepared for n in order]
+            judgement = judge_batch(
+                workspace, batch, {open_items[0].document.source: contract}, progress
+            )
+        report.profile, report.promised = judgement.profile, judgement.promised
+        report.skipped.update((s.check, s) for s in judgement.skipped)
+        for number, verdict in zip(order, judgement.verdicts, strict=True):
+            item = open_items[number]
+            key = (item.document.id, item.document.digest, item.metadata_digest)
+            verdicts[item.document.id] = _with_release(verdict, cleared.get(key))
+    return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}
+
+
+def _with_release(verdict: Verdict, covered: set[str] | None) -> Verdict:
+    """A release holds until a finding it did not cover appears."""
+    if covered is None or verdict.outcome != "quarantine":
+        return verdict
+    if {f.check for f in verdict.findings} <= covered:
+        return Verdict(
+            verdict.source,
+            verdict.id,
+            verdict.digest,
+            "admit",
+            verdict.score,
+            verdict.p_value,
+            verdict.findings,
+        )
+    return verdict
+
+
+def _reject(item: Incoming, findings: tuple[Finding, ...]) -> Verdict:
+    document = item.document
+    return Verdict(document.source, document.id, document.digest, "reject", 1.0, None, findings)
+
+
+def _removed(manifest: Manifest, items: Sequence[Incoming], standing: Standing) -> list[str]:
+    """Documents this manifest takes out."""
+    listed = {i.document.id for i in items}
+    # A file that could not be read says nothing about its records.
+    broken = {
+        i.document.subject for i in items if i.findings and i.document.id == i.document.subject
+    }
+    there = {**standing.waiting, **standing.serving}
+    if manifest.mode == "full":
+        candidates = set(there)
+    else:
+        subjects = {s.name for s in manifest.subjects}
+        gone = set(manifest.removes)
+        candidates = {
+            name
+            for name, row in there.items()
+            if name in gone or row.subject in gone or row.subject in subjects
+        }
+    return sorted(
+        name for name in candidates if name not in listed and there[name].subject not in broken
+    )
+
+
+def _commit(
+    workspace: Workspace,
+    manifest: Manifest,
+    signed: VerificationResult,
+    envelope: bytes,
+    judged: Sequence[tuple[Incoming, Verdict]],
+    embedded: Mapping[str, Embedded],
+    files: Mapping[str, bytes],
+    standing: Standing,
+    policy_digest: str,
+    removed: Sequence[str],
+    asks: bool,
+    items: Sequence[Incoming],
+) -> int:
+    """Write the commit; returns its number."""
+    generation = workspace.generation() or workspace.ensure_generation(workspace.encoder.recipe)
+    entering = {i.document.subject_digest for i, v in judged if v.outcome != "reject"}
+    blobs = [files[d] for d in sorted(entering)]
+    kept = workspace.vault.put_many([*blobs, envelope] if envelope else blobs)
+    plan = planning.draft(workspace, generation)
+    touched = {i.document.id for i, _ in judged} | set(removed)
+    numbers = [
+        row.id
+        for zone in (standing.waiting, standing.serving)
+        for row in zone.values()
+        if row.document in touched
+    ]
+    with workspace.ledger.reading() as conn:
+        points = corpus.points_of(conn, numbers)
+    for item, verdict in judged:
+        planning.add_document(
+            plan,
+            item,
+            verdict,
+            embedded.get(item.document.id) if verdict.outcome != "reject" else None,
+            standing,
+            policy_digest,
+            generation.recipe,
+            manifest.digest,
+            points,
+        )
+    for case in standing.removals:
+        plan.closes.append((case.id, "superseded"))
+    if asks:
+        planning.open_removal(plan, manifest.source, removed, manifest.digest)
+    else:
+        for name in removed:
+            planning.remove_document(plan, name, standing, points)
+    plan.counts["unchanged"] += len(items) - len(judged)
+    row: dict[str, Any] = {}
+    if envelope:
+        row = {
+            "digest": manifest.digest,
+            "source": manifest.source,
+            "version": manifest.version,
+            "envelope": kept[-1],
+            "signers": [[k.keyid, k.principal] for k in signed.signed],
+            "expires": format_time(manifest.expires),
+            "commit": plan.commit,
+        }
+    actor = ", ".join(sorted({k.principal for k in signed.signed}))
+    workspace.committer.commit(plan.finish("ingest", actor, manifest.source, row))
+    return plan.commit

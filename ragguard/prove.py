@@ -1,0 +1,298 @@
+"""The log, verified; and the proof that a document came in the way it did, for a stranger.
+
+A bundle holds one chain: document, its commit's entry in the log, a signed checkpoint, and the
+signed manifest that brought it. It is verified with the log's public key alone; the manifest's
+signature with its signers' public keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ragguard.commit import leaf, load_plan
+from ragguard.errors import LogError, MalformedError, UsageError, VaultError
+from ragguard.kernels import merkle, note, strictjson
+from ragguard.kernels.canonical import canonical, digest_bytes
+from ragguard.ledger import commits, corpus, log
+from ragguard.model import PublicKey
+from ragguard.trust import manifest as manifests
+from ragguard.trust import signing
+from ragguard.workspace import Workspace
+
+FORMAT = "ragguard-proof-v1"
+MAX_BUNDLE = 64_000_000
+
+
+@dataclass
+class LogReport:
+    """What verifying the log found.
+
+    Attributes:
+        entries: Entries in the log.
+        checkpoints: Signed tree heads that agree with it.
+        commits: Commits whose documents were recomputed from their plans.
+        problems: What is wrong, one sentence each.
+    """
+
+    entries: int = 0
+    checkpoints: int = 0
+    commits: int = 0
+    root: str = ""
+    problems: list[str] = field(default_factory=list)
+
+
+def verifier_key(workspace: Workspace) -> str:
+    """The log's public key in the form others verify it with."""
+    return note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
+
+
+def verify_log(workspace: Workspace, expect: str | None = None) -> LogReport:
+    """Recompute the whole log and compare it with every signed tree head.
+
+    Args:
+        workspace: Open.
+        expect: A checkpoint kept elsewhere; the log must contain it.
+
+    Raises:
+        LogError: `expect` is no checkpoint of this log.
+    """
+    report = LogReport()
+    public = workspace.checkpoint_key.public.public
+    with workspace.ledger.reading() as conn:
+        entries = log.entries(conn)
+        kept = log.kept_checkpoints(conn)
+        state = corpus.corpus_digest(conn)
+        rows = commits.listed(conn)
+    leaves: list[bytes] = []
+    for position, (index, body, stored) in enumerate(entries):
+        computed = merkle.leaf_hash(body.encode())
+        if index != position:
+            report.problems.append(f"entry {position} is missing")
+        if computed != stored:
+            report.problems.append(f"entry {index} was changed after it was logged")
+        leaves.append(computed)
+    report.entries = len(leaves)
+    report.root = merkle.root(leaves).hex()
+    for size, text in kept:
+        problem = _check_head(text, size, leaves, workspace.origin, public)
+        if problem:
+            report.problems.append(problem)
+        else:
+            report.checkpoints += 1
+    if not kept or kept[-1][0] != len(leaves):
+        newest = kept[-1][0] if kept else 0
+        report.problems.append(
+            f"the newest checkpoint covers {newest} entries, the log has {len(leaves)}"
+        )
+    if expect is not None:
+        head = note.parse_checkpoint(signing.open_note(expect, workspace.origin, public))
+        if head.size > len(leaves) or merkle.root(leaves[: head.size]) != head.root:
+            report.problems.append(
+                f"the log does not contain the checkpoint of size {head.size} kept elsewhere: it "
+                "was "
+                "truncated or rewritten"
+            )
+    _check_commits(workspace, report, entries, rows, state)
+    return report
+
+
+def _check_head(text: str, size: int, leaves: Sequence[bytes], origin: str, public: bytes) -> str:
+    try:
+        head = note.parse_checkpoint(signing.open_note(text, origin, public))
+    except LogError as error:
+        return f"checkpoint {size}: {error.message}"
+    if head.origin != origin or head.size != size:
+        return f"checkpoint {size}: is of another log or size"
+    if size > len(leaves):
+        return f"checkpoint {size}: the log has only {len(leaves)} entries, it was truncated"
+    if merkle.root(leaves[:size]) != head.root:
+        return f"checkpoint {size}: the log below it was rewritten"
+    return ""
+
+
+def _check_commits(
+    workspace: Workspace,
+    report: LogReport,
+    entries: Sequence[tuple[int, str, bytes]],
+    rows: Sequence[commits.CommitRow],
+    state: str,
+) -> None:
+    bodies = {index: json.loads(body) for index, body, _ in entries}
+    logged = {b["commit"]: b for b in bodies.values() if "commit" in b and "plan" in b}
+    for row in rows:
+        entry = logged.pop(row.id, None)
+        if entry is None or (entry["plan"], entry["corpus"]) != (row.plan, row.corpus):
+            report.problems.append(f"commit {row.id} is not in the log as the ledger has it")
+            continue
+        try:
+            leaves = load_plan(workspace.vault.get(row.plan)).leaves
+        except VaultError as error:
+            report.problems.append(f"commit {row.id}: {error.message}")
+            continue
+        if merkle.root([leaf(x) for x in leaves]).hex() != entry["documents_root"]:
+            report.problems.append(f"commit {row.id}: its documents are not those logged")
+        else:
+            report.commits += 1
+    report.problems += [f"commit {number} is in the log, not in the ledger" for number in logged]
+    if rows and rows[0].corpus != state:
+        report.problems.append("the serving corpus in the ledger is not what the last commit left")
+
+
+def prove(workspace: Workspace, what: str) -> dict[str, Any]:
+    """A bundle for a point id or a document (`source/id`).
+
+    It has a link for the commit that brought the document and, where a reviewer released it, one
+    for that commit.
+
+    Raises:
+        UsageError: Nothing of that name was ever committed.
+        LogError: Ledger and log do not fit together.
+    """
+    with workspace.ledger.reading() as conn:
+        version = corpus.version_of_point(conn, what)
+        if version is None and "/" in what:
+            source, _, document = what.partition("/")
+            version = corpus.latest(conn, source).get(document)
+        if version is None:
+            raise UsageError(
+                f"{what!r}: no such point or document",
+                hint="Name a point id (ragguard search --format json) or source/document.",
+            )
+        leaves = log.leaves(conn)
+        kept = log.kept_checkpoints(conn)
+        manifest = commits.manifest_row(conn, version.manifest)
+        numbers = sorted({version.commit, *corpus.entered(conn, version.id)})
+        rows = [commits.get(conn, number) for number in numbers]
+        bodies = [log.body(conn, r.log_index) for r in rows if r and r.log_index is not None]
+    if None in rows or len(bodies) != len(rows):
+        raise LogError(f"the commits of {what!r} are not all confirmed")
+    links = []
+    for row, entry in zip(rows, bodies, strict=True):
+        if row is None or row.log_index is None:
+            continue
+        documents = list(load_plan(workspace.vault.get(row.plan)).leaves)
+        place = next(
+            i
+            for i, x in enumerate(documents)
+            if (x["source"], x["document"]) == (version.source, version.document)
+        )
+        hashes = [leaf(x) for x in documents]
+        links.append(
+            {
+                "document": documents[place],
+                "document_index": place,
+                "documents": len(documents),
+                "document_proof": [h.hex() for h in merkle.inclusion_proof(hashes, place)],
+                "entry": entry,
+                "entry_index": row.log_index,
+                "entry_proof": [h.hex() for h in merkle.inclusion_proof(leaves, row.log_index)],
+            }
+        )
+    envelope = workspace.vault.get(manifest.envelope) if manifest else b""
+    return {
+        "format": FORMAT,
+        "links": links,
+        "checkpoint": kept[-1][1],
+        "manifest": base64.b64encode(envelope).decode(),
+        "subject": version.subject,
+        "subject_digest": version.subject_digest,
+    }
+
+
+def verify_bundle(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) -> dict[str, Any]:
+    """Verify a bundle offline.
+
+    Args:
+        data: The bundle.
+        log_key: Verifier key of the log, `name+keyid+base64`.
+        signers: Public keys that may have signed the manifest, by key id.
+
+    Returns:
+        What it proves: document, acts, tree size, signers whose signature verified.
+
+    Raises:
+        LogError: Any link of the chain does not hold, naming it.
+    """
+    try:
+        body = strictjson.parse(data, what="bundle", max_bytes=MAX_BUNDLE)
+        if body["format"] != FORMAT or not body["links"]:
+            raise LogError(f"bundle: format {str(body['format'])[:40]!r}, expected {FORMAT!r}")
+        name, public = note.parse_verifier_key(log_key)
+        head = note.parse_checkpoint(signing.open_note(body["checkpoint"], name, public))
+        for link in body["links"]:
+            _check_link(link, head)
+        first = body["links"][0]
+        if any(
+            _identity(link["document"]) != _identity(first["document"]) for link in body["links"]
+        ):
+            raise LogError("bundle: its links are about different documents")
+        by = _manifest_signers(body, first["entry"], first["document"], signers)
+    except (KeyError, TypeError, ValueError, MalformedError) as error:
+        raise LogError(f"bundle: malformed ({error})") from None
+    document = body["links"][-1]["document"]
+    return {
+        "document": f"{document['source']}/{document['document']}",
+        "digest": document["digest"],
+        "outcome": document["outcome"],
+        "acts": [
+            {k: link["entry"][k] for k in ("act", "commit", "at", "actor")}
+            for link in body["links"]
+        ],
+        "log": head.origin,
+        "size": head.size,
+        "signed_by": by,
+    }
+
+
+def _identity(document: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(document[k] for k in ("source", "document", "digest", "metadata"))
+
+
+def _check_link(link: Mapping[str, Any], head: note.Checkpoint) -> None:
+    entry = link["entry"]
+    if not merkle.verify_inclusion(
+        merkle.leaf_hash(canonical(entry)),
+        link["entry_index"],
+        head.size,
+        [bytes.fromhex(h) for h in link["entry_proof"]],
+        head.root,
+    ):
+        raise LogError("bundle: an entry is not in the tree the checkpoint signs")
+    if not merkle.verify_inclusion(
+        leaf(link["document"]),
+        link["document_index"],
+        link["documents"],
+        [bytes.fromhex(h) for h in link["document_proof"]],
+        bytes.fromhex(entry["documents_root"]),
+    ):
+        raise LogError("bundle: the document is not in the commit the entry logs")
+
+
+def _manifest_signers(
+    body: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    document: Mapping[str, Any],
+    signers: Mapping[str, PublicKey],
+) -> list[str]:
+    envelope = signing.parse_envelope(
+        base64.b64decode(body["manifest"], validate=True), max_bytes=MAX_BUNDLE
+    )
+    if digest_bytes(envelope.payload) != entry["manifest"]:
+        raise LogError("bundle: the manifest is not the one the entry logs")
+    manifest = manifests.parse(envelope.payload, max_bytes=MAX_BUNDLE)
+    listed = {s.name: s.digest for s in manifest.subjects}
+    file_digest = listed.get(body["subject"])
+    is_record = document["document"].startswith(f"{body['subject']}#")
+    if file_digest != body["subject_digest"] or manifest.source != document["source"]:
+        raise LogError("bundle: the manifest does not list the document's file")
+    if not is_record and (document["document"], document["digest"]) != (
+        body["subject"],
+        file_digest,
+    ):
+        raise LogError("bundle: the document's digest is not the one the manifest signs")
+    result = signing.verify(envelope, signers, payload_type=signing.IN_TOTO, threshold=1)
+    return [k.principal for k in result.signed]

@@ -1,0 +1,261 @@
+"""Review: a reviewer's signed word on a case, and what follows from it.
+
+Release brings the document into the serving index. Reject denies its digest, takes it out of the
+quarantine, and keeps what it looked like, so that its like is quarantined from now on. On a removal
+case, release lets the documents go and reject keeps them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ragguard.commit import Plan, Write, dump_vectors, load_plan, load_vectors
+from ragguard.errors import DecisionError, IntegrityError, UsageError
+from ragguard.kernels.canonical import digest_bytes
+from ragguard.kernels.sketch import sketch_rows
+from ragguard.kernels.text import normalise, words
+from ragguard.ledger import cases, commits, corpus
+from ragguard.ledger.cases import CaseRow
+from ragguard.ledger.corpus import VersionRow
+from ragguard.ledger.tables import Ledger
+from ragguard.steps import planning
+from ragguard.trust import decision as decisions
+from ragguard.trust import keys
+from ragguard.trust.decision import Decision
+from ragguard.workspace import Workspace
+
+Action = Literal["release", "reject"]
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """A case with what a reviewer needs.
+
+    Attributes:
+        version: The quarantined version; `None` for a removal.
+        replaces: Whether an older version of the document is serving meanwhile.
+        signers: Key id and principal of the manifest's signers.
+        texts: Chunk texts, hostile.
+    """
+
+    case: CaseRow
+    version: VersionRow | None
+    replaces: bool
+    signers: Sequence[tuple[str, str]]
+    texts: Sequence[str] = ()
+
+
+def find(ledger: Ledger, reference: str) -> CaseRow:
+    """The case a reviewer means: its number, a document id, or `source/id`.
+
+    Raises:
+        UsageError: None or several.
+    """
+    with ledger.reading() as conn:
+        if reference.isdigit():
+            case = cases.get(conn, int(reference))
+            if case is not None:
+                return case
+        every = cases.listed(conn)
+    matches = [c for c in every if reference in (c.document, f"{c.source}/{c.document}")]
+    if len(matches) == 1:
+        return matches[0]
+    raise UsageError(
+        f"{len(matches)} open cases match {reference!r}, expected one",
+        hint="`ragguard quarantine list` shows the case numbers.",
+    )
+
+
+def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseView:
+    """A case with what a reviewer needs to see.
+
+    Args:
+        workspace: Open.
+        case: The case.
+        texts: Read the document's chunks too.
+    """
+    with workspace.ledger.reading() as conn:
+        version = corpus.version(conn, case.version) if case.version else None
+        serving = corpus.members(conn, "serving", case.source)
+        digest = version.manifest if version else str(case.detail.get("manifest", ""))
+        manifest = commits.manifest_row(conn, digest)
+    signers = [tuple(s) for s in manifest.signers] if manifest else []
+    shown: Sequence[str] = ()
+    if texts and version is not None:
+        shown = [str(w.payload["page_content"]) for w in _stored(workspace, version)]
+    return CaseView(case, version, f"{case.source}/{case.document}" in serving, signers, shown)
+
+
+def decide(
+    workspace: Workspace, case: CaseRow, action: Action, key: keys.KeyPair, reason: str
+) -> int:
+    """Decide a case and carry the decision out.
+
+    Args:
+        workspace: Open and locked.
+        case: The case.
+        action: `release` or `reject`.
+        key: The reviewer's key.
+        reason: In the reviewer's words.
+
+    Returns:
+        Number of the commit.
+
+    Raises:
+        UsageError: The case is closed, or there is no reason.
+        DecisionError: The key is no reviewer's in force, or signed the document.
+    """
+    workspace.recover()
+    if case.state != "open":
+        raise UsageError(f"case {case.id} is closed ({case.state})")
+    if not reason.strip() or len(reason) > decisions.MAX_REASON:
+        raise UsageError(
+            f"a decision needs a reason of 1 to {decisions.MAX_REASON} characters",
+            hint='Give one with --reason "…".',
+        )
+    shown = look(workspace, case)
+    said = _decision(workspace, shown, action, reason)
+    envelope = decisions.sign(said, key.signing_key, key.public.keyid)
+    _, reviewer = decisions.authenticate(
+        envelope, workspace.root, [k for k, _ in shown.signers], workspace.now
+    )
+    kept = workspace.vault.put(envelope)
+    plan = _plan(workspace, shown, action, said, kept, reviewer.principal, reviewer.keyid)
+    workspace.committer.commit(plan)
+    return plan.commit
+
+
+def _decision(workspace: Workspace, shown: CaseView, action: Action, reason: str) -> Decision:
+    case, version = shown.case, shown.version
+    if version is None:
+        return Decision(
+            case.id,
+            action,
+            case.source,
+            str(case.detail["manifest"]),
+            "0" * 64,
+            (),
+            reason,
+            workspace.now,
+        )
+    return Decision(
+        case.id,
+        action,
+        f"{case.source}/{case.document}",
+        version.digest,
+        version.metadata_digest,
+        tuple(sorted({f["check"] for f in version.findings})),
+        reason,
+        workspace.now,
+    )
+
+
+def _plan(
+    workspace: Workspace,
+    shown: CaseView,
+    action: Action,
+    said: Decision,
+    envelope: str,
+    reviewer: str,
+    keyid: str,
+) -> Plan:
+    generation = workspace.generation()
+    if generation is None:
+        raise IntegrityError("ledger: a case without an index")
+    case, version = shown.case, shown.version
+    plan = planning.draft(workspace, generation)
+    standing = planning.standing_of(workspace, case.source)
+    with workspace.ledger.reading() as conn:
+        rows = [*standing.serving.values(), *standing.waiting.values()]
+        points = corpus.points_of(conn, [r.id for r in rows])
+    row: Mapping[str, Any] = {
+        "case": case.id,
+        "action": action,
+        "reviewer": reviewer,
+        "keyid": keyid,
+        "reason": said.reason,
+        "covers": list(said.covers),
+        "envelope": envelope,
+        "commit": plan.commit,
+    }
+    denial: Mapping[str, Any] = {}
+    if version is None:
+        plan.closes.append((case.id, "released" if action == "release" else "rejected"))
+        if action == "release":
+            there = {**standing.waiting, **standing.serving}
+            for document in case.detail["documents"]:
+                if document in there:
+                    planning.remove_document(plan, document, standing, points)
+    elif action == "release":
+        before = standing.serving.get(case.document)
+        writes = [_move(workspace, generation.serving, w) for w in _stored(workspace, version)]
+        plan.put_in(version.id, "serving", writes)
+        if before is not None:
+            plan.take_out(before, "serving", points[before.id])
+        planning.close_waiting(plan, case.document, standing, points, "released")
+        plan.leaves.append(_leaf(version, "released", writes))
+        plan.counts["released"] += 1
+    else:
+        denial = _denial(workspace, version, plan.commit)
+        planning.close_waiting(plan, case.document, standing, points, "rejected")
+        plan.leaves.append(_leaf(version, "denied", []))
+        plan.counts["denied"] += 1
+    return plan.finish(action, reviewer, case.source, decision=row, denial=denial)
+
+
+def _leaf(version: VersionRow, outcome: str, writes: Sequence[Write]) -> dict[str, Any]:
+    return {
+        "source": version.source,
+        "document": version.document,
+        "digest": version.digest,
+        "metadata": version.metadata_digest,
+        "outcome": outcome,
+        "points": [[w.id, w.payload["ragguard"]["seal"]] for w in writes],
+    }
+
+
+def _stored(workspace: Workspace, version: VersionRow) -> list[Write]:
+    """The points of a version as they were planned, from the vault and not from the index."""
+    with workspace.ledger.reading() as conn:
+        commit = commits.get(conn, version.commit)
+    if commit is None:
+        raise DecisionError(f"ledger: version {version.id} belongs to no confirmed commit")
+    plan = load_plan(workspace.vault.get(commit.plan))
+    return [
+        w
+        for writes in plan.writes.values()
+        for w in writes
+        if w.payload["ragguard"]["version"] == version.id
+    ]
+
+
+def _move(workspace: Workspace, collection: str, write: Write) -> Write:
+    """A point sealed for another collection."""
+    vector = load_vectors(workspace.vault.get(write.pack))[write.row]
+    payload = planning.seal_payload(workspace, collection, write.id, vector, write.payload)
+    return Write(write.id, payload, write.pack, write.row)
+
+
+def _denial(workspace: Workspace, version: VersionRow, commit: int) -> dict[str, Any]:
+    writes = _stored(workspace, version)
+    texts = [normalise(str(w.payload["page_content"])) for w in writes]
+    vectors = np.stack([load_vectors(workspace.vault.get(w.pack))[w.row] for w in writes])
+    sketches = io.BytesIO()
+    np.save(sketches, sketch_rows([words(t) for t in texts]), allow_pickle=False)
+    body = json.dumps(texts).encode()
+    kept = workspace.vault.put_many([sketches.getvalue(), dump_vectors(vectors), body])
+    return {
+        "version": version.id,
+        "digest": version.digest,
+        "text_digest": digest_bytes("\n".join(texts).encode()),
+        "sketches": kept[0],
+        "vectors": kept[1],
+        "texts": kept[2],
+        "commit": commit,
+    }

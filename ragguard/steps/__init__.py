@@ -1,0 +1,1 @@
+"""Steps that the jobs share, each over an open workspace."""

@@ -1,0 +1,165 @@
+"""Gather: a verified manifest and a folder to documents, each with its bytes or a reason.
+
+What is read is what is hashed, once. A file that is missing, altered, too large or no record file
+gives a finding for that file and stops nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragguard import folder
+from ragguard.encode.records import RECORD_FORMATS, Record, read_records
+from ragguard.errors import (
+    DocumentMissingError,
+    DocumentOversizedError,
+    DocumentTamperedError,
+    DuplicateIdError,
+    IntegrityError,
+    PredicateError,
+    RecordError,
+    SymlinkError,
+)
+from ragguard.kernels.canonical import digest, digest_bytes
+from ragguard.model import Document, Finding, Manifest, Metadata, Policy, Subject
+from ragguard.trust import contract
+from ragguard.trust import manifest as manifests
+
+# Findings that mean: these are not the signed bytes, or no documents at all. Exit code 3.
+INTEGRITY = {
+    DocumentMissingError: "missing",
+    DocumentTamperedError: "digest",
+    DocumentOversizedError: "oversized",
+    SymlinkError: "symlink",
+    DuplicateIdError: "duplicate-id",
+    RecordError: "record",
+    PredicateError: "metadata",
+}
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A document of a manifest, before anything is known about it.
+
+    Attributes:
+        document: As signed.
+        fmt: File ending without the dot; `txt` for records.
+        data: The file's bytes; empty for records.
+        text: A record's text; empty for files.
+        findings: Why it is rejected already; empty when it is not.
+    """
+
+    document: Document
+    fmt: str
+    data: bytes = b""
+    text: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def metadata_digest(self) -> str:
+        """Digest of its metadata."""
+        return digest(dict(self.document.metadata))
+
+
+def format_of(name: str) -> str:
+    """File ending without the dot, lower-cased."""
+    return name.rpartition(".")[2].lower() if "." in name else ""
+
+
+def gather(
+    manifest: Manifest, policy: Policy, root: Path, max_bytes: int
+) -> tuple[list[Incoming], dict[str, bytes]]:
+    """Read every document of a manifest.
+
+    Args:
+        manifest: Verified.
+        policy: The source's contract.
+        root: Folder the names are relative to.
+        max_bytes: Upper size of a file, beside the contract's.
+
+    Returns:
+        Documents in manifest order, and the bytes of the files read, by digest.
+    """
+    limit = min(max_bytes, policy.max_document_bytes)
+    found: list[Incoming] = []
+    files: dict[str, bytes] = {}
+    for subject in manifest.subjects:
+        try:
+            data = folder.read(root, subject.name, limit)
+            manifests.check_bytes(subject, data, limit)
+            documents = list(_documents(manifest.source, subject, data, policy))
+        except IntegrityError as error:
+            found.append(_refused(manifest.source, subject, error))
+            continue
+        files[subject.digest] = data
+        found.extend(documents)
+    return _without_repeats(found), files
+
+
+def _refused(source: str, subject: Subject, error: IntegrityError) -> Incoming:
+    rule = INTEGRITY.get(type(error), "integrity")
+    document = Document(
+        source, subject.name, subject.digest, subject.metadata, subject.name, subject.digest
+    )
+    return Incoming(
+        document,
+        format_of(subject.name),
+        findings=(Finding(rule, 1.0, None, error.message, {"integrity": True}),),
+    )
+
+
+def _documents(source: str, subject: Subject, data: bytes, policy: Policy) -> Iterator[Incoming]:
+    fmt = format_of(subject.name)
+    if fmt not in RECORD_FORMATS:
+        broken = tuple(contract.violations(policy, fmt, subject.metadata))
+        document = Document(
+            source, subject.name, subject.digest, subject.metadata, subject.name, subject.digest
+        )
+        yield Incoming(document, fmt, data, findings=broken)
+        return
+    for record in read_records(data, fmt, subject.name):
+        yield _record(source, subject, record, fmt, policy)
+
+
+def _record(source: str, subject: Subject, record: Record, fmt: str, policy: Policy) -> Incoming:
+    name = f"{subject.name}#{record.id}"
+    findings: tuple[Finding, ...]
+    metadata: Metadata
+    try:
+        metadata = manifests.check_metadata({**record.metadata, **subject.metadata}, name)
+        findings = tuple(contract.violations(policy, fmt, metadata))
+    except PredicateError as error:
+        metadata = subject.metadata
+        findings = (Finding("metadata", 1.0, None, error.message, {"integrity": True}),)
+    document = Document(
+        source,
+        name,
+        digest_bytes(record.text.encode()),
+        metadata,
+        subject.name,
+        subject.digest,
+    )
+    return Incoming(document, "txt", text=record.text, findings=findings)
+
+
+def _without_repeats(found: list[Incoming]) -> list[Incoming]:
+    """Refuse a document id that stands twice: a file named like a record of another file."""
+    seen: set[str] = set()
+    result: list[Incoming] = []
+    for item in found:
+        if item.document.id in seen:
+            detail = f"the id {item.document.id!r} stands twice in this manifest"
+            finding = Finding("duplicate-id", 1.0, None, detail, {"integrity": True})
+            result = [_with(i, finding) if i.document.id == item.document.id else i for i in result]
+            continue
+        seen.add(item.document.id)
+        result.append(item)
+    return result
+
+
+def _with(item: Incoming, finding: Finding) -> Incoming:
+    values: dict[str, Any] = {**item.__dict__, "findings": (*item.findings, finding)}
+    return Incoming(**values)

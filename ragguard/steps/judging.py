@@ -1,0 +1,209 @@
+"""Judging: the right reference for a batch, then view, checks and verdicts."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragguard import lexicon as lexicons
+from ragguard import reference, scoring
+from ragguard.checks import Check
+from ragguard.commit import load_vectors
+from ragguard.kernels.canonical import digest
+from ragguard.ledger import corpus
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.corpus import VersionRow
+from ragguard.model import (
+    Chunk,
+    DeniedText,
+    Document,
+    Hidden,
+    Lexicon,
+    Policy,
+    Skipped,
+    Verdict,
+)
+from ragguard.scoring import Profile
+from ragguard.view import Prepared, build_view
+from ragguard.workspace import Workspace
+
+GROWTH = 1.2  # a fitted profile is used until the index has grown or shrunk by this factor
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Verdicts on a batch and how they came about.
+
+    Attributes:
+        profile: Name of the reference used.
+        promised: The smallest false-alarm rate that reference can promise.
+        skipped: Checks that had nothing to say, or failed.
+    """
+
+    verdicts: list[Verdict]
+    profile: str
+    promised: float
+    skipped: tuple[Skipped, ...]
+
+
+def judge_batch(
+    workspace: Workspace,
+    batch: Sequence[Prepared],
+    policies: Mapping[str, Policy],
+    progress: Callable[[str, int, int], None],
+) -> Judgement:
+    """Judge newcomers against the index as it is.
+
+    Args:
+        workspace: Open, with a generation.
+        batch: Newcomers, at least one.
+        policies: Contract of each source.
+        progress: Called with stage, done and total.
+    """
+    generation = workspace.generation()
+    collections = (generation.serving, generation.quarantine) if generation else ("", "")
+    checks = scoring.active_checks(workspace.settings.checks)
+    denied = denied_texts(workspace)
+    with workspace.ledger.reading() as conn:
+        serving = corpus.members(conn, "serving")
+        state = corpus.corpus_digest(conn)
+    lexicon = _lexicon(workspace, generation, batch, len(serving), state)
+    profile = _profile(
+        workspace, generation, serving, lexicon, denied, checks, len(batch), progress
+    )
+    progress("checks", 0, len(checks))
+    view = build_view(batch, workspace.open_store(), *collections, lexicon, denied, workspace.now)
+    measured = scoring.measure(view, checks)
+    progress("checks", len(checks), len(checks))
+    rate = workspace.settings.judge.false_alarm_rate
+    verdicts = scoring.judge(batch, view, measured, profile, checks, policies, rate)
+    return Judgement(verdicts, profile.name, profile.smallest_rate, measured.skipped)
+
+
+def denied_texts(workspace: Workspace) -> list[DeniedText]:
+    """Everything reviewers rejected."""
+    with workspace.ledger.reading() as conn:
+        rows = corpus.denied(conn)
+        labels = {}
+        for row in rows:
+            version = corpus.version(conn, row.version)
+            labels[row.version] = f"{version.source}/{version.document}" if version else "?"
+    vault = workspace.vault
+    return [
+        DeniedText(
+            labels[row.version],
+            np.load(io.BytesIO(vault.get(row.sketches)), allow_pickle=False),
+            load_vectors(vault.get(row.vectors)),
+            tuple(json.loads(vault.get(row.texts))),
+        )
+        for row in rows
+    ]
+
+
+def _lexicon(
+    workspace: Workspace,
+    generation: Generation | None,
+    batch: Sequence[Prepared],
+    serving: int,
+    state: str,
+) -> Lexicon:
+    """Of the index; of index and batch together while the index is too small to know words."""
+    indexed = lexicons.empty()
+    if generation is not None and serving:
+        indexed = lexicons.of_index(
+            workspace.open_store(),
+            generation.serving,
+            serving,
+            workspace.cache("lexicon.npz"),
+            state,
+        )
+    if serving >= reference.COLD:
+        return indexed
+    texts = [c.text for p in batch for c in p.chunks]
+    if generation is not None and serving:
+        for block in workspace.open_store().scan(generation.serving):
+            texts.extend(str(p.payload.get("page_content", "")) for p in block)
+    return lexicons.of_batch(texts, len(batch) + serving)
+
+
+def _profile(
+    workspace: Workspace,
+    generation: Generation | None,
+    serving: Mapping[str, VersionRow],
+    lexicon: Lexicon,
+    denied: Sequence[DeniedText],
+    checks: Mapping[str, tuple[Check, object]],
+    arriving: int,
+    progress: Callable[[str, int, int], None],
+) -> Profile:
+    """The reference for a batch of this size: fitted on the index, or shipped while it is small."""
+    judge = workspace.settings.judge
+    if generation is None or len(serving) < judge.least_documents:
+        return reference.shipped(len(serving))
+    size = reference.round_size(arriving, len(serving))
+    settings = digest(
+        [workspace.settings.digest, sorted(checks), generation.recipe, reference.VERSION]
+    )
+    path = workspace.cache(f"profile-{size}-{settings[:16]}.npz")
+    if path.exists():
+        kept = reference.load_fitted(path.read_bytes())
+        if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
+            return kept[0]
+    names = sorted(serving)
+    chosen = np.random.default_rng(0).permutation(len(names))[: judge.reference_documents]
+    rows = [serving[names[i]] for i in chosen]
+    documents = indexed_documents(workspace, generation, rows)
+    profile = reference.rehearse(
+        documents,
+        workspace.open_store(),
+        generation.serving,
+        generation.quarantine,
+        lexicon,
+        denied,
+        checks,
+        size,
+        workspace.now,
+        "corpus",
+        lambda done, total: progress("calibrate", done, total),
+    )
+    reference.keep(profile, path, len(serving))
+    return profile
+
+
+def indexed_documents(
+    workspace: Workspace, generation: Generation, rows: Sequence[VersionRow]
+) -> list[Prepared]:
+    """Serving documents as they would be prepared if they came in now, read from the index."""
+    with workspace.ledger.reading() as conn:
+        points = corpus.points_of(conn, [r.id for r in rows])
+    wanted = [p.point for found in points.values() for p in found]
+    stored = {p.id: p for p in workspace.open_store().get(generation.serving, wanted, vectors=True)}
+    documents = []
+    for row in rows:
+        found = [(p, stored[p.point]) for p in points[row.id] if p.point in stored]
+        if not found:
+            continue
+        chunks = tuple(
+            Chunk(p.start, p.end, str(s.payload.get("page_content", ""))) for p, s in found
+        )
+        documents.append(
+            Prepared(
+                Document(
+                    row.source,
+                    row.document,
+                    row.digest,
+                    row.metadata,
+                    row.subject,
+                    row.subject_digest,
+                ),
+                "\n".join(c.text for c in chunks),
+                tuple(Hidden(kind, text) for kind, text in row.hidden),
+                chunks,
+                np.stack([s.vector for _, s in found]),
+            )
+        )
+    return documents

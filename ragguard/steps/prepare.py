@@ -1,0 +1,168 @@
+"""Prepare: documents to chunks and vectors; what was embedded once is not embedded again.
+
+Vectors are kept in the vault in packs, a matrix each, found again by recipe and text digest. A pack
+is written while embedding goes on, so that a killed run loses at most one pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragguard.commit import dump_vectors, load_vectors
+from ragguard.encode.parse import Parsed, parse, read_text
+from ragguard.encode.split import split
+from ragguard.errors import UnreadableError
+from ragguard.kernels.canonical import digest_bytes
+from ragguard.ledger import corpus
+from ragguard.model import Chunk, Finding, Floats, Hidden, Metadata
+from ragguard.steps.gather import Incoming
+from ragguard.view import Prepared
+from ragguard.workspace import Workspace
+
+PACK = 4096  # chunks a pack
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A prepared document and where the vault keeps its vectors.
+
+    Attributes:
+        prepared: For the view.
+        text_digests: SHA-256 of each chunk's text.
+        places: (pack, row) of each chunk's vector; empty on a dry run.
+    """
+
+    prepared: Prepared
+    text_digests: tuple[str, ...]
+    places: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A document taken apart: its source text, what is hidden in it, its chunks."""
+
+    raw: str
+    hidden: tuple[Hidden, ...]
+    chunks: tuple[Chunk, ...]
+
+
+def take_apart(
+    workspace: Workspace, items: Sequence[Incoming]
+) -> tuple[dict[int, Parts], dict[int, Finding]]:
+    """Parse and split documents.
+
+    Args:
+        workspace: Open.
+        items: Documents without findings.
+
+    Returns:
+        Parts and findings by position in `items`; a document that cannot be read has a finding.
+    """
+    parsed: dict[int, Parsed] = {}
+    unreadable: dict[int, Finding] = {}
+    for number, item in enumerate(items):
+        try:
+            if item.data:
+                parsed[number] = parse(item.data, item.fmt)
+            else:
+                parsed[number] = read_text(item.text, "txt")
+                if not item.text.strip():
+                    raise UnreadableError("the record has no text")
+        except UnreadableError as error:
+            parsed.pop(number, None)
+            unreadable[number] = Finding("unreadable", 1.0, None, error.reason)
+    order = list(parsed)
+    settings, encoder = workspace.settings.chunks, workspace.encoder
+    chunks, _ = split(
+        [parsed[n].text for n in order],
+        [items[n].fmt for n in order],
+        size=settings.size,
+        overlap=settings.overlap,
+        max_tokens=encoder.recipe.max_tokens,
+        count_tokens=encoder.count_tokens,
+    )
+    parts = {
+        n: Parts(_source_text(items[n], parsed[n]), parsed[n].hidden, tuple(c))
+        for n, c in zip(order, chunks, strict=True)
+    }
+    return parts, unreadable
+
+
+def _source_text(item: Incoming, parsed: Parsed) -> str:
+    """What raw inspection reads: markup as written, else the text."""
+    if item.fmt == "html":
+        return item.data.decode("utf-8", "replace")
+    return parsed.text
+
+
+def embed(
+    workspace: Workspace,
+    items: Sequence[Incoming],
+    parts: dict[int, Parts],
+    before: dict[str, Metadata],
+    *,
+    keep: bool,
+    progress: Callable[[int, int], None],
+) -> dict[int, Embedded]:
+    """Vectors of every chunk, from the vault where it has them.
+
+    Args:
+        workspace: Open.
+        items: Documents.
+        parts: Their parts, by position.
+        before: Metadata of the version a document replaces, by document id.
+        keep: Write new vectors to the vault.
+        progress: Called with done and total.
+
+    Returns:
+        Embedded documents by position.
+    """
+    recipe = workspace.encoder.recipe.digest
+    texts: dict[str, str] = {}
+    digests: dict[int, tuple[str, ...]] = {}
+    for number, part in parts.items():
+        digests[number] = tuple(digest_bytes(c.text.encode()) for c in part.chunks)
+        texts.update(zip(digests[number], (c.text for c in part.chunks), strict=True))
+    with workspace.ledger.reading() as conn:
+        places = corpus.known_vectors(conn, recipe, list(texts))
+    missing = [d for d in texts if d not in places]
+    fresh: dict[str, Floats] = {}
+    for start in range(0, len(missing), PACK):
+        block = missing[start : start + PACK]
+        vectors = workspace.encoder.encode(
+            [texts[d] for d in block],
+            lambda done, _, start=start: progress(start + done, len(missing)),  # type: ignore[misc]
+        )
+        fresh.update(zip(block, vectors, strict=True))
+        if keep:
+            pack = workspace.vault.put(dump_vectors(vectors))
+            with workspace.ledger.writing() as conn:
+                corpus.add_vectors(conn, recipe, pack, block)
+            places.update((d, (pack, row)) for row, d in enumerate(block))
+    packs: dict[str, Floats] = {}
+    result: dict[int, Embedded] = {}
+    for number, part in parts.items():
+        rows = []
+        for digest in digests[number]:
+            if digest in fresh:
+                rows.append(fresh[digest])
+                continue
+            pack, row = places[digest]
+            if pack not in packs:
+                packs[pack] = load_vectors(workspace.vault.get(pack))
+            rows.append(packs[pack][row])
+        item = items[number]
+        prepared = Prepared(
+            item.document,
+            part.raw,
+            part.hidden,
+            part.chunks,
+            np.stack(rows),
+            before.get(item.document.id),
+        )
+        kept = tuple(places[d] for d in digests[number]) if keep else ()
+        result[number] = Embedded(prepared, digests[number], kept)
+    return result
