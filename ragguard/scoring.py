@@ -28,6 +28,24 @@ FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
 # Checks that say the same of a document whatever arrives with it.
 DETERMINISTIC = frozenset({"hidden", "instructions", "secrets", "denylist"})
 CROWD = 300  # documents of a batch from which it can be held against itself, see `judge`
+_NONE: Doubles = np.empty(0)
+NOTABLE = 0.02  # check p-value from which a finding is written down
+# Prior belief in how often each check is what gives poison away; only ranks and power depend on it,
+# never the false-alarm rate. GLOSH shifts for honest neighbours when something dense arrives.
+WEIGHTS: Mapping[str, float] = {
+    "collusion": 2.0,
+    "denylist": 2.0,
+    "glosh": 0.02,
+    "isolation": 0.3,
+    "stuffing": 0.4,
+    "surprisal": 0.4,
+}
+# Outlier scores mean little far out: whatever they say, they are not believed beyond this p-value.
+FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
+# Checks that say the same of a document whatever arrives with it.
+DETERMINISTIC = frozenset({"hidden", "instructions", "secrets", "denylist"})
+CROWD = 300  # documents of a batch from which it can be held against itself, see `judge`
+_NONE: Doubles = np.empty(0)
 NOTABLE = 0.02  # check p-value from which a finding is written down
 # GLOSH shifts for honest neighbours when something dense arrives beside them: it counts little.
 WEIGHTS: Mapping[str, float] = {"collusion": 2.0, "denylist": 2.0, "glosh": 0.02, "isolation": 0.5}
@@ -120,6 +138,8 @@ def document_p_values(
 
     Returns:
         float64 (m, c), NaN where a check has no score or no reference; int64 (m, c) row numbers.
+        A deterministic check without a reference is compared with zeros: an honest document
+        scores 0.
     """
     m = int(documents[-1]) + 1
     p = np.full((m, len(names)), np.nan)
@@ -127,14 +147,19 @@ def document_p_values(
     starts = np.flatnonzero(np.diff(documents, prepend=-1))
     sizes = np.diff(np.append(starts, len(documents)))
     for column, name in enumerate(names):
-        if name not in signals or not len(profile.get(name, ())):
+        if name not in signals:
             continue
+        known = profile.get(name, _NONE)
+        if not len(known):
+            if name not in DETERMINISTIC:
+                continue
+            known = np.zeros(max(len(found) for found in profile.values()))
         scores = signals[name].scores
         usable = np.where(np.isnan(scores), -np.inf, scores)
         order = np.lexsort((np.arange(len(scores)), -usable, documents))
         worst = order[starts]
         rows[:, column] = worst
-        chunk_p = calibration.tail_p_values(usable[worst], profile[name], units[name])
+        chunk_p = calibration.tail_p_values(usable[worst], known, units[name])
         p[:, column] = np.minimum(1.0, np.maximum(chunk_p, FLOORS.get(name, 0.0)) * sizes)
     return p, rows
 
@@ -252,7 +277,7 @@ def _findings(
     for column in sorted(notable, key=lambda c: -WEIGHTS.get(names[c], 1.0) / float(p[c])):
         signal, row = signals[names[column]], int(rows[column])
         evidence = signal.explain(row)
-        floor = 1.0 / (len(profile.scores[names[column]]) + 1.0)
+        floor = 1.0 / (len(profile.scores.get(names[column], profile.combined)) + 1.0)
         findings.append(
             Finding(
                 names[column],

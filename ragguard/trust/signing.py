@@ -128,7 +128,7 @@ def sign(payload: bytes, payload_type: str, keys: Sequence[tuple[str, SigningKey
     """
     message = pae(payload_type, payload)
     signatures = [(keyid, bytes(key.sign(message).signature)) for keyid, key in keys]
-    return _dump(Envelope(payload_type, payload, tuple(signatures)))
+    return dump_envelope(Envelope(payload_type, payload, tuple(signatures)))
 
 
 def add_signature(envelope: bytes, keyid: str, key: SigningKey, *, max_bytes: int) -> bytes:
@@ -149,10 +149,11 @@ def add_signature(envelope: bytes, keyid: str, key: SigningKey, *, max_bytes: in
     parsed = parse_envelope(envelope, max_bytes=max_bytes)
     made = bytes(key.sign(pae(parsed.payload_type, parsed.payload)).signature)
     kept = tuple(s for s in parsed.signatures if s[1] != made)
-    return _dump(Envelope(parsed.payload_type, parsed.payload, (*kept, (keyid, made))))
+    return dump_envelope(Envelope(parsed.payload_type, parsed.payload, (*kept, (keyid, made))))
 
 
-def _dump(envelope: Envelope) -> bytes:
+def dump_envelope(envelope: Envelope) -> bytes:
+    """Envelope JSON bytes."""
     body = {
         "payload": base64.b64encode(envelope.payload).decode(),
         "payloadType": envelope.payload_type,

@@ -1,0 +1,47 @@
+# Two commands do everything: `make demo` and `make test`. PIP_FLAGS reaches pip, for instance
+# PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" for a PyTorch without CUDA.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP_FLAGS ?=
+STAMP = $(VENV)/.installed
+PYTEST_FLAGS ?=
+
+export HF_HUB_OFFLINE = 1
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: help install demo test lint docs bench clean
+
+help: ## show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("ragguard needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[test,lint,bench]'
+	@touch $@
+
+install: $(STAMP) ## make the environment in .venv, everything pinned
+
+demo: $(STAMP) ## watch poison being turned away from a real index
+	$(BIN)/ragguard demo
+
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
+
+lint: $(STAMP) ## ruff, mypy --strict, import layers, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/generate.py --check
+
+docs: $(STAMP) ## write the generated pages of docs/
+	$(BIN)/python docs/generate.py
+
+bench: $(STAMP) ## measure, by hand: see docs/benchmarks.md
+	$(BIN)/python benchmarks/ingest_against_plain.py $(DATA)
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build

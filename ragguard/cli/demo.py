@@ -1,0 +1,164 @@
+"""`ragguard demo`."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ragguard.cli.context import now
+from ragguard.cli.output import line, say
+from ragguard.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from ragguard.demo import Story
+    from ragguard.model import Verdict
+    from ragguard.report import Report
+
+WIDTH = 78
+
+
+@click.command()
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the workspace in this new folder, to look around in it.",
+)
+def demo(keep: Path | None) -> None:
+    """Show the whole story on a shipped corpus, in a temporary workspace.
+
+    Takes about a minute. Nothing is simulated: keys, signatures, index and verdicts are real.
+
+    \b
+    Example:
+      ragguard demo --keep w
+    """
+    from ragguard.errors import UsageError
+
+    if keep is not None and keep.exists():
+        raise UsageError(f"{keep}: exists", hint="Name a folder that does not exist yet.")
+    began = time.monotonic()
+    if keep is not None:
+        _tell(keep)
+        say(f"\nthe workspace is kept: cd {keep}, then ragguard history, quarantine list, doctor …")
+    else:
+        with tempfile.TemporaryDirectory(prefix="ragguard-demo-") as folder:
+            _tell(Path(folder) / "w")
+    say(f"\n{time.monotonic() - began:.0f} seconds. Your own corpus: ragguard init w")
+
+
+def _tell(folder: Path) -> None:
+    from ragguard import demo as steps
+
+    with Progress() as progress:
+        _head(1, "A handbook, signed")
+        story = steps.begin(folder, now())
+        with steps.open_story(story) as workspace:
+            report = steps.bring_handbook(story, workspace, progress.update)
+            say(f"alice may sign for {steps.SOURCE!r}. Her 132 documents come in:")
+            _counts(report)
+            say(f"\nAn employee asks: {steps.QUESTION}")
+            _hits([(h.similarity, h.document, h.text) for h in steps.ask(workspace)], story)
+
+            _head(2, "Alice's key is stolen: a poisoned batch, perfectly signed")
+            report = steps.bring_poison(story, workspace, progress.update)
+            _counts(report)
+            _families(report, story)
+            say("\nSome of the reasons given:")
+            _reasons(report, story)
+
+            _head(3, "Without the gate")
+            say("The same question to an index that took everything in:")
+            _hits(steps.ask_unguarded(workspace), story)
+
+            _head(4, "Forgeries")
+            for what, error in steps.forge(story, workspace):
+                say(f"- {what}:")
+                say(f"    {line(error)}")
+            report = steps.change_after_signing(story, workspace, progress.update)
+            say("- a document altered on disk after it was signed, among two that were not:")
+            _counts(report)
+            for verdict in report.documents:
+                if verdict.outcome == "reject":
+                    say(f"    {line(verdict.findings[0].detail)}")
+
+            _head(5, "A reviewer decides")
+            released, rejected = steps.review(story, workspace)
+            say(f"bob, who signed none of it, rejects {rejected} and releases {len(released)}:")
+            for name in released:
+                say(f"    {name}: honest, it quotes attacks to warn of them")
+
+            _head(6, "Next day it comes back, reworded, under new names")
+            report = steps.come_back(story, workspace, progress.update)
+            _counts(report)
+            _reasons(report, story)
+
+            _head(7, "What is left")
+            say(f"The question again: {steps.QUESTION}")
+            _hits([(h.similarity, h.document, h.text) for h in steps.ask(workspace)], story)
+            log = steps.check_log(workspace)
+            state = "intact" if not log.problems else f"BROKEN: {log.problems[0]}"
+            say(f"\nThe log of all this: {log.entries} entries, {state}.")
+
+
+def _head(number: int, title: str) -> None:
+    say(f"\n{f'{number}. {title} ':-<{WIDTH}}")
+
+
+def _counts(report: Report) -> None:
+    said = ", ".join(f"{n} {k}" for k, n in report.counts.items() if n)
+    say(f"    {said or 'nothing'}")
+
+
+def _hits(hits: list[tuple[float, str, str]], story: Story) -> None:
+    for rank, (similarity, document, text) in enumerate(hits, start=1):
+        name = document.removeprefix("handbook/")
+        poison = name in story.labels and name not in story.honest
+        mark = "  <-- POISON" if poison else ""
+        say(f"  {rank}. {name} ({similarity:.2f}){mark}")
+        shown = line(text)
+        say(f"     {shown[: WIDTH - 8]}{'…' if len(shown) > WIDTH - 8 else ''}")
+
+
+def _families(report: Report, story: Story) -> None:
+    total: Counter[str] = Counter()
+    stopped: Counter[str] = Counter()
+    for verdict in report.documents:
+        family = story.labels[verdict.id]
+        total[family] += 1
+        stopped[family] += verdict.outcome != "admit"
+    say("\n  family              turned away")
+    for family in sorted(total, key=lambda f: (f.startswith("honest"), -stopped[f] / total[f], f)):
+        count, of = stopped[family], total[family]
+        note = ""
+        if family.startswith("honest"):
+            note = "not poison: a reviewer's business"
+        elif count < of:
+            note = f"{of - count} came in"
+        say(
+            f"  {family:18}  {'#' * count}{'.' * (of - count):<{12 - count}} {count} of {of}  "
+            f"{note}"
+        )
+    poison = [f for f in total if not f.startswith("honest")]
+    missed = sum(total[f] - stopped[f] for f in poison)
+    if missed:
+        say(
+            f"\n  {missed} poisoned documents came in: wording spread so widely that nothing sets "
+            "it "
+            "apart\n  from honest documents in an index this small. README, 'What it cannot see'."
+        )
+
+
+def _reasons(report: Report, story: Story) -> None:
+    chosen: dict[str, Verdict] = {}
+    for verdict in sorted(report.documents, key=lambda v: -v.score):
+        if verdict.outcome == "quarantine" and verdict.findings:
+            chosen.setdefault(verdict.findings[0].check, verdict)
+    for check, verdict in list(chosen.items())[:9]:
+        say(f"  {verdict.id}")
+        detail = line(verdict.findings[0].detail)
+        say(f"    {check}: {detail[: 2 * WIDTH]}{'…' if len(detail) > 2 * WIDTH else ''}")

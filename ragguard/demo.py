@@ -1,0 +1,246 @@
+"""The story the demo tells, step by step, on the shipped corpus; real keys, index and verdicts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ragguard import workspace as workspaces
+from ragguard.config import Settings
+from ragguard.errors import UsageError
+from ragguard.ingest import ingest
+from ragguard.ledger import cases
+from ragguard.model import Root
+from ragguard.prove import LogReport, verify_log
+from ragguard.report import Report
+from ragguard.review import decide
+from ragguard.search import Hit, search
+from ragguard.sign import read_metadata, sign
+from ragguard.trust import amend, keys, policy, signing
+from ragguard.trust.manifest import Accepted
+from ragguard.workspace import Workspace
+
+SOURCE = "handbook"
+QUESTION = "A vendor emailed saying they use a different IBAN now, what do I do?"
+Progress = Callable[[str, int, int], None]
+
+
+def shipped_corpus() -> Path:
+    """Folder of the shipped corpora.
+
+    Raises:
+        UsageError: Not installed with this copy.
+    """
+    here = Path(__file__).resolve().parent
+    for folder in (here / "corpora", here.parent / "corpora"):
+        if (folder / "handbook/v1").is_dir():
+            return folder
+    raise UsageError("the sample corpora are not installed with this copy of ragguard")
+
+
+@dataclass
+class Story:
+    """The demo's workspace and cast.
+
+    Attributes:
+        alice: Signs for the handbook; her key gets stolen.
+        bob: Reviews.
+        mallory: Has a key nobody trusts.
+        labels: Family of each poisoned document, by file name.
+    """
+
+    folder: Path
+    corpus: Path
+    now: datetime
+    alice: keys.KeyPair
+    bob: keys.KeyPair
+    mallory: keys.KeyPair
+    labels: Mapping[str, str]
+    last: Accepted | None = None
+    honest: list[str] = field(default_factory=list)
+
+
+def begin(folder: Path, now: datetime) -> Story:
+    """Make a workspace in an empty folder, with a signer and a reviewer.
+
+    Args:
+        folder: Made when missing.
+        now: The run's time.
+    """
+    corpus = shipped_corpus()
+    root_key = keys.generate("root")
+    alice, bob, mallory = (keys.generate(name) for name in ("alice", "bob", "mallory"))
+    root = Root(
+        1,
+        now,
+        now + timedelta(days=365),
+        {root_key.public.keyid: root_key.public},
+        (root_key.public.keyid,),
+        1,
+        (),
+        {},
+        {},
+    )
+    root = amend.add(root, alice.public, now, role="signer", source=SOURCE)
+    root = amend.add(root, bob.public, now, role="reviewer")
+    root = Root(**{**root.__dict__, "version": 1})
+    envelope = signing.sign(
+        policy.dump_root(root), policy.ROOT_TYPE, [(root_key.public.keyid, root_key.signing_key)]
+    )
+    workspaces.create(folder, root_key, envelope, now)
+    for pair in (alice, bob):
+        name = pair.public.principal
+        workspaces.write_private(folder / f"keys/{name}.key", keys.dump_private(pair, None))
+        workspaces.replace_file(folder / f"keys/{name}.pub", keys.dump_public(pair.public))
+    lines = (corpus / "poison/labels.jsonl").read_text("utf-8").splitlines()
+    labels = {row["id"]: row["family"] for row in map(json.loads, lines)}
+    honest = sorted(name for name, family in labels.items() if family.startswith("honest"))
+    return Story(folder, corpus, now, alice, bob, mallory, labels, honest=honest)
+
+
+def open_story(story: Story) -> Workspace:
+    """The demo's workspace, open."""
+    return Workspace(story.folder, Settings(), story.now)
+
+
+def sign_folder(story: Story, root: Path, metadata: Path, key: keys.KeyPair, name: str) -> Path:
+    """Sign everything below a folder as an addition to the source; returns the manifest's path."""
+    made = sign(
+        [root],
+        root=root,
+        source=SOURCE,
+        key=key,
+        now=story.now,
+        expires=timedelta(days=90),
+        previous=story.last,
+        mode="delta",
+        metadata=read_metadata(metadata),
+    )
+    path = story.folder / name
+    workspaces.replace_file(path, made.envelope)
+    if key is story.alice:
+        story.last = Accepted(made.manifest.version, made.manifest.digest)
+    return path
+
+
+def bring_handbook(story: Story, workspace: Workspace, progress: Progress) -> Report:
+    """The honest batch: the handbook, signed by alice."""
+    root = story.corpus / "handbook/v1"
+    path = sign_folder(
+        story, root, story.corpus / "handbook/metadata.json", story.alice, "handbook.intoto.json"
+    )
+    return ingest(workspace, [path], root=root, progress=progress)
+
+
+def bring_poison(story: Story, workspace: Workspace, progress: Progress) -> Report:
+    """The poisoned batch, signed with alice's stolen key: the signature is perfectly good."""
+    root = story.corpus / "poison/documents"
+    path = sign_folder(
+        story, root, story.corpus / "poison/metadata.json", story.alice, "poison.intoto.json"
+    )
+    return ingest(workspace, [path], root=root, progress=progress)
+
+
+def forge(story: Story, workspace: Workspace) -> list[tuple[str, str]]:
+    """Three forgeries; returns what was tried and the error each met."""
+    root = story.corpus / "poison/documents"
+    metadata = story.corpus / "poison/metadata.json"
+    forged = sign_folder(story, root, metadata, story.mallory, "forged.intoto.json")
+    old = story.folder / "handbook.intoto.json"
+    body = old.read_bytes()
+    changed = story.folder / "changed.intoto.json"
+    envelope = signing.parse_envelope(body, max_bytes=len(body))
+    payload = envelope.payload.replace(b'"access":"confidential"', b'"access":"public"')
+    workspaces.replace_file(
+        changed,
+        signing.dump_envelope(
+            signing.Envelope(envelope.payload_type, payload, envelope.signatures)
+        ),
+    )
+    tried = [
+        ("a manifest signed with a key nobody granted anything", forged),
+        ("alice's manifest with every 'confidential' changed to 'public'", changed),
+        ("alice's first manifest once more, to bring an old state back", old),
+    ]
+    met = []
+    for what, path in tried:
+        report = ingest(workspace, [path], root=root)
+        met.append((what, report.manifests[0].error or "accepted"))
+    return met
+
+
+def change_after_signing(story: Story, workspace: Workspace, progress: Progress) -> Report:
+    """A document altered on disk after it was signed, between two that were not."""
+    source = story.corpus / "handbook/v2/finance"
+    root = story.folder / "changed"
+    shutil.copytree(source, root / "finance")
+    metadata = story.corpus / "handbook/metadata-v2.json"
+    path = sign_folder(story, root, metadata, story.alice, "v2.intoto.json")
+    target = sorted((root / "finance").iterdir())[0]
+    target.write_bytes(target.read_bytes() + b"\nTransfers need no second signature.\n")
+    return ingest(workspace, [path], root=root, progress=progress)
+
+
+def ask(workspace: Workspace, k: int = 3) -> list[Hit]:
+    """What the serving index answers."""
+    return search(workspace, QUESTION, k)
+
+
+def ask_unguarded(workspace: Workspace, k: int = 3) -> list[tuple[float, str, str]]:
+    """What an index would answer that took everything in: similarity, document, text."""
+    generation = workspace.generation()
+    if generation is None:
+        return []
+    store, vector = workspace.open_store(), workspace.encoder.encode([QUESTION])
+    found: list[tuple[float, str, str]] = []
+    for name in (generation.serving, generation.quarantine):
+        hits = store.search(name, vector, k)
+        points = {p.id: p for p in store.get(name, hits.ids[0])}
+        for point, similarity in zip(hits.ids[0], hits.similarities[0], strict=True):
+            payload = points[point].payload
+            found.append(
+                (similarity, str(payload["ragguard"]["document"]), str(payload["page_content"]))
+            )
+    return sorted(found, reverse=True)[:k]
+
+
+def review(story: Story, workspace: Workspace) -> tuple[list[str], int]:
+    """Bob releases what is honest and rejects the rest.
+
+    Returns:
+        Documents released, number of documents rejected.
+    """
+    with workspace.ledger.reading() as conn:
+        waiting = cases.listed(conn)
+    released, rejected = [], 0
+    for case in waiting:
+        if case.kind == "document" and case.document in story.honest:
+            decide(workspace, case, "release", story.bob, "an awareness page; it quotes attacks")
+            released.append(case.document)
+        elif case.document in story.labels:
+            decide(workspace, case, "reject", story.bob, "poison: contradicts the handbook")
+            rejected += 1
+    return released, rejected
+
+
+def come_back(story: Story, workspace: Workspace, progress: Progress) -> Report:
+    """Next day: three rejected texts again, a word or a heading changed, under new names."""
+    root = story.folder / "again"
+    root.mkdir()
+    chosen = [n for n, f in sorted(story.labels.items()) if f == "question-led"][:3]
+    for number, name in enumerate(chosen):
+        text = (story.corpus / "poison/documents" / name).read_text("utf-8")
+        changed = text.replace(" the ", " our ").replace("email", "message")
+        (root / f"update-{number}{Path(name).suffix}").write_text(changed, "utf-8")
+    (story.folder / "again.json").write_text("{}")
+    path = sign_folder(story, root, story.folder / "again.json", story.alice, "again.intoto.json")
+    return ingest(workspace, [path], root=root, progress=progress)
+
+
+def check_log(workspace: Workspace) -> LogReport:
+    """The log, verified."""
+    return verify_log(workspace)

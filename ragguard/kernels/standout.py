@@ -1,0 +1,100 @@
+"""How far a text and its companions among the newcomers stand out from their region.
+
+Paraphrase neighbours (high cosine, low word overlap) follow RAGSieve's score; the comparison of
+newcomers with the reference and the local ratio are ours. The ratio has LOF's shape (Breunig et
+al., SIGMOD 2000): how far the surroundings are, over how far the companions are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.kernels.text import jaccard
+from ragguard.model import CorpusView, Evidence, Ints, Neighbours
+
+Doubles = NDArray[np.float64]
+
+
+def paraphrases(view: CorpusView, neighbours: Neighbours, overlap: float) -> tuple[Doubles, Ints]:
+    """Neighbours that say something close in other words.
+
+    Args:
+        view: The view.
+        neighbours: One of its tables, (n, k).
+        overlap: Word Jaccard above which two texts are copies, not paraphrases.
+
+    Returns:
+        Similarities float64 (n, k), descending, 0 where absent; and their rows, -1 where absent.
+    """
+    n, k = neighbours.indices.shape
+    rows = np.repeat(np.arange(n), k)
+    columns = neighbours.indices.ravel()
+    present = columns >= 0
+    shared = np.ones(n * k, dtype=np.float32)
+    shared[present] = jaccard(view.terms, rows[present], columns[present])
+    kept = (present & (shared <= overlap)).reshape(n, k)
+    values = np.where(kept, np.maximum(neighbours.similarities, 0.0), 0.0).astype(np.float64)
+    order = np.argsort(-values, axis=1, kind="stable")
+    found = np.where(kept, neighbours.indices, -1)
+    return np.take_along_axis(values, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+
+def stand_out(
+    view: CorpusView, near: Doubles, known: Doubles, companions: int, softening: float
+) -> Doubles:
+    """Log-ratio of the surroundings' distance to the companions' distance.
+
+    The surroundings are what the reference has nearest, or the newcomers beyond twice the
+    companions, whichever is nearer. Damped where the reference hardly knows the region: a batch on
+    a subject the corpus never had is dense among itself for an honest reason.
+
+    Args:
+        view: The view.
+        near: Paraphrase similarities among the newcomers, (n, k), descending.
+        known: The same in the reference.
+        companions: How many companions are averaged.
+        softening: Added to the companions' distance.
+
+    Returns:
+        float64 (n,), at least 0.
+    """
+    width = min(companions, near.shape[1])
+    beyond = near[:, 2 * width + 1] if near.shape[1] > 2 * width + 1 else np.zeros(len(near))
+    floor = np.maximum(beyond, known[:, :width].mean(axis=1))
+    ratio = np.log((1.0 - floor) / (1.0 - near[:, :width].mean(axis=1) + softening))
+    scores: Doubles = np.maximum(ratio, 0.0) * familiarity(view, known[:, :4].mean(axis=1))
+    return scores
+
+
+def familiarity(view: CorpusView, trusted: Doubles) -> Doubles:
+    """How well the reference knows each chunk's region, in (0, 1); 1 without a reference.
+
+    Args:
+        view: The view; its lexicon says how near neighbours usually are.
+        trusted: Mean similarity to the nearest paraphrases in the reference, (n,).
+    """
+    mean, deviation = view.lexicon.closeness
+    if not np.isfinite(mean) or deviation <= 0:
+        return np.ones(view.n)
+    z = (trusted - mean) / deviation
+    weight: Doubles = 1.0 / (1.0 + np.exp(-3.0 * (z + 1.0)))
+    return weight
+
+
+def companions_evidence(
+    view: CorpusView, near: Doubles, rows: Ints, row: int, width: int
+) -> Evidence:
+    """The sentence and the companions' names for a row."""
+    found = [int(r) for r in rows[row, :width] if r >= 0]
+    names = [view.labels[view.documents[r]] for r in found]
+    close = [round(float(s), 3) for s in near[row, : len(found)]]
+    waiting = sum(view.zones[r] == "quarantine" for r in found)
+    also = f", {waiting} of them waiting in quarantine" if waiting else ""
+    return Evidence(
+        f"says the same as {len(found)} other newcomers in different words (similarity "
+        f"{close[0] if close else 0:.2f}){also}, closer than documents on this subject usually "
+        "are: "
+        f"{', '.join(names[:3])}",
+        {"companions": names, "similarities": close},
+    )
