@@ -40,15 +40,6 @@ WEIGHTS: Mapping[str, float] = {
     "stuffing": 0.4,
     "surprisal": 0.4,
 }
-# Outlier scores mean little far out: whatever they say, they are not believed beyond this p-value.
-FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
-# Checks that say the same of a document whatever arrives with it.
-DETERMINISTIC = frozenset({"hidden", "instructions", "secrets", "denylist"})
-CROWD = 300  # documents of a batch from which it can be held against itself, see `judge`
-_NONE: Doubles = np.empty(0)
-NOTABLE = 0.02  # check p-value from which a finding is written down
-# GLOSH shifts for honest neighbours when something dense arrives beside them: it counts little.
-WEIGHTS: Mapping[str, float] = {"collusion": 2.0, "denylist": 2.0, "glosh": 0.02, "isolation": 0.5}
 
 
 @dataclass(frozen=True)

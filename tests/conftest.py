@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+for variable in [v for v in os.environ if v.startswith("RAGGUARD_") and "QDRANT" not in v]:
+    del os.environ[variable]
+
+from tests.simulator import Gate
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--mutations",
+        type=int,
+        default=10_000,
+        help="mutated manifests in the property test (release runs: 100000)",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_encoder() -> Iterator[None]:
+    """The real encoder, loaded once for a process instead of once for a workspace."""
+    from ragguard.encode import encoder
+
+    real = encoder.open_encoder
+    encoder.open_encoder = lru_cache(maxsize=4)(real)  # type: ignore[assignment]
+    yield
+    encoder.open_encoder = real
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """A workspace with alice (signs for wiki) and bob (reviews), on the embedded engine."""
+    made = Gate(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Gate]]:
+    """Makes further workspaces."""
+    made: list[Gate] = []
+
+    def make(**options: object) -> Gate:
+        made.append(Gate(tmp_path_factory.mktemp("gate"), **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for gate in made:
+        gate.close()
