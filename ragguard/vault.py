@@ -77,7 +77,8 @@ class Vault:
             self._fs.pipe_file(path, data)
             return
         folder = os.path.dirname(path)
-        os.makedirs(folder, exist_ok=True)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
         aside = f"{folder}/.{digest[:8]}.{secrets.token_hex(8)}"
         try:
             with open(aside, "xb") as file:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from ragguard.encode import bert, models
+from ragguard.encode import models
 from ragguard.encode.parse import PARSER
 from ragguard.encode.split import SPLITTER
 from ragguard.errors import EncodeError
@@ -87,6 +87,8 @@ def open_encoder(
     """
     model = models.load(name)
     config = json.loads(model.files.get("config.json", b"{}"))
+    from ragguard.encode import bert
+
     direct = bool(model.pooling) and bert.supported(config) and "tokenizer.json" in model.files
     direct = direct and "model.safetensors" in model.files
     if runtime == "openvino" and not direct:
@@ -112,19 +114,31 @@ class DirectEncoder:
     def __init__(
         self, model: models.Model, config: dict[str, Any], size: int, overlap: int
     ) -> None:
-        import openvino as ov
-        from safetensors.numpy import load
         from tokenizers import Tokenizer
 
         self.recipe = make_recipe(model, model.dimensions, size, overlap)
+        self._model: models.Model | None = model
+        self._config = config
+        self._queue: Any = None
         self._tokenizer = Tokenizer.from_str(model.files["tokenizer.json"].decode())
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        weights = load(model.files["model.safetensors"])
-        graph = bert.build(weights, config, model.pooling, normalise=True)
-        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-        self._compiled = ov.Core().compile_model(graph, "CPU", settings)
-        self._queue = ov.AsyncInferQueue(self._compiled, 0)
+
+    def _compile(self) -> Any:
+        """The inference queue, made when the first text is embedded."""
+        if self._model is not None:
+            import openvino as ov
+            from safetensors.numpy import load
+
+            from ragguard.encode import bert
+
+            weights = load(self._model.files["model.safetensors"])
+            graph = bert.build(weights, self._config, self._model.pooling, normalise=True)
+            settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+            compiled = ov.Core().compile_model(graph, "CPU", settings)
+            self._queue = ov.AsyncInferQueue(compiled, 0)
+            self._model = None
+        return self._queue
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Encoder.count_tokens`."""
@@ -149,7 +163,8 @@ class DirectEncoder:
             if progress is not None:
                 progress(done, n)
 
-        self._queue.set_callback(keep)
+        queue = self._compile()
+        queue.set_callback(keep)
         for start in range(0, n, BATCH):
             rows = order[start : start + BATCH]
             length = len(ids[rows[0]])
@@ -158,8 +173,8 @@ class DirectEncoder:
             for row, i in enumerate(rows):
                 tokens[row, : len(ids[i])] = ids[i]
                 mask[row, : len(ids[i])] = 1
-            self._queue.start_async({0: tokens, 1: mask}, rows)
-        self._queue.wait_all()
+            queue.start_async({0: tokens, 1: mask}, rows)
+        queue.wait_all()
         return unit(vectors)
 
 
