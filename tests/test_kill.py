@@ -1,4 +1,5 @@
-"""A process killed before and after every write loses nothing, doubles nothing, shows nothing half."""
+"""A process killed before and after every write loses nothing, doubles nothing, shows nothing
+half."""
 
 from __future__ import annotations
 
