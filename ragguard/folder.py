@@ -52,9 +52,10 @@ def read(root: Path, name: str, max_bytes: int) -> bytes:
             file = os.open(last, _FILE, dir_fd=here)
         except OSError as error:
             raise _translate(error, root, name) from None
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise DocumentMissingError(f"{name!r}: not a regular file under {root}")
         with os.fdopen(file, "rb") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise DocumentMissingError(f"{name!r}: not a regular file under {root}")
             return opened.read(max_bytes + 1)
 
 
@@ -62,7 +63,7 @@ def _translate(error: OSError, root: Path, name: str) -> Exception:
     path = root
     for part in name.split("/"):
         path = path / part
-        if path.is_symlink():
+        if os.path.islink(path):
             return SymlinkError(
                 f"{name!r}: {path.relative_to(root)} is a symbolic link",
                 hint="Sign and ship the file itself; links are never followed.",

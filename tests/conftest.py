@@ -12,7 +12,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for variable in [v for v in os.environ if v.startswith("RAGGUARD_") and "QDRANT" not in v]:
     del os.environ[variable]
 
-from tests.simulator import Gate
+from tests.simulator import Gate  # noqa: E402 - the variables above are read on import
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,13 +7,13 @@ here but traced, so that a new one is a new boundary by itself:
 - ledger: every SQL statement that is not a read, and COMMIT;
 - vector engine: every call that is not a read.
 
-A boundary is the moment before a write; the moment after it is the boundary of the next one, and the
-moment after the last is one more.
+A boundary is the moment before a write; the moment after it is the boundary of the next one, and
+the moment after the last is one more.
 
 Each trial runs in a forked child that starts from a copy of one prepared workspace, does the whole
-scenario, and kills itself with SIGKILL at one boundary. A second child starts again, as a new process
-would, and does the scenario once more. What it leaves must be, row by row and point by point, what an
-uninterrupted run leaves.
+scenario, and kills itself with SIGKILL at one boundary. A second child starts again, as a new
+process would, and does the scenario once more. What it leaves must be, row by row and point by
+point, what an uninterrupted run leaves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A small world for tests: a workspace, its people, and a publisher who can turn hostile.
 
-Nothing in it is mocked: keys, signatures, files, the ledger and Qdrant Edge are the real ones. `Gate`
-is the workspace side, `Publisher` the other. Time stands still at `NOW` unless a test moves it.
+Nothing in it is mocked: keys, signatures, files, the ledger and Qdrant Edge are the real ones.
+`Gate` is the workspace side, `Publisher` the other. Time stands still at `NOW` unless a test
+moves it.
 """
 
 from __future__ import annotations
@@ -32,20 +33,21 @@ LIMIT = 1 << 26
 
 # Honest texts on different subjects: enough of them that nothing stands out.
 HONEST = {
-    "leave.md": "# Annual leave\n\nEverybody has 27 days of paid leave a year. Ask your team lead two "
-    "weeks before you go, and enter the days in Rollcall. Days that are not taken lapse in March.",
-    "laptops.md": "# Laptops\n\nThe IT desk hands out laptops on the first morning. The disk is "
-    "encrypted, the password has at least sixteen characters, and the machine locks after five "
+    "leave.md": "# Annual leave\n\nEverybody has 27 days of paid leave a year. Ask your team lead "
+    "two weeks before you go, and enter the days in Rollcall. Days not taken lapse in March.",
+    "laptops.md": "# Laptops\n\nThe IT desk hands out laptops on the first morning. The disk "
+    "is encrypted, the password has at least sixteen characters, and the machine locks after five "
     "minutes. Report a lost laptop to the desk within the hour.",
-    "invoices.md": "# Invoices\n\nSend supplier invoices to the finance team with the order number. "
-    "They are paid on the tenth and the twenty-fifth of the month. Amounts above 2,500 euro need "
-    "the signature of a head of department.",
-    "visitors.md": "# Visitors\n\nGuests sign in at reception, wear a badge and are met by their host. "
-    "In the hall with the machines they need safety shoes, which the porter lends them.",
-    "releases.md": "# Releases\n\nWe deploy on Tuesdays and Thursdays before noon. A second engineer "
-    "reads every change, the tests must be green, and the on-call engineer knows how to go back.",
-    "contracts.md": "# Contracts\n\nOnly two directors may sign for the company. Draft contracts go to "
-    "the legal team, who need five working days, and are kept in Quill when they are signed.",
+    "invoices.md": "# Invoices\n\nSend supplier invoices to the finance team with the order "
+    "number. They are paid on the tenth and the twenty-fifth of the month. Amounts above "
+    "2,500 euro need the signature of a head of department.",
+    "visitors.md": "# Visitors\n\nGuests sign in at reception, wear a badge and are met by their "
+    "host. In the hall with the machines they need safety shoes, which the porter lends them.",
+    "releases.md": "# Releases\n\nWe deploy on Tuesdays and Thursdays before noon. A second "
+    "engineer reads every change, the tests must be green, and the engineer on call knows how to "
+    "go back.",
+    "contracts.md": "# Contracts\n\nOnly two directors may sign for the company. Draft contracts "
+    "go to the legal team, who need five working days, and are kept in Quill when they are signed.",
 }
 
 

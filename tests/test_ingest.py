@@ -572,8 +572,8 @@ def test_the_uncalibrated_profile_says_so_and_a_fitted_one_takes_over(
     assert gate.publish(HONEST).profile == "shipped-cold"
     topics = ["boats", "tea", "roofs", "maps", "wool", "bread", "clocks", "trams"]
     many = {
-        f"{topic}-{n}.md": f"# {topic.title()}, part {n}\n\nThe {topic} of workshop {n} are counted on "
-        f"Monday, cleaned on day {n % 5 + 1} and stored in hall {n % 7}. Ask {topic} desk {n * 13}."
+        f"{topic}-{n}.md": f"# {topic.title()}, part {n}\n\nThe {topic} of hall {n} are counted "
+        f"on Monday, cleaned on day {n % 5 + 1} and stored in hall {n % 7}. Ask desk {n * 13}."
         for topic in topics
         for n in range(15)
     }

@@ -47,15 +47,22 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("css-offscreen", r"(?:left|top|right|bottom|text-indent|margin-\w+)\s*:\s*-\s*\d{3,}"),
         ("css-clip", r"clip(?:-path)?\s*:\s*(?:rect\(\s*0|inset\(\s*(?:50|100)%|circle\(\s*0)"),
         ("css-scale", r"transform\s*:[^;]*scale\(\s*0"),
-        ("css-colour", r"(?<![\w-])color\s*:\s*transparent"),
+        (
+            "css-colour",
+            r"(?<![\w-])color\s*:\s*(?:transparent|(?:rgb|hsl)a?\("
+            r"(?:[^(),]+,[^(),]+,[^(),]+,|[^()/]+/)\s*0*\.?0*%?\s*\))",
+        ),
     )
 )
 _WHITE = re.compile(
-    r"(?<![\w-])color\s*:\s*(?:white|#fff(?:f{3})?\b|#fe\w{4}\b|rgba?\(\s*25\d\s*,\s*25\d\s*,\s*25\d)",
+    r"(?<![\w-])color\s*:\s*(?:white|#fff(?:f{3})?\b|#fe\w{4}\b|rgba?\(\s*25\d\s*,\s*25\d\s*,\s*25\d"
+    r"|hsla?\([^(),\s]+[,\s]+[^(),\s]+[,\s]+(?:9[89]|100)%)",
     re.IGNORECASE,
 )
 _GROUND = re.compile(r"background(?:-color)?\s*:\s*([^;]+)", re.IGNORECASE)
 _PALE = re.compile(r"^\s*(?:white|#fff|none|transparent|inherit|initial)", re.IGNORECASE)
+_CSS_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_CSS_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE)
 _CSS_RULE = re.compile(r"([^{}]{1,500})\{([^{}]{0,2000})\}")
 
 
@@ -65,6 +72,7 @@ def hiding(style: str) -> str:
     Args:
         style: The inside of a style attribute or rule.
     """
+    style = _CSS_ESCAPE.sub(_unescaped, _CSS_COMMENT.sub("", style))
     for kind, pattern in _RULES:
         if pattern.search(style):
             return kind
@@ -73,6 +81,11 @@ def hiding(style: str) -> str:
         if ground is None or _PALE.match(ground.group(1)):
             return "css-colour"
     return ""
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = int(match[1] or "0", 16)
+    return chr(code) if 0 < code < 0x110000 else match[2] or ""
 
 
 def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
@@ -187,7 +200,10 @@ class _Walker:
             return "html-hidden"
         if node.tag == "input" and attributes.get("type") == "hidden":
             return "html-hidden"
-        return self._styled.get(node.mem_id, "") or hiding(attributes.get("style") or "")
+        style = attributes.get("style") or ""
+        if node.tag == "font" and attributes.get("color"):
+            style = f"color: {attributes['color']}; {style}"
+        return self._styled.get(node.mem_id, "") or hiding(style)
 
 
 def _frame(tag: str, node: LexborNode) -> tuple[str, str]:

@@ -86,4 +86,7 @@ def parse_time(text: str) -> datetime:
     Raises:
         ValueError: Anything else.
     """
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    if format_time(moment) != text:
+        raise ValueError(f"{text!r}: not a time as it is written here")
+    return moment

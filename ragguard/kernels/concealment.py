@@ -134,11 +134,13 @@ def _blobs(raw: str, blob_words: int) -> list[tuple[float, str, str]]:
         ("hex", _HEX, _from_hex),
         ("escapes", _ESCAPES, _from_escapes),
     ):
-        for match in list(pattern.finditer(raw))[:50]:
+        for match in pattern.finditer(raw):
             text = decode(match.group())
             if text and len(_WORD.findall(text)) >= blob_words and _readable(text):
                 hits.append((4.0 + 0.5 * log2(len(text.split()) + 1), f"{kind} blob", text))
-    return hits[:5]
+                if len(hits) == 5:
+                    return hits
+    return hits
 
 
 def _readable(text: str) -> bool:

@@ -98,9 +98,9 @@ def skeleton(text: str) -> str:
         text: Any text.
     """
     table = _skeletons()
-    decomposed = unicodedata.normalize("NFD", text)
-    mapped = "".join(table.get(c, c) for c in decomposed)
-    return unicodedata.normalize("NFD", mapped)
+    for _ in range(2):  # what stands for a character may hold look-alikes itself
+        text = "".join(table.get(c, c) for c in unicodedata.normalize("NFD", text))
+    return unicodedata.normalize("NFD", text)
 
 
 def collision_keys(name: str) -> tuple[str, str]:

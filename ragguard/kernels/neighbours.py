@@ -38,6 +38,7 @@ def top_k(
         block[query_groups[start:stop, None] == base_groups[None, :]] = -np.inf
         if width < m:
             found = np.argpartition(-block, width - 1, axis=1)[:, :width]
+            _break_ties(block, found)
         else:
             found = np.broadcast_to(np.arange(m), block.shape).copy()
         found.sort(axis=1)
@@ -49,6 +50,15 @@ def top_k(
         indices[start:stop, :width] = np.where(absent, -1, found)
         similarities[start:stop, :width] = np.where(absent, -1.0, values)
     return indices, similarities
+
+
+def _break_ties(block: Floats, found: Ints) -> None:
+    """Where more rows than fit are as near as the last one taken, take the first of them."""
+    taken = np.take_along_axis(block, found, axis=1)
+    last = taken.min(axis=1, keepdims=True)
+    crowded = (block == last).sum(axis=1) > (taken == last).sum(axis=1)
+    for row in np.flatnonzero(crowded & ~np.isneginf(last[:, 0])):
+        found[row] = np.argsort(-block[row], kind="stable")[: found.shape[1]]
 
 
 def merge(first: tuple[Ints, Floats], second: tuple[Ints, Floats], k: int) -> tuple[Ints, Floats]:

@@ -106,7 +106,7 @@ def split(note: str) -> tuple[str, list[NoteSignature]]:
         mark, name, encoded = (*line.split(" "), "", "", "")[:3]
         try:
             raw = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:
             raw = b""
         if mark != "—" or not valid_name(name) or len(raw) < 5 or line.count(" ") != 2:
             raise LogError("note: malformed signature line")

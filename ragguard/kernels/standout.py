@@ -34,7 +34,7 @@ def paraphrases(view: CorpusView, neighbours: Neighbours, overlap: float) -> tup
     shared = np.ones(n * k, dtype=np.float32)
     shared[present] = jaccard(view.terms, rows[present], columns[present])
     kept = (present & (shared <= overlap)).reshape(n, k)
-    values = np.where(kept, np.maximum(neighbours.similarities, 0.0), 0.0).astype(np.float64)
+    values = np.where(kept, np.clip(neighbours.similarities, 0.0, 1.0), 0.0).astype(np.float64)
     order = np.argsort(-values, axis=1, kind="stable")
     found = np.where(kept, neighbours.indices, -1)
     return np.take_along_axis(values, order, axis=1), np.take_along_axis(found, order, axis=1)
@@ -62,7 +62,8 @@ def stand_out(
     width = min(companions, near.shape[1])
     beyond = near[:, 2 * width + 1] if near.shape[1] > 2 * width + 1 else np.zeros(len(near))
     floor = np.maximum(beyond, known[:, :width].mean(axis=1))
-    ratio = np.log((1.0 - floor) / (1.0 - near[:, :width].mean(axis=1) + softening))
+    around = np.maximum(1.0 - floor, 1e-9)  # 0 where the encoder cannot tell two texts apart
+    ratio = np.log(around / (1.0 - near[:, :width].mean(axis=1) + softening))
     scores: Doubles = np.maximum(ratio, 0.0) * familiarity(view, known[:, :4].mean(axis=1))
     return scores
 

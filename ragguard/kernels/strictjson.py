@@ -9,6 +9,7 @@ integers.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from ragguard.errors import MalformedError, OversizedError
@@ -41,9 +42,16 @@ def _bounded_int(digits: str) -> int:
     return int(digits)
 
 
+def _finite_float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise _Refused(f"{digits[:40]} is beyond what a number can hold")
+    return value
+
+
 def _check_depth(value: Any, limit: int) -> None:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
@@ -87,6 +95,7 @@ def parse(data: bytes, *, what: str, max_bytes: int, max_depth: int = MAX_DEPTH)
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
             parse_int=_bounded_int,
+            parse_float=_finite_float,
         )
         _check_depth(value, max_depth)
         text.encode("utf-8")

@@ -30,7 +30,8 @@ def trigram_buckets(text: str) -> NDArray[np.int64]:
     Returns:
         int64 (2, len + 0): row 0 trigrams, row 1 their contexts.
     """
-    codes = np.frombuffer(f"  {text} ".encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
+    framed = f"  {text} ".encode("utf-32-le", "surrogatepass")
+    codes = np.frombuffer(framed, dtype=np.uint32).astype(np.int64)
     first, second, third = codes[:-2], codes[1:-1], codes[2:]
     context = (first * 40_503 + second * 2_654_435) % 2_147_483_647
     trigram = (context * 31 + third * 97 + 17) % 2_147_483_647

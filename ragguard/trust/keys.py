@@ -16,7 +16,7 @@ from nacl import pwhash, secret, utils
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
-from ragguard.errors import KeyFileError, MalformedError
+from ragguard.errors import KeyFileError, MalformedError, OversizedError
 from ragguard.kernels import strictjson
 from ragguard.kernels.canonical import canonical, digest
 from ragguard.model import PublicKey
@@ -24,7 +24,7 @@ from ragguard.model import PublicKey
 MAX_KEY_BYTES = 16_384
 PRIVATE_FORMAT = "ragguard-private-key-v1"
 PUBLIC_FORMAT = "ragguard-public-key-v1"
-_PRINCIPAL = re.compile(r"^[\w][\w.@-]{0,63}$", re.UNICODE)
+_PRINCIPAL = re.compile(r"\w[\w.@-]{0,63}", re.UNICODE)
 _MAX_MEMORY = 1 << 30
 _MAX_OPS = 16
 
@@ -53,7 +53,7 @@ def check_principal(name: str) -> str:
     Raises:
         KeyFileError: Not allowed.
     """
-    if not _PRINCIPAL.match(name):
+    if not _PRINCIPAL.fullmatch(name):
         raise KeyFileError(
             f"principal {name!r}: expected 1 to 64 letters, digits, '_', '.', '@' or '-'"
         )
@@ -197,7 +197,7 @@ def _decrypt(body: dict[str, Any], passphrase: bytes | None) -> bytes:
 def _object(data: bytes, expected: str, what: str) -> dict[str, Any]:
     try:
         body = strictjson.parse(data, what=what, max_bytes=MAX_KEY_BYTES, max_depth=4)
-    except MalformedError as error:
+    except (MalformedError, OversizedError) as error:
         raise KeyFileError(error.message) from None
     if not isinstance(body, dict) or body.get("format") != expected:
         found = body.get("format") if isinstance(body, dict) else type(body).__name__

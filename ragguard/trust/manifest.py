@@ -44,8 +44,8 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:ragguard:corpus-manifest:v1"
 CLOCK_SKEW = timedelta(minutes=5)
 MAX_METADATA_BYTES = 16_384
-_DIGEST = re.compile(r"^[0-9a-f]{64}$")
-_SOURCE = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SOURCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PREDICATE_KEYS = {
     "source",
     "version",
@@ -68,7 +68,7 @@ class Accepted:
 
 def is_source_name(name: object) -> bool:
     """Whether a source may be called so: 1 to 64 of a-z, 0-9, `_`, `.`, `-`."""
-    return isinstance(name, str) and bool(_SOURCE.match(name))
+    return isinstance(name, str) and bool(_SOURCE.fullmatch(name))
 
 
 def dump(
@@ -181,7 +181,7 @@ def _time(predicate: Mapping[str, Any], key: str) -> datetime:
 
 def _sha256(value: object) -> str:
     found = value.get("sha256") if isinstance(value, dict) else None
-    if not isinstance(found, str) or not _DIGEST.match(found):
+    if not isinstance(found, str) or not _DIGEST.fullmatch(found):
         raise PredicateError("manifest: a digest is {'sha256': 64 lower-case hex digits}")
     return found
 

@@ -299,10 +299,8 @@ def open_note(signed: str, name: str, public: bytes) -> str:
     keyid = note.key_id(name, public)
     for line in signatures:
         if line.name == name and line.key_id == keyid:
-            try:
-                crypto_sign_open(line.signature + text.encode(), public)
-            except (BadSignatureError, ValueError):
-                raise LogError(f"checkpoint: signature by {name!r} does not verify") from None
+            if not _made_by(PublicKey(keyid.hex(), public, name), text.encode(), line.signature):
+                raise LogError(f"checkpoint: signature by {name!r} does not verify")
             return text
     raise LogError(f"checkpoint: not signed by {name!r}")
 

@@ -1,3 +1,1 @@
-from typing import Any
-
 from . import core as core

@@ -1,8 +1,9 @@
 """A loopback stand-in for a Qdrant server: REST in front of the embedded engine.
 
-Every request body is validated against qdrant-client's published models before it is carried out, so
-that what ragguard sends over the wire is what a server accepts. What it cannot show is a server's own
-behaviour (durability, cluster, authentication): run the suite against one with RAGGUARD_QDRANT_URL.
+Every request body is validated against qdrant-client's published models before it is carried out,
+so that what ragguard sends over the wire is what a server accepts. What it cannot show is a
+server's own behaviour (durability, cluster, authentication): run the suite against one with
+RAGGUARD_QDRANT_URL.
 """
 
 from __future__ import annotations

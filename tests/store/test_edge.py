@@ -43,7 +43,7 @@ def _search(shard: edge.EdgeShard, vector: np.ndarray, k: int = 100) -> list[str
     return [str(p.id) for p in shard.query(request)]
 
 
-# 1 -------------------------------------------------------------------------------------------------
+# --- pitfall 1 ---
 
 
 def test_payload_indexes_are_made_before_data(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_too_few_points_from_the_graph_are_asked_for_again_exactly(tmp_path: Pat
     assert forgetful.exact == 1
 
 
-# 2 -------------------------------------------------------------------------------------------------
+# --- pitfall 2 ---
 
 
 def test_a_boolean_filter_never_matches_in_the_engine_and_is_refused_here(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_boolean_filter_never_matches_in_the_engine_and_is_refused_here(tmp_pa
         store.client.count("c", count_filter=where)
 
 
-# 3 -------------------------------------------------------------------------------------------------
+# --- pitfall 3 ---
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -156,7 +156,7 @@ def test_the_engine_accepts_a_zero_vector(tmp_path: Path) -> None:
     assert raw.count(edge.CountRequest()) == 1
 
 
-# 4 -------------------------------------------------------------------------------------------------
+# --- pitfall 4 ---
 
 
 def test_a_failed_upsert_of_the_engine_is_not_atomic(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_failed_upsert_of_the_engine_is_not_atomic(tmp_path: Path) -> None:
     assert 0 < raw.count(edge.CountRequest()) < len(batch)
 
 
-# 5 -------------------------------------------------------------------------------------------------
+# --- pitfall 5 ---
 
 
 def test_the_write_ahead_log_is_flushed_as_it_grows(
@@ -218,7 +218,7 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Path, ho
     store.close()
 
 
-# 6 -------------------------------------------------------------------------------------------------
+# --- pitfall 6 ---
 
 
 def test_a_second_process_is_refused_even_to_read(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_aliases_are_replaced_atomically(tmp_path: Path, monkeypatch: pytest.Mon
     assert open_store(tmp_path / "i").aliases() == {"serving": "c"}
 
 
-# 7 -------------------------------------------------------------------------------------------------
+# --- pitfall 7 ---
 
 
 def test_the_graph_is_built_in_a_subprocess_on_a_copy(
@@ -293,7 +293,7 @@ def test_a_failed_build_leaves_the_collection_as_it_was(
     assert len(list((tmp_path / "i" / "c").glob("shard-*"))) == 1
 
 
-# 8 -------------------------------------------------------------------------------------------------
+# --- pitfall 8 ---
 
 
 def test_a_query_by_id_reads_the_vector_first(tmp_path: Path) -> None:
@@ -340,7 +340,8 @@ def test_a_closed_shard_is_a_store_error(tmp_path: Path) -> None:
     store.client._client._shards._open.clear()
 
 
-# 9 and the rest --------------------------------------------------------------------------------------
+# 9 and the rest
+# --------------------------------------------------------------------------------------
 
 
 def test_reopening_finds_everything_again(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ragguard import lexicon as lexicons
+from ragguard.kernels.standout import companions_evidence, familiarity, paraphrases, stand_out
+from ragguard.model import CorpusView, Neighbours
+from tests import reference
+from tests.checks.views import Doc, direction, doc, make_view, near, topics
+
+
+def closeness(mean: float, deviation: float) -> lexicons.Lexicon:
+    return replace(lexicons.empty(), closeness=(mean, deviation))
+
+
+def crowd(words: list[str], cosine: float = 0.9) -> list[Doc]:
+    """Documents about one thing, one for each text, at one cosine from their subject."""
+    return [doc(f"p{i}", text, near(direction(1000), cosine, i)) for i, text in enumerate(words)]
+
+
+@pytest.fixture
+def view() -> CorpusView:
+    texts = [" ".join(f"w{(i * 3 + j) % 11}" for j in range(6)) for i in range(8)]
+    return make_view(crowd(texts[:2], 0.98) + crowd(texts, 0.8)[2:] + topics(2, 8))
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5, 1.0])
+def test_paraphrases_agree_with_their_slow_twin(view: CorpusView, overlap: float) -> None:
+    for table in (view.reference, view.newcomers):
+        values, rows = paraphrases(view, table, overlap)
+        for i in range(view.n):
+            expected = []
+            for j, close in zip(table.indices[i], table.similarities[i], strict=True):
+                if j >= 0 and reference.jaccard(view.words[i], view.words[j]) <= overlap:
+                    expected.append((max(0.0, float(close)), int(j)))
+            found = [(v, r) for v, r in zip(values[i], rows[i], strict=True) if r >= 0]
+            assert [v for v, _ in found] == pytest.approx([v for v, _ in expected])
+            assert sorted(r for _, r in found) == sorted(r for _, r in expected)
+            assert (np.diff(values[i]) <= 0).all()
+            assert (values[i][len(found) :] == 0).all()
+
+
+def test_copies_are_no_paraphrases() -> None:
+    copied = make_view(crowd(["the same words"] * 4))
+    assert (paraphrases(copied, copied.newcomers, 0.6)[1] == -1).all()
+
+
+def slow_stand_out(near_: list, known: list, companions: int, softening: float) -> float:
+    floor = near_[2 * companions + 1] if len(near_) > 2 * companions + 1 else 0.0
+    floor = max(floor, sum(known[:companions]) / companions)
+    close = sum(near_[:companions]) / companions
+    return max(0.0, np.log((1 - floor) / (1 - close + softening)))
+
+
+@pytest.mark.parametrize("companions", [1, 2, 3])
+def test_standing_out_agrees_with_its_slow_twin(view: CorpusView, companions: int) -> None:
+    near_, _ = paraphrases(view, view.newcomers, 0.6)
+    known, _ = paraphrases(view, view.reference, 0.6)
+    expected = [
+        slow_stand_out(a.tolist(), b.tolist(), companions, 0.02)
+        for a, b in zip(near_, known, strict=True)
+    ]
+    found = stand_out(view, near_, known, companions, 0.02)
+    np.testing.assert_allclose(found, expected)
+    assert found.max() > 0
+
+
+def test_texts_with_one_vector_and_other_words_have_a_finite_score() -> None:
+    """What the encoder cannot tell apart (accents, letters it does not know) has cosine 1."""
+    vector = direction(3)
+    docs = [doc(f"b{i}", f"one{i} two{i}", vector) for i in range(8)]
+    docs += [doc(f"s{i}", f"three{i} four{i}", vector, zone="serving") for i in range(8)]
+    above = np.nextafter(np.float32(1.0), np.float32(2.0))
+    made = make_view(docs)
+    made = replace(
+        made,
+        reference=_rounded_up(made.reference, above),
+        newcomers=_rounded_up(made.newcomers, above),
+    )
+    near_, _ = paraphrases(made, made.newcomers, 0.6)
+    known, _ = paraphrases(made, made.reference, 0.6)
+    with np.errstate(all="raise"):
+        assert (stand_out(made, near_, known, 2, 0.02) == 0).all()
+
+
+def _rounded_up(table: Neighbours, value: np.float32) -> Neighbours:
+    """Cosines of 1 as single precision may give them."""
+    return Neighbours(table.indices, np.where(table.similarities > 0.999, value, -1.0))
+
+
+def test_without_a_reference_every_region_is_familiar(view: CorpusView) -> None:
+    assert familiarity(view, np.zeros(view.n)).tolist() == [1.0] * view.n
+    flat = replace(view, lexicon=closeness(0.5, 0.0))
+    assert familiarity(flat, np.zeros(view.n)).tolist() == [1.0] * view.n
+
+
+def test_familiarity_rises_with_closeness_to_the_reference(view: CorpusView) -> None:
+    known = replace(view, lexicon=closeness(0.5, 0.1))
+    found = familiarity(known, np.linspace(0.1, 0.9, view.n))
+    assert (np.diff(found) > 0).all()
+    assert found[0] < 0.01
+    assert found[-1] > 0.99
+    assert familiarity(known, np.full(view.n, 0.4)).tolist() == pytest.approx([0.5] * view.n)
+
+
+def test_a_batch_on_a_subject_the_corpus_never_had_is_damped(view: CorpusView) -> None:
+    near_, _ = paraphrases(view, view.newcomers, 0.6)
+    unknown = np.zeros_like(near_)
+    new_subject = replace(view, lexicon=closeness(0.5, 0.1))
+    assert (
+        stand_out(new_subject, near_, unknown, 2, 0.02).max()
+        < 0.01 * stand_out(view, near_, unknown, 2, 0.02).max()
+    )
+
+
+def test_the_evidence_names_the_companions_and_who_of_them_waits() -> None:
+    docs = crowd(["alpha beta", "gamma delta"])
+    docs.append(doc("w", "epsilon zeta", near(direction(1000), 0.9, 7), zone="quarantine"))
+    made = make_view(docs)
+    near_, rows = paraphrases(made, made.newcomers, 0.6)
+    evidence = companions_evidence(made, near_, rows, 0, 2)
+    assert set(evidence.facts["companions"]) == {"wiki/p1", "wiki/w"}
+    assert "1 of them waiting in quarantine" in evidence.detail
+    assert "wiki/p1" in evidence.detail
+
+
+def test_the_view_is_left_as_it_was(view: CorpusView) -> None:
+    kept = view.newcomers.similarities.copy(), view.newcomers.indices.copy()
+    near_, _ = paraphrases(view, view.newcomers, 0.6)
+    before = near_.copy()
+    stand_out(view, near_, near_, 2, 0.02)
+    assert (near_ == before).all()
+    assert (view.newcomers.similarities == kept[0]).all()
+    assert (view.newcomers.indices == kept[1]).all()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragguard.kernels.windows import worst_window
+from tests import reference
+
+
+@given(
+    st.lists(st.integers(-8, 8).map(float), max_size=30),
+    st.integers(1, 12),
+    st.integers(0, 5),
+    st.integers(-4, 4).map(float),
+)
+def test_the_worst_window_agrees_with_its_slow_twin(
+    values: list[float], width: int, prior: int, usual: float
+) -> None:
+    assert worst_window(values, width, prior, usual) == pytest.approx(
+        reference.worst_window(values, width, prior, usual)
+    )
+
+
+def test_the_first_of_two_equal_windows_is_named() -> None:
+    assert worst_window([0, 3, 3, 0, 3, 3, 0], 2) == (3.0, 1)
+
+
+def test_a_short_burst_is_found_in_a_long_sequence() -> None:
+    values = np.zeros(10_000)
+    values[7_000:7_040] = 1.0
+    assert worst_window(values, 40) == (1.0, 7_000)
+    assert values.sum() == 40.0
+
+
+def test_a_short_text_does_not_win_by_being_short() -> None:
+    alone, _ = worst_window([9.0], 16, prior=4, usual=1.0)
+    full, _ = worst_window([9.0] * 16, 16, prior=4, usual=1.0)
+    assert alone < full < 9.0
+
+
+def test_of_nothing_the_usual_is_said() -> None:
+    assert worst_window([], 16, prior=4, usual=2.5) == (2.5, 0)

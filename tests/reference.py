@@ -1,0 +1,226 @@
+"""Slow, obvious twins of the numeric kernels: loops and sets, no blocks, no vector tricks."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from zlib import crc32
+
+import numpy as np
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def jaccard(left: Sequence[str], right: Sequence[str]) -> float:
+    """Shared over all distinct words; 0 when there are none."""
+    union = set(left) | set(right)
+    return len(set(left) & set(right)) / len(union) if union else 0.0
+
+
+def word_list(text: str) -> list[str]:
+    """Words, one character after the other: runs of letters and digits, apostrophes inside them."""
+    text = text.lower()
+    found: list[str] = []
+    current = ""
+    for position, char in enumerate(text):
+        if _is_word_char(char):
+            current += char
+            continue
+        after = text[position + 1 : position + 2]
+        if char in "'\u2019" and current and after and _is_word_char(after):
+            current += char
+            continue
+        if current:
+            found.append(current)
+        current = ""
+    return [*found, current] if current else found
+
+
+def _is_word_char(char: str) -> bool:
+    return char.isalnum()
+
+
+def triples(words: Sequence[str]) -> set[tuple[str, ...]]:
+    """Word triples of a text; its single words below three."""
+    return {tuple(words[i : i + 3]) for i in range(len(words) - 2)} or {(w,) for w in words}
+
+
+# --- neighbours -----------------------------------------------------------------------------------
+
+
+def top_k(
+    queries: np.ndarray,
+    base: np.ndarray,
+    k: int,
+    query_groups: Sequence[int],
+    base_groups: Sequence[int],
+) -> tuple[list[list[int]], list[list[float]]]:
+    """The k nearest of other groups, nearest first, the lower index first among equals."""
+    indices, similarities = [], []
+    for query, group in zip(queries, query_groups, strict=True):
+        found = []
+        for j, row in enumerate(base):
+            if base_groups[j] != group:
+                close = sum(float(a) * float(b) for a, b in zip(query, row, strict=True))
+                found.append((-close, j))
+        found = sorted(found)[:k]
+        missing = k - len(found)
+        indices.append([j for _, j in found] + [-1] * missing)
+        similarities.append([-c for c, _ in found] + [-1.0] * missing)
+    return indices, similarities
+
+
+def merge(
+    first: tuple[Sequence[int], Sequence[float]],
+    second: tuple[Sequence[int], Sequence[float]],
+    k: int,
+) -> tuple[list[int], list[float]]:
+    """The k best entries of two rows, the first table before the second among equals."""
+    entries = [*zip(first[1], first[0], strict=True), *zip(second[1], second[0], strict=True)]
+    ranked = sorted(enumerate(entries), key=lambda e: (-e[1][0], e[0]))[:k]
+    missing = k - len(ranked)
+    return (
+        [index for _, (_, index) in ranked] + [-1] * missing,
+        [value for _, (value, _) in ranked] + [-1.0] * missing,
+    )
+
+
+# --- density --------------------------------------------------------------------------------------
+
+
+def lof(indices: Sequence[Sequence[int]], similarities: Sequence[Sequence[float]], k: int) -> list:
+    """Breunig et al., definitions 3 to 7, over a given neighbour table."""
+    near = [[j for j in row[:k] if j >= 0] for row in indices]
+    distance = [
+        [math.sqrt(max(0.0, 2 - 2 * float(s))) for s in row[: len(n)]]
+        for row, n in zip(similarities, near, strict=True)
+    ]
+
+    def k_distance(i: int) -> float:
+        return distance[i][-1] if near[i] else 2.0
+
+    def reachability_density(i: int) -> float:
+        reach = [max(d, k_distance(j)) for j, d in zip(near[i], distance[i], strict=True)]
+        return 1.0 / max(sum(reach) / max(len(reach), 1), 1e-6)
+
+    factors = []
+    for i, row in enumerate(near):
+        if not row:
+            factors.append(1.0)
+            continue
+        around = sum(reachability_density(j) for j in row) / len(row)
+        factors.append(around / reachability_density(i))
+    return factors
+
+
+# --- calibration ----------------------------------------------------------------------------------
+
+
+def conformal_p(score: float, reference: Sequence[float]) -> float:
+    """(1 + how many reference scores are at least this high) / (n + 1)."""
+    return (1 + sum(r >= score for r in reference)) / (len(reference) + 1)
+
+
+def cauchy(p_values: Sequence[float], weights: Sequence[float]) -> float:
+    """Liu and Xie, equation 1; NaN and everything above one half counts as one half."""
+    total = 0.0
+    for p, weight in zip(p_values, weights, strict=True):
+        used = 0.5 if math.isnan(p) or p > 0.5 else max(p, 1e-12)
+        total += weight * math.tan((0.5 - used) * math.pi)
+    return total / sum(weights)
+
+
+# --- surprisal ------------------------------------------------------------------------------------
+
+
+def trigram_counts(texts: Sequence[str]) -> Counter[str]:
+    """How often each three characters, and each two that come before a third, occur."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        framed = f"  {text.lower()} "
+        for i in range(len(framed) - 2):
+            counts[framed[i : i + 3]] += 1
+            counts[framed[i : i + 2]] += 1
+    return counts
+
+
+def char_bits(text: str, counts: Mapping[str, int]) -> list[float]:
+    """Bits of each character after the two before it, half a count added for each of 64."""
+    framed = f"  {text} "
+    return [
+        -math.log2(
+            (counts.get(framed[i : i + 3], 0) + 0.5) / (counts.get(framed[i : i + 2], 0) + 32.0)
+        )
+        for i in range(len(framed) - 2)
+    ]
+
+
+def pair_bits(
+    words: Sequence[str],
+    known: Mapping[str, int],
+    pairs: Mapping[tuple[str, str], int],
+    total: float,
+) -> list[float]:
+    """Bits of each word after the one before: 0.6 of the pair's share, 0.4 of the word's own."""
+    bits = []
+    for before, after in pairwise(words):
+        together = 0.0
+        if known.get(before, 0) > 0:
+            together = min(1.0, pairs.get((before, after), 0) / known[before])
+        alone = (known.get(after, 0) + 0.5) / (total + len(known))
+        bits.append(-math.log2(0.6 * together + 0.4 * alone))
+    return bits
+
+
+# --- windows, words -------------------------------------------------------------------------------
+
+
+def worst_window(
+    values: Sequence[float], width: int, prior: int, usual: float
+) -> tuple[float, int]:
+    """Every window in turn; the first of the highest."""
+    if not values:
+        return usual, 0
+    width = min(width, len(values))
+    means = [
+        (sum(values[i : i + width]) + prior * usual) / (width + prior)
+        for i in range(len(values) - width + 1)
+    ]
+    best = max(means)
+    return best, means.index(best)
+
+
+# --- graph ----------------------------------------------------------------------------------------
+
+
+def components(rows: int, edges: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Connected components of more than one row, rows ascending."""
+    group = list(range(rows))
+    changed = True
+    while changed:
+        changed = False
+        for a, b in edges:
+            least = min(group[a], group[b])
+            if group[a] != least or group[b] != least:
+                group[a] = group[b] = least
+                changed = True
+    found: dict[int, list[int]] = {}
+    for row in range(rows):
+        found.setdefault(group[row], []).append(row)
+    return [members for members in found.values() if len(members) > 1]
+
+
+# --- others ---------------------------------------------------------------------------------------
+
+
+def stable_hash(text: str) -> int:
+    """CRC-32 of the UTF-8 bytes."""
+    return crc32(text.encode("utf-8", "surrogatepass"))
+
+
+def script(char: str) -> str:
+    """First word of a character's Unicode name."""
+    return unicodedata.name(char, "").split(" ")[0]
