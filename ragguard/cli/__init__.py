@@ -107,9 +107,13 @@ def run(args: Sequence[str] | None = None) -> int:
     except click.Abort:
         click.echo("aborted", err=True)
         return 130
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        used = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+        hint = f"`{used} --help` shows how it is used." if used else ""
+        return _tell(error.format_message(), hint, error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -129,13 +133,13 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def _tell(message: str, hint: str, code: int) -> int:
-    from ragguard.cli.output import plain
+    from ragguard.cli.output import line
 
     if "--debug" in sys.argv:
         import traceback
 
         traceback.print_exc()
-    click.echo(f"error: {plain(message)}", err=True)
+    click.echo(f"error: {line(message)}", err=True)
     if hint:
-        click.echo(f"hint: {plain(hint)}", err=True)
+        click.echo(f"hint: {line(hint)}", err=True)
     return code

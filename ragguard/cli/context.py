@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,10 +15,12 @@ import click
 from ragguard.errors import KeyFileError, UsageError
 
 if TYPE_CHECKING:
+    from ragguard.model import PublicKey
     from ragguard.trust.keys import KeyPair
     from ragguard.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
+LONGEST = timedelta(days=36_500)
 passphrase_option = click.option(
     "--passphrase", "ask", is_flag=True, help="Ask for the passphrase of the key."
 )
@@ -61,9 +64,12 @@ def passphrase(ask: bool, *, confirm: bool = False) -> bytes | None:
     named = os.environ.get("RAGGUARD_PASSPHRASE_FILE")
     if named:
         try:
-            return Path(named).read_bytes().rstrip(b"\r\n")
+            found = Path(named).read_bytes().rstrip(b"\r\n")
         except OSError as error:
             raise KeyFileError(f"RAGGUARD_PASSPHRASE_FILE {named}: {error.strerror}") from None
+        if not found:
+            raise KeyFileError(f"RAGGUARD_PASSPHRASE_FILE {named}: the file is empty")
+        return found
     return None
 
 
@@ -73,8 +79,28 @@ def read_key(path: Path, ask: bool) -> KeyPair:
     from ragguard.workspace import read_private
 
     data = read_private(path)
-    secret = passphrase(ask) if keys.is_encrypted(data) else None
-    return keys.load_private(data, secret)
+    with _naming(path):
+        encrypted = keys.is_encrypted(data)
+    secret = passphrase(ask) if encrypted else None
+    with _naming(path):
+        return keys.load_private(data, secret)
+
+
+def read_public(path: Path) -> PublicKey:
+    """Read a public key file."""
+    from ragguard.trust import keys
+
+    with _naming(path):
+        return keys.load_public(path.read_bytes())
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in what is wrong with it."""
+    try:
+        yield
+    except KeyFileError as error:
+        raise KeyFileError(f"{path}: {error.message}", hint=error.hint) from None
 
 
 def duration(text: str) -> timedelta:
@@ -83,7 +109,10 @@ def duration(text: str) -> timedelta:
     if match is None or int(match[1]) == 0:
         raise UsageError(f"{text!r}: expected a length of time such as 90d, 12h or 2w")
     unit = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[match[2]]
-    return timedelta(**{unit: int(match[1])})
+    length = timedelta(**{unit: int(match[1])})
+    if length > LONGEST:
+        raise UsageError(f"{text!r}: expected at most {LONGEST.days} days")
+    return length
 
 
 def moment(text: str) -> datetime:

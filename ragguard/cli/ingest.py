@@ -86,6 +86,8 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
             say(f"  {result.note}")
     if report.recovered:
         say(f"finished {report.recovered} commits that an interrupted run had begun")
+    if report.manifests and all(m.error for m in report.manifests):
+        return
     counts = report.counts
     say("  ".join(f"{n} {k}" for k, n in counts.items() if n) or "no documents")
     suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject")]
@@ -107,8 +109,12 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
     if len(suspects) > SHOWN:
         say(f"… and {len(suspects) - SHOWN} more (--format json lists all)")
     _say_limits(report, rate)
-    if counts["quarantined"] and not dry_run:
+    if dry_run:
+        say("next: the same without --dry-run")
+    elif counts["quarantined"] or any(m.note for m in report.manifests):
         say("next: ragguard quarantine list")
+    else:
+        say('next: ragguard search "a question"')
 
 
 def _say_limits(report: Report, rate: float) -> None:

@@ -36,7 +36,7 @@ def generate(ctx: click.Context, name: str, output: Path | None, ask: bool) -> N
       ragguard key generate alice
     """
     from ragguard import workspace
-    from ragguard.errors import WorkspaceError
+    from ragguard.errors import KeyFileError, WorkspaceError
     from ragguard.trust import keys
 
     pair = keys.generate(name)
@@ -45,6 +45,11 @@ def generate(ctx: click.Context, name: str, output: Path | None, ask: bool) -> N
             output = workspace_folder(ctx) / "keys"
         except WorkspaceError:
             output = Path()
+    if (output / f"{name}.pub").exists():
+        raise KeyFileError(
+            f"{output / name}.pub: exists, and keys are never overwritten",
+            hint="Choose another name, or move the old key away yourself.",
+        )
     secret = passphrase(ask, confirm=True)
     workspace.write_private(output / f"{name}.key", keys.dump_private(pair, secret))
     workspace.replace_file(output / f"{name}.pub", keys.dump_public(pair.public))

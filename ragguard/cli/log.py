@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ragguard.cli.context import open_workspace
+from ragguard.cli.context import open_workspace, read_public
 from ragguard.cli.output import emit, format_option, say
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -45,10 +45,9 @@ def verify(
       ragguard log verify proof.json --log-key "$(cat log.vkey)" --signer alice.pub
     """
     from ragguard import prove
-    from ragguard.trust import keys
 
     if bundle is not None:
-        known = {k.keyid: k for k in (keys.load_public(p.read_bytes()) for p in signers)}
+        known = {k.keyid: k for k in map(read_public, signers)}
         if log_key is None or not known:
             with open_workspace(ctx, exclusive=False) as workspace:
                 log_key = log_key or prove.verifier_key(workspace)
@@ -67,7 +66,7 @@ def verify(
         say("  its manifest is signed by none of the keys given (--signer FILE)")
         return 1
     with open_workspace(ctx, exclusive=False) as workspace:
-        expected = expect_checkpoint.read_text("utf-8") if expect_checkpoint else None
+        expected = expect_checkpoint.read_text("utf-8", "replace") if expect_checkpoint else None
         report = prove.verify_log(workspace, expected)
     if fmt != "table":
         emit(fmt, {**report.__dict__, "ok": not report.problems})
@@ -81,6 +80,7 @@ def verify(
     if report.problems:
         say("the log is not what was signed: do not trust the corpus until it is explained")
         return 3
+    say("next: ragguard log checkpoint -o FILE, and keep it outside this host")
     return 0
 
 

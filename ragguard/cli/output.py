@@ -69,7 +69,7 @@ def note(text: str) -> None:
 
 
 def console(stderr: bool = False) -> Any:
-    """A rich console; 80 columns and no colour when the output is no terminal."""
+    """A rich console; 100 columns and no colour when the output is no terminal."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout

@@ -62,6 +62,11 @@ class Progress:
     def update(self, stage: str, done: int, total: int) -> None:
         """Say how far a stage is."""
         now = time.monotonic()
+        if stage in self._over and done < total:  # the next job of one command: from the start
+            self._over.discard(stage)
+            self._told[stage] = self._begun[stage] = now
+            if stage in self._tasks:
+                self._bars.reset(self._tasks[stage], total=total)
         self._begun.setdefault(stage, now)
         elapsed = now - self._begun[stage]
         if self._bars is not None:
@@ -76,5 +81,5 @@ class Progress:
             if over or now - self._told.setdefault(stage, now) > _EVERY_S:
                 click.echo(f"{stage}: {done}/{total} ({elapsed:.1f} s)", err=True)
                 self._told[stage] = now
-            if over:
-                self._over.add(stage)
+        if done >= total:
+            self._over.add(stage)

@@ -70,6 +70,7 @@ def list_cases(ctx: click.Context, every: bool, fmt: str) -> None:
         return
     if not shown:
         say("nothing waits in quarantine")
+        say('next: ragguard search "a question", or ragguard ingest the next manifest')
         return
     table(
         ["case", "score", "document", "state", "why"]
@@ -154,17 +155,26 @@ def _decide(
     done = []
     with open_workspace(ctx) as workspace:
         workspace.recover()
-        found = [review.find(workspace.ledger, c) for c in case]
-        for one in found:
-            number = review.decide(workspace, one, action, pair, reason)
-            done.append({"case": one.id, "action": action, "commit": number})
+        found = {one.id: one for one in (review.find(workspace.ledger, c) for c in case)}
+        try:
+            for one in found.values():
+                number = review.decide(workspace, one, action, pair, reason)
+                done.append({"case": one.id, "action": action, "commit": number})
+        finally:  # what was decided before an error is told too
+            if done:
+                _tell_decided(found, done, fmt)
+
+
+def _tell_decided(found: dict[int, Any], done: list[dict[str, Any]], fmt: str) -> None:
     if fmt != "table":
         emit(fmt, done)
         return
-    for one, row in zip(found, done, strict=True):
+    for row in done:
+        one = found[row["case"]]
         name = f"{one.source}/{one.document}" if one.document else f"removal in {one.source}"
-        verb = "released" if action == "release" else "rejected"
+        verb = "released" if row["action"] == "release" else "rejected"
         say(f"case {one.id}: {name} {verb}, commit {row['commit']}")
+    say("next: ragguard quarantine list")
 
 
 def _decision(function: Any) -> Any:

@@ -44,4 +44,6 @@ def search(ctx: click.Context, query: str, k: int, proof: bool, fmt: str) -> int
             say(f"   {said}")
     if not hits:
         say("the serving index is empty")
+    elif not proof:
+        say("next: the same with --proof, or ragguard log prove SOURCE/DOCUMENT -o proof.json")
     return 3 if broken else 0

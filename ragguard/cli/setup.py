@@ -46,10 +46,9 @@ def init(folder: Path, ask: bool) -> None:
     envelope = signing.sign(
         policy.dump_root(root), policy.ROOT_TYPE, [(key.public.keyid, key.signing_key)]
     )
+    private = keys.dump_private(key, passphrase(ask, confirm=True))
     folder.mkdir(parents=True, exist_ok=True)
-    workspace.write_private(
-        folder / "keys/root.key", keys.dump_private(key, passphrase(ask, confirm=True))
-    )
+    workspace.write_private(folder / "keys/root.key", private)
     workspace.replace_file(folder / "keys/root.pub", keys.dump_public(key.public))
     workspace.create(folder, key, envelope, moment)
     say(f"workspace made in {folder}")

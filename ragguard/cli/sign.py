@@ -90,6 +90,11 @@ def sign(
     from ragguard.trust import signing
 
     pair = read_key(key_file, ask)
+    if output.exists() and not _is_manifest(output):
+        raise UsageError(
+            f"{output}: exists and is no manifest, so it is not overwritten",
+            hint="Choose another name for the manifest.",
+        )
     if cosign is not None:
         data = cosign.read_bytes()
         signed = signing.add_signature(data, pair.public.keyid, pair.signing_key, max_bytes=1 << 28)
@@ -132,6 +137,18 @@ def sign(
             f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"
         )
     say(f"next: ragguard ingest {output} --root {short(top)}")
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether a file that would be overwritten is an older manifest, and not a document or key."""
+    from ragguard.errors import IntegrityError
+    from ragguard.trust import signing
+
+    try:
+        kind = signing.parse_envelope(path.read_bytes(), max_bytes=1 << 28).payload_type
+    except IntegrityError:
+        return False
+    return kind == signing.IN_TOTO
 
 
 def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted | None:
@@ -208,5 +225,6 @@ def verify(ctx: click.Context, manifest: Path, root: Path | None, fmt: str) -> i
         return found.exit_code
     say(f"{found.documents} documents are the signed bytes")
     again = " (accepted already)" if found.accepted else ""
-    say(f"next: ragguard ingest {manifest}{again}")
+    where = f" --root {short(root)}" if root else ""
+    say(f"next: ragguard ingest {short(manifest)}{where}{again}")
     return 0

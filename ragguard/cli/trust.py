@@ -14,6 +14,7 @@ from ragguard.cli.context import (
     open_workspace,
     passphrase_option,
     read_key,
+    read_public,
 )
 from ragguard.cli.output import emit, format_option, say, table
 
@@ -46,7 +47,7 @@ def _root_keys(ctx: click.Context, folder: Path, given: tuple[Path, ...], ask: b
     show_default=True,
     help="What it may do.",
 )
-@click.option("--until", help="Last day of the leave, such as 2027-06-30.")
+@click.option("--until", help="Day (UTC) on which the leave ends, such as 2027-06-30.")
 @click.option("--threshold", type=click.IntRange(1), help="How many must sign for the source.")
 @click.option(
     "--distinct", type=click.Choice(["keys", "principals"]), help="What the threshold counts."
@@ -72,9 +73,13 @@ def add(
       ragguard trust add keys/alice.pub --source wiki
       ragguard trust add keys/bob.pub --role reviewer
     """
-    from ragguard.trust import amend, keys
+    from ragguard.errors import UsageError
+    from ragguard.trust import amend
 
-    key = keys.load_public(public.read_bytes())
+    key = read_public(public)
+    ends = moment(until) if until else None
+    if ends is not None and ends <= now():
+        raise UsageError(f"--until {until}: is past, the leave would end before it begins")
     with open_workspace(ctx) as workspace:
         signers = _root_keys(ctx, workspace.folder, root_keys, ask)
         root = amend.add(
@@ -83,7 +88,7 @@ def add(
             now(),
             role=role,
             source=source,
-            until=moment(until) if until else None,
+            until=ends,
             threshold=threshold,
             distinct=distinct,
         )
@@ -161,7 +166,7 @@ def rotate(
       ragguard trust rotate --renew
     """
     from ragguard.errors import UsageError
-    from ragguard.trust import amend, keys
+    from ragguard.trust import amend
 
     if renew == (old is not None or new is not None) or (old is None) != (new is None):
         raise UsageError("give OLD and NEW, or --renew", hint="ragguard trust rotate --help")
@@ -173,7 +178,7 @@ def rotate(
             say(f"trust root {root.version}: expires {root.expires:%Y-%m-%d}")
             return
         before = amend.find_key(workspace.root, old)
-        after = keys.load_public(new.read_bytes())
+        after = read_public(new)
         root = amend.rotate(workspace.root, before, after, now())
         act = {"act": "trust rotate", "old": before.keyid, "new": after.keyid}
         workspace.set_root(root, signers, act)
