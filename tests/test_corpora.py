@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ def lines(path: Path) -> list[Any]:
 @pytest.fixture
 def gate(new_gate: Any) -> Any:
     made = new_gate()
-    made.now = datetime(2026, 12, 1, tzinfo=UTC)
     public = keys.load_public((KEYS / "handbook-publisher.pub").read_bytes())
     made.trust(keys.KeyPair(made.alice.signing_key, public), source="handbook")
     return made
