@@ -36,9 +36,14 @@ def command_pages() -> str:
     ]
     context = click.Context(cli, info_name="ragguard")
     for path, command in _commands(cli, context):
-        text = command.get_help(click.Context(command, info_name=path, terminal_width=94))
+        text = command.get_help(_context(command, path))
         parts += [f"## {path}", f"```text\n{text.rstrip()}\n```"]
     return "\n\n".join(parts) + "\n"
+
+
+def _context(command: click.Command, path: str) -> click.Context:
+    names = ["-h", "--help"]
+    return click.Context(command, info_name=path, terminal_width=94, help_option_names=names)
 
 
 def _commands(group: click.Group, context: click.Context) -> Iterator[tuple[str, click.Command]]:
