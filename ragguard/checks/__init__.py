@@ -80,6 +80,7 @@ def parameters(check_: Check, values: Mapping[str, Any]) -> Any:
     """
     defaults = check_.params()
     known = check_.params.__dataclass_fields__
+    made: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
             raise ConfigError(
@@ -87,6 +88,10 @@ def parameters(check_: Check, values: Mapping[str, Any]) -> Any:
                 hint=f"It has {', '.join(sorted(known)) or 'none'}.",
             )
         default = getattr(defaults, key)
+        if isinstance(default, tuple) and isinstance(value, list):  # TOML has no tuples
+            if not all(isinstance(item, str) for item in value):
+                raise ConfigError(f"[checks.{check_.name}] {key}: expected a list of strings")
+            value = tuple(value)
         fits = isinstance(value, type(default)) or (
             isinstance(default, float) and isinstance(value, int)
         )
@@ -95,4 +100,5 @@ def parameters(check_: Check, values: Mapping[str, Any]) -> Any:
                 f"[checks.{check_.name}] {key}: expected {type(default).__name__}, "
                 f"found {type(value).__name__}"
             )
-    return check_.params(**values)
+        made[key] = value
+    return check_.params(**made)

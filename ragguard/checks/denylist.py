@@ -15,6 +15,7 @@ import numpy as np
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
 from ragguard.kernels.sketch import resemblance, shared_words, sketch_rows
+from ragguard.kernels.text import words
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -76,6 +77,6 @@ def _nearer_to_admitted(view: CorpusView, row: int, close: float, denied_text: s
     if nearest < 0:
         return False
     admitted = shared_words(view.words[row], view.words[nearest])
-    rejected = shared_words(view.words[row], denied_text.lower().split())
+    rejected = shared_words(view.words[row], words(denied_text))
     near = float(view.reference.similarities[row, 0])
     return near >= close and admitted >= rejected

@@ -1,7 +1,7 @@
 """Instructions: text that speaks to the model instead of the reader.
 
-YARA rules (`rules/injection.yar`) over the text as a model reads it: normalised, look-alikes
-folded, and with whatever was hidden or encoded laid open. A rule's `weight` is logarithmic. A
+YARA rules (`rules/*.yar`) over the text as a model reads it: normalised, look-alikes
+folded, and with whatever was hidden, encoded or disguised laid open. A rule's `weight` is logarithmic. A
 phrase that is quoted, as an awareness page quotes it, counts a part: quoting does not make it
 harmless, but honest documents do it.
 
@@ -12,6 +12,7 @@ al., BIPIA, 2023 (their categories; no text of theirs).
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,7 @@ import numpy as np
 
 from ragguard.checks import check
 from ragguard.kernels.concealment import inspect
+from ragguard.kernels.disguise import readings
 from ragguard.kernels.names import skeleton
 from ragguard.kernels.text import normalise
 from ragguard.model import CorpusView, Evidence, Signal
@@ -31,7 +33,7 @@ _QUOTED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _WRAPPED = re.compile(
-    r"(?<!\n)\n(?!\s*(?:\n|[-*+>|#]|\d+[.)]))[ \t]*"
+    r"(?<!\n)\n(?![^\S\n]*(?:\n|[-*+>|#]|\d+[.)]))[ \t]*"
 )  # a line break inside a paragraph
 _MENTION = re.compile(
     r"(?:such as|for example|e\.g\.|like|phrases?|reads?|says?|said|written|wording|quote[sd]?"
@@ -70,6 +72,8 @@ def instructions(view: CorpusView, params: Params) -> Signal:
     opened: set[int] = set()
     for row in range(view.n):
         hits = _scan(view.texts[row], 1.0, params)
+        for _, reading in readings(view.texts[row]):
+            hits += _scan(reading, params.concealed, params)
         document = int(view.documents[row])
         if document not in opened:
             opened.add(document)
@@ -98,17 +102,20 @@ def _scan(text: str, factor: float, params: Params) -> list[tuple[float, str, st
     data = folded.encode("utf-8", "replace")
     results = _scanner().scan(data)
     hits: list[tuple[float, str, str]] = []
-    quoted: list[tuple[int, int]] | None = None
+    if not results.matching_rules:
+        return hits
+    number = np.cumsum((np.frombuffer(data, np.uint8) & 0xC0) != 0x80, dtype=np.int32) - 1
+    quoted = [m.span() for m in _QUOTED.finditer(folded)]
+    openings = [a for a, _ in quoted]
     for rule in results.matching_rules:
         weight = next((float(v) for k, v in rule.metadata if k == "weight"), 1.0)
         best = (0.0, "")
         for pattern in rule.patterns:
             for match in pattern.matches:
-                start = len(data[: match.offset].decode("utf-8", "ignore"))
+                start = int(number[match.offset])  # of a byte's character
                 phrase = data[match.offset : match.offset + match.length].decode("utf-8", "ignore")
-                if quoted is None:
-                    quoted = [m.span() for m in _QUOTED.finditer(folded)]
-                mention = any(a <= start < b for a, b in quoted) or bool(
+                before = bisect_right(openings, start) - 1
+                mention = (before >= 0 and start < quoted[before][1]) or bool(
                     _MENTION.search(folded[max(0, start - 60) : start])
                 )
                 part = weight * (params.quoted if mention else 1.0)

@@ -94,4 +94,9 @@ def metadata_conflict(view: CorpusView, params: Params) -> Signal:
 
 
 def _differing(mine: Metadata, theirs: Metadata, keys: tuple[str, ...]) -> list[str]:
-    return [k for k in keys if k in mine and k in theirs and mine[k] != theirs[k]]
+    return [k for k in keys if k in mine and k in theirs and _plain(mine[k]) != _plain(theirs[k])]
+
+
+def _plain(value: object) -> object:
+    """A list in whatever order is the same list."""
+    return sorted(map(str, value)) if isinstance(value, list | tuple) else value

@@ -29,6 +29,14 @@ _NEGATION = frozenset(
     "before", "after", "minimum", "maximum", "least", "most",
   }
 )
+_NUMBERS = frozenset(
+  {
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred",
+    "thousand", "million", "half", "once", "twice", "double",
+  }
+)
 # fmt: on
 
 
@@ -113,7 +121,7 @@ def _compare(mine: list[str], theirs: list[str]) -> tuple[list[tuple[str, str]],
 def _is_fact(tokens: list[str], start: int) -> bool:
     """Whether a piece holds a number, a name (capital inside a sentence) or a negation."""
     for offset, word in enumerate(tokens):
-        if word[0].isdigit() or word in "%€$£" or word.lower() in _NEGATION:
+        if word[0].isdigit() or word in "%€$£" or word.lower() in _NEGATION | _NUMBERS:
             return True
         if word[0].isupper() and start + offset > 0:
             return True

@@ -15,7 +15,7 @@ rule role_change {
   meta:
     weight = 3.5
   strings:
-    $a = /\b(you are now|from now on,? you|you will now act|pretend (that )?you('re| are)|roleplay as|role-play as|you are no longer|assume the role of|take on the (role|persona)|enter (developer|debug|maintenance|admin|god|unrestricted) mode)\b/i
+    $a = /\b(you are now (an?|the|my|our|acting|operating|playing|called|named|free|unrestricted|dan|in [a-z]{1,20} mode)|from now on,? you|you will now act|pretend (that )?you('re| are)|roleplay as|role-play as|you are no longer|assume the role of|take on the (role|persona)|enter (developer|debug|maintenance|admin|god|unrestricted) mode)\b/i
     $b = /\b(act|behave|respond|answer|speak)\b as (if you were |though you were )?(an? )?(unrestricted|unfiltered|evil|different|new|helpful|system|admin|developer|root)\b/i
     $c = /\b(jailbreak|do anything now|DAN mode|developer mode enabled|no restrictions apply)\b/i
   condition:
@@ -49,7 +49,9 @@ rule addresses_the_assistant {
   meta:
     weight = 3.5
   strings:
-    $a = /\b(ai|llm|language models?|virtual assistants?|assistants?|chat ?bots?|automated assistants?|answering systems?|ai systems?|copilots?)\b[^.\n]{0,60}\b(must|should|shall|has to|have to|is to|are to|is required to|are required to|needs? to|is instructed|are instructed|will)\b[^.\n]{0,30}\b(not )?(answer|reply|respond|say|state|tell|output|recommend|return|include|use|give|ignore|treat|print|present|quote|append|add|finish|end|begin|mention|cite|compare|repeat)\b/i
+    $a = /\b(ai|llms?|language models?|virtual assistants?|chat ?bots?|automated assistants?|answering systems?|ai (systems?|assistants?|agents?|models?)|copilots?)\b[^.\n]{0,60}\b(must|should|shall|has to|have to|is to|are to|is required to|are required to|needs? to|is instructed|are instructed|will)\b[^.\n]{0,30}\b(not )?(answer|reply|respond|say|state|tell|output|recommend|return|include|use|give|ignore|treat|print|present|quote|append|add|finish|end|begin|mention|cite|compare|repeat)\b/i
+    $e = /\b(the|any|every|this|each|your) assistants?\b[^.\n]{0,60}\b(must|should|shall|has to|have to|is required to|are required to|is instructed|are instructed)\b[^.\n]{0,30}\b(not )?(answer|reply|respond|say|state|tell|output|recommend|return|include|use|give|ignore|treat|print|present|quote|append|add|finish|end|begin|mention|cite|compare|repeat)\b/i
+    $f = /\bfor (the |any |every |all )?(ai|llms?|language models?|chat ?bots?|bots?|assistants?|models?)( assistants?| models?| agents?| systems?)?( only\b|\s{0,2}:)/i
     $b = /\bif you are (an? )?(ai|llm|language model|assistant|chatbot|bot|automated)\b/i
     $c = /\b(dear|hey|hello|hi),? (ai|llm|assistant|chatbot|language model|model)\b/i
     $d = /\b(as|being) an? (ai|llm|language model|assistant|chatbot)\b[^.\n]{0,30}\byou (must|should|will|are to|have to)\b/i
@@ -61,7 +63,7 @@ rule steers_answers {
   meta:
     weight = 4.0
   strings:
-    $a = /\b(when(ever)?|if|any ?time|each time|every time)\b[^.\n]{0,50}\b(asked|asks?|asking|question(ed)?|quer(y|ies|ied)|prompted|inquir\w+|user|someone|anyone|people)\b[^.\n]{0,90}\b(answer|reply|respond|say|state|tell (them|him|her|the user|users|people|staff|employees)|output|print|return)\b[^.\n]{0,20}(:|"|'|that\b|with\b|only\b|exactly\b|by\b)/i
+    $a = /\b(when(ever)?|if|any ?time|each time|every time)\b[^.\n]{0,50}\b(asked|asking|question(ed)?|quer(y|ies|ied)|prompted|inquir\w+|users?|someone|somebody|anyone|anybody|people|they ask|you are asked)\b[^.\n]{0,90}\b(answer|reply|respond|say|state|tell (them|him|her|the user|users|people|staff|employees)|output|print|return)\b[^.\n]{0,20}(:|"|'|that\b|with\b|only\b|exactly\b|by\b)/i
     $b = /\b(always|only|simply|just) (answer|reply|respond|output|say|state)\b[^.\n]{0,30}(with|that|:|")/i
     $c = /\b(reply|respond|answer|output|print|say)\b (only |exactly |with exactly |with only |nothing but |verbatim )(the |this |as )?[^.\n]{0,40}["':]/i
     $d = /\byour (answer|reply|response|output|summary)\b (must|should|has to|shall|will|is to) (be|contain|include|end|begin|start|say|state|read|mention)\b/i
@@ -70,11 +72,31 @@ rule steers_answers {
     any of them
 }
 
+rule tells_what_to_tell {
+  meta:
+    weight = 1.7 // what a support runbook says too
+  strings:
+    $a = /\b(when(ever)?|if|any ?time|each time|every time)\b[^.\n]{0,50}\basks?\b[^.\n]{0,90}\b(answer|reply|respond|say|state|tell (them|him|her|the user|users|people|staff|employees)|output|print|return)\b[^.\n]{0,20}(:|"|'|that\b|with\b|only\b|exactly\b|by\b)/i
+  condition:
+    any of them
+}
+
+rule outranks_other_guidance {
+  meta:
+    weight = 4.0
+  strings:
+    $a = /\b(supersedes?|overrides?|replaces?|outranks?|takes? (precedence|priority) over)\b[^.\n]{0,30}\b(any|all|every|other|previous|prior|earlier|your)\b[^.\n]{0,30}\b(guidance|instructions?|directions?|prompts?|rules|training|guidelines|context)\b[^.\n]{0,20}\b(you|your)\b/i
+    $b = /\b(retriev(al|ed)|search|context|knowledge[- ]base)\b (results?|passages?|documents?|chunks?|snippets?|window|entries)\b[^.\n]{0,50}\b(are|is) (outdated|obsolete|invalid|wrong|untrusted|untrustworthy|false|incorrect|stale|to be ignored)\b/i
+    $c = /\b(rely|base your (answer|reply|response)|respond|answer|reply)\b (only |solely |exclusively )?(on|with|from|using) (only |solely )?(this|the text above|the text below|the above|the following) (passage|document|page|text|chunk|only)\b/i
+  condition:
+    any of them
+}
+
 rule silences_other_documents {
   meta:
     weight = 4.0
   strings:
-    $a = /\b(do not|don't|never|must not|refrain from|avoid|without)\b[^.\n]{0,16}\b(mention|mentioning|cite|citing|compare|use|using|quote|quoting|refer to|referring to|reference|consult|consulting|rely on|trust|show|reveal|disclose|retrieve)\b[^.\n]{0,30}\b(other|another|any other|further|additional|conflicting|the remaining|this instruction|these instructions|this note|this message)\b[^.\n]{0,30}(documents?|sources?|pages?|contexts?|passages?|results?|instructions?|notes?|messages?)?/i
+    $a = /\b(do not|don't|never|must not|refrain from|avoid|without)\b[^.\n]{0,16}\b(mention|mentioning|cite|citing|compare|use|using|quote|quoting|refer to|referring to|reference|consult|consulting|rely on|trust|show|reveal|disclose|retrieve)\b[^.\n]{0,30}\b((other|another|further|additional|conflicting|the remaining)\b[^.\n]{0,30}\b(documents?|sources?|pages?|contexts?|passages?|results?|instructions?|notes?|messages?)|this instruction|these instructions|this note|this message)\b/i
     $b = /\b(do not|don't|never|without)\b[^.\n]{0,12}\b(tell|telling|inform|informing|alert|alerting|notify|notifying|warn|warning|mention(ing)? (this|it) to)\b[^.\n]{0,8}\b(the )?(user|users|reader|person|human|employee|anyone)\b/i
     $c = /\b(treat|consider|regard)\b[^.\n]{0,30}\b(all |any )?(other|earlier|previous|conflicting)\b[^.\n]{0,20}\b(documents?|sources?|passages?|pages?|context)\b[^.\n]{0,20}\b(as )?(obsolete|outdated|wrong|false|invalid|untrusted|superseded|void)\b/i
   condition:
@@ -100,7 +122,7 @@ rule fake_tool_call {
     $a = /["']?(tool_calls?|function_call|tool_use|tool_name|tool_code)["']?\s{0,4}[:=>]/i
     $b = /<(tool_call|function_calls?|invoke|tool_use|antml:\w{1,20})\b/i
     $c = /\{\s{0,4}["'](tool|function|action|name)["']\s{0,4}:\s{0,4}["'][a-z_.]{2,60}["']\s{0,4},\s{0,4}["'](arguments|args|parameters|input|action_input|params)["']/i
-    $d = /\b(call|invoke|execute|run|use) the\b[^.\n]{0,20}\b(tool|function|plugin|api)\b[^.\n]{0,40}\b(with|now|immediately|using)\b/i
+    $d = /\b(call|invoke|execute) the\b[^.\n]{0,20}\b(tool|plugin)\b[^.\n]{0,40}\b(with|now|immediately|using)\b/i
   condition:
     any of them
 }
