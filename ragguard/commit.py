@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.errors import StoreError
+from ragguard.errors import LedgerError, StoreError
 from ragguard.kernels import canonical, merkle
 from ragguard.kernels.note import Checkpoint, checkpoint_text
 from ragguard.ledger import cases, commits, corpus, log
@@ -63,7 +63,7 @@ class Plan:
         at: Time, as text.
         actor: Principals who caused it.
         source: Source it concerns.
-        manifest: Row of an accepted manifest, or empty.
+        manifest: Row of the manifest that asks for it, or empty.
         versions: Rows of new versions, verdicts included.
         points: Rows of their points.
         writes: Points to write, by collection.
@@ -104,12 +104,22 @@ def dump_plan(plan: Plan) -> bytes:
 
 
 def load_plan(data: bytes) -> Plan:
-    """Read what `dump_plan` wrote."""
-    body = json.loads(data)
-    body["writes"] = {c: [Write(**w) for w in rows] for c, rows in body["writes"].items()}
-    for key in ("enter", "leave", "closes"):
-        body[key] = [tuple(pair) for pair in body[key]]
-    return Plan(**body)
+    """Read what `dump_plan` wrote.
+
+    Raises:
+        LedgerError: It is no plan, or one of another version.
+    """
+    try:
+        body = json.loads(data)
+        body["writes"] = {c: [Write(**w) for w in rows] for c, rows in body["writes"].items()}
+        for key in ("enter", "leave", "closes"):
+            body[key] = [tuple(pair) for pair in body[key]]
+        return Plan(**body)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LedgerError(
+            f"plan of a commit: not one that this ragguard reads ({error})",
+            hint="Finish the commit with the version that began it. See docs/upgrading.md.",
+        ) from None
 
 
 def leaf(body: Mapping[str, Any]) -> bytes:
@@ -252,10 +262,6 @@ class Committer:
             }
             index = append_entry(conn, body, self.origin, self.sign_note)
             commits.confirm(conn, plan.commit, state, index)
-
-    def act(self, body: Mapping[str, Any], conn: Any) -> None:
-        """Log an act that changes no documents, within a ledger transaction."""
-        append_entry(conn, body, self.origin, self.sign_note)
 
 
 def append_entry(

@@ -131,7 +131,8 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        where = origin.get(place, f"{path}: {place}")
+        names = [v for key, v in origin.items() if f"{key}.".startswith(f"{place}.")]
+        where = names[0] if names else f"{path}: {place}"
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{where}: no such setting", hint=_known(first["loc"])) from None
         raise ConfigError(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from ragguard import files
 from ragguard import workspace as workspaces
 from ragguard.config import Settings
 from ragguard.errors import UsageError
@@ -94,8 +95,8 @@ def begin(folder: Path, now: datetime) -> Story:
     workspaces.create(folder, root_key, envelope, now)
     for pair in (alice, bob):
         name = pair.public.principal
-        workspaces.write_private(folder / f"keys/{name}.key", keys.dump_private(pair, None))
-        workspaces.replace_file(folder / f"keys/{name}.pub", keys.dump_public(pair.public))
+        files.write_private(folder / f"keys/{name}.key", keys.dump_private(pair, None))
+        files.replace_file(folder / f"keys/{name}.pub", keys.dump_public(pair.public))
     lines = (corpus / "poison/labels.jsonl").read_text("utf-8").splitlines()
     labels = {row["id"]: row["family"] for row in map(json.loads, lines)}
     honest = sorted(name for name, family in labels.items() if family.startswith("honest"))
@@ -121,7 +122,7 @@ def sign_folder(story: Story, root: Path, metadata: Path, key: keys.KeyPair, nam
         metadata=read_metadata(metadata),
     )
     path = story.folder / name
-    workspaces.replace_file(path, made.envelope)
+    files.replace_file(path, made.envelope)
     if key is story.alice:
         story.last = Accepted(made.manifest.version, made.manifest.digest)
     return path
@@ -155,7 +156,7 @@ def forge(story: Story, workspace: Workspace) -> list[tuple[str, str]]:
     changed = story.folder / "changed.intoto.json"
     envelope = signing.parse_envelope(body, max_bytes=len(body))
     payload = envelope.payload.replace(b'"access":"confidential"', b'"access":"public"')
-    workspaces.replace_file(
+    files.replace_file(
         changed,
         signing.dump_envelope(
             signing.Envelope(envelope.payload_type, payload, envelope.signatures)

@@ -125,7 +125,7 @@ def _one(
                 workspace,
                 manifest,
                 signed,
-                envelope if new else b"",
+                envelope,
                 [(item, verdicts[item.document.id]) for item in fresh],
                 embedded,
                 files,
@@ -356,7 +356,7 @@ def _commit(
     generation = workspace.generation() or workspace.ensure_generation(workspace.encoder.recipe)
     entering = {i.document.subject_digest for i, v in judged if v.outcome != "reject"}
     blobs = [files[d] for d in sorted(entering)]
-    kept = workspace.vault.put_many([*blobs, envelope] if envelope else blobs)
+    kept = workspace.vault.put_many([*blobs, envelope])
     plan = planning.draft(workspace, generation)
     touched = {i.document.id for i, _ in judged} | set(removed)
     numbers = [
@@ -387,17 +387,15 @@ def _commit(
         for name in removed:
             planning.remove_document(plan, name, standing, points)
     plan.counts["unchanged"] += len(items) - len(judged)
-    row: dict[str, Any] = {}
-    if envelope:
-        row = {
-            "digest": manifest.digest,
-            "source": manifest.source,
-            "version": manifest.version,
-            "envelope": kept[-1],
-            "signers": [[k.keyid, k.principal] for k in signed.signed],
-            "expires": format_time(manifest.expires),
-            "commit": plan.commit,
-        }
+    row: dict[str, Any] = {
+        "digest": manifest.digest,
+        "source": manifest.source,
+        "version": manifest.version,
+        "envelope": kept[-1],
+        "signers": [[k.keyid, k.principal] for k in signed.signed],
+        "expires": format_time(manifest.expires),
+        "commit": plan.commit,
+    }
     actor = ", ".join(sorted({k.principal for k in signed.signed}))
     workspace.committer.commit(plan.finish("ingest", actor, manifest.source, row))
     return plan.commit

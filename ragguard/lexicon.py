@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -184,5 +186,5 @@ def _load(cache: Path, corpus: str) -> Lexicon | None:
                 kept["trigrams"],
                 (float(mean), float(deviation)),
             )
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         return None

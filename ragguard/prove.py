@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragguard.commit import leaf, load_plan
-from ragguard.errors import LogError, MalformedError, UsageError, VaultError
+from ragguard.errors import LedgerError, LogError, MalformedError, UsageError, VaultError
 from ragguard.kernels import merkle, note, strictjson
 from ragguard.kernels.canonical import canonical, digest_bytes
 from ragguard.ledger import commits, corpus, log
@@ -121,25 +121,37 @@ def _check_commits(
     rows: Sequence[commits.CommitRow],
     state: str,
 ) -> None:
-    bodies = {index: json.loads(body) for index, body, _ in entries}
-    logged = {b["commit"]: b for b in bodies.values() if "commit" in b and "plan" in b}
+    logged = _logged_commits(entries)
     for row in rows:
-        entry = logged.pop(row.id, None)
-        if entry is None or (entry["plan"], entry["corpus"]) != (row.plan, row.corpus):
+        entry = logged.pop(row.id, {})
+        if (entry.get("plan"), entry.get("corpus")) != (row.plan, row.corpus):
             report.problems.append(f"commit {row.id} is not in the log as the ledger has it")
             continue
         try:
             leaves = load_plan(workspace.vault.get(row.plan)).leaves
-        except VaultError as error:
+        except (VaultError, LedgerError) as error:
             report.problems.append(f"commit {row.id}: {error.message}")
             continue
-        if merkle.root([leaf(x) for x in leaves]).hex() != entry["documents_root"]:
+        if merkle.root([leaf(x) for x in leaves]).hex() != entry.get("documents_root"):
             report.problems.append(f"commit {row.id}: its documents are not those logged")
         else:
             report.commits += 1
     report.problems += [f"commit {number} is in the log, not in the ledger" for number in logged]
     if rows and rows[0].corpus != state:
         report.problems.append("the serving corpus in the ledger is not what the last commit left")
+
+
+def _logged_commits(entries: Sequence[tuple[int, str, bytes]]) -> dict[int, dict[str, Any]]:
+    """Entries about commits, by commit; one that was changed may hold anything."""
+    logged: dict[int, dict[str, Any]] = {}
+    for _, text, _ in entries:
+        try:
+            body = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(body, dict) and "plan" in body and isinstance(body.get("commit"), int):
+            logged[body["commit"]] = body
+    return logged
 
 
 def prove(workspace: Workspace, what: str) -> dict[str, Any]:
@@ -167,19 +179,20 @@ def prove(workspace: Workspace, what: str) -> dict[str, Any]:
         manifest = commits.manifest_row(conn, version.manifest)
         numbers = sorted({version.commit, *corpus.entered(conn, version.id)})
         rows = [commits.get(conn, number) for number in numbers]
-        bodies = [log.body(conn, r.log_index) for r in rows if r and r.log_index is not None]
-    if None in rows or len(bodies) != len(rows):
-        raise LogError(f"the commits of {what!r} are not all confirmed")
-    links = []
-    for row, entry in zip(rows, bodies, strict=True):
-        if row is None or row.log_index is None:
-            continue
-        documents = list(load_plan(workspace.vault.get(row.plan)).leaves)
-        place = next(
-            i
-            for i, x in enumerate(documents)
-            if (x["source"], x["document"]) == (version.source, version.document)
+        logged = [
+            (row.plan, row.log_index, log.body(conn, row.log_index))
+            for row in rows
+            if row is not None and row.log_index is not None and row.log_index < len(leaves)
+        ]
+    if len(logged) != len(numbers) or manifest is None or not kept:
+        raise LogError(
+            f"ledger: what brought {what!r} is not all there (commits, manifest, checkpoint)",
+            hint="Run `ragguard log verify`.",
         )
+    links = []
+    for plan, index, entry in logged:
+        documents = list(load_plan(workspace.vault.get(plan)).leaves)
+        place = _place(documents, version.source, version.document)
         hashes = [leaf(x) for x in documents]
         links.append(
             {
@@ -188,11 +201,11 @@ def prove(workspace: Workspace, what: str) -> dict[str, Any]:
                 "documents": len(documents),
                 "document_proof": [h.hex() for h in merkle.inclusion_proof(hashes, place)],
                 "entry": entry,
-                "entry_index": row.log_index,
-                "entry_proof": [h.hex() for h in merkle.inclusion_proof(leaves, row.log_index)],
+                "entry_index": index,
+                "entry_proof": [h.hex() for h in merkle.inclusion_proof(leaves, index)],
             }
         )
-    envelope = workspace.vault.get(manifest.envelope) if manifest else b""
+    envelope = workspace.vault.get(manifest.envelope)
     return {
         "format": FORMAT,
         "links": links,
@@ -201,6 +214,13 @@ def prove(workspace: Workspace, what: str) -> dict[str, Any]:
         "subject": version.subject,
         "subject_digest": version.subject_digest,
     }
+
+
+def _place(documents: Sequence[Mapping[str, Any]], source: str, document: str) -> int:
+    for place, listed in enumerate(documents):
+        if (listed["source"], listed["document"]) == (source, document):
+            return place
+    raise LogError(f"ledger: '{source}/{document}' is not in the commit that brought it")
 
 
 def verify_bundle(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) -> dict[str, Any]:
@@ -231,7 +251,7 @@ def verify_bundle(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) -
         ):
             raise LogError("bundle: its links are about different documents")
         by = _manifest_signers(body, first["entry"], first["document"], signers)
-    except (KeyError, TypeError, ValueError, MalformedError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, MalformedError) as error:
         raise LogError(f"bundle: malformed ({error})") from None
     document = body["links"][-1]["document"]
     return {

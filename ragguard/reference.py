@@ -14,11 +14,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -191,7 +193,7 @@ def load(data: bytes) -> Profile:
                 kept["combined"].astype(np.float64),
                 head["fitted_on"],
             )
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
         raise LedgerError(f"profile: cannot be read ({error})") from None
 
 

@@ -58,7 +58,7 @@ def find(ledger: Ledger, reference: str) -> CaseRow:
         UsageError: None or several.
     """
     with ledger.reading() as conn:
-        if reference.isdigit():
+        if reference.isascii() and reference.isdigit() and len(reference) < 19:
             case = cases.get(conn, int(reference))
             if case is not None:
                 return case

@@ -91,7 +91,10 @@ def active_checks(settings: Mapping[str, Mapping[str, object]]) -> dict[str, tup
     result: dict[str, tuple[Check, object]] = {}
     for name, check in known.items():
         values = dict(settings.get(name, {}))
-        if values.pop("enabled", True):
+        enabled = values.pop("enabled", True)
+        if not isinstance(enabled, bool):
+            raise ConfigError(f"[checks.{name}] enabled: expected true or false, found {enabled!r}")
+        if enabled:
             result[name] = (check, checks_package.parameters(check, values))
     return result
 

@@ -27,6 +27,7 @@ from ragguard.store import Point, Store
 
 NEIGHBOURS = 24
 SPARE = 8  # hits asked for beyond that, to make up for those of the same document
+MOST = 2048  # hits from which on no more are asked for
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,8 @@ def build_view(
     Args:
         batch: Documents to judge, at least one.
         store: Open store.
-        serving: Serving collection.
-        quarantine: Shadow collection.
+        serving: Serving collection; empty before the first ingest.
+        quarantine: Shadow collection; empty likewise.
         lexicon: Of the serving corpus.
         denied: Rejected texts.
         now: The run's time.
@@ -180,20 +181,28 @@ def _lookup(
     n = len(vectors)
     indices = np.full((n, NEIGHBOURS), -1, dtype=np.int64)
     similarities = np.full((n, NEIGHBOURS), -1.0, dtype=np.float32)
-    if not store.exists(collection) or not store.count(collection):
+    if not collection or not store.exists(collection) or not store.count(collection):
         return indices, similarities
-    hits = store.search(collection, vectors, NEIGHBOURS + extra)
-    wanted = sorted({i for row in hits.ids for i in row})
-    found = {p.id: p for p in store.get(collection, wanted, vectors=True)}
-    labels = {i: point_label(p) for i, p in found.items()}
-    for row in range(n):
-        mine, filled = batch_labels[documents[row]], 0
-        for point, similarity in zip(hits.ids[row], hits.similarities[row], strict=True):
-            if filled == NEIGHBOURS:
-                break
-            if point not in found or labels[point] == mine or labels[point] in absent:
+    pending = [(np.arange(n), NEIGHBOURS + extra)]
+    while pending:
+        rows, asked = pending.pop()
+        hits = store.search(collection, vectors[rows], asked)
+        wanted = sorted({i for row in hits.ids for i in row})
+        found = {p.id: p for p in store.get(collection, wanted, vectors=True)}
+        labels = {i: point_label(p) for i, p in found.items()}
+        short: list[int] = []
+        for row, ids, close in zip(rows.tolist(), hits.ids, hits.similarities, strict=True):
+            mine = batch_labels[documents[row]]
+            others = [
+                (i, s)
+                for i, s in zip(ids, close, strict=True)
+                if i in found and labels[i] != mine and labels[i] not in absent
+            ][:NEIGHBOURS]
+            if len(others) < NEIGHBOURS and len(ids) == asked < MOST:
+                short.append(row)  # the document's own old chunks crowd the others out
                 continue
-            indices[row, filled] = context.row(zone, found[point])
-            similarities[row, filled] = similarity
-            filled += 1
+            for column, (point, similarity) in enumerate(others):
+                indices[row, column] = context.row(zone, found[point])
+                similarities[row, column] = similarity
+        pending += [(np.array(short[i : i + 256]), 4 * asked) for i in range(0, len(short), 256)]
     return indices, similarities

@@ -1,9 +1,9 @@
 """Instructions: text that speaks to the model instead of the reader.
 
 YARA rules (`rules/*.yar`) over the text as a model reads it: normalised, look-alikes
-folded, and with whatever was hidden, encoded or disguised laid open. A rule's `weight` is logarithmic. A
-phrase that is quoted, as an awareness page quotes it, counts a part: quoting does not make it
-harmless, but honest documents do it.
+folded, and with whatever was hidden, encoded or disguised laid open. A rule's `weight` is
+logarithmic. A phrase that is quoted, as an awareness page quotes it, counts a part: quoting does
+not make it harmless, but honest documents do it.
 
 Source of the attack patterns: Greshake et al., "Not What You've Signed Up For", AISec 2023; Yi et
 al., BIPIA, 2023 (their categories; no text of theirs).

@@ -102,11 +102,17 @@ def run(args: Sequence[str] | None = None) -> int:
     try:
         result: Any = cli.main(args=args, prog_name="ragguard", standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except SystemExit as leaving:
+        # click and rich leave so when the reader of a pipe has gone, click when a shell completes.
+        return _gone() if leaving.code == 1 else int(leaving.code or 0)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.Abort:
-        click.echo("aborted", err=True)
-        return 130
+    except click.Abort as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # click wraps it
+            return _tell(
+                "interrupted", "Nothing is lost: the next run finishes what was begun.", 130
+            )
+        return _tell("aborted: no answer was given", "", 130)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -115,12 +121,9 @@ def run(args: Sequence[str] | None = None) -> int:
         hint = f"`{used} --help` shows how it is used." if used else ""
         return _tell(error.format_message(), hint, error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _gone()
     except RagguardError as error:
         return _tell(error.message, error.hint, error.exit_code)
-    except KeyboardInterrupt:
-        return _tell("interrupted", "Nothing is lost: the next run finishes what was begun.", 130)
     except OSError as error:
         hint = "Free some space and run it again; nothing is lost." if error.errno == 28 else ""
         return _tell(f"{error.strerror or error} {error.filename or ''}".strip(), hint, 5)
@@ -130,6 +133,12 @@ def run(args: Sequence[str] | None = None) -> int:
             "Please report it with the output of `ragguard --debug …`.",
             70,
         )
+
+
+def _gone() -> int:
+    """Whoever read our output is gone: as if SIGPIPE had ended us, and nothing more is written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13
 
 
 def _tell(message: str, hint: str, code: int) -> int:

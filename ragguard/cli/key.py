@@ -35,7 +35,7 @@ def generate(ctx: click.Context, name: str, output: Path | None, ask: bool) -> N
     Example:
       ragguard key generate alice
     """
-    from ragguard import workspace
+    from ragguard import files
     from ragguard.errors import KeyFileError, WorkspaceError
     from ragguard.trust import keys
 
@@ -51,8 +51,8 @@ def generate(ctx: click.Context, name: str, output: Path | None, ask: bool) -> N
             hint="Choose another name, or move the old key away yourself.",
         )
     secret = passphrase(ask, confirm=True)
-    workspace.write_private(output / f"{name}.key", keys.dump_private(pair, secret))
-    workspace.replace_file(output / f"{name}.pub", keys.dump_public(pair.public))
+    files.write_private(output / f"{name}.key", keys.dump_private(pair, secret))
+    files.replace_file(output / f"{name}.pub", keys.dump_public(pair.public))
     under = "under a passphrase" if secret is not None else "without a passphrase"
     private, public = short(output / f"{name}.key"), short(output / f"{name}.pub")
     say(f"{private}  private, 0600, {under}")

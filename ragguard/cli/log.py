@@ -42,7 +42,7 @@ def verify(
     \b
     Example:
       ragguard log verify
-      ragguard log verify proof.json --log-key "$(cat log.vkey)" --signer alice.pub
+      ragguard log verify proof.json --log-key "$(cat log.vkey)" --signer a.pub
     """
     from ragguard import prove
 
@@ -98,8 +98,8 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
       ragguard log checkpoint -o checkpoint.txt
     """
     from ragguard import prove
+    from ragguard.files import replace_file
     from ragguard.ledger import log as logs
-    from ragguard.workspace import replace_file
 
     with open_workspace(ctx, exclusive=False) as workspace:
         with workspace.ledger.reading() as conn:
@@ -132,7 +132,7 @@ def prove(ctx: click.Context, what: str, output: Path | None) -> None:
       ragguard log prove wiki/handbook.md -o proof.json
     """
     from ragguard import prove as proofs
-    from ragguard.workspace import replace_file
+    from ragguard.files import replace_file
 
     with open_workspace(ctx, exclusive=False) as workspace:
         body = proofs.prove(workspace, what)

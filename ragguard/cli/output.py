@@ -16,6 +16,7 @@ FORMATS = click.Choice(["table", "json", "jsonl"])
 format_option = click.option(
     "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Output format."
 )
+NARROW = 24  # columns of a table up to this width are never shortened
 _KEPT = {"\n", "\t"}
 
 
@@ -80,26 +81,30 @@ def console(stderr: bool = False) -> Any:
 def table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[str] = frozenset()
 ) -> None:
-    """Print a table that fits the terminal: the last column wraps, the others do not.
+    """Print a table that fits the terminal: narrow columns keep their width, wide ones wrap.
+
+    A name as long as a screen, which whoever writes documents may choose, takes no room from case
+    numbers, verdicts and reasons.
 
     Args:
         columns: Headings.
         rows: Cells; they are made plain here.
         right: Headings of columns set to the right.
     """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     made = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    shown = [[line(cell) for cell in row] for row in rows]
     for number, name in enumerate(columns):
-        last = number == len(columns) - 1
+        widest = max([cell_len(name), *(cell_len(row[number]) for row in shown)])
         made.add_column(
             name,
             justify="right" if name in right else "left",
-            no_wrap=not last,
-            overflow="fold" if last else "ellipsis",
-            ratio=1 if last else None,
+            no_wrap=widest <= NARROW and number < len(columns) - 1,
+            overflow="fold",
         )
-    for row in rows:
-        made.add_row(*(Text(line(cell)) for cell in row))
+    for row in shown:
+        made.add_row(*(Text(cell) for cell in row))
     console().print(made)

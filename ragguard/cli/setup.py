@@ -23,7 +23,7 @@ def init(folder: Path, ask: bool) -> None:
     Example:
       ragguard init w
     """
-    from ragguard import workspace
+    from ragguard import files, workspace
     from ragguard.errors import WorkspaceError
     from ragguard.model import Root
     from ragguard.trust import keys, policy, signing
@@ -48,8 +48,8 @@ def init(folder: Path, ask: bool) -> None:
     )
     private = keys.dump_private(key, passphrase(ask, confirm=True))
     folder.mkdir(parents=True, exist_ok=True)
-    workspace.write_private(folder / "keys/root.key", private)
-    workspace.replace_file(folder / "keys/root.pub", keys.dump_public(key.public))
+    files.write_private(folder / "keys/root.key", private)
+    files.replace_file(folder / "keys/root.pub", keys.dump_public(key.public))
     workspace.create(folder, key, envelope, moment)
     say(f"workspace made in {folder}")
     say("  ragguard.toml        settings; every default stands in it")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+LARGEST = 1 << 28  # bytes of a manifest that is signed once more
+
 
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1)
@@ -82,8 +84,8 @@ def sign(
     Example:
       ragguard sign docs --source wiki --key keys/alice.key -o wiki.intoto.json
     """
-    from ragguard import workspace as workspaces
-    from ragguard.errors import UsageError
+    from ragguard import files
+    from ragguard.errors import PayloadTypeError, UsageError
     from ragguard.sign import read_metadata
     from ragguard.sign import sign as make
     from ragguard.trust import manifest as manifests
@@ -97,9 +99,20 @@ def sign(
         )
     if cosign is not None:
         data = cosign.read_bytes()
-        signed = signing.add_signature(data, pair.public.keyid, pair.signing_key, max_bytes=1 << 28)
-        workspaces.replace_file(output, signed)
-        say(f"{output}: signed once more, by {pair.public.principal!r}")
+        envelope = signing.parse_envelope(data, max_bytes=LARGEST)
+        if envelope.payload_type != signing.IN_TOTO:
+            raise PayloadTypeError(
+                f"{cosign}: holds {envelope.payload_type!r}, expected a manifest "
+                f"({signing.IN_TOTO!r})",
+                hint="A trust root is signed with `ragguard trust … --root-key`.",
+            )
+        body = manifests.parse(envelope.payload, max_bytes=LARGEST)
+        signed = signing.add_signature(data, pair.public.keyid, pair.signing_key, max_bytes=LARGEST)
+        files.replace_file(output, signed)
+        say(
+            f"{output}: manifest {body.version} of {body.source!r}, {len(body.subjects)} files, "
+            f"signed once more, by {pair.public.principal!r}"
+        )
         return
     if source is None or not manifests.is_source_name(source):
         raise UsageError(
@@ -122,7 +135,7 @@ def sign(
         metadata=read_metadata(metadata_file) if metadata_file else None,
         strict=strict,
     )
-    workspaces.replace_file(output, made.envelope)
+    files.replace_file(output, made.envelope)
     manifest = made.manifest
     say(
         f"{output}: {made.documents} documents in {len(manifest.subjects)} files of {source!r}, "

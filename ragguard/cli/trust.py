@@ -213,7 +213,7 @@ def policy(
 
     \b
     Example:
-      ragguard trust policy wiki --set departments=it,legal --set max_new_per_day=500
+      ragguard trust policy wiki --set departments=it,legal --set tier=low
     """
     from ragguard.errors import UsageError
     from ragguard.trust import amend

@@ -82,7 +82,7 @@ def suspicion(statistic: Doubles) -> Doubles:
     p = np.clip(2.0 * (0.5 - np.arctan(statistic) / np.pi), SMALLEST**2, 1.0)
     small = statistic > 1e6
     p[small] = 2.0 / (np.pi * statistic[small])
-    level = -np.log10(p)
+    level = 0.0 - np.log10(p)
     mapped: Doubles = level / (1.0 + level)
     return mapped
 

@@ -19,7 +19,9 @@ from ragguard.kernels.text import normalise
 from ragguard.model import Hidden
 
 _TAGS = re.compile(r"[\U000E0001-\U000E007F]+")
-_SELECTORS = re.compile(r"[\U000E0100-\U000E01EF\uFE00-\uFE0E]{2,}")
+_SELECTORS = re.compile(
+    r"[\U000E0100-\U000E01EF\uFE00-\uFE0E]{2,}|(?<=[A-Za-z])[\U000E0100-\U000E01EF\uFE00-\uFE0E]"
+)
 _ZERO_WIDTH = re.compile(
     r"(?<=[A-Za-z0-9])[\u200B-\u200D\u2060-\u2064\uFEFF\u180E]+(?=[A-Za-z0-9])"
 )
@@ -72,7 +74,9 @@ def _characters(raw: str) -> list[tuple[float, str, str]]:
         text = "".join(chr(ord(c) - 0xE0000) for c in tags if 0xE0020 <= ord(c) < 0xE007F)
         hits.append((7.0 + 0.5 * log2(1 + len(text)), "Unicode tag characters", text))
     if match := _SELECTORS.search(raw):
-        hits.append((5.0, "runs of variation selectors", f"{len(match.group())} characters"))
+        hits.append(
+            (5.0, "variation selectors that select nothing", f"{len(match.group())} characters")
+        )
     zero = _ZERO_WIDTH.findall(raw)
     if zero:
         sample = _ZERO_WIDTH.search(raw)
@@ -102,8 +106,8 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
     for word in foreign:
         scripts = {_script(c) for c in word if c.isalpha()} - {""}
         if (
-            len(scripts) > 1 and "LATIN" in scripts and scripts & {"CYRILLIC", "GREEK", "ARMENIAN"}
-        ) or (scripts in ({"CYRILLIC"}, {"GREEK"}) and skeleton(word).isascii() and len(word) > 3):
+            scripts in ({"CYRILLIC"}, {"GREEK"}) and skeleton(word).isascii() and len(word) > 3
+        ) or ("LATIN" in scripts and any(_poses_as_latin(c) for c in word)):
             mixed.append(word)
     styled = [word for word in foreign if _styled(word)]
     hits = []
@@ -113,6 +117,11 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
     if len(styled) >= 3:
         hits.append((3.0, "mathematical letters in place of plain ones", sorted(styled)[0]))
     return hits
+
+
+def _poses_as_latin(char: str) -> bool:
+    """A letter of another script that looks like a Latin one; the units in 5μm and 47kΩ do not."""
+    return _script(char) in ("CYRILLIC", "GREEK", "ARMENIAN") and skeleton(char).isascii()
 
 
 def _script(char: str) -> str:

@@ -12,7 +12,10 @@ import codecs
 import re
 from collections.abc import Iterator
 
-_WORDS = "ignore disregard instruction directive prompt assistant chatbot language model".split()
+_WORDS = (
+    *("ignore", "disregard", "instruction", "directive", "prompt"),
+    *("assistant", "chatbot", "language model"),
+)
 _INTEREST = re.compile("|".join(_WORDS), re.IGNORECASE)
 _BACKWARDS = re.compile("|".join(word[::-1] for word in _WORDS), re.IGNORECASE)
 _SHIFTED = re.compile("|".join(codecs.encode(word, "rot13") for word in _WORDS), re.IGNORECASE)

@@ -100,8 +100,9 @@ def get(conn: sa.Connection, commit: int) -> CommitRow | None:
 
 
 def accept_manifest(conn: sa.Connection, row: Mapping[str, Any]) -> None:
-    """Record an accepted manifest."""
-    conn.execute(sa.insert(manifests), dict(row))
+    """Record an accepted manifest; one that comes again for what it did not bring stays as is."""
+    if manifest_row(conn, row["digest"]) is None:
+        conn.execute(sa.insert(manifests), dict(row))
 
 
 def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ragguard.errors import LogError
 from ragguard.kernels import merkle
 from ragguard.kernels.canonical import canonical
 from ragguard.ledger.tables import checkpoints, log_entries
@@ -46,11 +47,19 @@ def entries(conn: sa.Connection) -> list[tuple[int, str, bytes]]:
 
 
 def body(conn: sa.Connection, index: int) -> dict[str, Any]:
-    """The entry at an index."""
-    text = conn.execute(
-        sa.select(log_entries.c.body).where(log_entries.c.index == index)
-    ).scalar_one()
-    value: dict[str, Any] = json.loads(text)
+    """The entry at an index.
+
+    Raises:
+        LogError: It is missing, or is no entry any more.
+    """
+    query = sa.select(log_entries.c.body).where(log_entries.c.index == index)
+    text = conn.execute(query).scalar()
+    try:
+        value: dict[str, Any] = json.loads(text or "")
+    except ValueError:
+        raise LogError(
+            f"log: entry {index} is missing or damaged", hint="Run `ragguard log verify`."
+        ) from None
     return value
 
 

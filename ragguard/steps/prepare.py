@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import unescape
 
 import numpy as np
 
 from ragguard.commit import dump_vectors, load_vectors
-from ragguard.encode.parse import Parsed, parse, read_text
+from ragguard.encode.parse import Parsed, decode_text, parse, read_text
 from ragguard.encode.split import split
 from ragguard.errors import UnreadableError
 from ragguard.kernels.canonical import digest_bytes
@@ -92,9 +93,9 @@ def take_apart(
 
 
 def _source_text(item: Incoming, parsed: Parsed) -> str:
-    """What raw inspection reads: markup as written, else the text."""
+    """What raw inspection reads: markup with its character references resolved, else the text."""
     if item.fmt == "html":
-        return item.data.decode("utf-8", "replace")
+        return unescape(decode_text(item.data))
     return parsed.text
 
 

@@ -105,7 +105,7 @@ def add(
         return _next(root, now, keys=keys, reviewers=_granted(root.reviewers, key.keyid, until))
     if role == "root":
         ids = tuple(sorted({*root.root_keyids, key.keyid}))
-        needed = threshold or root.root_threshold
+        needed = root.root_threshold if threshold is None else threshold
         return _next(root, now, keys=keys, root_keyids=ids, root_threshold=needed)
     if source is None or not is_source_name(source):
         raise UsageError(f"source {source!r}: expected 1 to 64 of a-z, 0-9, '_', '.', '-'")
@@ -113,7 +113,7 @@ def add(
     made = replace(
         before,
         signers=_granted(before.signers, key.keyid, until),
-        threshold=threshold or before.threshold,
+        threshold=before.threshold if threshold is None else threshold,
         distinct=distinct or before.distinct,
     )
     return _next(root, now, keys=keys, sources={**root.sources, source: made})
@@ -123,8 +123,7 @@ def revoke(root: Root, key: PublicKey, now: datetime, reason: str) -> Root:
     """Let a key count no more, anywhere, from now on.
 
     Raises:
-        UsageError: It is revoked already.
-        TrustRootError: A threshold could no longer be met.
+        UsageError: It is revoked already, or a root key.
     """
     if key.keyid in root.revoked:
         raise UsageError(f"key {key.keyid[:16]}… is revoked already")
@@ -133,7 +132,7 @@ def revoke(root: Root, key: PublicKey, now: datetime, reason: str) -> Root:
             f"key {key.keyid[:16]}… is a root key", hint="Replace it with `ragguard trust rotate`."
         )
     gone = Revocation(key.keyid, now, reason)
-    sources = {n: _without(s, key.keyid) for n, s in root.sources.items()}
+    sources = {n: _without(root, s, key.keyid) for n, s in root.sources.items()}
     return _next(
         root,
         now,
@@ -143,12 +142,12 @@ def revoke(root: Root, key: PublicKey, now: datetime, reason: str) -> Root:
     )
 
 
-def _without(source: SourcePolicy, keyid: str) -> SourcePolicy:
-    """A source without a key; its last signer stays listed (revoked keys never count)."""
-    left = tuple(g for g in source.signers if g.keyid != keyid)
-    if len(left) < source.threshold:
+def _without(root: Root, source: SourcePolicy, keyid: str) -> SourcePolicy:
+    """A source without a key; one it needs stays listed (revoked keys never count)."""
+    left = replace(source, signers=tuple(g for g in source.signers if g.keyid != keyid))
+    if len(policy.holders(root, left)) < source.threshold:
         return source
-    return replace(source, signers=left)
+    return left
 
 
 def rotate(root: Root, old: PublicKey, new: PublicKey, now: datetime) -> Root:
@@ -167,7 +166,7 @@ def rotate(root: Root, old: PublicKey, new: PublicKey, now: datetime) -> Root:
 
     sources = {n: replace(s, signers=swap(s.signers)) for n, s in root.sources.items()}
     ids = tuple(new.keyid if i == old.keyid else i for i in root.root_keyids)
-    gone = Revocation(old.keyid, now, f"rotated to {new.keyid[:16]}")
+    gone = root.revoked.get(old.keyid, Revocation(old.keyid, now, f"rotated to {new.keyid[:16]}"))
     return _next(
         root,
         now,

@@ -50,8 +50,8 @@ class Decision:
     at: datetime
 
 
-def sign(decision: Decision, key: SigningKey, keyid: str) -> bytes:
-    """Envelope of a decision."""
+def dump(decision: Decision) -> bytes:
+    """Payload bytes of a decision: canonical JSON of the statement."""
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": decision.subject, "digest": {"sha256": decision.digest}}],
@@ -65,33 +65,39 @@ def sign(decision: Decision, key: SigningKey, keyid: str) -> bytes:
             "at": format_time(decision.at),
         },
     }
-    return signing.sign(canonical(statement), signing.IN_TOTO, [(keyid, key)])
+    return canonical(statement)
+
+
+def sign(decision: Decision, key: SigningKey, keyid: str) -> bytes:
+    """Envelope of a decision."""
+    return signing.sign(dump(decision), signing.IN_TOTO, [(keyid, key)])
 
 
 def parse(payload: bytes) -> Decision:
     """Read a verified decision payload.
 
     Raises:
-        PredicateError: Not a decision.
+        PredicateError: Not a decision, or not one as `dump` writes it.
     """
     try:
         body = strictjson.parse(payload, what="decision", max_bytes=MAX_DECISION_BYTES, max_depth=8)
         predicate: dict[str, Any] = body["predicate"]
         (subject,) = body["subject"]
-        if body["_type"] != STATEMENT_TYPE or body["predicateType"] != PREDICATE_TYPE:
-            raise ValueError("another type")
         if predicate["action"] not in ("release", "reject"):
             raise ValueError("another action")
-        return Decision(
+        made = Decision(
             case=int(predicate["case"]),
             action=predicate["action"],
             subject=str(subject["name"]),
             digest=str(subject["digest"]["sha256"]),
             metadata_digest=str(predicate["metadata"]["sha256"]),
-            covers=tuple(predicate["covers"]),
+            covers=tuple(str(c) for c in predicate["covers"]),
             reason=str(predicate["reason"]),
             at=parse_time(predicate["at"]),
         )
+        if dump(made) != canonical(body):
+            raise ValueError("another type, or a field that is not as documented")
+        return made
     except (KeyError, TypeError, ValueError, MalformedError) as error:
         raise PredicateError(f"decision: malformed ({error})") from None
 

@@ -262,7 +262,16 @@ def check_metadata(metadata: object, name: str) -> Metadata:
             raise PredicateError(
                 f"metadata of {name!r}: {str(key)[:60]!r} must be a scalar or a list of scalars"
             )
-    size = len(canonical(metadata))
+        # Beyond it a number has two spellings, or none, in canonical JSON.
+        if any(isinstance(v, int | float) and not abs(v) < 2**53 for v in items):
+            raise PredicateError(
+                f"metadata of {name!r}: the number at {key[:60]!r} is too large, expected less "
+                "than 2**53"
+            )
+    try:
+        size = len(canonical(metadata))
+    except ValueError as error:
+        raise PredicateError(f"metadata of {name!r}: {error}") from None
     if size > MAX_METADATA_BYTES:
         raise PredicateError(f"metadata of {name!r}: {size} bytes, at most {MAX_METADATA_BYTES}")
     return metadata

@@ -25,7 +25,6 @@ from ragguard.errors import (
     KeyFileError,
     MalformedError,
     RevokedKeyError,
-    SignatureError,
     SourceKeyError,
     TrustRootError,
     TrustRootRollbackError,
@@ -107,7 +106,7 @@ def parse_root(payload: bytes) -> Root:
             issued=parse_time(body["issued"]),
             expires=parse_time(body["expires"]),
             keys=keys,
-            root_keyids=tuple(body["roles"]["root"]["keyids"]),
+            root_keyids=tuple(str(i) for i in body["roles"]["root"]["keyids"]),
             root_threshold=_integer(body["roles"]["root"]["threshold"], None),
             reviewers=_parse_grants(body["roles"]["reviewer"]["keys"]),
             sources={n: _parse_source(n, s) for n, s in body["sources"].items()},
@@ -183,7 +182,12 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
         elif key in _NUMBERS:
             if value is None and key == "max_document_bytes":
                 raise ValueError("policy max_document_bytes: expected a number")
-            values[key] = value if value is None else _integer(value, 0)
+            try:
+                values[key] = value if value is None else _integer(value, 0)
+            except ValueError as error:
+                raise ValueError(f"policy {key}: {error}") from None
+            if value is not None and value >= 2**53:
+                raise ValueError(f"policy {key}: {value} is too large")
         elif key == "tier" and value not in ("standard", "low"):
             raise ValueError("policy tier: expected 'standard' or 'low'")
         elif key == "block_secrets" and not isinstance(value, bool):
@@ -211,20 +215,26 @@ def check_root(root: Root) -> None:
         raise DuplicateKeyError("trust root: a root key is listed twice")
     counts = [("role root", root.root_threshold, set(root.root_keyids))]
     for source in root.sources.values():
-        ids = {g.keyid for g in source.signers}
-        holders: set[str] = ids
-        if source.distinct == "principals":
-            holders = {root.keys[i].principal for i in ids if i in root.keys}
-        counts.append((f"source {source.name!r}", source.threshold, holders))
-        _check_known(root, ids, f"source {source.name!r}")
+        _check_known(root, (g.keyid for g in source.signers), f"source {source.name!r}")
+        counts.append((f"source {source.name!r}", source.threshold, holders(root, source)))
     _check_known(root, root.root_keyids, "role root")
     _check_known(root, (g.keyid for g in root.reviewers), "role reviewer")
-    for what, threshold, holders in counts:
-        if not 1 <= threshold <= len(holders):
+    for keyid in root.root_keyids:
+        if keyid in root.revoked:
+            raise TrustRootError(f"trust root: its root key {keyid[:12]}… is revoked")
+    for what, threshold, signers in counts:
+        if not 1 <= threshold <= len(signers):
             raise ZeroThresholdError(
-                f"trust root: {what} asks for {threshold} signatures of {len(holders)} signers",
+                f"trust root: {what} asks for {threshold} signatures of {len(signers)} signers",
                 hint="A threshold is at least 1 and at most the number of distinct signers.",
             )
+
+
+def holders(root: Root, source: SourcePolicy) -> set[str]:
+    """What a source's threshold counts: its signers' key ids, or their principals."""
+    if source.distinct == "principals":
+        return {root.keys[g.keyid].principal for g in source.signers}
+    return {g.keyid for g in source.signers}
 
 
 def _check_known(root: Root, keyids: Iterable[str], what: str) -> None:
@@ -334,8 +344,21 @@ def _check_source(
         threshold=source.threshold,
         distinct=source.distinct,
     )
-    if result:
-        return result
+    if not result:
+        _say_why(name, source, result, anyone, root, now)
+    result.require(f"manifest of source {name!r}")
+    return result
+
+
+def _say_why(
+    name: str,
+    source: SourcePolicy,
+    result: VerificationResult,
+    anyone: VerificationResult,
+    root: Root,
+    now: datetime,
+) -> None:
+    """Raise what keeps a manifest out that somebody of the root signed, where it is not a count."""
     granted = {g.keyid: g for g in source.signers}
     for key in anyone.signed:
         if key.keyid in root.revoked:
@@ -361,8 +384,6 @@ def _check_source(
             hint="`ragguard trust list` shows who may; `ragguard trust add KEY.pub --source "
             f"{name}` allows it.",
         )
-    result.require(f"manifest of source {name!r}")
-    raise SignatureError(f"manifest of source {name!r}: not verified")
 
 
 def active(grants: Iterable[Grant], root: Root, now: datetime) -> dict[str, PublicKey]:

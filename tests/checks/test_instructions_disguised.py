@@ -1,4 +1,4 @@
-"""The same few orders in other languages and disguises, and honest sentences that look like them."""
+"""The same order in other languages and disguises, and honest sentences that look like it."""
 
 from __future__ import annotations
 

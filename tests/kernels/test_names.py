@@ -1,5 +1,4 @@
 """Subject names: what may stand in a manifest, and which two names nobody can tell apart."""
-# ruff: noqa: RUF001
 
 from __future__ import annotations
 

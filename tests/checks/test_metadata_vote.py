@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ragguard.errors import NotApplicable
+from tests.checks.views import (
+    Doc,
+    assert_order_is_irrelevant,
+    assert_stands_out,
+    by_document,
+    direction,
+    doc,
+    make_view,
+    measure,
+    near,
+)
+
+DEPARTMENTS = ("legal", "finance", "support")
+
+
+def placed(subject: int, i: int, zone: str = "serving", **metadata: Any) -> Doc:
+    """A document of a department, near the department's other documents."""
+    where = near(direction(500 + subject), 0.8, 100 * subject + i)
+    given = {"department": DEPARTMENTS[subject], "access": "internal", **metadata}
+    return doc(f"{zone[0]}{subject}-{i}", f"s{subject}w{i}", where, zone=zone, metadata=given)
+
+
+def index(**metadata: Any) -> list[Doc]:
+    return [placed(s, i, **metadata) for s in range(3) for i in range(12)]
+
+
+def newcomers() -> list[Doc]:
+    return [placed(s, 50 + i, "batch") for s in range(3) for i in range(2)]
+
+
+def guilty(**metadata: Any) -> Doc:
+    return replace(placed(0, 99, "batch", **metadata), name="guilty.md")
+
+
+def test_a_document_filed_under_another_department_stands_out() -> None:
+    found = by_document("metadata_vote", [guilty(department="support"), *index(), *newcomers()])
+    assert_stands_out(found, "wiki/guilty.md")
+    assert found["wiki/guilty.md"] > 2.0
+
+
+def test_documents_filed_where_their_neighbours_are_score_nothing() -> None:
+    found = by_document("metadata_vote", [*index(), *newcomers()])
+    assert set(found.values()) == {0.0}
+
+
+def test_a_confidential_text_called_public_stands_out() -> None:
+    docs = [guilty(access="public"), *index(), *newcomers()]
+    assert_stands_out(by_document("metadata_vote", docs), "wiki/guilty.md")
+
+
+def test_the_score_is_the_log_odds_of_the_neighbours_value() -> None:
+    docs = [guilty(department="support"), *index()]
+    expected = np.log(1.05 / 0.05)
+    assert by_document("metadata_vote", docs, k=12)["wiki/guilty.md"] == pytest.approx(expected)
+
+
+def test_a_key_on_which_neighbours_disagree_convicts_nobody() -> None:
+    mixed = [
+        replace(d, metadata={**d.metadata, "access": ("public", "internal", "secret")[i % 3]})
+        for i, d in enumerate(index())
+    ]
+    docs = [guilty(access="public"), *mixed, *newcomers()]
+    assert max(by_document("metadata_vote", docs).values()) < 0.5
+
+
+def test_a_document_that_claims_nothing_is_not_judged() -> None:
+    silent = replace(guilty(), metadata={})
+    assert by_document("metadata_vote", [silent, *index()]) == {"wiki/guilty.md": 0.0}
+
+
+def test_newcomers_and_the_quarantine_have_no_vote() -> None:
+    waiting = [placed(0, 70 + i, "quarantine", department="support") for i in range(12)]
+    batch = [placed(0, 90 + i, "batch", department="support") for i in range(6)]
+    found = by_document("metadata_vote", [guilty(department="support"), *batch, *waiting, *index()])
+    assert min(found.values()) > 2.0
+
+
+def test_one_long_document_is_not_four_voters() -> None:
+    where = direction(500)
+    long = Doc(
+        "long.md",
+        tuple(f"part {i}" for i in range(12)),
+        tuple(near(where, 0.8, i) for i in range(12)),
+        "serving",
+        {"department": "legal"},
+    )
+    assert by_document("metadata_vote", [guilty(department="support"), long]) == {
+        "wiki/guilty.md": 0.0
+    }
+
+
+@pytest.mark.parametrize(("documents", "votes"), [(3, False), (4, True)])
+def test_few_voters_decide_nothing(documents: int, votes: bool) -> None:
+    docs = [guilty(department="support"), *[placed(0, i) for i in range(documents)]]
+    assert (by_document("metadata_vote", docs)["wiki/guilty.md"] > 0) is votes
+
+
+def test_nearer_neighbours_weigh_more() -> None:
+    where = guilty().placed()[0]
+    close = [
+        doc(f"c{i}", f"c{i}", near(where, 0.97, i), zone="serving", metadata={"label": "guide"})
+        for i in range(3)
+    ]
+    far = [
+        doc(
+            f"f{i}", f"f{i}", near(where, 0.5, 50 + i), zone="serving", metadata={"label": "policy"}
+        )
+        for i in range(8)
+    ]
+    for label, convicted in (("policy", True), ("guide", False)):
+        found = by_document(
+            "metadata_vote", [replace(guilty(), metadata={"label": label}), *close, *far]
+        )
+        assert (found["wiki/guilty.md"] > 1.0) is convicted
+
+
+def test_lists_are_compared_without_their_order() -> None:
+    docs = [replace(d, metadata={"access": ["b", "a"]}) for d in index()]
+    same = replace(guilty(), metadata={"access": ["a", "b"]})
+    other = replace(guilty(), metadata={"access": ["a"]})
+    assert by_document("metadata_vote", [same, *docs])["wiki/guilty.md"] == 0.0
+    assert by_document("metadata_vote", [other, *docs])["wiki/guilty.md"] > 2.0
+
+
+def test_order_of_documents_is_irrelevant() -> None:
+    docs = [guilty(department="support"), *index(), *newcomers()]
+    assert_order_is_irrelevant("metadata_vote", docs)
+
+
+def test_the_evidence_says_what_it_claims_and_what_the_others_say() -> None:
+    view = make_view([guilty(department="support"), *index()])
+    evidence = measure("metadata_vote", view).explain(0)
+    assert evidence.detail.startswith("says department = 'support', but 100% of its nearest")
+    assert evidence.detail.endswith("say 'legal'")
+    assert evidence.facts == {
+        "key": "department",
+        "value": "support",
+        "neighbours": "legal",
+        "share": 1.0,
+    }
+
+
+def test_without_an_index_nobody_votes() -> None:
+    with pytest.raises(NotApplicable, match="no indexed neighbours"):
+        measure("metadata_vote", make_view(newcomers()))

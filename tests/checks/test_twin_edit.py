@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ragguard.errors import NotApplicable
+from tests.checks.views import (
+    Doc,
+    assert_order_is_irrelevant,
+    by_document,
+    direction,
+    doc,
+    make_view,
+    measure,
+    near,
+    topics,
+)
+
+WHERE = direction(21)
+TEXT = (
+    "Suppliers send their invoices to the finance team in Leeds and quote the order number. They "
+    "are paid within 30 days. Amounts above 2,500 euro need two signatures, and nobody may pay "
+    "them in cash before the goods have arrived. Questions go to the desk, which answers them."
+)
+
+
+def edited(before: str, after: str) -> Doc:
+    """The text with one piece changed, as a newcomer."""
+    assert before in TEXT
+    return doc("edit.md", TEXT.replace(before, after), near(WHERE, 0.98))
+
+
+def original(zone: str = "serving") -> Doc:
+    return doc("invoices.md", TEXT, WHERE, zone=zone)
+
+
+def honest() -> list[Doc]:
+    return [*topics(3, 8), *topics(3, 2, zone="batch", prefix="new")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("30 days", "90 days"),
+        ("2,500", "25,000"),
+        ("2,500 euro", "2,500 $"),
+        ("in Leeds", "in Gdansk"),
+        ("may pay", "must pay"),
+        ("nobody may pay", "anybody may always pay"),
+        ("before the goods", "after the goods"),
+        ("two signatures", "nine signatures"),
+        ("two signatures", "no signatures"),
+        ("within 30 days", "within 30 to 60 days"),
+        ("are paid", "are never paid"),
+    ],
+)
+def test_a_copy_with_one_fact_changed_is_found(before: str, after: str) -> None:
+    found = by_document("twin_edit", [edited(before, after), original(), *honest()])
+    assert found.pop("wiki/edit.md") > 1.0
+    assert set(found.values()) == {0.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT,
+        TEXT.upper(),
+        TEXT.replace("the desk", "the kind desk"),
+        TEXT.replace("quote", "name"),
+        TEXT.replace(", ", " - ").replace(".", ";"),
+        TEXT.replace("finance team", "team for finance matters"),
+        TEXT + " The list of suppliers, with 40 entries for Porto, hangs on the door.",
+        "The list of 40 entries for Porto hangs on the door. " + TEXT,
+        TEXT.split(" ", 12)[-1],
+    ],
+    ids=[
+        "the same",
+        "capitals",
+        "a word more",
+        "another word",
+        "punctuation",
+        "reworded",
+        "longer at the end",
+        "longer at the start",
+        "cut elsewhere",
+    ],
+)
+def test_copies_without_a_changed_fact_are_left_alone(text: str) -> None:
+    found = by_document("twin_edit", [doc("copy.md", text, near(WHERE, 0.98)), original()])
+    assert found == {"wiki/copy.md": 0.0}
+
+
+def test_one_changed_fact_is_worse_than_several_and_a_rewrite_is_none() -> None:
+    one = TEXT.replace("30 days", "90 days")
+    two = one.replace("2,500", "25,000")
+    five = two.replace("Leeds", "Porto").replace("two sig", "no sig").replace("before", "after")
+    rewrite = " ".join(f"{w} {i}" for i, w in enumerate(TEXT.split()))
+    found = [
+        by_document("twin_edit", [doc("e", text, near(WHERE, 0.98)), original()])["wiki/e"]
+        for text in (one, two, five, rewrite)
+    ]
+    assert found[0] > found[1] > found[2] > found[3] == 0.0
+
+
+@pytest.mark.parametrize("zone", ["serving", "quarantine", "batch"])
+def test_the_twin_is_looked_for_in_the_index_the_quarantine_and_the_batch(zone: str) -> None:
+    found = by_document("twin_edit", [edited("30 days", "90 days"), original(zone), *honest()])
+    assert found["wiki/edit.md"] > 2.0
+
+
+@pytest.mark.parametrize(("cosine", "fires"), [(0.84, False), (0.86, True)])
+def test_a_twin_must_be_close(cosine: float, fires: bool) -> None:
+    edit = doc("edit.md", TEXT.replace("30 days", "90 days"), near(WHERE, cosine))
+    assert (by_document("twin_edit", [edit, original()])["wiki/edit.md"] > 0) is fires
+
+
+def test_a_twin_must_share_its_words() -> None:
+    other = doc("other.md", "Within 90 days the desk in Leeds pays.", near(WHERE, 0.98))
+    assert by_document("twin_edit", [other, original()]) == {"wiki/other.md": 0.0}
+
+
+def test_invisible_characters_do_not_hide_the_likeness() -> None:
+    text = TEXT.replace("30 days", "90 days").replace("e", "e\u200b")
+    found = by_document("twin_edit", [doc("edit.md", text, near(WHERE, 0.98)), original()])
+    assert found["wiki/edit.md"] > 2.0
+
+
+def test_order_of_documents_is_irrelevant() -> None:
+    assert_order_is_irrelevant("twin_edit", [edited("30", "90"), original(), *honest()])
+
+
+def test_the_evidence_names_the_twin_and_the_change() -> None:
+    view = make_view([edited("2,500", "25,000"), original()])
+    evidence = measure("twin_edit", view).explain(0)
+    assert evidence.detail == "a copy of wiki/invoices.md in which '2,500' became '25,000'"
+    assert evidence.facts == {"twin": "wiki/invoices.md", "changes": [("25,000", "2,500")]}
+
+
+def test_a_removed_word_is_told_as_such() -> None:
+    dropped = make_view([edited("need two signatures", "need signatures"), original()])
+    assert "'two' became ''" in measure("twin_edit", dropped).explain(0).detail
+    added = make_view([edited("are paid", "are never paid"), original()])
+    assert "'(nothing)' became 'never'" in measure("twin_edit", added).explain(0).detail
+
+
+def test_nothing_beside_it_says_nothing() -> None:
+    with pytest.raises(NotApplicable, match="nothing to compare with"):
+        measure("twin_edit", make_view([edited("30", "90")]))
+
+
+def test_texts_made_to_be_slow_to_line_up_take_no_more_than_a_moment() -> None:
+    import random
+
+    dice = random.Random(0)
+    texts = [" ".join(dice.choices("ab12", k=500)) for _ in range(4)]
+    docs = [doc(f"{i}", text, near(WHERE, 0.99, i)) for i, text in enumerate(texts)]
+    started = time.process_time()
+    measure("twin_edit", make_view(docs))
+    assert time.process_time() - started < 5.0

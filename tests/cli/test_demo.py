@@ -1,0 +1,166 @@
+"""`ragguard demo`: what it tells is what its workspace's ledger says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ragguard.cli import context
+from ragguard.config import load
+from ragguard.demo import shipped_corpus
+from ragguard.ledger import cases, commits, corpus
+from ragguard.ledger.cases import CaseRow
+from ragguard.workspace import Workspace
+from tests.cli.conftest import Shell, one_line_error
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What the demo printed, and the workspace it kept."""
+    from tests.cli.conftest import Clock
+
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        shell = Shell(folder / "w", Clock())
+        result = shell("demo", "--keep", "w")
+    assert result.exit_code == 0, result.output
+    assert "Traceback" not in result.output
+    return result.stdout, folder / "w"
+
+
+@pytest.fixture(scope="module")
+def kept(told: tuple[str, Path]) -> Workspace:
+    """The kept workspace, open for reading."""
+    folder = told[1]
+    return Workspace(folder, load(folder / "ragguard.toml", {}), context.now(), exclusive=False)
+
+
+def _labels() -> dict[str, str]:
+    lines = (shipped_corpus() / "poison/labels.jsonl").read_text("utf-8").splitlines()
+    return {row["id"]: row["family"] for row in map(json.loads, lines)}
+
+
+def _part(told: str, number: int) -> str:
+    return told.split(f"\n{number}. ", 1)[1].split(f"\n{number + 1}. ", 1)[0]
+
+
+def _cases(kept: Workspace) -> list[CaseRow]:
+    with kept.ledger.reading() as conn:
+        return cases.listed(conn, state=None)
+
+
+def test_the_handbook_comes_in_as_the_first_commit_says(
+    told: tuple[str, Path], kept: Workspace
+) -> None:
+    with kept.ledger.reading() as conn:
+        first = commits.get(conn, 1)
+    assert first is not None
+    assert f"{first.counts['admit']} admitted" in _part(told[0], 1)
+    assert first.counts["admit"] >= 120
+
+
+def test_the_poison_turned_away_is_what_the_ledger_holds(
+    told: tuple[str, Path], kept: Workspace
+) -> None:
+    """Family by family, the numbers printed are the second commit's versions."""
+    labels = _labels()
+    with kept.ledger.reading() as conn:
+        second = commits.get(conn, 2)
+        opened = [c for c in cases.listed(conn, state=None) if c.opened == 2]
+        versions = {c.document: corpus.version(conn, c.version) for c in opened if c.version}
+    assert second is not None
+    text = _part(told[0], 2)
+    assert f"{second.counts['quarantine']} quarantined" in text
+    assert second.counts["quarantine"] == len(versions)
+    total = Counter(labels.values())
+    stopped = Counter(labels[name] for name in versions)
+    printed = {
+        m[1]: (int(m[2]), int(m[3]))
+        for m in re.finditer(r"^  (\S+) +[#.]+ +(\d+) of (\d+)", text, re.MULTILINE)
+    }
+    assert printed == {family: (stopped[family], total[family]) for family in total}
+    missed = sum(n - stopped[f] for f, n in total.items() if not f.startswith("honest"))
+    assert (f"{missed} poisoned documents came in" in text) == bool(missed)
+
+
+def test_most_poison_is_turned_away(kept: Workspace) -> None:
+    labels = _labels()
+    poison = {name for name, family in labels.items() if not family.startswith("honest")}
+    stopped = {c.document for c in _cases(kept) if c.opened == 2} & poison
+    assert len(stopped) > len(poison) / 2
+
+
+def test_a_reason_is_given_in_words(told: tuple[str, Path]) -> None:
+    reasons = _part(told[0], 2).partition("Some of the reasons given:")[2]
+    assert len(re.findall(r"^    [a-z_]+: \S", reasons, re.MULTILINE)) >= 4
+
+
+def test_each_forgery_is_refused_and_why_is_said(told: tuple[str, Path]) -> None:
+    text = _part(told[0], 4)
+    met = [x.strip() for x in text.splitlines() if x.startswith("    ")]
+    assert len(met) == 5  # three manifests; counts and reason of a document
+    assert all("none of its 1 signatures is by a trusted key" in x for x in met[:2])
+    assert "older than the accepted version" in met[2]
+    assert "1 rejected" in met[3]
+    assert "not the signed bytes" in met[4]
+
+
+def test_the_reviewer_released_and_rejected_what_the_decisions_say(
+    told: tuple[str, Path], kept: Workspace
+) -> None:
+    states = Counter(c.state for c in _cases(kept))
+    text = _part(told[0], 5)
+    found = re.search(r"rejects (\d+) and releases (\d+)", text)
+    assert found is not None
+    assert (int(found[1]), int(found[2])) == (states["rejected"], states["released"])
+    assert states["rejected"] > 0
+
+
+def test_what_comes_back_is_held_as_the_last_commit_says(
+    told: tuple[str, Path], kept: Workspace
+) -> None:
+    with kept.ledger.reading() as conn:
+        last = commits.listed(conn, limit=1)[0]
+    text = _part(told[0], 6)
+    assert (last.kind, last.counts["quarantine"] > 0) == ("ingest", True)
+    assert f"{last.counts['quarantine']} quarantined" in text
+    assert "update-" in text
+
+
+def test_poison_answers_without_the_gate_and_not_with_it(told: tuple[str, Path]) -> None:
+    assert "<-- POISON" in _part(told[0], 3)
+    assert "<-- POISON" not in _part(told[0], 7)
+
+
+def test_the_log_is_intact_and_counted(told: tuple[str, Path], kept: Workspace) -> None:
+    from ragguard.prove import verify_log
+
+    report = verify_log(kept)
+    assert report.problems == []
+    assert f"The log of all this: {report.entries} entries, intact." in told[0]
+
+
+def test_the_kept_workspace_can_be_looked_at(
+    told: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.cli.conftest import Clock
+
+    monkeypatch.chdir(told[1])
+    shell = Shell(told[1], Clock())
+    assert [r["kind"] for r in shell.json("history", "-n", "1000")][-2:] == ["ingest", "ingest"]
+    assert "ragguard history" in told[0]
+
+
+def test_a_folder_that_exists_is_not_touched(empty: Shell) -> None:
+    before = empty.state()
+    result = empty("demo", "--keep", "docs")
+    assert result.exit_code == 2
+    assert "docs: exists" in one_line_error(result)
+    assert empty.state() == before
