@@ -18,6 +18,8 @@ point, what an uninterrupted run leaves.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -246,8 +248,11 @@ def main(folder: Path, shard: int, shards: int) -> dict[str, Any]:
         "all-MiniLM-L6-v2", runtime="auto", size=chunks.size, overlap=chunks.overlap
     )
     start, clean, out = folder / "start", folder / "clean", folder / "out.json"
-    if child(lambda: prepare(start)):
+    if child(lambda: (prepare(start), sorted(sys.modules))[1], out):
         raise SystemExit("the workspace could not be prepared")
+    for name in json.loads(out.read_text()):  # what every child needs is imported once
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     shutil.copytree(start, clean)
     if child(lambda: _traced(clean, -1), out):
         raise SystemExit("the uninterrupted run failed")

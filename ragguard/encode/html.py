@@ -9,9 +9,25 @@ fetched.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from base64 import b64decode
+from contextlib import suppress
+from urllib.parse import unquote_to_bytes
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from ragguard.encode.css import (
+    LOOKS,
+    Declarations,
+    Look,
+    applies,
+    declarations,
+    removes,
+    rules,
+    weight,
+)
+from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
 
 # fmt: off
@@ -32,60 +48,37 @@ _BLOCKS = frozenset(
 _MAX_DEPTH = 400
 _SPACE = "\x00"  # a space inside <pre>, kept as it is
 
-_ZERO = r"0*\.?0*(?:px|pt|em|rem|%|vh|vw)?\s*(?:;|!|$)"
-_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE))
-    for kind, pattern in (
-        ("css-display", r"display\s*:\s*none"),
-        ("css-visibility", r"visibility\s*:\s*(?:hidden|collapse)"),
-        ("css-opacity", r"opacity\s*:\s*(?:0*\.0\d*|0+(?:\.0*)?%?)\s*(?:;|!|$)"),
-        (
-            "css-size",
-            r"font-size\s*:\s*(?:" + _ZERO + r"|(?:0?\.\d+|1|2)(?:\.\d+)?px|0?\.[01]\d*r?em)",
-        ),
-        ("css-size", r"(?:max-)?(?:height|width)\s*:\s*" + _ZERO),
-        ("css-offscreen", r"(?:left|top|right|bottom|text-indent|margin-\w+)\s*:\s*-\s*\d{3,}"),
-        ("css-clip", r"clip(?:-path)?\s*:\s*(?:rect\(\s*0|inset\(\s*(?:50|100)%|circle\(\s*0)"),
-        ("css-scale", r"transform\s*:[^;]*scale\(\s*0"),
-        (
-            "css-colour",
-            r"(?<![\w-])color\s*:\s*(?:transparent|(?:rgb|hsl)a?\("
-            r"(?:[^(),]+,[^(),]+,[^(),]+,|[^()/]+/)\s*0*\.?0*%?\s*\))",
-        ),
-    )
+_UNSHOWN = frozenset(  # shown only where something is not supported, or not before a script asks
+    {
+        "audio",
+        "canvas",
+        "datalist",
+        "meter",
+        "noembed",
+        "noframes",
+        "progress",
+        "rp",
+        "title",
+        "video",
+    }
 )
-_WHITE = re.compile(
-    r"(?<![\w-])color\s*:\s*(?:white|#fff(?:f{3})?\b|#fe\w{4}\b|rgba?\(\s*25\d\s*,\s*25\d\s*,\s*25\d"
-    r"|hsla?\([^(),\s]+[,\s]+[^(),\s]+[,\s]+(?:9[89]|100)%)",
-    re.IGNORECASE,
-)
-_GROUND = re.compile(r"background(?:-color)?\s*:\s*([^;]+)", re.IGNORECASE)
-_PALE = re.compile(r"^\s*(?:white|#fff|none|transparent|inherit|initial)", re.IGNORECASE)
-_CSS_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_CSS_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE)
-_CSS_RULE = re.compile(r"([^{}]{1,500})\{([^{}]{0,2000})\}")
-
-
-def hiding(style: str) -> str:
-    """How a style declaration hides text; empty when it does not.
-
-    Args:
-        style: The inside of a style attribute or rule.
-    """
-    style = _CSS_ESCAPE.sub(_unescaped, _CSS_COMMENT.sub("", style))
-    for kind, pattern in _RULES:
-        if pattern.search(style):
-            return kind
-    if _WHITE.search(style):
-        ground = _GROUND.search(style)
-        if ground is None or _PALE.match(ground.group(1)):
-            return "css-colour"
-    return ""
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    code = int(match[1] or "0", 16)
-    return chr(code) if 0 < code < 0x110000 else match[2] or ""
+_PRESENTATION = {"color": "color", "text": "color", "bgcolor": "background"}
+_DATA_SHEET = re.compile(r"data:text/css([^,\"']{0,100}),([^\"'<>]*)", re.IGNORECASE)
+_FUSSY = re.compile(r":not\([^()]*\)|:(?:lang|dir)\([^()]*\)|:defined|:host")
+_PREFIXED = re.compile(r":-(?:moz|webkit)-any\(")
+_BRACKETS = re.compile(r"\"[^\"]*\"|'[^']*'|[,()\[\]]|[^,()\[\]\"']+|[\"']")
+_COSTLY = re.compile(r":has|:nth|~")  # each node is compared with many others
+_MAX_VARIABLE = 200  # characters
+MAX_MATCHING = 50_000_000  # comparisons of a node with a selector
+MAX_NODES = 500_000
+_DIRECT = 64_000  # characters; more is tried in a process of its own first
+_PROBE = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+from selectolax.lexbor import LexborHTMLParser
+LexborHTMLParser(sys.stdin.buffer.read(), scripting=True)
+"""
 
 
 def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
@@ -96,9 +89,14 @@ def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
 
     Returns:
         Visible text, and what is hidden.
+
+    Raises:
+        UnreadableError: Built to exhaust the reader.
     """
-    tree = LexborHTMLParser(markup)
-    walker = _Walker(_styled(tree))
+    if len(markup) > _DIRECT and not _bearable(markup):
+        raise UnreadableError("markup nested too deeply, or a tag with too many attributes")
+    tree = LexborHTMLParser(markup, scripting=True)
+    walker = _Walker(*_styled(tree))
     root = tree.root
     if root is not None:
         before, after = root.prev, root.next
@@ -112,32 +110,106 @@ def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
     return walker.text(), tuple(walker.hidden)
 
 
-def _styled(tree: LexborHTMLParser) -> dict[int, str]:
-    """Nodes hidden by a rule of a style sheet inside the page: memory id to kind."""
-    styled: dict[int, str] = {}
-    for sheet in tree.css("style"):
-        for selectors, body in _CSS_RULE.findall(sheet.text(deep=True)):
-            kind = hiding(body)
-            if not kind:
-                continue
-            for selector in selectors.split(","):
-                try:
-                    nodes = tree.css(selector.strip())
-                except Exception:  # noqa: S112 - the parser's own error type; a selector it cannot read
-                    continue
-                styled.update((node.mem_id, kind) for node in nodes)
-    return styled
+def _bearable(markup: str) -> bool:
+    """Whether the parser gets through; its time grows with the square of depth and attributes."""
+    command = [sys.executable, "-P", "-c", _PROBE]
+    done = subprocess.run(  # noqa: S603 - this interpreter, a constant program
+        command, input=markup.encode("utf-8", "replace"), capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+def _sheets(tree: LexborHTMLParser) -> list[str]:
+    """Style sheets inside the page, those in data: addresses included."""
+    sheets = [
+        sheet.text(deep=True)
+        for sheet in tree.css("style")
+        if applies(sheet.attributes.get("media") or "all")
+    ]
+    links = [link.attributes.get("href") or "" for link in tree.css("link")]
+    for text in [*sheets, *links]:
+        for kind, content in _DATA_SHEET.findall(text):
+            plain = unquote_to_bytes(content)
+            with suppress(ValueError):
+                plain = b64decode(plain) if kind.lower().endswith(";base64") else plain
+            sheets.append(plain.decode("utf-8", "replace"))
+    return sheets
+
+
+def _styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, str]]:
+    """What the style sheets inside a page declare: by memory id of the node; variables."""
+    found = [rule for sheet in _sheets(tree) for rule in rules(sheet)]
+    variables: dict[str, str] = {}
+    for _, body in found:
+        if "--" in body:
+            variables.update(
+                (n, v)
+                for n, v, _ in declarations(body)
+                if n.startswith("--") and len(v) <= _MAX_VARIABLE
+            )
+    size = len(tree.css("*")) if found else 0
+    budget = MAX_MATCHING
+    ranked: dict[int, list[tuple[tuple[int, int, int], Declarations]]] = {}
+    for selectors, body in found:
+        declared = declarations(body, variables)
+        if not removes(declared) and LOOKS.isdisjoint(name for name, _, _ in declared):
+            continue
+        for selector in _alternatives(selectors):
+            budget -= size * (1 + (size // 8 if _COSTLY.search(selector) else 0))
+            if budget < 0:
+                raise UnreadableError("style sheets too large to apply")
+            matched = _match(tree, selector)
+            budget -= 100 * len(matched)
+            for node in matched:
+                ranked.setdefault(node.mem_id, []).append((weight(selector), declared))
+    return {
+        node: [d for _, declared in sorted(several, key=lambda r: r[0]) for d in declared]
+        for node, several in ranked.items()
+    }, variables
+
+
+def _alternatives(selectors: str) -> list[str]:
+    """The members of a selector list; commas inside brackets and strings part nothing."""
+    members: list[list[str]] = [[]]
+    depth = 0
+    for piece in _BRACKETS.findall(selectors):
+        depth += (piece in "([") - (piece in ")]")
+        if piece == "," and depth <= 0:
+            members.append([])
+        else:
+            members[-1].append(piece)
+    return [member for parts in members if (member := "".join(parts).strip())]
+
+
+def _match(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
+    if selector.count(":has(") > 1:
+        selector = selector.replace(":has(", ":is(")
+    for tried in (selector, _PREFIXED.sub(":is(", _FUSSY.sub("", selector)) or "*"):
+        try:
+            return list(tree.css(tried))
+        except Exception:  # noqa: S112 - the parser's own error type; a selector it cannot read
+            continue
+    return []
 
 
 class _Walker:
-    """One pass over the tree, collecting."""
+    """One pass over the tree, collecting.
 
-    def __init__(self, styled: dict[int, str]) -> None:
+    Args:
+        styled: What style sheets declare, by memory id.
+        variables: Custom properties.
+    """
+
+    def __init__(self, styled: dict[int, Declarations], variables: dict[str, str]) -> None:
         self._styled = styled
+        self._variables = variables
         self._out: list[str] = []
+        self._unseen: list[str] = []  # consecutive text hidden by its look
+        self._how = ""
         self.hidden: list[Hidden] = []
 
     def text(self) -> str:
+        self._flush()
         lines = [
             re.sub(r"[ \t]+", " ", line).strip(" \t\r\f\v")
             for line in "".join(self._out).split("\n")
@@ -150,22 +222,27 @@ class _Walker:
         if cleaned:
             self.hidden.append(Hidden(kind, cleaned))
 
+    def _flush(self) -> None:
+        self._hide(self._how, " ".join(self._unseen))
+        self._unseen.clear()
+
     def comment(self, node: LexborNode) -> None:
         if node.is_comment_node:
             self._hide("html-comment", node.comment_content or "")
 
     def walk(self, top: LexborNode) -> None:
-        stack: list[tuple[LexborNode | str, int, bool]] = [(top, 0, False)]
+        stack: list[tuple[LexborNode | str, int, bool, Look]] = [(top, 0, False, Look())]
+        nodes = 0
         while stack:
-            item, depth, verbatim = stack.pop()
+            item, depth, verbatim, look = stack.pop()
             if isinstance(item, str):
                 self._out.append(item)
                 continue
+            nodes += 1
+            if nodes > MAX_NODES:
+                raise UnreadableError(f"more than {MAX_NODES} elements")
             if item.is_text_node:
-                text = item.text_content or ""
-                text = text.replace("\x00", "\ufffd")
-                kept = text.expandtabs(4).replace(" ", _SPACE)
-                self._out.append(kept if verbatim else re.sub(r"\s+", " ", text))
+                self._text((item.text_content or "").replace("\x00", "\ufffd"), verbatim, look)
                 continue
             self.comment(item)
             if not item.is_element_node:
@@ -174,16 +251,30 @@ class _Walker:
             if tag in _SILENT:
                 self._silent(tag, item)
                 continue
-            kind = self._kind(item)
+            declared = self._declared(item)
+            kind = self._kind(tag, item, declared)
             if kind or depth > _MAX_DEPTH:
                 self._hide(kind or "html-depth", item.text(deep=True, separator=" "))
                 continue
+            look = look.under(declared) if declared else look
             opening, closing = _frame(tag, item)
             self._out.append(opening)
-            stack.append((closing, depth, verbatim))
+            stack.append((closing, depth, verbatim, look))
             verbatim = verbatim or tag == "pre"
             children = list(item.iter(include_text=True))
-            stack.extend((child, depth + 1, verbatim) for child in reversed(children))
+            stack.extend((child, depth + 1, verbatim, look) for child in reversed(children))
+
+    def _text(self, text: str, verbatim: bool, look: Look) -> None:
+        how = look.hides() if text.strip() else ""
+        if how != self._how:
+            self._flush()
+            self._how = how
+        if how:
+            self._unseen.append(text)
+        elif verbatim:
+            self._out.append(text.expandtabs(4).replace(" ", _SPACE))
+        else:
+            self._out.append(re.sub(r"\s+", " ", text))
 
     def _silent(self, tag: str, node: LexborNode) -> None:
         for child in node.iter(include_text=True):
@@ -194,16 +285,24 @@ class _Walker:
             if parsed is not None:
                 self._hide(f"html-{tag}", parsed.text(deep=True, separator=" "))
 
-    def _kind(self, node: LexborNode) -> str:
+    def _declared(self, node: LexborNode) -> Declarations:
         attributes = node.attributes
-        if "hidden" in attributes:
+        declared: Declarations = []
+        for name, of in _PRESENTATION.items():
+            if value := attributes.get(name):
+                declared.append((of, value.strip().lower(), False))
+        declared += self._styled.get(node.mem_id, [])
+        if style := attributes.get("style"):
+            declared += declarations(style, self._variables)
+        return sorted(declared, key=lambda d: d[2])
+
+    def _kind(self, tag: str, node: LexborNode, declared: Declarations) -> str:
+        attributes = node.attributes
+        if "hidden" in attributes or "popover" in attributes or tag in _UNSHOWN:
             return "html-hidden"
-        if node.tag == "input" and attributes.get("type") == "hidden":
+        if tag == "dialog" and "open" not in attributes:
             return "html-hidden"
-        style = attributes.get("style") or ""
-        if node.tag == "font" and attributes.get("color"):
-            style = f"color: {attributes['color']}; {style}"
-        return self._styled.get(node.mem_id, "") or hiding(style)
+        return removes(declared)
 
 
 def _frame(tag: str, node: LexborNode) -> tuple[str, str]:

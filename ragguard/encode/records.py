@@ -72,6 +72,8 @@ def _record(number: int, name: str, key: Any, text: Any, metadata: Any) -> Recor
         raise RecordError(f"{where}: id {key!r} holds control characters or is not in NFC")
     if not isinstance(text, str):
         raise RecordError(f"{where}: text must be a string, found {type(text).__name__}")
+    if "\x00" in text:
+        raise RecordError(f"{where}: text holds NUL characters")
     if metadata is None:
         metadata = {}
     if not isinstance(metadata, dict):

@@ -41,22 +41,23 @@ def _pieces(text: str, base: int, fmt: str, size: int, overlap: int) -> list[Chu
     position = 0
     for piece in _splitter(fmt, size, overlap).split_text(text):
         # A piece begins after the last one's beginning, at most `overlap` characters before its
-        # end;
-        # the splitter strips white space around pieces.
+        # end; the splitter strips white space around pieces.
         earliest = max(chunks[-1].start - base + 1, position - overlap - 1) if chunks else 0
         start = text.find(piece, earliest)
-        if start < 0:
-            start = text.find(piece)
         if start < 0:  # the splitter changed the text: keep the plain slices instead
             return _slices(text, base, size)
+        # In a text that repeats itself a piece may be found too early, which leaves a gap later.
+        chunks += _slices(text[position:start], base + position, size)
         chunks.append(Chunk(base + start, base + start + len(piece), piece))
         position = start + len(piece)
-    return chunks
+    return chunks + _slices(text[position:], base + position, size)
 
 
 def _slices(text: str, base: int, size: int) -> list[Chunk]:
     cut = (text[i : i + size] for i in range(0, len(text), size))
-    return [Chunk(base + i * size, base + i * size + len(t), t) for i, t in enumerate(cut) if t]
+    return [
+        Chunk(base + i * size, base + i * size + len(t), t) for i, t in enumerate(cut) if t.strip()
+    ]
 
 
 def split(
@@ -87,7 +88,7 @@ def split(
     counts = _count(documents, count_tokens)
     limit = size
     while any(n > max_tokens for row in counts for n in row):
-        limit = max(limit // 2, _SMALLEST // 2)
+        limit = max(limit // 2, 1)
         small = min(overlap, limit // 4)
         for number, row in enumerate(counts):
             if all(n <= max_tokens for n in row):
@@ -101,9 +102,10 @@ def split(
                     refined.extend(pieces)
                 else:
                     refined.extend(_slices(chunk.text, chunk.start, limit))
-            documents[number] = refined
-            (counts[number],) = _count([refined], count_tokens)
-        if limit < _SMALLEST:
+            # Pieces of chunks that overlap may coincide; a span is one point of the index.
+            documents[number] = sorted(set(refined), key=lambda c: (c.start, c.end))
+            (counts[number],) = _count([documents[number]], count_tokens)
+        if limit == 1:
             break
     return documents, counts
 
