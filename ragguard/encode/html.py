@@ -75,7 +75,10 @@ _DIRECT = 64_000  # characters; more is tried in a process of its own first
 _PROBE = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
-resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+try:
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+except (OSError, ValueError):
+    pass  # a system without this limit
 from selectolax.lexbor import LexborHTMLParser
 LexborHTMLParser(sys.stdin.buffer.read(), scripting=True)
 """
