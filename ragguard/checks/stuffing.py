@@ -6,12 +6,15 @@ n-grams and share of the most frequent words).
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ragguard.checks import check
+from ragguard.kernels.text import words
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -22,6 +25,11 @@ class Params:
     shortest: int = 4  # letters of a word that counts
     least: int = 20  # words below which nothing is measured
     top: int = 5  # most frequent words whose share is taken
+    natural: float = 0.45  # repetition that ordinary writing reaches (tables, references)
+    code: float = 0.6  # what repetition counts where it is in code samples only
+
+
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 @check("stuffing", family="text", params=Params, unit=0.05)
@@ -29,19 +37,16 @@ def stuffing(view: CorpusView, params: Params) -> Signal:
     """Score a chunk by the share of its few most repeated words and of repeated word triples.
 
     Returns:
-        Raw scores, float64 (n,), the two shares added, in [0, 2].
+        Raw scores, float64 (n,), the two shares added, less what is natural, in [0, 1.55].
     """
     scores = np.zeros(view.n)
     top: dict[int, list[tuple[str, int]]] = {}
     for row in range(view.n):
-        words = [w for w in view.words[row] if len(w) >= params.shortest]
-        if len(words) < params.least:
-            continue
-        common = Counter(words).most_common(params.top)
-        repeated = sum(count - 1 for _, count in common) / len(words)
-        triples = Counter(zip(words, words[1:], words[2:], strict=False))
-        again = sum(count - 1 for count in triples.values()) / max(1, sum(triples.values()))
-        scores[row] = repeated + again
+        repeated, common = _repetition(view.words[row], params)
+        if "`" in view.texts[row] and repeated > params.natural:
+            prose, _ = _repetition(words(_CODE.sub(" ", view.texts[row])), params)
+            repeated = max(prose, params.code * repeated)
+        scores[row] = max(0.0, repeated - params.natural)
         top[row] = common
 
     def explain(row: int) -> Evidence:
@@ -51,3 +56,15 @@ def stuffing(view: CorpusView, params: Params) -> Signal:
         )
 
     return Signal(scores, explain)
+
+
+def _repetition(row: Sequence[str], params: Params) -> tuple[float, list[tuple[str, int]]]:
+    """The two shares added, in [0, 2], and the most frequent words."""
+    long = [w for w in row if len(w) >= params.shortest]
+    if len(long) < params.least:
+        return 0.0, []
+    common = Counter(long).most_common(params.top)
+    repeated = sum(count - 1 for _, count in common) / len(long)
+    triples = Counter(zip(long, long[1:], long[2:], strict=False))
+    again = sum(count - 1 for count in triples.values()) / max(1, sum(triples.values()))
+    return repeated + again, common

@@ -11,6 +11,7 @@ from tests.checks.views import (
     handbook,
     make_view,
     measure,
+    scores,
 )
 
 STUFFED = (
@@ -29,7 +30,7 @@ def test_a_stuffed_text_stands_out_from_the_handbook() -> None:
 
 
 def test_honest_passages_repeat_little() -> None:
-    assert max(by_document("stuffing", honest()).values()) < 0.6
+    assert max(by_document("stuffing", honest()).values()) == 0.0
 
 
 def words(count: int) -> list[str]:
@@ -49,8 +50,21 @@ def words(count: int) -> list[str]:
     ids=["all different", "empty", "too short", "one word", "short words", "the end"],
 )
 def test_the_score_is_the_share_of_repetitions(text: str, score: float) -> None:
-    found = by_document("stuffing", [doc("a.md", text)])
-    assert found["wiki/a.md"] == pytest.approx(score)
+    view = make_view([doc("a.md", text)])
+    assert scores("stuffing", view, natural=0.0) == pytest.approx(score)
+    assert scores("stuffing", view) == pytest.approx(max(0.0, score - 0.45))
+
+
+def test_repetition_in_code_samples_counts_less() -> None:
+    command = "`ragguard quarantine show` and `ragguard quarantine release` " * 8
+    plain = command.replace("`", "")
+    found = by_document("stuffing", [doc("code.md", command), doc("plain.md", plain)])
+    assert 0.0 < found["wiki/code.md"] < 0.6 * found["wiki/plain.md"]
+
+
+def test_a_code_fence_hides_no_stuffing() -> None:
+    found = by_document("stuffing", [doc("evil.md", f"```\n{STUFFED}\n```"), *honest()])
+    assert_stands_out(found, "wiki/evil.md", 2.0)
 
 
 def test_case_and_invisible_characters_make_no_new_words() -> None:
