@@ -32,7 +32,6 @@ PAGES = sorted(
         *REPOSITORY.glob("keys/*.md"),
     ]
 )
-PENDING = {"docs/benchmarks.md"}  # written when the figures are final
 FENCE = re.compile(
     r"(?P<mark><!-- not run: [^>]+ -->\n+)?^```(?P<kind>[a-z]*)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -187,17 +186,9 @@ def test_every_link_resolves(page: Path) -> None:
         if re.match(r"[a-z]+:", target):
             continue
         path = (page.parent / target).resolve() if target else page
-        if path.is_relative_to(REPOSITORY) and name_of(path) in PENDING:
-            continue
         if not path.exists() or (anchor and anchor not in anchors(path)):
             dead.append(match["target"])
     assert dead == []
-
-
-@pytest.mark.xfail(strict=True, reason="docs/benchmarks.md is linked and not written yet")
-@pytest.mark.parametrize("name", sorted(PENDING))
-def test_a_page_that_is_linked_is_there(name: str) -> None:
-    assert (REPOSITORY / name).is_file()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
