@@ -37,6 +37,8 @@ def expected(release: Path) -> Any:
 @pytest.fixture
 def kept(release: Path, tmp_path: Path) -> Iterator[workspace.Workspace]:
     shutil.copytree(release / "workspace", tmp_path / "w")
+    for key in (tmp_path / "w/keys").glob("*.key"):
+        key.chmod(0o600)  # a checkout does not keep it
     with workspace.Workspace(tmp_path / "w", Settings(), NOW) as opened:
         yield opened
 
