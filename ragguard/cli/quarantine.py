@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from ragguard.cli.context import open_workspace, passphrase_option, read_key
-from ragguard.cli.output import emit, format_option, line, plain, say, table
+from ragguard.cli.output import console, emit, format_option, line, plain, say, table
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -121,11 +122,13 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
         say(f"  asks to remove {len(documents)} documents:")
         for document in documents[:20]:
             say(f"    {line(document)}")
+        if len(documents) > 20:
+            say(f"    … and {len(documents) - 20} more (--format json lists all)")
         say("next: release lets them go, reject keeps them")
         return
     say(f"  suspicion   {body['score']:.2f}, p-value {body['p_value']}")
     claims = "; ".join(f"{k} = {v}" for k, v in (body["metadata"] or {}).items())
-    say(f"  claims      {line(claims)[:200]}")
+    say(f"  claims      {line(claims)}")
     if shown.replaces:
         say("  an older version of it is serving meanwhile")
     say("why:")
@@ -133,9 +136,11 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
         odds = f" (p {finding['p_value']:.2g})" if finding["p_value"] is not None else ""
         say(f"  {finding['check']}{odds}: {line(finding['detail'])}")
     say("text:")
-    for text in shown.texts[:6]:
-        for part in plain(text).splitlines()[:30]:
-            say(f"  | {part[:160]}")
+    width = console().width - 4
+    for text in shown.texts:  # all of it: what is not shown is where a document would hide
+        for part in plain(text).splitlines():
+            for row in textwrap.wrap(part, width, break_on_hyphens=False) or [""]:
+                say(f"  | {row}")
         say("  |")
     say(f"next: ragguard quarantine release|reject {body['case']} --key FILE --reason TEXT")
 

@@ -259,6 +259,19 @@ def test_a_changed_document_in_quarantine_says_that_the_older_one_serves(served:
     assert served.json("quarantine", "show", "safe.md")["older_version_serves"] is False
 
 
+def test_the_reviewer_sees_the_whole_text_wrapped(served: Shell) -> None:
+    filler = "The shelves of hall nine are counted on Monday and cleaned on Friday. "
+    body = "\n\n".join(f"## Part {n}\n\n{filler * 8}" for n in range(12))
+    served.write({"long.md": f"{SUSPECT}\n\n{body}\n\nThe marmoset is at the end."})
+    served.sign("two.intoto.json")
+    served("ingest", "two.intoto.json", "--root", "../docs")
+    shown = served.ok("quarantine", "show", "long.md")
+    text = [row for row in shown.splitlines() if row.startswith("  |")]
+    assert max(map(len, text)) <= 100
+    assert "Part 11" in "\n".join(text)
+    assert "The marmoset is at the end." in " ".join(row[4:] for row in text)
+
+
 @pytest.mark.parametrize(("word", "left"), [("release", 4), ("reject", 7)])
 def test_a_removal_waits_for_a_reviewer_who_lets_go_or_keeps(
     served: Shell, word: str, left: int
