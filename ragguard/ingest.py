@@ -113,9 +113,8 @@ def _one(
     asks = asks and any(d in standing.serving for d in removed)
     if asks:
         note = (
-            f"would remove {len(removed)} of {len(standing.serving)} documents at once: nothing "
-            "was "
-            "removed, a reviewer decides (ragguard quarantine list)"
+            f"would remove {len(removed)} of {len(standing.serving)} documents at once: "
+            "nothing was removed, a reviewer decides (ragguard quarantine list)"
         )
     commit: int | None = None
     if not dry_run:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,10 +30,9 @@ def _one_encoder() -> Iterator[None]:
     """The real encoder, loaded once for a process instead of once for a workspace."""
     from ragguard.encode import encoder
 
-    real = encoder.open_encoder
-    encoder.open_encoder = lru_cache(maxsize=4)(real)  # type: ignore[assignment]
-    yield
-    encoder.open_encoder = real
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "open_encoder", lru_cache(maxsize=4)(encoder.open_encoder))
+        yield
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def new_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     """Makes further workspaces."""
     made: list[Gate] = []
 
-    def make(**options: object) -> Gate:
-        made.append(Gate(tmp_path_factory.mktemp("gate"), **options))  # type: ignore[arg-type]
+    def make(**options: Any) -> Gate:
+        made.append(Gate(tmp_path_factory.mktemp("gate"), **options))
         return made[-1]
 
     yield make

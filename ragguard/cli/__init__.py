@@ -127,7 +127,7 @@ def run(args: Sequence[str] | None = None) -> int:
     except OSError as error:
         hint = "Free some space and run it again; nothing is lost." if error.errno == 28 else ""
         return _tell(f"{error.strerror or error} {error.filename or ''}".strip(), hint, 5)
-    except Exception as error:
+    except Exception as error:  # the last resort: one sentence and exit 70, never a traceback
         return _tell(
             f"this is a bug: {type(error).__name__}: {error}",
             "Please report it with the output of `ragguard --debug …`.",

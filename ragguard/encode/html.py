@@ -15,7 +15,7 @@ from base64 import b64decode
 from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from ragguard.encode.css import (
     LOOKS,
@@ -190,7 +190,7 @@ def _match(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     for tried in (selector, _PREFIXED.sub(":is(", _FUSSY.sub("", selector)) or "*"):
         try:
             return list(tree.css(tried))
-        except Exception:  # noqa: S112 - the parser's own error type; a selector it cannot read
+        except (SelectolaxError, ValueError):  # a selector the parser cannot read
             continue
     return []
 

@@ -46,6 +46,7 @@ _FAINT = 0.1
 _SMALLEST = 1.5  # points, height
 _NARROWEST = 0.3  # points, an em
 
+# What pypdf raises of its own accord, or trips over, in a file that is damaged or hostile.
 _DAMAGE = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, AssertionError,
     NotImplementedError, UnicodeError,

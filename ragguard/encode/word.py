@@ -33,6 +33,8 @@ _THEME = {"background1": "ffffff", "light1": "ffffff", "text1": "000000", "dark1
 _OFF = ("0", "false", "off", "none")
 _FAR_TWIPS = 10_000
 _FAR_RAISED = 500  # half points
+# What zipfile (encryption: RuntimeError, compression: NotImplementedError), lxml and python-docx
+# raise, or trip over, in a file that is damaged or hostile.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, LookupError, ValueError, OSError, EOFError, SyntaxError,
     TypeError, AttributeError, NotImplementedError, RuntimeError,

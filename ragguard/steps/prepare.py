@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import unescape
 
 import numpy as np
@@ -135,7 +136,7 @@ def embed(
         block = missing[start : start + PACK]
         vectors = workspace.encoder.encode(
             [texts[d] for d in block],
-            lambda done, _, start=start: progress(start + done, len(missing)),  # type: ignore[misc]
+            partial(_further, progress, start, len(missing)),
         )
         fresh.update(zip(block, vectors, strict=True))
         if keep:
@@ -167,3 +168,9 @@ def embed(
         kept = tuple(places[d] for d in digests[number]) if keep else ()
         result[number] = Embedded(prepared, digests[number], kept)
     return result
+
+
+def _further(
+    progress: Callable[[int, int], None], start: int, total: int, done: int, _block: int
+) -> None:
+    progress(start + done, total)

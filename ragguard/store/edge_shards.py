@@ -33,7 +33,7 @@ def call(method: Callable[..., Any], *args: Any) -> Any:
     """
     try:
         return method(*args)
-    except Exception as error:
+    except Exception as error:  # the binding raises no narrower class
         text = " ".join(str(error).split())
         if "WouldBlock" in text:
             raise LockedError(
