@@ -160,14 +160,22 @@ def test_the_engine_accepts_a_zero_vector(tmp_path: Path) -> None:
 
 
 def test_a_failed_upsert_of_the_engine_is_not_atomic(tmp_path: Path) -> None:
-    """Why a batch is validated whole first, and read back after: some of it lands."""
+    """Why a batch is validated whole first, and read back after: some of it lands.
+
+    How much depends on the order in which the engine's hash map gives the points back, which is
+    another one in every process; so one bad point is put among many, several times over.
+    """
     raw = _raw(tmp_path / "raw")
-    points = make_points(4)
-    batch = [edge.Point(p.id, p.vector.tolist(), {}) for p in points]
-    batch.insert(2, edge.Point(make_points(1, seed=4)[0].id, {"title": [1.0] * D}, {}))
-    with pytest.raises(Exception, match="vector name"):
-        raw.update(edge.UpdateOperation.upsert_points(batch))
-    assert 0 < raw.count(edge.CountRequest()) < len(batch)
+    points = make_points(400)
+    landed = []
+    for start in range(0, 400, 50):
+        batch = [edge.Point(p.id, p.vector.tolist(), {}) for p in points[start : start + 50]]
+        bad = edge.Point(make_points(1, seed=start + 4)[0].id, {"title": [1.0] * D}, {})
+        before = raw.count(edge.CountRequest())
+        with pytest.raises(Exception, match="vector name"):
+            raw.update(edge.UpdateOperation.upsert_points([*batch[:25], bad, *batch[25:]]))
+        landed.append(raw.count(edge.CountRequest()) - before)
+    assert any(0 < count < 51 for count in landed)
 
 
 # --- pitfall 5 ---
