@@ -28,7 +28,7 @@ from ragguard.sign import read_metadata
 from ragguard.store import Point, Store
 from ragguard.store.edge import open_edge
 from ragguard.store.qdrant import QdrantStore
-from ragguard.view import Prepared, build_view
+from ragguard.view import Prepared, Surroundings, build_view
 
 HERE = Path(__file__).resolve().parent.parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -98,7 +98,7 @@ def main() -> None:
 
         passages = [digest_bytes(text.encode()) for text in texts]
         cold = lexicons.of_batch(texts, len(documents))
-        view = build_view(documents, store, "empty", "quarantine", cold, [], NOW)
+        view = build_view(documents, Surroundings(store, "empty", "quarantine", cold, [], NOW))
         measured = scoring.measure(view, checks)
         scores = {n: s.scores for n, s in measured.signals.items()}
         owners = {n: np.arange(view.n) for n in scores}
@@ -115,16 +115,9 @@ def main() -> None:
             for quarter in np.array_split(rng.permutation(len(documents)), 4):
                 batch = [documents[i] for i in quarter]
                 gone = [c.text for p in batch for c in p.chunks]
-                view = build_view(
-                    batch,
-                    store,
-                    "serving",
-                    "quarantine",
-                    lexicons.without(full, gone, len(batch)),
-                    [],
-                    NOW,
-                    absent={p.label for p in batch},
-                )
+                lexicon = lexicons.without(full, gone, len(batch))
+                around = Surroundings(store, "serving", "quarantine", lexicon, [], NOW)
+                view = build_view(batch, around, absent={p.label for p in batch})
                 for name, signal in scoring.measure(view, checks).signals.items():
                     parts.setdefault(name, []).append(signal.scores)
                     ids.setdefault(name, []).append(units_seen + np.arange(view.n))

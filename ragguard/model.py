@@ -284,7 +284,7 @@ class CorpusView:
         words: Lower-cased words of each chunk (m,).
         terms: Which chunk holds which word, scipy CSR float32 (m, vocabulary).
         vectors: float32 (m, d), unit length.
-        zones: Per row: `batch`, `serving` or `quarantine`.
+        zones: Per row: `batch`, `serving`, `recent` (admitted lately) or `quarantine`.
         documents: Row to document number, int64 (m,).
         labels: Per document: `source/id`.
         sources: Per document: the source.
@@ -293,7 +293,7 @@ class CorpusView:
         raws: Per judged document: its decoded source text, before rendering and normalisation.
         hidden: Per judged document: text found hidden while parsing.
         reference: Neighbours of the judged rows in the serving index.
-        newcomers: Neighbours of the judged rows in the batch and the quarantine.
+        newcomers: Neighbours of the judged rows in the batch, in quarantine and among the recent.
         lexicon: Word statistics of the serving corpus.
         denied: Rejected texts.
         now: The run's one reading of the clock.

@@ -16,7 +16,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,9 @@ from ragguard.errors import LedgerError
 from ragguard.kernels import calibration
 from ragguard.kernels.calibration import Doubles
 from ragguard.kernels.canonical import digest
-from ragguard.model import DeniedText, Evidence, Ints, Lexicon, Signal
+from ragguard.model import Evidence, Ints, Signal
 from ragguard.scoring import Profile, document_p_values, measure, weights
-from ragguard.store import Store
-from ragguard.view import Prepared, build_view
+from ragguard.view import Prepared, Surroundings, build_view
 
 FOLDS = 10
 ROUND_SIZES = (16, 64, 256, 1024)
@@ -49,14 +48,9 @@ def round_size(batch: int, indexed: int) -> int:
 
 def rehearse(
     documents: Sequence[Prepared],
-    store: Store,
-    serving: str,
-    quarantine: str,
-    lexicon: Lexicon,
-    denied: Sequence[DeniedText],
+    around: Surroundings,
     checks: Mapping[str, tuple[Check, object]],
     size: int,
-    now: datetime,
     name: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Profile:
@@ -64,14 +58,9 @@ def rehearse(
 
     Args:
         documents: Clean indexed documents, in the order they are to be brought in.
-        store: Open store, holding them.
-        serving: Serving collection.
-        quarantine: Shadow collection.
-        lexicon: Of the serving corpus.
-        denied: Rejected texts.
+        around: What newcomers are held against, these documents included.
         checks: The checks in force.
         size: Documents brought in at once.
-        now: The run's time.
         name: Name of the profile.
         progress: Called with done and total.
     """
@@ -80,16 +69,8 @@ def rehearse(
     for start in range(0, len(documents), size):
         batch = documents[start : start + size]
         texts = [c.text for p in batch for c in p.chunks]
-        view = build_view(
-            batch,
-            store,
-            serving,
-            quarantine,
-            lexicons.without(lexicon, texts, len(batch)),
-            denied,
-            now,
-            absent={p.label for p in batch},
-        )
+        held = replace(around, lexicon=lexicons.without(around.lexicon, texts, len(batch)))
+        view = build_view(batch, held, absent={p.label for p in batch})
         for check, signal in measure(view, checks).signals.items():
             kept = ~np.isnan(signal.scores)
             parts.setdefault(check, []).append(signal.scores[kept])

@@ -29,6 +29,8 @@ NEIGHBOURS = 24
 SPARE = 8  # hits asked for beyond that, to make up for those of the same document
 MOST = 2048  # hits from which on no more are asked for
 
+Table = tuple[Ints, Floats]  # rows of the view and similarities, see `Neighbours`
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -53,6 +55,30 @@ class Prepared:
     def label(self) -> str:
         """`source/id`."""
         return f"{self.document.source}/{self.document.id}"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What newcomers are held against.
+
+    Attributes:
+        store: Open store.
+        serving: Serving collection; empty before the first ingest.
+        quarantine: Shadow collection; empty likewise.
+        lexicon: Of the serving corpus.
+        denied: Rejected texts.
+        now: The run's time.
+        recent: Labels of indexed documents that arrived lately. They are neighbours among the
+            newcomers, not of the reference: a campaign may come drop by drop.
+    """
+
+    store: Store
+    serving: str
+    quarantine: str
+    lexicon: Lexicon
+    denied: Sequence[DeniedText]
+    now: datetime
+    recent: Set[str] = frozenset()
 
 
 class _Context:
@@ -103,26 +129,13 @@ def point_label(point: Point) -> str:
 
 
 def build_view(
-    batch: Sequence[Prepared],
-    store: Store,
-    serving: str,
-    quarantine: str,
-    lexicon: Lexicon,
-    denied: Sequence[DeniedText],
-    now: datetime,
-    *,
-    absent: Set[str] = frozenset(),
+    batch: Sequence[Prepared], around: Surroundings, *, absent: Set[str] = frozenset()
 ) -> CorpusView:
     """Look a batch up in the index and in quarantine.
 
     Args:
         batch: Documents to judge, at least one.
-        store: Open store.
-        serving: Serving collection; empty before the first ingest.
-        quarantine: Shadow collection; empty likewise.
-        lexicon: Of the serving corpus.
-        denied: Rejected texts.
-        now: The run's time.
+        around: What they are held against.
         absent: Labels of indexed documents to be taken as not there (documents rehearsed as
             newcomers, see `reference`); a document of the batch never meets itself.
     """
@@ -130,16 +143,11 @@ def build_view(
     documents = np.repeat(np.arange(len(batch)), [len(p.chunks) for p in batch]).astype(np.int64)
     batch_labels = [p.label for p in batch]
     context = _Context(len(vectors), len(batch))
-    tables = []
-    for zone, collection in (("serving", serving), ("quarantine", quarantine)):
-        extra = SPARE + (NEIGHBOURS if absent and zone == "serving" else 0)
-        tables.append(
-            _lookup(
-                store, collection, zone, vectors, documents, batch_labels, absent, context, extra
-            )
-        )
-    inside = top_k(vectors, vectors, NEIGHBOURS, documents, documents)
-    newcomers = merge(inside, tables[1], NEIGHBOURS)
+    look = _Lookup(around, vectors, documents, batch_labels, context)
+    reference, lately = look.serving(absent)
+    newcomers = top_k(vectors, vectors, NEIGHBOURS, documents, documents)
+    for table in (look.quarantine(), lately):
+        newcomers = merge(newcomers, table, NEIGHBOURS)
     texts = [normalise(c.text) for p in batch for c in p.chunks] + context.texts
     rows = [words(text) for text in texts]
     return CorpusView(
@@ -158,51 +166,79 @@ def build_view(
         previous_metadata=[p.previous_metadata for p in batch],
         raws=[p.raw for p in batch],
         hidden=[p.hidden for p in batch],
-        reference=Neighbours(*tables[0]),
+        reference=Neighbours(*reference),
         newcomers=Neighbours(*newcomers),
-        lexicon=lexicon,
-        denied=denied,
-        now=now,
+        lexicon=around.lexicon,
+        denied=around.denied,
+        now=around.now,
     )
 
 
-def _lookup(
-    store: Store,
-    collection: str,
-    zone: str,
-    vectors: Floats,
-    documents: Ints,
-    batch_labels: Sequence[str],
-    absent: Set[str],
-    context: _Context,
-    extra: int,
-) -> tuple[Ints, Floats]:
-    """Neighbour table of the judged rows in one collection, (n, NEIGHBOURS)."""
-    n = len(vectors)
+class _Lookup:
+    """Neighbour tables of the judged rows in the store."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        vectors: Floats,
+        documents: Ints,
+        labels: Sequence[str],
+        context: _Context,
+    ) -> None:
+        self._around = around
+        self._vectors = vectors
+        self._documents = documents
+        self._labels = labels
+        self._context = context
+
+    def quarantine(self) -> Table:
+        """Neighbours among what waits for a reviewer."""
+        return self._zone(self._around.quarantine, "quarantine", frozenset(), frozenset())[0]
+
+    def serving(self, absent: Set[str]) -> tuple[Table, Table]:
+        """Neighbours in the index: in what is long there, and in what arrived lately."""
+        return self._zone(self._around.serving, "serving", absent, self._around.recent)
+
+    def _zone(
+        self, collection: str, zone: str, absent: Set[str], recent: Set[str]
+    ) -> tuple[Table, Table]:
+        """Two tables, (n, NEIGHBOURS): of all but the recent documents, and of the recent."""
+        n = len(self._vectors)
+        long, lately = _empty(n), _empty(n)
+        store = self._around.store
+        if not collection or not store.exists(collection) or not store.count(collection):
+            return long, lately
+        extra = SPARE + (NEIGHBOURS if absent or recent else 0)
+        pending = [(np.arange(n), NEIGHBOURS + extra)]
+        while pending:
+            rows, asked = pending.pop()
+            hits = store.search(collection, self._vectors[rows], asked)
+            wanted = sorted({i for row in hits.ids for i in row})
+            found = {p.id: p for p in store.get(collection, wanted, vectors=True)}
+            labels = {i: point_label(p) for i, p in found.items()}
+            short: list[int] = []
+            for row, ids, close in zip(rows.tolist(), hits.ids, hits.similarities, strict=True):
+                mine = self._labels[self._documents[row]]
+                others = [
+                    (i, s)
+                    for i, s in zip(ids, close, strict=True)
+                    if i in found and labels[i] != mine and labels[i] not in absent
+                ]
+                old = [hit for hit in others if labels[hit[0]] not in recent]
+                if len(old) < NEIGHBOURS and len(ids) == asked < MOST:
+                    short.append(row)  # its own old chunks, or recent ones, crowd the others out
+                    continue
+                new = [hit for hit in others if labels[hit[0]] in recent]
+                for table, name, kept in ((long, zone, old), (lately, "recent", new)):
+                    for column, (point, similarity) in enumerate(kept[:NEIGHBOURS]):
+                        table[0][row, column] = self._context.row(name, found[point])
+                        table[1][row, column] = similarity
+            pending += [
+                (np.array(short[i : i + 256]), 4 * asked) for i in range(0, len(short), 256)
+            ]
+        return long, lately
+
+
+def _empty(n: int) -> Table:
     indices = np.full((n, NEIGHBOURS), -1, dtype=np.int64)
-    similarities = np.full((n, NEIGHBOURS), -1.0, dtype=np.float32)
-    if not collection or not store.exists(collection) or not store.count(collection):
-        return indices, similarities
-    pending = [(np.arange(n), NEIGHBOURS + extra)]
-    while pending:
-        rows, asked = pending.pop()
-        hits = store.search(collection, vectors[rows], asked)
-        wanted = sorted({i for row in hits.ids for i in row})
-        found = {p.id: p for p in store.get(collection, wanted, vectors=True)}
-        labels = {i: point_label(p) for i, p in found.items()}
-        short: list[int] = []
-        for row, ids, close in zip(rows.tolist(), hits.ids, hits.similarities, strict=True):
-            mine = batch_labels[documents[row]]
-            others = [
-                (i, s)
-                for i, s in zip(ids, close, strict=True)
-                if i in found and labels[i] != mine and labels[i] not in absent
-            ][:NEIGHBOURS]
-            if len(others) < NEIGHBOURS and len(ids) == asked < MOST:
-                short.append(row)  # the document's own old chunks crowd the others out
-                continue
-            for column, (point, similarity) in enumerate(others):
-                indices[row, column] = context.row(zone, found[point])
-                similarities[row, column] = similarity
-        pending += [(np.array(short[i : i + 256]), 4 * asked) for i in range(0, len(short), 256)]
-    return indices, similarities
+    return indices, np.full((n, NEIGHBOURS), -1.0, dtype=np.float32)

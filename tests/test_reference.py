@@ -15,7 +15,7 @@ from ragguard.kernels import calibration
 from ragguard.kernels.canonical import digest
 from ragguard.model import CorpusView, Evidence, Signal
 from ragguard.scoring import Profile, active_checks, weights
-from ragguard.view import Prepared
+from ragguard.view import Prepared, Surroundings
 from tests.batches import QUARANTINE, SERVING, prepared, stored
 from tests.checks.views import NOW, direction, near
 
@@ -142,9 +142,8 @@ def rehearse(
 ) -> Profile:
     store = stored(documents, [prepared("w-1", ["waiting"], [near(direction(9), 0.9)])])
     lexicon = lexicons.count([c.text for d in documents for c in d.chunks], len(documents))
-    return reference.rehearse(
-        documents, store, SERVING, QUARANTINE, lexicon, (), chosen, size, NOW, "corpus"
-    )
+    around = Surroundings(store, SERVING, QUARANTINE, lexicon, (), NOW)
+    return reference.rehearse(documents, around, chosen, size, "corpus")
 
 
 def test_every_document_is_brought_in_once_as_a_newcomer() -> None:
@@ -205,10 +204,10 @@ def test_the_real_checks_can_be_rehearsed_and_find_honest_documents_ordinary() -
 def test_progress_is_told_to_the_end() -> None:
     told: list[tuple[int, int]] = []
     documents = indexed()
+    around = Surroundings(stored(documents), SERVING, QUARANTINE, lexicons.empty(), (), NOW)
     reference.rehearse(
-        documents, stored(documents), SERVING, QUARANTINE, lexicons.empty(), (),
-        Watching().checks(), 16, NOW, "x", lambda done, total: told.append((done, total)),
-    )  # fmt: skip
+        documents, around, Watching().checks(), 16, "x", lambda done, n: told.append((done, n))
+    )
     assert told == [(16, 40), (32, 40), (40, 40)]
 
 

@@ -10,7 +10,7 @@ from ragguard import lexicon as lexicons
 from ragguard.model import CorpusView, Hidden
 from ragguard.store import Point
 from ragguard.store.memory import MemoryStore
-from ragguard.view import NEIGHBOURS, Prepared, build_view, own, point_label
+from ragguard.view import NEIGHBOURS, Prepared, Surroundings, build_view, own, point_label
 from tests.batches import QUARANTINE, SERVING, points, prepared, stored
 from tests.checks.views import NOW, D, direction, near
 
@@ -18,7 +18,8 @@ WHERE = direction(3)
 
 
 def view_of(batch: Sequence[Prepared], store: MemoryStore, **rest: Any) -> CorpusView:
-    return build_view(batch, store, SERVING, QUARANTINE, lexicons.empty(), (), NOW, **rest)
+    around = Surroundings(store, SERVING, QUARANTINE, lexicons.empty(), (), NOW)
+    return build_view(batch, around, **rest)
 
 
 def names(view: CorpusView, table: str, row: int = 0) -> list[str]:
@@ -184,3 +185,26 @@ def test_a_points_label_is_its_source_and_document() -> None:
     assert (
         point_label(point) == "vendor/folder/d.md" == prepared("folder/d.md", source="vendor").label
     )
+
+
+def test_what_arrived_lately_is_a_neighbour_among_the_newcomers_not_of_the_reference() -> None:
+    around = Surroundings(
+        stored(several(30)), SERVING, QUARANTINE, lexicons.empty(), (), NOW,
+        recent=frozenset(f"wiki/d{i}" for i in range(4)),
+    )  # fmt: skip
+    view = build_view([prepared("a", ["a"], [WHERE])], around)
+    assert set(names(view, "newcomers")) == {f"wiki/d{i}" for i in range(4)}
+    assert len(names(view, "reference")) == NEIGHBOURS
+    assert not set(names(view, "reference")) & around.recent
+    zones = {view.zones[row] for row in view.newcomers.indices[0] if row >= 0}
+    assert zones == {"recent"}
+
+
+def test_many_recent_documents_do_not_crowd_the_reference_out() -> None:
+    around = Surroundings(
+        stored([*several(200, 0.95, "new"), *several(3, 0.6, "old")]),
+        SERVING, QUARANTINE, lexicons.empty(), (), NOW,
+        recent=frozenset(f"wiki/new{i}" for i in range(200)),
+    )  # fmt: skip
+    view = build_view([prepared("a", ["a"], [WHERE])], around)
+    assert set(names(view, "reference")) == {"wiki/old0", "wiki/old1", "wiki/old2"}

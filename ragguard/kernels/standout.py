@@ -91,7 +91,9 @@ def companions_evidence(
     names = [view.labels[view.documents[r]] for r in found]
     close = [round(float(s), 3) for s in near[row, : len(found)]]
     waiting = sum(view.zones[r] == "quarantine" for r in found)
+    lately = sum(view.zones[r] == "recent" for r in found)
     also = f", {waiting} of them waiting in quarantine" if waiting else ""
+    also += f", {lately} of them admitted lately" if lately else ""
     return Evidence(
         f"says the same as {len(found)} other newcomers in different words (similarity "
         f"{close[0] if close else 0:.2f}){also}, closer than documents on this subject usually "

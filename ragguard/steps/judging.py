@@ -28,7 +28,7 @@ from ragguard.model import (
     Verdict,
 )
 from ragguard.scoring import Profile
-from ragguard.view import Prepared, build_view
+from ragguard.view import Prepared, Surroundings, build_view
 from ragguard.workspace import Workspace
 
 GROWTH = 1.2  # a fitted profile is used until the index has grown or shrunk by this factor
@@ -72,11 +72,10 @@ def judge_batch(
         serving = corpus.members(conn, "serving")
         state = corpus.corpus_digest(conn)
     lexicon = _lexicon(workspace, generation, batch, len(serving), state)
-    profile = _profile(
-        workspace, generation, serving, lexicon, denied, checks, len(batch), progress
-    )
+    around = Surroundings(workspace.open_store(), *collections, lexicon, denied, workspace.now)
+    profile = _profile(workspace, generation, serving, around, checks, len(batch), progress)
     progress("checks", 0, len(checks))
-    view = build_view(batch, workspace.open_store(), *collections, lexicon, denied, workspace.now)
+    view = build_view(batch, around)
     measured = scoring.measure(view, checks)
     progress("checks", len(checks), len(checks))
     rate = workspace.settings.judge.false_alarm_rate
@@ -134,8 +133,7 @@ def _profile(
     workspace: Workspace,
     generation: Generation | None,
     serving: Mapping[str, VersionRow],
-    lexicon: Lexicon,
-    denied: Sequence[DeniedText],
+    around: Surroundings,
     checks: Mapping[str, tuple[Check, object]],
     arriving: int,
     progress: Callable[[str, int, int], None],
@@ -159,14 +157,9 @@ def _profile(
     documents = indexed_documents(workspace, generation, rows)
     profile = reference.rehearse(
         documents,
-        workspace.open_store(),
-        generation.serving,
-        generation.quarantine,
-        lexicon,
-        denied,
+        around,
         checks,
         size,
-        workspace.now,
         "corpus",
         lambda done, total: progress("calibrate", done, total),
     )
