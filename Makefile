@@ -6,11 +6,12 @@ BIN = $(VENV)/bin
 PIP_FLAGS ?=
 STAMP = $(VENV)/.installed
 PYTEST_FLAGS ?=
+BENCH_FLAGS ?=
 
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help install demo test lint docs bench clean
+.PHONY: help install demo test lint docs bench bench-detection clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -42,6 +43,9 @@ docs: $(STAMP) ## write the generated pages of docs/
 
 bench: $(STAMP) ## measure, by hand: see docs/benchmarks.md
 	$(BIN)/python benchmarks/ingest_against_plain.py $(DATA)
+
+bench-detection: $(STAMP) ## what the gate finds beside published methods, DATA=DIR
+	$(BIN)/ragguard bench $(DATA) --peers benchmarks/peers --cache .vectors -o bench-result $(BENCH_FLAGS)
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build

@@ -66,13 +66,32 @@ class JudgeSettings(_Section):
         default=0.01, gt=0, lt=0.5, description="share of honest documents accepted in quarantine"
     )
     reference_documents: int = Field(
-        default=1000, ge=100, description="indexed documents sampled to calibrate on"
+        default=2000, ge=100, description="indexed documents sampled to calibrate on"
     )
     least_documents: int = Field(
         default=300, ge=100, description="indexed documents below which the shipped profile is used"
     )
+    recent_days: int = Field(
+        default=30,
+        ge=0,
+        description="days for which an admitted document still counts as a newcomer",
+    )
+    recent_share: float = Field(
+        default=0.2, ge=0, le=0.5, description="share of the index that may count as newcomers"
+    )
     removal_share: float = Field(
         default=0.2, gt=0, le=1, description="share of a source that may vanish without a reviewer"
+    )
+
+
+class RedteamSettings(_Section):
+    """[redteam]: how much of each simulated attack must be stopped."""
+
+    floor: float = Field(
+        default=0.9, ge=0, le=1, description="share of an attack's documents that must be stopped"
+    )
+    floors: dict[str, float] = Field(
+        default_factory=dict, description="the same for single attacks, by name"
     )
 
 
@@ -93,6 +112,7 @@ class Settings(_Section):
     chunks: ChunkSettings = ChunkSettings()
     judge: JudgeSettings = JudgeSettings()
     limits: LimitSettings = LimitSettings()
+    redteam: RedteamSettings = RedteamSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

@@ -50,6 +50,10 @@ class RecipeMismatchError(UsageError):
     """The collection was built with another recipe (model, splitter, parser)."""
 
 
+class BenchError(UsageError):
+    """A benchmark that cannot be run as asked, or whose figures would be worth nothing."""
+
+
 # --- 3: integrity ---------------------------------------------------------------------------------
 
 

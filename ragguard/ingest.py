@@ -32,6 +32,7 @@ from ragguard.trust.signing import VerificationResult
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
+Pulled = tuple[VersionRow, Verdict]  # a serving version and what is said of it now
 RATE_WINDOW = timedelta(days=1)
 
 
@@ -104,10 +105,12 @@ def _one(
     policy_digest = digest(policy.dump_policy(source.policy))
     settled, fresh = _sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
-    verdicts, embedded = _judge(
+    verdicts, embedded, pulled = _judge(
         workspace, fresh, source.policy, standing, dry_run, report, progress
     )
     removed = _removed(manifest, items, standing)
+    leaving = {f"{manifest.source}/{name}" for name in removed}
+    pulled = [(row, v) for row, v in pulled if f"{row.source}/{row.document}" not in leaving]
     note = ""
     asks = len(removed) > workspace.settings.judge.removal_share * len(standing.serving)
     asks = asks and any(d in standing.serving for d in removed)
@@ -133,6 +136,7 @@ def _one(
                 removed,
                 asks,
                 items,
+                pulled,
             )
             progress("commit", 1, 1)
         with _timed(report, "index"):
@@ -141,6 +145,7 @@ def _one(
                 workspace.open_store().maintain(
                     generation.serving, workspace.settings.store.index_after
                 )
+    report.pulled.extend(verdict for _, verdict in pulled)
     report.removed += 0 if asks else len(removed)
     report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)
     report.manifests.append(
@@ -239,10 +244,10 @@ def _judge(
     dry_run: bool,
     report: Report,
     progress: Progress,
-) -> tuple[dict[str, Verdict], dict[str, Embedded]]:
-    """Verdicts on new and changed documents, and the vectors of those that go in."""
+) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
+    """Verdicts on new and changed documents, the vectors of those that go in, and what is pulled."""
     if not fresh:
-        return {}, {}
+        return {}, {}, []
     verdicts = {i.document.id: _reject(i, i.findings) for i in fresh if i.findings}
     with workspace.ledger.reading() as conn:
         denied = {row.digest for row in corpus.denied(conn)}
@@ -254,7 +259,7 @@ def _judge(
             )
     open_items = [i for i in fresh if i.document.id not in verdicts]
     if not open_items:
-        return verdicts, {}
+        return verdicts, {}, []
     with _timed(report, "load model"):
         progress("load model", 0, 1)
         workspace.check_recipe(workspace.encoder.recipe)
@@ -276,6 +281,7 @@ def _judge(
             keep=not dry_run,
             progress=lambda done, total: progress("embed", done, total),
         )
+    pulled: list[Pulled] = []
     order = sorted(embedded)
     if order:
         with _timed(report, "judge"):
@@ -283,13 +289,14 @@ def _judge(
             judgement = judge_batch(
                 workspace, batch, {open_items[0].document.source: contract}, progress
             )
+        pulled.extend(judgement.pulled)
         report.profile, report.promised = judgement.profile, judgement.promised
         report.skipped.update((s.check, s) for s in judgement.skipped)
         for number, verdict in zip(order, judgement.verdicts, strict=True):
             item = open_items[number]
             key = (item.document.id, item.document.digest, item.metadata_digest)
             verdicts[item.document.id] = _with_release(verdict, cleared.get(key))
-    return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}
+    return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}, pulled
 
 
 def _with_release(verdict: Verdict, covered: set[str] | None) -> Verdict:
@@ -350,6 +357,7 @@ def _commit(
     removed: Sequence[str],
     asks: bool,
     items: Sequence[Incoming],
+    pulled: Sequence[Pulled],
 ) -> int:
     """Write the commit; returns its number."""
     generation = workspace.generation() or workspace.ensure_generation(workspace.encoder.recipe)
@@ -364,6 +372,7 @@ def _commit(
         for row in zone.values()
         if row.document in touched
     ]
+    numbers += [row.id for row, _ in pulled]
     with workspace.ledger.reading() as conn:
         points = corpus.points_of(conn, numbers)
     for item, verdict in judged:
@@ -378,6 +387,9 @@ def _commit(
             manifest.digest,
             points,
         )
+    for row, verdict in pulled:
+        stored = planning.stored_writes(workspace, row)
+        planning.pull_document(plan, row, verdict, stored, points[row.id])
     for case in standing.removals:
         plan.closes.append((case.id, "superseded"))
     if asks:
@@ -386,7 +398,7 @@ def _commit(
         for name in removed:
             planning.remove_document(plan, name, standing, points)
     plan.counts["unchanged"] += len(items) - len(judged)
-    row: dict[str, Any] = {
+    accepted: dict[str, Any] = {
         "digest": manifest.digest,
         "source": manifest.source,
         "version": manifest.version,
@@ -396,5 +408,5 @@ def _commit(
         "commit": plan.commit,
     }
     actor = ", ".join(sorted({k.principal for k in signed.signed}))
-    workspace.committer.commit(plan.finish("ingest", actor, manifest.source, row))
+    workspace.committer.commit(plan.finish("ingest", actor, manifest.source, accepted))
     return plan.commit

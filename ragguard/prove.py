@@ -157,8 +157,8 @@ def _logged_commits(entries: Sequence[tuple[int, str, bytes]]) -> dict[int, dict
 def prove(workspace: Workspace, what: str) -> dict[str, Any]:
     """A bundle for a point id or a document (`source/id`).
 
-    It has a link for the commit that brought the document and, where a reviewer released it, one
-    for that commit.
+    It has a link for the commit that brought the document, one for each that pulled it back into
+    quarantine, and one for each with which a reviewer released it.
 
     Raises:
         UsageError: Nothing of that name was ever committed.
@@ -177,7 +177,7 @@ def prove(workspace: Workspace, what: str) -> dict[str, Any]:
         leaves = log.leaves(conn)
         kept = log.kept_checkpoints(conn)
         manifest = commits.manifest_row(conn, version.manifest)
-        numbers = sorted({version.commit, *corpus.entered(conn, version.id)})
+        numbers = corpus.stays(conn, version)
         rows = [commits.get(conn, number) for number in numbers]
         logged = [
             (row.plan, row.log_index, log.body(conn, row.log_index))

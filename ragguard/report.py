@@ -43,6 +43,7 @@ class Report:
     Attributes:
         manifests: One for each given.
         documents: A verdict for every document of the accepted manifests.
+        pulled: Verdicts on documents admitted earlier that were pulled back into quarantine.
         removed: Number of documents taken out.
         skipped: Checks that had nothing to say, or failed, over all batches.
         profile: Reference the verdicts were calibrated on; empty when nothing was judged.
@@ -53,6 +54,7 @@ class Report:
 
     manifests: list[ManifestResult] = field(default_factory=list)
     documents: list[Verdict] = field(default_factory=list)
+    pulled: list[Verdict] = field(default_factory=list)
     removed: int = 0
     skipped: dict[str, Skipped] = field(default_factory=dict)
     profile: str = ""
@@ -81,7 +83,7 @@ class Report:
         if any(s.crashed for s in self.skipped.values()):
             codes.add(5)
         waits = any(m.note for m in self.manifests)
-        if waits or self.counts["quarantined"] or self.counts["rejected"]:
+        if waits or self.pulled or self.counts["quarantined"] or self.counts["rejected"]:
             codes.add(1)
         return next((code for code in (70, 3, 5, 4, 2, 1) if code in codes), 0)
 
@@ -104,6 +106,7 @@ class Report:
             ],
             "counts": self.counts,
             "documents": [verdict_body(v) for v in self.documents],
+            "pulled": [verdict_body(v) for v in self.pulled],
             "skipped": [
                 {"check": s.check, "reason": s.reason, "crashed": s.crashed}
                 for s in self.skipped.values()

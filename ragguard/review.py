@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ragguard.commit import Plan, Write, dump_vectors, load_plan, load_vectors
-from ragguard.errors import DecisionError, IntegrityError, UsageError
+from ragguard.commit import Plan, Write, dump_vectors, load_vectors
+from ragguard.errors import IntegrityError, UsageError
 from ragguard.kernels.canonical import digest_bytes
 from ragguard.kernels.sketch import sketch_rows
 from ragguard.kernels.text import normalise, words
@@ -88,7 +88,7 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
     signers = [tuple(s) for s in manifest.signers] if manifest else []
     shown: Sequence[str] = ()
     if texts and version is not None:
-        shown = [str(w.payload["page_content"]) for w in _stored(workspace, version)]
+        shown = [str(w.payload["page_content"]) for w in planning.stored_writes(workspace, version)]
     return CaseView(case, version, f"{case.source}/{case.document}" in serving, signers, shown)
 
 
@@ -194,7 +194,10 @@ def _plan(
                     planning.remove_document(plan, document, standing, points)
     elif action == "release":
         before = standing.serving.get(case.document)
-        writes = [_move(workspace, generation.serving, w) for w in _stored(workspace, version)]
+        writes = [
+            _move(workspace, generation.serving, w)
+            for w in planning.stored_writes(workspace, version)
+        ]
         plan.put_in(version.id, "serving", writes)
         if before is not None:
             plan.take_out(before, "serving", points[before.id])
@@ -220,21 +223,6 @@ def _leaf(version: VersionRow, outcome: str, writes: Sequence[Write]) -> dict[st
     }
 
 
-def _stored(workspace: Workspace, version: VersionRow) -> list[Write]:
-    """The points of a version as they were planned, from the vault and not from the index."""
-    with workspace.ledger.reading() as conn:
-        commit = commits.get(conn, version.commit)
-    if commit is None:
-        raise DecisionError(f"ledger: version {version.id} belongs to no confirmed commit")
-    plan = load_plan(workspace.vault.get(commit.plan))
-    return [
-        w
-        for writes in plan.writes.values()
-        for w in writes
-        if w.payload["ragguard"]["version"] == version.id
-    ]
-
-
 def _move(workspace: Workspace, collection: str, write: Write) -> Write:
     """A point sealed for another collection."""
     vector = load_vectors(workspace.vault.get(write.pack))[write.row]
@@ -243,7 +231,7 @@ def _move(workspace: Workspace, collection: str, write: Write) -> Write:
 
 
 def _denial(workspace: Workspace, version: VersionRow, commit: int) -> dict[str, Any]:
-    writes = _stored(workspace, version)
+    writes = planning.stored_writes(workspace, version)
     texts = [normalise(str(w.payload["page_content"])) for w in writes]
     vectors = np.stack([load_vectors(workspace.vault.get(w.pack))[w.row] for w in writes])
     sketches = io.BytesIO()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class Profile:
         scores: Per check, raw scores of their chunks, ascending.
         combined: Their combined statistics, ascending, one a document.
         fitted_on: Digest over the documents it was fitted on.
+        weights: Weight of each check in the combination, of which `combined` are the statistics;
+            a check without one weighs 1.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Profile:
     scores: Mapping[str, Doubles]
     combined: Doubles
     fitted_on: str
+    weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
 
     @property
     def smallest_rate(self) -> float:
@@ -158,9 +161,14 @@ def document_p_values(
     return p, rows
 
 
-def weights(names: Sequence[str]) -> Doubles:
-    """Weight of each check in the combination."""
-    return np.array([WEIGHTS.get(name, 1.0) for name in names])
+def weights(names: Sequence[str], learned: Mapping[str, float] = WEIGHTS) -> Doubles:
+    """Weight of each check in the combination.
+
+    Args:
+        names: Checks, in column order.
+        learned: Weights by check; the shipped prior, or what `calibrate` learned.
+    """
+    return np.array([learned.get(name, 1.0) for name in names])
 
 
 def judge(
@@ -200,7 +208,8 @@ def judge(
     judged = p.copy()
     if "secrets" in names:
         judged[lenient, names.index("secrets")] = np.nan
-    statistic = calibration.combine(judged, weights(names)) if names else np.zeros(len(batch))
+    by_name = weights(names, profile.weights)
+    statistic = calibration.combine(judged, by_name) if names else np.zeros(len(batch))
     combined = calibration.conformal_p_values(statistic, profile.combined)
     if profile.name.startswith("shipped") and len(batch) >= CROWD:
         combined = _with_crowd(combined, judged, names, profile)
@@ -232,7 +241,7 @@ def _with_crowd(combined: Doubles, p: Doubles, names: Sequence[str], profile: Pr
     """P-values of a batch that is compared with itself too, see `judge`."""
     certain = [i for i, name in enumerate(names) if name in DETERMINISTIC]
     rest = [i for i in range(len(names)) if i not in certain]
-    every = weights(names)
+    every = weights(names, profile.weights)
     unaided = calibration.combine(p[:, rest], every[rest]) if rest else np.zeros(len(p))
     rank = calibration.conformal_p_values(unaided, np.sort(unaided))
     # What the deterministic checks say stands by itself, on the scale of the whole combination.
@@ -268,7 +277,7 @@ def _findings(
     if outcome == "quarantine" and not notable:
         notable = [int(np.nanargmin(p))] if not np.isnan(p).all() else []
     findings = []
-    for column in sorted(notable, key=lambda c: -WEIGHTS.get(names[c], 1.0) / float(p[c])):
+    for column in sorted(notable, key=lambda c: -profile.weights.get(names[c], 1.0) / float(p[c])):
         signal, row = signals[names[column]], int(rows[column])
         evidence = signal.explain(row)
         floor = 1.0 / (len(profile.scores.get(names[column], profile.combined)) + 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,16 @@ from ragguard.model import (
     Metadata,
     Neighbours,
 )
-from ragguard.store import Point, Store
+from ragguard.store import Hits, Point, Store
 
 NEIGHBOURS = 24
 SPARE = 8  # hits asked for beyond that, to make up for those of the same document
+BLOCK = 512  # rows searched for together: an engine may hold all their similarities at once
+MANY = 2048  # rows from which on the collection is read through instead of searched
+PAGE = 16_384  # points read at once then
 MOST = 2048  # hits from which on no more are asked for
 
+Known = dict[str, tuple[Point, str]]  # points by id, with their labels
 Table = tuple[Ints, Floats]  # rows of the view and similarities, see `Neighbours`
 
 
@@ -208,35 +213,100 @@ class _Lookup:
         store = self._around.store
         if not collection or not store.exists(collection) or not store.count(collection):
             return long, lately
-        extra = SPARE + (NEIGHBOURS if absent or recent else 0)
-        pending = [(np.arange(n), NEIGHBOURS + extra)]
+        asked = NEIGHBOURS + SPARE + (NEIGHBOURS if absent or recent else 0)
+        known: dict[str, tuple[Point, str]] = {}
+        fill = partial(self._fill, zone, absent, recent, known, (long, lately))
+        short: list[int] = []
+        if n >= MANY:
+            short = fill(np.arange(n), self._scan(collection, asked, known), asked)
+        else:
+            for rows in np.split(np.arange(n), range(BLOCK, n, BLOCK)):
+                short += fill(rows, self._search(collection, rows, asked, known), asked)
+        pending = _again(short, asked)
         while pending:
             rows, asked = pending.pop()
-            hits = store.search(collection, self._vectors[rows], asked)
-            wanted = sorted({i for row in hits.ids for i in row})
-            found = {p.id: p for p in store.get(collection, wanted, vectors=True)}
-            labels = {i: point_label(p) for i, p in found.items()}
-            short: list[int] = []
-            for row, ids, close in zip(rows.tolist(), hits.ids, hits.similarities, strict=True):
-                mine = self._labels[self._documents[row]]
-                others = [
-                    (i, s)
-                    for i, s in zip(ids, close, strict=True)
-                    if i in found and labels[i] != mine and labels[i] not in absent
-                ]
-                old = [hit for hit in others if labels[hit[0]] not in recent]
-                if len(old) < NEIGHBOURS and len(ids) == asked < MOST:
-                    short.append(row)  # its own old chunks, or recent ones, crowd the others out
-                    continue
-                new = [hit for hit in others if labels[hit[0]] in recent]
-                for table, name, kept in ((long, zone, old), (lately, "recent", new)):
-                    for column, (point, similarity) in enumerate(kept[:NEIGHBOURS]):
-                        table[0][row, column] = self._context.row(name, found[point])
-                        table[1][row, column] = similarity
-            pending += [
-                (np.array(short[i : i + 256]), 4 * asked) for i in range(0, len(short), 256)
-            ]
+            short = fill(rows, self._search(collection, rows, asked, known), asked)
+            pending += _again(short, asked)
         return long, lately
+
+    def _search(self, collection: str, rows: Ints, asked: int, known: Known) -> Hits:
+        """Ask the engine, and fetch the points it names."""
+        store = self._around.store
+        hits = store.search(collection, self._vectors[rows], asked)
+        wanted = sorted({i for ids in hits.ids for i in ids} - known.keys())
+        found = store.get(collection, wanted, vectors=True)
+        known.update((p.id, (p, point_label(p))) for p in found)
+        return hits
+
+    def _scan(self, collection: str, asked: int, known: Known) -> Hits:
+        """What the engine would answer for all rows, by reading the collection through once.
+
+        An engine compares one query at a time with every vector; for thousands of queries a product
+        of matrices is several times faster, and the points are at hand already.
+        """
+        n = len(self._vectors)
+        table: Table = (
+            np.full((n, asked), -1, dtype=np.int64),
+            np.full((n, asked), -1.0, dtype=np.float32),
+        )
+        ids: list[str] = []
+        for points in self._around.store.scan(collection, vectors=True, batch=PAGE):
+            base = np.stack([p.vector for p in points])
+            found, close = top_k(
+                self._vectors, base, asked, np.full(n, -1), np.arange(len(base), dtype=np.int64)
+            )
+            table = merge(table, (np.where(found < 0, -1, found + len(ids)), close), asked)
+            for position in np.unique(table[0]).tolist():
+                if position >= len(ids):
+                    point = points[position - len(ids)]
+                    known[point.id] = (point, point_label(point))
+            ids.extend(p.id for p in points)
+        near = [[ids[j] for j in row if j >= 0] for row in table[0].tolist()]
+        for point_id in known.keys() - {i for row in near for i in row}:
+            del known[point_id]  # was near until nearer ones were read
+        return Hits(near, [c[: len(r)] for r, c in zip(near, table[1].tolist(), strict=True)])
+
+    def _fill(
+        self,
+        zone: str,
+        absent: Set[str],
+        recent: Set[str],
+        known: Known,
+        tables: tuple[Table, Table],
+        rows: Ints,
+        hits: Hits,
+        asked: int,
+    ) -> list[int]:
+        """Write down the neighbours of some rows, long known ones and recent ones.
+
+        Returns:
+            The rows that want more hits than were asked for.
+        """
+        row_of = self._context.row
+        short: list[int] = []
+        for row, ids, close in zip(rows.tolist(), hits.ids, hits.similarities, strict=True):
+            mine = self._labels[self._documents[row]]
+            old: list[tuple[Point, float]] = []
+            new: list[tuple[Point, float]] = []
+            for i, similarity in zip(ids, close, strict=True):
+                if i not in known:
+                    continue
+                point, label = known[i]
+                if label != mine and label not in absent:
+                    (new if label in recent else old).append((point, similarity))
+            if len(old) < NEIGHBOURS and len(ids) == asked < MOST:
+                short.append(row)  # its own old chunks, or recent ones, crowd the others out
+                continue
+            for table, name, found in zip(tables, (zone, "recent"), (old, new), strict=True):
+                if kept := found[:NEIGHBOURS]:
+                    table[0][row, : len(kept)] = [row_of(name, point) for point, _ in kept]
+                    table[1][row, : len(kept)] = [similarity for _, similarity in kept]
+        return short
+
+
+def _again(short: Sequence[int], asked: int) -> list[tuple[Ints, int]]:
+    """Rows to be searched for again, with four times as many hits."""
+    return [(np.array(short[i : i + 256]), 4 * asked) for i in range(0, len(short), 256)]
 
 
 def _empty(n: int) -> Table:

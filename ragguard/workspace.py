@@ -14,7 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
@@ -138,6 +141,7 @@ class Workspace:
         self.now = now
         self._lock: Any = None
         self._store: Store | None = None
+        self._cache = folder / "cache"
         if exclusive:
             self._take_lock()
         try:
@@ -423,7 +427,20 @@ class Workspace:
 
     def cache(self, name: str) -> Path:
         """A file in the cache folder."""
-        return self.folder / "cache" / name
+        return self._cache / name
+
+    @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """Derived files are written elsewhere meanwhile, and thrown away; those there are read."""
+        own = self._cache
+        with tempfile.TemporaryDirectory(prefix="ragguard-") as folder:
+            self._cache = Path(folder) / "cache"
+            if own.is_dir():
+                shutil.copytree(own, self._cache)
+            try:
+                yield
+            finally:
+                self._cache = own
 
 
 Progress = Callable[[str, int, int], None]

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ragguard import checks, reference
+from ragguard import checks, reference, scoring
 from ragguard import lexicon as lexicons
 from ragguard.checks import Check
 from ragguard.errors import LedgerError, NotApplicable
@@ -91,20 +94,36 @@ def test_a_profile_records_what_it_was_fitted_on_whatever_the_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "indexed", "size"),
+    ("arriving", "indexed", "size"),
     [
         (1, 10_000, 16),
         (16, 10_000, 16),
-        (40, 10_000, 64),
-        (300, 10_000, 256),
-        (100_000, 10_000, 1024),
-        (100_000, 400, 64),
+        (60, 10_000, 64),
+        (1_000, 10_000, 1024),
+        (10_000, 10_000, 4096),
+        (751, 6_762, 512),
+        (3_756, 3_757, 1024),
+        (100_000, 400, 128),
         (100_000, 10, 16),
         (0, 0, 16),
     ],
 )
-def test_a_rehearsal_is_about_as_large_as_the_batch(batch: int, indexed: int, size: int) -> None:
-    assert reference.round_size(batch, indexed) == size
+def test_a_rehearsal_keeps_the_proportion_of_newcomers(
+    arriving: int, indexed: int, size: int
+) -> None:
+    assert reference.rounds(arriving, indexed) == reference.Rounds(size)
+
+
+def test_where_the_rounds_are_too_small_the_reference_is_thinned_as_well() -> None:
+    """100,000 beside 100,000 is rehearsed as 4,096 beside about as many."""
+    held = reference.rounds(100_000, 100_000)
+    assert held == reference.Rounds(4096, 1.0)
+
+
+def test_whole_rounds_are_rehearsed() -> None:
+    assert reference.Rounds(512).documents(1000) == 1024
+    assert reference.Rounds(16).documents(1000) == 1008
+    assert reference.Rounds(4096).documents(1000) == 4096
 
 
 # --- rehearse -------------------------------------------------------------------------------------
@@ -138,12 +157,16 @@ def indexed(count: int = 40) -> list[Prepared]:
 
 
 def rehearse(
-    documents: list[Prepared], chosen: Mapping[str, tuple[Check, object]], size: int = 16
+    documents: list[Prepared],
+    chosen: Mapping[str, tuple[Check, object]],
+    size: int = 16,
+    thin: float = 0.0,
 ) -> Profile:
     store = stored(documents, [prepared("w-1", ["waiting"], [near(direction(9), 0.9)])])
     lexicon = lexicons.count([c.text for d in documents for c in d.chunks], len(documents))
     around = Surroundings(store, SERVING, QUARANTINE, lexicon, (), NOW)
-    return reference.rehearse(documents, around, chosen, size, "corpus")
+    held = reference.Rounds(size, thin)
+    return reference.rehearse(documents, around, chosen, held, "corpus")
 
 
 def test_every_document_is_brought_in_once_as_a_newcomer() -> None:
@@ -206,7 +229,12 @@ def test_progress_is_told_to_the_end() -> None:
     documents = indexed()
     around = Surroundings(stored(documents), SERVING, QUARANTINE, lexicons.empty(), (), NOW)
     reference.rehearse(
-        documents, around, Watching().checks(), 16, "x", lambda done, n: told.append((done, n))
+        documents,
+        around,
+        Watching().checks(),
+        reference.Rounds(16),
+        "x",
+        lambda done, n: told.append((done, n)),
     )
     assert told == [(16, 40), (32, 40), (40, 40)]
 
@@ -256,10 +284,28 @@ def test_a_damaged_profile_is_refused_and_a_damaged_cache_fitted_again(how: str)
 
 
 def test_a_profile_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = reference.dump(made())
     monkeypatch.setattr(reference, "VERSION", 99)
-    with pytest.raises(LedgerError, match="version 1"):
+    data = reference.dump(made())
+    with pytest.raises(LedgerError, match="version 99"):
         reference.load(data)
+
+
+def test_a_profile_of_the_first_version_has_the_shipped_weights() -> None:
+    data = (files("ragguard") / "profiles/warm.npz").read_bytes()
+    with np.load(io.BytesIO(data)) as kept:
+        assert json.loads(kept["head"].tobytes())["version"] in reference.READABLE
+        arrays = {key: kept[key] for key in kept.files}
+    head = json.loads(arrays["head"].tobytes())
+    head = {k: v for k, v in head.items() if k != "weights"} | {"version": 1}
+    arrays["head"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    assert reference.load(buffer.getvalue()).weights == scoring.WEIGHTS
+
+
+def test_a_profile_keeps_the_weights_it_was_combined_with() -> None:
+    profile = replace(made(), weights={"collusion": 0.5})
+    assert reference.load(reference.dump(profile)).weights == {"collusion": 0.5}
 
 
 @pytest.mark.parametrize(("indexed", "name"), [(0, "cold"), (49, "cold"), (50, "warm")])

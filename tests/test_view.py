@@ -208,3 +208,36 @@ def test_many_recent_documents_do_not_crowd_the_reference_out() -> None:
     )  # fmt: skip
     view = build_view([prepared("a", ["a"], [WHERE])], around)
     assert set(names(view, "reference")) == {"wiki/old0", "wiki/old1", "wiki/old2"}
+
+
+@pytest.mark.parametrize("setting", ["read through", "in blocks"])
+def test_a_large_batch_sees_what_a_small_one_sees(
+    setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(8)
+
+    def made(name: str, chunks: int) -> Prepared:
+        rows = rng.normal(size=(chunks, D)).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return prepared(name, [f"{name} {i}" for i in range(chunks)], list(rows))
+
+    indexed = [made(f"old{i}", 2) for i in range(90)] + [made("crowd", 120)]
+    batch = [made("old3", 3), made("crowd", 2), *(made(f"new{i}", 2) for i in range(12))]
+    store = stored(indexed, [made(f"waits{i}", 1) for i in range(7)])
+    recent = frozenset(f"wiki/old{i}" for i in range(20, 45))
+    around = Surroundings(store, SERVING, QUARANTINE, lexicons.empty(), (), NOW, recent=recent)
+    absent = {"wiki/old7", "wiki/old8"}
+    usual = build_view(batch, around, absent=absent)
+    if setting == "read through":
+        monkeypatch.setattr("ragguard.view.MANY", 1)
+        monkeypatch.setattr("ragguard.view.PAGE", 37)
+    else:
+        monkeypatch.setattr("ragguard.view.BLOCK", 3)
+    again = build_view(batch, around, absent=absent)
+    assert list(again.texts) == list(usual.texts)
+    assert (again.zones, again.labels) == (usual.zones, usual.labels)
+    for name in ("reference", "newcomers"):
+        left, right = getattr(again, name), getattr(usual, name)
+        assert left.indices.tolist() == right.indices.tolist()
+        np.testing.assert_allclose(left.similarities, right.similarities, atol=1e-6)
+    assert {"recent", "serving", "quarantine"} <= set(usual.zones)

@@ -4,7 +4,8 @@ Token optimisation (HotFlip and its kin) puts words together for their vectors' 
 the surprisal of each word after the one before it, under word and pair counts of the corpus itself,
 over the worst short stretch: the windowed perplexity filter (Jain et al., "Baseline Defenses",
 2023; Alon, Kamfonas, "Detecting Language Model Attacks with Perplexity", 2023) without a language
-model.
+model. Lists of names are the honest text that looks most like it: what is written like a name
+counts for no more than a usual word.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import numpy as np
 
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.kernels.surprisal import pair_surprisals
-from ragguard.kernels.windows import worst_window
-from ragguard.kernels.words import OwnCounts
+from ragguard.kernels.surprisal import pair_surprisal_rows
+from ragguard.kernels.text import name_flags
+from ragguard.kernels.tokens import tokens
+from ragguard.kernels.windows import worst_window, worst_windows
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -28,6 +30,8 @@ class Params:
     window: int = 16  # word pairs
     prior: int = 4  # pairs of usual kind added to every stretch
     usual: float = 9.0  # their surprisal, bits
+    name: float = 9.0  # at most so many bits for a word written like a name
+    doubt: float = 11.0  # score from which names are looked for
     least: int = 20_000  # words of reference below which pairs are not known
 
 
@@ -44,12 +48,17 @@ def coherence(view: CorpusView, params: Params) -> Signal:
     total = sum(view.lexicon.words.values())
     if total < params.least:
         raise NotApplicable(f"fewer than {params.least} words are known")
-    own = OwnCounts(view)
-    scores = np.zeros(view.n)
-    places = np.zeros(view.n, dtype=np.int64)
-    for row in range(view.n):
-        bits = pair_surprisals(view.words[row], view.lexicon, total, own.words(row), own.pairs(row))
-        scores[row], places[row] = worst_window(bits, params.window, params.prior, params.usual)
+    bits, lengths = pair_surprisal_rows(
+        tokens(view.words[: view.n]), view.lexicon, total, view.documents[: view.n]
+    )
+    scores, places = worst_windows(bits, lengths, params.window, params.prior, params.usual)
+    doubted = np.flatnonzero(scores > params.doubt)
+    ends = np.cumsum(lengths)
+    for row in doubted.tolist():
+        flags = np.array(name_flags(view.texts[row]), dtype=bool)[1:]
+        own = bits[ends[row] - lengths[row] : ends[row]]
+        capped = np.where(flags, np.minimum(own, params.name), own)
+        scores[row], places[row] = worst_window(capped, params.window, params.prior, params.usual)
 
     def explain(row: int) -> Evidence:
         start = int(places[row])

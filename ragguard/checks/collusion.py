@@ -2,17 +2,19 @@
 
 Retrieval poison is not isolated, it is over-dense: several passages written for one question stand
 closer together than honest passages on a subject do, while sharing few words, because copies would
-be noticed. A clean corpus that already knows the subject shows how close is usual there. How it is
-measured: `kernels.standout`.
+be noticed. A clean corpus that already knows the subject shows how close is usual there, and the
+companions must bear it out. How it is measured: `kernels.standout`; why so: docs/scoring.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.kernels.standout import companions_evidence, paraphrases, stand_out
+from ragguard.kernels.standout import companions_evidence, mutual, paraphrases, stand_out
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -21,8 +23,10 @@ class Params:
     """Tunable values, read from [checks.collusion]."""
 
     overlap: float = 0.6  # word Jaccard above which two texts are copies, not paraphrases
-    companions: int = 2  # companions averaged; more make honest batches on new subjects stand out
+    fewest: int = 2  # companions of the smallest campaign looked for
+    most: int = 4  # and of the largest; what larger ones score is no less
     softening: float = 0.02  # added to the companions' distance
+    waiting: float = 0.5  # how much more a stand-out counts whose companions wait in quarantine
 
 
 @check("collusion", family="collusion", params=Params, unit=0.15)
@@ -31,7 +35,8 @@ def collusion(view: CorpusView, params: Params) -> Signal:
 
     Returns:
         Raw scores, float64 (n,), log of (distance to the surroundings / distance to the
-        companions), at least 0, damped where the reference hardly knows the region.
+        companions), averaged over campaign sizes, at least 0, damped where the reference hardly
+        knows the region, and at most what its companions score.
 
     Raises:
         NotApplicable: Nothing arrived beside this document and nothing waits in quarantine.
@@ -40,9 +45,15 @@ def collusion(view: CorpusView, params: Params) -> Signal:
     if not (rows >= 0).any():
         raise NotApplicable("no other newcomer to compare with")
     known, _ = paraphrases(view, view.reference, params.overlap)
-    scores = stand_out(view, near, known, params.companions, params.softening)
+    widths = range(params.fewest, max(params.fewest, params.most) + 1)
+    alone = np.mean([stand_out(view, near, known, w, params.softening) for w in widths], axis=0)
+    middle = (params.fewest + params.most) // 2
+    company = rows[:, :middle]
+    scores = mutual(alone, company, rows[:, : 2 * middle - 1])
+    suspect = np.array([zone == "quarantine" for zone in view.zones], dtype=bool)
+    scores *= 1.0 + params.waiting * (suspect[company] & (company >= 0)).mean(axis=1)
 
     def explain(row: int) -> Evidence:
-        return companions_evidence(view, near, rows, row, params.companions)
+        return companions_evidence(view, near, rows, row, params.most)
 
     return Signal(scores, explain)

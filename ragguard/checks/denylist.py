@@ -8,7 +8,10 @@ original.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from ragguard.errors import NotApplicable
 from ragguard.kernels.sketch import resemblance, shared_words, sketch_rows
 from ragguard.kernels.text import words
 from ragguard.model import CorpusView, Evidence, Signal
+
+Gram = tuple[str, ...]
+_ROUNDING = 1e-4  # by how much one product of matrices may differ from single ones
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,21 @@ def denylist(view: CorpusView, params: Params) -> Signal:
     sketches = np.concatenate([d.sketches for d in view.denied])
     texts = [text for d in view.denied for text in d.texts]
     owners = [d.label for d in view.denied for _ in d.texts]
-    mine = sketch_rows([view.words[row] for row in range(view.n)])
+    # Most newcomers are nowhere near: they are passed over without being sketched.
+    near = (view.vectors[: view.n] @ vectors.T).max(axis=1) >= params.similarity - _ROUNDING
+    holders: dict[Gram, list[int]] = defaultdict(list)
+    for number, text in enumerate(texts):
+        for gram in set(_grams(words(text))):
+            holders[gram].append(number)
+    looked_at = [
+        row
+        for row in range(view.n)
+        if near[row] or _may_share(view.words[row], holders, params.copied)
+    ]
+    mine = dict(zip(looked_at, sketch_rows([view.words[row] for row in looked_at]), strict=True))
     scores = np.zeros(view.n)
     found: dict[int, tuple[str, float, float]] = {}
-    for row in range(view.n):
+    for row in looked_at:
         if len(view.words[row]) < params.shortest:
             continue
         close = vectors @ view.vectors[row]
@@ -70,6 +87,28 @@ def denylist(view: CorpusView, params: Params) -> Signal:
         )
 
     return Signal(scores, explain)
+
+
+def _grams(row: Sequence[str]) -> Iterable[Gram]:
+    """What `sketch_rows` draws from: word triples, single words where there are too few."""
+    return zip(row, row[1:], row[2:], strict=False) if len(row) > 2 else ((w,) for w in row)
+
+
+def _may_share(row: Sequence[str], holders: Mapping[Gram, Sequence[int]], copied: float) -> bool:
+    """Whether a sketch could find the wording of any one denied text alike.
+
+    A quarter of the overlap asked for is not estimated as that overlap by 64 draws, but for odds of
+    one in a hundred million; below an overlap of 0.3 that does not hold, and all are sketched.
+    """
+    if copied < 0.3:
+        return True
+    own = set(_grams(row))
+    enough = len(own) * copied / 4.0  # shared, at the least, whatever the other's length
+    shared = [holders[gram] for gram in own if gram in holders]
+    if len(shared) < enough:
+        return False
+    counts = Counter(chain.from_iterable(shared))
+    return max(counts.values(), default=0) >= enough
 
 
 def _nearer_to_admitted(view: CorpusView, row: int, close: float, denied_text: str) -> bool:

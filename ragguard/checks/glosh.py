@@ -45,9 +45,9 @@ def glosh(view: CorpusView, params: Params) -> Signal:
     scores = np.zeros(view.n)
     sizes = np.zeros(view.n, dtype=np.int64)
     for rows in neighbourhoods(view, params.links, params.similarity, params.cap):
-        if len(rows) < params.smallest:
-            continue
         judged = rows < view.n
+        if len(rows) < params.smallest or not judged.any():
+            continue
         found = _outlier_scores(view.vectors[rows], params)
         scores[rows[judged]] = np.maximum(-np.log(1.01 - found[judged]), 0.0)
         sizes[rows[judged]] = len(rows)

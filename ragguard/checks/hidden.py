@@ -40,7 +40,8 @@ def hidden(view: CorpusView, params: Params) -> Signal:
         if document in done:
             continue
         done.add(document)
-        hits = inspect(view.raws[document], view.hidden[document], params.blob_words)
+        raw, parsed = view.raws[document], view.hidden[document]
+        hits = [hit for hit in inspect(raw, parsed, params.blob_words) if hit[0] > 0]
         if hits:
             hits.sort(reverse=True)
             scores[row] = hits[0][0] + 0.5 * sum(weight for weight, _, _ in hits[1:6])

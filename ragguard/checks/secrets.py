@@ -53,7 +53,7 @@ def secrets(view: CorpusView, params: Params) -> Signal:
         settings.disable_filters("detect_secrets.filters.allowlist.is_line_allowlisted")
         for row in _first_rows(view):
             raw = view.raws[int(view.documents[row])]
-            if not _LIKELY.search(raw):
+            if not _may_hold(raw):
                 continue
             hits = []
             for number, line in enumerate(raw.splitlines(), start=1):
@@ -72,6 +72,15 @@ def secrets(view: CorpusView, params: Params) -> Signal:
         return Evidence(f"holds a secret: {listed}", {"secrets": found.get(row, [])[:20]})
 
     return Signal(scores, explain)
+
+
+def _may_hold(raw: str) -> bool:
+    """Whether anything in a text is likely; no pattern reaches over white space."""
+    return any(
+        _LIKELY.search(piece)
+        for piece in raw.split()
+        if len(piece) >= 16 or "://" in piece or "-----BEGIN" in piece
+    )
 
 
 def _pieces(line: str, longest: int) -> list[str]:

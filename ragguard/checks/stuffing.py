@@ -40,31 +40,33 @@ def stuffing(view: CorpusView, params: Params) -> Signal:
         Raw scores, float64 (n,), the two shares added, less what is natural, in [0, 1.55].
     """
     scores = np.zeros(view.n)
-    top: dict[int, list[tuple[str, int]]] = {}
     for row in range(view.n):
-        repeated, common = _repetition(view.words[row], params)
+        repeated = _repetition(view.words[row], params)
         if "`" in view.texts[row] and repeated > params.natural:
-            prose, _ = _repetition(words(_CODE.sub(" ", view.texts[row])), params)
+            prose = _repetition(words(_CODE.sub(" ", view.texts[row])), params)
             repeated = max(prose, params.code * repeated)
         scores[row] = max(0.0, repeated - params.natural)
-        top[row] = common
 
     def explain(row: int) -> Evidence:
-        listed = ", ".join(f"{word} {count} times" for word, count in top.get(row, [])[:3])
-        return Evidence(
-            f"the same words over and over: {listed}", {"words": dict(top.get(row, []))}
-        )
+        long = _long(view.words[row], params)
+        top = Counter(long).most_common(params.top) if len(long) >= params.least else []
+        listed = ", ".join(f"{word} {count} times" for word, count in top[:3])
+        return Evidence(f"the same words over and over: {listed}", {"words": dict(top)})
 
     return Signal(scores, explain)
 
 
-def _repetition(row: Sequence[str], params: Params) -> tuple[float, list[tuple[str, int]]]:
-    """The two shares added, in [0, 2], and the most frequent words."""
-    long = [w for w in row if len(w) >= params.shortest]
+def _long(row: Sequence[str], params: Params) -> list[str]:
+    return [w for w in row if len(w) >= params.shortest]
+
+
+def _repetition(row: Sequence[str], params: Params) -> float:
+    """The two shares added, in [0, 2]."""
+    long = _long(row, params)
     if len(long) < params.least:
-        return 0.0, []
-    common = Counter(long).most_common(params.top)
-    repeated = sum(count - 1 for _, count in common) / len(long)
-    triples = Counter(zip(long, long[1:], long[2:], strict=False))
-    again = sum(count - 1 for count in triples.values()) / max(1, sum(triples.values()))
-    return repeated + again, common
+        return 0.0
+    counts = sorted(Counter(long).values(), reverse=True)[: params.top]
+    repeated = (sum(counts) - len(counts)) / len(long)
+    triples = max(0, len(long) - 2)
+    distinct = len(set(zip(long, long[1:], long[2:], strict=False)))
+    return repeated + (triples - distinct) / max(1, triples)

@@ -14,8 +14,8 @@ import numpy as np
 
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.kernels.surprisal import char_surprisal
-from ragguard.kernels.windows import worst_window
+from ragguard.kernels.surprisal import char_surprisals
+from ragguard.kernels.windows import worst_windows
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -42,9 +42,11 @@ def surprisal(view: CorpusView, params: Params) -> Signal:
         raise NotApplicable(f"fewer than {params.least} characters of reference")
     scores = np.zeros(view.n)
     places = np.zeros(view.n, dtype=np.int64)
-    for row in range(view.n):
-        bits = char_surprisal(view.texts[row].lower(), counts)
-        scores[row], places[row] = worst_window(bits, params.window)
+    start = 0
+    for bits, lengths in char_surprisals([t.lower() for t in view.texts[: view.n]], counts):
+        rows = slice(start, start + len(lengths))
+        scores[rows], places[rows] = worst_windows(bits, lengths, params.window)
+        start += len(lengths)
 
     def explain(row: int) -> Evidence:
         start = max(0, int(places[row]) - 1)

@@ -2,7 +2,8 @@
 
 Typing errors, pasted word pieces and random strings are words of no document. A new subject brings
 new words too, but between them stand the corpus's commonest words, as in any honest sentence; in
-damaged text those are damaged as well. So an unseen word counts for, a common word against.
+damaged text those are damaged as well. So an unseen word counts for, a common word against, and a
+name counts little.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import numpy as np
 
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.kernels.windows import worst_window
-from ragguard.kernels.words import OwnCounts, common_words
+from ragguard.kernels.text import name_flags
+from ragguard.kernels.tokens import own_counts, tokens
+from ragguard.kernels.windows import worst_window, worst_windows
+from ragguard.kernels.words import common_words
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -25,6 +28,8 @@ class Params:
     window: int = 40  # words
     prior: int = 8  # words of usual kind added to every stretch
     usual: float = -0.35  # their mean value: +1 unseen, -1 common
+    name: float = 0.25  # value of an unseen word written like a name
+    doubt: float = 0.7  # score from which names are looked for
     common: int = 100  # most frequent words that count as common
     least: int = 2_000  # distinct known words below which nothing can be said
 
@@ -43,23 +48,32 @@ def unseen(view: CorpusView, params: Params) -> Signal:
     if len(known) < params.least:
         raise NotApplicable(f"fewer than {params.least} distinct words are known")
     common = common_words(known, params.common)
-    own = OwnCounts(view)
-    scores = np.zeros(view.n)
-    found: dict[int, list[str]] = {}
-    for row in range(view.n):
-        others = own.words(row)
-        strange = [w.isalpha() and known.get(w, 0) - others.get(w, 0) <= 0 for w in view.words[row]]
-        values = [
-            1.0 if odd else -1.0 if w in common else 0.0
-            for w, odd in zip(view.words[row], strange, strict=True)
-        ]
-        scores[row] = 1.0 + worst_window(values, params.window, params.prior, params.usual)[0]
-        found[row] = [w for w, odd in zip(view.words[row], strange, strict=True) if odd]
+    judged = tokens(view.words[: view.n])
+    counts = np.array([known.get(w, 0) for w in judged.vocabulary], dtype=np.int64)
+    alphabetic = np.array([w.isalpha() for w in judged.vocabulary], dtype=bool)
+    usual = np.array([w in common for w in judged.vocabulary], dtype=bool)
+    others = counts[judged.ids]
+    if view.lexicon.includes_batch:
+        others = others - own_counts(
+            judged.ids, judged.rows, view.documents[: view.n], len(judged.vocabulary)
+        )
+    strange = alphabetic[judged.ids] & (others <= 0)
+    values = np.where(strange, 1.0, np.where(usual[judged.ids], -1.0, 0.0))
+    worst, _ = worst_windows(values, judged.lengths, params.window, params.prior, params.usual)
+    scores = 1.0 + worst
+    ends = np.cumsum(judged.lengths)
+    for row in np.flatnonzero(scores > params.doubt).tolist():
+        flags = np.array(name_flags(view.texts[row]), dtype=bool)
+        own = values[ends[row] - judged.lengths[row] : ends[row]]
+        lowered = np.where(flags & (own > 0), params.name, own)
+        scores[row] = 1.0 + worst_window(lowered, params.window, params.prior, params.usual)[0]
 
     def explain(row: int) -> Evidence:
-        sample = list(dict.fromkeys(found[row]))[:8]
+        own = strange[ends[row] - judged.lengths[row] : ends[row]]
+        found = [w for w, odd in zip(view.words[row], own, strict=True) if odd]
+        sample = list(dict.fromkeys(found))[:8]
         return Evidence(
-            f"{len(found[row])} of {len(view.words[row])} words occur nowhere else, such as "
+            f"{len(found)} of {len(view.words[row])} words occur nowhere else, such as "
             f"{', '.join(sample)}",
             {"words": sample},
         )

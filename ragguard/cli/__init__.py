@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("quarantine", "Review what waits in quarantine."),
     "history": ("history", "List what changed the corpus, newest first."),
     "log": ("log", "Verify the tamper-evident log and prove what is in it."),
+    "bench": ("bench", "Measure what the gate finds of attacks on a corpus, and at which price."),
 }
 
 

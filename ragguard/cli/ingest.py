@@ -90,7 +90,10 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
         return
     counts = report.counts
     say("  ".join(f"{n} {k}" for k, n in counts.items() if n) or "no documents")
+    if report.pulled:
+        say(f"{len(report.pulled)} admitted earlier pulled back: they collude with newcomers")
     suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject")]
+    suspects += report.pulled
     suspects.sort(key=lambda v: (v.outcome != "reject", -v.score))
     if suspects:
         table(
@@ -111,7 +114,7 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
     _say_limits(report, rate)
     if dry_run:
         say("next: the same without --dry-run")
-    elif counts["quarantined"] or any(m.note for m in report.manifests):
+    elif counts["quarantined"] or report.pulled or any(m.note for m in report.manifests):
         say("next: ragguard quarantine list")
     else:
         say('next: ragguard search "a question"')

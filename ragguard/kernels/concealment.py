@@ -12,8 +12,13 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Sequence
+from html import unescape
+from itertools import chain, groupby
 from math import log2
+from string import ascii_lowercase
 
+from ragguard.kernels import requests
+from ragguard.kernels.disguise import deciphered
 from ragguard.kernels.names import skeleton
 from ragguard.kernels.text import normalise
 from ragguard.model import Hidden
@@ -34,7 +39,31 @@ _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}[ ,:]?){16,}(?![0-9A-Za-z])
 _ESCAPES = re.compile(
     r"(?:\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}|&#x?[0-9a-fA-F]+;){12,}"
 )
-_PUSHED = re.compile(r"\S[ \t\u00a0]{120,}\S|\S(?:[ \t]*\n){40,}[ \t]*\S")
+_SHORTEST = 24  # characters of the shortest blob in one piece
+_SPACED = re.compile(r"(?:[0-9a-fA-F.\-\u00b7\u2013]{1,8}[ ,:/|]{1,3}){8,}")
+_BASE32 = re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{24,}={0,6}(?![A-Za-z0-9])")
+_BITS = re.compile(r"(?<![0-9A-Za-z])(?:[01]{8}[ ,]?){8,}(?![0-9A-Za-z])")
+_CODES = re.compile(r"(?<![0-9A-Za-z.])(?:\d{2,3}[ ,]{1,2}){11,}\d{2,3}(?![0-9A-Za-z.])")
+_MORSE = re.compile(r"(?<![^\s])(?:[.\-\u00b7\u2013]{1,5}[ /|]{1,3}){10,}[.\-\u00b7\u2013]{1,5}")
+_MORSE_CODES = (
+    ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .--"
+    " -..- -.-- --.."
+)
+_MORSE_LETTERS = dict(zip(_MORSE_CODES.split(), ascii_lowercase, strict=True))
+_PUSHED = re.compile(r"(?:\S|^)[ \t\u00a0]{120,}\S|\S(?:[ \t]*\n){40,}[ \t]*\S", re.MULTILINE)
+_ATTRIBUTE = re.compile(
+    r"[\s\"'](?:alt|title|summary|placeholder|content|label|value|aria-[a-z]{1,20}|data-[\w-]{1,30})"
+    r"\s{0,3}=\s{0,3}(?:\"([^\"<>]{12,4000})\"|'([^'<>]{12,4000})')",
+    re.IGNORECASE,
+)
+_IMAGE = re.compile(r"!\[([^\[\]\n]{12,2000})\]\(")
+_STYLED = re.compile("[\U0001d400-\U0001d7ff]{3,}")
+_FULL_WIDTH = re.compile(r"[\uFF21-\uFF3A\uFF41-\uFF5A]{2,}")
+_WIDE_SCRIPT = re.compile(r"[\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]")
+_LONG = 2_000_000  # characters; of more, only what patterns find is decoded
+_FEW_WORDS = 4  # an attribute of fewer is a name
+_MOST_ATTRIBUTES = 200
+_MOST_SAID = 20_000  # characters of attributes
 
 
 def inspect(raw: str, parsed: Sequence[Hidden], blob_words: int) -> list[tuple[float, str, str]]:
@@ -53,6 +82,8 @@ def inspect(raw: str, parsed: Sequence[Hidden], blob_words: int) -> list[tuple[f
         hits += _characters(raw)
         hits += _look_alikes(raw)
     hits += _blobs(raw, blob_words)
+    hits += _attributes(raw)
+    hits += [(4.0, f"English in disguise: {how}", said) for how, said in deciphered(raw)][:3]
     if match := _PUSHED.search(raw):
         hits.append((2.0, "text pushed out of sight by white space", match.group()[-40:]))
     return hits
@@ -61,10 +92,32 @@ def inspect(raw: str, parsed: Sequence[Hidden], blob_words: int) -> list[tuple[f
 def _parsed_weight(item: Hidden) -> float:
     words = len(item.text.split())
     if item.kind in ("html-comment", "md-comment", "rst-comment"):
-        return 0.5 + max(0.0, log2(max(words, 1)) - 2.5)
+        return 0.5 + max(0.0, log2(max(words, 1)) - 2.5) + requests.pressing(item.text)
     if item.kind in ("html-noscript", "html-template", "html-hidden", "css-display", "css-size"):
         return 1.5 + 0.8 * log2(max(words, 1))
     return 3.0 + 0.5 * log2(max(words, 1))
+
+
+def _attributes(raw: str) -> list[tuple[float, str, str]]:
+    """Alternative texts, titles and other attributes that give orders as no label does.
+
+    What is not an order by itself is handed on with a weight of 0, for rules to look at.
+    """
+    if "=" not in raw and "![" not in raw:
+        return []
+    said: list[str] = []
+    weight = 0.0
+    for match in chain(_ATTRIBUTE.finditer(raw), _IMAGE.finditer(raw)):
+        text = unescape(match[1] or match[match.lastindex or 1])
+        if text.count(" ") + 1 < _FEW_WORDS:
+            continue
+        if len(said) == _MOST_ATTRIBUTES:
+            break
+        said.append(text)
+        weight = max(weight, requests.pressing(text))
+    if not said:
+        return []
+    return [(weight, "attribute that gives orders", "\n".join(said)[:_MOST_SAID])]
 
 
 def _characters(raw: str) -> list[tuple[float, str, str]]:
@@ -109,13 +162,18 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
             scripts in ({"CYRILLIC"}, {"GREEK"}) and skeleton(word).isascii() and len(word) > 3
         ) or ("LATIN" in scripts and any(_poses_as_latin(c) for c in word)):
             mixed.append(word)
-    styled = [word for word in foreign if _styled(word)]
+    styled = _STYLED.findall(raw)
     hits = []
-    if mixed and sum(_script(c) == "LATIN" for c in raw[:4000] if c.isalpha()) > 100:
+    if mixed and sum(_script(c) == "LATIN" for c in raw[:4000] if c.isalpha()) > 40:
         mixed.sort()
         hits.append((3.0 + log2(len(mixed)), "look-alike letters of another script", mixed[0]))
-    if len(styled) >= 3:
-        hits.append((3.0, "mathematical letters in place of plain ones", sorted(styled)[0]))
+    wide = _FULL_WIDTH.findall(raw)
+    if sum(map(len, wide)) >= 8 and not _WIDE_SCRIPT.search(raw):
+        hits.append((3.0, "full-width letters in place of plain ones", normalise(" ".join(wide))))
+    if sum(map(len, styled)) >= 8:
+        hits.append(
+            (3.0, "mathematical letters in place of plain ones", normalise(" ".join(styled)))
+        )
     return hits
 
 
@@ -131,25 +189,69 @@ def _script(char: str) -> str:
     return name.split(" ", 1)[0] if name else ""
 
 
-def _styled(word: str) -> bool:
-    return len(word) >= 4 and all(0x1D400 <= ord(c) <= 0x1D7FF for c in word)
-
-
 def _blobs(raw: str, blob_words: int) -> list[tuple[float, str, str]]:
     """Base64, hex and escape sequences that decode to readable text."""
     hits: list[tuple[float, str, str]] = []
+    pieces = raw.split()
+    regular = [] if len(raw) > _LONG else _grouped(pieces)
+    in_one = max(map(len, pieces), default=0) >= _SHORTEST
+    if not (in_one or regular or _SPACED.search(raw)):
+        return hits  # most text: nothing the patterns below could match
     for kind, pattern, decode in (
         ("base64", _BASE64, _from_base64),
         ("hex", _HEX, _from_hex),
         ("escapes", _ESCAPES, _from_escapes),
+        ("base32", _BASE32, _from_base32),
+        ("bits", _BITS, _from_bits),
+        ("character codes", _CODES, _from_codes),
+        ("Morse", _MORSE, _from_morse),
     ):
-        for match in pattern.finditer(raw):
-            text = decode(match.group())
+        for blob in chain(
+            (m.group() for m in pattern.finditer(raw)), regular if kind == "base64" else ()
+        ):
+            text = decode(blob)
             if text and len(_WORD.findall(text)) >= blob_words and _readable(text):
                 hits.append((4.0 + 0.5 * log2(len(text.split()) + 1), f"{kind} blob", text))
                 if len(hits) == 5:
                     return hits
     return hits
+
+
+def _grouped(pieces: list[str]) -> list[str]:
+    """Runs of words of one length, as blobs are written in groups."""
+    found: list[str] = []
+    open_ = False
+    for size, run in groupby(pieces, len):
+        words = list(run)
+        if open_ and size < 13:
+            found.append(found[-1] + words[0])  # the last group is a shorter one
+        open_ = 3 < size < 13 and len(words) >= 3
+        if open_:
+            found.append("".join(words))
+    return [blob for blob in found if len(blob) >= 24 and _BASE64.fullmatch(blob)]
+
+
+def _from_base32(blob: str) -> str:
+    try:
+        return base64.b32decode(blob.rstrip("=") + "=" * (-len(blob.rstrip("=")) % 8)).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _from_bits(blob: str) -> str:
+    codes = re.findall(r"[01]{8}", blob)
+    return bytes(int(code, 2) for code in codes).decode("utf-8", "replace")
+
+
+def _from_codes(blob: str) -> str:
+    return "".join(chr(int(code)) for code in re.findall(r"\d+", blob))
+
+
+def _from_morse(blob: str) -> str:
+    plain = blob.replace("\u00b7", ".").replace("\u2013", "-").replace("|", "/")
+    letters = [_MORSE_LETTERS.get(code, "?") for code in plain.replace("/", " / ").split()]
+    parts = plain.replace("/", " / ").split()
+    return "".join(" " if p == "/" else x for p, x in zip(parts, letters, strict=True))
 
 
 def _readable(text: str) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from ragguard.model import Floats, Ints
 
 BLOCK_ENTRIES = 16_000_000  # similarities held at once, 64 MB
+STRIP = 32  # columns looked at together where the largest are sought
 
 
 def top_k(
@@ -35,9 +36,9 @@ def top_k(
     for start in range(0, q, step):
         stop = min(q, start + step)
         block = queries[start:stop] @ base.T
-        block[query_groups[start:stop, None] == base_groups[None, :]] = -np.inf
+        _leave_out(block, query_groups[start:stop], base_groups)
         if width < m:
-            found = np.argpartition(-block, width - 1, axis=1)[:, :width]
+            found = _largest(block, width)
             _break_ties(block, found)
         else:
             found = np.broadcast_to(np.arange(m), block.shape).copy()
@@ -50,6 +51,38 @@ def top_k(
         indices[start:stop, :width] = np.where(absent, -1, found)
         similarities[start:stop, :width] = np.where(absent, -1.0, values)
     return indices, similarities
+
+
+def _leave_out(block: Floats, query_groups: Ints, base_groups: Ints) -> None:
+    """Set a query's similarity to rows of its own group to minus infinity."""
+    order = np.argsort(base_groups, kind="stable")
+    known = base_groups[order]
+    first = np.searchsorted(known, query_groups, side="left")
+    count = np.searchsorted(known, query_groups, side="right") - first
+    rows = np.repeat(np.arange(len(query_groups)), count)
+    inside = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+    block[rows, order[np.repeat(first, count) + inside]] = -np.inf
+
+
+def _largest(block: Floats, width: int) -> Ints:
+    """Columns of the `width` largest entries of every row, in no order.
+
+    Columns are dealt into strips. The largest entries lie in the strips with the largest maxima,
+    so only those strips are looked through.
+    """
+    q, m = block.shape
+    strips = m // STRIP
+    if strips <= 2 * width:
+        return np.argpartition(-block, width - 1, axis=1)[:, :width]
+    even = block[:, : strips * STRIP]
+    peaks = even.reshape(q, strips, STRIP).max(axis=2)
+    best = np.argpartition(-peaks, width - 1, axis=1)[:, :width]
+    columns = (best[:, :, None] * STRIP + np.arange(STRIP)).reshape(q, -1)
+    rest = np.broadcast_to(np.arange(strips * STRIP, m), (q, m - strips * STRIP))
+    columns = np.concatenate([columns, rest], axis=1)
+    values = np.take_along_axis(block, columns, axis=1)
+    chosen = np.argpartition(-values, width - 1, axis=1)[:, :width]
+    return np.take_along_axis(columns, chosen, axis=1)
 
 
 def _break_ties(block: Floats, found: Ints) -> None:

@@ -68,6 +68,37 @@ def stand_out(
     return scores
 
 
+def mutual(alone: Doubles, companions: Ints, near: Ints) -> Doubles:
+    """What of a stand-out is borne out by the companions.
+
+    A campaign's documents stand out each by itself, and have one another for companions. An honest
+    document beside a campaign has it for company, but the campaign's own companions are elsewhere.
+    So a document scores no more than its companions do on average, times the share of companions
+    that count it among their nearest. Companions that are not judged (in quarantine, or admitted
+    lately) are taken at the document's own word.
+
+    Args:
+        alone: float64 (n,), stand-out of each judged row.
+        companions: int64 (n, c), rows of each row's companions, -1 where there are fewer.
+        near: int64 (n, m), rows whose companions count as near to each judged row.
+
+    Returns:
+        float64 (n,), at most `alone`.
+    """
+    n = len(alone)
+    judged = (companions >= 0) & (companions < n)
+    safe = np.where(judged, companions, 0)
+    number = judged.sum(axis=1)
+    theirs = np.where(judged, alone[safe], 0.0).sum(axis=1) / np.maximum(number, 1)
+    back = np.zeros(n)
+    for column in range(companions.shape[1]):
+        known = (near[safe[:, column]] == np.arange(n)[:, None]).any(axis=1)
+        back += judged[:, column] & known
+    share = np.where(number > 0, back / np.maximum(number, 1), 1.0)
+    scores: Doubles = np.where(number > 0, np.minimum(alone, theirs), alone) * share
+    return scores
+
+
 def familiarity(view: CorpusView, trusted: Doubles) -> Doubles:
     """How well the reference knows each chunk's region, in (0, 1); 1 without a reference.
 

@@ -7,17 +7,20 @@ usual than they are, never less.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.kernels.text import stable_hash
-from ragguard.model import Floats, Lexicon
+from ragguard.kernels.tokens import Tokens, own_counts
+from ragguard.model import Floats, Ints, Lexicon
 
 TRIGRAM_BUCKETS = 1 << 16
 BIGRAM_BUCKETS = 1 << 21
 _PAIR_SHARE = 0.6  # weight of the pair model against the single words
+_MERSENNE = 2_147_483_647
+_BLOCK = 256  # texts looked at together
 _ALPHABET = 64.0  # characters an unknown context may be followed by
 
 
@@ -30,12 +33,24 @@ def trigram_buckets(text: str) -> NDArray[np.int64]:
     Returns:
         int64 (2, len + 0): row 0 trigrams, row 1 their contexts.
     """
-    framed = f"  {text} ".encode("utf-32-le", "surrogatepass")
-    codes = np.frombuffer(framed, dtype=np.uint32).astype(np.int64)
+    return np.stack(_buckets(f"  {text} "))
+
+
+def _buckets(framed: str) -> tuple[Ints, Ints]:
+    raw = np.frombuffer(framed.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    codes: Ints = raw.astype(np.int64)
     first, second, third = codes[:-2], codes[1:-1], codes[2:]
-    context = (first * 40_503 + second * 2_654_435) % 2_147_483_647
-    trigram = (context * 31 + third * 97 + 17) % 2_147_483_647
-    return np.stack([trigram % (TRIGRAM_BUCKETS // 2), context % (TRIGRAM_BUCKETS // 2)])
+    context = _modulo(first * 40_503 + second * 2_654_435)
+    trigram = _modulo(context * 31 + third * 97 + 17)
+    half = TRIGRAM_BUCKETS // 2
+    return trigram % half, context % half
+
+
+def _modulo(values: Ints) -> Ints:
+    """`values % (2**31 - 1)` for values in [0, 2**61), without a division."""
+    folded = (values & _MERSENNE) + (values >> 31)
+    result: Ints = folded - np.where(folded >= _MERSENNE, _MERSENNE, 0)
+    return result
 
 
 def count_trigrams(texts: Iterable[str]) -> Floats:
@@ -69,6 +84,31 @@ def char_surprisal(text: str, counts: Floats) -> NDArray[np.float64]:
     context = counts[half:][buckets[1]].astype(np.float64)
     bits: NDArray[np.float64] = -np.log2((together + 0.5) / (context + 0.5 * _ALPHABET))
     return bits
+
+
+def char_surprisals(
+    texts: Sequence[str], counts: Floats
+) -> Iterator[tuple[NDArray[np.float64], Ints]]:
+    """`char_surprisal` of many texts, in blocks.
+
+    Args:
+        texts: Lower-cased texts.
+        counts: From `count_trigrams`.
+
+    Yields:
+        Bits of the characters of a few texts, one after the other, float64 (t,), and how many each
+        of the texts has, int64.
+    """
+    half = TRIGRAM_BUCKETS // 2
+    together = np.log2(counts[:half].astype(np.float64) + 0.5)
+    context = np.log2(counts[half:].astype(np.float64) + 0.5 * _ALPHABET)
+    for start in range(0, len(texts), _BLOCK):
+        block = texts[start : start + _BLOCK]
+        lengths = np.fromiter(map(len, block), dtype=np.int64, count=len(block)) + 1
+        trigrams, contexts = _buckets("".join(f"  {text} " for text in block))
+        # Two trigrams at each seam belong to neither text.
+        own = np.arange(int(lengths.sum())) + 2 * np.repeat(np.arange(len(block)), lengths)
+        yield context[contexts[own]] - together[trigrams[own]], lengths
 
 
 def pair_buckets(words: Sequence[str]) -> NDArray[np.int64]:
@@ -108,9 +148,56 @@ def pair_surprisals(
     pair = lexicon.bigrams[buckets].astype(np.float64)
     if own_pairs:
         pair = np.maximum(pair - [own_pairs.get(int(b), 0) for b in buckets], 0.0)
-    before, after = single[:-1], single[1:]
+    return _pair_bits(pair, single[:-1], single[1:], total, len(known))
+
+
+def pair_surprisal_rows(
+    texts: Tokens, lexicon: Lexicon, total: int, documents: Ints
+) -> tuple[NDArray[np.float64], Ints]:
+    """`pair_surprisals` of many texts at once.
+
+    Args:
+        texts: Their words.
+        lexicon: Reference counts; where it includes these texts, what a text's own document has
+            added is taken off.
+        total: Sum of the reference's word counts.
+        documents: int64 (n,), the document of each text.
+
+    Returns:
+        Bits of the pairs of all texts, one after the other, float64 (t,), and how many each text
+        has, int64 (n,).
+    """
+    known = lexicon.words
+    counts = np.array([known.get(w, 0) for w in texts.vocabulary], dtype=np.int64)
+    hashes = np.array([stable_hash(w) for w in texts.vocabulary], dtype=np.int64)
+    single = counts[texts.ids]
+    inside = texts.rows[:-1] == texts.rows[1:]
+    first, second = texts.ids[:-1][inside], texts.ids[1:][inside]
+    buckets = _modulo(hashes[first] * 31 + hashes[second] * 17) % BIGRAM_BUCKETS
+    pair = lexicon.bigrams[buckets].astype(np.int64)
+    if lexicon.includes_batch:
+        single = single - own_counts(texts.ids, texts.rows, documents, len(texts.vocabulary))
+        pair -= own_counts(buckets, texts.rows[1:][inside], documents, BIGRAM_BUCKETS)
+    single = np.maximum(single, 0).astype(np.float64)
+    bits = _pair_bits(
+        np.maximum(pair, 0).astype(np.float64),
+        single[:-1][inside],
+        single[1:][inside],
+        total,
+        len(known),
+    )
+    return bits, np.maximum(texts.lengths - 1, 0)
+
+
+def _pair_bits(
+    pair: NDArray[np.float64],
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    total: int,
+    distinct: int,
+) -> NDArray[np.float64]:
     together = np.divide(pair, before, out=np.zeros_like(pair), where=before > 0)
-    alone = (after + 0.5) / (total + len(known))
+    alone = (after + 0.5) / (total + distinct)
     bits: NDArray[np.float64] = -np.log2(
         _PAIR_SHARE * np.minimum(together, 1.0) + (1.0 - _PAIR_SHARE) * alone
     )

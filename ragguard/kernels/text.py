@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from zlib import crc32
 
@@ -17,6 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+# ASCII in lower case; what is neither letter nor digit parts words, apostrophes within them do not.
+_ASCII_WORDS = "".join(c.lower() if c.isalnum() or c == "'" else " " for c in map(chr, range(128)))
+LONGEST_NAME = 5  # words
 _INVISIBLE = dict.fromkeys(
     [
         0x00AD,
@@ -48,7 +53,52 @@ def normalise(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Lower-cased words, in order; letters and digits of any script."""
-    return _WORD.findall(text.lower())
+    if not text.isascii():
+        return _WORD.findall(text.lower())
+    # The same for plain text, several times faster than the pattern.
+    pieces = text.translate(_ASCII_WORDS).split()
+    if "'" not in text:
+        return pieces
+    found: list[str] = []
+    for piece in pieces:
+        if "'" in piece:
+            found.extend(_WORD.findall(piece))
+        else:
+            found.append(piece)
+    return found
+
+
+def name_flags(text: str) -> list[bool]:
+    """Which words of a text are written like names: capitalised, in short runs.
+
+    Encoders that read no case yield lower-case tokens when attacked; names are what honest text
+    has most of that nobody else writes. Capitals all along a line, nothing parting them, name
+    nothing: a run of more than `LONGEST_NAME` words does not count.
+
+    Args:
+        text: Normalised text, in its own case.
+
+    Returns:
+        One flag a word of `words(text)`.
+    """
+    found = list(_WORD.finditer(text))
+    flags = [match.group()[0].isupper() for match in found]
+    start = 0
+    while start < len(found):
+        end = start + 1
+        if flags[start]:
+            while (
+                end < len(found)
+                and flags[end]
+                and text[found[end - 1].end() : found[end].start()].isspace()
+                and "\n" not in text[found[end - 1].end() : found[end].start()]
+            ):
+                end += 1
+            if end - start > LONGEST_NAME:
+                flags[start:end] = [False] * (end - start)
+        start = end
+    number = len(words(text))  # lower case may be longer than the text itself
+    return flags if len(flags) == number else [False] * number
 
 
 def term_matrix(rows: Sequence[Sequence[str]]) -> Any:
@@ -62,14 +112,18 @@ def term_matrix(rows: Sequence[Sequence[str]]) -> Any:
     """
     from scipy.sparse import csr_matrix
 
-    vocabulary: dict[str, int] = {}
-    indices: list[int] = []
-    pointers = [0]
-    for row in rows:
-        indices.extend(sorted({vocabulary.setdefault(w, len(vocabulary)) for w in row}))
-        pointers.append(len(indices))
+    # A word's number is how many were known before it: the dictionary's own length.
+    vocabulary: defaultdict[str, int] = defaultdict()
+    vocabulary.default_factory = vocabulary.__len__
+    pointers = np.cumsum([0, *map(len, rows)])
+    indices = np.fromiter(
+        map(vocabulary.__getitem__, chain.from_iterable(rows)), dtype=np.int64, count=pointers[-1]
+    )
     values = np.ones(len(indices), dtype=np.float32)
-    return csr_matrix((values, indices, pointers), shape=(len(rows), max(1, len(vocabulary))))
+    made = csr_matrix((values, indices, pointers), shape=(len(rows), max(1, len(vocabulary))))
+    made.sum_duplicates()  # sorts each row as well
+    made.data[:] = 1.0
+    return made
 
 
 def jaccard(

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ragguard.model import Ints
+
+BLOCK = 256  # sequences laid side by side at once
+
 
 def worst_window(
     values: Sequence[float] | NDArray[np.float64], width: int, prior: int = 0, usual: float = 0.0
@@ -31,3 +35,47 @@ def worst_window(
     means = (sums[width:] - sums[:-width] + prior * usual) / (width + prior)
     place = int(np.argmax(means))
     return float(means[place]), place
+
+
+def worst_windows(
+    values: NDArray[np.float64], lengths: Ints, width: int, prior: int = 0, usual: float = 0.0
+) -> tuple[NDArray[np.float64], Ints]:
+    """`worst_window` of many sequences at once; the same numbers to the last bit.
+
+    Args:
+        values: float64 (t,), the sequences one after the other.
+        lengths: int64 (n,), how long each is.
+        width: See `worst_window`.
+        prior: See `worst_window`.
+        usual: See `worst_window`.
+
+    Returns:
+        Means float64 (n,) and starts int64 (n,).
+    """
+    means = np.full(len(lengths), usual)
+    places = np.zeros(len(lengths), dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    for at in range(0, len(order), BLOCK):
+        rows = order[at : at + BLOCK]
+        columns = np.arange(int(lengths[rows[-1]]))
+        inside = columns < lengths[rows, None]
+        laid = np.where(
+            inside, values[np.minimum(starts[rows, None] + columns, len(values) - 1)], 0.0
+        )
+        sums = np.zeros((len(rows), len(columns) + 1))
+        np.cumsum(laid, axis=1, out=sums[:, 1:])
+        whole = lengths[rows] <= width
+        if whole.any():
+            short = rows[whole]
+            total = sums[np.flatnonzero(whole), lengths[short]]
+            means[short] = (total + prior * usual) / (lengths[short] + prior)
+        if whole.all():
+            continue
+        long, sums = rows[~whole], sums[~whole]
+        found = (sums[:, width:] - sums[:, :-width] + prior * usual) / (width + prior)
+        found[np.arange(found.shape[1]) > (lengths[long] - width)[:, None]] = -np.inf
+        places[long] = found.argmax(axis=1)
+        means[long] = found[np.arange(len(long)), places[long]]
+    return means, places

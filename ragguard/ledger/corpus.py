@@ -96,6 +96,22 @@ def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
     return {r.document: _version(r) for r in conn.execute(query)}
 
 
+def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
+    """Commits that brought documents in after a time.
+
+    Args:
+        conn: Connection.
+        since: Time as text, as commits have it.
+
+    Returns:
+        Commit number to its time.
+    """
+    query = sa.select(commits.c.id, commits.c.at).where(
+        commits.c.kind == "ingest", commits.c.state == "confirmed", commits.c.at > since
+    )
+    return {number: at for number, at in conn.execute(query)}
+
+
 def version(conn: sa.Connection, number: int) -> VersionRow | None:
     """A version by its number."""
     row = conn.execute(sa.select(versions).where(versions.c.id == number)).first()
@@ -159,6 +175,28 @@ def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Any
         for row in conn.execute(query):
             result[row.version].append(row)
     return result
+
+
+def stays(conn: sa.Connection, row: VersionRow) -> list[int]:
+    """Commits about a version and earlier ones of the same bytes from the same manifest.
+
+    A document that was admitted, pulled back and released has three.
+    """
+    query = (
+        sa.select(versions.c.id, versions.c.commit)
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(
+            versions.c.source == row.source,
+            versions.c.document == row.document,
+            versions.c.digest == row.digest,
+            versions.c.metadata_digest == row.metadata_digest,
+            versions.c.manifest == row.manifest,
+            versions.c.id <= row.id,
+            commits.c.state == "confirmed",
+        )
+    )
+    found = list(conn.execute(query))
+    return sorted({c for _, c in found} | {c for i, _ in found for c in entered(conn, i)})
 
 
 def version_of_point(conn: sa.Connection, point: str) -> VersionRow | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from ragguard import lexicon as lexicons
 from ragguard import reference, scoring
 from ragguard.checks import Check
 from ragguard.commit import load_vectors
-from ragguard.kernels.canonical import digest
+from ragguard.companions import Judging, second_look
+from ragguard.kernels.canonical import digest, format_time
 from ragguard.ledger import corpus
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.corpus import VersionRow
@@ -28,6 +30,7 @@ from ragguard.model import (
     Verdict,
 )
 from ragguard.scoring import Profile
+from ragguard.steps import calibration
 from ragguard.view import Prepared, Surroundings, build_view
 from ragguard.workspace import Workspace
 
@@ -42,12 +45,16 @@ class Judgement:
         profile: Name of the reference used.
         promised: The smallest false-alarm rate that reference can promise.
         skipped: Checks that had nothing to say, or failed.
+        pulled: Documents admitted lately that are suspect now, with their new verdicts.
+        stale: Why the workspace's calibration was not used; empty when it was, or there is none.
     """
 
     verdicts: list[Verdict]
     profile: str
     promised: float
     skipped: tuple[Skipped, ...]
+    pulled: tuple[tuple[VersionRow, Verdict], ...] = ()
+    stale: str = ""
 
 
 def judge_batch(
@@ -55,6 +62,8 @@ def judge_batch(
     batch: Sequence[Prepared],
     policies: Mapping[str, Policy],
     progress: Callable[[str, int, int], None],
+    *,
+    absent: Set[str] = frozenset(),
 ) -> Judgement:
     """Judge newcomers against the index as it is.
 
@@ -63,24 +72,89 @@ def judge_batch(
         batch: Newcomers, at least one.
         policies: Contract of each source.
         progress: Called with stage, done and total.
+        absent: Labels of indexed documents that are brought in again with the batch, and taken as
+            not there (`redteam` only).
     """
     generation = workspace.generation()
-    collections = (generation.serving, generation.quarantine) if generation else ("", "")
     checks = scoring.active_checks(workspace.settings.checks)
-    denied = denied_texts(workspace)
     with workspace.ledger.reading() as conn:
         serving = corpus.members(conn, "serving")
-        state = corpus.corpus_digest(conn)
-    lexicon = _lexicon(workspace, generation, batch, len(serving), state)
-    around = Surroundings(workspace.open_store(), *collections, lexicon, denied, workspace.now)
-    profile = _profile(workspace, generation, serving, around, checks, len(batch), progress)
+    around = surroundings(workspace, serving, batch)
+    learned, stale = calibration.in_force(workspace)
+    profile = _profile(
+        workspace, generation, serving, around, checks, len(batch), learned, progress
+    )
+    if absent:
+        again = [p for p in batch if p.label in absent]
+        around = reference.as_if_new(around, again)
     progress("checks", 0, len(checks))
-    view = build_view(batch, around)
+    view = build_view(batch, around, absent=absent)
     measured = scoring.measure(view, checks)
     progress("checks", len(checks), len(checks))
     rate = workspace.settings.judge.false_alarm_rate
     verdicts = scoring.judge(batch, view, measured, profile, checks, policies, rate)
-    return Judgement(verdicts, profile.name, profile.smallest_rate, measured.skipped)
+    every = {name: source.policy for name, source in workspace.root.sources.items()} | {**policies}
+
+    def fetch(labels: Sequence[str]) -> list[Prepared]:
+        rows = [serving[label] for label in labels if label in serving]
+        return indexed_documents(workspace, generation, rows) if generation else []
+
+    judging = Judging(checks, profile, every, rate)
+    pulled = tuple(
+        (serving[prepared.label], verdict)
+        for prepared, verdict in second_look(batch, verdicts, around, judging, fetch)
+    )
+    return Judgement(verdicts, profile.name, profile.smallest_rate, measured.skipped, pulled, stale)
+
+
+def surroundings(
+    workspace: Workspace, serving: Mapping[str, VersionRow], batch: Sequence[Prepared]
+) -> Surroundings:
+    """What newcomers are held against: index, quarantine, lexicon, denied texts.
+
+    Args:
+        workspace: Open.
+        serving: Indexed documents by label.
+        batch: Newcomers.
+    """
+    generation = workspace.generation()
+    collections = (generation.serving, generation.quarantine) if generation else ("", "")
+    denied = denied_texts(workspace)
+    with workspace.ledger.reading() as conn:
+        state = corpus.corpus_digest(conn)
+    lexicon = _lexicon(workspace, generation, batch, len(serving), state)
+    return Surroundings(
+        workspace.open_store(),
+        *collections,
+        lexicon,
+        denied,
+        workspace.now,
+        recent_labels(workspace, serving),
+    )
+
+
+def recent_labels(workspace: Workspace, serving: Mapping[str, VersionRow]) -> frozenset[str]:
+    """Documents admitted lately: newcomers still, as far as campaigns are concerned.
+
+    Whole commits, the newest first, as long as they fit the configured share of the index: a first
+    import is no news. What a reviewer released is not among them.
+    """
+    judge = workspace.settings.judge
+    since = format_time(workspace.now - timedelta(days=judge.recent_days))
+    with workspace.ledger.reading() as conn:
+        commits = corpus.arrivals(conn, since)
+    arrived: dict[int, list[str]] = {}
+    for label, row in serving.items():
+        if row.commit in commits and row.outcome == "admit":
+            arrived.setdefault(row.commit, []).append(label)
+    left = int(judge.recent_share * len(serving))
+    recent: list[str] = []
+    for commit in sorted(arrived, reverse=True):
+        if len(arrived[commit]) > left:
+            break
+        left -= len(arrived[commit])
+        recent += arrived[commit]
+    return frozenset(recent)
 
 
 def denied_texts(workspace: Workspace) -> list[DeniedText]:
@@ -136,32 +210,48 @@ def _profile(
     around: Surroundings,
     checks: Mapping[str, tuple[Check, object]],
     arriving: int,
+    learned: calibration.Calibration | None,
     progress: Callable[[str, int, int], None],
 ) -> Profile:
     """The reference for a batch of this size: fitted on the index, or shipped while it is small."""
     judge = workspace.settings.judge
     if generation is None or len(serving) < judge.least_documents:
         return reference.shipped(len(serving))
-    size = reference.round_size(arriving, len(serving))
+    held = reference.rounds(arriving, len(serving))
     settings = digest(
-        [workspace.settings.digest, sorted(checks), generation.recipe, reference.VERSION]
+        [
+            workspace.settings.digest,
+            sorted(checks),
+            generation.recipe,
+            reference.VERSION,
+            held.thin,
+            round(20 * len(around.recent) / len(serving)),  # in twentieths of the index
+            digest(learned.model_dump(mode="json")) if learned else "",
+        ]
     )
-    path = workspace.cache(f"profile-{size}-{settings[:16]}.npz")
+    path = workspace.cache(f"profile-{held.size}-{settings[:16]}.npz")
     if path.exists():
         kept = reference.load_fitted(path.read_bytes())
         if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
             return kept[0]
-    names = sorted(serving)
-    chosen = np.random.default_rng(0).permutation(len(names))[: judge.reference_documents]
+    # Weights were chosen to let pass what they were learned on: others say what is usual.
+    met = frozenset(learned.fit if learned else ())
+    names = sorted(label for label, row in serving.items() if row.digest not in met)
+    if len(names) < judge.least_documents // 2:
+        names = sorted(serving)
+    chosen = np.random.default_rng(0).permutation(len(names))[
+        : held.documents(judge.reference_documents)
+    ]
     rows = [serving[names[i]] for i in chosen]
     documents = indexed_documents(workspace, generation, rows)
     profile = reference.rehearse(
         documents,
         around,
         checks,
-        size,
+        held,
         "corpus",
         lambda done, total: progress("calibrate", done, total),
+        calibration.weights_of(learned),
     )
     reference.keep(profile, path, len(serving))
     return profile

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import ragguard.checks.denylist as check_module
 from ragguard.errors import NotApplicable
 from ragguard.model import DeniedText
 from tests.checks.views import (
@@ -117,3 +118,21 @@ def test_the_evidence_names_what_was_rejected_and_how_alike_it_is() -> None:
 def test_nothing_rejected_means_nothing_to_say() -> None:
     with pytest.raises(NotApplicable, match="nothing was ever rejected"):
         measure("denylist", make_view(honest()))
+
+
+@pytest.mark.parametrize("copied", [0.05, 0.3, 0.4])
+def test_what_is_passed_over_unsketched_would_have_scored_nothing(
+    copied: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = POISON.split()
+    halves = [
+        doc(f"{kept}.md", " ".join(split[:kept] + ["other"] * (len(split) - kept)), direction(55))
+        for kept in range(0, len(split), 2)
+    ]
+    view = make_view([*halves, *honest()], denied=denied())
+    params = check_module.Params(copied=copied)
+    found = check_module.denylist(view, params).scores
+    assert (found > 0).any()
+    assert (found == 0).any()
+    monkeypatch.setattr(check_module, "_may_share", lambda *_: True)
+    assert check_module.denylist(view, params).scores.tolist() == found.tolist()

@@ -80,8 +80,8 @@ def test_a_second_quotation_does_not_hide_an_order_between_the_two() -> None:
         "behind other scripts",
     ],
 )
-def test_a_disguised_order_scores_as_the_plain_one(text: str) -> None:
-    assert score(text) == score(ORDER)
+def test_a_disguised_order_scores_no_less_than_the_plain_one(text: str) -> None:
+    assert score(text) >= score(ORDER)
 
 
 @pytest.mark.parametrize("kind", ["html-comment", "css-display", "pdf-invisible", "md-comment"])

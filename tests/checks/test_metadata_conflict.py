@@ -64,13 +64,31 @@ def test_copies_are_looked_for_in_the_index_the_quarantine_and_the_batch(zone: s
     assert by_document("metadata_conflict", [flipped, original(zone)])["wiki/copy.md"] > 0.5
 
 
-def test_a_copy_from_another_source_counts_even_without_a_contradiction() -> None:
+def test_an_honest_mirror_from_another_source_pays_nothing() -> None:
     mine = copy(LEGAL, "vendor/copy.md")
-    found = by_document("metadata_conflict", [mine, original()])
-    assert found == {"vendor/copy.md": pytest.approx(0.5 * overlap(), rel=1e-5)}
-    view = make_view([mine, original()])
-    detail = measure("metadata_conflict", view).explain(0).detail
-    assert detail == "copies wiki/settlement.md, which is of another source"
+    assert by_document("metadata_conflict", [mine, original()]) == {"vendor/copy.md": 0.0}
+    flipped = copy({**LEGAL, "access": "public"}, "vendor/copy.md")
+    assert by_document("metadata_conflict", [flipped, original()])["vendor/copy.md"] > 0.5
+
+
+def test_a_text_the_index_holds_under_several_departments_decides_no_department() -> None:
+    letters = [
+        doc(f"{d}.md", TEXT, WHERE, zone="serving", metadata={**LEGAL, "department": d})
+        for d in ("legal", "sales", "support")
+    ]
+    mine = copy({**LEGAL, "department": "finance"})
+    assert by_document("metadata_conflict", [mine, *letters]) == {"wiki/copy.md": 0.0}
+    both = copy({**LEGAL, "department": "finance", "access": "public"})
+    view = make_view([both, *letters])
+    assert measure("metadata_conflict", view).explain(0).facts["keys"] == ["access"]
+
+
+def test_a_copy_that_agrees_with_the_index_is_not_blamed_for_a_flipped_newcomer() -> None:
+    honest_copy = copy(LEGAL, "mirror.md")
+    flipped = copy({**LEGAL, "access": "public"}, "flipped.md", 0.97)
+    found = by_document("metadata_conflict", [honest_copy, flipped, original()])
+    assert found["wiki/mirror.md"] == 0.0
+    assert found["wiki/flipped.md"] > 0.5
 
 
 @pytest.mark.parametrize(("cosine", "fires"), [(0.89, False), (0.91, True)])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ragguard.errors import NotApplicable
+from ragguard.kernels.text import stable_hash
 from tests.checks.views import (
     Doc,
     assert_order_is_irrelevant,
@@ -57,10 +58,17 @@ def test_a_confidential_text_called_public_stands_out() -> None:
     assert_stands_out(by_document("metadata_vote", docs), "wiki/guilty.md")
 
 
-def test_the_score_is_the_log_odds_of_the_neighbours_value() -> None:
-    docs = [guilty(department="support"), *index()]
-    expected = np.log(1.05 / 0.05)
-    assert by_document("metadata_vote", docs, k=12)["wiki/guilty.md"] == pytest.approx(expected)
+def test_the_score_is_the_surprise_and_the_log_odds_of_the_neighbours_value() -> None:
+    view = make_view([guilty(department="support"), *index()])
+    found = measure("metadata_vote", view, keys=["department"], regression=0.0, k=11)
+    # Its eleven nearest are all of legal. A quarter of the indexed ones at hand are its peers, and
+    # none of them has odds against it; those of support count with four that stand for all.
+    known = {view.labels[int(view.documents[i])] for i in view.reference.indices[0]}
+    peers = sorted((stable_hash(label), label) for label in known)[: len(known) // 4]
+    alike = sum(label.startswith("wiki/s2-") for _, label in peers)
+    rare = -np.log(4.0 * (1 / (len(peers) + 1)) / (alike + 4.0))
+    expected = rare + np.log(1.05 / 0.05)
+    assert found.scores[0] == pytest.approx(expected)
 
 
 def test_a_key_on_which_neighbours_disagree_convicts_nobody() -> None:
@@ -69,7 +77,8 @@ def test_a_key_on_which_neighbours_disagree_convicts_nobody() -> None:
         for i, d in enumerate(index())
     ]
     docs = [guilty(access="public"), *mixed, *newcomers()]
-    assert max(by_document("metadata_vote", docs).values()) < 0.5
+    clean = by_document("metadata_vote", [guilty(access="public"), *index(), *newcomers()])
+    assert max(by_document("metadata_vote", docs).values()) < 0.25 * clean["wiki/guilty.md"]
 
 
 def test_a_document_that_claims_nothing_is_not_judged() -> None:
@@ -93,9 +102,11 @@ def test_one_long_document_is_not_four_voters() -> None:
         "serving",
         {"department": "legal"},
     )
-    assert by_document("metadata_vote", [guilty(department="support"), long]) == {
-        "wiki/guilty.md": 0.0
-    }
+    rest = [placed(1, i) for i in range(2)]
+    for documents, votes in (([long, *rest], False), ([long, *rest, placed(2, 0)], True)):
+        view = make_view([guilty(department="support"), *documents])
+        found = measure("metadata_vote", view, keys=["department"])
+        assert bool(found.scores[0] > 0) is votes
 
 
 @pytest.mark.parametrize(("documents", "votes"), [(3, False), (4, True)])
@@ -138,7 +149,7 @@ def test_order_of_documents_is_irrelevant() -> None:
 
 def test_the_evidence_says_what_it_claims_and_what_the_others_say() -> None:
     view = make_view([guilty(department="support"), *index()])
-    evidence = measure("metadata_vote", view).explain(0)
+    evidence = measure("metadata_vote", view, k=11).explain(0)
     assert evidence.detail.startswith("says department = 'support', but 100% of its nearest")
     assert evidence.detail.endswith("say 'legal'")
     assert evidence.facts == {
@@ -147,6 +158,43 @@ def test_the_evidence_says_what_it_claims_and_what_the_others_say() -> None:
         "neighbours": "legal",
         "share": 1.0,
     }
+
+
+def test_any_key_that_few_values_share_has_a_vote_and_one_that_names_documents_has_none() -> None:
+    named = [
+        replace(d, metadata={**d.metadata, "desk": f"desk {i // 12}", "title": f"title {i}"})
+        for i, d in enumerate(index())
+    ]
+    wrong_desk = guilty(desk="desk 2", title="title 5")
+    found = measure("metadata_vote", make_view([wrong_desk, *named, *newcomers()]))
+    assert found.scores[0] > 2.0
+    assert found.explain(0).facts["key"] == "desk"
+    right_desk = guilty(desk="desk 0", title="title 30")
+    assert by_document("metadata_vote", [right_desk, *named])["wiki/guilty.md"] == 0.0
+
+
+def test_a_value_that_is_always_at_odds_with_its_neighbours_is_held_against_its_own_kind() -> None:
+    scattered = [
+        replace(d, metadata={**d.metadata, "access": "public" if i % 4 == 0 else "internal"})
+        for i, d in enumerate(index())
+    ]
+    public = by_document("metadata_vote", [guilty(access="public"), *scattered])
+    alone = by_document("metadata_vote", [guilty(access="public"), *index()])
+    assert public["wiki/guilty.md"] < 0.3 * alone["wiki/guilty.md"]
+
+
+def test_metadata_is_judged_once_a_document_by_all_of_its_chunks() -> None:
+    where = [near(direction(500), 0.8, 300 + i) for i in range(3)]
+    long = Doc("long.md", ("a", "b", "c"), where, metadata={"department": "support"})
+    found = measure("metadata_vote", make_view([long, *index()])).scores
+    assert found[0] > 2.0
+    assert found[1:].tolist() == [0.0, 0.0]
+
+
+def test_an_index_without_metadata_says_nothing() -> None:
+    silent = [replace(d, metadata={}) for d in index()]
+    with pytest.raises(NotApplicable, match="no metadata key"):
+        measure("metadata_vote", make_view([guilty(), *silent]))
 
 
 def test_without_an_index_nobody_votes() -> None:

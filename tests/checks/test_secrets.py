@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
 
 import pytest
 
@@ -117,3 +118,21 @@ def test_settings_of_the_detectors_are_put_back() -> None:
     before = get_settings().json()
     measure("secrets", make_view([doc("leak.md", AWS)]))
     assert get_settings().json() == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see postgres" + "://reader:Sek" + "ret-1@db/x for it",
+        "-----BEG" + "IN RSA PRIVATE KEY-----",
+        f"a ({GITHUB}) b",
+        "sixteen-letters-and-2-digits",
+        "only-letters-in-a-long-word and short ones",
+        "http://plain.address/of/a/page",
+        "",
+    ],
+)
+def test_looking_at_long_words_only_misses_nothing_the_pattern_finds(text: str) -> None:
+    module = importlib.import_module("ragguard.checks.secrets")
+    assert module._may_hold(text) is (module._LIKELY.search(text) is not None)
+    assert module._may_hold(f"a\u00a0b {text}\nwords") is (module._LIKELY.search(text) is not None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -94,11 +95,11 @@ def test_copies_without_a_changed_fact_are_left_alone(text: str) -> None:
 def test_one_changed_fact_is_worse_than_several_and_a_rewrite_is_none() -> None:
     one = TEXT.replace("30 days", "90 days")
     two = one.replace("2,500", "25,000")
-    five = two.replace("Leeds", "Porto").replace("two sig", "no sig").replace("before", "after")
+    three = two.replace("Leeds", "Porto")
     rewrite = " ".join(f"{w} {i}" for i, w in enumerate(TEXT.split()))
     found = [
         by_document("twin_edit", [doc("e", text, near(WHERE, 0.98)), original()])["wiki/e"]
-        for text in (one, two, five, rewrite)
+        for text in (one, two, three, rewrite)
     ]
     assert found[0] > found[1] > found[2] > found[3] == 0.0
 
@@ -109,8 +110,10 @@ def test_the_twin_is_looked_for_in_the_index_the_quarantine_and_the_batch(zone: 
     assert found["wiki/edit.md"] > 2.0
 
 
-@pytest.mark.parametrize(("cosine", "fires"), [(0.84, False), (0.86, True)])
-def test_a_twin_must_be_close(cosine: float, fires: bool) -> None:
+@pytest.mark.parametrize(("cosine", "fires"), [(0.43, False), (0.47, True)])
+def test_a_twin_may_be_far_when_a_name_moved_its_vector_but_not_any_distance(
+    cosine: float, fires: bool
+) -> None:
     edit = doc("edit.md", TEXT.replace("30 days", "90 days"), near(WHERE, cosine))
     assert (by_document("twin_edit", [edit, original()])["wiki/edit.md"] > 0) is fires
 
@@ -139,7 +142,7 @@ def test_the_evidence_names_the_twin_and_the_change() -> None:
 
 def test_a_removed_word_is_told_as_such() -> None:
     dropped = make_view([edited("need two signatures", "need signatures"), original()])
-    assert "'two' became ''" in measure("twin_edit", dropped).explain(0).detail
+    assert "'two' became '(nothing)'" in measure("twin_edit", dropped).explain(0).detail
     added = make_view([edited("are paid", "are never paid"), original()])
     assert "'(nothing)' became 'never'" in measure("twin_edit", added).explain(0).detail
 
@@ -147,6 +150,95 @@ def test_a_removed_word_is_told_as_such() -> None:
 def test_nothing_beside_it_says_nothing() -> None:
     with pytest.raises(NotApplicable, match="nothing to compare with"):
         measure("twin_edit", make_view([edited("30", "90")]))
+
+
+LETTER = (
+    "Dear {name}, we confirm your booking of {rooms} rooms in {town} from the {day}th of May. "
+    "Please bring this letter with you and show it at the desk when you arrive. Breakfast is "
+    "served in the hall on the ground floor. We look forward to your stay and wish you a pleasant "
+    "journey."
+)
+GUESTS = [("Adeyemi", 2, "Porto", 3), ("Brandt", 5, "Leeds", 11), ("Costa", 7, "Gdansk", 19)]
+
+
+def letter(name: str, rooms: int, town: str, day: int) -> str:
+    return LETTER.format(name=name, rooms=rooms, town=town, day=day)
+
+
+def letters() -> list[Doc]:
+    return [
+        doc(f"letter{i}.md", letter(*guest), near(WHERE, 0.95, i), zone="serving")
+        for i, guest in enumerate(GUESTS)
+    ]
+
+
+def test_one_more_of_a_template_pays_nothing_but_an_edit_outside_its_blanks_does() -> None:
+    another = doc("new.md", letter("Dubois", 4, "Lyon", 27), near(WHERE, 0.95, 9))
+    assert by_document("twin_edit", [another, *letters()]) == {"wiki/new.md": 0.0}
+    text = letter(*GUESTS[0]).replace("on the ground floor", "on the second floor")
+    edit = doc("edit.md", text, near(WHERE, 0.95, 9))
+    assert by_document("twin_edit", [edit, *letters()])["wiki/edit.md"] > 2.0
+
+
+def test_edits_that_arrive_together_are_no_template() -> None:
+    days = [
+        doc(f"e{n}.md", TEXT.replace("30 d", f"{n} d"), near(WHERE, 0.97, n)) for n in (7, 8, 9)
+    ]
+    found = by_document("twin_edit", [*days, original()])
+    assert min(found.values()) > 2.0
+
+
+def test_a_mirror_of_an_indexed_text_is_not_blamed_for_an_edit_that_arrives_with_it() -> None:
+    mirror = doc("mirror.md", TEXT, near(WHERE, 0.99, 5))
+    found = by_document("twin_edit", [mirror, edited("30 days", "90 days"), original()])
+    assert found["wiki/mirror.md"] == 0.0
+    assert found["wiki/edit.md"] > 2.0
+
+
+def test_one_name_changed_throughout_is_one_change() -> None:
+    text = TEXT.replace("Questions go to the desk", "Questions go to Leeds")
+    there = doc("o.md", text, WHERE, zone="serving")
+    edit = doc("edit.md", text.replace("Leeds", "Gdansk"), near(WHERE, 0.7))
+    view = make_view([edit, there])
+    signal = measure("twin_edit", view)
+    once = by_document("twin_edit", [edited("Leeds", "Gdansk"), original()])["wiki/edit.md"]
+    assert signal.scores[0] == pytest.approx(once, rel=0.1)
+    assert signal.explain(0).facts["changes"] == [("Gdansk", "Leeds")]
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda t: (
+            "Questions go to the desk, which answers them. "
+            + t.replace(" Questions go to the desk, which answers them.", "")
+        ),
+        lambda t: t.replace("need two", "require two"),
+        lambda t: t.split(" ", 9)[-1],
+        lambda t: t + " This page was printed on paper made of straw.",
+    ],
+    ids=["sentence moved", "a synonym", "cut elsewhere", "a sentence more"],
+)
+def test_a_light_rewording_does_not_hide_the_edit(disguise: Callable[[str], str]) -> None:
+    edit = doc("edit.md", disguise(TEXT.replace("30 days", "90 days")), near(WHERE, 0.95))
+    view = make_view([edit, original(), *honest()])
+    signal = measure("twin_edit", view)
+    assert signal.scores[0] > 2.0
+    assert ("90", "30") in signal.explain(0).facts["changes"]
+
+
+def test_a_chunk_that_lies_across_two_of_the_original_is_lined_up_with_both() -> None:
+    words = (TEXT + " " + LETTER).split()
+    halves = Doc(
+        "two.md",
+        (" ".join(words[:48]), " ".join(words[44:])),
+        (near(WHERE, 0.9, 1), near(WHERE, 0.9, 2)),
+        "serving",
+    )
+    across = " ".join(words[22:74]).replace("before", "after")
+    found = measure("twin_edit", make_view([doc("edit.md", across, WHERE), halves]))
+    assert found.scores[0] > 5.0
+    assert found.explain(0).facts["changes"] == [("after", "before")]
 
 
 def test_texts_made_to_be_slow_to_line_up_take_no_more_than_a_moment() -> None:

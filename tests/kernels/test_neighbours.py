@@ -116,3 +116,17 @@ def test_merging_two_halves_is_searching_the_whole() -> None:
     both = merge(low, (high[0] + 20, high[1]), 10)
     assert (both[0] == whole[0]).all()
     assert (both[1] == whole[1]).all()
+
+
+@pytest.mark.parametrize("columns", [400, 1_000, 1_023])
+def test_of_many_rows_the_nearest_are_found_strip_by_strip_ties_included(columns: int) -> None:
+    rng = np.random.default_rng(6)
+    base = rng.integers(-3, 4, size=(columns, 3)).astype(np.float32)  # few values, so many ties
+    base[::7] = rng.normal(size=(len(base[::7]), 3))
+    queries = base[::50]
+    groups = np.arange(columns) // 3
+    own = groups[::50]
+    indices, similarities = top_k(queries, base, 5, own, groups)
+    expected = reference.top_k(queries, base, 5, own.tolist(), groups.tolist())
+    assert indices.tolist() == expected[0]
+    assert similarities == pytest.approx(np.array(expected[1]), abs=1e-5)

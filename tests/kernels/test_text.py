@@ -60,6 +60,11 @@ def test_words_agree_with_their_slow_twin(text: str) -> None:
     assert words(text) == reference.word_list(text)
 
 
+@given(st.text(alphabet=[chr(code) for code in range(128)] + list("abcdef'' ")))
+def test_words_of_plain_text_agree_with_their_slow_twin(text: str) -> None:
+    assert words(text) == reference.word_list(text)
+
+
 def random_rows(seed: int, n: int = 40) -> list[list[str]]:
     rng = random.Random(seed)
     return [[f"w{rng.randrange(12)}" for _ in range(rng.randrange(15))] for _ in range(n)]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragguard.kernels.windows import worst_window
+from ragguard.kernels.windows import worst_window, worst_windows
 from tests import reference
 
 
@@ -42,3 +42,22 @@ def test_a_short_text_does_not_win_by_being_short() -> None:
 
 def test_of_nothing_the_usual_is_said() -> None:
     assert worst_window([], 16, prior=4, usual=2.5) == (2.5, 0)
+
+
+@pytest.mark.parametrize(("width", "prior", "usual"), [(4, 0, 0.0), (40, 8, -0.35), (1, 2, 9.0)])
+def test_many_sequences_at_once_have_the_worst_windows_they_have_alone(
+    width: int, prior: int, usual: float
+) -> None:
+    rng = np.random.default_rng(4)
+    sequences = [rng.normal(size=size) for size in rng.integers(0, 90, size=600)]
+    lengths = np.array([len(s) for s in sequences])
+    means, places = worst_windows(np.concatenate(sequences), lengths, width, prior, usual)
+    expected = [worst_window(s, width, prior, usual) for s in sequences]
+    assert list(zip(means.tolist(), places.tolist(), strict=True)) == expected
+
+
+def test_no_sequences_have_no_worst_window() -> None:
+    means, places = worst_windows(np.empty(0), np.zeros(0, dtype=np.int64), 5)
+    assert (len(means), len(places)) == (0, 0)
+    means, _ = worst_windows(np.empty(0), np.zeros(2, dtype=np.int64), 5, usual=2.5)
+    assert means.tolist() == [2.5, 2.5]

@@ -1,0 +1,311 @@
+"""The protocols: who arrives with whom, and what is there already. One call is one repetition.
+
+bulk         honest newcomers and a family's documents arrive in one batch.
+drip         the same documents, cut into many batches; what is admitted is indexed and counts as
+             recent, what is not waits in quarantine. Peers, who have no batches, do not run.
+new-topic    honest documents of another corpus arrive; whatever is flagged is a false alarm. The
+             threshold is set by honest newcomers of the corpus itself.
+cold-start   the index is empty; honest documents and the family's are the first batch.
+whole-index  nobody knows who is new: every document, honest or not, is judged with all others
+             against nothing. The setting of published scans.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ragguard.bench import retrieval
+from ragguard.bench.folds import Fold, divide, require_disjoint, sets_threshold
+from ragguard.bench.gate import Gate, Judged
+from ragguard.bench.peers import OURS, score_documents
+from ragguard.bench.vectors import Item
+from ragguard.bench.world import World
+from ragguard.kernels.calibration import Doubles
+from ragguard.model import Bools
+
+AUDIT_BATCH = 20_000  # documents judged at once where there are no batches
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One repetition: honest newcomers first, then the subjects (poison, or another topic).
+
+    Attributes:
+        seed: Of the repetition.
+        honest: Number of honest newcomers.
+        threshold: bool (honest,), who of them sets thresholds.
+        campaigns: Campaign of each subject.
+        scores: Per method, float64 (honest + subjects,).
+        quarantined: bool (honest + subjects,), the gate's verdicts.
+        first: The check of each document's first finding.
+        checks: Per check, -log10 of each document's p-value.
+        sizes: Documents fitted on, setting thresholds and reported; they are disjoint.
+        profile: Reference used, and the smallest rate it can promise.
+        crashed: Checks that failed.
+        seconds: By stage, and of each peer.
+        retrieval: What readers get; empty where it was not measured.
+    """
+
+    seed: int
+    honest: int
+    threshold: Bools
+    campaigns: list[str]
+    scores: dict[str, Doubles]
+    quarantined: Bools
+    first: list[str]
+    checks: dict[str, Doubles]
+    sizes: dict[str, int]
+    profile: tuple[str, float]
+    crashed: tuple[str, ...]
+    seconds: dict[str, float]
+    retrieval: dict[str, Any] = field(default_factory=dict)
+
+
+def bulk(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int) -> Trial:
+    """Everything arrives in one batch.
+
+    Args:
+        world: The dataset.
+        fold: Who is indexed and who arrives.
+        gate: Over what the fold says is indexed.
+        subjects: Documents of a family.
+        seed: Of the repetition.
+    """
+    arriving = [*_newcomers(world, fold), *subjects]
+    judged = gate.bring(arriving, seed)
+    return _trial(world, fold, gate.fitted, subjects, judged, seed)
+
+
+def drip(
+    world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int, batches: int
+) -> Trial:
+    """The same, in many batches, on an index that grows.
+
+    Args:
+        world: The dataset.
+        fold: Who is indexed and who arrives.
+        gate: Over what the fold says is indexed; it is changed.
+        subjects: Documents of a family.
+        seed: Of the repetition.
+        batches: Number of batches; fewer when there are fewer documents.
+    """
+    arriving = [*_newcomers(world, fold), *subjects]
+    fitted = set(gate.fitted)
+    order = np.random.default_rng([seed, batches]).permutation(len(arriving))
+    parts = np.array_split(order, min(batches, len(arriving)))
+    judgements = []
+    for number, part in enumerate(parts):
+        world.progress("drip batches", number, len(parts))
+        batch = [arriving[i] for i in part]
+        judged = gate.bring(batch, seed)
+        gate.accept(batch, judged)
+        judgements.append(judged)
+    world.progress("drip batches", len(parts), len(parts))
+    whole = _together(judgements, [p.tolist() for p in parts], len(arriving))
+    return _trial(world, fold, fitted, subjects, whole, seed, peers=False)
+
+
+def new_topic(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int) -> Trial:
+    """An honest batch on another subject, and one of the corpus's own beside it.
+
+    Args:
+        world: The dataset.
+        fold: Who is indexed and who arrives.
+        gate: Over what the fold says is indexed.
+        subjects: Honest documents of the other corpus.
+        seed: Of the repetition.
+    """
+    own = _newcomers(world, fold)
+    judgements = [gate.bring(own, seed), gate.bring(subjects, seed)]
+    places = [list(range(len(own))), list(range(len(own), len(own) + len(subjects)))]
+    whole = _together(judgements, places, len(own) + len(subjects))
+    return _trial(world, fold, gate.fitted, subjects, whole, seed, readers=False)
+
+
+def cold_start(world: World, fold: Fold, subjects: Sequence[Item], seed: int) -> Trial:
+    """The first batch of an empty index: the fold's newcomers and a family.
+
+    Args:
+        world: The dataset.
+        fold: Its newcomers arrive; what it says is indexed is not there.
+        subjects: Documents of a family.
+        seed: Of the repetition.
+    """
+    alone = Fold(fold.indexed[:0], fold.newcomers, fold.sets_threshold)
+    with Gate([], world.dimensions, world.plan.rate, world.plan.engine, world.judge) as gate:
+        judged = gate.bring([*_newcomers(world, alone), *subjects], seed)
+        return _trial(world, alone, gate.fitted, subjects, judged, seed)
+
+
+def whole_index(world: World, subjects: Sequence[Item], seed: int) -> Trial:
+    """Every document against every other; beyond `AUDIT_BATCH` documents in random parts.
+
+    Args:
+        world: The dataset.
+        subjects: Documents of a family that got in.
+        seed: Of the repetition.
+    """
+    fold = divide([i.entry.digest for i in world.home], 1.0, seed)
+    every = [*_newcomers(world, fold), *subjects]
+    order = np.random.default_rng([seed, 1]).permutation(len(every))
+    parts = np.array_split(order, -(-len(every) // AUDIT_BATCH))
+    with Gate([], world.dimensions, world.plan.rate, world.plan.engine, world.judge) as gate:
+        judgements = [gate.bring([every[i] for i in part], seed) for part in parts]
+        whole = _together(judgements, [p.tolist() for p in parts], len(every))
+        return _trial(world, fold, gate.fitted, subjects, whole, seed)
+
+
+def _newcomers(world: World, fold: Fold) -> list[Item]:
+    return [world.home[i] for i in fold.newcomers.tolist()]
+
+
+def _together(judgements: Sequence[Judged], places: Sequence[list[int]], count: int) -> Judged:
+    """Judgements of parts as one, each document in its place."""
+    quarantined = np.zeros(count, dtype=np.bool_)
+    scores = np.zeros(count)
+    first = [""] * count
+    checks = {name: np.zeros(count) for judged in judgements for name in judged.checks}
+    seconds: dict[str, float] = {}
+    for judged, part in zip(judgements, places, strict=True):
+        quarantined[part] = judged.quarantined
+        scores[part] = judged.scores
+        for place, name in zip(part, judged.first, strict=True):
+            first[place] = name
+        for name, found in judged.checks.items():
+            checks[name][part] = found
+        for stage, spent in judged.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + spent
+    skipped = tuple(dict.fromkeys(s for judged in judgements for s in judged.skipped))
+    last = judgements[-1]
+    return Judged(quarantined, scores, first, checks, last.profile, last.promised, skipped, seconds)
+
+
+def _trial(
+    world: World,
+    fold: Fold,
+    fitted: set[str],
+    subjects: Sequence[Item],
+    judged: Judged,
+    seed: int,
+    *,
+    peers: bool = True,
+    readers: bool = True,
+) -> Trial:
+    """What was judged, with the peers' word on the same documents; fails on an overlap of roles."""
+    newcomers = _newcomers(world, fold)
+    sizes = require_disjoint(
+        fitted_on=fitted,
+        setting_thresholds=[
+            i.entry.digest for i, sets in zip(newcomers, fold.sets_threshold, strict=True) if sets
+        ],
+        reported=[
+            *(i.entry.digest for i in newcomers if not sets_threshold(i.entry.digest)),
+            *(i.entry.digest for i in subjects),
+        ],
+    )
+    scores = {OURS: judged.scores}
+    seconds = dict(judged.seconds)
+    if peers and world.peers:
+        theirs, spent = _peers(world, fold, subjects, seed)
+        scores |= theirs
+        seconds |= spent
+    return Trial(
+        seed,
+        len(newcomers),
+        fold.sets_threshold,
+        [i.entry.campaign or i.entry.digest for i in subjects],
+        scores,
+        judged.quarantined,
+        judged.first,
+        judged.checks,
+        sizes,
+        (judged.profile, judged.promised),
+        tuple(s.check for s in judged.skipped if s.crashed),
+        seconds,
+        _readers(world, fold, subjects, judged.quarantined) if readers else {},
+    )
+
+
+def _peers(
+    world: World, fold: Fold, subjects: Sequence[Item], seed: int
+) -> tuple[dict[str, Doubles], dict[str, float]]:
+    """Scores of every peer on the fold's newcomers and the subjects, and the seconds it took.
+
+    A scan sees the whole corpus; only where part of it is not there at all does it see less.
+    """
+    home = len(world.home)
+    here = np.sort(np.concatenate([fold.indexed, fold.newcomers]))
+    corpus = world.corpus
+    new = np.zeros(home, dtype=np.bool_)
+    new[fold.newcomers] = True
+    place = np.arange(home)
+    if len(here) < home:
+        from ragguard.bench.peers import Corpus
+
+        corpus = Corpus([world.home[i] for i in here.tolist()])
+        new, place = new[here], np.searchsorted(here, place)
+    scan, owners = corpus.scan(new, subjects, seed)
+    wanted = np.concatenate([place[fold.newcomers], len(here) + np.arange(len(subjects))])
+    scores: dict[str, Doubles] = {}
+    seconds: dict[str, float] = {}
+    for peer in world.peers:
+        began = time.perf_counter()
+        scores[peer.name] = score_documents(peer, scan, owners)[wanted]
+        seconds[peer.name] = time.perf_counter() - began
+    return scores, seconds
+
+
+def _readers(
+    world: World, fold: Fold, subjects: Sequence[Item], quarantined: Bools
+) -> dict[str, Any]:
+    """Honest and target questions on what is there: clean, let in, gated."""
+    newcomers = _newcomers(world, fold)
+    indexed = [world.home[i] for i in fold.indexed.tolist()]
+    every = [*indexed, *newcomers, *subjects]
+    poison = np.arange(len(every)) >= len(indexed) + len(newcomers)
+    held = np.concatenate([np.zeros(len(indexed), dtype=np.bool_), quarantined])
+    states = {"clean": ~poison, "let in": np.ones(len(every), dtype=np.bool_), "gated": ~held}
+    result: dict[str, Any] = {}
+    ids = [i.entry.id for i in every]
+    # A poisoned document may claim an honest document's id; it is relevant to nothing.
+    run_ids = [f"poison {n}" if bad else ids[n] for n, bad in enumerate(poison)]
+    known = {i for i, bad in zip(ids, poison, strict=True) if not bad}
+    kept = {
+        q.id: {d: r for d, r in world.qrels.get(q.id, {}).items() if d in known and r > 0}
+        for q in world.questions
+    }
+    judged = [q for q in world.questions if kept[q.id]]
+    if judged:
+        near = retrieval.document_similarities(np.stack([q.vector for q in judged]), every)
+        result["honest"] = {
+            "queries": len(judged),
+            "qrels dropped": sum(len(world.qrels.get(q.id, {})) for q in world.questions)
+            - sum(len(found) for found in kept.values()),
+            **{
+                state: retrieval.honest_measures(
+                    retrieval.rank(near, present), [q.id for q in judged], run_ids, kept
+                )
+                for state, present in states.items()
+            },
+        }
+    targets: dict[tuple[str, str], set[int]] = {}
+    for number, item in enumerate(subjects, len(indexed) + len(newcomers)):
+        if item.entry.question:
+            key = (item.entry.campaign, item.entry.question)
+            targets.setdefault(key, set()).add(number)
+    if targets:
+        near = retrieval.document_similarities(world.embed([q for _, q in targets]), every)
+        guilty = [frozenset(mine) for mine in targets.values()]
+        result["targets"] = {
+            "campaigns": [campaign for campaign, _ in targets],
+            **{
+                state: retrieval.target_hits(retrieval.rank(near, states[state]), guilty)
+                for state in ("let in", "gated")
+            },
+        }
+    return result

@@ -1,0 +1,92 @@
+"""What readers get: honest questions and target questions, before the gate and after it.
+
+A document ranks by its best chunk, exactly (cosine). `clean`: honest documents only. `let in`:
+everything that arrived. `gated`: what the gate admitted. nDCG@10 and recall@5 are computed by
+ir_measures (MacAvaney, Macdonald, Ounis, ECIR 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ragguard.bench.vectors import Item
+from ragguard.errors import BenchError
+from ragguard.model import Bools, Floats
+
+DEPTH = 10
+TOP = 5
+Ranking = list[list[tuple[int, float]]]  # per query: document numbers and similarities, best first
+
+
+def require() -> None:
+    """Fail early, not after an hour of measuring.
+
+    Raises:
+        BenchError: ir-measures is not installed.
+    """
+    if find_spec("ir_measures") is None:
+        raise BenchError("ir-measures is not installed", hint="pip install 'ragguard[bench]'")
+
+
+def document_similarities(queries: Floats, items: Sequence[Item]) -> Floats:
+    """Similarity of each query to the nearest chunk of each document.
+
+    Args:
+        queries: float32 (q, d), unit length.
+        items: Documents.
+
+    Returns:
+        float32 (q, n).
+    """
+    sizes = [len(i.prepared.chunks) for i in items]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    chunks = queries @ np.concatenate([i.prepared.vectors for i in items]).T
+    return np.asarray(np.maximum.reduceat(chunks, starts, axis=1), dtype=np.float32)
+
+
+def rank(similarities: Floats, present: Bools, depth: int = DEPTH) -> Ranking:
+    """The nearest present documents of each query; ties by number."""
+    masked = np.where(present[None, :], similarities, -np.inf)
+    order = np.argsort(-masked, axis=1, kind="stable")[:, :depth]
+    return [
+        [(int(i), float(row[i])) for i in found if present[i]]
+        for row, found in zip(masked, order, strict=True)
+    ]
+
+
+def honest_measures(
+    ranking: Ranking, queries: Sequence[str], ids: Sequence[str], qrels: Mapping[str, Any]
+) -> dict[str, float]:
+    """Mean nDCG@10 and recall@5 over the judged queries.
+
+    Args:
+        ranking: Of each query.
+        queries: Their ids; each has a relevant document in `qrels`.
+        ids: Id of each document number.
+        qrels: Relevance by query and document.
+
+    Raises:
+        BenchError: ir-measures is not installed.
+    """
+    require()
+    import ir_measures
+    from ir_measures import R, nDCG
+
+    wanted = {q: dict(qrels[q]) for q in queries}
+    run = {
+        query: {ids[i]: similarity for i, similarity in found}
+        for query, found in zip(queries, ranking, strict=True)
+    }
+    found = ir_measures.calc_aggregate([nDCG @ DEPTH, R @ TOP], wanted, run)
+    return {"ndcg@10": float(found[nDCG @ DEPTH]), "recall@5": float(found[R @ TOP])}
+
+
+def target_hits(ranking: Ranking, guilty: Sequence[frozenset[int]]) -> list[int]:
+    """Per target question, how many of its own poisoned documents are among the first five."""
+    return [
+        sum(i in mine for i, _ in found[:TOP]) for found, mine in zip(ranking, guilty, strict=True)
+    ]

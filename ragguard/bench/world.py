@@ -1,0 +1,234 @@
+"""What all protocols share: the corpus embedded, its questions, the attacks, the peers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragguard import attacks
+from ragguard.attacks import Passage, Planted, Question, Target
+from ragguard.bench.dataset import Dataset, Entry
+from ragguard.bench.folds import Fold
+from ragguard.bench.gate import Engine
+from ragguard.bench.peers import Corpus
+from ragguard.bench.scan import Peer
+from ragguard.bench.vectors import Item, Progress, VectorCache, prepare
+from ragguard.config import ChunkSettings, JudgeSettings
+from ragguard.encode.encoder import Encoder
+from ragguard.kernels.canonical import digest
+from ragguard.model import Floats
+
+PROTOCOLS = ("bulk", "drip", "new-topic", "cold-start", "whole-index")
+RATES = (0.001, 0.01, 0.05)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of a run.
+
+    Attributes:
+        protocols: Of `PROTOCOLS`.
+        seeds: Repetitions.
+        arriving: Shares of the corpus that arrive.
+        per_target: Documents of each campaign that arrive.
+        campaigns: Most campaigns that arrive together.
+        batches: Into how many batches the drip is cut.
+        rate: False-alarm rate asked of the gate.
+        sample: Documents of the corpus that are used, drawn at random; all when `None`.
+        simulate: Simulators that attack too, by name; `None` for none, empty for all.
+        families: Families to run; all when empty.
+        engine: Where the index lives.
+    """
+
+    protocols: tuple[str, ...] = PROTOCOLS
+    seeds: int = 3
+    arriving: tuple[float, ...] = (0.1, 0.5)
+    per_target: tuple[int, ...] = (5, 3, 1)
+    campaigns: int = 100
+    batches: tuple[int, ...] = (50,)
+    rate: float = 0.01
+    sample: int | None = None
+    simulate: tuple[str, ...] | None = None
+    families: tuple[str, ...] = ()
+    engine: Engine = "memory"
+
+
+@dataclass
+class World:
+    """A dataset, embedded.
+
+    Attributes:
+        home: Honest documents.
+        questions: Honest questions.
+        qrels: Relevance by question and document id.
+        families: Attack documents of files, by family.
+        topics: Honest documents on other subjects.
+        corpus: The same honest documents, for peers.
+        planted: What simulators wrote, by name, seed and number of indexed documents.
+    """
+
+    dataset: Dataset
+    plan: Plan
+    encoder: Encoder
+    cache: VectorCache
+    peers: Sequence[Peer]
+    progress: Progress
+    home: list[Item]
+    questions: list[Question]
+    families: dict[str, list[Item]]
+    topics: dict[str, list[Item]]
+    corpus: Corpus
+    chunks: ChunkSettings = field(default_factory=ChunkSettings)
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+    planted: dict[tuple[str, int, int], list[Item]] = field(default_factory=dict)
+
+    @property
+    def qrels(self) -> Mapping[str, Mapping[str, int]]:
+        """Relevance by question and document id."""
+        return self.dataset.qrels
+
+    @property
+    def dimensions(self) -> int:
+        """Of the vectors."""
+        return self.encoder.recipe.dimensions
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Vectors of questions."""
+        return self.cache.encode(self.encoder, texts, self.progress)
+
+    def prepare(self, entries: Sequence[Entry]) -> list[Item]:
+        """Embed documents."""
+        return prepare(
+            entries,
+            self.encoder,
+            self.cache,
+            size=self.chunks.size,
+            overlap=self.chunks.overlap,
+            progress=self.progress,
+        )
+
+
+def build(
+    dataset: Dataset,
+    plan: Plan,
+    encoder: Encoder,
+    cache: Path | None,
+    peers: Sequence[Peer],
+    progress: Progress,
+    chunks: ChunkSettings | None = None,
+    judge: JudgeSettings | None = None,
+) -> World:
+    """Embed everything that is known beforehand.
+
+    Args:
+        dataset: What was read.
+        plan: What is asked.
+        encoder: The model.
+        cache: Folder where vectors are kept, or `None`.
+        peers: Published methods to run beside.
+        progress: Called with stage, done and total.
+        chunks: Chunk sizes, for which `encoder` was opened.
+        judge: Sizes of the reference.
+    """
+    world = World(
+        dataset,
+        plan,
+        encoder,
+        VectorCache(cache, encoder.recipe.digest),
+        peers,
+        progress,
+        [],
+        [],
+        {},
+        {},
+        Corpus([]),
+        chunks or ChunkSettings(),
+        judge or JudgeSettings(),
+    )
+    entries = list(dataset.corpus)
+    if plan.sample is not None and plan.sample < len(entries):
+        drawn = np.random.default_rng(0).permutation(len(entries))[: plan.sample]
+        entries = [entries[i] for i in sorted(drawn)]
+    world.home = world.prepare(entries)
+    world.corpus = Corpus(world.home)
+    vectors = world.embed(list(dataset.questions.values()))
+    world.questions = [
+        Question(id_, text, vector, tuple(dataset.qrels.get(id_, {})))
+        for (id_, text), vector in zip(dataset.questions.items(), vectors, strict=True)
+    ]
+    world.families = {name: world.prepare(rows) for name, rows in dataset.families.items()}
+    world.topics = {name: world.prepare(rows) for name, rows in dataset.topics.items()}
+    return world
+
+
+def draw(
+    items: Sequence[Item], per_target: int, campaigns: int, name: str, seed: int
+) -> list[Item]:
+    """So many documents of so many campaigns.
+
+    Args:
+        items: Of one family; a document without a campaign is one by itself.
+        per_target: Documents of each campaign.
+        campaigns: Most campaigns.
+        name: The family, so that families draw different numbers.
+        seed: Of the repetition.
+    """
+    rng = np.random.default_rng([seed, *name.encode()])
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(item.entry.campaign or item.entry.digest, []).append(item)
+    names = list(groups)
+    chosen = [names[i] for i in rng.permutation(len(names))[:campaigns]]
+    return [
+        groups[campaign][i]
+        for campaign in chosen
+        for i in rng.permutation(len(groups[campaign]))[:per_target]
+    ]
+
+
+def simulators(plan: Plan) -> dict[str, attacks.Attack]:
+    """The simulators that are asked for."""
+    if plan.simulate is None:
+        return {}
+    return {
+        name: entry
+        for name, entry in attacks.registry().items()
+        if (not plan.simulate or name in plan.simulate)
+        and (not plan.families or name in plan.families)
+    }
+
+
+def simulate(world: World, entry: attacks.Attack, fold: Fold, seed: int) -> list[Item]:
+    """Attack the indexed part of a fold (all of it when nothing is indexed)."""
+    key = (entry.name, seed, len(fold.indexed))  # protocols that share a fold share its attacks
+    if key in world.planted:
+        return world.planted[key]
+    places = fold.indexed if len(fold.indexed) else fold.newcomers
+    passages = [
+        Passage(i.entry.id, i.entry.text, i.prepared.vectors[0], i.entry.metadata)
+        for i in (world.home[p] for p in places.tolist())
+    ]
+    target = Target(passages, world.questions, world.encoder)
+    planted = attacks.plant(entry, target, seed, world.plan.campaigns)
+    world.planted[key] = world.prepare([_entry(p, entry.name) for p in planted])
+    return world.planted[key]
+
+
+def _entry(planted: Planted, family: str) -> Entry:
+    """A planted document; its digest is its own even where its text is an honest one's."""
+    body: list[Any] = [family, planted.id, planted.campaign, planted.text]
+    return Entry(
+        planted.id,
+        planted.text,
+        digest(body),
+        planted.metadata,
+        planted.campaign,
+        planted.question,
+        planted.original,
+        planted.format,
+        planted.vector,
+    )

@@ -1,0 +1,282 @@
+"""Foreign requests: a sentence that asks for something the rest of its passage is not about.
+
+Injected tasks are ordinary sentences ("Translate this into Spanish", "What is the capital of
+Peru?"); what gives them away is where they stand. A sentence is judged by its form (an order, a
+question, an offer), by how little its words have to do with the other sentences, with the
+passage's neighbours in the index and with where in the index those words are used, and by how
+usual requests are around it: in a guide of forty steps one more is nothing. English only.
+
+Source of the threat: Greshake et al., "Not What You've Signed Up For", AISec 2023; Yi et al.,
+BIPIA, 2023 (their categories; no text of theirs). The trees in `rules/foreign_request.json` were
+fitted on strings written for this project, put into the shipped handbook and into manuals of free
+software.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.checks import check
+from ragguard.kernels import requests, trees
+from ragguard.kernels.requests import Sentence
+from ragguard.kernels.tokens import tokens
+from ragguard.model import CorpusView, Evidence, Floats, Ints, Signal
+
+NAMES = (
+    *requests.FEATURES,
+    "alien",  # share of its words that no other sentence of the passage has
+    "unrelated",  # how little of it the neighbours in the index speak of
+    "unknown",  # share of its words that the index does not have
+    "edge",  # whether it is the first or the last sentence
+    "usual",  # how many of the other sentences ask for something
+    "brief",
+    "on_topic",  # similarity of the passages that use its words to this passage
+    "in_tune",  # the same as a cosine
+    "company",  # how alien and unrelated the sentences beside it are
+)
+_ASKS = [requests.FEATURES.index(n) for n in ("asks_for_words", "asks_for_deeds", "polite")]
+_ASKS += [requests.FEATURES.index(n) for n in ("question", "forbids")]
+_QUESTION = requests.FEATURES.index("question")
+FEW = 5  # neighbours in the index below which the batch stands in for it
+FEW_ROWS = 50  # indexed passages below which the batch stands in for them
+MOST_ROWS = 4000  # passages from which it is learnt where words are used
+BLOCK = 1024  # passages measured at once
+
+
+_NONE: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tunable values, read from [checks.foreign_request]."""
+
+    least: float = 0.0  # log-odds of a sentence from which it counts at all
+    most_sentences: int = 200  # of a passage; what has more is not prose
+
+
+@cache
+def model() -> trees.Trees:
+    """The fitted trees."""
+    folder = files("ragguard.checks")
+    return trees.load(folder.joinpath("rules", "foreign_request.json").read_text("utf-8"))
+
+
+@check("foreign_request", family="hidden", params=Params, unit=0.5)
+def foreign_request(view: CorpusView, params: Params) -> Signal:
+    """Score a chunk by its most foreign request.
+
+    Returns:
+        Raw scores, float64 (n,): log-odds above `least` of the worst sentence, 0 below.
+    """
+    scores = np.zeros(view.n)
+    worst: dict[int, tuple[str, dict[str, float]]] = {}
+    measured = Measure(view)
+    for start in range(0, view.n, BLOCK):
+        rows = range(start, min(start + BLOCK, view.n))
+        found = [requests.sentences(view.texts[r])[: params.most_sentences] for r in rows]
+        table = measured.features(rows.start, found)
+        odds = model().score(table) - params.least
+        at = 0
+        for row, sentences in zip(rows, found, strict=True):
+            mine = odds[at : at + len(sentences)]
+            if len(mine) and mine.max() > 0:
+                best = int(mine.argmax())
+                scores[row] = mine[best]
+                shown = dict(zip(NAMES, table[at + best].tolist(), strict=True))
+                worst[row] = (sentences[best].text, shown)
+            at += len(sentences)
+
+    def explain(row: int) -> Evidence:
+        text, shown = worst.get(row, ("", {}))
+        why = [reason for name, least, reason in _REASONS if shown.get(name, 0.0) >= least]
+        detail = f"asks for what its passage is not about: {text[:160]!r}"
+        facts = {name: round(value, 3) for name, value in shown.items() if value}
+        return Evidence(detail + (f" ({', '.join(why)})" if why else ""), facts)
+
+    return Signal(scores, explain)
+
+
+_REASONS = (
+    ("asks_for_words", 1.0, "it orders a text or an answer"),
+    ("asks_for_deeds", 1.0, "it asks for a deed"),
+    ("question", 0.5, "it is a question"),
+    ("own_answer", 1.0, "it speaks of the answer to be given"),
+    ("contact", 1.0, "it names an address"),
+    ("offer", 0.3, "it makes an offer"),
+    ("alien", 0.7, "its words are nowhere else in the passage"),
+    ("unrelated", 0.8, "the neighbours in the index are about something else"),
+    ("strange_writing", 0.9, "it is not written in plain English"),
+)
+
+
+def _own_words(view: CorpusView) -> dict[int, Counter[str]]:
+    """What each judged document has itself added to the lexicon, by document."""
+    own: dict[int, Counter[str]] = {}
+    if view.lexicon.includes_batch:
+        for row in range(view.n):
+            own.setdefault(int(view.documents[row]), Counter()).update(set(view.words[row]))
+    return own
+
+
+class Measure:
+    """Features of sentences against one view.
+
+    Args:
+        view: The view.
+    """
+
+    def __init__(self, view: CorpusView) -> None:
+        from scipy.sparse import csr_matrix
+
+        self._view = view
+        self._own = _own_words(view)
+        words = tokens(view.words)
+        numbers: dict[str, int] = {}
+        stems = [numbers.setdefault(requests.stem(w), len(numbers)) for w in words.vocabulary]
+        self._stem_of = dict(zip(words.vocabulary, stems, strict=True))
+        columns = np.array([*stems, 0], dtype=np.int64)[words.ids]
+        ones = np.ones(len(columns), dtype=np.float32)
+        shape = (len(view.words), max(1, len(numbers)))
+        self._terms = csr_matrix((ones, (words.rows, columns)), shape=shape)
+        self._terms.sum_duplicates()
+        self._terms.data[:] = 1.0
+        serving = np.flatnonzero([zone == "serving" for zone in view.zones])
+        self._apart = len(serving) >= FEW_ROWS  # judged rows are not among those learnt from
+        rows = serving if self._apart else np.arange(len(view.zones))
+        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64)]
+        vectors = view.vectors.astype(np.float32)
+        centred = vectors - vectors[rows].mean(axis=0)
+        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+        self._places: Floats = centred / np.maximum(lengths, 1e-6)
+        self._learnt = self._terms[rows].T.tocsr()
+        self._taught = self._places[rows]
+        self._total = max(view.lexicon.words.values(), default=0) + 1
+
+    def features(self, first: int, found: list[list[Sentence]]) -> NDArray[np.float64]:
+        """Features of the sentences of consecutive judged rows.
+
+        Args:
+            first: The first row.
+            found: Sentences of each row.
+
+        Returns:
+            float64 (sentences, features), columns as in `NAMES`.
+        """
+        flat = [s for sentences in found for s in sentences]
+        out = np.zeros((len(flat), len(NAMES)))
+        if not flat:
+            return out
+        forms = np.array([requests.form(s) for s in flat])
+        sizes = np.array([len(sentences) for sentences in found])
+        row_of = np.repeat(np.arange(len(found)), sizes)
+        pairs = [requests.content(s) for s in flat]
+        counts = np.array([len(p) for p in pairs])
+        owner = np.repeat(np.arange(len(flat)), counts)  # sentence of each pair
+        stems = np.array([self._stem_of.get(w, 0) for p in pairs for w in p], dtype=np.int64)
+        rarity, unknown = self._familiarity(first, row_of, pairs)
+        weight = 0.2 + rarity
+        mass = np.bincount(owner, weight, len(flat))
+        alone = self._only_here(row_of[owner], owner, stems)
+        alien = np.bincount(owner, weight * alone, len(flat)) / (mass + 0.5)
+        related = np.bincount(owner, weight * self._nearby(first, row_of[owner], stems), len(flat))
+        unrelated = np.where(mass > 0, 1.0 - related / (mass + 1e-9), 0.5)
+        on_topic, in_tune = self._topic(first + row_of, owner, stems, rarity)
+        asks = np.maximum(forms[:, _ASKS].max(axis=1), 2.0 * forms[:, _QUESTION])
+        others = np.bincount(row_of, asks, len(found))[row_of] - asks
+        lengths = np.array([len(s.tokens) for s in flat])
+        strange = np.pad(alien * unrelated, 1)
+        before = np.pad(row_of, 1, constant_values=-1)
+        left = strange[:-2] * (before[:-2] == row_of)
+        right = strange[2:] * (before[2:] == row_of)
+        columns = (
+            alien,
+            unrelated,
+            np.bincount(owner, unknown, len(flat)) / (counts + 1.0),
+            np.array([s.edge for s in flat], dtype=np.float64),
+            np.minimum(1.0, 2.0 * others / np.maximum(1, sizes[row_of] - 1)),
+            1.0 / (1.0 + lengths / 6.0),
+            on_topic,
+            in_tune,
+            np.maximum(left, right),
+        )
+        return np.column_stack([forms, *columns])
+
+    def _familiarity(
+        self, first: int, row_of: Ints, pairs: list[list[str]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rarity of each word in [0, 1], and whether the index lacks it."""
+        known = self._view.lexicon.words
+        counts: list[int] = []
+        for row, words in zip(row_of.tolist(), pairs, strict=True):
+            own = self._own.get(int(self._view.documents[first + row]), _NONE)
+            counts += [known.get(w, 0) - own.get(w, 0) for w in words]
+        seen = np.clip(np.array(counts, dtype=np.float64), 0, self._total)
+        rarity = np.log((self._total + 1) / (seen + 1)) / np.log(self._total + 2)
+        return rarity, (seen == 0).astype(np.float64)
+
+    def _only_here(self, row: Ints, owner: Ints, stems: Ints) -> NDArray[np.float64]:
+        """Whether no other sentence of the row has the word."""
+        width = self._terms.shape[1]
+        mentions = np.unique(owner * width + stems)
+        first = np.searchsorted(owner, mentions // width)
+        keys, number = np.unique(row[first] * width + mentions % width, return_counts=True)
+        at = np.searchsorted(keys, row * width + stems)
+        alone: NDArray[np.float64] = (number[at] == 1).astype(np.float64)
+        return alone
+
+    def _nearby(self, first: int, row: Ints, stems: Ints) -> NDArray[np.float64]:
+        """How much a row's neighbours speak of a word: 1 where three of them do."""
+        from scipy.sparse import csr_matrix
+
+        if not len(row):
+            return np.zeros(0)
+        rows = slice(first, first + int(row.max()) + 1)
+        near = self._view.reference.indices[rows]
+        sparse = (near >= 0).sum(axis=1) < FEW
+        if sparse.any():
+            near = np.where(sparse[:, None], self._view.newcomers.indices[rows], near)
+        held = near >= 0
+        pointers = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
+        ones = np.ones(int(held.sum()), dtype=np.float32)
+        chosen = csr_matrix((ones, near[held], pointers), shape=(len(near), self._terms.shape[0]))
+        spoken = chosen @ self._terms
+        spoken.sort_indices()
+        found = np.asarray(spoken[row, stems], dtype=np.float64).ravel()
+        heard: NDArray[np.float64] = np.minimum(1.0, found / 3.0)
+        lonely = np.flatnonzero(~held.any(axis=1))
+        heard[np.isin(row, lonely)] = 0.5  # no neighbours: nothing is known
+        return heard
+
+    def _topic(
+        self, row_of: Ints, owner: Ints, stems: Ints, rarity: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How close to a row the passages are that use a sentence's words."""
+        from scipy.sparse import csr_matrix
+
+        on_topic, in_tune = np.zeros(len(row_of)), np.zeros(len(row_of))
+        if not len(stems):
+            return on_topic, in_tune
+        needed, column = np.unique(stems, return_inverse=True)
+        holders = self._learnt[needed]
+        frequency = np.asarray(holders.sum(axis=1), dtype=np.float64).ravel()[column]
+        places = (holders @ self._taught)[column]
+        if not self._apart:  # its own passage says nothing about where a word belongs
+            frequency -= 1.0
+            places = places - self._places[row_of[owner]]
+        weight = np.where(frequency >= 1.0, rarity / np.maximum(frequency, 1.0), 0.0)
+        shape = (len(row_of), len(stems))
+        sums = csr_matrix((weight, (owner, np.arange(len(stems)))), shape=shape) @ places
+        mass = np.bincount(owner, rarity * (frequency >= 1.0), len(row_of))
+        inner = np.einsum("ij,ij->i", sums, self._places[row_of])
+        there = mass > 0
+        on_topic[there] = 3.0 * inner[there] / mass[there]
+        length = np.linalg.norm(sums, axis=1) + 0.1 * mass
+        in_tune[there] = inner[there] / length[there]
+        return on_topic, in_tune

@@ -1,0 +1,160 @@
+"""What one text says otherwise than another that it was made from.
+
+Texts are lined up word by word. Ends that are the same are taken off first; what is between them is
+lined up by longest matching blocks (Ratcliff, Metzener, "Pattern Matching: The Gestalt Approach",
+Dr. Dobb's Journal, 1988, as in Python's difflib). What is then left over on both sides is lined up
+once more by itself, so that a sentence that was moved counts as moved, not as written anew.
+
+What one of the two has before the other begins, or after it ends, is where they were cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+_TOKEN = re.compile(r"\d+(?:[.,:/-]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[%€$£]", re.UNICODE)
+MOVED = 5  # words from which a piece found elsewhere counts as moved
+KEPT = 0.6  # share of a piece that must be found elsewhere again
+STRAY = 2  # words at either end that may be lined up with others far away by chance
+SMALL = 4  # words up to which a difference at either end of both texts is a change, not a cut
+LONGEST = 1000  # words of a text that are looked at
+
+
+@dataclass(frozen=True)
+class Change:
+    """A place where two texts differ.
+
+    Attributes:
+        start: Number of our first token there, or of the one before which theirs are missing.
+        ours: Our tokens there, as written; may be empty.
+        theirs: Theirs; may be empty.
+    """
+
+    start: int
+    ours: tuple[str, ...]
+    theirs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two texts differ.
+
+    Attributes:
+        shared: Tokens of ours that the other has too, in their place or moved.
+        changes: Places that differ, in the order of our text; where a text was cut is none.
+        uncovered: Tokens of ours before the other begins or after it ends.
+        moved: Pieces that stand elsewhere in the other text.
+    """
+
+    shared: int
+    changes: tuple[Change, ...]
+    uncovered: int
+    moved: int
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Tokens a..b of ours against c..d of the other's, none of them lined up."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+
+
+def tokens(text: str) -> list[str]:
+    """Words, numbers (with their separators) and currency signs, in order, as written."""
+    return _TOKEN.findall(text)[:LONGEST]
+
+
+def join(left: Sequence[str], right: Sequence[str], most: int = 80) -> list[str]:
+    """Two pieces of one text as one; what the second repeats of the first's end stands once.
+
+    Args:
+        left: Tokens of the first piece.
+        right: Tokens of the second.
+        most: Tokens that may be repeated.
+    """
+    for size in range(min(len(left), len(right), most), 0, -1):
+        if list(left[-size:]) == list(right[:size]):
+            return [*left, *right[size:]]
+    return [*left, *right]
+
+
+def difference(ours: Sequence[str], theirs: Sequence[str]) -> Difference:
+    """Line two token lists up; case is ignored.
+
+    Args:
+        ours: Tokens (a,).
+        theirs: Tokens (b,) of the text it is compared with.
+    """
+    mine, other = [t.lower() for t in ours], [t.lower() for t in theirs]
+    pieces = _pieces(mine, other, _Piece(0, len(mine), 0, len(other)))
+    rest, inner, moved = _moved(mine, other, pieces)
+    changes: list[Change] = []
+    uncovered = 0
+    for piece in (*rest, *inner):
+        outer = (piece.a == 0 and piece.c == 0) or (piece.b == len(mine) and piece.d == len(other))
+        sizes = (piece.b - piece.a, piece.d - piece.c)
+        if outer and not (min(sizes) > 0 and max(sizes) <= SMALL):
+            uncovered += piece.b - piece.a
+            continue
+        # A cut text may begin with a word that the whole one begins with too, such as "the".
+        edge = piece.b <= STRAY or len(mine) - piece.a <= STRAY
+        if edge and not sizes[0] and sizes[1] > SMALL:
+            continue
+        changes.append(
+            Change(piece.a, tuple(ours[piece.a : piece.b]), tuple(theirs[piece.c : piece.d]))
+        )
+    unmatched = sum(p.b - p.a for p in (*rest, *inner))
+    changes.sort(key=lambda c: (c.start, c.ours, c.theirs))
+    return Difference(len(mine) - unmatched, tuple(changes), uncovered, moved)
+
+
+def _pieces(mine: Sequence[str], other: Sequence[str], whole: _Piece) -> list[_Piece]:
+    """What is not lined up within a piece, in order."""
+    a, b, c, d = whole.a, whole.b, whole.c, whole.d
+    while a < b and c < d and mine[a] == other[c]:
+        a, c = a + 1, c + 1
+    while a < b and c < d and mine[b - 1] == other[d - 1]:
+        b, d = b - 1, d - 1
+    if a == b or c == d:
+        return [_Piece(a, b, c, d)] if a < b or c < d else []
+    codes = SequenceMatcher(None, mine[a:b], other[c:d], False).get_opcodes()
+    return [_Piece(a + i, a + j, c + k, c + m) for kind, i, j, k, m in codes if kind != "equal"]
+
+
+def _moved(
+    mine: Sequence[str], other: Sequence[str], pieces: Sequence[_Piece]
+) -> tuple[list[_Piece], list[_Piece], int]:
+    """Pair long pieces of ours with long ones of theirs that stand elsewhere.
+
+    Returns:
+        What is left of the pieces, what differs inside those that moved, and how many moved.
+    """
+    rest = list(pieces)
+    inner: list[_Piece] = []
+    count = 0
+    for i, p in enumerate(pieces):
+        bag = Counter(mine[p.a : p.b])
+        if p.b - p.a < MOVED:
+            continue
+        for j, q in enumerate(rest):
+            if i == j or q.d - q.c < MOVED or rest[i].b == rest[i].a:
+                continue
+            least = KEPT * min(p.b - p.a, q.d - q.c)
+            if sum((bag & Counter(other[q.c : q.d])).values()) < least:
+                continue
+            found = _pieces(mine, other, _Piece(p.a, p.b, q.c, q.d))
+            if (p.b - p.a) - sum(f.b - f.a for f in found) < least:
+                continue
+            inner += found
+            count += 1
+            # Empty what was paired: it stays in the list as a place, not as a difference.
+            rest[i] = _Piece(p.b, p.b, rest[i].c, rest[i].d)
+            rest[j] = _Piece(rest[j].a, rest[j].b, q.d, q.d)
+    return [p for p in rest if p.a < p.b or p.c < p.d], inner, count
