@@ -10,7 +10,7 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import click
 
@@ -82,6 +82,9 @@ def configuration_page() -> str:
             meaning = inner.description or ""
             if section in ("ledger", "vault"):
                 meaning = "SQLAlchemy URL" if section == "ledger" else "folder or fsspec URL"
+            if get_origin(inner.annotation) is dict:
+                lines.append(f"| `[{section}.{key}] NAME` | `float` | none | {meaning} |")
+                continue
             lines.append(
                 f"| `[{section}] {key}` | {_type(inner.annotation)} | `{value!r}` | {meaning} |"
             )

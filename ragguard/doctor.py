@@ -13,6 +13,7 @@ from ragguard import reference
 from ragguard.errors import RagguardError
 from ragguard.kernels.canonical import format_time, parse_time
 from ragguard.ledger import commits, corpus
+from ragguard.steps import calibration
 from ragguard.workspace import Workspace
 
 State = Literal["ok", "note", "wrong"]
@@ -199,10 +200,31 @@ def _pending(workspace: Workspace) -> int:
         return len(commits.pending(conn))
 
 
+def _learned(workspace: Workspace, made: calibration.Calibration) -> Iterator[Finding]:
+    """What `calibrate` left behind."""
+    reason = calibration.stale(workspace, made)
+    if reason:
+        yield Finding(
+            "calibration",
+            "note",
+            f"{calibration.FILE} of {made.at} is stale: {reason}; the shipped weights are in force",
+            "Run `ragguard calibrate` again.",
+        )
+        return
+    yield Finding(
+        "calibration",
+        "ok",
+        f"calibrated {made.at} at {made.rate:.2%}, from {made.promised_rate:.2%} promised there; "
+        f"{made.report.mean_after:.0%} of simulated attacks stopped "
+        f"({made.report.mean_before:.0%} with the shipped weights)",
+    )
+
+
 def _calibration(workspace: Workspace) -> Iterator[Finding]:
     judge = workspace.settings.judge
     with workspace.ledger.reading() as conn:
         indexed = len(corpus.members(conn, "serving"))
+    made = calibration.kept(workspace)
     if indexed < judge.least_documents:
         profile = reference.shipped(indexed)
         yield Finding(
@@ -216,6 +238,8 @@ def _calibration(workspace: Workspace) -> Iterator[Finding]:
         promised = profile.smallest_rate
     else:
         promised = 1.0 / (min(indexed, judge.reference_documents) + 1.0)
+        if made is not None:
+            yield from _learned(workspace, made)
     if promised > judge.false_alarm_rate:
         yield Finding(
             "calibration",
@@ -226,5 +250,8 @@ def _calibration(workspace: Workspace) -> Iterator[Finding]:
         )
     elif indexed >= judge.least_documents:
         yield Finding(
-            "calibration", "ok", f"on this index; rates from {promised:.2%} can be promised"
+            "calibration",
+            "ok",
+            f"on this index; rates from {promised:.2%} can be promised"
+            + (", `ragguard calibrate` learns weights for it" if made is None else ""),
         )

@@ -291,6 +291,7 @@ def _judge(
             )
         pulled.extend(judgement.pulled)
         report.profile, report.promised = judgement.profile, judgement.promised
+        report.stale = judgement.stale
         report.skipped.update((s.check, s) for s in judgement.skipped)
         for number, verdict in zip(order, judgement.verdicts, strict=True):
             item = open_items[number]

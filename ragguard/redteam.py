@@ -268,10 +268,8 @@ def _judge(
     found = iter(judged.verdicts)
     verdicts = []
     for one in staged:
-        verdict = _refused(one, policies) or next(found)
-        if one.prepared is not None and verdict.outcome == "reject":
-            next(found)
-        verdicts.append(verdict)
+        statistical = [] if one.prepared is None else [next(found)]
+        verdicts += [_refused(one, policies) or statistical[0]]
     return [*verdicts, *found], judged.profile, judged.stale
 
 

@@ -59,6 +59,7 @@ class Report:
     skipped: dict[str, Skipped] = field(default_factory=dict)
     profile: str = ""
     promised: float = 0.0
+    stale: str = ""
     recovered: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -113,6 +114,7 @@ class Report:
             ],
             "profile": self.profile or None,
             "promised_false_alarm_rate": round(self.promised, 6) or None,
+            "stale_calibration": self.stale or None,
             "recovered": self.recovered,
             "seconds": {stage: round(s, 3) for stage, s in self.seconds.items()},
         }

@@ -91,32 +91,23 @@ def merge(
 # --- density --------------------------------------------------------------------------------------
 
 
-def lof(indices: Sequence[Sequence[int]], similarities: Sequence[Sequence[float]], k: int) -> list:
-    """Breunig et al., definitions 3 to 7, over a given neighbour table."""
-    near = [[j for j in row[:k] if j >= 0] for row in indices]
-    distance = [
-        [math.sqrt(max(0.0, 2 - 2 * float(s))) for s in row[: len(n)]]
-        for row, n in zip(similarities, near, strict=True)
-    ]
+def ldof(vectors: Sequence[Sequence[float]], indices: Sequence[Sequence[int]]) -> list[float]:
+    """Zhang, Hutter, Jin, definitions 1 to 3."""
 
-    def k_distance(i: int) -> float:
-        return distance[i][-1] if near[i] else 2.0
-
-    def reachability_density(i: int) -> float:
-        reach = [max(d, k_distance(j)) for j, d in zip(near[i], distance[i], strict=True)]
-        return 1.0 / max(sum(reach) / max(len(reach), 1), 1e-6)
+    def distance(a: int, b: Sequence[float]) -> float:
+        return math.dist(vectors[a], b)
 
     factors = []
-    for i, row in enumerate(near):
-        if not row:
+    for i, row in enumerate(indices):
+        near = [j for j in row if j >= 0]
+        if len(near) < 2:
             factors.append(1.0)
             continue
-        around = sum(reachability_density(j) for j in row) / len(row)
-        factors.append(around / reachability_density(i))
+        outer = sum(distance(j, vectors[i]) for j in near) / len(near)
+        pairs = [(a, b) for a in near for b in near if a != b]
+        inner = sum(distance(a, vectors[b]) for a, b in pairs) / len(pairs)
+        factors.append(1.0 if outer < 0.01 else outer / max(inner, 0.01))
     return factors
-
-
-# --- calibration ----------------------------------------------------------------------------------
 
 
 def conformal_p(score: float, reference: Sequence[float]) -> float:

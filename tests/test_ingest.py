@@ -582,7 +582,7 @@ def test_the_uncalibrated_profile_says_so_and_a_fitted_one_takes_over(
         decide(gate.workspace, case, "release", gate.bob, "fine")
     report = gate.publish({"news.md": "# News\n\nThe trams of hall 3 are cleaned on Monday."})
     assert report.profile == "corpus"
-    assert report.promised == pytest.approx(1 / 101)
+    assert report.promised == pytest.approx(1 / 113)
     again = gate.publish({"news2.md": "# More news\n\nThe clocks of hall 4 are stored on Monday."})
     assert again.profile == "corpus"
     assert "calibrate" not in again.seconds

@@ -94,30 +94,37 @@ def test_a_profile_records_what_it_was_fitted_on_whatever_the_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arriving", "indexed", "size"),
+    ("arriving", "indexed", "held"),
     [
-        (1, 10_000, 16),
-        (16, 10_000, 16),
-        (60, 10_000, 64),
-        (1_000, 10_000, 1024),
-        (10_000, 10_000, 4096),
-        (751, 6_762, 512),
-        (3_756, 3_757, 1024),
-        (100_000, 400, 128),
-        (100_000, 10, 16),
-        (0, 0, 16),
+        (1, 10_000, reference.Rounds(16)),
+        (16, 10_000, reference.Rounds(16)),
+        (60, 10_000, reference.Rounds(64)),
+        (1_000, 10_000, reference.Rounds(1024)),
+        (751, 6_762, reference.Rounds(724)),
+        (3_756, 3_757, reference.Rounds(1878)),
     ],
 )
 def test_a_rehearsal_keeps_the_proportion_of_newcomers(
-    arriving: int, indexed: int, size: int
+    arriving: int, indexed: int, held: reference.Rounds
 ) -> None:
-    assert reference.rounds(arriving, indexed) == reference.Rounds(size)
+    assert reference.rounds(arriving, indexed) == held
 
 
-def test_where_the_rounds_are_too_small_the_reference_is_thinned_as_well() -> None:
-    """100,000 beside 100,000 is rehearsed as 4,096 beside about as many."""
-    held = reference.rounds(100_000, 100_000)
-    assert held == reference.Rounds(4096, 1.0)
+@pytest.mark.parametrize(
+    ("arriving", "indexed"),
+    [(10_000, 10_000), (10_000, 100_000), (100_000, 100_000), (100_000, 400)],
+)
+def test_where_the_rounds_are_too_small_the_reference_is_thinned_as_well(
+    arriving: int, indexed: int
+) -> None:
+    held = reference.rounds(arriving, indexed)
+    assert held.size == min(4096, indexed // 2)
+    beside = (1.0 - held.thin) * (indexed - held.size)
+    assert held.size / beside == pytest.approx(arriving / indexed, rel=0.1, abs=1.0)
+
+
+def test_the_smallest_round_is_held_whatever_is_there() -> None:
+    assert reference.rounds(0, 0).size == reference.rounds(100_000, 10).size == 16
 
 
 def test_whole_rounds_are_rehearsed() -> None:

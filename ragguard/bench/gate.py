@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ import numpy as np
 from ragguard import lexicon as lexicons
 from ragguard import reference, scoring
 from ragguard.bench.vectors import SOURCE, Item
+from ragguard.companions import Judging, second_look
 from ragguard.config import JudgeSettings
 from ragguard.kernels.calibration import Doubles
 from ragguard.model import Bools, Lexicon, Policy, Skipped
@@ -35,7 +36,8 @@ from ragguard.view import Prepared, Surroundings, build_view
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # figures must not depend on the day they are made
 GROWTH = 1.2  # a profile serves until the index has grown by this factor, as in `steps.judging`
 Engine = Literal["memory", "edge"]
-Profiles = dict[Rounds, tuple[Profile, int]]  # and how many documents were indexed then
+# By rounds and share of recent documents; with how many documents were indexed then.
+Profiles = dict[tuple[Rounds, int], tuple[Profile, int]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class Judged:
         profile: Name of the reference used.
         promised: The smallest false-alarm rate that reference can promise.
         skipped: Checks that had nothing to say, or failed.
-        seconds: By stage: `neighbours` (store and view), `checks`, `judge`.
+        seconds: By stage: `neighbours` (store and view), `checks`, `judge` (a second look at
+            companions included).
+        pulled: Labels of documents admitted lately that are suspect now, with their new scores.
     """
 
     quarantined: Bools
@@ -61,6 +65,7 @@ class Judged:
     promised: float
     skipped: tuple[Skipped, ...]
     seconds: dict[str, float]
+    pulled: Mapping[str, float] = field(default_factory=dict)
 
 
 class Gate:
@@ -74,6 +79,7 @@ class Gate:
         judge: Sizes of the reference.
         known: Profiles fitted on this very index before; those fitted anew while it is unchanged
             are added, so that a gate that is made again need not fit again.
+        weights: Of the checks, the shipped ones or what `calibrate` learned.
     """
 
     def __init__(
@@ -84,7 +90,9 @@ class Gate:
         engine: Engine = "memory",
         judge: JudgeSettings | None = None,
         known: Profiles | None = None,
+        weights: Mapping[str, float] = scoring.WEIGHTS,
     ) -> None:
+        self._weights = weights
         self._known: Profiles = {} if known is None else known
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._store = self._open(engine)
@@ -95,7 +103,7 @@ class Gate:
         self._checks = scoring.active_checks({})
         self._home = list(indexed)
         self._texts: list[str] = []  # of all that is indexed; asked for only while it is little
-        self._recent: set[str] = set()
+        self._arrived: list[dict[str, Item]] = []  # admitted, by batch
         self._profiles: Profiles = {}
         self.indexed = 0
         self._lexicon = lexicons.empty()
@@ -142,32 +150,46 @@ class Gate:
             stored = [p for block in self._store.scan("serving", vectors=True) for p in block]
             self._lexicon = lexicons.with_closeness(self._lexicon, stored)
 
+    def _recent(self) -> frozenset[str]:
+        """Whole batches, the newest first, as long as they fit the configured share of the index.
+
+        All that arrives here arrives within the days that count as lately.
+        """
+        left = int(self._judge.recent_share * self.indexed)
+        found: list[str] = []
+        for batch in reversed(self._arrived):
+            if len(batch) > left:
+                break
+            left -= len(batch)
+            found += batch
+        return frozenset(found)
+
     def _around(self, batch: Sequence[Prepared]) -> Surroundings:
         lexicon = self._lexicon
         if self.indexed < reference.COLD:
             texts = [c.text for p in batch for c in p.chunks] + self._texts
             lexicon = lexicons.of_batch(texts, len(batch) + self.indexed)
-        return Surroundings(
-            self._store, "serving", "quarantine", lexicon, [], NOW, frozenset(self._recent)
-        )
+        return Surroundings(self._store, "serving", "quarantine", lexicon, [], NOW, self._recent())
 
     def _profile(self, arriving: int, around: Surroundings) -> Profile:
         """Fitted on what was indexed at first: later arrivals are documents to be reported."""
         if self.indexed < self._judge.least_documents or not self._home:
             return reference.shipped(self.indexed)
         held = reference.rounds(arriving, self.indexed)
-        kept = self._profiles.get(held, self._known.get(held))
+        key = (held, round(20 * len(around.recent) / self.indexed))  # in twentieths of the index
+        kept = self._profiles.get(key, self._known.get(key))
         if kept is None or self.indexed / kept[1] > GROWTH:
             if kept is not None:
                 self._refresh_closeness()
                 around = replace(around, lexicon=self._lexicon)
-            sample = [
-                i.prepared for i in self._home[: held.documents(self._judge.reference_documents)]
-            ]
-            fitted = reference.rehearse(sample, around, self._checks, held, "corpus")
+            wanted = held.documents(self._judge.reference_documents)
+            sample = [i.prepared for i in self._home[:wanted]]
+            fitted = reference.rehearse(
+                sample, around, self._checks, held, "corpus", learned=self._weights
+            )
             kept = (fitted, self.indexed)
-            mine = self._known if self.indexed == len(self._home) else self._profiles
-            mine[held] = kept
+            mine = self._known if not self._arrived else self._profiles
+            mine[key] = kept
         return kept[0]
 
     def bring(self, items: Sequence[Item], seed: int) -> Judged:
@@ -186,9 +208,10 @@ class Gate:
         ticks.append(time.perf_counter())
         measured = scoring.measure(view, self._checks)
         ticks.append(time.perf_counter())
-        verdicts = scoring.judge(
-            batch, view, measured, profile, self._checks, {SOURCE: Policy()}, self._rate
-        )
+        policies = {SOURCE: Policy()}
+        verdicts = scoring.judge(batch, view, measured, profile, self._checks, policies, self._rate)
+        judging = Judging(self._checks, profile, policies, self._rate)
+        pulled = second_look(batch, verdicts, around, judging, self._fetch)
         ticks.append(time.perf_counter())
         names = sorted(measured.signals)
         units = {name: check.unit for name, (check, _) in self._checks.items()}
@@ -206,14 +229,29 @@ class Gate:
             profile.smallest_rate,
             measured.skipped,
             dict(zip(("neighbours", "checks", "judge"), np.diff(ticks).tolist(), strict=True)),
+            {p.label: verdict.score for p, verdict in pulled},
         )
 
+    def _fetch(self, labels: Sequence[str]) -> list[Prepared]:
+        """Documents that arrived, as if they came in now."""
+        every = {label: item for batch in self._arrived for label, item in batch.items()}
+        return [every[label].prepared for label in labels if label in every]
+
     def accept(self, items: Sequence[Item], judged: Judged) -> None:
-        """Carry verdicts out: the admitted are indexed and count as recent, the rest waits."""
-        admitted = [i for i, held in zip(items, judged.quarantined, strict=True) if not held]
+        """Carry verdicts out: the admitted are indexed, the rest and what is pulled waits."""
         waiting = [i for i, held in zip(items, judged.quarantined, strict=True) if held]
+        for batch in self._arrived:
+            gone = [batch.pop(label) for label in judged.pulled if label in batch]
+            if gone:
+                ids = [p.id for i in gone for p in points(i.prepared)]
+                self._store.delete("serving", ids)
+                texts = [c.text for i in gone for c in i.prepared.chunks]
+                self._lexicon = lexicons.without(self._lexicon, texts, len(gone))
+                self.indexed -= len(gone)
+                waiting += gone
+        admitted = [i for i, held in zip(items, judged.quarantined, strict=True) if not held]
         self._index(admitted)
-        self._recent.update(i.prepared.label for i in admitted)
+        self._arrived.append({i.prepared.label: i for i in admitted})
         if waiting:
             self._store.upsert("quarantine", [p for i in waiting for p in points(i.prepared)])
 

@@ -2,7 +2,8 @@
 
 bulk         honest newcomers and a family's documents arrive in one batch.
 drip         the same documents, cut into many batches; what is admitted is indexed and counts as
-             recent, what is not waits in quarantine. Peers, who have no batches, do not run.
+             recent, what is not waits in quarantine, and so does what a later batch makes suspect.
+             Peers, who have no batches, do not run.
 new-topic    honest documents of another corpus arrive; whatever is flagged is a false alarm. The
              threshold is set by honest newcomers of the corpus itself.
 cold-start   the index is empty; honest documents and the family's are the first batch.
@@ -107,6 +108,13 @@ def drip(
         judgements.append(judged)
     world.progress("drip batches", len(parts), len(parts))
     whole = _together(judgements, [p.tolist() for p in parts], len(arriving))
+    place = {item.prepared.label: i for i, item in enumerate(arriving)}
+    for judged in judgements:
+        for label, score in judged.pulled.items():  # admitted once, caught by what came later
+            at = place[label]
+            whole.quarantined[at] = True
+            whole.scores[at] = max(whole.scores[at], score)
+            whole.first[at] = whole.first[at] or "second look"
     return _trial(world, fold, fitted, subjects, whole, seed, peers=False)
 
 
@@ -199,7 +207,7 @@ def _trial(
     """What was judged, with the peers' word on the same documents; fails on an overlap of roles."""
     newcomers = _newcomers(world, fold)
     sizes = require_disjoint(
-        fitted_on=fitted,
+        fitted_on=fitted | world.learned_on,
         setting_thresholds=[
             i.entry.digest for i, sets in zip(newcomers, fold.sets_threshold, strict=True) if sets
         ],

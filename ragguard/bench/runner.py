@@ -15,6 +15,7 @@ from ragguard.bench.vectors import Item
 from ragguard.bench.world import PROTOCOLS, World, draw, simulate, simulators
 from ragguard.errors import BenchError
 from ragguard.kernels.canonical import digest
+from ragguard.steps.calibration import body_of, weights_of
 from ragguard.version import __version__
 
 FORMAT = "ragguard-bench/1"
@@ -77,6 +78,7 @@ def run(world: World) -> dict[str, Any]:
             "left_out": dict(world.dataset.dropped),
         },
         "model": world.encoder.recipe.model,
+        "calibration": body_of(world.learned)["digest"] if world.learned else None,
         "recipe": world.encoder.recipe.digest,
         "plan": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(plan).items()},
         "peers": [p.name for p in world.peers],
@@ -142,7 +144,15 @@ def _gate(world: World, fold: Fold, known: Profiles | None = None) -> Gate:
     indexed = [world.home[i] for i in fold.indexed.tolist()]
     if not indexed:
         raise BenchError("--arriving 1 leaves nothing indexed; cold-start is that protocol")
-    return Gate(indexed, world.dimensions, world.plan.rate, world.plan.engine, world.judge, known)
+    return Gate(
+        indexed,
+        world.dimensions,
+        world.plan.rate,
+        world.plan.engine,
+        world.judge,
+        known,
+        weights_of(world.learned),
+    )
 
 
 def _families(

@@ -21,6 +21,7 @@ from ragguard.config import ChunkSettings, JudgeSettings
 from ragguard.encode.encoder import Encoder
 from ragguard.kernels.canonical import digest
 from ragguard.model import Floats
+from ragguard.steps.calibration import Calibration
 
 PROTOCOLS = ("bulk", "drip", "new-topic", "cold-start", "whole-index")
 RATES = (0.001, 0.01, 0.05)
@@ -68,6 +69,7 @@ class World:
         families: Attack documents of files, by family.
         topics: Honest documents on other subjects.
         corpus: The same honest documents, for peers.
+        learned: What `calibrate` learned, if that is tried.
         planted: What simulators wrote, by name, seed and number of indexed documents.
     """
 
@@ -84,12 +86,18 @@ class World:
     corpus: Corpus
     chunks: ChunkSettings = field(default_factory=ChunkSettings)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
+    learned: Calibration | None = None
     planted: dict[tuple[str, int, int], list[Item]] = field(default_factory=dict)
 
     @property
     def qrels(self) -> Mapping[str, Mapping[str, int]]:
         """Relevance by question and document id."""
         return self.dataset.qrels
+
+    @property
+    def learned_on(self) -> frozenset[str]:
+        """Digests of the documents that weights and threshold of the calibration come from."""
+        return frozenset(self.learned.fit + self.learned.reference) if self.learned else frozenset()
 
     @property
     def dimensions(self) -> int:
@@ -121,6 +129,7 @@ def build(
     progress: Progress,
     chunks: ChunkSettings | None = None,
     judge: JudgeSettings | None = None,
+    learned: Calibration | None = None,
 ) -> World:
     """Embed everything that is known beforehand.
 
@@ -133,6 +142,7 @@ def build(
         progress: Called with stage, done and total.
         chunks: Chunk sizes, for which `encoder` was opened.
         judge: Sizes of the reference.
+        learned: What `calibrate` learned; its documents must not be reported.
     """
     world = World(
         dataset,
@@ -148,6 +158,7 @@ def build(
         Corpus([]),
         chunks or ChunkSettings(),
         judge or JudgeSettings(),
+        learned,
     )
     entries = list(dataset.corpus)
     if plan.sample is not None and plan.sample < len(entries):

@@ -67,10 +67,14 @@ def glosh(view: CorpusView, params: Params) -> Signal:
 def _outlier_scores(vectors: NDArray[np.float32], params: Params) -> NDArray[np.float64]:
     """GLOSH of the rows, on their first principal components."""
     from hdbscan import HDBSCAN
+    from scipy.linalg import eigh
 
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    reduced = left[:, : params.dimensions] * values[: params.dimensions]
+    # The first left singular vectors, times their values: of the small matrix of inner products.
+    n = len(centred)
+    kept = min(params.dimensions, *centred.shape)
+    squares, left = eigh(centred @ centred.T, subset_by_index=[n - kept, n - 1])
+    reduced = (left * np.sqrt(np.maximum(squares, 0.0)))[:, ::-1]
     model = HDBSCAN(
         min_cluster_size=params.min_cluster,
         min_samples=3,

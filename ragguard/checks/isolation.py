@@ -13,8 +13,8 @@ import numpy as np
 
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.kernels.density import chord, lof
-from ragguard.kernels.neighbours import merge, top_k
+from ragguard.kernels.density import chord, ldof
+from ragguard.kernels.neighbours import merge
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -23,7 +23,6 @@ class Params:
     """Tunable values, read from [checks.isolation]."""
 
     k: int = 8  # neighbours
-    pool: int = 20_000  # largest neighbourhood in which local factors are computed
 
 
 @check("isolation", family="isolation", params=Params, unit=0.08)
@@ -31,7 +30,7 @@ def isolation(view: CorpusView, params: Params) -> Signal:
     """Score a chunk by its mean distance to its k nearest plus the log of its local outlier factor.
 
     Returns:
-        Raw scores, float64 (n,): chord distance in [0, 2] plus log(max(LOF, 1)).
+        Raw scores, float64 (n,): chord distance in [0, 2] plus log(max(LDOF, 1)).
 
     Raises:
         NotApplicable: Fewer than 3 * k chunks to compare with.
@@ -48,15 +47,8 @@ def isolation(view: CorpusView, params: Params) -> Signal:
     distance = np.where(present, chord(similarities), 0.0).sum(axis=1) / count
     distance[~present.any(axis=1)] = 2.0
     scores = distance.copy()
-    if len(view.texts) <= params.pool:
-        context = view.vectors[view.n :]
-        beside = top_k(context, view.vectors, params.k, view.documents[view.n :], view.documents)
-        factor = lof(
-            np.concatenate([indices, beside[0]]),
-            np.concatenate([similarities, beside[1]]),
-            params.k,
-        )
-        scores += np.log(np.maximum(factor[: view.n], 1.0))
+    factor = ldof(view.vectors, indices, similarities)
+    scores += np.log(np.maximum(factor, 1.0))
 
     def explain(row: int) -> Evidence:
         return Evidence(

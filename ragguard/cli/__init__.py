@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("quarantine", "Review what waits in quarantine."),
     "history": ("history", "List what changed the corpus, newest first."),
     "log": ("log", "Verify the tamper-evident log and prove what is in it."),
+    "calibrate": ("calibrate", "Learn on your own corpus how much each check is worth."),
+    "redteam": ("redteam", "Attack your own corpus, and see what would get through."),
     "bench": ("bench", "Measure what the gate finds of attacks on a corpus, and at which price."),
 }
 

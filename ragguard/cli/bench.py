@@ -72,6 +72,11 @@ FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
     help="False-alarm rate asked of the gate.",
 )
 @click.option("--sample", type=click.IntRange(20), help="Use so many documents of the corpus.")
+@click.option(
+    "--calibration",
+    type=FILE,
+    help="Weights learned by `calibrate`; on other documents than these.",
+)
 @click.option("--model", help="Embedding model; else the default of [model] name.")
 @click.option(
     "--engine",
@@ -114,6 +119,7 @@ def bench(
     seeds: int,
     rate: float,
     sample: int | None,
+    calibration: Path | None,
     model: str | None,
     engine: str,
     peers: Path | None,
@@ -133,6 +139,7 @@ def bench(
     from ragguard.bench.peers import load_peers
     from ragguard.config import ChunkSettings, ModelSettings
     from ragguard.encode.encoder import open_encoder
+    from ragguard.steps.calibration import load
 
     plan = world.Plan(
         protocols=protocols or PROTOCOLS,
@@ -147,6 +154,7 @@ def bench(
         families=families,
         engine="edge" if engine == "edge" else "memory",
     )
+    learned = load(calibration.read_bytes(), short(calibration)) if calibration else None
     published = load_peers(peers) if peers is not None else []
     retrieval.require()
     if output is not None:
@@ -162,7 +170,9 @@ def bench(
             overlap=chunks.overlap,
         )
         progress.update("load model", 1, 1)
-        made = world.build(found, plan, encoder, cache, published, progress.update, chunks)
+        made = world.build(
+            found, plan, encoder, cache, published, progress.update, chunks, learned=learned
+        )
         report = runner.run(made)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -209,7 +219,8 @@ def _show(report: dict[str, Any]) -> None:
             ],
             right=frozenset(["quarantined", "of"]),
         )
-    if report["peers"] and poison:
+    poison = [c for c in poison if len(c["methods"]) > 1]  # peers know no drip
+    if poison:
         rate = 0.01 if all(_detected(c, "ragguard", 0.01) is not None for c in poison) else 0.05
         say(f"\nDetection at {100 * rate:g} % false alarms beside published methods.")
         table(

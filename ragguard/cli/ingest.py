@@ -121,6 +121,8 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
 
 
 def _say_limits(report: Report, rate: float) -> None:
+    if report.stale:
+        note(f"note: {report.stale}")
     if report.profile.startswith("shipped"):
         note(
             "note: uncalibrated. The index is too small to know what is usual in it; verdicts are "

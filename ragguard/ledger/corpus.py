@@ -192,6 +192,7 @@ def stays(conn: sa.Connection, row: VersionRow) -> list[int]:
             versions.c.metadata_digest == row.metadata_digest,
             versions.c.manifest == row.manifest,
             versions.c.id <= row.id,
+            sa.or_(versions.c.outcome != "reject", versions.c.id == row.id),
             commits.c.state == "confirmed",
         )
     )

@@ -105,8 +105,13 @@ def settings_digest(workspace: Workspace) -> str:
 
 def dump(found: Calibration) -> bytes:
     """The file's bytes; `digest` is SHA-256 of the canonical JSON of all the rest."""
+    return canonical(body_of(found)) + b"\n"
+
+
+def body_of(found: Calibration) -> dict[str, Any]:
+    """The file as docs/schemas/calibration.json describes it."""
     body = found.model_dump(mode="json")
-    return canonical({**body, "digest": digest(body)}) + b"\n"
+    return {**body, "digest": digest(body)}
 
 
 def load(data: bytes, name: str = FILE) -> Calibration:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ragguard import lexicon as lexicons
-from ragguard.bench.gate import Gate, Profiles, grow
+from ragguard.bench.gate import Gate, Profiles, grow, points
 from ragguard.bench.world import draw
 from tests.bench.conftest import SMALL
 
@@ -47,7 +48,7 @@ def test_verdicts_are_carried_out_and_the_admitted_count_as_recent(world: Any) -
         gate.accept(batch, judged)
         assert gate.indexed == 150 + len(batch) - held
         assert gate._store.count("quarantine") == held
-        assert len(gate._recent) == len(batch) - held
+        assert not gate._recent()  # one batch that is more than a fifth of the index is no news
         assert gate.fitted == {i.entry.digest for i in world.home[:150]}
 
 
@@ -88,3 +89,24 @@ def test_what_is_fitted_after_arrivals_stays_with_that_gate(world: Any) -> None:
         assert {held: fitted[1] for held, fitted in known.items()} == before
         assert {n for _, n in gate._profiles.values()} == {gate.indexed}
         assert gate.indexed > 144
+
+
+def test_what_is_pulled_leaves_the_index_and_waits(world: Any) -> None:
+    first, second = world.home[150:160], world.home[160:170]
+    with Gate(world.home[:150], world.dimensions, 0.05, judge=SMALL) as gate:
+        judged = gate.bring(first, seed=0)
+        gate.accept(first, replace(judged, quarantined=np.zeros(10, dtype=np.bool_)))
+        assert gate._recent() == {i.prepared.label for i in first}  # less than a fifth of 160
+        pulled = first[3].prepared
+        later = replace(
+            gate.bring(second, seed=0),
+            quarantined=np.zeros(10, dtype=np.bool_),
+            pulled={pulled.label: 0.9},
+        )
+        gate.accept(second, later)
+        assert gate.indexed == 150 + 19
+        assert gate._lexicon.documents == 150 + 19
+        waiting = [p.id for block in gate._store.scan("quarantine") for p in block]
+        assert waiting == [p.id for p in points(pulled)]
+        assert not gate._store.get("serving", waiting)
+        assert pulled.label not in gate._recent()

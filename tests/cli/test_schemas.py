@@ -27,7 +27,14 @@ def _objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_there_is_a_schema_for_each_report() -> None:
-    assert [p.stem for p in SCHEMAS] == ["bench", "ingest", "quarantine", "search"]
+    assert [p.stem for p in SCHEMAS] == [
+        "bench",
+        "calibration",
+        "ingest",
+        "quarantine",
+        "redteam",
+        "search",
+    ]
 
 
 @pytest.mark.parametrize("path", SCHEMAS, ids=lambda p: p.stem)
