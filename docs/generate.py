@@ -82,9 +82,6 @@ def configuration_page() -> str:
             meaning = inner.description or ""
             if section in ("ledger", "vault"):
                 meaning = "SQLAlchemy URL" if section == "ledger" else "folder or fsspec URL"
-            if get_origin(inner.annotation) is dict:
-                lines.append(f"| `[{section}.{key}] NAME` | `float` | none | {meaning} |")
-                continue
             lines.append(
                 f"| `[{section}] {key}` | {_type(inner.annotation)} | `{value!r}` | {meaning} |"
             )
@@ -107,6 +104,8 @@ def configuration_page() -> str:
 
 
 def _type(annotation: Any) -> str:
+    if get_origin(annotation) is dict:
+        return "table of " + _type(get_args(annotation)[1])
     if get_args(annotation):
         return " or ".join(f"`{a}`" for a in get_args(annotation))
     return f"`{annotation.__name__}`"

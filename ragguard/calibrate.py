@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
 
@@ -98,6 +99,17 @@ def calibrate(
         ConfigError: Too few documents are indexed to promise the rate.
     """
     asked = workspace.settings.judge.false_alarm_rate if rate is None else rate
+    with workspace.scratch() if dry_run else nullcontext():
+        made = _measure(workspace, asked, campaigns, seed, progress)
+    if not dry_run:
+        calibration.save(workspace, made)
+    return made
+
+
+def _measure(
+    workspace: Workspace, asked: float, campaigns: int, seed: int, progress: Progress
+) -> Calibration:
+    """All of `calibrate` but the file."""
     generation = workspace.generation()
     with workspace.ledger.reading() as conn:
         serving = corpus.members(conn, "serving")
@@ -129,7 +141,7 @@ def calibrate(
     learned = _learn(struck, honest, clean, prior, asked)
     fresh = _p_values(bench, rehearsed(report, "report"))
     unseen = _strike(bench, report, campaigns, seed + OTHER, "attacks to report", progress)
-    made = Calibration(
+    return Calibration(
         at=format_time(workspace.now),
         rate=asked,
         promised_rate=rounded(1.0 / (len(clean) + 1.0)),
@@ -145,9 +157,6 @@ def calibrate(
         reference=tuple(sorted({p.document.digest for p in usual})),
         report=_figures(unseen, fresh, clean, prior, prior if learned is None else learned, asked),
     )
-    if not dry_run:
-        calibration.save(workspace, made)
-    return made
 
 
 def _split(

@@ -297,6 +297,7 @@ class CorpusView:
         lexicon: Word statistics of the serving corpus.
         denied: Rejected texts.
         now: The run's one reading of the clock.
+        shared: What one check has worked out and another may use; a changed copy starts empty.
     """
 
     n: int
@@ -317,6 +318,7 @@ class CorpusView:
     lexicon: Lexicon
     denied: Sequence[DeniedText]
     now: datetime
+    shared: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 
 # --- judgement ------------------------------------------------------------------------------------

@@ -218,7 +218,9 @@ def redteam(
             changes = _changes(attack, documents)
             staged = staging.stage(workspace, attack, target, seed, campaigns, changes)
             honest = home[: max(BESIDE, size - len(staged))]
-            verdicts, profile, stale = _judge(workspace, staged, honest, profile, stale, progress)
+            verdicts: list[Verdict] = []
+            if staged:
+                verdicts, profile, stale = _judge(workspace, staged, honest, progress)
             wanted = floors.get(attack.name, floors[""])
             outcomes.append(
                 _outcome(workspace, attack, target, staged, verdicts, wanted, generation.serving)
@@ -253,8 +255,6 @@ def _judge(
     workspace: Workspace,
     staged: Sequence[Staged],
     honest: Sequence[Prepared],
-    profile: str,
-    stale: str,
     progress: Progress,
 ) -> tuple[list[Verdict], str, str]:
     """Verdicts on what was planted, then on the honest documents that came with it."""
@@ -262,9 +262,13 @@ def _judge(
     poison = [s.prepared for s in staged if s.prepared is not None]
     batch = [*poison, *honest]
     every = {p.document.source: policies.get(p.document.source, Policy()) for p in batch}
-    judged = judge_batch(
-        workspace, batch, every, progress, absent=frozenset(p.label for p in honest)
-    )
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if stage == "calibrate":  # takes long, and is done once
+            progress(stage, done, total)
+
+    again = frozenset(p.label for p in honest)
+    judged = judge_batch(workspace, batch, every, tell, absent=again)
     found = iter(judged.verdicts)
     verdicts = []
     for one in staged:

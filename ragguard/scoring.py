@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
 # Checks that say the same of a document whatever arrives with it.
 DETERMINISTIC = frozenset({"hidden", "instructions", "secrets", "denylist"})
+# Raw scores that are flagrant in any corpus: companions twice as close as their surroundings, log 2.
+# Honest first imports of six corpora reach it in 0 to 2 of 100 documents.
+FLAGRANT: Mapping[str, float] = {"collusion": 0.7}
 CROWD = 300  # documents of a batch from which it can be held against itself, see `judge`
 _NONE: Doubles = np.empty(0)
 NOTABLE = 0.02  # check p-value from which a finding is written down
@@ -36,7 +39,8 @@ WEIGHTS: Mapping[str, float] = {
     "collusion": 2.0,
     "denylist": 2.0,
     "glosh": 0.02,
-    "isolation": 0.3,
+    "hubness": 0.5,
+    "isolation": 0.2,
     "stuffing": 0.4,
     "surprisal": 0.4,
 }
@@ -212,7 +216,10 @@ def judge(
     statistic = calibration.combine(judged, by_name) if names else np.zeros(len(batch))
     combined = calibration.conformal_p_values(statistic, profile.combined)
     if profile.name.startswith("shipped") and len(batch) >= CROWD:
-        combined = _with_crowd(combined, judged, names, profile)
+        raw = np.stack(
+            [measured.signals[n].scores[rows[:, c]] for c, n in enumerate(names)], axis=1
+        )
+        combined = _with_crowd(combined, judged, raw, names, profile)
     score = calibration.suspicion(statistic)
     crashed = [s for s in measured.skipped if s.crashed]
     verdicts: list[Verdict] = []
@@ -237,17 +244,19 @@ def judge(
     return verdicts
 
 
-def _with_crowd(combined: Doubles, p: Doubles, names: Sequence[str], profile: Profile) -> Doubles:
+def _with_crowd(
+    combined: Doubles, p: Doubles, raw: Doubles, names: Sequence[str], profile: Profile
+) -> Doubles:
     """P-values of a batch that is compared with itself too, see `judge`."""
-    certain = [i for i, name in enumerate(names) if name in DETERMINISTIC]
-    rest = [i for i in range(len(names)) if i not in certain]
     every = weights(names, profile.weights)
-    unaided = calibration.combine(p[:, rest], every[rest]) if rest else np.zeros(len(p))
+    relative = np.array([name not in DETERMINISTIC for name in names], dtype=bool)
+    unaided = calibration.combine(p[:, relative], every[relative])
     rank = calibration.conformal_p_values(unaided, np.sort(unaided))
-    # What the deterministic checks say stands by itself, on the scale of the whole combination.
-    share = every[certain].sum() / every.sum() if certain else 0.0
-    aided = calibration.combine(p[:, certain], every[certain]) * share if certain else 0.0 * rank
-    alone = calibration.conformal_p_values(aided, profile.combined)
+    # What the deterministic checks say, and what is flagrant, stands by itself, on the scale of the
+    # whole combination.
+    bars = np.array([FLAGRANT.get(name, np.inf) for name in names])
+    certain = np.where(~relative | (raw >= bars), p, np.nan)
+    alone = calibration.conformal_p_values(calibration.combine(certain, every), profile.combined)
     return np.asarray(np.minimum(alone, np.maximum(combined, rank)), dtype=np.float64)
 
 

@@ -91,25 +91,6 @@ def merge(
 # --- density --------------------------------------------------------------------------------------
 
 
-def ldof(vectors: Sequence[Sequence[float]], indices: Sequence[Sequence[int]]) -> list[float]:
-    """Zhang, Hutter, Jin, definitions 1 to 3."""
-
-    def distance(a: int, b: Sequence[float]) -> float:
-        return math.dist(vectors[a], b)
-
-    factors = []
-    for i, row in enumerate(indices):
-        near = [j for j in row if j >= 0]
-        if len(near) < 2:
-            factors.append(1.0)
-            continue
-        outer = sum(distance(j, vectors[i]) for j in near) / len(near)
-        pairs = [(a, b) for a in near for b in near if a != b]
-        inner = sum(distance(a, vectors[b]) for a, b in pairs) / len(pairs)
-        factors.append(1.0 if outer < 0.01 else outer / max(inner, 0.01))
-    return factors
-
-
 def conformal_p(score: float, reference: Sequence[float]) -> float:
     """(1 + how many reference scores are at least this high) / (n + 1)."""
     return (1 + sum(r >= score for r in reference)) / (len(reference) + 1)

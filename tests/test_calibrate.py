@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from ragguard import attacks, calibrate, doctor, scoring
+from ragguard import attacks, calibrate, doctor, prove, scoring
 from ragguard.errors import ConfigError, IntegrityError
 from ragguard.kernels.canonical import canonical, digest
 from ragguard.ledger import corpus
+from ragguard.reference import load_fitted
 from ragguard.steps import calibration
 from ragguard.steps.calibration import Calibration
 from tests.handbook import CORPORA, add, handbook_gate
@@ -70,10 +71,15 @@ def changed(body: bytes, seal: bool = True, **values: Any) -> bytes:
 # --- what is learned ------------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_weights(gate: Gate, made: Calibration) -> None:
-    again = calibrate.calibrate(gate.workspace, campaigns=3)
+def test_a_dry_run_with_the_same_seed_gives_the_same_weights_and_writes_nothing(
+    gate: Gate, made: Calibration
+) -> None:
+    before = set(gate.workspace.folder.rglob("*"))
+    again = calibrate.calibrate(gate.workspace, campaigns=3, dry_run=True)
     assert again.weights == made.weights
     assert again.report == made.report
+    new = set(gate.workspace.folder.rglob("*")) - before
+    assert {p.name for p in new} <= {"ledger.db-wal", "ledger.db-shm"}
 
 
 def test_weights_stay_within_their_bounds_and_no_check_is_silenced(made: Calibration) -> None:
@@ -139,14 +145,6 @@ def test_an_index_that_is_judged_by_the_shipped_sample_is_refused(gate: Gate) ->
 # --- what is written ------------------------------------------------------------------------------
 
 
-def test_a_dry_run_writes_nothing(gate: Gate) -> None:
-    before = {p: p.stat().st_mtime_ns for p in gate.workspace.folder.glob("*")}
-    calibrate.calibrate(gate.workspace, campaigns=3, dry_run=True)
-    assert not (gate.workspace.folder / calibration.FILE).exists()
-    after = {p: p.stat().st_mtime_ns for p in gate.workspace.folder.glob("*")}
-    assert set(after) == set(before)
-
-
 def test_the_file_fits_its_schema_and_comes_back_as_it_was(made: Calibration) -> None:
     validator = Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
     assert [e.message for e in validator.iter_errors(json.loads(_made()))] == []
@@ -158,7 +156,6 @@ def test_the_file_fits_its_schema_and_comes_back_as_it_was(made: Calibration) ->
     [
         ({"rate": 0.2}, False, "changed after it was written"),
         ({"weights": {"collusion": 0.001}}, False, "changed after it was written"),
-        ({"weights": {"collusion": 0.001}}, True, "out of bounds"),
         ({"version": 2}, True, "not a calibration of version 1"),
         ({"weights": {"collusion": "much"}}, True, "weights.collusion"),
         ({"extra": 1}, True, "extra"),
@@ -167,6 +164,30 @@ def test_the_file_fits_its_schema_and_comes_back_as_it_was(made: Calibration) ->
 def test_tampering_is_noticed(values: dict[str, Any], seal: bool, told: str) -> None:
     with pytest.raises(IntegrityError, match=told):
         calibration.load(changed(_made(), seal, **values))
+
+
+def test_weights_changed_by_somebody_who_can_compute_a_digest_are_not_in_the_log(
+    gate: Gate, made: Calibration
+) -> None:
+    calibration.save(gate.workspace, made)
+    assert calibration.in_force(gate.workspace) == (made, "")
+    forged = replaced(made, weights=made.weights | {"hidden": 0.5})
+    (gate.workspace.folder / calibration.FILE).write_bytes(calibration.dump(forged))
+    with pytest.raises(IntegrityError, match="none that `calibrate` wrote here"):
+        calibration.in_force(gate.workspace)
+
+
+def test_weights_out_of_bounds_are_refused_whoever_wrote_them(
+    gate: Gate, made: Calibration
+) -> None:
+    calibration.save(gate.workspace, replaced(made, weights=made.weights | {"hidden": 0.001}))
+    with pytest.raises(IntegrityError, match=r"0\.001 of hidden is out of bounds"):
+        calibration.in_force(gate.workspace)
+
+
+def test_the_log_still_verifies_and_has_the_act(gate: Gate, made: Calibration) -> None:
+    calibration.save(gate.workspace, made)
+    assert prove.verify_log(gate.workspace).problems == []
 
 
 def test_a_damaged_file_stops_ingest_and_names_itself(gate: Gate) -> None:
@@ -203,23 +224,26 @@ def test_a_kill_while_writing_leaves_the_old_file_or_the_new(
 
 def test_ingest_judges_with_the_learned_weights(gate: Gate, made: Calibration) -> None:
     text = "# Keys\n\nKeys are handed out at the front desk every Monday, against a signature."
-    add(gate, {"first.md": text})
     weights = dict.fromkeys(made.weights, 1.0) | {"glosh": 0.1, "collusion": 9.0}
     calibration.save(gate.workspace, replaced(made, weights=weights))
-    report = add(gate, {"second.md": text.replace("Keys", "Badges").replace("Monday", "Friday")})
+    report = add(gate, {"keys.md": text})
     assert report.manifests[0].error is None
     assert report.stale == ""
-    profiles = sorted(gate.workspace.folder.glob("cache/profile-*.npz"))
-    found = [reference_weights(p) for p in profiles]
-    assert sorted(w["collusion"] for w in found) == [scoring.WEIGHTS["collusion"], 9.0]
+    (path,) = gate.workspace.folder.glob("cache/profile-*.npz")
+    profile = load_fitted(path.read_bytes())
+    assert profile is not None
+    assert profile[0].weights["collusion"] == 9.0
+    assert profile[0].documents < 132  # those that weights were learned on are left out
 
 
 def test_a_stale_calibration_is_reported_and_not_used(gate: Gate, made: Calibration) -> None:
     calibration.save(gate.workspace, replaced(made, recipe="0" * 64))
-    report = add(gate, {"new.md": "# Keys\n\nKeys are handed out at the front desk every Monday."})
-    assert "another recipe" in report.as_dict()["stale_calibration"]
     found = [f for f in doctor.examine(gate.workspace) if "stale" in f.detail]
     assert [f.state for f in found] == ["note"]
+    gate.settings = gate.settings.model_validate({})
+    gate.reopen()
+    report = add(gate, {"new.md": "# Keys\n\nKeys are handed out at the front desk every Monday."})
+    assert "another recipe" in report.as_dict()["stale_calibration"]
 
 
 def test_other_checks_in_force_make_it_stale(gate: Gate, made: Calibration) -> None:
@@ -244,11 +268,3 @@ def test_doctor_says_when_and_for_which_rate(gate: Gate, made: Calibration) -> N
 def replaced(made: Calibration, **values: Any) -> Calibration:
     """The calibration with other values."""
     return made.model_copy(update=values)
-
-
-def reference_weights(path: Path) -> dict[str, float]:
-    from ragguard import reference
-
-    kept = reference.load_fitted(path.read_bytes())
-    assert kept is not None
-    return dict(kept[0].weights)

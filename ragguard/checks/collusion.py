@@ -26,6 +26,7 @@ class Params:
     fewest: int = 2  # companions of the smallest campaign looked for
     most: int = 4  # and of the largest; what larger ones score is no less
     softening: float = 0.02  # added to the companions' distance
+    noise: float = 0.02  # stand-out that says nothing
     waiting: float = 0.5  # how much more a stand-out counts whose companions wait in quarantine
 
 
@@ -49,7 +50,8 @@ def collusion(view: CorpusView, params: Params) -> Signal:
     alone = np.mean([stand_out(view, near, known, w, params.softening) for w in widths], axis=0)
     middle = (params.fewest + params.most) // 2
     company = rows[:, :middle]
-    scores = mutual(alone, company, rows[:, : 2 * middle - 1])
+    borne_out = mutual(alone, company, rows[:, : params.most])
+    scores = np.maximum(borne_out - params.noise, 0.0)
     suspect = np.array([zone == "quarantine" for zone in view.zones], dtype=bool)
     scores *= 1.0 + params.waiting * (suspect[company] & (company >= 0)).mean(axis=1)
 

@@ -4,12 +4,17 @@ Injected tasks are ordinary sentences ("Translate this into Spanish", "What is t
 Peru?"); what gives them away is where they stand. A sentence is judged by its form (an order, a
 question, an offer), by how little its words have to do with the other sentences, with the
 passage's neighbours in the index and with where in the index those words are used, and by how
-usual requests are around it: in a guide of forty steps one more is nothing. English only.
+usual requests are around it: in a guide of forty steps one more is nothing.
+
+What it cannot see: an assertion (false news, propaganda), which asks for nothing and is passed
+over; a request on the passage's own subject; one among many, as in a procedure or a letter; one
+disguised, which is for `hidden`; any language but English. Much of what it is meant for it finds
+too seldom to stand alone.
 
 Source of the threat: Greshake et al., "Not What You've Signed Up For", AISec 2023; Yi et al.,
-BIPIA, 2023 (their categories; no text of theirs). The trees in `rules/foreign_request.json` were
-fitted on strings written for this project, put into the shipped handbook and into manuals of free
-software.
+BIPIA, 2023 (their categories; no text of theirs). The trees in `rules/foreign_request.json` are
+fitted by benchmarks/fit_requests.py on strings written for this project, put into the shipped
+handbook and into documentation of the pinned packages.
 """
 
 from __future__ import annotations
@@ -44,10 +49,11 @@ NAMES = (
 _ASKS = [requests.FEATURES.index(n) for n in ("asks_for_words", "asks_for_deeds", "polite")]
 _ASKS += [requests.FEATURES.index(n) for n in ("question", "forbids")]
 _QUESTION = requests.FEATURES.index("question")
+FORMS = len(requests.FEATURES)
 FEW = 5  # neighbours in the index below which the batch stands in for it
 FEW_ROWS = 50  # indexed passages below which the batch stands in for them
 MOST_ROWS = 4000  # passages from which it is learnt where words are used
-BLOCK = 1024  # passages measured at once
+BLOCK = 4096  # passages measured at once
 
 
 _NONE: Mapping[str, int] = {}
@@ -76,25 +82,22 @@ def foreign_request(view: CorpusView, params: Params) -> Signal:
         Raw scores, float64 (n,): log-odds above `least` of the worst sentence, 0 below.
     """
     scores = np.zeros(view.n)
-    worst: dict[int, tuple[str, dict[str, float]]] = {}
+    worst: dict[int, tuple[str, NDArray[np.float64]]] = {}
     measured = Measure(view)
     for start in range(0, view.n, BLOCK):
         rows = range(start, min(start + BLOCK, view.n))
         found = [requests.sentences(view.texts[r])[: params.most_sentences] for r in rows]
-        table = measured.features(rows.start, found)
-        odds = model().score(table) - params.least
-        at = 0
-        for row, sentences in zip(rows, found, strict=True):
-            mine = odds[at : at + len(sentences)]
-            if len(mine) and mine.max() > 0:
-                best = int(mine.argmax())
-                scores[row] = mine[best]
-                shown = dict(zip(NAMES, table[at + best].tolist(), strict=True))
-                worst[row] = (sentences[best].text, shown)
-            at += len(sentences)
+        asked = measured.features(rows.start, found)
+        odds = model().score(asked.table) - params.least
+        for at in np.lexsort((-np.arange(len(odds)), odds)).tolist():  # the worst comes last
+            row = start + int(asked.rows[at])
+            if odds[at] > 0:
+                scores[row] = odds[at]
+                worst[row] = (asked.sentences[at].text, asked.table[at])
 
     def explain(row: int) -> Evidence:
-        text, shown = worst.get(row, ("", {}))
+        text, values = worst.get(row, ("", np.zeros(len(NAMES))))
+        shown = dict(zip(NAMES, values.tolist(), strict=True))
         why = [reason for name, least, reason in _REASONS if shown.get(name, 0.0) >= least]
         detail = f"asks for what its passage is not about: {text[:160]!r}"
         facts = {name: round(value, 3) for name, value in shown.items() if value}
@@ -125,6 +128,21 @@ def _own_words(view: CorpusView) -> dict[int, Counter[str]]:
     return own
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Sentences that have the form of a request, however weakly.
+
+    Attributes:
+        sentences: The sentences.
+        rows: int64 (s,), the passage of each, ascending.
+        table: float64 (s, features), columns as in `NAMES`.
+    """
+
+    sentences: list[Sentence]
+    rows: Ints
+    table: NDArray[np.float64]
+
+
 class Measure:
     """Features of sentences against one view.
 
@@ -146,6 +164,7 @@ class Measure:
         shape = (len(view.words), max(1, len(numbers)))
         self._terms = csr_matrix((ones, (words.rows, columns)), shape=shape)
         self._terms.sum_duplicates()
+        self._counts = self._terms[: view.n].copy()
         self._terms.data[:] = 1.0
         serving = np.flatnonzero([zone == "serving" for zone in view.zones])
         self._apart = len(serving) >= FEW_ROWS  # judged rows are not among those learnt from
@@ -159,7 +178,7 @@ class Measure:
         self._taught = self._places[rows]
         self._total = max(view.lexicon.words.values(), default=0) + 1
 
-    def features(self, first: int, found: list[list[Sentence]]) -> NDArray[np.float64]:
+    def features(self, first: int, found: list[list[Sentence]]) -> Asked:
         """Features of the sentences of consecutive judged rows.
 
         Args:
@@ -167,34 +186,42 @@ class Measure:
             found: Sentences of each row.
 
         Returns:
-            float64 (sentences, features), columns as in `NAMES`.
+            Those with any form of a request. Others ask for nothing, and are two of three.
         """
-        flat = [s for sentences in found for s in sentences]
-        out = np.zeros((len(flat), len(NAMES)))
-        if not flat:
-            return out
-        forms = np.array([requests.form(s) for s in flat])
-        sizes = np.array([len(sentences) for sentences in found])
-        row_of = np.repeat(np.arange(len(found)), sizes)
+        every = [s for sentences in found for s in sentences]
+        sizes = np.array([len(sentences) for sentences in found], dtype=np.int64)
+        every_row = np.repeat(np.arange(len(found)), sizes)
+        every_form = np.array([requests.form(s) for s in every]).reshape(len(every), FORMS)
+        formed = np.asarray(every_form.any(axis=1), dtype=np.bool_)
+        # Sentences beside one count for its `company`, so they are measured with it.
+        beside = formed.copy()
+        beside[1:] |= formed[:-1] & (every_row[1:] == every_row[:-1])
+        beside[:-1] |= formed[1:] & (every_row[1:] == every_row[:-1])
+        chosen = np.flatnonzero(beside)
+        flat = [every[i] for i in chosen.tolist()]
+        row_of, forms = every_row[chosen], every_form[chosen]
+        if not len(flat):
+            return Asked([], row_of, np.zeros((0, len(NAMES))))
         pairs = [requests.content(s) for s in flat]
-        counts = np.array([len(p) for p in pairs])
+        counts = np.array([len(p) for p in pairs], dtype=np.int64)
         owner = np.repeat(np.arange(len(flat)), counts)  # sentence of each pair
         stems = np.array([self._stem_of.get(w, 0) for p in pairs for w in p], dtype=np.int64)
         rarity, unknown = self._familiarity(first, row_of, pairs)
         weight = 0.2 + rarity
         mass = np.bincount(owner, weight, len(flat))
-        alone = self._only_here(row_of[owner], owner, stems)
+        alone = self._only_here(first, row_of[owner], owner, stems)
         alien = np.bincount(owner, weight * alone, len(flat)) / (mass + 0.5)
         related = np.bincount(owner, weight * self._nearby(first, row_of[owner], stems), len(flat))
         unrelated = np.where(mass > 0, 1.0 - related / (mass + 1e-9), 0.5)
         on_topic, in_tune = self._topic(first + row_of, owner, stems, rarity)
         asks = np.maximum(forms[:, _ASKS].max(axis=1), 2.0 * forms[:, _QUESTION])
-        others = np.bincount(row_of, asks, len(found))[row_of] - asks
+        others = np.bincount(row_of, asks * formed[chosen], len(found))[row_of] - asks
         lengths = np.array([len(s.tokens) for s in flat])
         strange = np.pad(alien * unrelated, 1)
+        there = np.pad(chosen, 1, constant_values=-9)
         before = np.pad(row_of, 1, constant_values=-1)
-        left = strange[:-2] * (before[:-2] == row_of)
-        right = strange[2:] * (before[2:] == row_of)
+        left = strange[:-2] * ((before[:-2] == row_of) & (there[:-2] == chosen - 1))
+        right = strange[2:] * ((before[2:] == row_of) & (there[2:] == chosen + 1))
         columns = (
             alien,
             unrelated,
@@ -206,7 +233,9 @@ class Measure:
             in_tune,
             np.maximum(left, right),
         )
-        return np.column_stack([forms, *columns])
+        mine = formed[chosen]
+        table = np.column_stack([forms, *columns])[mine]
+        return Asked([s for s, m in zip(flat, mine, strict=True) if m], row_of[mine], table)
 
     def _familiarity(
         self, first: int, row_of: Ints, pairs: list[list[str]]
@@ -221,14 +250,18 @@ class Measure:
         rarity = np.log((self._total + 1) / (seen + 1)) / np.log(self._total + 2)
         return rarity, (seen == 0).astype(np.float64)
 
-    def _only_here(self, row: Ints, owner: Ints, stems: Ints) -> NDArray[np.float64]:
+    def _only_here(self, first: int, row: Ints, owner: Ints, stems: Ints) -> NDArray[np.float64]:
         """Whether no other sentence of the row has the word."""
+        if not len(row):
+            return np.zeros(0)
         width = self._terms.shape[1]
-        mentions = np.unique(owner * width + stems)
-        first = np.searchsorted(owner, mentions // width)
-        keys, number = np.unique(row[first] * width + mentions % width, return_counts=True)
-        at = np.searchsorted(keys, row * width + stems)
-        alone: NDArray[np.float64] = (number[at] == 1).astype(np.float64)
+        mine, times = np.unique(owner * width + stems, return_counts=True)
+        here = times[np.searchsorted(mine, owner * width + stems)]
+        held, numbers = np.unique(row, return_inverse=True)
+        counts = self._counts[first + held]
+        counts.sort_indices()
+        total = np.asarray(counts[numbers, stems], dtype=np.float64).ravel()
+        alone: NDArray[np.float64] = (total <= here).astype(np.float64)
         return alone
 
     def _nearby(self, first: int, row: Ints, stems: Ints) -> NDArray[np.float64]:
@@ -237,7 +270,8 @@ class Measure:
 
         if not len(row):
             return np.zeros(0)
-        rows = slice(first, first + int(row.max()) + 1)
+        needed, row = np.unique(row, return_inverse=True)
+        rows = first + needed
         near = self._view.reference.indices[rows]
         sparse = (near >= 0).sum(axis=1) < FEW
         if sparse.any():
@@ -266,13 +300,15 @@ class Measure:
         needed, column = np.unique(stems, return_inverse=True)
         holders = self._learnt[needed]
         frequency = np.asarray(holders.sum(axis=1), dtype=np.float64).ravel()[column]
-        places = (holders @ self._taught)[column]
+        places = holders @ self._taught
         if not self._apart:  # its own passage says nothing about where a word belongs
             frequency -= 1.0
-            places = places - self._places[row_of[owner]]
         weight = np.where(frequency >= 1.0, rarity / np.maximum(frequency, 1.0), 0.0)
-        shape = (len(row_of), len(stems))
-        sums = csr_matrix((weight, (owner, np.arange(len(stems)))), shape=shape) @ places
+        shape = (len(row_of), len(needed))
+        sums = csr_matrix((weight, (owner, column)), shape=shape) @ places
+        if not self._apart:
+            taken = np.bincount(owner, weight, len(row_of))
+            sums = sums - taken[:, None] * self._places[row_of]
         mass = np.bincount(owner, rarity * (frequency >= 1.0), len(row_of))
         inner = np.einsum("ij,ij->i", sums, self._places[row_of])
         there = mass > 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.checks import check
-from ragguard.kernels.concealment import inspect
+from ragguard.kernels.concealment import inspect_all
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -34,14 +34,10 @@ def hidden(view: CorpusView, params: Params) -> Signal:
     """
     scores = np.zeros(view.n)
     found: dict[int, list[tuple[float, str, str]]] = {}
-    done: set[int] = set()
-    for row in range(view.n):
-        document = int(view.documents[row])
-        if document in done:
-            continue
-        done.add(document)
-        raw, parsed = view.raws[document], view.hidden[document]
-        hits = [hit for hit in inspect(raw, parsed, params.blob_words) if hit[0] > 0]
+    everything = inspect_all(view, params.blob_words)
+    firsts = np.unique(view.documents[: view.n], return_index=True)
+    for document, row in zip(*(array.tolist() for array in firsts), strict=True):
+        hits = [hit for hit in everything[document] if hit[0] > 0]
         if hits:
             hits.sort(reverse=True)
             scores[row] = hits[0][0] + 0.5 * sum(weight for weight, _, _ in hits[1:6])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.checks import check
-from ragguard.kernels.concealment import inspect
+from ragguard.kernels.concealment import inspect_all
 from ragguard.kernels.disguise import readings
 from ragguard.kernels.names import skeleton
 from ragguard.kernels.text import normalise
@@ -70,6 +70,7 @@ def instructions(view: CorpusView, params: Params) -> Signal:
     scores = np.zeros(view.n)
     found: dict[int, list[tuple[float, str, str]]] = {}
     opened: set[int] = set()
+    concealed = inspect_all(view, 3)
     for row in range(view.n):
         hits = _scan(view.texts[row], 1.0, params)
         for _, reading in readings(view.texts[row]):
@@ -77,7 +78,7 @@ def instructions(view: CorpusView, params: Params) -> Signal:
         document = int(view.documents[row])
         if document not in opened:
             opened.add(document)
-            for _, _, text in inspect(view.raws[document], view.hidden[document], 3):
+            for _, _, text in concealed[document]:
                 hits += _scan(normalise(text), params.concealed, params)
         if hits:
             best: dict[str, tuple[float, str, str]] = {}
@@ -98,7 +99,8 @@ def instructions(view: CorpusView, params: Params) -> Signal:
 
 def _scan(text: str, factor: float, params: Params) -> list[tuple[float, str, str]]:
     """Weight, rule and matched text of every rule that matches."""
-    folded = _WRAPPED.sub(" ", text if text.isascii() else _fold(text))
+    folded = text if text.isascii() else _fold(text)
+    folded = _WRAPPED.sub(" ", folded) if "\n" in folded else folded
     data = folded.encode("utf-8", "replace")
     results = _scanner().scan(data)
     hits: list[tuple[float, str, str]] = []

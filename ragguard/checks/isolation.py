@@ -1,8 +1,9 @@
-"""Isolation: chunks far from everything, and farther than their neighbours are from each other.
+"""Isolation: chunks far from everything.
 
-Catches noise vectors, junk and gibberish; finds next to nothing of retrieval poison, which is dense
-(see `collusion`). Sources: Ramaswamy, Rastogi, Shim, "Efficient Algorithms for Mining Outliers",
-SIGMOD 2000 (k-NN distance); Breunig et al., SIGMOD 2000 (LOF).
+Noise vectors, off-topic junk and gibberish have no near neighbours, neither in the index nor among
+the newcomers. Distance to the nearest few is what finds them: Ramaswamy, Rastogi, Shim, "Efficient
+Algorithms for Mining Outliers from Large Data Sets", SIGMOD 2000. Local ratios (LOF, LDOF) were
+tried beside it and lose them: the nearest of a noise vector are scattered themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.kernels.density import chord, ldof
+from ragguard.kernels.density import chord
 from ragguard.kernels.neighbours import merge
 from ragguard.model import CorpusView, Evidence, Signal
 
@@ -22,21 +23,22 @@ from ragguard.model import CorpusView, Evidence, Signal
 class Params:
     """Tunable values, read from [checks.isolation]."""
 
-    k: int = 8  # neighbours
+    k: int = 2  # neighbours
+    least: int = 24  # chunks to compare with, below which nothing is far from anything
 
 
 @check("isolation", family="isolation", params=Params, unit=0.08)
 def isolation(view: CorpusView, params: Params) -> Signal:
-    """Score a chunk by its mean distance to its k nearest plus the log of its local outlier factor.
+    """Score a chunk by its mean distance to its k nearest of other documents.
 
     Returns:
-        Raw scores, float64 (n,): chord distance in [0, 2] plus log(max(LDOF, 1)).
+        Raw scores, float64 (n,): chord distance in [0, 2].
 
     Raises:
-        NotApplicable: Fewer than 3 * k chunks to compare with.
+        NotApplicable: Fewer than `least` chunks to compare with.
     """
-    if len(view.texts) < 3 * params.k:
-        raise NotApplicable(f"fewer than {3 * params.k} chunks to compare with")
+    if len(view.texts) < params.least:
+        raise NotApplicable(f"fewer than {params.least} chunks to compare with")
     indices, similarities = merge(
         (view.reference.indices, view.reference.similarities),
         (view.newcomers.indices, view.newcomers.similarities),
@@ -46,9 +48,6 @@ def isolation(view: CorpusView, params: Params) -> Signal:
     count = np.maximum(present.sum(axis=1), 1)
     distance = np.where(present, chord(similarities), 0.0).sum(axis=1) / count
     distance[~present.any(axis=1)] = 2.0
-    scores = distance.copy()
-    factor = ldof(view.vectors, indices, similarities)
-    scores += np.log(np.maximum(factor, 1.0))
 
     def explain(row: int) -> Evidence:
         return Evidence(
@@ -57,4 +56,4 @@ def isolation(view: CorpusView, params: Params) -> Signal:
             {"distance": round(float(distance[row]), 4)},
         )
 
-    return Signal(scores, explain)
+    return Signal(distance, explain)

@@ -26,7 +26,7 @@ class Params:
     """Tunable values, read from [checks.question_lead]."""
 
     least: float = 1.2  # log of how much rarer than the commonest word a telling word is
-    later: float = 0.6  # weight of a question that does not open its document
+    later: float = 0.4  # weight of a question that does not open its document
     heading: float = 0.5  # weight of a marked question on a line of its own
 
 

@@ -90,7 +90,7 @@ def _show(made: Calibration, prior: dict[str, float]) -> None:
     say(
         f"Stopped at {made.rate:.2%} false alarms, of attacks and documents nothing was learned on:"
     )
-    figures = ("shipped %", "now %", "interval", "campaigns: any %", "all %")
+    figures = ("shipped %", "now %", "interval", "any %", "all %")
     table(
         ["attack", "family", *figures],
         [
@@ -107,6 +107,7 @@ def _show(made: Calibration, prior: dict[str, float]) -> None:
         ],
         right=frozenset(figures),
     )
+    say("any, all: campaigns of which one document, or every one, is stopped.")
     say(
         f"Mean over families: {_percent(report.mean_before)} % shipped, "
         f"{_percent(report.mean_after)} % now."

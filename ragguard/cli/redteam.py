@@ -13,6 +13,8 @@ from ragguard.cli.progress import Progress
 if TYPE_CHECKING:
     from ragguard.redteam import Redteam
 
+SHOWN = 2  # examples of an attack
+
 
 @click.command()
 @click.option("--attack", "names", multiple=True, help="Only this attack; may be repeated.")
@@ -84,74 +86,75 @@ def redteam(
 
 
 def _show(found: Redteam) -> None:
-    """Worst first: what would get through, and an example of each."""
+    """Worst first: what would get through, and some of it."""
     body = found.as_dict()
     if found.stale:
         note(f"note: {found.stale}")
     if found.profile.startswith("shipped"):
         note("note: uncalibrated. The index is too small to know what is usual in it.")
-    attacks = sorted(
-        body["attacks"], key=lambda a: (a["holds"], _share(a["stopped"]["documents"]), a["attack"])
-    )
-    figures = ("planted", "stopped %", "interval", "any %", "all %", "top 5", "floor %")
-    table(
-        ["attack", *figures, "", "found by"],
-        [
+    ran = [a for a in body["attacks"] if a["planted"]]
+    ran.sort(key=lambda a: (a["holds"], a["stopped"]["documents"]["share"], a["attack"]))
+    figures = ("docs", "stopped %", "any", "all", "top 5")
+    if ran:
+        table(
+            ["attack", *figures, "", "found by"],
             [
-                a["attack"] + (" *" if a["direct"] else ""),
-                str(a["planted"]),
-                _percent(a["stopped"]["documents"]),
-                _interval(a["stopped"]["documents"]),
-                _percent(a["stopped"]["campaigns_any"]),
-                _percent(a["stopped"]["campaigns_all"]),
-                f"{a['reached_top']} of {a['admitted_with_question']}"
-                if a["admitted_with_question"]
-                else "-",
-                f"{100 * a['floor']:g}",
-                "ok" if a["holds"] else "FAILS",
-                next(iter(a["first_findings"]), ""),
-            ]
-            for a in attacks
-        ],
-        right=frozenset(figures),
-    )
+                [
+                    a["attack"] + (" *" if a["direct"] else ""),
+                    str(a["planted"]),
+                    _with_interval(a["stopped"]["documents"]),
+                    _percent(a["stopped"]["campaigns_any"]["share"]),
+                    _percent(a["stopped"]["campaigns_all"]["share"]),
+                    f"{a['reached_top']}/{a['admitted_with_question']}"
+                    if a["admitted_with_question"]
+                    else "",
+                    "ok" if a["holds"] else "FAILS",
+                    next(iter(a["first_findings"]), ""),
+                ]
+                for a in ran
+            ],
+            right=frozenset(figures),
+        )
+        _say_more(found, body, ran)
+    if idle := [a["attack"] for a in body["attacks"] if not a["planted"]]:
+        say(f"Nothing to attack for {', '.join(idle)}: the corpus has nothing of what they change.")
+    through = [(a, e) for a in ran for e in a["examples"][:SHOWN]]
+    if through:
+        say("\nWhat would get through, two of each (--format json has up to five):")
+        table(
+            ["document", "top 5", "begins"],
+            [[e["id"], "yes" if e["reached_top"] else "", line(e["text"])] for _, e in through],
+        )
+    if failing := [a["attack"] for a in ran if not a["holds"]]:
+        note(
+            f"{len(failing)} of {len(ran)} attacks do better than their floor allows. Known to be "
+            f"out of reach? {failing[0]} = 0.0 under [redteam.floors] in ragguard.toml says so."
+        )
+
+
+def _say_more(found: Redteam, body: dict[str, Any], ran: list[dict[str, Any]]) -> None:
+    """What the columns mean, and the price."""
+    floors = sorted({a["floor"] for a in ran})
+    asked = " to ".join(f"{100 * f:g}" for f in dict.fromkeys((floors[0], floors[-1])))
     say(
-        "any, all: campaigns of which one document, or every one, was stopped. top 5: of the "
-        "admitted, those a reader would be given for the question they were written for."
+        f"stopped: of the documents (95 % interval), asked {asked} %; any, all: % of campaigns of "
+        "which one document, or every one, was. top 5: of those admitted, how many a reader is "
+        "given for the question they were written for."
     )
-    if any(a["direct"] for a in attacks):
+    if any(a["direct"] for a in ran):
         say("* vectors written straight into the index; judged with them in the text's place.")
-    honest = body["honest"]
+    honest = body["honest"]["stopped"]
     say(
-        f"Honest documents stopped beside: {100 * honest['stopped']['share']:.2f} % "
+        f"Honest documents stopped beside: {100 * honest['share']:.2f} % "
         f"(asked {100 * found.rate:g} %)."
     )
-    through = [a for a in attacks if a["examples"]]
-    if through:
-        say("\nWhat would get through:")
-        table(
-            ["attack", "campaign", "top 5", "begins"],
-            [
-                [a["attack"], e["campaign"], "yes" if e["reached_top"] else "", line(e["text"])]
-                for a in through
-                for e in a["examples"]
-            ],
-        )
-    failing = [a["attack"] for a in attacks if not a["holds"]]
-    if failing:
-        note(
-            f"{len(failing)} of {len(attacks)} attacks do better than allowed. Known to be out of "
-            f"reach? [redteam.floors] {failing[0]} = 0.0 in ragguard.toml says so."
-        )
 
 
-def _share(body: dict[str, Any] | None) -> float:
-    return 1.0 if body is None else float(body["share"])
+def _percent(share: float) -> str:
+    """Whole percent, rounded down: nothing is called 100 that is not."""
+    return str(int(100 * share + 1e-9))
 
 
-def _percent(body: dict[str, Any] | None) -> str:
-    return "-" if body is None else f"{100 * body['share']:.1f}"
-
-
-def _interval(body: dict[str, Any] | None) -> str:
-    return "-" if body is None else " to ".join(f"{100 * x:.1f}" for x in body["interval"])
+def _with_interval(body: dict[str, Any]) -> str:
+    low, high = (_percent(end) for end in body["interval"])
+    return f"{_percent(body['share'])} ({low}-{high})"

@@ -15,11 +15,14 @@ LONGEST = 30  # words of a lead
 SHORTEST = 3
 TELLING = 2  # words of a lead that say something, at least
 REACH = 60  # words after it in which it is looked for again
+PREFACE = 160  # characters before a question that may belong to it
 LETTERS = 8  # of a word, space included, when text is cut before its words are counted
 
 _MARKS = "?\uff1f\u061f"
-_END = re.compile(r"[.!](?=[\s\"')]|[^\W\d_]|$)|\?(?![\w=&/])|[\u3002\uff01\uff1f\u061f\n]")
-_ADDRESS = re.compile(r"\?[\w=&/]")  # a mark inside an address asks nothing
+_END = re.compile(r"[.!](?=[\s\"')]|[^\W\d_]|$)|\?(?![\w=&/\]])|[\u3002\uff01\uff1f\u061f\n]")
+# A mark inside an address asks nothing, nor does an encyclopaedia's "[when?]".
+_ADDRESS = re.compile(r"\?[\w=&/\]]")
+_APART = re.compile(r"[\n\"\u201c\u00ab]")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _BEFORE = " \t#>*_-\u2013\u2022\u00bf("  # heading and list marks that may stand before a question
 
@@ -38,6 +41,8 @@ _SUBJECTS = _words(
     "their one both most some every"
 )
 _MEASURES = _words("many much long old far often tall big deep high large fast soon few")
+_INVERTED = _words("do does did would could")
+_BEING = _words("is are was am")
 _ORDERS = _words("name list tell give describe explain identify state")
 _ORDERED = _words("me us the all a an what how why who when where which some")
 # German, French, Spanish, Italian, Portuguese, Dutch, Polish, Scandinavian, Russian, Turkish: words
@@ -66,6 +71,16 @@ _INNER = re.compile(
     rf"[.!\n]\s*((?:{'|'.join(sorted(_ASKING))})\s+(?:{'|'.join(sorted(_VERBS))}|many|much)\b)",
     re.IGNORECASE,
 )
+# Verb before pronoun, or "at what point": a question that does not open with its question word.
+_TURNED = re.compile(
+    r"(?:^|, ?|: ?| and | but )(?:(?:who|what|when|where|why|how|which) (?:(?!to )\w+ ){0,2})?"
+    r"(?:am|are|is|was|were|do|does|did|can|could|will|would|shall|should|may|might|must|has|have)"
+    r" (?:i|you|we|they|he|she|it|there|that)\b"
+    r"|^(?:at|until|till|by|in|on|from|for|to|with|since|under|of)"
+    r" (?:what|which|whom|whose|when)\b",
+    re.IGNORECASE,
+)
+_HOW_MANY = re.compile(r"\bhow (?:many|much|long|often)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -102,13 +117,23 @@ def leads(text: str) -> Iterator[Lead]:
                 at = text.find(mark, at + 1)
                 continue
             start = 1 + max(text.rfind(c, 0, at) for c in ".!?\n\u3002\uff1f\u061f")
-            yield Lead(start, at + 1, _marked(text[start:at]), True)
+            yield from _with_preface(text, Lead(start, at + 1, _marked(text[start:at]), True))
             at = text.find(mark, at + 1)
     for match in _INNER.finditer(text, max(0, end - 1)):
         found = _END.search(text, match.start(1))
         stop = found.end() if found else len(text)
         if text[stop - 1] not in _MARKS:
-            yield Lead(match.start(1), stop, 1.0, False)
+            yield from _with_preface(text, Lead(match.start(1), stop, 1.0, False))
+
+
+def _with_preface(text: str, lead: Lead) -> Iterator[Lead]:
+    """A lead, and where it stands near the text's beginning, the same with what comes before it.
+
+    "I lost my badge. What do I do?" is one question; talk in quotes and lists are none.
+    """
+    yield lead
+    if 0 < lead.start <= PREFACE and not _APART.search(text, 0, lead.end):
+        yield Lead(0, lead.end, lead.shape, lead.marked)
 
 
 def _opening(text: str, end: int) -> float:
@@ -125,24 +150,40 @@ def _opening(text: str, end: int) -> float:
     lower = stretch[0].islower()
     shape = 0.0
     if first in _ASKING:
-        if second in _VERBS or second in _MEASURES or "'" in first or first in ("which", "whose"):
-            shape = 1.0
-        elif first in ("who", "what"):
-            shape = 1.0 if lower else 0.5
-        else:  # "how to", "when it rains"
-            shape = 0.5 if lower else 0.0
+        shape = _asked(first, second, lower, _titled(stretch))
     elif first in _VERBS:
-        shape = 1.0 if second in _SUBJECTS else 0.5 if lower else 0.0
+        if second in _SUBJECTS or (first in _INVERTED and second != "not"):
+            shape = 1.0
+        else:  # "Will" and "May" are names as well
+            shape = 0.5 if lower or first in _BEING else 0.0
     elif first in _ORDERS:
         shape = 0.7 if second in _ORDERED else 0.0
     elif first in _SURE:
         shape = 1.0
     elif first in _VAGUE:
         shape = 0.5
+    if shape < 0.7 and _TURNED.search(stretch):
+        shape = 0.7
+    elif shape < 0.5 and _HOW_MANY.search(stretch):
+        shape = 0.5
     # A search typed in lower case, before text written as text is.
     if shape < 0.5 and stretch.islower() and text[end:].lstrip()[:1].isupper():
         shape = 0.5
     return shape if shape > 0.5 or len(opening) > SHORTEST else 0.0
+
+
+def _asked(first: str, second: str, lower: bool, title: bool) -> float:
+    """Shape of a stretch that opens with an English question word."""
+    if second in _VERBS or second in _MEASURES or "'" in first or first in ("which", "whose"):
+        return 1.0
+    if first in ("who", "what"):
+        return 0.3 if title else 1.0 if lower else 0.8
+    return 0.5 if lower else 0.0  # "how to", "when it rains"
+
+
+def _titled(stretch: str) -> bool:
+    """Whether the second word is written with a capital, as in a title."""
+    return stretch.partition(" ")[2][:1].isupper()
 
 
 def _marked(stretch: str) -> float:

@@ -110,6 +110,11 @@ _OFFER_WORDS = """
 _OFFER = frozenset(_OFFER_WORDS.split())
 _FORBIDS_WORDS = "don't dont never refuse avoid stop"
 _FORBIDS = frozenset(_FORBIDS_WORDS.split())
+_TRIGGERS = PRODUCE | ACT | _ITSELF | _SECOND | _ANSWER | _OFFER | _FORBIDS | _ANSWERS | _TEXTS
+_TRIGGERS |= {"please", "kindly", "do", "off"}
+_ASKED = frozenset(("can", "could", "would", "will"))
+_MARKS = frozenset("?!")
+_FORMLESS = (0.0,) * len(FEATURES)
 _CLAUSE = re.compile(
     r"[,:;\])\u2013\u2014-] (?:please |kindly |then |also |just |now )?([a-z]+)"
     r"|\b(?:you|assistant|ai|model) "
@@ -204,10 +209,20 @@ def form(sentence: Sentence) -> tuple[float, ...]:
         A value in [0, 1] for each of `FEATURES`; higher is more like a request.
     """
     text, tokens = sentence.text, sentence.tokens
+    held = frozenset(tokens)
+    if held.isdisjoint(_TRIGGERS) and _MARKS.isdisjoint(text) and not _led(tokens):
+        plain = not any(a in text.lower() for a in _ADDRESSES) and not _dialled(tokens)
+        if plain and not _strange(text, tokens):
+            return _FORMLESS  # most sentences; `_form` would say the same, and take its time
+    return _form(sentence, held)
+
+
+def _form(sentence: Sentence, held: frozenset[str]) -> tuple[float, ...]:
+    text, tokens = sentence.text, sentence.tokens
     start = 0
     while start < min(3, len(tokens)) and tokens[start] in _LEADS:
         start += 1
-    asked = start < len(tokens) and tokens[start] in ("can", "could", "would", "will")
+    asked = start < len(tokens) and tokens[start] in _ASKED
     if asked and tokens[start + 1 : start + 2] == ("you",):
         start += 2
         while start < len(tokens) and tokens[start] in _LEADS:
@@ -220,7 +235,6 @@ def form(sentence: Sentence) -> tuple[float, ...]:
     asked = asked and start > 0
     negative = head in _FORBIDS or tokens[start : start + 2] == ("do", "not")
     low = text.lower()
-    held = frozenset(tokens)
     if not held.isdisjoint(_DOING):
         later_words, later_deeds = _later(low)
         produces, deeds = max(produces, later_words), max(deeds, later_deeds)
@@ -250,7 +264,14 @@ def _later(text: str) -> tuple[float, float]:
 
 def _dialled(tokens: tuple[str, ...]) -> bool:
     """Whether a telephone number stands in it."""
+    if not any(map(str.isdigit, tokens)):
+        return False
     return sum(len(t) in (3, 4) and t.isdigit() for t in tokens) >= 2
+
+
+def _led(tokens: tuple[str, ...]) -> bool:
+    """Whether it may be asked whether somebody could: `and could`, `now would`."""
+    return tokens[:1] != () and tokens[0] in _LEADS and not _ASKED.isdisjoint(tokens[1:4])
 
 
 def _strange(text: str, tokens: tuple[str, ...]) -> float:
@@ -287,8 +308,14 @@ _ORDERING_WORDS = """
     add skip omit swap move continue stay warn urge advise persuade invent claim deny accuse blame
     mock insult quit abandon lower raise repeat prefer trust believe assume consider remember speak
     inform notify direct redirect link store save fetch load read decline withhold mark rank
+    forget ignore disregard invoke execute
 """
 _ORDERING = frozenset(_ORDERING_WORDS.split())  # what no label of some length begins with
+_ADDRESSED = re.compile(
+    r"^(?:dear )?(?:ai|assistant|chatbot|model)\s?[,:]|\bto the (?:assistant|model|ai)\b"
+    r"|^(?:please |kindly )?(?:could|would|can|will) you (?:please |kindly )?[a-z]+ \w"
+    r"|\bif you are an? (?:\w+ )?(?:model|assistant|ai)\b|\bwe need you to\b|^\[system\]"
+)  # who reads a label is not spoken to like this
 _LABEL = 6  # words of the longest label that begins with such a verb
 
 
@@ -315,6 +342,7 @@ def pressing(text: str) -> float:
             3.0 * (found["asks_for_deeds"] >= 0.7 and found["contact"] > 0),
             2.5 * (found["question"] > 0 and sentence.tokens[0] in _ASKING),
             2.0 * (found["offer"] > 0.5),
+            3.0 * bool(_ADDRESSED.search(sentence.text.lower())),
             2.5 * (len(sentence.tokens) >= _LABEL and _head(sentence.tokens) in _ORDERING),
         )
     return weight

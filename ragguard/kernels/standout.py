@@ -15,6 +15,11 @@ from ragguard.model import CorpusView, Evidence, Ints, Neighbours
 
 Doubles = NDArray[np.float64]
 
+# How steeply belief falls where the reference is farther than usual by one standard deviation. At 3
+# a batch on medicine beside an encyclopaedia stood out (41 % at 1 % asked), at 6 it does not (9 %,
+# and 0.4 % at the 0.4 % that the combination leaves); campaigns are found as often.
+SLOPE = 6.0
+
 
 def paraphrases(view: CorpusView, neighbours: Neighbours, overlap: float) -> tuple[Doubles, Ints]:
     """Neighbours that say something close in other words.
@@ -110,7 +115,7 @@ def familiarity(view: CorpusView, trusted: Doubles) -> Doubles:
     if not np.isfinite(mean) or deviation <= 0:
         return np.ones(view.n)
     z = (trusted - mean) / deviation
-    weight: Doubles = 1.0 / (1.0 + np.exp(-3.0 * (z + 1.0)))
+    weight: Doubles = 1.0 / (1.0 + np.exp(-SLOPE * (z + 1.0)))
     return weight
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+_BLOCK = 2048  # rows at once
 Node = tuple[int, float, int, int] | tuple[float]  # feature, threshold, left, right; or a leaf
 
 
@@ -41,24 +43,50 @@ class Trees:
             float64 (r,).
         """
         total = np.full(len(features), self.bias)
-        for nodes in self.trees:
-            _descend(nodes, features, total)
+        roots = self._flat.roots
+        for start in range(0, len(features), _BLOCK):
+            block = features[start : start + _BLOCK]
+            total[start : start + _BLOCK] += self._flat.leaves(block, roots).sum(axis=1)
         return total
 
+    @cached_property
+    def _flat(self) -> _Flat:
+        """All nodes in one table, so that one step goes down every tree of every row."""
+        sizes = [len(nodes) for nodes in self.trees]
+        roots = np.cumsum([0, *sizes])[:-1]
+        table = np.zeros((sum(sizes), 4))
+        for root, nodes in zip(roots.tolist(), self.trees, strict=True):
+            for number, node in enumerate(nodes):
+                at = root + number
+                if len(node) == 1:  # a leaf leads to itself
+                    table[at] = (0, node[0], at, at)
+                else:
+                    table[at] = (node[0], node[1], root + node[2], root + node[3])
+        steps = table[:, 2:].astype(np.int64)
+        return _Flat(roots, table[:, 0].astype(np.int64), table[:, 1], steps[:, 0], steps[:, 1])
 
-def _descend(
-    nodes: Sequence[Node], features: NDArray[np.float64], total: NDArray[np.float64]
-) -> None:
-    pending = [(0, np.arange(len(features)))]
-    while pending:
-        number, rows = pending.pop()
-        node = nodes[number]
-        if len(node) == 1:
-            total[rows] += node[0]
-            continue
-        feature, threshold, left, right = node
-        low = features[rows, feature] <= threshold
-        pending += [(left, rows[low]), (right, rows[~low])]
+
+@dataclass(frozen=True)
+class _Flat:
+    roots: NDArray[np.int64]
+    features: NDArray[np.int64]
+    values: NDArray[np.float64]  # threshold, or what a leaf says
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+    def leaves(
+        self, features: NDArray[np.float64], roots: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """What each row ends in, float64 (r, trees)."""
+        rows = np.arange(len(features))[:, None]
+        at = np.broadcast_to(roots, (len(features), len(roots)))
+        while True:
+            low = features[rows, self.features[at]] <= self.values[at]
+            down = np.where(low, self.left[at], self.right[at])
+            if np.array_equal(down, at):
+                found: NDArray[np.float64] = self.values[at]
+                return found
+            at = down
 
 
 def load(text: str) -> Trees:

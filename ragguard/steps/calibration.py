@@ -3,29 +3,35 @@
 The file lies in the workspace and is used from the next ingest on, as long as the index was built
 with the recipe and is judged by the checks that it was made with. A file that does not fit any more
 is stale: it is said so, and the shipped weights are used. A file that is damaged or was changed by
-hand is an error: whoever lowers the weight of a check opens the gate. Its digest notices accidents
-and hasty hands; against somebody who can also compute a digest, weights are bounded here again.
+hand is an error: whoever lowers the weight of a check opens the gate. Its digest notices accidents;
+`calibrate` also writes the digest into the log, and a file that is not in there is refused, as are
+weights out of bounds. Who holds the checkpoint key can still write both.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ragguard import reference, scoring
+from ragguard.commit import append_entry
 from ragguard.errors import IntegrityError
 from ragguard.files import replace_file
 from ragguard.kernels import strictjson
-from ragguard.kernels.canonical import canonical, digest
+from ragguard.kernels.canonical import canonical, digest, format_time
+from ragguard.ledger import log
 from ragguard.workspace import Workspace
 
 FILE = "calibration.json"
 VERSION = 1
+ACT = "calibrate"
 MAX_BYTES = 256_000_000
 LEAST, MOST = 1 / 50, 5.0  # bounds of a learned weight, times the shipped one
-SLACK = 1e-6
+SLACK = 1e-3  # weights are written with six digits
+HINT = "Run `ragguard calibrate` again, or remove the file to judge with the shipped weights."
 
 
 class _Part(BaseModel):
@@ -97,10 +103,11 @@ class Calibration(_Part):
 
 
 def settings_digest(workspace: Workspace) -> str:
-    """Digest of what decides which scores a document gets: the checks in force."""
+    """Digest of what decides which scores a document gets: the checks, and the prior weights."""
     checks = scoring.active_checks(workspace.settings.checks)
     params = {name: repr(value) for name, (_, value) in checks.items()}
-    return digest({"checks": params, "reference": reference.VERSION})
+    prior = {name: scoring.WEIGHTS.get(name, 1.0) for name in checks}
+    return digest({"checks": params, "prior": prior, "reference": reference.VERSION})
 
 
 def dump(found: Calibration) -> bytes:
@@ -122,31 +129,31 @@ def load(data: bytes, name: str = FILE) -> Calibration:
         name: What to call it in errors.
 
     Raises:
-        IntegrityError: Damaged, changed by hand, of another version, or beyond the bounds.
+        IntegrityError: Damaged, changed by hand, or of another version.
     """
-    hint = "Run `ragguard calibrate` again, or remove the file to judge with the shipped weights."
     body = strictjson.parse(data, what=name, max_bytes=MAX_BYTES)
     if not isinstance(body, dict) or body.get("version") != VERSION:
-        raise IntegrityError(f"{name}: not a calibration of version {VERSION}", hint=hint)
+        raise IntegrityError(f"{name}: not a calibration of version {VERSION}", hint=HINT)
     stated = body.pop("digest", None)
     if stated != digest(body):
-        raise IntegrityError(f"{name}: was changed after it was written (digest)", hint=hint)
+        raise IntegrityError(f"{name}: was changed after it was written (digest)", hint=HINT)
     try:
-        found = Calibration.model_validate(body)
+        return Calibration.model_validate(body)
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise IntegrityError(f"{name}: {place}: {error.errors()[0]['msg']}", hint=hint) from None
-    for check, weight in found.weights.items():
-        prior = scoring.WEIGHTS.get(check, 1.0)
-        if not LEAST * prior * (1 - SLACK) <= weight <= MOST * prior * (1 + SLACK):
-            raise IntegrityError(
-                f"{name}: the weight {weight} of {check} is out of bounds", hint=hint
-            )
-    return found
+        raise IntegrityError(f"{name}: {place}: {error.errors()[0]['msg']}", hint=HINT) from None
 
 
 def save(workspace: Workspace, found: Calibration) -> None:
-    """Put the file into the workspace, whole or not at all."""
+    """Log the act, then put the file into the workspace, whole or not at all."""
+    body = {
+        "act": ACT,
+        "at": format_time(workspace.now),
+        "digest": body_of(found)["digest"],
+        "rate": found.rate,
+    }
+    with workspace.ledger.writing() as conn:
+        append_entry(conn, body, workspace.origin, workspace.sign_note)
     replace_file(workspace.folder / FILE, dump(found))
 
 
@@ -154,7 +161,8 @@ def kept(workspace: Workspace) -> Calibration | None:
     """The workspace's calibration, whether it still fits or not.
 
     Raises:
-        IntegrityError: See `load`.
+        IntegrityError: See `load`; or `calibrate` did not write it here, or a weight is out of
+            bounds.
     """
     path = workspace.folder / FILE
     try:
@@ -163,7 +171,32 @@ def kept(workspace: Workspace) -> Calibration | None:
         return None
     except OSError as error:
         raise IntegrityError(f"{path}: {error.strerror}") from None
-    return load(data, str(path))
+    found = load(data, str(path))
+    with workspace.ledger.reading() as conn:
+        logged = [text for _, text, _ in log.entries(conn) if f'"{ACT}"' in text]
+    if body_of(found)["digest"] not in {_digest_in(text) for text in logged}:
+        raise IntegrityError(f"{path}: is none that `calibrate` wrote here (log)", hint=HINT)
+    if not stale(workspace, found):
+        _require_bounds(found, str(path))
+    return found
+
+
+def _digest_in(entry: str) -> str:
+    """Digest that an entry of the log names; empty where it is another act, or damaged."""
+    try:
+        body = json.loads(entry)
+    except ValueError:
+        return ""
+    return str(body.get("digest", "")) if body.get("act") == ACT else ""
+
+
+def _require_bounds(found: Calibration, name: str) -> None:
+    for check, weight in found.weights.items():
+        prior = scoring.WEIGHTS.get(check, 1.0)
+        if not LEAST * prior * (1 - SLACK) <= weight <= MOST * prior * (1 + SLACK):
+            raise IntegrityError(
+                f"{name}: the weight {weight} of {check} is out of bounds", hint=HINT
+            )
 
 
 def stale(workspace: Workspace, found: Calibration) -> str:

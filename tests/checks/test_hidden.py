@@ -3,11 +3,13 @@ from __future__ import annotations
 import base64
 import codecs
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ragguard.encode.parse import parse
+from ragguard.kernels.concealment import inspect_all
 from ragguard.model import Hidden
 from tests.checks.views import (
     Doc,
@@ -254,3 +256,14 @@ def test_the_least_words_of_a_blob_can_be_set() -> None:
     view = make_view([doc("a.md", PROSE + base64.b64encode(ORDER.encode()).decode())])
     assert measure("hidden", view, blob_words=7).scores[0] > 4
     assert measure("hidden", view, blob_words=9).scores[0] == 0
+
+
+def test_what_is_hidden_is_looked_for_once_and_anew_in_a_changed_view() -> None:
+    view = make_view([doc("evil.md", PROSE + TAGS)])
+    measure("hidden", view)
+    measure("instructions", view)
+    assert inspect_all(view, 3) is inspect_all(view, 3)
+    assert len(view.shared) == 1
+    changed = replace(view, raws=[PROSE])
+    assert measure("hidden", changed).scores[0] == 0.0
+    assert measure("hidden", view).scores[0] > 7.0

@@ -12,9 +12,12 @@ import tempfile
 from pathlib import Path
 
 from ragguard import prove, review
+from ragguard.calibrate import calibrate
 from ragguard.kernels.canonical import canonical
+from ragguard.steps import calibration
 from ragguard.trust import keys
 from ragguard.version import __version__
+from tests.handbook import handbook_gate
 from tests.simulator import HONEST, Gate
 
 HERE = Path(__file__).parent
@@ -39,11 +42,16 @@ def main() -> None:
         shutil.copytree(gate.folder / "site", target / "site")
         for path in gate.folder.glob("wiki-*.intoto.json"):
             shutil.copy(path, target)
+        judge = {"least_documents": 100, "false_alarm_rate": 0.05}
+        large = handbook_gate(Path(folder) / "handbook", judge=judge)
+        learned = calibration.dump(calibrate(large.workspace, campaigns=3))
+        large.close()
     body = report.as_dict()
     for one in body["manifests"]:
         one["path"] = Path(one["path"]).name
     (target / "report.json").write_bytes(canonical(body))
     (target / "proof.json").write_bytes(canonical(bundle))
+    (target / "calibration.json").write_bytes(learned)
     (target / "log-key.txt").write_text(log_key + "\n")
     (target / "alice.pub").write_bytes(keys.dump_public(gate.alice.public))
     (target / "alice.key").write_bytes(keys.dump_private(gate.alice, PASSPHRASE))

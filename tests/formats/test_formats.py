@@ -13,6 +13,7 @@ import pytest
 from ragguard import prove, workspace
 from ragguard.config import Settings
 from ragguard.ledger import cases, commits, corpus
+from ragguard.steps import calibration
 from ragguard.steps.gather import gather
 from ragguard.trust import decision, keys, manifest, policy, signing
 from ragguard.version import __version__
@@ -122,6 +123,15 @@ def test_the_decision_is_read(kept: workspace.Workspace) -> None:
 def test_the_report_names_every_document(release: Path, expected: Any) -> None:
     body = json.loads((release / "report.json").read_text())
     assert {d["id"]: d["verdict"] for d in body["documents"]} == expected["verdicts"]
+
+
+def test_the_calibration_is_read_and_would_be_written_so(release: Path) -> None:
+    raw = (release / "calibration.json").read_bytes()
+    found = calibration.load(raw)
+    assert found.rate == 0.05
+    assert found.weights["collusion"] > 0
+    assert not set(found.fit) & set(found.reference)
+    assert calibration.dump(found) == raw
 
 
 def test_an_envelope_is_what_this_version_would_write(release: Path) -> None:
