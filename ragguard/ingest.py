@@ -245,7 +245,7 @@ def _judge(
     report: Report,
     progress: Progress,
 ) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
-    """Verdicts on new and changed documents, the vectors of those that go in, and what is pulled."""
+    """Verdicts on new and changed documents, vectors of those that go in, and what is pulled."""
     if not fresh:
         return {}, {}, []
     verdicts = {i.document.id: _reject(i, i.findings) for i in fresh if i.findings}

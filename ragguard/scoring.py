@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
 # Checks that say the same of a document whatever arrives with it.
 DETERMINISTIC = frozenset({"hidden", "instructions", "secrets", "denylist"})
-# Raw scores that are flagrant in any corpus: companions twice as close as their surroundings, log 2.
+# Raw scores flagrant in any corpus: companions twice as close as their surroundings (log 2).
 # Honest first imports of six corpora reach it in 0 to 2 of 100 documents.
 FLAGRANT: Mapping[str, float] = {"collusion": 0.7}
 CROWD = 300  # documents of a batch from which it can be held against itself, see `judge`
@@ -36,13 +36,16 @@ NOTABLE = 0.02  # check p-value from which a finding is written down
 # Prior belief in how often each check is what gives poison away; only ranks and power depend on it,
 # never the false-alarm rate. GLOSH shifts for honest neighbours when something dense arrives.
 WEIGHTS: Mapping[str, float] = {
+    "coherence": 1.5,
     "collusion": 2.0,
     "denylist": 2.0,
+    "foreign_request": 0.7,
     "glosh": 0.02,
     "hubness": 0.5,
     "isolation": 0.2,
+    "question_lead": 0.7,
     "stuffing": 0.4,
-    "surprisal": 0.4,
+    "surprisal": 0.15,
 }
 
 

@@ -30,6 +30,7 @@ class Params:
     window: int = 16  # word pairs
     prior: int = 4  # pairs of usual kind added to every stretch
     usual: float = 9.0  # their surprisal, bits
+    vouched: int = 8  # other newcomers that may vouch for a word
     name: float = 9.0  # at most so many bits for a word written like a name
     doubt: float = 11.0  # score from which names are looked for
     least: int = 20_000  # words of reference below which pairs are not known
@@ -49,7 +50,11 @@ def coherence(view: CorpusView, params: Params) -> Signal:
     if total < params.least:
         raise NotApplicable(f"fewer than {params.least} words are known")
     bits, lengths = pair_surprisal_rows(
-        tokens(view.words[: view.n]), view.lexicon, total, view.documents[: view.n]
+        tokens(view.words[: view.n]),
+        view.lexicon,
+        total,
+        view.documents[: view.n],
+        params.vouched,
     )
     scores, places = worst_windows(bits, lengths, params.window, params.prior, params.usual)
     doubted = np.flatnonzero(scores > params.doubt)

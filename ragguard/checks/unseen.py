@@ -15,7 +15,7 @@ import numpy as np
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
 from ragguard.kernels.text import name_flags
-from ragguard.kernels.tokens import own_counts, tokens
+from ragguard.kernels.tokens import elsewhere, own_counts, tokens
 from ragguard.kernels.windows import worst_window, worst_windows
 from ragguard.kernels.words import common_words
 from ragguard.model import CorpusView, Evidence, Signal
@@ -28,6 +28,7 @@ class Params:
     window: int = 40  # words
     prior: int = 8  # words of usual kind added to every stretch
     usual: float = -0.35  # their mean value: +1 unseen, -1 common
+    shared: float = 0.25  # value of an unseen word that other newcomers write too
     name: float = 0.25  # value of an unseen word written like a name
     doubt: float = 0.7  # score from which names are looked for
     common: int = 100  # most frequent words that count as common
@@ -59,6 +60,9 @@ def unseen(view: CorpusView, params: Params) -> Signal:
         )
     strange = alphabetic[judged.ids] & (others <= 0)
     values = np.where(strange, 1.0, np.where(usual[judged.ids], -1.0, 0.0))
+    if not view.lexicon.includes_batch:
+        beside = elsewhere(judged, view.documents[: view.n], 1)
+        values = np.where(strange & (beside > 0), params.shared, values)
     worst, _ = worst_windows(values, judged.lengths, params.window, params.prior, params.usual)
     scores = 1.0 + worst
     ends = np.cumsum(judged.lengths)

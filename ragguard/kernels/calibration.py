@@ -62,11 +62,11 @@ def combine(p_values: Doubles, weights: Doubles) -> Doubles:
         weights: float64 (c,).
 
     Returns:
-        float64 (n,), at least 0.
+        float64 (n,), at least 0; 0 where there are no checks.
     """
     usable = np.where(np.isnan(p_values), 0.5, np.clip(p_values, SMALLEST, 0.5))
     terms = np.tan((0.5 - usable) * np.pi)
-    total = (terms * weights).sum(axis=1) / float(weights.sum())
+    total = (terms * weights).sum(axis=1) / max(float(weights.sum()), SMALLEST)
     return np.asarray(total, dtype=np.float64)
 
 

@@ -19,6 +19,7 @@ from ragguard.kernels.calibration import SMALLEST, Doubles
 MULTIPLES = (1 / 50, 1 / 15, 1 / 5, 1 / 2, 1.0, 2.0, 5.0)
 PASSES = 6
 PULL = 0.001  # price of a weight e times its prior, in detection
+LOSS = 1.0  # price of an attack of which less is found than with the prior, beside the mean's own
 SOFT = 0.1  # share of the objective that sees how near a document is to the threshold
 
 
@@ -97,9 +98,16 @@ def learn(
     """
     multiples = np.ones(len(prior))
 
+    def each(weights: Doubles) -> Doubles:
+        bar = threshold(honest @ weights, rate)
+        return np.array([(table @ weights > bar).mean() for table in poison])
+
+    base = each(prior)
+
     def worth(tried: Doubles) -> float:
         found, soft = detection(poison, families, honest, prior * tried, rate)
-        return found + SOFT * soft - PULL * float((np.log(tried) ** 2).sum())
+        lost = float(np.maximum(base - each(prior * tried), 0.0).mean())
+        return found + SOFT * soft - LOSS * lost - PULL * float((np.log(tried) ** 2).sum())
 
     best = worth(multiples)
     for _ in range(PASSES):

@@ -312,7 +312,7 @@ _ORDERING_WORDS = """
 """
 _ORDERING = frozenset(_ORDERING_WORDS.split())  # what no label of some length begins with
 _ADDRESSED = re.compile(
-    r"^(?:dear )?(?:ai|assistant|chatbot|model)\s?[,:]|\bto the (?:assistant|model|ai)\b"
+    r"^(?:dear )?(?:ai|assistant|chatbot|model)\s?[,:]|\bto the (?:assistant|ai)\b"
     r"|^(?:please |kindly )?(?:could|would|can|will) you (?:please |kindly )?[a-z]+ \w"
     r"|\bif you are an? (?:\w+ )?(?:model|assistant|ai)\b|\bwe need you to\b|^\[system\]"
 )  # who reads a label is not spoken to like this

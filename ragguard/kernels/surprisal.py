@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.kernels.text import stable_hash
-from ragguard.kernels.tokens import Tokens, own_counts
+from ragguard.kernels.tokens import Tokens, elsewhere, own_counts
 from ragguard.model import Floats, Ints, Lexicon
 
 TRIGRAM_BUCKETS = 1 << 16
@@ -152,7 +152,7 @@ def pair_surprisals(
 
 
 def pair_surprisal_rows(
-    texts: Tokens, lexicon: Lexicon, total: int, documents: Ints
+    texts: Tokens, lexicon: Lexicon, total: int, documents: Ints, vouched: int = 0
 ) -> tuple[NDArray[np.float64], Ints]:
     """`pair_surprisals` of many texts at once.
 
@@ -162,6 +162,7 @@ def pair_surprisal_rows(
             added is taken off.
         total: Sum of the reference's word counts.
         documents: int64 (n,), the document of each text.
+        vouched: Other documents among these texts that may vouch for a word, at most.
 
     Returns:
         Bits of the pairs of all texts, one after the other, float64 (t,), and how many each text
@@ -179,10 +180,14 @@ def pair_surprisal_rows(
         single = single - own_counts(texts.ids, texts.rows, documents, len(texts.vocabulary))
         pair -= own_counts(buckets, texts.rows[1:][inside], documents, BIGRAM_BUCKETS)
     single = np.maximum(single, 0).astype(np.float64)
+    # Words alone are vouched for, never pairs: a trigger that a whole campaign repeats stays odd.
+    after = single
+    if vouched and not lexicon.includes_batch:
+        after = single + elsewhere(texts, documents, vouched)
     bits = _pair_bits(
         np.maximum(pair, 0).astype(np.float64),
         single[:-1][inside],
-        single[1:][inside],
+        after[1:][inside],
         total,
         len(known),
     )

@@ -65,3 +65,24 @@ def own_counts(keys: Ints, rows: Ints, documents: Ints, span: int) -> Ints:
     )
     result: Ints = counts[np.searchsorted(held, documents[rows] * span + keys)]
     return result
+
+
+def elsewhere(texts: Tokens, documents: Ints, most: int) -> Ints:
+    """How many other documents of the same batch write a word.
+
+    Honest newcomers on a new subject share its words. So may poison, and with few documents it
+    could vouch for itself: no more than `most` count.
+
+    Args:
+        texts: The batch's words.
+        documents: int64 (n,), the document of each text.
+        most: Largest number told.
+
+    Returns:
+        int64 (t,), in [0, most].
+    """
+    span = len(texts.vocabulary)
+    held = np.unique(documents[texts.rows] * span + texts.ids) % max(span, 1)
+    number = np.bincount(held, minlength=span)
+    result: Ints = np.minimum(number[texts.ids] - 1, most)
+    return result

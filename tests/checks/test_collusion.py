@@ -59,8 +59,8 @@ def test_a_drip_feed_is_found_against_the_quarantine() -> None:
     assert found.argmax() == 0
     assert found[0] > 1.0 + found[1:].max()
     evidence = measure("collusion", view).explain(0)
-    assert "2 of them waiting in quarantine" in evidence.detail
-    assert set(evidence.facts["companions"]) < {d.label for d in waiting}
+    assert "4 of them waiting in quarantine" in evidence.detail
+    assert set(evidence.facts["companions"]) <= {d.label for d in waiting}
 
 
 def test_the_same_document_without_its_companions_is_innocent() -> None:
@@ -90,7 +90,7 @@ def test_a_region_the_reference_hardly_knows_is_damped() -> None:
     unknown = replace(lexicons.empty(), closeness=(0.9, 0.05))
     plain = by_document("collusion", docs)["wiki/evil-0"]
     damped = by_document("collusion", docs, lexicon=unknown)["wiki/evil-0"]
-    assert 0.0 < damped < 0.05 * plain
+    assert 0.0 <= damped < 0.05 * plain
 
 
 def test_order_of_documents_is_irrelevant() -> None:
@@ -119,3 +119,25 @@ def test_identical_vectors_do_not_divide_by_zero() -> None:
     same = [replace(d, vectors=(CENTRE,)) for d in campaign(8)]
     found = scores("collusion", make_view([*same, *topics(2, 8)]))
     assert np.isfinite(found).all()
+
+
+def test_an_honest_document_beside_a_campaign_is_not_taken_for_one_of_it() -> None:
+    """It has the campaign for company, but the campaign's company is elsewhere."""
+    honest = doc("gold", " ".join(f"gold{j}" for j in range(20)), near(CENTRE, 0.8, 55))
+    found = by_document("collusion", [*campaign(5), honest, *corpus()])
+    guilty = min(s for name, s in found.items() if "evil" in name)
+    assert guilty > 1.0
+    assert found["wiki/gold"] < 0.1 * guilty
+
+
+def test_companions_that_wait_in_quarantine_count_for_more() -> None:
+    docs = [*campaign(1), *campaign(4, "quarantine", first=1), *corpus()]
+    plain = scores("collusion", make_view(docs), waiting=0.0)[0]
+    more = scores("collusion", make_view(docs), waiting=0.5)[0]
+    assert more == pytest.approx(1.5 * plain)
+
+
+def test_a_stand_out_that_is_next_to_nothing_is_nothing() -> None:
+    view = make_view([*campaign(4, cosine=0.4), *corpus()])
+    weak = scores("collusion", view, noise=0.0)
+    assert (scores("collusion", view, noise=float(weak.max()) + 1e-9) == 0.0).all()

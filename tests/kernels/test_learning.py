@@ -83,3 +83,13 @@ def test_the_same_tables_give_the_same_weights_in_any_order_of_rows() -> None:
     honest, attack = terms(uniform(300, 8)), terms(poison(60, 9, 2))
     first = learn([attack], ["a"], honest, PRIOR, 0.01)
     assert np.array_equal(learn([attack[::-1]], ["a"], honest[::-1], PRIOR, 0.01), first)
+
+
+def test_no_attack_is_given_up_for_another() -> None:
+    honest = terms(uniform(1000, 10))
+    strong, weak = terms(poison(100, 11, 0)), terms(poison(100, 12, 1))
+    learned = learn([strong, weak], ["a", "b"], honest, PRIOR, 0.01)
+    for attack in (strong, weak):
+        before, _ = detection([attack], ["x"], honest, PRIOR, 0.01)
+        after, _ = detection([attack], ["x"], honest, learned, 0.01)
+        assert after >= before - 0.05

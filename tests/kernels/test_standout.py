@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from ragguard import lexicon as lexicons
-from ragguard.kernels.standout import companions_evidence, familiarity, paraphrases, stand_out
+from ragguard.kernels.standout import (
+    companions_evidence,
+    familiarity,
+    mutual,
+    paraphrases,
+    stand_out,
+)
 from ragguard.model import CorpusView, Neighbours
 from tests import reference
 from tests.checks.views import Doc, direction, doc, make_view, near, topics
@@ -135,3 +141,21 @@ def test_the_view_is_left_as_it_was(view: CorpusView) -> None:
     assert (near_ == before).all()
     assert (view.newcomers.similarities == kept[0]).all()
     assert (view.newcomers.indices == kept[1]).all()
+
+
+# --- mutual ---------------------------------------------------------------------------------------
+
+
+def test_a_row_scores_no_more_than_its_companions_do() -> None:
+    """Rows 0 to 2 have one another; row 3 has them, and they do not have it."""
+    alone = np.array([1.0, 0.8, 0.6, 2.0])
+    companions = np.array([[1, 2], [0, 2], [0, 1], [0, 1]])
+    found = mutual(alone, companions, companions)
+    np.testing.assert_allclose(found, [0.7, 0.8, 0.6, 0.0])
+
+
+def test_companions_that_are_not_judged_are_taken_at_the_rows_own_word() -> None:
+    alone = np.array([1.0, 0.5])
+    companions = np.array([[7, -1], [0, 9]])
+    found = mutual(alone, companions, np.array([[7, 1], [0, 9]]))
+    np.testing.assert_allclose(found, [1.0, 0.5])
