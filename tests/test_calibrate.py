@@ -224,7 +224,8 @@ def test_a_kill_while_writing_leaves_the_old_file_or_the_new(
 
 def test_ingest_judges_with_the_learned_weights(gate: Gate, made: Calibration) -> None:
     text = "# Keys\n\nKeys are handed out at the front desk every Monday, against a signature."
-    weights = dict.fromkeys(made.weights, 1.0) | {"glosh": 0.1, "collusion": 9.0}
+    most = 4.5 * scoring.WEIGHTS.get("collusion", 1.0)
+    weights = {name: scoring.WEIGHTS.get(name, 1.0) for name in made.weights} | {"collusion": most}
     calibration.save(gate.workspace, replaced(made, weights=weights))
     report = add(gate, {"keys.md": text})
     assert report.manifests[0].error is None
@@ -232,7 +233,7 @@ def test_ingest_judges_with_the_learned_weights(gate: Gate, made: Calibration) -
     (path,) = gate.workspace.folder.glob("cache/profile-*.npz")
     profile = load_fitted(path.read_bytes())
     assert profile is not None
-    assert profile[0].weights["collusion"] == 9.0
+    assert profile[0].weights["collusion"] == most
     assert profile[0].documents < 132  # those that weights were learned on are left out
 
 
