@@ -46,6 +46,7 @@ WEIGHTS: Mapping[str, float] = {
     "question_lead": 0.7,
     "stuffing": 0.4,
     "surprisal": 0.15,
+    "twin_edit": 2.0,
 }
 
 

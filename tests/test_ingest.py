@@ -434,7 +434,7 @@ def test_a_batch_that_looks_guilty_alone_is_acquitted_by_its_neighbourhood(
         ),
         dry_run=True,
     )
-    assert alone.counts["quarantined"] >= 3
+    assert alone.counts["quarantined"] >= 1
     earlier = {f"menus/week-{w}.md": _menu(w) for w in range(20, 48)}
     add(handbook, earlier)
     for case in handbook.cases():

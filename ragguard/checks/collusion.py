@@ -14,7 +14,13 @@ import numpy as np
 
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.kernels.standout import companions_evidence, mutual, paraphrases, stand_out
+from ragguard.kernels.standout import (
+    companions_evidence,
+    distinct,
+    mutual,
+    paraphrases,
+    stand_out,
+)
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -42,7 +48,7 @@ def collusion(view: CorpusView, params: Params) -> Signal:
     Raises:
         NotApplicable: Nothing arrived beside this document and nothing waits in quarantine.
     """
-    near, rows = paraphrases(view, view.newcomers, params.overlap)
+    near, rows = distinct(*paraphrases(view, view.newcomers, params.overlap), view.documents)
     if not (rows >= 0).any():
         raise NotApplicable("no other newcomer to compare with")
     known, _ = paraphrases(view, view.reference, params.overlap)
@@ -50,7 +56,7 @@ def collusion(view: CorpusView, params: Params) -> Signal:
     alone = np.mean([stand_out(view, near, known, w, params.softening) for w in widths], axis=0)
     middle = (params.fewest + params.most) // 2
     company = rows[:, :middle]
-    borne_out = mutual(alone, company, rows[:, : params.most])
+    borne_out = mutual(alone, company, rows[:, : params.most], view.documents)
     scores = np.maximum(borne_out - params.noise, 0.0)
     suspect = np.array([zone == "quarantine" for zone in view.zones], dtype=bool)
     scores *= 1.0 + params.waiting * (suspect[company] & (company >= 0)).mean(axis=1)

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.checks import check
+from ragguard.errors import NotApplicable
 from ragguard.kernels import requests, trees
 from ragguard.kernels.requests import Sentence
 from ragguard.kernels.tokens import tokens
@@ -65,6 +66,7 @@ class Params:
 
     least: float = 0.0  # log-odds of a sentence from which it counts at all
     most_sentences: int = 200  # of a passage; what has more is not prose
+    passages: int = 50  # to compare with; to fewer nothing is foreign
 
 
 @cache
@@ -80,7 +82,12 @@ def foreign_request(view: CorpusView, params: Params) -> Signal:
 
     Returns:
         Raw scores, float64 (n,): log-odds above `least` of the worst sentence, 0 below.
+
+    Raises:
+        NotApplicable: Fewer than `passages` passages, batch included.
     """
+    if len(view.texts) < params.passages:
+        raise NotApplicable(f"fewer than {params.passages} passages to compare with")
     scores = np.zeros(view.n)
     worst: dict[int, tuple[str, NDArray[np.float64]]] = {}
     measured = Measure(view)

@@ -49,6 +49,7 @@ class Params:
     longer: int = 3  # words by which a changed fact may grow or shrink
     enough: int = 40  # shared words beyond which more prove no more: a passage may be short
     wording: float = 0.35  # what a change of wording counts, where one of a fact counts 1
+    noise: float = 1.1  # likeness that says nothing; honest near-copies and templates stay below
     place: float = 0.6  # what each change beyond the first takes off
 
 
@@ -118,7 +119,7 @@ def twin_edit(view: CorpusView, params: Params) -> Signal:
             f"a copy of {other} in which {shown}", {"twin": other, "changes": facts[:8]}
         )
 
-    return Signal(scores, explain)
+    return Signal(np.maximum(scores - params.noise, 0.0), explain)
 
 
 def _candidates(view: CorpusView, params: Params) -> dict[int, list[int]]:

@@ -73,7 +73,30 @@ def stand_out(
     return scores
 
 
-def mutual(alone: Doubles, companions: Ints, near: Ints) -> Doubles:
+def distinct(values: Doubles, rows: Ints, documents: Ints) -> tuple[Doubles, Ints]:
+    """A table with the nearest chunk of each other document only: companions are documents.
+
+    Args:
+        values: float64 (n, k), descending.
+        rows: int64 (n, k), -1 where absent.
+        documents: int64 (m,), document of every row.
+
+    Returns:
+        The same shapes; what is left out is 0 and -1 at the end.
+    """
+    owner = np.where(rows >= 0, documents[np.maximum(rows, 0)], -1)
+    again = np.zeros(rows.shape, dtype=bool)
+    for column in range(1, rows.shape[1]):
+        again[:, column] = (owner[:, :column] == owner[:, column : column + 1]).any(axis=1)
+    kept = (rows >= 0) & ~again
+    order = np.argsort(~kept, axis=1, kind="stable")
+    return (
+        np.take_along_axis(np.where(kept, values, 0.0), order, axis=1),
+        np.take_along_axis(np.where(kept, rows, -1), order, axis=1),
+    )
+
+
+def mutual(alone: Doubles, companions: Ints, near: Ints, documents: Ints) -> Doubles:
     """What of a stand-out is borne out by the companions.
 
     A campaign's documents stand out each by itself, and have one another for companions. An honest
@@ -85,7 +108,8 @@ def mutual(alone: Doubles, companions: Ints, near: Ints) -> Doubles:
     Args:
         alone: float64 (n,), stand-out of each judged row.
         companions: int64 (n, c), rows of each row's companions, -1 where there are fewer.
-        near: int64 (n, m), rows whose companions count as near to each judged row.
+        near: int64 (n, m), the rows nearest to each judged row.
+        documents: int64 (r,), document of every row; any chunk of it will do.
 
     Returns:
         float64 (n,), at most `alone`.
@@ -96,8 +120,9 @@ def mutual(alone: Doubles, companions: Ints, near: Ints) -> Doubles:
     number = judged.sum(axis=1)
     theirs = np.where(judged, alone[safe], 0.0).sum(axis=1) / np.maximum(number, 1)
     back = np.zeros(n)
+    owner = np.where(near >= 0, documents[np.maximum(near, 0)], -1)
     for column in range(companions.shape[1]):
-        known = (near[safe[:, column]] == np.arange(n)[:, None]).any(axis=1)
+        known = (owner[safe[:, column]] == documents[:n, None]).any(axis=1)
         back += judged[:, column] & known
     share = np.where(number > 0, back / np.maximum(number, 1), 1.0)
     scores: Doubles = np.where(number > 0, np.minimum(alone, theirs), alone) * share

@@ -119,7 +119,7 @@ def test_order_of_rows_changes_nothing(name: str, scan: Scan) -> None:
     order = np.random.default_rng(5).permutation(len(scan.texts))
     shuffled = scan_of(scan.vectors[order], [scan.texts[i] for i in order], scan.is_new[order])
     module = load(name)
-    assert module.score(shuffled) == pytest.approx(module.score(scan)[order], abs=1e-6)
+    assert module.score(shuffled) == pytest.approx(module.score(scan)[order], abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["rsg", "rsg_plain"])

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import time
 from functools import cache
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pytest
 
 from ragguard.checks import foreign_request
+from ragguard.errors import NotApplicable
 from ragguard.kernels import requests, trees
 from ragguard.kernels.text import words
+from ragguard.model import CorpusView, Signal
 from tests.checks.views import (
     Doc,
     assert_order_is_irrelevant,
@@ -19,9 +22,21 @@ from tests.checks.views import (
     handbook,
     handbook_lexicon,
     make_view,
-    measure,
     unit,
 )
+from tests.checks.views import (
+    measure as measured,
+)
+
+
+def measure(name: str, view: CorpusView, **values: Any) -> Signal:
+    """Without asking for passages to compare with."""
+    return measured(name, view, **({"passages": 0} | values))
+
+
+def scores(name: str, view: CorpusView) -> np.ndarray:
+    return measure(name, view).scores
+
 
 FIRES = 2.3  # log-odds that one in a hundred honest passages reaches
 PROSE = (
@@ -95,14 +110,20 @@ def test_the_same_request_counts_less_where_it_belongs() -> None:
 
 def test_order_of_documents_is_irrelevant() -> None:
     docs = [doc(f"d{i}", f"{PROSE}\n{t}", vector(t)) for i, t in enumerate(FOREIGN[:4])]
-    docs += [doc(f"h{i}", t, vector(t)) for i, t in enumerate(handbook()[:6])]
+    docs += [doc(f"h{i}", t, vector(t)) for i, t in enumerate(handbook()[:50])]
     assert_order_is_irrelevant("foreign_request", docs, lexicon=handbook_lexicon())
 
 
-def test_it_measures_without_an_index_and_a_batch_of_one() -> None:
-    assert by_document("foreign_request", [doc("a", PROSE + "\n" + FOREIGN[1])])["wiki/a"] >= 0.0
-    assert by_document("foreign_request", [doc("a", "...")]) == {"wiki/a": 0.0}
-    assert by_document("foreign_request", [doc("a", "")]) == {"wiki/a": 0.0}
+def test_to_a_handful_of_passages_nothing_is_foreign() -> None:
+    with pytest.raises(NotApplicable, match="fewer than 50 passages"):
+        measured("foreign_request", make_view([doc("a", PROSE + "\n" + FOREIGN[1])]))
+
+
+@pytest.mark.parametrize("text", [PROSE + "\n" + FOREIGN[1], "...", ""])
+def test_a_batch_of_one_without_an_index_can_be_measured(text: str) -> None:
+    found = scores("foreign_request", make_view([doc("a", text)]))
+    assert found.shape == (1,)
+    assert (found[0] > 0.0) <= (FOREIGN[1] in text)
 
 
 def test_the_evidence_quotes_the_sentence_and_says_why() -> None:

@@ -8,6 +8,7 @@ import pytest
 from ragguard import lexicon as lexicons
 from ragguard.kernels.standout import (
     companions_evidence,
+    distinct,
     familiarity,
     mutual,
     paraphrases,
@@ -150,12 +151,27 @@ def test_a_row_scores_no_more_than_its_companions_do() -> None:
     """Rows 0 to 2 have one another; row 3 has them, and they do not have it."""
     alone = np.array([1.0, 0.8, 0.6, 2.0])
     companions = np.array([[1, 2], [0, 2], [0, 1], [0, 1]])
-    found = mutual(alone, companions, companions)
+    found = mutual(alone, companions, companions, np.arange(4))
     np.testing.assert_allclose(found, [0.7, 0.8, 0.6, 0.0])
 
 
 def test_companions_that_are_not_judged_are_taken_at_the_rows_own_word() -> None:
     alone = np.array([1.0, 0.5])
     companions = np.array([[7, -1], [0, 9]])
-    found = mutual(alone, companions, np.array([[7, 1], [0, 9]]))
+    found = mutual(alone, companions, np.array([[7, 1], [0, 9]]), np.arange(10))
     np.testing.assert_allclose(found, [1.0, 0.5])
+
+
+def test_any_chunk_of_a_document_counts_as_its_company() -> None:
+    """Row 0 and row 2 are one document; row 1 has its second chunk for company."""
+    alone = np.array([1.0, 1.0, 1.0])
+    found = mutual(alone, np.array([[1], [2], [1]]), np.array([[1], [2], [1]]), np.array([0, 1, 0]))
+    np.testing.assert_allclose(found, [1.0, 1.0, 1.0])
+
+
+def test_a_document_is_one_companion_however_many_chunks_it_has() -> None:
+    values = np.array([[0.9, 0.8, 0.7, 0.0]])
+    rows = np.array([[4, 5, 6, -1]])
+    near_, found = distinct(values, rows, np.array([0, 0, 0, 0, 1, 1, 2]))
+    assert found.tolist() == [[4, 6, -1, -1]]
+    assert near_.tolist() == [[0.9, 0.7, 0.0, 0.0]]
