@@ -27,6 +27,7 @@ from ragguard.steps.gather import Incoming, gather
 from ragguard.steps.judging import judge_batch
 from ragguard.steps.planning import Standing
 from ragguard.steps.prepare import Embedded, embed, take_apart
+from ragguard.steps.pulling import pull_document, stored_writes
 from ragguard.trust import policy
 from ragguard.trust.signing import VerificationResult
 from ragguard.workspace import Workspace
@@ -389,8 +390,8 @@ def _commit(
             points,
         )
     for row, verdict in pulled:
-        stored = planning.stored_writes(workspace, row)
-        planning.pull_document(plan, row, verdict, stored, points[row.id])
+        stored = stored_writes(workspace, row)
+        pull_document(plan, row, verdict, stored, points[row.id])
     for case in standing.removals:
         plan.closes.append((case.id, "superseded"))
     if asks:

@@ -25,6 +25,7 @@ from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.ledger.tables import Ledger
 from ragguard.steps import planning
+from ragguard.steps.pulling import stored_writes
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys
 from ragguard.trust.decision import Decision
@@ -88,7 +89,7 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
     signers = [tuple(s) for s in manifest.signers] if manifest else []
     shown: Sequence[str] = ()
     if texts and version is not None:
-        shown = [str(w.payload["page_content"]) for w in planning.stored_writes(workspace, version)]
+        shown = [str(w.payload["page_content"]) for w in stored_writes(workspace, version)]
     return CaseView(case, version, f"{case.source}/{case.document}" in serving, signers, shown)
 
 
@@ -195,8 +196,7 @@ def _plan(
     elif action == "release":
         before = standing.serving.get(case.document)
         writes = [
-            _move(workspace, generation.serving, w)
-            for w in planning.stored_writes(workspace, version)
+            _move(workspace, generation.serving, w) for w in stored_writes(workspace, version)
         ]
         plan.put_in(version.id, "serving", writes)
         if before is not None:
@@ -231,7 +231,7 @@ def _move(workspace: Workspace, collection: str, write: Write) -> Write:
 
 
 def _denial(workspace: Workspace, version: VersionRow, commit: int) -> dict[str, Any]:
-    writes = planning.stored_writes(workspace, version)
+    writes = stored_writes(workspace, version)
     texts = [normalise(str(w.payload["page_content"])) for w in writes]
     vectors = np.stack([load_vectors(workspace.vault.get(w.pack))[w.row] for w in writes])
     sketches = io.BytesIO()
