@@ -12,7 +12,7 @@ from ragguard.cli.output import emit, note, say, short, table
 from ragguard.cli.progress import Progress
 
 PROTOCOLS = ("bulk", "drip", "new-topic", "cold-start", "whole-index")
-FIGURES = ("found", "wholly", "honest", "AUROC", "0.1 %", "1 %", "5 %", "open", "gated")
+FIGURES = ("found", "honest", "1 %", "5 %", "open", "gated")  # of more, a terminal has no room
 FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 
@@ -200,9 +200,9 @@ def _show(report: dict[str, Any]) -> None:
             right=frozenset(FIGURES),
         )
         say(
-            "found: quarantined; wholly: campaigns quarantined to the last document; honest: "
-            "newcomers quarantined beside; open, gated: target questions with poison among their "
-            "first five, without the gate and behind it."
+            "found: quarantined; honest: newcomers quarantined beside; open, gated: target "
+            "questions with poison among their first five, without the gate and behind it. "
+            "The page and the JSON have more."
         )
     if honest:
         say("\nHonest batches on another topic; what is quarantined is a false alarm.")
@@ -260,14 +260,12 @@ def _verdicts(case: dict[str, Any]) -> list[str]:
     gate = case["gate"]
     return [
         _percent(gate["documents"]["share"]),
-        _percent(gate["campaigns_all"]["share"]),
         _percent(gate["honest_quarantined"]["share"]),
     ]
 
 
 def _scores(case: dict[str, Any]) -> list[str]:
-    area = case["methods"]["ragguard"]["auroc"]["share"]
-    return [f"{area:.3f}", *(_at(case, "ragguard", rate) for rate in (0.001, 0.01, 0.05))]
+    return [_at(case, "ragguard", rate) for rate in (0.01, 0.05)]
 
 
 def _detected(case: dict[str, Any], method: str, rate: float) -> float | None:
