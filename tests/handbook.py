@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 from functools import cache
@@ -18,6 +19,7 @@ CORPORA = Path(__file__).resolve().parent.parent / "corpora"
 @cache
 def _prepared() -> Path:
     folder = Path(mkdtemp(prefix="ragguard-handbook-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     gate = Gate(folder)
     shutil.copytree(CORPORA / "handbook/v1", gate.publisher.folder, dirs_exist_ok=True)
     path = gate.publisher.publish(metadata=read_metadata(CORPORA / "handbook/metadata.json"))
