@@ -19,7 +19,7 @@ from ragguard.errors import IncompleteError, RagguardError
 from ragguard.kernels.canonical import digest, format_time
 from ragguard.ledger import corpus
 from ragguard.ledger.corpus import VersionRow
-from ragguard.model import Finding, Manifest, Outcome, Policy, Verdict
+from ragguard.model import Finding, Manifest, Policy, Verdict
 from ragguard.report import ManifestResult, Report
 from ragguard.steps import planning
 from ragguard.steps.accept import check_quota, read_manifest
@@ -28,6 +28,7 @@ from ragguard.steps.judging import judge_batch
 from ragguard.steps.planning import Standing
 from ragguard.steps.prepare import Embedded, embed, take_apart
 from ragguard.steps.pulling import pull_document, stored_writes
+from ragguard.steps.settled import as_before, sort_out, to_retry
 from ragguard.trust import policy
 from ragguard.trust.signing import VerificationResult
 from ragguard.workspace import Workspace
@@ -93,18 +94,18 @@ def _one(
     standing = planning.standing_of(workspace, manifest.source)
     with workspace.ledger.reading() as conn:
         latest = corpus.latest(conn, manifest.source)
-    if not new and not _to_retry(manifest, latest):
+    if not new and not to_retry(manifest, latest):
         report.manifests.append(
             ManifestResult(str(path), manifest.digest, manifest.source, manifest.version)
         )
-        report.documents.extend(_as_before(manifest, standing, latest))
+        report.documents.extend(as_before(manifest, standing, latest))
         return
     with _timed(report, "read"):
         progress("read", 0, len(manifest.subjects))
         items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
         progress("read", len(manifest.subjects), len(manifest.subjects))
     policy_digest = digest(policy.dump_policy(source.policy))
-    settled, fresh = _sort_out(workspace, items, standing, policy_digest)
+    settled, fresh = sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
     verdicts, embedded, pulled = _judge(
         workspace, fresh, source.policy, standing, dry_run, report, progress
@@ -160,81 +161,6 @@ def _one(
             note=note,
         )
     )
-
-
-def _to_retry(manifest: Manifest, latest: Mapping[str, VersionRow]) -> bool:
-    """Whether documents of an accepted manifest never came in, their bytes being wrong."""
-    return any(
-        row.manifest == manifest.digest
-        and row.outcome == "reject"
-        and any(f["facts"].get("integrity") for f in row.findings)
-        for row in latest.values()
-    )
-
-
-def _as_before(
-    manifest: Manifest, standing: Standing, latest: Mapping[str, VersionRow]
-) -> list[Verdict]:
-    """Verdicts of the documents of an accepted manifest that comes again: as they stand."""
-    names = {s.name for s in manifest.subjects}
-    verdicts = []
-    for row in latest.values():
-        if row.subject in names:
-            here = row.document in standing.serving or row.document in standing.waiting
-            verdicts.append(_stands(row) if not here else _stands(row, "unchanged"))
-    return verdicts
-
-
-def _stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
-    findings = tuple(
-        Finding(f["check"], f["score"], f["p_value"], f["detail"], f["facts"]) for f in row.findings
-    )
-    return Verdict(
-        row.source,
-        row.document,
-        row.digest,
-        outcome or _outcome(row),
-        row.score,
-        row.p_value,
-        () if outcome == "unchanged" else findings,
-    )
-
-
-def _outcome(row: VersionRow) -> Outcome:
-    return "reject" if row.outcome == "reject" else "quarantine"
-
-
-def _same(item: Incoming, row: VersionRow, policy_digest: str, recipe: str) -> bool:
-    return (
-        row.digest,
-        row.metadata_digest,
-        row.policy_digest,
-        row.recipe,
-    ) == (item.document.digest, item.metadata_digest, policy_digest, recipe)
-
-
-def _sort_out(
-    workspace: Workspace,
-    items: Sequence[Incoming],
-    standing: Standing,
-    policy_digest: str,
-) -> tuple[dict[str, Verdict], list[Incoming]]:
-    """Documents whose verdict stands, and documents to be judged."""
-    generation = workspace.generation()
-    recipe = generation.recipe if generation else ""
-    settled: dict[str, Verdict] = {}
-    fresh: list[Incoming] = []
-    for item in items:
-        name = item.document.id
-        serving, waiting = standing.serving.get(name), standing.waiting.get(name)
-        here = serving if waiting is None else waiting
-        if item.findings or here is None or not _same(item, here, policy_digest, recipe):
-            fresh.append(item)
-        elif waiting is None:
-            settled[name] = _stands(here, "unchanged")
-        else:
-            settled[name] = _stands(here)
-    return settled, fresh
 
 
 def _judge(

@@ -8,7 +8,7 @@ from words that keep the sentence near its old vector while its letters change.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 
 import numpy as np
@@ -201,12 +201,12 @@ def gerund(verb: str) -> str:
     return _tail(verb, _regular_gerund)
 
 
-def _tail(verb: str, change: object) -> str:
+def _tail(verb: str, change: Callable[[str], str]) -> str:
     """Inflect the first word of a phrase ("set up", "carry out")."""
     first, space, rest = verb.partition(" ")
     if space and first in _FORMS and change is _regular_past:
         return past(first) + space + rest
-    return change(first) + space + rest  # type: ignore[operator, no-any-return]
+    return change(first) + space + rest
 
 
 def _regular_past(verb: str) -> str:

@@ -2,27 +2,17 @@
 
 Thresholds are conformal: with m honest scores to set it, a threshold at rate r is passed by a
 further honest document with probability at most r, and there is none where r < 1 / (m + 1) (Vovk,
-Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005). Shares of honest documents carry
-Wilson's interval (JASA 22 (1927)). Documents of one campaign stand or fall together, so everything
-said of poison carries a percentile interval over a bootstrap that draws whole campaigns (Efron,
-Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13).
+Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005). Intervals: `kernels.shares`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import floor, sqrt
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.kernels.calibration import Doubles
-from ragguard.model import Bools, Ints
-
-DRAWS = 1000
-LEVEL = 0.95
-Z = 1.959963984540054  # two-sided 95 %
-Interval = tuple[float, float]
 
 
 def threshold(honest: Doubles, rate: float) -> float | None:
@@ -49,21 +39,6 @@ def needed(rate: float) -> int:
     return count
 
 
-def wilson(hits: int, of: int) -> Interval:
-    """Wilson's 95 % interval of a share.
-
-    Args:
-        hits: Successes.
-        of: Trials; (0, 1) when there was none.
-    """
-    if not of:
-        return (0.0, 1.0)
-    share, z2 = hits / of, Z * Z
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = Z * sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
-    return (max(0.0, middle - half), min(1.0, middle + half))
-
-
 def wins(poison: Doubles, honest: Doubles) -> Doubles:
     """Per poisoned document the share of honest ones it is above; ties count one half.
 
@@ -85,48 +60,6 @@ def wins(poison: Doubles, honest: Doubles) -> Doubles:
 def auroc(poison: Doubles, honest: Doubles) -> float:
     """Area under the ROC curve: 0.5 is chance, 1 a perfect ranking."""
     return float(wins(poison, honest).mean())
-
-
-def clusters(names: Sequence[str]) -> Ints:
-    """Number of each name, int64 (n,), from 0 in order of first appearance."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
-
-
-def grouped_mean(values: Doubles, groups: Ints) -> tuple[float, Interval]:
-    """A mean over documents and its interval, bootstrapped by group.
-
-    Args:
-        values: float64 (n,), one a document, at least one.
-        groups: int64 (n,), the group each is of, numbered from 0 without gaps.
-
-    Returns:
-        The mean, and the 2.5 % and 97.5 % quantiles of it over 1,000 draws of as many groups with
-        replacement, seeded.
-    """
-    count = int(groups.max()) + 1
-    totals = np.bincount(groups, weights=values, minlength=count)
-    sizes = np.bincount(groups, minlength=count).astype(np.float64)
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=DRAWS).astype(np.float64)
-    means = (drawn @ totals) / (drawn @ sizes)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(values.mean()), (float(low), float(high))
-
-
-def by_campaign(caught: Bools, units: Ints) -> tuple[Bools, Bools]:
-    """Which campaigns lost a document, and which lost all.
-
-    Args:
-        caught: bool (n,), per poisoned document.
-        units: int64 (n,), its campaign in its repetition, numbered from 0 without gaps.
-
-    Returns:
-        bool (u,) any of its documents was caught; bool (u,) all of them were.
-    """
-    count = int(units.max()) + 1
-    hits = np.bincount(units, weights=caught.astype(np.float64), minlength=count)
-    return hits > 0, hits == np.bincount(units, minlength=count)
 
 
 def roc(poison: Doubles, honest: Doubles, points: int = 200) -> list[tuple[float, float]]:

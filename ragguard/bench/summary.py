@@ -17,6 +17,7 @@ from ragguard.bench import measures
 from ragguard.bench.peers import OURS
 from ragguard.bench.protocols import Trial
 from ragguard.bench.world import RATES
+from ragguard.kernels import shares
 from ragguard.kernels.calibration import Doubles
 from ragguard.model import Bools, Ints
 
@@ -32,8 +33,8 @@ class _Pool:
         self._trials = trials
         self.threshold: Bools = np.concatenate([t.threshold for t in trials])
         names = [c for t in trials for c in t.campaigns]
-        self.groups: Ints = measures.clusters(names)
-        self.units: Ints = measures.clusters(
+        self.groups: Ints = shares.number_groups(names)
+        self.units: Ints = shares.number_groups(
             [f"{t.seed}\0{c}" for t in trials for c in t.campaigns]
         )
         # Which campaign each (repetition, campaign) is of.
@@ -48,14 +49,14 @@ class _Pool:
 
     def shares(self, caught: Bools) -> Row:
         """Share of documents, and of campaigns that lost any or all, with intervals."""
-        any_, all_ = measures.by_campaign(caught, self.units)
+        any_, all_ = shares.any_and_all(caught, self.units)
         rows = {}
         for name, values, groups in (
             ("documents", caught, self.groups),
             ("campaigns_any", any_, self.unit_groups),
             ("campaigns_all", all_, self.unit_groups),
         ):
-            share, interval = measures.grouped_mean(values.astype(np.float64), groups)
+            share, interval = shares.grouped_mean(values.astype(np.float64), groups)
             rows[name] = _share(share, interval)
         return rows
 
@@ -117,13 +118,13 @@ def _round(value: float) -> float:
     return round(float(value), 5)
 
 
-def _share(share: float, interval: measures.Interval) -> Row:
+def _share(share: float, interval: shares.Interval) -> Row:
     return {"share": _round(share), "interval": [_round(interval[0]), _round(interval[1])]}
 
 
 def _counted(flags: Bools) -> Row:
     hits, of = int(flags.sum()), len(flags)
-    return {"count": hits, "of": of, **_share(hits / max(of, 1), measures.wilson(hits, of))}
+    return {"count": hits, "of": of, **_share(hits / max(of, 1), shares.wilson(hits, of))}
 
 
 def _first(trials: Sequence[Trial], pool: _Pool, caught: Bools) -> dict[str, int]:
@@ -137,7 +138,7 @@ def _method(pool: _Pool, scores: Sequence[Doubles]) -> Row:
     """AUROC, detection and ROC curve, on honest documents that set no threshold."""
     honest, subjects = pool.split(scores)
     setting, reported = honest[pool.threshold], honest[~pool.threshold]
-    area, interval = measures.grouped_mean(measures.wins(subjects, reported), pool.groups)
+    area, interval = shares.grouped_mean(measures.wins(subjects, reported), pool.groups)
     return {
         "auroc": _share(area, interval),
         "at": [_at(pool, setting, reported, subjects, rate) for rate in RATES],
@@ -205,12 +206,12 @@ def _readers(trials: Sequence[Trial]) -> Row:
             },
         }
     if targets:
-        groups = measures.clusters([c for t in targets for c in t["campaigns"]])
+        groups = shares.number_groups([c for t in targets for c in t["campaigns"]])
         rows: Row = {"questions": len(groups)}
         for state in ("let in", "gated"):
             hits = np.concatenate([np.array(t[state], dtype=np.float64) for t in targets])
-            reached, interval = measures.grouped_mean((hits > 0).astype(np.float64), groups)
-            most, most_interval = measures.grouped_mean((hits >= 3).astype(np.float64), groups)
+            reached, interval = shares.grouped_mean((hits > 0).astype(np.float64), groups)
+            most, most_interval = shares.grouped_mean((hits >= 3).astype(np.float64), groups)
             rows[state.replace(" ", "_")] = {
                 "poison_in_top_5": _round(hits.mean()),
                 "reached": _share(reached, interval),

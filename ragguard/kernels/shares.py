@@ -12,6 +12,7 @@ from math import sqrt
 
 import numpy as np
 
+from ragguard.kernels.calibration import Doubles
 from ragguard.model import Bools, Ints
 
 DRAWS = 1000
@@ -53,17 +54,31 @@ def share_by_group(hits: Bools, groups: Ints) -> tuple[float, Interval]:
         groups with replacement. Where all groups agree, so do all draws: then Wilson's interval
         over groups says how little a few of them can tell.
     """
-    values = hits.astype(np.float64)
     count = int(groups.max()) + 1
-    share = float(values.mean())
+    share, interval = grouped_mean(hits.astype(np.float64), groups)
     if share in (0.0, 1.0):
         return share, wilson(round(share * count), count)
+    return share, interval
+
+
+def grouped_mean(values: Doubles, groups: Ints) -> tuple[float, Interval]:
+    """A mean over documents and its interval, bootstrapped by group.
+
+    Args:
+        values: float64 (n,), one a document, at least one.
+        groups: int64 (n,), the group each is of, numbered from 0 without gaps.
+
+    Returns:
+        The mean, and the 2.5 % and 97.5 % quantiles of it over 1,000 draws of as many groups with
+        replacement, seeded.
+    """
+    count = int(groups.max()) + 1
     totals = np.bincount(groups, weights=values, minlength=count)
     sizes = np.bincount(groups, minlength=count).astype(np.float64)
     drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1.0 / count), size=DRAWS)
     means = (drawn @ totals) / (drawn @ sizes)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return share, (float(low), float(high))
+    return float(values.mean()), (float(low), float(high))
 
 
 def any_and_all(hits: Bools, groups: Ints) -> tuple[Bools, Bools]:

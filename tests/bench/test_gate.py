@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ragguard import lexicon as lexicons
-from ragguard.bench.gate import Gate, Profiles, grow, points
+from ragguard.bench.gate import Engine, Gate, Profiles, grow, points
 from ragguard.bench.world import draw
 from tests.bench.conftest import SMALL
 
@@ -61,9 +61,10 @@ def test_an_empty_index_is_judged_by_the_shipped_profile(world: Any) -> None:
 
 def test_engines_agree(world: Any) -> None:
     batch = [*world.home[150:170], *draw(world.families["led"], 4, 3, "led", 0)]
+    engines: tuple[Engine, ...] = ("memory", "edge")
     said = []
-    for engine in ("memory", "edge"):
-        with Gate(world.home[:150], world.dimensions, 0.05, engine, SMALL) as gate:  # type: ignore[arg-type]
+    for engine in engines:
+        with Gate(world.home[:150], world.dimensions, 0.05, engine, SMALL) as gate:
             said.append(gate.bring(batch, seed=1))
     assert np.allclose(said[0].scores, said[1].scores, atol=1e-3)
 

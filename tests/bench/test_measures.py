@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ragguard.bench import measures
+from ragguard.kernels import shares
 
 
 def test_threshold_is_the_largest_score_that_keeps_the_promise() -> None:
@@ -47,16 +48,16 @@ def test_a_new_honest_document_passes_the_threshold_at_most_at_the_asked_rate() 
 
 
 def test_wilson_interval_is_the_published_one() -> None:
-    low, high = measures.wilson(8, 10)  # Newcombe, Statistics in Medicine 17 (1998)
+    low, high = shares.wilson(8, 10)  # Newcombe, Statistics in Medicine 17 (1998)
     assert low == pytest.approx(0.4902, abs=1e-4)
     assert high == pytest.approx(0.9433, abs=1e-4)
 
 
 def test_wilson_interval_of_nothing_and_of_all() -> None:
-    assert measures.wilson(0, 0) == (0.0, 1.0)
-    assert measures.wilson(0, 10)[0] == 0.0
-    assert measures.wilson(10, 10)[1] == pytest.approx(1.0)
-    assert measures.wilson(0, 10)[1] == pytest.approx(3.8415 / 13.8415, abs=1e-4)  # z² / (n + z²)
+    assert shares.wilson(0, 0) == (0.0, 1.0)
+    assert shares.wilson(0, 10)[0] == 0.0
+    assert shares.wilson(10, 10)[1] == pytest.approx(1.0)
+    assert shares.wilson(0, 10)[1] == pytest.approx(3.8415 / 13.8415, abs=1e-4)  # z² / (n + z²)
 
 
 def test_auroc_counts_pairs_and_half_of_ties() -> None:
@@ -74,33 +75,31 @@ def test_auroc_is_that_of_scikit_learn() -> None:
 
 
 def test_clusters_are_numbered_as_they_appear() -> None:
-    assert measures.clusters(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
+    assert shares.number_groups(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
 
 
 def test_bootstrap_draws_campaigns_not_documents() -> None:
     values = np.repeat([1.0, 0.0], 500)  # two campaigns of 500: one found, one missed
     groups = np.repeat([0, 1], 500)
-    mean, (low, high) = measures.grouped_mean(values, groups)
+    mean, (low, high) = shares.grouped_mean(values, groups)
     assert (mean, low, high) == (0.5, 0.0, 1.0)
-    _, (low, high) = measures.grouped_mean(values, np.arange(1000))
+    _, (low, high) = shares.grouped_mean(values, np.arange(1000))
     assert 0.45 < low < 0.5 < high < 0.55
 
 
 def test_bootstrap_weighs_campaigns_by_their_documents() -> None:
-    mean, (low, high) = measures.grouped_mean(
-        np.array([1.0, 1.0, 1.0, 0.0]), np.array([0, 0, 0, 1])
-    )
+    mean, (low, high) = shares.grouped_mean(np.array([1.0, 1.0, 1.0, 0.0]), np.array([0, 0, 0, 1]))
     assert mean == 0.75
     assert (low, high) == (0.0, 1.0)
 
 
 def test_bootstrap_is_the_same_every_time() -> None:
     values, groups = np.array([1.0, 0.0, 1.0, 1.0]), np.array([0, 1, 2, 2])
-    assert measures.grouped_mean(values, groups) == measures.grouped_mean(values, groups)
+    assert shares.grouped_mean(values, groups) == shares.grouped_mean(values, groups)
 
 
 def test_a_campaign_is_caught_by_any_and_by_all() -> None:
-    any_, all_ = measures.by_campaign(
+    any_, all_ = shares.any_and_all(
         np.array([True, False, True, True, False]), np.array([0, 0, 1, 1, 2])
     )
     assert any_.tolist() == [True, True, False]
