@@ -1,4 +1,4 @@
-"""Write the generated pages: docs/cli.md, docs/configuration.md, the table in docs/checks.md.
+"""Write the generated pages: docs/cli.md, docs/configuration.md, tables in checks.md and audit.md.
 
 python docs/generate.py            # write
 python docs/generate.py --check    # exit 1 if a page is not what the program says
@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin
 import click
 
 from ragguard import checks, scoring
+from ragguard.audit.rules import RULES
 from ragguard.cli import cli
 from ragguard.config import Settings
 
@@ -123,17 +124,34 @@ def checks_table() -> str:
     return "\n".join(lines)
 
 
+def rules_table() -> str:
+    """The table of what an audit can find."""
+    lines = [
+        "| id | rule | level | what it means | what to do |",
+        "|---|---|---|---|---|",
+    ]
+    for rule in RULES.values():
+        lines.append(
+            f"| {rule.id} | `{rule.name}` | {rule.level} | {rule.summary} | {rule.advice} |"
+        )
+    return "\n".join(lines)
+
+
+def with_table(page: Path, table: str) -> str:
+    """A page with the table between its marks."""
+    begin, end = "<!-- table:begin -->", "<!-- table:end -->"
+    head, _, rest = page.read_text("utf-8").partition(begin)
+    _, _, tail = rest.partition(end)
+    return f"{head}{begin}\n{table}\n{end}{tail}"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page and what it must hold."""
-    table = HERE / "checks.md"
-    text = table.read_text("utf-8")
-    begin, end = "<!-- table:begin -->", "<!-- table:end -->"
-    head, _, rest = text.partition(begin)
-    _, _, tail = rest.partition(end)
     return {
         HERE / "cli.md": command_pages(),
         HERE / "configuration.md": configuration_page(),
-        table: f"{head}{begin}\n{checks_table()}\n{end}{tail}",
+        HERE / "checks.md": with_table(HERE / "checks.md", checks_table()),
+        HERE / "audit.md": with_table(HERE / "audit.md", rules_table()),
     }
 
 

@@ -59,7 +59,7 @@ class Plan:
 
     Attributes:
         commit: Its number.
-        kind: `ingest`, `release`, `reject` or `removal`.
+        kind: `ingest`, `release`, `reject`, `removal` or `revoke`.
         at: Time, as text.
         actor: Principals who caused it.
         source: Source it concerns.
@@ -73,6 +73,8 @@ class Plan:
         opens: Rows of cases to open.
         closes: (case, state) to close.
         decision: Row of a decision, or empty.
+        decisions: Rows of decisions, where one commit carries many out; the leaf of each document
+            then names the envelope of its decision.
         denial: Row of a denial, or empty.
         leaves: What the log's entry commits to, one a document.
         counts: Documents by outcome.
@@ -96,11 +98,15 @@ class Plan:
     denial: Mapping[str, Any] = field(default_factory=dict)
     leaves: Sequence[Mapping[str, Any]] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    decisions: Sequence[Mapping[str, Any]] = ()
 
 
 def dump_plan(plan: Plan) -> bytes:
     """A plan as JSON bytes."""
-    return json.dumps(asdict(plan), sort_keys=True, separators=(",", ":")).encode()
+    body = asdict(plan)
+    if not plan.decisions:  # a plan without them is what it was before there were any
+        del body["decisions"]
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
 def load_plan(data: bytes) -> Plan:
@@ -241,6 +247,8 @@ class Committer:
                 cases.add(conn, row)
             if plan.decision:
                 cases.add_decision(conn, plan.decision)
+            for row in plan.decisions:
+                cases.add_decision(conn, row)
             if plan.denial:
                 corpus.add_denial(conn, plan.denial)
             for number, state in plan.closes:

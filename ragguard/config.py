@@ -95,6 +95,25 @@ class RedteamSettings(_Section):
     )
 
 
+class AuditSettings(_Section):
+    """[audit]: how much the nightly audit looks at, and how strict it is."""
+
+    false_alarm_rate: float = Field(
+        default=0.002, gt=0, lt=0.5, description="share of honest documents accepted as suspects"
+    )
+    judge_documents: int = Field(
+        default=20_000,
+        ge=100,
+        description="indexed documents that the checks look at in one audit; `--full`: all",
+    )
+    reembed_share: float = Field(
+        default=0.01, ge=0, le=1, description="share of the points that are embedded again"
+    )
+    vault_files: int = Field(
+        default=1000, ge=0, description="files of the vault that are read and hashed again"
+    )
+
+
 class LimitSettings(_Section):
     """[limits]: sizes that are refused before anything is parsed, in bytes."""
 
@@ -113,6 +132,7 @@ class Settings(_Section):
     judge: JudgeSettings = JudgeSettings()
     limits: LimitSettings = LimitSettings()
     redteam: RedteamSettings = RedteamSettings()
+    audit: AuditSettings = AuditSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

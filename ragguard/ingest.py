@@ -8,9 +8,7 @@ itself, a bad document only itself.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,23 +16,21 @@ from typing import Any
 from ragguard.errors import IncompleteError, RagguardError
 from ragguard.kernels.canonical import digest, format_time
 from ragguard.ledger import corpus
-from ragguard.ledger.corpus import VersionRow
-from ragguard.model import Finding, Manifest, Policy, Verdict
+from ragguard.model import Manifest, Verdict
 from ragguard.report import ManifestResult, Report
 from ragguard.steps import planning
 from ragguard.steps.accept import check_quota, read_manifest
 from ragguard.steps.gather import Incoming, gather
-from ragguard.steps.judging import judge_batch
 from ragguard.steps.planning import Standing
-from ragguard.steps.prepare import Embedded, embed, take_apart
+from ragguard.steps.prepare import Embedded
 from ragguard.steps.pulling import pull_document, stored_writes
 from ragguard.steps.settled import as_before, sort_out, to_retry
+from ragguard.steps.verdicts import Pulled, judge_documents, timed
 from ragguard.trust import policy
 from ragguard.trust.signing import VerificationResult
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
-Pulled = tuple[VersionRow, Verdict]  # a serving version and what is said of it now
 RATE_WINDOW = timedelta(days=1)
 
 
@@ -60,7 +56,7 @@ def ingest(
     """
     report = Report()
     if not dry_run:
-        with _timed(report, "recover"):
+        with timed(report, "recover"):
             report.recovered = workspace.recover()
     for path in paths:
         try:
@@ -76,19 +72,10 @@ def ingest(
     return report
 
 
-@contextmanager
-def _timed(report: Report, stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - start
-
-
 def _one(
     workspace: Workspace, path: Path, root: Path, dry_run: bool, report: Report, progress: Progress
 ) -> None:
-    with _timed(report, "verify"):
+    with timed(report, "verify"):
         manifest, signed, envelope, new = read_manifest(workspace, path)
     source = workspace.root.sources[manifest.source]
     standing = planning.standing_of(workspace, manifest.source)
@@ -100,14 +87,14 @@ def _one(
         )
         report.documents.extend(as_before(manifest, standing, latest))
         return
-    with _timed(report, "read"):
+    with timed(report, "read"):
         progress("read", 0, len(manifest.subjects))
         items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
         progress("read", len(manifest.subjects), len(manifest.subjects))
     policy_digest = digest(policy.dump_policy(source.policy))
     settled, fresh = sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
-    verdicts, embedded, pulled = _judge(
+    verdicts, embedded, pulled = judge_documents(
         workspace, fresh, source.policy, standing, dry_run, report, progress
     )
     removed = _removed(manifest, items, standing)
@@ -123,7 +110,7 @@ def _one(
         )
     commit: int | None = None
     if not dry_run:
-        with _timed(report, "commit"):
+        with timed(report, "commit"):
             progress("commit", 0, 1)
             commit = _commit(
                 workspace,
@@ -141,7 +128,7 @@ def _one(
                 pulled,
             )
             progress("commit", 1, 1)
-        with _timed(report, "index"):
+        with timed(report, "index"):
             generation = workspace.generation()
             if generation is not None:
                 workspace.open_store().maintain(
@@ -161,92 +148,6 @@ def _one(
             note=note,
         )
     )
-
-
-def _judge(
-    workspace: Workspace,
-    fresh: Sequence[Incoming],
-    contract: Policy,
-    standing: Standing,
-    dry_run: bool,
-    report: Report,
-    progress: Progress,
-) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
-    """Verdicts on new and changed documents, vectors of those that go in, and what is pulled."""
-    if not fresh:
-        return {}, {}, []
-    verdicts = {i.document.id: _reject(i, i.findings) for i in fresh if i.findings}
-    with workspace.ledger.reading() as conn:
-        denied = {row.digest for row in corpus.denied(conn)}
-        cleared = corpus.released(conn, fresh[0].document.source)
-    for item in fresh:
-        if item.document.id not in verdicts and item.document.digest in denied:
-            verdicts[item.document.id] = _reject(
-                item, (Finding("denied", 1.0, None, "a reviewer rejected exactly these bytes"),)
-            )
-    open_items = [i for i in fresh if i.document.id not in verdicts]
-    if not open_items:
-        return verdicts, {}, []
-    with _timed(report, "load model"):
-        progress("load model", 0, 1)
-        workspace.check_recipe(workspace.encoder.recipe)
-        if not dry_run:
-            workspace.ensure_generation(workspace.encoder.recipe)
-        progress("load model", 1, 1)
-    with _timed(report, "parse"):
-        parts, unreadable = take_apart(workspace, open_items)
-    for number, finding in unreadable.items():
-        item = open_items[number]
-        verdicts[item.document.id] = _reject(item, (finding,))
-    before = {name: row.metadata for name, row in standing.serving.items()}
-    with _timed(report, "embed"):
-        embedded = embed(
-            workspace,
-            open_items,
-            parts,
-            before,
-            keep=not dry_run,
-            progress=lambda done, total: progress("embed", done, total),
-        )
-    pulled: list[Pulled] = []
-    order = sorted(embedded)
-    if order:
-        with _timed(report, "judge"):
-            batch = [embedded[n].prepared for n in order]
-            judgement = judge_batch(
-                workspace, batch, {open_items[0].document.source: contract}, progress
-            )
-        pulled.extend(judgement.pulled)
-        report.profile, report.promised = judgement.profile, judgement.promised
-        report.stale = judgement.stale
-        report.skipped.update((s.check, s) for s in judgement.skipped)
-        for number, verdict in zip(order, judgement.verdicts, strict=True):
-            item = open_items[number]
-            key = (item.document.id, item.document.digest, item.metadata_digest)
-            verdicts[item.document.id] = _with_release(verdict, cleared.get(key))
-    return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}, pulled
-
-
-def _with_release(verdict: Verdict, covered: set[str] | None) -> Verdict:
-    """A release holds until a finding it did not cover appears."""
-    if covered is None or verdict.outcome != "quarantine":
-        return verdict
-    if {f.check for f in verdict.findings} <= covered:
-        return Verdict(
-            verdict.source,
-            verdict.id,
-            verdict.digest,
-            "admit",
-            verdict.score,
-            verdict.p_value,
-            verdict.findings,
-        )
-    return verdict
-
-
-def _reject(item: Incoming, findings: tuple[Finding, ...]) -> Verdict:
-    document = item.document
-    return Verdict(document.source, document.id, document.digest, "reject", 1.0, None, findings)
 
 
 def _removed(manifest: Manifest, items: Sequence[Incoming], standing: Standing) -> list[str]:

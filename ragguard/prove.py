@@ -8,150 +8,29 @@ signature with its signers' public keys.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ragguard.commit import leaf, load_plan
-from ragguard.errors import LedgerError, LogError, MalformedError, UsageError, VaultError
+from ragguard.errors import LogError, MalformedError, UsageError
 from ragguard.kernels import merkle, note, strictjson
 from ragguard.kernels.canonical import canonical, digest_bytes
 from ragguard.ledger import commits, corpus, log
 from ragguard.model import PublicKey
+from ragguard.steps.logged import LogReport, verify_log
+from ragguard.trust import adoption, signing
 from ragguard.trust import manifest as manifests
-from ragguard.trust import signing
 from ragguard.workspace import Workspace
+
+__all__ = ["LogReport", "prove", "verifier_key", "verify_bundle", "verify_log"]
 
 FORMAT = "ragguard-proof-v1"
 MAX_BUNDLE = 64_000_000
 
 
-@dataclass
-class LogReport:
-    """What verifying the log found.
-
-    Attributes:
-        entries: Entries in the log.
-        checkpoints: Signed tree heads that agree with it.
-        commits: Commits whose documents were recomputed from their plans.
-        problems: What is wrong, one sentence each.
-    """
-
-    entries: int = 0
-    checkpoints: int = 0
-    commits: int = 0
-    root: str = ""
-    problems: list[str] = field(default_factory=list)
-
-
 def verifier_key(workspace: Workspace) -> str:
     """The log's public key in the form others verify it with."""
     return note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
-
-
-def verify_log(workspace: Workspace, expect: str | None = None) -> LogReport:
-    """Recompute the whole log and compare it with every signed tree head.
-
-    Args:
-        workspace: Open.
-        expect: A checkpoint kept elsewhere; the log must contain it.
-
-    Raises:
-        LogError: `expect` is no checkpoint of this log.
-    """
-    report = LogReport()
-    public = workspace.checkpoint_key.public.public
-    with workspace.ledger.reading() as conn:
-        entries = log.entries(conn)
-        kept = log.kept_checkpoints(conn)
-        state = corpus.corpus_digest(conn)
-        rows = commits.listed(conn)
-    leaves: list[bytes] = []
-    for position, (index, body, stored) in enumerate(entries):
-        computed = merkle.leaf_hash(body.encode())
-        if index != position:
-            report.problems.append(f"entry {position} is missing")
-        if computed != stored:
-            report.problems.append(f"entry {index} was changed after it was logged")
-        leaves.append(computed)
-    report.entries = len(leaves)
-    report.root = merkle.root(leaves).hex()
-    for size, text in kept:
-        problem = _check_head(text, size, leaves, workspace.origin, public)
-        if problem:
-            report.problems.append(problem)
-        else:
-            report.checkpoints += 1
-    if not kept or kept[-1][0] != len(leaves):
-        newest = kept[-1][0] if kept else 0
-        report.problems.append(
-            f"the newest checkpoint covers {newest} entries, the log has {len(leaves)}"
-        )
-    if expect is not None:
-        head = note.parse_checkpoint(signing.open_note(expect, workspace.origin, public))
-        if head.size > len(leaves) or merkle.root(leaves[: head.size]) != head.root:
-            report.problems.append(
-                f"the log does not contain the checkpoint of size {head.size} kept elsewhere: it "
-                "was "
-                "truncated or rewritten"
-            )
-    _check_commits(workspace, report, entries, rows, state)
-    return report
-
-
-def _check_head(text: str, size: int, leaves: Sequence[bytes], origin: str, public: bytes) -> str:
-    try:
-        head = note.parse_checkpoint(signing.open_note(text, origin, public))
-    except LogError as error:
-        return f"checkpoint {size}: {error.message}"
-    if head.origin != origin or head.size != size:
-        return f"checkpoint {size}: is of another log or size"
-    if size > len(leaves):
-        return f"checkpoint {size}: the log has only {len(leaves)} entries, it was truncated"
-    if merkle.root(leaves[:size]) != head.root:
-        return f"checkpoint {size}: the log below it was rewritten"
-    return ""
-
-
-def _check_commits(
-    workspace: Workspace,
-    report: LogReport,
-    entries: Sequence[tuple[int, str, bytes]],
-    rows: Sequence[commits.CommitRow],
-    state: str,
-) -> None:
-    logged = _logged_commits(entries)
-    for row in rows:
-        entry = logged.pop(row.id, {})
-        if (entry.get("plan"), entry.get("corpus")) != (row.plan, row.corpus):
-            report.problems.append(f"commit {row.id} is not in the log as the ledger has it")
-            continue
-        try:
-            leaves = load_plan(workspace.vault.get(row.plan)).leaves
-        except (VaultError, LedgerError) as error:
-            report.problems.append(f"commit {row.id}: {error.message}")
-            continue
-        if merkle.root([leaf(x) for x in leaves]).hex() != entry.get("documents_root"):
-            report.problems.append(f"commit {row.id}: its documents are not those logged")
-        else:
-            report.commits += 1
-    report.problems += [f"commit {number} is in the log, not in the ledger" for number in logged]
-    if rows and rows[0].corpus != state:
-        report.problems.append("the serving corpus in the ledger is not what the last commit left")
-
-
-def _logged_commits(entries: Sequence[tuple[int, str, bytes]]) -> dict[int, dict[str, Any]]:
-    """Entries about commits, by commit; one that was changed may hold anything."""
-    logged: dict[int, dict[str, Any]] = {}
-    for _, text, _ in entries:
-        try:
-            body = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(body, dict) and "plan" in body and isinstance(body.get("commit"), int):
-            logged[body["commit"]] = body
-    return logged
 
 
 def prove(workspace: Workspace, what: str) -> dict[str, Any]:
@@ -298,14 +177,21 @@ def _manifest_signers(
     document: Mapping[str, Any],
     signers: Mapping[str, PublicKey],
 ) -> list[str]:
-    envelope = signing.parse_envelope(
-        base64.b64decode(body["manifest"], validate=True), max_bytes=MAX_BUNDLE
-    )
+    data = base64.b64decode(body["manifest"], validate=True)
+    record = adoption.parse(data, max_bytes=MAX_BUNDLE)
+    if record is not None:
+        listed = record.documents.get(document["document"])
+        if digest_bytes(data) != entry["manifest"] or record.source != document["source"]:
+            raise LogError("bundle: the record of its adoption is not the one the entry logs")
+        if listed != document["digest"]:
+            raise LogError("bundle: the record of its adoption does not list the document")
+        return []
+    envelope = signing.parse_envelope(data, max_bytes=MAX_BUNDLE)
     if digest_bytes(envelope.payload) != entry["manifest"]:
         raise LogError("bundle: the manifest is not the one the entry logs")
     manifest = manifests.parse(envelope.payload, max_bytes=MAX_BUNDLE)
-    listed = {s.name: s.digest for s in manifest.subjects}
-    file_digest = listed.get(body["subject"])
+    files = {s.name: s.digest for s in manifest.subjects}
+    file_digest = files.get(body["subject"])
     is_record = document["document"].startswith(f"{body['subject']}#")
     if file_digest != body["subject_digest"] or manifest.source != document["source"]:
         raise LogError("bundle: the manifest does not list the document's file")

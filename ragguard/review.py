@@ -24,8 +24,10 @@ from ragguard.ledger import cases, commits, corpus
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.ledger.tables import Ledger
+from ragguard.model import PublicKey
 from ragguard.steps import planning
-from ragguard.steps.pulling import stored_writes
+from ragguard.steps.planning import Draft, Standing
+from ragguard.steps.pulling import Packs, stored_by_version, stored_writes
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys
 from ragguard.trust.decision import Decision
@@ -115,11 +117,7 @@ def decide(
     workspace.recover()
     if case.state != "open":
         raise UsageError(f"case {case.id} is closed ({case.state})")
-    if not reason.strip() or len(reason) > decisions.MAX_REASON:
-        raise UsageError(
-            f"a decision needs a reason of 1 to {decisions.MAX_REASON} characters",
-            hint='Give one with --reason "…".',
-        )
+    _check_reason(reason)
     shown = look(workspace, case)
     said = _decision(workspace, shown, action, reason)
     envelope = decisions.sign(said, key.signing_key, key.public.keyid)
@@ -127,9 +125,126 @@ def decide(
         envelope, workspace.root, [k for k, _ in shown.signers], workspace.now
     )
     kept = workspace.vault.put(envelope)
-    plan = _plan(workspace, shown, action, said, kept, reviewer.principal, reviewer.keyid)
+    plan = _plan(workspace, shown, action, said, kept, reviewer)
     workspace.committer.commit(plan)
     return plan.commit
+
+
+def release_all(
+    workspace: Workspace, commit: int, key: keys.KeyPair, reason: str
+) -> tuple[int, list[CaseRow]]:
+    """Release every case that a commit opened and that is still open, in one commit.
+
+    What undoes a revocation since a day, or an ingest that was held for nothing. Each document has
+    a signed decision of its own, as if it had been released alone; one that the reviewer may not
+    decide stops them all, before anything is done.
+
+    Args:
+        workspace: Open and locked.
+        commit: The commit that opened the cases.
+        key: The reviewer's key.
+        reason: In the reviewer's words.
+
+    Returns:
+        Number of the new commit, and the cases, oldest first.
+
+    Raises:
+        UsageError: No such case, or there is no reason.
+        DecisionError: The key is no reviewer's in force, or signed one of the documents.
+    """
+    workspace.recover()
+    _check_reason(reason)
+    with workspace.ledger.reading() as conn:
+        opened = cases.opened_by(conn, commit)
+    generation = workspace.generation()
+    if not opened or generation is None:
+        raise UsageError(
+            f"commit {commit}: it opened no case that is still open",
+            hint="`ragguard quarantine list` shows open cases, `ragguard history` commits.",
+        )
+    signed = []
+    shown = _views(workspace, opened)
+    for view in shown:
+        said = _decision(workspace, view, "release", reason)
+        envelope = decisions.sign(said, key.signing_key, key.public.keyid)
+        signers = [k for k, _ in view.signers]
+        _, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
+        signed.append((said, envelope, reviewer))
+    kept = workspace.vault.put_many([envelope for _, envelope, _ in signed])
+    plan = planning.draft(workspace, generation)
+    standing = {c.source: planning.standing_of(workspace, c.source) for c in opened}
+    versions = [view.version for view in shown if view.version is not None]
+    stored, packs = stored_by_version(workspace, versions), Packs(workspace.vault)
+    there = [r for s in standing.values() for z in (s.serving, s.waiting) for r in z.values()]
+    with workspace.ledger.reading() as conn:
+        points = corpus.points_of(conn, [r.id for r in there])
+    rows = []
+    for version, (said, _, who), digest in zip(versions, signed, kept, strict=True):
+        own = standing[version.source]
+        leaf = _release(plan, version, own, points, stored[version.id], packs)
+        plan.leaves.append({**leaf, "decision": digest})
+        rows.append(_row(plan.commit, said, who, digest))
+    source = opened[0].source if len(standing) == 1 else ""
+    actor = signed[0][2].principal
+    workspace.committer.commit(plan.finish("release", actor, source, decisions=rows))
+    return plan.commit, opened
+
+
+def _views(workspace: Workspace, opened: Sequence[CaseRow]) -> list[CaseView]:
+    """Document cases with their versions and signers."""
+    signers: dict[str, list[tuple[str, str]]] = {}
+    views = []
+    with workspace.ledger.reading() as conn:
+        for case in opened:
+            version = corpus.version(conn, case.version) if case.version else None
+            if version is None:
+                raise IntegrityError(f"ledger: case {case.id} is about no version of a document")
+            if version.manifest not in signers:
+                manifest = commits.manifest_row(conn, version.manifest)
+                signers[version.manifest] = [tuple(s) for s in manifest.signers] if manifest else []
+            views.append(CaseView(case, version, False, signers[version.manifest]))
+    return views
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > decisions.MAX_REASON:
+        raise UsageError(
+            f"a decision needs a reason of 1 to {decisions.MAX_REASON} characters",
+            hint='Give one with --reason "…".',
+        )
+
+
+def _row(commit: int, said: Decision, reviewer: PublicKey, envelope: str) -> dict[str, Any]:
+    """Row of a decision."""
+    return {
+        "case": said.case,
+        "action": said.action,
+        "reviewer": reviewer.principal,
+        "keyid": reviewer.keyid,
+        "reason": said.reason,
+        "covers": list(said.covers),
+        "envelope": envelope,
+        "commit": commit,
+    }
+
+
+def _release(
+    plan: Draft,
+    version: VersionRow,
+    standing: Standing,
+    points: Mapping[int, Sequence[Any]],
+    stored: Sequence[Write],
+    packs: Packs,
+) -> dict[str, Any]:
+    """Put a waiting document into the serving index; returns its leaf."""
+    writes = [_move(plan, "serving", write, packs) for write in stored]
+    plan.put_in(version.id, "serving", writes)
+    before = standing.serving.get(version.document)
+    if before is not None:
+        plan.take_out(before, "serving", points[before.id])
+    planning.close_waiting(plan, version.document, standing, points, "released")
+    plan.counts["released"] += 1
+    return _leaf(version, "released", writes)
 
 
 def _decision(workspace: Workspace, shown: CaseView, action: Action, reason: str) -> Decision:
@@ -163,8 +278,7 @@ def _plan(
     action: Action,
     said: Decision,
     envelope: str,
-    reviewer: str,
-    keyid: str,
+    reviewer: PublicKey,
 ) -> Plan:
     generation = workspace.generation()
     if generation is None:
@@ -175,16 +289,7 @@ def _plan(
     with workspace.ledger.reading() as conn:
         rows = [*standing.serving.values(), *standing.waiting.values()]
         points = corpus.points_of(conn, [r.id for r in rows])
-    row: Mapping[str, Any] = {
-        "case": case.id,
-        "action": action,
-        "reviewer": reviewer,
-        "keyid": keyid,
-        "reason": said.reason,
-        "covers": list(said.covers),
-        "envelope": envelope,
-        "commit": plan.commit,
-    }
+    row = _row(plan.commit, said, reviewer, envelope)
     denial: Mapping[str, Any] = {}
     if version is None:
         plan.closes.append((case.id, "released" if action == "release" else "rejected"))
@@ -194,22 +299,14 @@ def _plan(
                 if document in there:
                     planning.remove_document(plan, document, standing, points)
     elif action == "release":
-        before = standing.serving.get(case.document)
-        writes = [
-            _move(workspace, generation.serving, w) for w in stored_writes(workspace, version)
-        ]
-        plan.put_in(version.id, "serving", writes)
-        if before is not None:
-            plan.take_out(before, "serving", points[before.id])
-        planning.close_waiting(plan, case.document, standing, points, "released")
-        plan.leaves.append(_leaf(version, "released", writes))
-        plan.counts["released"] += 1
+        stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
+        plan.leaves.append(_release(plan, version, standing, points, stored, packs))
     else:
         denial = _denial(workspace, version, plan.commit)
         planning.close_waiting(plan, case.document, standing, points, "rejected")
         plan.leaves.append(_leaf(version, "denied", []))
         plan.counts["denied"] += 1
-    return plan.finish(action, reviewer, case.source, decision=row, denial=denial)
+    return plan.finish(action, reviewer.principal, case.source, decision=row, denial=denial)
 
 
 def _leaf(version: VersionRow, outcome: str, writes: Sequence[Write]) -> dict[str, Any]:
@@ -223,10 +320,12 @@ def _leaf(version: VersionRow, outcome: str, writes: Sequence[Write]) -> dict[st
     }
 
 
-def _move(workspace: Workspace, collection: str, write: Write) -> Write:
-    """A point sealed for another collection."""
-    vector = load_vectors(workspace.vault.get(write.pack))[write.row]
-    payload = planning.seal_payload(workspace, collection, write.id, vector, write.payload)
+def _move(plan: Draft, zone: str, write: Write, packs: Packs) -> Write:
+    """A point sealed for the collection of another zone."""
+    vector = packs.vector(write)
+    payload = planning.seal_payload(
+        plan.workspace, plan.collection(zone), write.id, vector, write.payload
+    )
     return Write(write.id, payload, write.pack, write.row)
 
 

@@ -141,6 +141,7 @@ class Workspace:
         self.now = now
         self._lock: Any = None
         self._store: Store | None = None
+        self._repaired = False
         self._cache = folder / "cache"
         if exclusive:
             self._take_lock()
@@ -171,6 +172,7 @@ class Workspace:
         if self._store is not None:
             self._store.close()
             self._store = None
+            self._repaired = False
         self.ledger.close()
         self._release()
 
@@ -310,8 +312,12 @@ class Workspace:
 
     # --- store ------------------------------------------------------------------------------------
 
-    def open_store(self) -> Store:
+    def open_store(self, *, repair: bool = True) -> Store:
         """The store, opened once; collections that the ledger names are there afterwards.
+
+        Args:
+            repair: Make what is missing and set the alias back. The audit looks at the store as
+                it is first.
 
         Raises:
             IntegrityError: A collection that holds documents is gone.
@@ -324,6 +330,7 @@ class Workspace:
             self._store = open_store(
                 self.folder / settings.path, settings.url, settings.api_key or None
             )
+        if repair and not self._repaired:
             generation = self.generation()
             if generation is not None:
                 self._ensure(generation)
@@ -351,6 +358,7 @@ class Workspace:
         alias = self.settings.store.collection
         if store.aliases().get(alias) != generation.serving:
             store.set_alias(alias, generation.serving)
+        self._repaired = True
 
     def generation(self) -> Generation | None:
         """The serving generation, `None` before the first ingest."""

@@ -196,3 +196,28 @@ def stable_hash(text: str) -> int:
 def script(char: str) -> str:
     """First word of a character's Unicode name."""
     return unicodedata.name(char, "").split(" ")[0]
+
+
+# --- shift ----------------------------------------------------------------------------------------
+
+
+def energy_distance(before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]) -> float:
+    """Twice the mean distance between, less the mean distances within, pairs with itself too."""
+
+    def mean(left: Sequence[Sequence[float]], right: Sequence[Sequence[float]]) -> float:
+        return sum(math.dist(a, b) for a in left for b in right) / (len(left) * len(right))
+
+    return 2 * mean(before, after) - mean(before, before) - mean(after, after)
+
+
+def energy_coefficient(
+    before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]
+) -> float:
+    """Root of the energy distance over twice the mean distance between, no row with itself."""
+
+    def within(rows: Sequence[Sequence[float]]) -> float:
+        pairs = [(a, b) for i, a in enumerate(rows) for b in rows[:i]]
+        return sum(math.dist(a, b) for a, b in pairs) / len(pairs)
+
+    cross = sum(math.dist(a, b) for a in before for b in after) / (len(before) * len(after))
+    return math.sqrt(max(0.0, 2 * cross - within(before) - within(after)) / (2 * cross))

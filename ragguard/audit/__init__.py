@@ -3,3 +3,7 @@
 `audit` is the job; its parts stand beside it. Each part looks at one thing and answers with
 findings; none of them changes anything.
 """
+
+from ragguard.audit.job import Asked, Audited, audit
+
+__all__ = ["Asked", "Audited", "audit"]

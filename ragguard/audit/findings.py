@@ -30,6 +30,8 @@ class AuditFinding:
         score: Suspicion in [0, 1], higher is worse; 1 where the rule is exact.
         p_value: Of a statistical rule; `None` where the rule is exact.
         facts: Machine-readable evidence.
+        about: What else it is about, when it is about neither document nor point: a source, a
+            label, a check.
     """
 
     rule: str
@@ -41,6 +43,7 @@ class AuditFinding:
     score: float = 1.0
     p_value: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
 
     @property
     def level(self) -> Level:
@@ -49,8 +52,8 @@ class AuditFinding:
 
     @property
     def identity(self) -> str:
-        """What makes it the same finding tomorrow: rule, collection, document, else point."""
-        return "\n".join((self.rule, self.collection, self.document or self.point))
+        """What makes it the same finding tomorrow: rule, collection, and what it is about."""
+        return "\n".join((self.rule, self.collection, self.document or self.point or self.about))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("ingest", "Bring signed documents in; keep suspects out."),
     "search": ("search", "Ask the serving index."),
     "quarantine": ("quarantine", "Review what waits in quarantine."),
+    "audit": ("audit", "Look at the whole index: is it ours, is it still good, what changed."),
+    "adopt": (
+        "adopt",
+        "Take over a collection that ragguard never wrote, as a source that nobody signed.",
+    ),
+    "publish": (
+        "publish",
+        "Publish a read-only copy of the serving index for readers in other processes.",
+    ),
     "history": ("history", "List what changed the corpus, newest first."),
     "log": ("log", "Verify the tamper-evident log and prove what is in it."),
     "calibrate": ("calibrate", "Learn on your own corpus how much each check is worth."),

@@ -24,6 +24,13 @@ LONGEST = timedelta(days=36_500)
 passphrase_option = click.option(
     "--passphrase", "ask", is_flag=True, help="Ask for the passphrase of the key."
 )
+root_key_option = click.option(
+    "--root-key",
+    "root_keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Private root key; default keys/root.key; repeated for a threshold.",
+)
 
 
 def now() -> datetime:
@@ -84,6 +91,11 @@ def read_key(path: Path, ask: bool) -> KeyPair:
     secret = passphrase(ask) if encrypted else None
     with _naming(path):
         return keys.load_private(data, secret)
+
+
+def read_root_keys(folder: Path, given: tuple[Path, ...], ask: bool) -> list[KeyPair]:
+    """Read the private root keys that were given, or the workspace's own."""
+    return [read_key(path, ask) for path in (given or (folder / "keys/root.key",))]
 
 
 def read_public(path: Path) -> PublicKey:

@@ -63,7 +63,10 @@ def verify(
         if found["signed_by"]:
             say(f"  its manifest is signed by {', '.join(found['signed_by'])}")
             return 0
-        say("  its manifest is signed by none of the keys given (--signer FILE)")
+        if found["acts"][0]["act"] == "adopt":
+            say("  nobody signed it: it was adopted from a collection (docs/adr/0013)")
+        else:
+            say("  its manifest is signed by none of the keys given (--signer FILE)")
         return 1
     with open_workspace(ctx, exclusive=False) as workspace:
         expected = expect_checkpoint.read_text("utf-8", "replace") if expect_checkpoint else None

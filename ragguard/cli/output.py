@@ -5,42 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ragguard.kernels.visible import line as line
+from ragguard.kernels.visible import plain as plain
+
 FORMATS = click.Choice(["table", "json", "jsonl"])
 format_option = click.option(
     "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Output format."
 )
 NARROW = 24  # columns of a table up to this width are never shortened
-_KEPT = {"\n", "\t"}
-
-
-def plain(text: str) -> str:
-    """Text without anything that steers a terminal or deceives a reader.
-
-    Control characters, escape sequences, bidirectional controls, zero-width and other format
-    characters, surrogates and unassigned code points become visible escapes.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    out = []
-    for char in text:
-        if char in _KEPT or (char.isprintable() and unicodedata.category(char) != "Cf"):
-            out.append(char)
-        else:
-            code = ord(char)
-            out.append(f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}")
-    return "".join(out)
-
-
-def line(text: str) -> str:
-    """One line of `plain` text."""
-    return " ".join(plain(text).split())
 
 
 def short(path: Path) -> str:

@@ -116,7 +116,7 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
         return
     name = f"{body['source']}/{body['document']}" if body["document"] else body["source"]
     say(f"case {body['case']} ({body['state']}): {name}")
-    say(f"  signed by   {', '.join(body['signed_by'])}")
+    say(f"  signed by   {', '.join(body['signed_by']) or 'nobody'}")
     if shown.version is None:
         documents = body["detail"]["documents"]
         say(f"  asks to remove {len(documents)} documents:")
@@ -188,27 +188,55 @@ def _decision(function: Any) -> Any:
         passphrase_option,
         click.option("--reason", required=True, help="Why, in your words; signed and logged."),
         click.option("--key", type=FILE, required=True, help="Private key of the reviewer."),
-        click.argument("case", nargs=-1, required=True),
     ):
         function = option(function)
     return click.pass_context(function)
 
 
 @quarantine.command()
+@click.argument("case", nargs=-1)
+@click.option(
+    "--commit",
+    type=click.IntRange(1),
+    help="Instead of CASEs: every case that this commit opened, in one commit.",
+)
 @_decision
 def release(
-    ctx: click.Context, case: tuple[str, ...], key: Path, reason: str, ask: bool, fmt: str
+    ctx: click.Context,
+    case: tuple[str, ...],
+    commit: int | None,
+    key: Path,
+    reason: str,
+    ask: bool,
+    fmt: str,
 ) -> None:
     """Bring the documents of one or more CASEs into the serving index.
+
+    With --commit all that one commit put into quarantine comes back at once: that undoes
+    `ragguard trust revoke --since`.
 
     \b
     Example:
       ragguard quarantine release 3 --key keys/bob.key --reason "asked the author"
+      ragguard quarantine release --commit 12 --key keys/bob.key --reason "false alarm"
     """
-    _decide(ctx, case, "release", key, reason, ask, fmt)
+    from ragguard import review
+    from ragguard.errors import UsageError
+
+    if bool(case) == (commit is not None):
+        raise UsageError("give CASEs or --commit", hint="ragguard quarantine release --help")
+    if commit is None:
+        _decide(ctx, case, "release", key, reason, ask, fmt)
+        return
+    pair = read_key(key, ask)
+    with open_workspace(ctx) as workspace:
+        number, released = review.release_all(workspace, commit, pair, reason)
+    done = [{"case": one.id, "action": "release", "commit": number} for one in released]
+    _tell_decided({one.id: one for one in released}, done, fmt)
 
 
 @quarantine.command()
+@click.argument("case", nargs=-1, required=True)
 @_decision
 def reject(
     ctx: click.Context, case: tuple[str, ...], key: Path, reason: str, ask: bool, fmt: str

@@ -13,28 +13,19 @@ from ragguard.cli.context import (
     now,
     open_workspace,
     passphrase_option,
-    read_key,
     read_public,
+    read_root_keys,
+    root_key_option,
 )
 from ragguard.cli.output import emit, format_option, say, table
+from ragguard.cli.revoke import revoke
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-root_key_option = click.option(
-    "--root-key",
-    "root_keys",
-    type=click.Path(dir_okay=False, path_type=Path),
-    multiple=True,
-    help="Private root key; default keys/root.key; repeated for a threshold.",
-)
 
 
 @click.group()
 def trust() -> None:
     """Say which keys may speak for which source."""
-
-
-def _root_keys(ctx: click.Context, folder: Path, given: tuple[Path, ...], ask: bool) -> list[Any]:
-    return [read_key(path, ask) for path in (given or (folder / "keys/root.key",))]
 
 
 @trust.command()
@@ -81,7 +72,7 @@ def add(
     if ends is not None and ends <= now():
         raise UsageError(f"--until {until}: is past, the leave would end before it begins")
     with open_workspace(ctx) as workspace:
-        signers = _root_keys(ctx, workspace.folder, root_keys, ask)
+        signers = read_root_keys(workspace.folder, root_keys, ask)
         root = amend.add(
             workspace.root,
             key,
@@ -105,40 +96,7 @@ def add(
         )
 
 
-@trust.command()
-@click.argument("key")
-@click.option("--reason", required=True, help="Why; goes into the trust root and the log.")
-@root_key_option
-@passphrase_option
-@click.pass_context
-def revoke(
-    ctx: click.Context, key: str, reason: str, root_keys: tuple[Path, ...], ask: bool
-) -> None:
-    """Let KEY (key id, its beginning, or a principal) count no more, from now on.
-
-    What it signed before stays in the corpus; each such document is named by the ledger.
-
-    \b
-    Example:
-      ragguard trust revoke alice --reason "laptop stolen"
-    """
-    from ragguard.trust import amend
-
-    with open_workspace(ctx) as workspace:
-        found = amend.find_key(workspace.root, key)
-        signers = _root_keys(ctx, workspace.folder, root_keys, ask)
-        root = amend.revoke(workspace.root, found, now(), reason)
-        act = {"act": "trust revoke", "key": found.keyid, "principal": found.principal}
-        workspace.set_root(root, signers, {**act, "reason": reason})
-    say(f"trust root {root.version}: {found.principal!r} ({found.keyid[:16]}…) is revoked")
-    left = [s.name for s in root.sources.values() if _stuck(root, s)]
-    for name in left:
-        say(f"source {name!r} has not enough signers left: add one before its next manifest")
-
-
-def _stuck(root: Any, source: Any) -> bool:
-    alive = [g for g in source.signers if g.keyid not in root.revoked]
-    return bool(len(alive) < source.threshold)
+trust.add_command(revoke)
 
 
 @trust.command()
@@ -171,7 +129,7 @@ def rotate(
     if renew == (old is not None or new is not None) or (old is None) != (new is None):
         raise UsageError("give OLD and NEW, or --renew", hint="ragguard trust rotate --help")
     with open_workspace(ctx) as workspace:
-        signers = _root_keys(ctx, workspace.folder, root_keys, ask)
+        signers = read_root_keys(workspace.folder, root_keys, ask)
         if old is None or new is None:
             root = amend.renew(workspace.root, now())
             workspace.set_root(root, signers, {"act": "trust renew"})
@@ -223,7 +181,7 @@ def policy(
         root = workspace.root
         if changes:
             values = dict(_change(text) for text in changes)
-            signers = _root_keys(ctx, workspace.folder, root_keys, ask)
+            signers = read_root_keys(workspace.folder, root_keys, ask)
             root = amend.set_policy(root, source, values, now())
             act = {"act": "trust policy", "source": source, "changes": values}
             workspace.set_root(root, signers, act)

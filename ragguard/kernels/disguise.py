@@ -166,7 +166,7 @@ def _read(tokens: list[str], how: str, hits: list[int]) -> str:
         words = [_decode(token, how) for token in window]
         won = [w for w, t in zip(words, window, strict=True) if w in _PLAIN and w != t]
         letters = sum(map(len, won))
-        enough = len(won) >= _LEAST and letters >= _LETTERS
+        enough = len(set(won)) >= _LEAST and letters >= _LETTERS  # a formula repeats its letters
         sure = how == _BACKWARDS_WAY and len(won) >= _LEAST - 1 and letters >= _SURE
         had = sum(t in _PLAIN for t in window)
         if (

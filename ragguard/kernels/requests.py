@@ -28,10 +28,19 @@ _PRODUCE_WORDS = """
 PRODUCE = frozenset(_PRODUCE_WORDS.split())
 _ACT_WORDS = """
     send forward email mail click visit buy purchase order subscribe call download sign join try
-    discover save enjoy watch claim verify confirm update enter submit follow ignore forget check
-    pay transfer donate register contact reset unlock open run execute invoke search look go read
-    play ask help use get stop start begin upload post reply act hurry shop learn
-    experience explore text install log copy paste launch spread vote choose
+    discover save enjoy watch claim verify confirm update enter submit follow ignore forget
+    check pay transfer donate register contact reset unlock open run execute invoke search look
+    go read play ask help use get stop start begin upload post reply act hurry shop learn
+    experience explore text install log copy paste launch spread vote choose add insert
+    incorporate integrate embed inject introduce weave infuse blend merge fuse combine mix
+    remove delete erase drop omit skip strip hide conceal mask swap substitute exchange
+    interchange scramble jumble shuffle rearrange reorder reverse mirror group split separate
+    space double repeat change alter modify adapt adjust tweak edit revise amend misspell mangle
+    obfuscate transform turn enhance augment enrich extend improve strengthen optimise optimize
+    boost upgrade refine polish apply adopt employ utilise utilize leverage deploy connect link
+    attach bundle grant allow disable enable activate deactivate bypass override disregard
+    promote endorse advertise encourage urge convince persuade warn inform notify let put place
+    keep take bring break lay walk talk teach
     """
 ACT = frozenset(_ACT_WORDS.split())
 _STOP_WORDS = """
@@ -61,7 +70,9 @@ FEATURES = (
     "this_text",
 )
 
-_END = re.compile(r"[.!?:][\"')\]]?\s+")
+_END = re.compile(
+    r"[.!?:][\"')\]]?(?:\[[^\]\s]{1,12}\](?::[^\s\[]{1,8})?){0,6}\s+"
+)  # and its notes
 _ADDRESSES = ("://", "www.", "@", ".com", ".net", ".org", ".example")
 _LEADS_WORDS = "please kindly now then also next finally first just and so ok hey hi"
 _LEADS = frozenset(_LEADS_WORDS.split())
@@ -119,6 +130,16 @@ _CLAUSE = re.compile(
     r"[,:;\])\u2013\u2014-] (?:please |kindly |then |also |just |now )?([a-z]+)"
     r"|\b(?:you|assistant|ai|model) "
     r"(?:(?:could|can|must|should|shall|to|would|will|may|please|now|have to|are to) ){1,4}([a-z]+)"
+)
+_STARTS = "|".join(
+    sorted(
+        w.capitalize() for w in PRODUCE | ACT | _ASKING | {"please", "kindly", "never", "always"}
+    )
+)
+# A sentence that begins in the middle of another: put in without a care for where the words stop.
+_ABRUPT = re.compile(
+    rf"(?<=[a-z0-9,;)\]\"'] )(?=(?:{_STARTS}) [a-z'\"]|(?:Can|Could|Would|Will|Do|Are) you "
+    r"|Don't |Do not |[A-Z][a-z]+ (?:your|every|each|any|this|these) )"
 )
 _NO_LETTERS = bytes(b for b in range(128) if not (chr(b).isalpha() or b == 32))
 _DOING = PRODUCE | ACT
@@ -188,7 +209,8 @@ def _pieces(line: str) -> list[str]:
         after = line[match.end() : match.end() + 1]
         if not after.islower() or line[max(0, match.start() - 3) : match.start()].isalpha():
             cuts.append(match.end())
-    cuts.append(len(line))
+    cuts += (match.start() for match in _ABRUPT.finditer(line))
+    cuts = [*sorted(set(cuts)), len(line)]
     found = []
     for start, end in pairwise(cuts):
         for at in range(start, end, MAX_SENTENCE):

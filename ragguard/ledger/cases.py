@@ -66,6 +66,14 @@ def open_for(conn: sa.Connection, source: str) -> dict[str, CaseRow]:
     return {r.document: _row(r) for r in conn.execute(query)}
 
 
+def opened_by(conn: sa.Connection, commit: int) -> list[CaseRow]:
+    """Open document cases that a commit opened, oldest first."""
+    query = _query().where(
+        cases.c.opened == commit, cases.c.state == "open", cases.c.kind == "document"
+    )
+    return [_row(r) for r in conn.execute(query.order_by(cases.c.id))]
+
+
 def open_removals(conn: sa.Connection, source: str) -> list[CaseRow]:
     """Open removal cases of a source."""
     query = _query().where(

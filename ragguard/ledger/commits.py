@@ -106,10 +106,10 @@ def accept_manifest(conn: sa.Connection, row: Mapping[str, Any]) -> None:
 
 
 def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:
-    """Version and digest of the last accepted manifest of a source."""
+    """Version and digest of the last accepted manifest of a source; adoptions are none."""
     query = (
         sa.select(manifests.c.version, manifests.c.digest)
-        .where(manifests.c.source == source)
+        .where(manifests.c.source == source, manifests.c.version >= 1)
         .order_by(manifests.c.version.desc())
         .limit(1)
     )
@@ -117,9 +117,29 @@ def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:
     return (row.version, row.digest) if row else None
 
 
+def next_adoption(conn: sa.Connection, source: str) -> int:
+    """Version of a source's next adoption record: 0 and below, so that manifests begin at 1."""
+    query = sa.select(sa.func.min(manifests.c.version)).where(
+        manifests.c.source == source, manifests.c.version < 1
+    )
+    lowest = conn.execute(query).scalar()
+    return 0 if lowest is None else int(lowest) - 1
+
+
 def manifest_row(conn: sa.Connection, digest: str) -> Any:
     """An accepted manifest by digest, or `None`."""
     return conn.execute(sa.select(manifests).where(manifests.c.digest == digest)).first()
+
+
+def accepted_manifests(conn: sa.Connection) -> list[Any]:
+    """All accepted manifests, oldest first: rows with the log index of their commit beside them."""
+    query = (
+        sa.select(manifests, commits.c.log_index)
+        .join(commits, commits.c.id == manifests.c.commit)
+        .where(commits.c.state == "confirmed")
+        .order_by(manifests.c.commit, manifests.c.digest)
+    )
+    return list(conn.execute(query))
 
 
 # --- recipes and generations ----------------------------------------------------------------------

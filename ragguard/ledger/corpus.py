@@ -147,6 +147,24 @@ def entered(conn: sa.Connection, number: int) -> list[int]:
     return [since for (since,) in conn.execute(query)]
 
 
+def served_before(conn: sa.Connection, row: VersionRow) -> list[VersionRow]:
+    """Earlier versions of a document that once served and do no more, newest first."""
+    query = (
+        sa.select(versions)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            versions.c.source == row.source,
+            versions.c.document == row.document,
+            versions.c.id < row.id,
+            membership.c.zone == "serving",
+            membership.c.until.is_not(None),
+        )
+        .order_by(versions.c.id.desc())
+    )
+    stays = {r.id: _version(r) for r in conn.execute(query)}  # one may have come and gone
+    return list(stays.values())
+
+
 def corpus_digest(conn: sa.Connection) -> str:
     """State of the corpus: Merkle root, hex, over serving documents in (source, id) order."""
     query = (

@@ -6,16 +6,36 @@ quarantine. See docs/adr/0010-newcomers-of-the-last-weeks.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ragguard.commit import Write, load_plan, load_vectors
 from ragguard.errors import LedgerError
 from ragguard.ledger import commits
 from ragguard.ledger.corpus import VersionRow
-from ragguard.model import Verdict
+from ragguard.model import Floats, Verdict
 from ragguard.steps.planning import Draft, finding_body, open_case, seal_payload
+from ragguard.vault import Vault
 from ragguard.workspace import Workspace
+
+
+class Packs:
+    """Vectors out of the vault's matrices, each matrix read once.
+
+    Args:
+        vault: Holds them.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._read: dict[str, Floats] = {}
+
+    def vector(self, write: Write) -> Floats:
+        """The vector of a point, float32 (d,)."""
+        if write.pack not in self._read:
+            self._read[write.pack] = load_vectors(self._vault.get(write.pack))
+        row: Floats = self._read[write.pack][write.row]
+        return row
 
 
 def pull_document(
@@ -24,6 +44,7 @@ def pull_document(
     verdict: Verdict,
     stored: Sequence[Write],
     points: Sequence[Any],
+    packs: Packs | None = None,
 ) -> None:
     """Take an admitted document back into quarantine, for a reviewer to decide.
 
@@ -33,7 +54,9 @@ def pull_document(
         verdict: What is said of it now.
         stored: Its points as they were planned when it came in.
         points: Rows of its points.
+        packs: Shared by the documents of one commit.
     """
+    packs = packs or Packs(plan.workspace.vault)
     number = plan.next_version
     plan.next_version += 1
     body = {name: getattr(row, name) for name in VersionRow.__dataclass_fields__}
@@ -56,7 +79,7 @@ def pull_document(
     name = plan.collection("quarantine")
     writes = []
     for write in stored:
-        vector = load_vectors(plan.workspace.vault.get(write.pack))[write.row]
+        vector = packs.vector(write)
         own = {**write.payload["ragguard"], "version": number, "commit": plan.commit}
         payload = {**write.payload, "ragguard": own}
         payload = seal_payload(plan.workspace, name, write.id, vector, payload)
@@ -83,14 +106,30 @@ def stored_writes(workspace: Workspace, version: VersionRow) -> list[Write]:
     Raises:
         LedgerError: The version belongs to no confirmed commit.
     """
-    with workspace.ledger.reading() as conn:
-        commit = commits.get(conn, version.commit)
-    if commit is None:
-        raise LedgerError(f"ledger: version {version.id} belongs to no confirmed commit")
-    plan = load_plan(workspace.vault.get(commit.plan))
-    return [
-        w
-        for writes in plan.writes.values()
-        for w in writes
-        if w.payload["ragguard"]["version"] == version.id
-    ]
+    return stored_by_version(workspace, [version])[version.id]
+
+
+def stored_by_version(
+    workspace: Workspace, versions: Iterable[VersionRow]
+) -> dict[int, list[Write]]:
+    """The points of many versions, as `stored_writes` gives them; each plan is read once.
+
+    Raises:
+        LedgerError: A version belongs to no confirmed commit.
+    """
+    found: dict[int, list[Write]] = {}
+    wanted: dict[int, set[int]] = {}
+    for version in versions:
+        found[version.id] = []
+        wanted.setdefault(version.commit, set()).add(version.id)
+    for number, ids in wanted.items():
+        with workspace.ledger.reading() as conn:
+            commit = commits.get(conn, number)
+        if commit is None:
+            raise LedgerError(f"ledger: version {min(ids)} belongs to no confirmed commit")
+        plan = load_plan(workspace.vault.get(commit.plan))
+        for writes in plan.writes.values():
+            for write in writes:
+                if write.payload["ragguard"]["version"] in ids:
+                    found[write.payload["ragguard"]["version"]].append(write)
+    return found

@@ -35,11 +35,17 @@ def as_before(
     for row in latest.values():
         if row.subject in names:
             here = row.document in standing.serving or row.document in standing.waiting
-            verdicts.append(_stands(row) if not here else _stands(row, "unchanged"))
+            verdicts.append(stands(row) if not here else stands(row, "unchanged"))
     return verdicts
 
 
-def _stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
+def stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
+    """A recorded verdict, as it was or under another name.
+
+    Args:
+        row: The version it is on.
+        outcome: `unchanged` drops its findings; none: as recorded.
+    """
     findings = tuple(
         Finding(f["check"], f["score"], f["p_value"], f["detail"], f["facts"]) for f in row.findings
     )
@@ -85,7 +91,7 @@ def sort_out(
         if item.findings or here is None or not _same(item, here, policy_digest, recipe):
             fresh.append(item)
         elif waiting is None:
-            settled[name] = _stands(here, "unchanged")
+            settled[name] = stands(here, "unchanged")
         else:
-            settled[name] = _stands(here)
+            settled[name] = stands(here)
     return settled, fresh

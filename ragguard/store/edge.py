@@ -126,9 +126,8 @@ class EdgeBackend(QdrantBase):
         physical = self._shards.resolve(collection_name)
         settings = self._shards.settings(physical)
         facts = call(self._shards.shard(physical).info)
-        vectors = models.VectorParams(
-            size=settings["size"], distance=models.Distance(settings["distance"])
-        )
+        size, distance = self._shards.shape(physical)
+        vectors = models.VectorParams(size=size, distance=models.Distance(distance))
         schema = {
             name: models.PayloadIndexInfo(data_type=kind, points=facts.points_count)
             for name, kind in settings["indexes"].items()

@@ -92,6 +92,22 @@ class Shards:
         """Replace `collection.json`."""
         replace_json(self.root / physical / "collection.json", settings)
 
+    def shape(self, physical: str) -> tuple[int, str]:
+        """Dimension and distance that the engine itself goes by, whatever `collection.json` says.
+
+        Raises:
+            StoreError: The shard has another layout than one unnamed dense vector.
+        """
+        settings = self.settings(physical)
+        path = self.root / physical / settings["shard"] / "edge_config.json"
+        try:
+            vectors = json.loads(path.read_text())["vectors"]
+            return int(vectors[""]["size"]), str(vectors[""]["distance"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"embedded index: collection {physical!r} is not one unnamed dense vector ({error})"
+            ) from None
+
     def create(self, name: str, size: int, distance: str, config: Any) -> None:
         """Make an empty collection; it exists once `collection.json` does."""
         folder = self.root / name

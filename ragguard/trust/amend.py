@@ -142,6 +142,19 @@ def revoke(root: Root, key: PublicKey, now: datetime, reason: str) -> Root:
     )
 
 
+def revoke_source(root: Root, source: str, now: datetime) -> Root:
+    """Let nobody speak for a source any more; its contract goes with it, its keys stay.
+
+    Raises:
+        UsageError: No such source.
+    """
+    if source not in root.sources:
+        raise UsageError(
+            f"the trust root knows no source {source!r}", hint="`ragguard trust list` shows them."
+        )
+    return _next(root, now, sources={n: s for n, s in root.sources.items() if n != source})
+
+
 def _without(root: Root, source: SourcePolicy, keyid: str) -> SourcePolicy:
     """A source without a key; one it needs stays listed (revoked keys never count)."""
     left = replace(source, signers=tuple(g for g in source.signers if g.keyid != keyid))

@@ -28,11 +28,13 @@ def _objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 def test_there_is_a_schema_for_each_report() -> None:
     assert [p.stem for p in SCHEMAS] == [
+        "audit",
         "bench",
         "calibration",
         "ingest",
         "quarantine",
         "redteam",
+        "revoke",
         "search",
     ]
 

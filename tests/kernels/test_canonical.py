@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -251,3 +252,37 @@ def test_a_time_in_any_other_form_is_refused(text: str) -> None:
 @given(st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)))
 def test_a_time_is_read_back_to_the_second(moment: datetime) -> None:
     assert parse_time(format_time(moment)) == moment.replace(microsecond=0)
+
+
+# --- the fast way is the standard's way ---
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=12,
+)
+
+
+@given(PLAIN)
+def test_the_fast_encoder_gives_the_bytes_of_the_slow_one_or_refuses_likewise(value: Any) -> None:
+    try:
+        wanted = rfc8785.dumps(value)
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            canonical(value)
+    else:
+        assert canonical(value) == wanted
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("".join(map(chr, range(0x300))), id="controls"),
+        pytest.param("\u2028\u2029\ufeff\U0001f600/</script>", id="odd"),
+        pytest.param({"\ufb33": 1, "\U0001f600": 2}, id="astral-keys"),
+        pytest.param([2**53 - 1, -(2**53) + 1, 0, True], id="integers"),
+        pytest.param({"a": 1.0, "b": -0.0, "c": 1e21}, id="floats"),
+    ],
+)
+def test_known_differences_between_encoders_do_not_show(value: Any) -> None:
+    assert canonical(value) == rfc8785.dumps(value)

@@ -174,6 +174,17 @@ def test_a_key_is_revoked_once() -> None:
         amend.revoke(made, BOB.public, LATER, "again")
 
 
+def test_a_revoked_source_is_gone_and_its_keys_speak_on_for_others() -> None:
+    root = make_root(sources={n: SourcePolicy(n, grants(ALICE)) for n in ("wiki", "handouts")})
+    made = amend.revoke_source(root, "wiki", LATER)
+    assert set(made.sources) == {"handouts"}
+    assert made.revoked == {}
+    assert (made.version, made.keys) == (root.version + 1, root.keys)
+    assert policy.verify_root(sign_root(made, ROOT_KEY), root).version == made.version
+    with pytest.raises(UsageError, match="no source 'wiki'"):
+        amend.revoke_source(made, "wiki", LATER)
+
+
 def test_a_revoked_key_does_not_come_back() -> None:
     made = amend.revoke(ROOT, BOB.public, NOW, "left")
     with pytest.raises(TrustRootError, match="'bob' was revoked and stays so") as caught:

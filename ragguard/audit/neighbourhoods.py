@@ -1,0 +1,203 @@
+"""Does every neighbourhood still make sense: campaigns and hubs, over the whole index.
+
+One table of neighbours serves all. Nobody knows here who is a newcomer, and campaigns may have come
+over months and from many sources; what waits in quarantine counts as company. Word overlap, which
+tells paraphrases from copies, is only looked up where a row might matter: of millions of texts few
+are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ragguard.audit.findings import AuditFinding
+from ragguard.audit.spool import Spool
+from ragguard.kernels import apart
+from ragguard.kernels.graph import Graph, occurrence
+from ragguard.kernels.text import jaccard, normalise, term_matrix, words
+from ragguard.model import Bools, Ints
+
+Doubles = apart.Doubles
+
+K = 24  # neighbours of a row
+MANY, FEW_K = 200_000, 16  # rows from which on fewer neighbours are kept
+OVERLAP = 0.6  # word Jaccard above which two texts are copies, as in the check `collusion`
+WORTH = 0.05  # share of the rows, by embedding alone, of which texts are read
+READ = 20_000  # rows read at least, when there are as many
+BLOCK = 4096  # rows whose texts are compared at once
+SHOWN = 5  # documents of a campaign that are shown with their text
+NAMED, MEMBERS = 50, 5000  # documents of a campaign that are shown, and that are named at all
+QUOTED = 300  # characters
+HUB_EXPECTED, HUB_LISTS = (
+    1e-3,
+    12.0,
+)  # hubs expected by chance; times k lists that one is in at least
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """What the table of neighbours says.
+
+    Attributes:
+        p_values: float64 (m,), per document: how usual it is to stand apart as it does.
+        scores: float64 (n,), per row: how far it stands apart with its companions.
+        findings: Campaigns and hubs.
+        suspects: bool (m,), documents that findings name.
+    """
+
+    p_values: Doubles
+    scores: Doubles
+    findings: list[AuditFinding]
+    suspects: Bools
+
+
+def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourhoods:
+    """Find campaigns and hubs.
+
+    Args:
+        spool: The index.
+        graph: Its neighbours.
+        rate: Share of honest documents accepted among the suspects.
+        collection: Name for the findings.
+    """
+    documents = np.asarray(spool.documents, dtype=np.int64)
+    scores, companions, widths = apart.stand_apart(
+        graph.indices, graph.similarities, documents, _copies(spool, graph, documents)
+    )
+    p_values, rows = apart.document_p_values(scores, documents)
+    serving = np.ones(len(p_values), dtype=bool)
+    serving[documents[spool.quarantined]] = False  # those wait for a person already
+    suspects = serving & (p_values <= rate)
+    number = apart.groups(suspects, rows, companions, documents)
+    found = []
+    for campaign in range(int(number.max(initial=-1)) + 1):
+        members = np.flatnonzero(number == campaign)
+        members = members[np.argsort(p_values[members], kind="stable")]
+        found.append(_campaign(spool, graph, members, rows, companions, widths, p_values))
+    hubs = _hubs(spool, graph, documents)
+    named = suspects.copy()
+    named[[document for document, _ in hubs]] = True
+    every = [replace(f, collection=collection) for f in [*found, *(f for _, f in hubs)]]
+    return Neighbourhoods(p_values, scores.max(axis=1, initial=0.0), every, named)
+
+
+def _copies(spool: Spool, graph: Graph, documents: Ints) -> Bools:
+    """Neighbours whose words are nearly the same, bool (n, k), where it may matter."""
+    n, k = graph.indices.shape
+    copies = np.zeros((n, k), dtype=bool)
+    rows = np.arange(n)
+    if n > READ:
+        scores, companions, _ = apart.stand_apart(graph.indices, graph.similarities, documents)
+        usual = np.stack([apart.tail(scores[:, at]) for at in range(scores.shape[1])]).min(axis=0)
+        first = np.argsort(usual, kind="stable")[: max(READ, int(WORTH * n))]
+        beside = companions[first].ravel()
+        rows = np.union1d(first, beside[beside >= 0])
+    for start in range(0, len(rows), BLOCK):
+        some = rows[start : start + BLOCK]
+        near = np.asarray(graph.indices[some], dtype=np.int64)
+        wanted = np.union1d(some, near[near >= 0])
+        terms = term_matrix([words(normalise(text)) for text in spool.texts(wanted)])
+        left = np.repeat(np.searchsorted(wanted, some), k)
+        right = np.searchsorted(wanted, np.maximum(near, 0).ravel())
+        there = near.ravel() >= 0
+        alike = np.zeros(len(left), dtype=bool)
+        alike[there] = (
+            jaccard(terms, left[there], np.minimum(right, len(wanted) - 1)[there]) > OVERLAP
+        )
+        copies[some] = alike.reshape(len(some), k)
+    return copies
+
+
+def _campaign(
+    spool: Spool,
+    graph: Graph,
+    members: Ints,
+    rows: Ints,
+    companions: Ints,
+    widths: Ints,
+    p_values: Doubles,
+) -> AuditFinding:
+    """One finding for documents that are one another's companions; the most unusual speaks."""
+    row = int(rows[members[0]])
+    wide = apart.WIDTHS[int(widths[row])]
+    beside = [int(c) for c in companions[row, :wide] if c >= 0]
+    labels = [spool.labels[int(m)] for m in members[:NAMED]]
+    everyone = list(
+        dict.fromkeys([*labels, *(spool.labels[int(spool.documents[c])] for c in beside)])
+    )
+    waiting = int(spool.quarantined[beside].sum())
+    sources = sorted({spool.sources[int(m)] for m in members[:NAMED]})
+    close = {
+        int(i): float(s) for i, s in zip(graph.indices[row], graph.similarities[row], strict=True)
+    }
+    shown = [row, *beside][:SHOWN]
+    texts = [text[:QUOTED] for text in spool.texts(shown)]
+    facts: dict[str, Any] = {
+        "text": texts[0],
+        "neighbours": [
+            {
+                "document": spool.labels[int(spool.documents[r])],
+                "similarity": round(close.get(r, 0.0), 3),
+                "text": text,
+            }
+            for r, text in zip(shown[1:], texts[1:], strict=True)
+        ],
+        "documents": everyone[:NAMED],
+        "members": [spool.labels[int(m)] for m in members[:MEMBERS]],
+        "sources": sources,
+        "arrivals": sorted({int(spool.arrivals[r]) for r in [row, *beside]}),
+    }
+    also = f", {waiting} of them in quarantine" if waiting else ""
+    detail = (
+        f"says the same as {len(beside)} others in different words{also}, nearer to them than "
+        "documents on this subject are to one another: "
+        f"{', '.join(everyone[1:4])}"
+    )
+    p_value = float(p_values[members[0]])
+    return AuditFinding(
+        "campaign",
+        detail,
+        document=spool.labels[int(members[0])],
+        point=spool.ids([row])[0],
+        count=len(members),
+        score=_suspicion(p_value),
+        p_value=p_value,
+        facts=facts,
+    )
+
+
+def _hubs(spool: Spool, graph: Graph, documents: Ints) -> list[tuple[int, AuditFinding]]:
+    """Rows in far too many lists: their document, and the finding."""
+    n, k = graph.indices.shape
+    counts = occurrence(graph.indices, n)
+    usual = apart.tail(np.log1p(counts.astype(np.float64)))
+    rows = np.flatnonzero(
+        (usual * n <= HUB_EXPECTED) & (counts > HUB_LISTS * k) & ~spool.quarantined
+    )
+    found = []
+    for row in rows[np.argsort(-counts[rows], kind="stable")].tolist():
+        document = int(documents[row])
+        found.append(
+            (
+                document,
+                AuditFinding(
+                    "hub",
+                    f"is among the {k} nearest of {int(counts[row])} chunks; {k} is usual",
+                    document=spool.labels[document],
+                    point=spool.ids([row])[0],
+                    score=_suspicion(float(usual[row])),
+                    p_value=float(usual[row]),
+                    facts={"lists": int(counts[row]), "text": spool.texts([row])[0][:QUOTED]},
+                ),
+            )
+        )
+    return found
+
+
+def _suspicion(p_value: float) -> float:
+    """A p-value as suspicion in [0, 1), on the scale of verdicts (`kernels.calibration`)."""
+    level = -float(np.log10(max(p_value, 1e-300)))
+    return round(level / (1.0 + level), 6)

@@ -1,0 +1,229 @@
+"""Is the provenance of what stands in the corpus still good, under the trust of today?
+
+Each manifest that documents stand on is verified again (`signatures`), and the contract of today is
+asked about every serving document as ingest would ask it. An expired manifest makes its source
+stale; its documents stay. Documents that ragguard adopted from elsewhere stand on no signature;
+their source is `unsigned`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from ragguard.audit.findings import AuditFinding
+from ragguard.audit.fold import SAMPLE
+from ragguard.audit.signatures import Signatures, Standing, unlike
+from ragguard.kernels.canonical import digest, parse_time
+from ragguard.ledger import streams
+from ragguard.model import Policy
+from ragguard.steps.gather import format_of
+from ragguard.trust import contract, policy
+from ragguard.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What was found about where documents come from.
+
+    Attributes:
+        findings: One for each source and rule.
+        states: By source: `current`, `stale`, `revoked`, `gone` or `unsigned`, the gravest.
+        documents: Documents that stand, serving and quarantined.
+        serving: Of them, serving.
+        signed: Serving documents whose manifest has enough valid signatures.
+        current: Serving documents whose source is not stale.
+    """
+
+    findings: list[AuditFinding]
+    states: Mapping[str, str]
+    documents: int = 0
+    serving: int = 0
+    signed: int = 0
+    current: int = 0
+
+
+@dataclass
+class _Tally:
+    """Documents of one source that break one rule."""
+
+    count: int = 0
+    documents: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, document: str, *reasons: str) -> None:
+        self.count += 1
+        if len(self.documents) < SAMPLE:
+            self.documents.append(document)
+        for reason in reasons:
+            if reason in self.reasons or len(self.reasons) < SAMPLE:
+                self.reasons[reason] += 1
+
+
+def check_provenance(workspace: Workspace) -> Provenance:
+    """Verify again what every standing document stands on.
+
+    Args:
+        workspace: Open.
+    """
+    look = _Look(workspace)
+    with workspace.ledger.reading() as conn:
+        for name, rows in groupby(streams.standing(conn), key=lambda r: r.manifest):
+            look.take(name, rows)
+    return look.result()
+
+
+class _Look:
+    """One pass over the documents, a manifest at a time."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._root = workspace.root
+        self._signatures = Signatures(workspace)
+        self._tallies: dict[tuple[str, str], _Tally] = {}
+        self._serving: Counter[str] = Counter()
+        self._signed = 0
+        self._documents: Counter[str] = Counter()
+        self._unsigned: set[str] = set()
+        self._stale = self._find_stale()
+
+    def _tally(self, rule: str, source: str) -> _Tally:
+        return self._tallies.setdefault((rule, source), _Tally())
+
+    def _find_stale(self) -> dict[str, str]:
+        """Sources whose last accepted manifest has expired, with the day."""
+        last: dict[str, Any] = {}
+        for row in self._signatures.rows.values():
+            if row["version"] >= 1 and row["version"] >= last.get(row["source"], row)["version"]:
+                last[row["source"]] = row
+        now = self._workspace.now
+        return {s: r["expires"] for s, r in last.items() if parse_time(r["expires"]) <= now}
+
+    def take(self, name: str, rows: Iterable[Any]) -> None:
+        """Documents that stand on one manifest."""
+        standing = self._signatures.examine(name)
+        subjects = {s.name: s for s in standing.manifest.subjects} if standing.manifest else {}
+        for row in rows:
+            label = f"{row.source}/{row.document}"
+            self._documents[row.source] += 1
+            vouched = standing.signed or self._signatures.vouched(row, standing)
+            if row.zone == "serving":
+                self._serving[row.source] += 1
+                self._signed += vouched
+            if standing.adopted is not None:
+                self._unsigned.add(row.source)
+            if standing.damaged:
+                self._tally("vault-damaged", row.source).add(label, standing.damaged)
+            forged = standing.forged or _unlike(row, standing, subjects)
+            if forged:
+                self._tally("ledger-inconsistent", row.source).add(label, forged)
+            if row.zone != "serving":
+                continue  # it waits for a person anyway
+            if row.source in self._root.sources:
+                self._judge(row, label, standing, subjects, vouched)
+            elif standing.adopted is None:
+                self._tally("source-gone", row.source).add(label)
+
+    def _judge(
+        self,
+        row: Any,
+        label: str,
+        standing: Standing,
+        subjects: Mapping[str, Any],
+        vouched: bool,
+    ) -> None:
+        """A serving document under today's trust."""
+        if standing.revoked and not vouched:
+            self._tally("key-revoked", row.source).add(label, standing.revoked)
+        broken = [standing.contract] if standing.contract else []
+        allowed = self._root.sources[row.source].policy
+        broken += _violations(allowed, row, subjects.get(row.subject))
+        if broken:
+            self._tally("contract-broken", row.source).add(label, *broken)
+
+    # --- what it comes to -------------------------------------------------------------------------
+
+    def result(self) -> Provenance:
+        """Findings and states of all sources."""
+        found = [
+            AuditFinding(
+                "source-stale",
+                f"{source}: its last manifest expired {day}",
+                about=source,
+                count=self._documents[source],
+                facts={"source": source, "expired": day},
+            )
+            for source, day in sorted(self._stale.items())
+            if self._documents[source]
+        ]
+        found += [_told(rule, source, t) for (rule, source), t in sorted(self._tallies.items())]
+        fresh = sum(n for source, n in self._serving.items() if source not in self._stale)
+        return Provenance(
+            found,
+            {source: self._state(source) for source in {*self._documents, *self._root.sources}},
+            self._documents.total(),
+            self._serving.total(),
+            self._signed,
+            fresh,
+        )
+
+    def _state(self, source: str) -> str:
+        known = self._root.sources.get(source)
+        if source in self._unsigned:
+            return "unsigned"
+        if known is None:
+            return "gone"
+        if ("key-revoked", source) in self._tallies:
+            return "revoked"
+        speakers = policy.active(known.signers, self._root, self._workspace.now)
+        if not speakers and any(g.keyid in self._root.revoked for g in known.signers):
+            return "revoked"
+        return "stale" if source in self._stale else "current"
+
+
+def _unlike(row: Any, standing: Standing, subjects: Mapping[str, Any]) -> str:
+    """What of a document is not as its manifest signs it; empty when all is."""
+    if standing.adopted is not None:
+        same = standing.adopted.get(row.document) == row.digest
+        return "" if same else "the record of its adoption does not list its bytes"
+    if standing.manifest is None:
+        return ""
+    if digest(dict(row.metadata)) != row.metadata_digest:
+        return "its metadata is not the one of its digest"
+    return unlike(row, subjects.get(row.subject))
+
+
+def _violations(allowed: Policy, row: Any, subject: Any) -> Iterator[str]:
+    """What of today's contract a document breaks."""
+    for finding in contract.violations(allowed, format_of(row.subject), row.metadata):
+        yield finding.detail
+    if subject is not None and subject.length > allowed.max_document_bytes:
+        yield f"more than {allowed.max_document_bytes} bytes"
+
+
+_SAYS = {
+    "key-revoked": "serve on manifests without enough valid signatures",
+    "contract-broken": "would be refused by the contract of today",
+    "source-gone": "are of a source that the trust root no longer knows",
+    "vault-damaged": "stand on a manifest that the vault does not give",
+    "ledger-inconsistent": "are not what their manifest signs",
+}
+
+
+def _told(rule: str, source: str, tally: _Tally) -> AuditFinding:
+    many = "document" if tally.count == 1 else "documents"
+    why = f" ({tally.reasons.most_common(1)[0][0]})" if tally.reasons else ""
+    return AuditFinding(
+        rule,
+        f"{source}: {tally.count:,} {many} {_SAYS[rule]}{why}",
+        about=source,
+        count=tally.count,
+        facts={
+            "source": source,
+            "documents": tally.documents,
+            "reasons": dict(tally.reasons.most_common()),
+        },
+    )

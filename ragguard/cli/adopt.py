@@ -1,0 +1,129 @@
+"""`ragguard adopt`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, note, plain, say, table
+from ragguard.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from ragguard.adopt import Adopted
+
+KEY = "RAGGUARD_FOREIGN_API_KEY"
+SHOWN = 20
+
+
+@click.command()
+@click.option("--url", default="", help=f"Qdrant server; its API key is read from {KEY}.")
+@click.option(
+    "--path",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Embedded index or shard folder (Qdrant Edge); it is copied, never opened itself.",
+)
+@click.option("--collection", default="", help="Collection or alias; else the only one there.")
+@click.option("--source", required=True, help="Unsigned source the documents become.")
+@click.option(
+    "--mode",
+    type=click.Choice(["quarantine", "trust"]),
+    default="quarantine",
+    show_default=True,
+    help="All wait for a reviewer, or those that pass the checks are admitted.",
+)
+@click.option("--vector", default="", help="Which of several named vectors.")
+@click.option("--text-field", default="", help="Path of the text in a payload, such as a.b.")
+@click.option("--metadata-field", default="", help="Path of the metadata.")
+@click.option("--document-field", default="", help="Path of the document id.")
+@click.option("--dry-run", is_flag=True, help="Judge and report; change nothing.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
+@format_option
+@click.pass_context
+def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, **rest: Any) -> int:
+    """Take over a collection that ragguard never wrote, as a source that nobody signed.
+
+    Its documents are put together from their passages, chunked and embedded anew, and judged. The
+    collection itself is only read. Running it again adds what is new; it removes nothing.
+
+    \b
+    Example:
+      ragguard adopt --url http://localhost:6333 --collection docs --source legacy
+    """
+    from ragguard.adopt import adopt as run
+    from ragguard.store.foreign import open_foreign
+
+    with (
+        open_workspace(ctx) as workspace,
+        open_foreign(
+            url=url,
+            path=path,
+            collection=rest["collection"],
+            api_key=os.environ.get(KEY),
+            vector=rest["vector"],
+        ) as foreign,
+        Progress() as progress,
+    ):
+        done = run(
+            workspace,
+            foreign,
+            rest["source"],
+            rest["mode"],
+            text=rest["text_field"],
+            metadata=rest["metadata_field"],
+            document=rest["document_field"],
+            dry_run=rest["dry_run"],
+            progress=progress.update,
+        )
+        name = foreign.name
+    report, fmt = done.report, rest["fmt"]
+    if fmt == "table":
+        _show(done, name, rest["source"], rest["mode"], rest["dry_run"])
+    else:
+        body = report.as_dict()
+        emit(fmt, body if fmt == "json" else body["documents"])
+    return 0 if exit_zero and report.exit_code == 1 else report.exit_code
+
+
+def _show(done: Adopted, collection: str, source: str, mode: str, dry_run: bool) -> None:
+    from ragguard.adopt import passed
+
+    report, layout = done.report, done.layout
+    (result,) = report.manifests
+    made = f"commit {result.commit}" if result.commit else "nothing new"
+    say(f"{collection} at {result.path}: {'dry run' if dry_run else made}")
+    say(f"  source {source!r} is UNSIGNED: nobody vouches for what is in it")
+    where = f"text in {layout.text}, documents by {layout.document or 'point'}"
+    say(f"  {done.points} points, {len(report.documents)} documents ({layout.name}: {where})")
+    if result.note:
+        note(f"note: {plain(result.note)}")
+    counts = {k: n for k, n in report.counts.items() if n}
+    say("  ".join(f"{n} {k}" for k, n in counts.items()) or "no documents")
+    suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject")]
+    suspects = [v for v in suspects if not passed(v)]
+    suspects.sort(key=lambda v: (v.outcome != "reject", -v.score))
+    if suspects:
+        table(
+            ["document", "verdict", "score", "why"],
+            [
+                [
+                    f"{v.source}/{v.id}",
+                    v.outcome,
+                    f"{v.score:.2f}",
+                    f"{v.findings[0].check}: {v.findings[0].detail}",
+                ]
+                for v in suspects[:SHOWN]
+            ],
+            right=frozenset({"score"}),
+        )
+    if len(suspects) > SHOWN:
+        say(f"… and {len(suspects) - SHOWN} more (--format json lists all)")
+    if dry_run:
+        say("next: the same without --dry-run")
+    elif counts.get("quarantined"):
+        say("next: ragguard quarantine list")
+    elif mode == "trust":
+        say('next: ragguard search "a question"')

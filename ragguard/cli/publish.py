@@ -1,0 +1,57 @@
+"""`ragguard publish`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, say
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="States to keep, the newest included.",
+)
+@format_option
+@click.pass_context
+def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
+    """Publish a read-only copy of the serving index for readers in other processes.
+
+    The copy goes into a folder of its own below DIR, then the alias in DIR/aliases.json moves to
+    it. Readers open DIR with `ragguard.store.published.open_published` while ingest goes on.
+
+    \b
+    Example:
+      ragguard publish /srv/corpus
+    """
+    from ragguard.publish import publish as run
+
+    with open_workspace(ctx) as workspace:
+        done = run(workspace, folder, keep=keep)
+    if fmt != "table":
+        body = {
+            "folder": str(done.folder),
+            "collection": done.name,
+            "alias": done.alias,
+            "commit": done.commit,
+            "points": done.points,
+            "bytes": done.bytes,
+            "fresh": done.fresh,
+            "removed": list(done.removed),
+        }
+        emit(fmt, body)
+        return
+    if done.fresh:
+        say(f"published commit {done.commit}: {done.points} points, {done.bytes >> 20} MiB")
+    else:
+        say(f"commit {done.commit} is published already")
+    say(f"  {done.alias!r} in {done.folder} is {done.name}")
+    if done.removed:
+        say(f"  deleted {', '.join(done.removed)}")

@@ -1,0 +1,132 @@
+"""Verdicts: new and changed documents of one source, from bytes to what is said of each.
+
+Denied bytes and broken contracts first, then parsing, splitting, embedding and the checks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from ragguard.ledger import corpus
+from ragguard.ledger.corpus import VersionRow
+from ragguard.model import Finding, Policy, Verdict
+from ragguard.report import Report
+from ragguard.steps.gather import Incoming
+from ragguard.steps.judging import judge_batch
+from ragguard.steps.planning import Standing
+from ragguard.steps.prepare import Embedded, embed, take_apart
+from ragguard.workspace import Workspace
+
+Progress = Callable[[str, int, int], None]
+Pulled = tuple[VersionRow, Verdict]  # a serving version and what is said of it now
+
+
+@contextmanager
+def timed(report: Report, stage: str) -> Iterator[None]:
+    """Add the seconds a block takes to a stage of the report."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def judge_documents(
+    workspace: Workspace,
+    fresh: Sequence[Incoming],
+    contract: Policy,
+    standing: Standing,
+    dry_run: bool,
+    report: Report,
+    progress: Progress,
+) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
+    """Verdicts on new and changed documents, vectors of those that go in, and what is pulled.
+
+    Args:
+        workspace: Open.
+        fresh: New and changed documents of one source.
+        contract: The source's policy.
+        standing: What of its source is there now.
+        dry_run: Keep nothing.
+        report: Gets seconds, reference and skipped checks.
+        progress: Called with stage, done and total.
+
+    Returns:
+        Verdicts and embedded documents by document id, and what is pulled back.
+    """
+    if not fresh:
+        return {}, {}, []
+    verdicts = {i.document.id: _reject(i, i.findings) for i in fresh if i.findings}
+    with workspace.ledger.reading() as conn:
+        denied = {row.digest for row in corpus.denied(conn)}
+        cleared = corpus.released(conn, fresh[0].document.source)
+    for item in fresh:
+        if item.document.id not in verdicts and item.document.digest in denied:
+            verdicts[item.document.id] = _reject(
+                item, (Finding("denied", 1.0, None, "a reviewer rejected exactly these bytes"),)
+            )
+    open_items = [i for i in fresh if i.document.id not in verdicts]
+    if not open_items:
+        return verdicts, {}, []
+    with timed(report, "load model"):
+        progress("load model", 0, 1)
+        workspace.check_recipe(workspace.encoder.recipe)
+        if not dry_run:
+            workspace.ensure_generation(workspace.encoder.recipe)
+        progress("load model", 1, 1)
+    with timed(report, "parse"):
+        parts, unreadable = take_apart(workspace, open_items)
+    for number, finding in unreadable.items():
+        item = open_items[number]
+        verdicts[item.document.id] = _reject(item, (finding,))
+    before = {name: row.metadata for name, row in standing.serving.items()}
+    with timed(report, "embed"):
+        embedded = embed(
+            workspace,
+            open_items,
+            parts,
+            before,
+            keep=not dry_run,
+            progress=lambda done, total: progress("embed", done, total),
+        )
+    pulled: list[Pulled] = []
+    order = sorted(embedded)
+    if order:
+        with timed(report, "judge"):
+            batch = [embedded[n].prepared for n in order]
+            judgement = judge_batch(
+                workspace, batch, {open_items[0].document.source: contract}, progress
+            )
+        pulled.extend(judgement.pulled)
+        report.profile, report.promised = judgement.profile, judgement.promised
+        report.stale = judgement.stale
+        report.skipped.update((s.check, s) for s in judgement.skipped)
+        for number, verdict in zip(order, judgement.verdicts, strict=True):
+            item = open_items[number]
+            key = (item.document.id, item.document.digest, item.metadata_digest)
+            verdicts[item.document.id] = _with_release(verdict, cleared.get(key))
+    return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}, pulled
+
+
+def _with_release(verdict: Verdict, covered: set[str] | None) -> Verdict:
+    """A release holds until a finding it did not cover appears."""
+    if covered is None or verdict.outcome != "quarantine":
+        return verdict
+    if {f.check for f in verdict.findings} <= covered:
+        return Verdict(
+            verdict.source,
+            verdict.id,
+            verdict.digest,
+            "admit",
+            verdict.score,
+            verdict.p_value,
+            verdict.findings,
+        )
+    return verdict
+
+
+def _reject(item: Incoming, findings: tuple[Finding, ...]) -> Verdict:
+    document = item.document
+    return Verdict(document.source, document.id, document.digest, "reject", 1.0, None, findings)

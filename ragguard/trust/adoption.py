@@ -1,0 +1,108 @@
+"""The record of an adoption: what ragguard took from a collection that nobody signed.
+
+It stands where a manifest would stand, and is none: an in-toto statement of its own predicate type,
+signed by nobody, refused wherever a manifest is read. See docs/adr/0013-adopting-unsigned.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ragguard.errors import MalformedError, PredicateError
+from ragguard.kernels import strictjson
+from ragguard.kernels.canonical import canonical, format_time
+from ragguard.trust.manifest import STATEMENT_TYPE
+
+PREDICATE_TYPE = "urn:ragguard:adoption:v1"
+FOREVER = "9999-12-31T23:59:59Z"  # it does not expire: nobody promised anything
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What was taken over.
+
+    Attributes:
+        source: Unsigned source it went to.
+        at: Time, as text.
+        place: Server or folder of the collection, without credentials.
+        collection: Its name.
+        mode: `quarantine` or `trust`.
+        layout: Where text, metadata and documents were looked for.
+        documents: Document id to SHA-256 of its text.
+    """
+
+    source: str
+    at: str
+    place: str
+    collection: str
+    mode: str
+    layout: Mapping[str, Any]
+    documents: Mapping[str, str]
+
+
+def dump(
+    *,
+    source: str,
+    now: datetime,
+    place: str,
+    collection: str,
+    mode: str,
+    layout: Mapping[str, Any],
+    documents: Mapping[str, str],
+) -> bytes:
+    """Canonical bytes of a record.
+
+    Args:
+        source: Unsigned source.
+        now: The run's time.
+        place: Where the collection was.
+        collection: Its name.
+        mode: `quarantine` or `trust`.
+        layout: Where things were looked for.
+        documents: Document id to digest.
+    """
+    return canonical(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [
+                {"name": name, "digest": {"sha256": found}}
+                for name, found in sorted(documents.items())
+            ],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": {
+                "source": source,
+                "at": format_time(now),
+                "place": place,
+                "collection": collection,
+                "mode": mode,
+                "layout": dict(layout),
+            },
+        }
+    )
+
+
+def parse(data: bytes, *, max_bytes: int) -> Adoption | None:
+    """Read a record; `None` when the bytes are something else, such as a signed envelope.
+
+    Raises:
+        PredicateError: It says that it is a record and is not as documented.
+    """
+    try:
+        body = strictjson.parse(data, what="adoption", max_bytes=max_bytes)
+    except MalformedError:
+        return None
+    if not isinstance(body, dict) or body.get("predicateType") != PREDICATE_TYPE:
+        return None
+    try:
+        return Adoption(
+            **{
+                key: body["predicate"][key]
+                for key in ("source", "at", "place", "collection", "mode", "layout")
+            },
+            documents={s["name"]: s["digest"]["sha256"] for s in body["subject"]},
+        )
+    except (KeyError, TypeError) as error:
+        raise PredicateError(f"adoption: malformed ({error})") from None
