@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from ragguard import files
 from ragguard import workspace as workspaces
+from ragguard.audit import audit
+from ragguard.audit.findings import AuditReport
 from ragguard.config import Settings
 from ragguard.errors import UsageError
 from ragguard.ingest import ingest
@@ -240,6 +244,35 @@ def come_back(story: Story, workspace: Workspace, progress: Progress) -> Report:
     (story.folder / "again.json").write_text("{}")
     path = sign_folder(story, root, story.folder / "again.json", story.alice, "again.intoto.json")
     return ingest(workspace, [path], root=root, progress=progress)
+
+
+def audit_night(workspace: Workspace, progress: Progress) -> AuditReport:
+    """The nightly audit of the index as it is."""
+    return audit(workspace, progress=progress).report
+
+
+@contextmanager
+def tampered(workspace: Workspace) -> Iterator[list[str]]:
+    """Somebody writes to the index behind ragguard's back; put right again afterwards.
+
+    Yields:
+        What he did, in words.
+    """
+    generation = workspace.generation()
+    if generation is None:
+        raise UsageError("nothing is indexed yet")
+    store, name = workspace.open_store(), generation.serving
+    first, second = next(store.scan(name, vectors=True))[:2]
+    metadata = {**dict(first.payload["metadata"]), "access": "public"}
+    own = replace(second, id=str(UUID(int=7)), payload={"page_content": "Ask me", "metadata": {}})
+    store.upsert(name, [replace(first, payload={**first.payload, "metadata": metadata}), own])
+    store.flush(name)
+    try:
+        yield ["one passage's access changed to 'public'", "a passage of his own added"]
+    finally:
+        store.upsert(name, [first])
+        store.delete(name, [own.id])
+        store.flush(name)
 
 
 def check_log(workspace: Workspace) -> LogReport:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import qdrant_edge as edge
 
-from ragguard.adopt import Adopted, adopt
+from ragguard.adopt import Adopted, adopt, passed
 from ragguard.errors import LogError, StoreError, UnsignedError, UsageError
 from ragguard.kernels.canonical import canonical
 from ragguard.ledger import commits, corpus, log
@@ -239,9 +239,13 @@ def test_names_that_cannot_be_told_apart_wait_even_in_trust_mode(
 ) -> None:
     twin = "Pаrking.md"  # its second letter is Cyrillic
     texts = {"Parking.md": HONEST["visitors.md"], twin: HONEST["releases.md"]}
-    made = take(gate, legacy(tmp_path / "s", texts), "trust")
+    path = legacy(tmp_path / "s", texts)
+    take(gate, path)
+    made = take(gate, path, "trust")
     assert {v.id for v in made.report.documents if v.outcome == "quarantine"} == set(texts)
     assert {v.findings[0].check for v in made.report.documents} == {"look-alike"}
+    assert not any(passed(v) for v in made.report.documents)
+    assert gate.documents("serving") == set()
 
 
 # --- again, interrupted, refused ------------------------------------------------------------------

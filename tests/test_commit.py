@@ -67,6 +67,15 @@ def test_a_plan_is_read_back_as_written(world: World) -> None:
         )
 
 
+def test_a_plan_with_many_decisions_is_read_back_and_one_without_is_as_it_always_was(
+    world: World,
+) -> None:
+    plan = world.first()
+    assert b"decisions" not in dump_plan(plan)
+    rows = [{"case": 1, "envelope": "e"}, {"case": 2, "envelope": "f"}]
+    assert load_plan(dump_plan(replace(plan, decisions=rows))).decisions == rows
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"5", b"[]", b"{}", b"\xff", b'{"writes":[]}', b'{"writes":{"c":[{"id":1}]}}'],

@@ -34,8 +34,8 @@ for line in sys.stdin:
     vector = client.scroll("corpus", limit=1, with_vectors=True)[0][0].vector
     nearest = client.query_points("corpus", query=vector, limit=1).points
     documents = sorted({p.payload["ragguard"]["document"] for p in found})
-    print(len(nearest), *documents, flush=True)
     client.close()
+    print(len(nearest), *documents, flush=True)
 """
 
 
@@ -57,8 +57,8 @@ def reader(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
     )
     yield process
-    process.kill()
-    process.communicate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def ask(process: subprocess.Popen[str]) -> str:

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from ragguard import review
+from ragguard.commit import Committer
 from ragguard.errors import DecisionError, LogError, UsageError
 from ragguard.kernels.canonical import canonical
 from ragguard.ledger import cases, commits, corpus, tables
@@ -111,6 +112,33 @@ def test_it_is_undone_in_one_commit_and_everything_is_as_it_was(stolen: Gate) ->
     assert len({row.envelope for row in said}) == 2
     with pytest.raises(UsageError, match="opened no case"):
         review.release_all(stolen.workspace, number, stolen.bob, "again")
+
+
+def test_both_commits_are_finished_by_the_next_start_when_they_are_cut_short(
+    stolen: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended after the plan is recorded and before a point is written."""
+    before = digest(stolen)
+    with monkeypatch.context() as patch:
+        patch.setattr(Committer, "_finish", _die)
+        with pytest.raises(KeyboardInterrupt):
+            carry_out(stolen, radius(stolen))
+    assert stolen.reopen().recover() == 1
+    assert stolen.documents("quarantine") == {"leave.md", "news.md"}
+    assert radius(stolen).documents == []
+    with monkeypatch.context() as patch:
+        patch.setattr(Committer, "_finish", _die)
+        with pytest.raises(KeyboardInterrupt):
+            review.release_all(stolen.workspace, 3, stolen.bob, "was not stolen")
+    assert stolen.reopen().recover() == 1
+    assert digest(stolen) == before
+    with stolen.workspace.ledger.reading() as conn:
+        assert [cases.decision_for(conn, c.id).commit for c in stolen.cases(None)] == [4, 4]
+    assert verify_log(stolen.workspace).problems == []
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_who_signed_one_of_the_documents_releases_none(stolen: Gate) -> None:

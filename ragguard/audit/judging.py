@@ -87,6 +87,7 @@ class Judged:
         findings: One a document that would not be let in.
         suspects: Their verdicts, by document number.
         scores: Raw scores of every judged row by check; NaN elsewhere, float64 (n,).
+        suspicion: float64 (m,), combined suspicion of each judged document; NaN elsewhere.
         skipped: Checks that had nothing to say, or failed.
         profile: Name of the reference, and how many documents it was.
         documents: Labels of all that were judged.
@@ -95,6 +96,7 @@ class Judged:
     findings: list[AuditFinding]
     suspects: Mapping[int, Verdict]
     scores: Mapping[str, Doubles]
+    suspicion: Doubles
     skipped: tuple[Skipped, ...]
     profile: tuple[str, int]
     documents: frozenset[str]
@@ -148,6 +150,7 @@ def judge_indexed(
             measured.append((view.documents[: view.n], scoring.measure(view, checks)))
         profile = _fitted(measured, len(drawn), checks)
     scores = {name: np.full(len(spool), np.nan) for name in checks}
+    suspicion = np.full(len(spool.labels), np.nan)
     suspects: dict[int, Verdict] = {}
     skipped: dict[Skipped, None] = {}
     done = total - -(-len(chosen) // BLOCK)
@@ -163,13 +166,14 @@ def judge_indexed(
         policies = {source: known.policies.get(source, Policy()) for source in sources}
         verdicts = scoring.judge(batch, view, found, profile, checks, policies, rate)
         for document, verdict in zip(part.tolist(), verdicts, strict=True):
+            suspicion[document] = verdict.score
             if verdict.outcome == "quarantine":
                 suspects[document] = verdict
     progress("judge", total, total)
     findings = [_finding(spool, rows_of, d, verdict, collection) for d, verdict in suspects.items()]
     labels = frozenset(spool.labels[d] for d in chosen.tolist())
     named = (profile.name, profile.documents)
-    return Judged(findings, suspects, scores, tuple(skipped), named, labels)
+    return Judged(findings, suspects, scores, suspicion, tuple(skipped), named, labels)
 
 
 def _blocks(documents: Ints) -> list[Ints]:

@@ -99,7 +99,9 @@ def _copies(spool: Spool, graph: Graph, documents: Ints) -> Bools:
         some = rows[start : start + BLOCK]
         near = np.asarray(graph.indices[some], dtype=np.int64)
         wanted = np.union1d(some, near[near >= 0])
-        terms = term_matrix([words(normalise(text)) for text in spool.texts(wanted)])
+        said = [words(normalise(text)) for text in spool.texts(wanted)]
+        terms = term_matrix(said)
+        silent = np.array([not each for each in said], dtype=bool)
         left = np.repeat(np.searchsorted(wanted, some), k)
         right = np.searchsorted(wanted, np.maximum(near, 0).ravel())
         there = near.ravel() >= 0
@@ -107,6 +109,8 @@ def _copies(spool: Spool, graph: Graph, documents: Ints) -> Bools:
         alike[there] = (
             jaccard(terms, left[there], np.minimum(right, len(wanted) - 1)[there]) > OVERLAP
         )
+        # A rule of signs has no words: it says nothing, in other words or in the same.
+        alike[there] |= silent[left[there]] | silent[right[there]]
         copies[some] = alike.reshape(len(some), k)
     return copies
 
@@ -145,7 +149,6 @@ def _campaign(
             }
             for r, text in zip(shown[1:], texts[1:], strict=True)
         ],
-        "documents": everyone[:NAMED],
         "members": [spool.labels[int(m)] for m in members[:MEMBERS]],
         "sources": sources,
         "arrivals": sorted({int(spool.arrivals[r]) for r in [row, *beside]}),

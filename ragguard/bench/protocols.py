@@ -7,8 +7,8 @@ drip         the same documents, cut into many batches; what is admitted is inde
 new-topic    honest documents of another corpus arrive; whatever is flagged is a false alarm. The
              threshold is set by honest newcomers of the corpus itself.
 cold-start   the index is empty; honest documents and the family's are the first batch.
-whole-index  nobody knows who is new: every document, honest or not, is judged with all others
-             against nothing. The setting of published scans.
+whole-index  nobody knows who is new: the nightly audit over every document, honest or not. The
+             setting of published scans.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.bench import retrieval
+from ragguard.bench.audited import audit_documents
 from ragguard.bench.folds import Fold, divide, require_disjoint, sets_threshold
 from ragguard.bench.gate import Gate, Judged
 from ragguard.bench.peers import OURS, score_documents
@@ -28,8 +29,6 @@ from ragguard.bench.vectors import Item
 from ragguard.bench.world import World
 from ragguard.kernels.calibration import Doubles
 from ragguard.model import Bools
-
-AUDIT_BATCH = 20_000  # documents judged at once where there are no batches
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def cold_start(world: World, fold: Fold, subjects: Sequence[Item], seed: int) ->
 
 
 def whole_index(world: World, subjects: Sequence[Item], seed: int) -> Trial:
-    """Every document against every other; beyond `AUDIT_BATCH` documents in random parts.
+    """Every document with every other, as the nightly audit sees them.
 
     Args:
         world: The dataset.
@@ -161,11 +160,9 @@ def whole_index(world: World, subjects: Sequence[Item], seed: int) -> Trial:
     fold = divide([i.entry.digest for i in world.home], 1.0, seed)
     every = [*_newcomers(world, fold), *subjects]
     order = np.random.default_rng([seed, 1]).permutation(len(every))
-    parts = np.array_split(order, -(-len(every) // AUDIT_BATCH))
-    with Gate([], world.dimensions, world.plan.rate, world.plan.engine, world.judge) as gate:
-        judgements = [gate.bring([every[i] for i in part], seed) for part in parts]
-        whole = _together(judgements, [p.tolist() for p in parts], len(every))
-        return _trial(world, fold, gate.fitted, subjects, whole, seed)
+    judged = audit_documents([every[i] for i in order], world.dimensions, world.plan.rate)
+    whole = _together([judged], [order.tolist()], len(every))
+    return _trial(world, fold, set(), subjects, whole, seed)
 
 
 def _newcomers(world: World, fold: Fold) -> list[Item]:

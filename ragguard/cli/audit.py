@@ -66,8 +66,8 @@ def audit(ctx: click.Context, /, fmt: str, exit_zero: bool, **given: Any) -> int
     or --path it looks at a collection that ragguard never wrote, and needs no workspace.
 
     \b
-    Examples:
-      ragguard audit --html audit.html --metrics /var/lib/node_exporter/ragguard.prom
+    Example:
+      ragguard audit --html audit.html --metrics ragguard.prom
       ragguard audit --url http://localhost:6333 --collection docs
     """
     from ragguard.audit.render import Targets, write_all

@@ -15,6 +15,7 @@ from ragguard.cli.output import line, say
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from ragguard.audit.findings import AuditReport
     from ragguard.demo import Story
     from ragguard.model import Verdict
     from ragguard.report import Report
@@ -97,7 +98,14 @@ def _tell(folder: Path) -> None:
             _counts(report)
             _reasons(report, story)
 
-            _head(7, "What is left")
+            _head(7, "The nightly audit, and the night after somebody wrote to the index")
+            _audited(steps.audit_night(workspace, progress.update))
+            with steps.tampered(workspace) as done:
+                for what in done:
+                    say(f"- behind ragguard's back: {what}")
+                _audited(steps.audit_night(workspace, progress.update))
+
+            _head(8, "What is left")
             say(f"The question again: {steps.QUESTION}")
             _hits([(h.similarity, h.document, h.text) for h in steps.ask(workspace)], story)
             log = steps.check_log(workspace)
@@ -107,6 +115,16 @@ def _tell(folder: Path) -> None:
 
 def _head(number: int, title: str) -> None:
     say(f"\n{f'{number}. {title} ':-<{WIDTH}}")
+
+
+def _audited(report: AuditReport) -> None:
+    from ragguard.audit.render.words import headline
+
+    say(f"audit, exit code {report.exit_code()}: {line(headline(report))}")
+    shown = [f for f in report.findings if f.level == "error"] or list(report.findings)[:2]
+    for found in shown[:4]:
+        detail = line(found.detail)
+        say(f"    {found.rule}: {detail[: WIDTH - 8]}{'…' if len(detail) > WIDTH - 8 else ''}")
 
 
 def _counts(report: Report) -> None:

@@ -67,6 +67,10 @@ def stand_apart(
         values, found = distinct(values, found, owners)
         width = min(near.shape[1], values.shape[1])
         near[part, :width], rows[part, :width] = values[:, :width], found[:, :width]
+        # What a full list leaves out is no nearer than its last entry, and may be as near: a list
+        # that a document's own chunks fill does not make its companions stand apart.
+        last = np.where(indices[part, -1] >= 0, np.clip(similarities[part, -1], 0.0, 1.0), 0.0)
+        near[part] = np.where(rows[part] >= 0, near[part], last[:, None])
     scores = np.stack([_borne_out(near, rows, owners, width) for width in WIDTHS], axis=1)
     usual = np.stack([tail(scores[:, at]) for at in range(len(WIDTHS))], axis=1)
     return scores, rows[:, : WIDTHS[-1]], np.argmin(usual, axis=1).astype(np.int64)

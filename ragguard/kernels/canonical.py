@@ -37,7 +37,7 @@ def _is_plain(value: Any) -> bool:
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
-        return -_EXACT < value < _EXACT
+        return bool(-_EXACT < value < _EXACT)
     if kind is dict:
         for key, item in value.items():
             # UTF-16 order, the standard's, is code point order as long as keys are ASCII.

@@ -94,7 +94,8 @@ def _nearest(vectors: Floats, rows: Ints | None, centres: Floats, workers: int) 
     def block(start: int) -> Ints:
         some = slice(start, start + BLOCK)
         there = vectors[some] if rows is None else vectors[rows[some]]
-        return (there @ centres.T).argmax(axis=1)
+        found: Ints = (there @ centres.T).argmax(axis=1)
+        return found
 
     return np.concatenate(list(in_threads(block, range(0, n, BLOCK), workers))).astype(np.int32)
 

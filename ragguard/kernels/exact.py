@@ -2,7 +2,8 @@
 
 Similarities are computed in float32, tile by tile, and an entry is kept when it beats the last one
 of its row. What survives is computed again in float64 and rounded to float32, so that the answer
-does not depend on how the tiles fell. Ties go to the lower row.
+does not depend on how the tiles fell. Ties go to the lower row. Only where more than `SPARE` rows
+too many are closer to each other than float32 tells apart does float32 decide which are kept.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def test_honest_arrivals_cry_wolf_no_more_often_than_asked(
     for least in ("MOVED", "MIXED", "RESCORED", "GREW"):
         monkeypatch.setattr(drift, least, 0.0)
     alarms = nights = 0
-    for seed in range(8):
+    for seed in range(6):
         world = Nights(seed, {"wiki": 150, "vendor": 60})
         world.audit()
         for _ in range(4):

@@ -6,6 +6,7 @@ import pytest
 
 from ragguard.audit.health import health
 from ragguard.audit.provenance import check_provenance
+from ragguard.ledger import corpus
 from ragguard.trust import amend
 from tests.simulator import HONEST, Gate
 
@@ -42,8 +43,6 @@ def test_an_expired_manifest_makes_its_source_not_current(served: Gate) -> None:
 def test_bytes_that_are_gone_from_the_vault_cannot_be_verified(served: Gate) -> None:
     vault = Path(served.workspace.folder) / "vault"
     with served.workspace.ledger.reading() as conn:
-        from ragguard.ledger import corpus
-
         row = corpus.members(conn, "serving")["wiki/leave.md"]
     (vault / row.subject_digest[:2] / row.subject_digest).unlink()
     found = health(served.workspace)

@@ -251,7 +251,7 @@ LEAVES = list(_commands(cli))
 def test_the_commands_of_the_design_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
         *("demo", "init", "doctor", "sign", "verify", "ingest", "search", "history"),
-        *("calibrate", "redteam", "bench"),
+        *("audit", "adopt", "publish", "calibrate", "redteam", "bench"),
         *("key generate", "key list"),
         *(f"trust {c}" for c in ("add", "revoke", "list", "rotate", "policy")),
         *(f"quarantine {c}" for c in ("list", "show", "release", "reject", "stats")),

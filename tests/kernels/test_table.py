@@ -68,6 +68,17 @@ def test_exact_neighbours_are_those_of_all_pairs(n: int, d: int) -> None:
     assert (table.similarities == similarities).all()
 
 
+def test_what_float32_cannot_tell_apart_is_told_apart() -> None:
+    rng = np.random.default_rng(3)
+    vectors = units(rng, 1, 384) + np.float32(2e-4) * rng.standard_normal((120, 384))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    vectors = np.concatenate([vectors, units(rng, 900, 384)])
+    table = neighbour_table(vectors, 4)
+    indices, similarities = all_pairs(vectors, 4)
+    assert (table.similarities == similarities).all()
+    assert (table.indices == indices).all()
+
+
 def test_many_rows_at_the_same_distance_are_taken_in_order() -> None:
     vectors = np.eye(1200, 1200, dtype=np.float32)
     table = neighbour_table(vectors, 3)
@@ -262,7 +273,8 @@ def test_an_approximate_table_keeps_its_promise_when_carried_over() -> None:
     rng = np.random.default_rng(21)
     vectors = clustered(rng, 2500)
     rows, origin = changed(rng, vectors, 50, 50)
-    carried = update(neighbour_table(vectors, 10, exact_below=0), rows, origin)
+    before = neighbour_table(vectors, 10, exact_below=0)
+    carried = update(before, rows, origin)
     indices, similarities = all_pairs(rows, 10)
     true = recall_of(carried, similarities)
     assert not carried.exact
@@ -270,6 +282,11 @@ def test_an_approximate_table_keeps_its_promise_when_carried_over() -> None:
     assert carried.recall == pytest.approx(true, abs=0.01)
     new = origin < 0
     assert (carried.indices[new] == indices[new]).all(), "new rows are compared with all"
+    gone = np.setdiff1d(np.arange(2500), origin)
+    lost = np.isin(before.indices[np.maximum(origin, 0)], gone).any(axis=1) & ~new
+    assert lost.sum() > 100
+    assert (carried.indices >= 0).all()
+    assert (carried.similarities[lost] >= similarities[lost, -1:]).mean() > 0.97
 
 
 def test_the_vectors_are_left_as_they_were() -> None:
