@@ -50,6 +50,7 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
         graph = neighbour_table(spool.vectors, neighbourhoods.K)
         ticks.append(time.perf_counter())
         hoods = neighbourhoods.look(spool, graph, rate, "bench")
+        ticks.append(time.perf_counter())
         lexicon = replace(analysis.counted(spool), closeness=analysis.closeness(spool, graph))
         judged = judging.judge_indexed(
             spool,
@@ -91,7 +92,7 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
         judged.profile[0],
         1.0 / (judged.profile[1] + 1.0),
         judged.skipped,
-        dict(zip(("neighbours", "checks"), np.diff(ticks).tolist(), strict=True)),
+        dict(zip(("neighbours", "judge", "checks"), np.diff(ticks).tolist(), strict=True)),
     )
 
 
