@@ -55,7 +55,7 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
             break
         try:
             entry = json.loads(text)
-            if entry.get("act") != ACT:
+            if entry.get("act") != ACT or "plan" in entry:  # that one took suspects out
                 continue
             report = body.load(workspace.vault.get(str(entry["report"])))
             kept = entry.get("snapshot")

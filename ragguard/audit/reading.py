@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -117,8 +118,8 @@ def _kept(folder: Path, k: int) -> tuple[Spool, Graph] | None:
                 float(recall[0]) if known else None,
                 (float(recall[1]), float(recall[2])) if known else None,
             )
-    except (OSError, ValueError, KeyError, StoreError):
-        return None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, StoreError):
+        return None  # half of it: a run was killed while it wrote the table
     fits = graph.indices.shape == graph.similarities.shape == (len(spool), k)
     within = bool((graph.indices < len(spool)).all() and (graph.indices >= -1).all())
     return (spool, graph) if fits and within else None

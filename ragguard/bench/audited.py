@@ -25,6 +25,7 @@ from ragguard.model import Bools
 
 BLOCK = 1000
 CAMPAIGN = "campaign"
+SHARE = 0.9  # of the false alarms that campaigns may cause
 
 
 def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judged:
@@ -36,8 +37,9 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
         rate: Share of honest documents accepted among the suspects.
 
     Returns:
-        What is suspected. A document's score ranks by its campaign or by the checks, whichever is
-        less usual in this index: both are put on one scale by the tail of `kernels.apart`.
+        What is suspected. A document's score is that of its campaign or of the checks, whichever
+        is less usual in this index; campaigns, which are what whole indexes are scanned for, get
+        nine tenths of the false alarms.
     """
     settings = Settings()
     ticks = [time.perf_counter()]
@@ -70,9 +72,9 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
         suspects[list(judged.suspects)] = True
         owners = np.asarray(spool.documents, dtype=np.int64)
         campaign = -np.log10(hoods.p_values)
-        # Suspicion is L / (1 + L), with L a negative logarithm of base ten.
-        level = judged.suspicion / np.maximum(1.0 - judged.suspicion, 1e-12)
-        alone = -np.log10(apart.tail(level))
+        place = np.empty(len(spool.labels))
+        place[np.argsort(-judged.suspicion, kind="stable")] = np.arange(1, len(spool.labels) + 1)
+        alone = -np.log10(place / len(spool.labels))
         checks = {}
         for name, scores in judged.scores.items():
             worst = np.full(len(spool.labels), -np.inf)
@@ -83,7 +85,7 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
         first = [
             _first(int(d), judged, hoods.suspects, bool(campaign[d] >= alone[d])) for d in order
         ]
-    both = np.maximum(campaign, alone)[order]
+    both = np.maximum(campaign + np.log10(SHARE), alone + np.log10(1.0 - SHARE)).clip(0.0)[order]
     return Judged(
         suspects[order],
         np.asarray(both / (1.0 + both), dtype=np.float64),

@@ -120,7 +120,10 @@ def tail(scores: Doubles) -> Doubles:
 
 
 def document_p_values(scores: Doubles, documents: NDArray[np.int32] | Ints) -> tuple[Doubles, Ints]:
-    """P-value of each document: its least usual row, for all rows and widths it has.
+    """P-value of each document: its least usual row, for all rows it has.
+
+    A row's p-value is the harmonic mean of those of its widths (Wilson, PNAS 116 (2019)), which say
+    nearly the same where a campaign is large, and differ where it is small.
 
     Args:
         scores: float64 (n, widths), from `stand_apart`.
@@ -131,15 +134,15 @@ def document_p_values(scores: Doubles, documents: NDArray[np.int32] | Ints) -> t
     """
     owners = np.asarray(documents, dtype=np.int64)
     m = int(owners.max()) + 1 if len(owners) else 0
-    usual = np.stack([tail(scores[:, at]) for at in range(scores.shape[1])], axis=1).min(axis=1)
+    every = np.stack([tail(scores[:, at]) for at in range(scores.shape[1])], axis=1)
+    usual = 1.0 / (1.0 / every).mean(axis=1)
     order = np.lexsort((np.arange(len(owners)), usual, owners))
     first = np.flatnonzero(np.diff(owners[order], prepend=-1))
     p_values, rows = np.ones(m), np.full(m, -1, dtype=np.int64)
     rows[owners[order[first]]] = order[first]
     sizes = np.bincount(owners, minlength=m)
     there = rows >= 0
-    # Neighbouring widths say nearly the same: they count as two, not as three.
-    p_values[there] = np.minimum(1.0, usual[rows[there]] * 2.0 * sizes[there])
+    p_values[there] = np.minimum(1.0, usual[rows[there]] * sizes[there])
     return p_values, rows
 
 
