@@ -59,7 +59,7 @@ class Plan:
 
     Attributes:
         commit: Its number.
-        kind: `ingest`, `release`, `reject`, `removal` or `revoke`.
+        kind: `ingest`, `release`, `reject`, `removal`, `revoke`, `audit` or `reindex`.
         at: Time, as text.
         actor: Principals who caused it.
         source: Source it concerns.
@@ -78,6 +78,9 @@ class Plan:
         denial: Row of a denial, or empty.
         leaves: What the log's entry commits to, one a document.
         counts: Documents by outcome.
+        generation: Row of the generation that serves from this commit on, with the body of its
+            recipe and the earlier generations that are dropped (`drops`); or empty. Its
+            collections then hold what `writes` says and nothing else.
     """
 
     commit: int
@@ -99,13 +102,15 @@ class Plan:
     leaves: Sequence[Mapping[str, Any]] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     decisions: Sequence[Mapping[str, Any]] = ()
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
 
 def dump_plan(plan: Plan) -> bytes:
     """A plan as JSON bytes."""
     body = asdict(plan)
-    if not plan.decisions:  # a plan without them is what it was before there were any
-        del body["decisions"]
+    for name in ("decisions", "generation"):
+        if not body[name]:  # a plan without them is what it was before there were any
+            del body[name]
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -184,10 +189,39 @@ class Committer:
             self._finish(load_plan(self.vault.get(row.plan)), row.plan)
         return len(begun)
 
+    def build(self, plan: Plan) -> None:
+        """Make the collections of a plan's new generation and fill them; nobody reads them yet.
+
+        They are made anew each time, so that nothing stands in them but what the plan writes.
+
+        Raises:
+            StoreError: The store did not take or keep a point.
+        """
+        store = self.store()
+        for name in (plan.generation["serving"], plan.generation["quarantine"]):
+            store.drop(name)
+            store.create(name, int(plan.generation["body"]["dimensions"]))
+        self._store(plan)
+
     def _finish(self, plan: Plan, digest: str) -> None:
-        if plan.writes or plan.drops:
+        if plan.generation:
+            if not self._built(plan):
+                self.build(plan)
+        elif plan.writes or plan.drops:
             self._store(plan)
         self._confirm(plan, digest)
+
+    def _built(self, plan: Plan) -> bool:
+        """Whether the collections of a new generation hold just what the plan writes."""
+        store = self.store()
+        for name in (plan.generation["serving"], plan.generation["quarantine"]):
+            if not store.exists(name) or store.count(name) != len(plan.writes.get(name, ())):
+                return False
+        try:
+            self._check(plan, store)
+        except StoreError:
+            return False
+        return True
 
     def _store(self, plan: Plan) -> None:
         store = self.store()
@@ -202,6 +236,11 @@ class Committer:
             store.delete(collection, ids)
         for collection in touched:
             store.flush(collection)
+        self._check(plan, store)
+
+    def _check(self, plan: Plan, store: Store) -> None:
+        """Read back what a plan writes and drops, and compare."""
+        packs: dict[str, Floats] = {}
         for collection, writes in plan.writes.items():
             for start in range(0, len(writes), BLOCK):
                 wanted = [self._point(w, packs) for w in writes[start : start + BLOCK]]
@@ -253,6 +292,8 @@ class Committer:
                 corpus.add_denial(conn, plan.denial)
             for number, state in plan.closes:
                 cases.close(conn, number, state, plan.commit)
+            if plan.generation:
+                commits.switch_generation(conn, plan.generation)
             state = corpus.corpus_digest(conn)
             body = {
                 "act": plan.kind,

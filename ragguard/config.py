@@ -114,6 +114,23 @@ class AuditSettings(_Section):
     )
 
 
+class ReindexSettings(_Section):
+    """[reindex]: when a rebuild stops and asks, and what it keeps."""
+
+    keep: int = Field(
+        default=2, ge=1, description="generations kept, the serving one included; older are dropped"
+    )
+    removed_share: float = Field(
+        default=0.5, gt=0, le=1, description="share of the documents that may go without asking"
+    )
+    label_share: float = Field(
+        default=0.5, gt=0, le=1, description="part of its share that a label may lose without asking"
+    )
+    suspect_share: float = Field(
+        default=0.05, gt=0, le=1, description="share of what stays that may be suspect without asking"
+    )
+
+
 class LimitSettings(_Section):
     """[limits]: sizes that are refused before anything is parsed, in bytes."""
 
@@ -133,6 +150,7 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     redteam: RedteamSettings = RedteamSettings()
     audit: AuditSettings = AuditSettings()
+    reindex: ReindexSettings = ReindexSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

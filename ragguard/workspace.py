@@ -13,6 +13,7 @@ when it is first used. Layout:
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import shutil
 import tempfile
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 ROOT_FILE = "trust/root.json"
 LOCK_FILE = ".lock"
+
+log = logging.getLogger(__name__)
 
 
 def find(start: Path) -> Path:
@@ -356,7 +359,15 @@ class Workspace:
                 )
             store.create(name, int(recipe["dimensions"]))
         alias = self.settings.store.collection
-        if store.aliases().get(alias) != generation.serving:
+        target = store.aliases().get(alias)
+        if target != generation.serving:
+            if target is not None:
+                log.warning(
+                    "alias %r pointed at %r: set to %r, which the ledger serves",
+                    alias,
+                    target,
+                    generation.serving,
+                )
             store.set_alias(alias, generation.serving)
         self._repaired = True
 
@@ -400,7 +411,7 @@ class Workspace:
         listed = "; ".join(f"{k}: now {mine[k]!r}, index {built.get(k)!r}" for k in odd)
         raise RecipeMismatchError(
             f"index: built with another recipe ({listed})",
-            hint="Set [model] and [chunks] back, or build a new workspace.",
+            hint="Set [model] and [chunks] back, or rebuild: ragguard reindex --from-clean.",
         )
 
     # --- encoder ----------------------------------------------------------------------------------
@@ -431,7 +442,16 @@ class Workspace:
 
     def recover(self) -> int:
         """Finish commits that a killed process began; return how many."""
-        return self.committer.recover()
+        finished = self.committer.recover()
+        if finished:
+            self.point_alias()
+        return finished
+
+    def point_alias(self) -> None:
+        """Let the alias follow the ledger, once a commit made another generation serve."""
+        generation = self.generation()
+        if self._store is not None and generation is not None:
+            self._ensure(generation)
 
     def cache(self, name: str) -> Path:
         """A file in the cache folder."""

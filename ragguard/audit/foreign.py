@@ -58,9 +58,11 @@ def audit_collection(
         progress: Called with stage, done and total.
 
     Raises:
-        UsageError: No text is found in it.
+        UsageError: It is empty, or no text is found in it.
         StoreError: It does not answer.
     """
+    if not opened.count():
+        raise UsageError(f"collection {opened.name!r} is empty")
     layout = layouts.detect(
         opened.sample(), text=fields.text, metadata=fields.metadata, document=fields.document
     )
@@ -106,8 +108,6 @@ def _read(
     counts: dict[str, int] = {}
     with course.part("index") as note:
         total = opened.count()
-        if not total:
-            raise UsageError(f"collection {opened.name!r} is empty")
         with Spooler(
             folder, opened.name, opened.dimensions, lambda p: layouts.read(p, layout)
         ) as spooler:

@@ -149,10 +149,9 @@ def judge_indexed(
             _, view = _view(spool, graph, part, rows_of, known)
             measured.append((view.documents[: view.n], scoring.measure(view, checks)))
         profile = _fitted(measured, len(drawn), checks)
-    # A small reference gives no p-value as small as asked: then only the most suspicious is named,
-    # who is not held against itself where the reference is of others.
-    itself = 2 if profile.name == "index" else 1
-    rate = max(rate, itself * profile.smallest_rate)
+    # A small reference has no p-value as small as asked for: its smallest counts then, or nothing
+    # could be named.
+    rate = max(rate, profile.smallest_rate)
     scores = {name: np.full(len(spool), np.nan) for name in checks}
     suspicion = np.full(len(spool.labels), np.nan)
     suspects: dict[int, Verdict] = {}

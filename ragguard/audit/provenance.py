@@ -9,19 +9,17 @@ their source is `unsigned`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.fold import SAMPLE
-from ragguard.audit.signatures import Signatures, Standing, unlike
-from ragguard.kernels.canonical import digest, parse_time
+from ragguard.kernels.canonical import parse_time
 from ragguard.ledger import streams
-from ragguard.model import Policy
-from ragguard.steps.gather import format_of
-from ragguard.trust import contract, policy
+from ragguard.steps.signatures import Signatures, Standing, forgery, violations
+from ragguard.trust import policy
 from ragguard.workspace import Workspace
 
 
@@ -117,7 +115,7 @@ class _Look:
                 self._unsigned.add(row.source)
             if standing.damaged:
                 self._tally("vault-damaged", row.source).add(label, standing.damaged)
-            forged = standing.forged or _unlike(row, standing, subjects)
+            forged = forgery(row, standing, subjects)
             if forged:
                 self._tally("ledger-inconsistent", row.source).add(label, forged)
             if row.zone != "serving":
@@ -140,7 +138,7 @@ class _Look:
             self._tally("key-revoked", row.source).add(label, standing.revoked)
         broken = [standing.contract] if standing.contract else []
         allowed = self._root.sources[row.source].policy
-        broken += _violations(allowed, row, subjects.get(row.subject))
+        broken += violations(allowed, row, subjects.get(row.subject))
         if broken:
             self._tally("contract-broken", row.source).add(label, *broken)
 
@@ -182,26 +180,6 @@ class _Look:
         if not speakers and any(g.keyid in self._root.revoked for g in known.signers):
             return "revoked"
         return "stale" if source in self._stale else "current"
-
-
-def _unlike(row: Any, standing: Standing, subjects: Mapping[str, Any]) -> str:
-    """What of a document is not as its manifest signs it; empty when all is."""
-    if standing.adopted is not None:
-        same = standing.adopted.get(row.document) == row.digest
-        return "" if same else "the record of its adoption does not list its bytes"
-    if standing.manifest is None:
-        return ""
-    if digest(dict(row.metadata)) != row.metadata_digest:
-        return "its metadata is not the one of its digest"
-    return unlike(row, subjects.get(row.subject))
-
-
-def _violations(allowed: Policy, row: Any, subject: Any) -> Iterator[str]:
-    """What of today's contract a document breaks."""
-    for finding in contract.violations(allowed, format_of(row.subject), row.metadata):
-        yield finding.detail
-    if subject is not None and subject.length > allowed.max_document_bytes:
-        yield f"more than {allowed.max_document_bytes} bytes"
 
 
 _SAYS = {

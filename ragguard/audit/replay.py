@@ -15,7 +15,7 @@ import numpy as np
 
 from ragguard.audit.seals import SealTable, raw_id, raw_seal
 from ragguard.commit import Plan
-from ragguard.ledger import streams
+from ragguard.ledger import commits, streams
 from ragguard.ledger.commits import CommitRow
 from ragguard.workspace import Workspace
 
@@ -38,7 +38,10 @@ class Replay:
         self.problems: list[str] = []
         self._late: list[str] = []  # true only if no commit was left out
         with self._ledger.reading() as conn:
-            names = [c for g in streams.all_generations(conn) for c in (g.serving, g.quarantine)]
+            known = streams.all_generations(conn)
+            self._states = {n: state for n, (state, _) in commits.generation_states(conn).items()}
+            self._known = {g.id: (g.serving, g.quarantine, g.recipe) for g in known}
+            names = [c for g in known for c in (g.serving, g.quarantine)]
             self._seals = {name: SealTable(conn, name) for name in names}
             self._stays = _Stays(streams.stays(conn))
             self._small = streams.small_tables(conn)
@@ -48,6 +51,8 @@ class Replay:
         self._closed: dict[int, tuple[str, int]] = {}
         self._decisions: list[Mapping[str, Any]] = []
         self._denials: list[Mapping[str, Any]] = []
+        self._made: dict[int, Mapping[str, Any]] = {}  # generations, the newest first
+        self._dropped: dict[int, tuple[str, str]] = {}
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
         """A commit, its plan, and what the log says of it; newest first."""
@@ -62,13 +67,15 @@ class Replay:
         self._compare(f"commit {row.id}: points", wanted, points)
         if not self._stays.fit(row.id, plan.enter, plan.leave):
             self.problems.append(f"commit {row.id}: who entered or left with it was changed")
-        for name in {*plan.writes, *plan.drops}:
-            self._take_points(row.id, name, plan)
         self._remember(plan)
+        given_up = {name for names in self._dropped.values() for name in names}
+        for name in {*plan.writes, *plan.drops} - given_up:
+            self._take_points(row.id, name, plan)
 
     def finish(self) -> list[str]:
         """All problems, once every confirmed commit was taken; not to be asked otherwise."""
         self.problems += self._late
+        self._look_at_generations()
         if rest := self._stays.unvisited():
             self.problems.append(f"membership: {rest} rows that no commit made")
         for name, table in self._seals.items():
@@ -85,6 +92,21 @@ class Replay:
         for name, wanted in (("decisions", self._decisions), ("denials", self._denials)):
             self._compare(name, _numbered(wanted), _numbered(self._small[name]))
         return self.problems
+
+    def _look_at_generations(self) -> None:
+        """Which generation serves, and which were dropped, against the rebuilds that said so."""
+        serving = next(iter(self._made), 1)  # the newest rebuild's, else the first there was
+        for number, state in self._states.items():
+            wanted = "dropped" if number in self._dropped else "retired"
+            wanted = "serving" if number == serving else wanted
+            if state != wanted:
+                self.problems.append(f"generation {number}: is {state}, by the log it is {wanted}")
+        rows = {n: (g["serving"], g["quarantine"], g["recipe"]) for n, g in self._made.items()}
+        if odd := sorted(n for n in {*rows, *self._known} if n > 1 and self._differs(n, rows)):
+            self.problems.append(f"generation {odd[0]}: is not the one that a rebuild made")
+
+    def _differs(self, number: int, rows: Mapping[int, tuple[str, str, str]]) -> bool:
+        return rows.get(number) != self._known.get(number)
 
     def _end(self, case: int) -> dict[str, Any]:
         if case not in self._closed:
@@ -134,6 +156,10 @@ class Replay:
             self._closed.setdefault(number, (state, plan.commit))
         self._decisions += [*_rows(plan.decision), *plan.decisions]
         self._denials += _rows(plan.denial)
+        for made in _rows(plan.generation):
+            self._made.setdefault(made["id"], made)
+            for old in made["drops"]:
+                self._dropped[old["id"]] = (old["serving"], old["quarantine"])
 
     def _compare(self, what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
         if wanted == found:

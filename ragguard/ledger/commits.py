@@ -8,7 +8,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ragguard.ledger.tables import commits, generations, manifests, points, recipes, roots, versions
+from ragguard.ledger.tables import (
+    commits,
+    generations,
+    manifests,
+    points,
+    recipes,
+    roots,
+    seals,
+    versions,
+)
 
 
 @dataclass(frozen=True)
@@ -181,6 +190,33 @@ def add_generation(
             "at": at,
         },
     )
+
+
+def generation_states(conn: sa.Connection) -> dict[int, tuple[str, str]]:
+    """State (`serving`, `retired` or `dropped`) and time of every generation, by number."""
+    query = sa.select(generations).order_by(generations.c.id)
+    return {r.id: (r.state, r.at) for r in conn.execute(query)}
+
+
+def switch_generation(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Let a new generation serve; the one that served is retired, some older ones are dropped.
+
+    Args:
+        conn: Connection.
+        row: `id`, `serving`, `quarantine`, `recipe`, `body` of the recipe, `at`, and `drops`: rows
+            with `id`, `serving` and `quarantine` of generations that are given up.
+    """
+    conn.execute(
+        sa.update(generations).where(generations.c.state == "serving").values(state="retired")
+    )
+    for old in row["drops"]:
+        conn.execute(
+            sa.update(generations).where(generations.c.id == old["id"]).values(state="dropped")
+        )
+        names = (old["serving"], old["quarantine"])
+        conn.execute(sa.delete(seals).where(seals.c.collection.in_(names)))
+    new = Generation(row["id"], row["serving"], row["quarantine"], row["recipe"])
+    add_generation(conn, new, row["body"], row["at"])
 
 
 def recipe_body(conn: sa.Connection, digest: str) -> Mapping[str, Any]:

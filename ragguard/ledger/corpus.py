@@ -72,6 +72,36 @@ def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[s
     return {f"{r.source}/{r.document}": r for r in rows}
 
 
+def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Any]:
+    """What is in a zone, or was once a commit was done, ordered by number.
+
+    Args:
+        conn: Connection.
+        zone: `serving` or `quarantine`.
+        commit: Number of the commit; `None` for now.
+
+    Returns:
+        Rows with all of a version, and `since`: the commit with which its stay began.
+    """
+    query = (
+        sa.select(versions, membership.c.since)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.zone == zone)
+        .order_by(versions.c.id)
+    )
+    if commit is None:
+        query = query.where(membership.c.until.is_(None))
+    else:
+        ends_later = sa.or_(membership.c.until.is_(None), membership.c.until > commit)
+        query = query.where(membership.c.since <= commit, ends_later)
+    return list(conn.execute(query))
+
+
+def version_of(row: Any) -> VersionRow:
+    """The version in a row that has all of its columns."""
+    return _version(row)
+
+
 def member_counts(conn: sa.Connection) -> dict[tuple[str, str], int]:
     """Documents now in each (source, zone)."""
     query = (
@@ -282,6 +312,17 @@ def add_vectors(conn: sa.Connection, recipe: str, pack: str, digests: Sequence[s
     ]
     if rows:
         conn.execute(sa.insert(vectors), rows)
+
+
+def forget_vectors(conn: sa.Connection, recipe: str, digests: Sequence[str]) -> None:
+    """Forget where the vectors of texts are kept, because they were computed anew."""
+    for start in range(0, len(digests), BATCH):
+        conn.execute(
+            sa.delete(vectors).where(
+                vectors.c.recipe == recipe,
+                vectors.c.text_digest.in_(digests[start : start + BATCH]),
+            )
+        )
 
 
 # --- release and denial ---------------------------------------------------------------------------

@@ -183,7 +183,8 @@ def add_document(
         plan.leaves.append({**leaf, "points": []})
         return
     zone = "serving" if verdict.outcome == "admit" else "quarantine"
-    writes = _writes(plan, number, item, embedded, zone, recipe, manifest)
+    writes = point_writes(plan, number, plan.commit, item, embedded, zone, recipe, manifest)
+    plan.points += point_rows(number, writes, embedded)
     plan.put_in(number, zone, writes)
     plan.leaves.append({**leaf, "points": [[w.id, w.payload["ragguard"]["seal"]] for w in writes]})
     before = standing.serving.get(document.id)
@@ -269,24 +270,35 @@ def finding_body(finding: Finding) -> dict[str, Any]:
     return body
 
 
-def _writes(
+def point_writes(
     plan: Draft,
     version: int,
+    commit: int,
     item: Incoming,
     embedded: Embedded,
     zone: str,
     recipe: str,
     manifest: str,
 ) -> list[Write]:
+    """The points of a version, sealed for the collection of a zone, in chunk order.
+
+    Args:
+        plan: Names the collections.
+        version: Number of the version.
+        commit: Commit that made the version.
+        item: The document.
+        embedded: Its chunks and where their vectors are.
+        zone: `serving` or `quarantine`.
+        recipe: Recipe digest.
+        manifest: Digest of the manifest that brought it.
+    """
     document = item.document
     name = plan.collection(zone)
     metadata = dict(document.metadata)
     metadata.setdefault("source", f"{document.source}/{document.id}")
     writes = []
     prepared = embedded.prepared
-    for ordinal, (chunk, text_digest) in enumerate(
-        zip(prepared.chunks, embedded.text_digests, strict=True)
-    ):
+    for ordinal, chunk in enumerate(prepared.chunks):
         point = point_id(
             document.source, document.id, document.digest, chunk.start, chunk.end, recipe
         )
@@ -301,7 +313,7 @@ def _writes(
                 "manifest": manifest,
                 "recipe": recipe,
                 "version": version,
-                "commit": plan.commit,
+                "commit": commit,
                 "ordinal": ordinal,
                 "start": chunk.start,
                 "end": chunk.end,
@@ -310,17 +322,24 @@ def _writes(
         payload = seal_payload(plan.workspace, name, point, prepared.vectors[ordinal], payload)
         pack, row = embedded.places[ordinal]
         writes.append(Write(point, payload, pack, row))
-        plan.points.append(
-            {
-                "version": version,
-                "ordinal": ordinal,
-                "point": point,
-                "start": chunk.start,
-                "end": chunk.end,
-                "text_digest": text_digest,
-            }
-        )
     return writes
+
+
+def point_rows(version: int, writes: Sequence[Write], embedded: Embedded) -> list[dict[str, Any]]:
+    """Rows of a version's points."""
+    return [
+        {
+            "version": version,
+            "ordinal": ordinal,
+            "point": write.id,
+            "start": chunk.start,
+            "end": chunk.end,
+            "text_digest": text_digest,
+        }
+        for ordinal, (write, chunk, text_digest) in enumerate(
+            zip(writes, embedded.prepared.chunks, embedded.text_digests, strict=True)
+        )
+    ]
 
 
 def seal_payload(

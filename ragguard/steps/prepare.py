@@ -108,6 +108,7 @@ def embed(
     *,
     keep: bool,
     progress: Callable[[int, int], None],
+    afresh: bool = False,
 ) -> dict[int, Embedded]:
     """Vectors of every chunk, from the vault where it has them.
 
@@ -118,6 +119,7 @@ def embed(
         before: Metadata of the version a document replaces, by document id.
         keep: Write new vectors to the vault.
         progress: Called with done and total.
+        afresh: Embed everything again, whatever the vault has.
 
     Returns:
         Embedded documents by position.
@@ -129,7 +131,7 @@ def embed(
         digests[number] = tuple(digest_bytes(c.text.encode()) for c in part.chunks)
         texts.update(zip(digests[number], (c.text for c in part.chunks), strict=True))
     with workspace.ledger.reading() as conn:
-        places = corpus.known_vectors(conn, recipe, list(texts))
+        places = {} if afresh else corpus.known_vectors(conn, recipe, list(texts))
     missing = [d for d in texts if d not in places]
     fresh: dict[str, Floats] = {}
     for start in range(0, len(missing), PACK):
@@ -142,6 +144,8 @@ def embed(
         if keep:
             pack = workspace.vault.put(dump_vectors(vectors))
             with workspace.ledger.writing() as conn:
+                if afresh:
+                    corpus.forget_vectors(conn, recipe, block)
                 corpus.add_vectors(conn, recipe, pack, block)
             places.update((d, (pack, row)) for row, d in enumerate(block))
     packs: dict[str, Floats] = {}
