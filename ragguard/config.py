@@ -124,10 +124,16 @@ class ReindexSettings(_Section):
         default=0.5, gt=0, le=1, description="share of the documents that may go without asking"
     )
     label_share: float = Field(
-        default=0.5, gt=0, le=1, description="part of its share that a label may lose without asking"
+        default=0.5,
+        gt=0,
+        le=1,
+        description="part of its share that a label may lose without asking",
     )
     suspect_share: float = Field(
-        default=0.05, gt=0, le=1, description="share of what stays that may be suspect without asking"
+        default=0.05,
+        gt=0,
+        le=1,
+        description="share of what stays that may be suspect without asking",
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ragguard.audit import analysis, drift, neighbourhoods, past, reading
 from ragguard.audit.analysis import Analysis
+from ragguard.audit.canaries import check_canaries
 from ragguard.audit.contents import check_reembedding, check_vault
 from ragguard.audit.findings import AuditFinding, AuditReport, Place, SourceRow
 from ragguard.audit.health import health
@@ -145,7 +146,7 @@ class _Run:
             shown = analysis.places(spool, found.suspects)
             taken, sources, series = self._drift(spool, found, fresh, sources, measures)
         with course.part("canaries") as note:
-            note.skip("this workspace has no canary queries")
+            taken, series = check_canaries(workspace, course, note, taken, series)
         commit, number = None, 0
         if self._asked.quarantine and found is not None and generation is not None:
             with course.part("quarantine") as note:

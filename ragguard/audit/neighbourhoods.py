@@ -42,7 +42,8 @@ class Neighbourhoods:
     """What the table of neighbours says.
 
     Attributes:
-        p_values: float64 (m,), per document: how usual it is to stand apart as it does.
+        p_values: float64 (m,), per document: how usual it is to stand apart as it does; 1 where
+            none of it serves.
         scores: float64 (n,), per row: how far it stands apart with its companions.
         findings: Campaigns and hubs.
         suspects: bool (m,), documents that findings name.
@@ -67,10 +68,12 @@ def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourh
     scores, companions, widths = apart.stand_apart(
         graph.indices, graph.similarities, documents, _copies(spool, graph, documents)
     )
-    p_values, rows = apart.document_p_values(scores, documents)
-    serving = np.ones(len(p_values), dtype=bool)
-    serving[documents[spool.quarantined]] = False  # those wait for a person already
-    suspects = serving & (p_values <= rate)
+    # A version that waits for a person is company, and says nothing of the one that serves: neither
+    # may it accuse that one, nor cover it.
+    m = len(spool.labels)
+    versions = np.where(spool.quarantined, documents + m, documents)
+    p_values, rows = (found[:m] for found in apart.document_p_values(scores, versions))
+    suspects: Bools = p_values <= rate
     number = apart.groups(suspects, rows, companions, documents)
     found = []
     for campaign in range(int(number.max(initial=-1)) + 1):

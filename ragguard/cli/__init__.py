@@ -29,6 +29,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "adopt",
         "Take over a collection that ragguard never wrote, as a source that nobody signed.",
     ),
+    "reindex": ("reindex", "Rebuild the index from what is clean, and switch to it."),
+    "canary": (
+        "canary",
+        "Ask queries whose answers are known, and watch what they answer.",
+    ),
     "publish": (
         "publish",
         "Publish a read-only copy of the serving index for readers in other processes.",

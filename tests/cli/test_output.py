@@ -251,10 +251,11 @@ LEAVES = list(_commands(cli))
 def test_the_commands_of_the_design_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
         *("demo", "init", "doctor", "sign", "verify", "ingest", "search", "history"),
-        *("audit", "adopt", "publish", "calibrate", "redteam", "bench"),
+        *("audit", "adopt", "publish", "reindex", "calibrate", "redteam", "bench"),
         *("key generate", "key list"),
         *(f"trust {c}" for c in ("add", "revoke", "list", "rotate", "policy")),
         *(f"quarantine {c}" for c in ("list", "show", "release", "reject", "stats")),
+        *(f"canary {c}" for c in ("add", "list", "suggest", "run", "compare")),
         *(f"log {c}" for c in ("verify", "checkpoint", "prove")),
     }
 

@@ -276,9 +276,17 @@ def test_a_document_is_as_unusual_as_its_least_usual_row_for_all_it_has() -> Non
     p_values, rows = apart.document_p_values(scores, owners)
     usual = apart.tail(scores[:, 0])
     assert rows.tolist()[:2] == [7, -1]
-    assert p_values[0] == pytest.approx(min(1.0, usual[7] * 2 * 10))
+    assert p_values[0] == pytest.approx(min(1.0, usual[7] * 10))
     assert p_values[1] == 1.0  # no row is of it
-    assert p_values[2] == pytest.approx(min(1.0, usual[10:].min() * 2 * 30))
+    assert p_values[2] == pytest.approx(min(1.0, usual[10:].min() * 30))
+
+
+def test_widths_count_by_their_harmonic_mean() -> None:
+    scores = np.random.default_rng(3).exponential(size=(60, 3))
+    p_values, rows = apart.document_p_values(scores, np.arange(60))
+    each = np.stack([apart.tail(scores[:, at]) for at in range(3)])
+    assert p_values == pytest.approx([min(1.0, 3 / sum(1 / p for p in row)) for row in each.T])
+    assert rows.tolist() == list(range(60))
 
 
 # --- groups ---------------------------------------------------------------------------------------
