@@ -1,4 +1,4 @@
-"""Does every neighbourhood still make sense: campaigns and hubs, over the whole index.
+"""Does every neighbourhood still make sense: campaigns, hubs and clusters, over the whole index.
 
 One table of neighbours serves all. Nobody knows here who is a newcomer, and campaigns may have come
 over months and from many sources; what waits in quarantine counts as company. Word overlap, which
@@ -16,7 +16,9 @@ import numpy as np
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.spool import Spool
 from ragguard.kernels import apart
+from ragguard.kernels.cells import deal
 from ragguard.kernels.graph import Graph, occurrence
+from ragguard.kernels.spectral import signature
 from ragguard.kernels.text import jaccard, normalise, term_matrix, words
 from ragguard.model import Bools, Ints
 
@@ -31,6 +33,8 @@ BLOCK = 32_768  # rows whose texts are compared at once
 SHOWN = 5  # documents of a campaign that are shown with their text
 NAMED, MEMBERS = 50, 5000  # documents of a campaign that are shown, and that are named at all
 QUOTED = 300  # characters
+CLUSTER, MOST_CLUSTERS = 400, 256  # rows of a cluster, and how many clusters at most
+TOGETHER = 3  # documents that stand off a cluster together
 HUB_EXPECTED, HUB_LISTS = (
     1e-3,
     12.0,
@@ -45,7 +49,7 @@ class Neighbourhoods:
         p_values: float64 (m,), per document: how usual it is to stand apart as it does; 1 where
             none of it serves.
         scores: float64 (n,), per row: how far it stands apart with its companions.
-        findings: Campaigns and hubs.
+        findings: Campaigns, hubs, and groups off their cluster.
         suspects: bool (m,), documents that findings name.
     """
 
@@ -72,7 +76,8 @@ def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourh
     # may it accuse that one, nor cover it.
     m = len(spool.labels)
     versions = np.where(spool.quarantined, documents + m, documents)
-    p_values, rows = (found[:m] for found in apart.document_p_values(scores, versions))
+    p_values, rows = apart.document_p_values(scores, versions)
+    p_values, rows = p_values[:m], rows[:m]
     suspects: Bools = p_values <= rate
     number = apart.groups(suspects, rows, companions, documents)
     found = []
@@ -83,7 +88,8 @@ def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourh
     hubs = _hubs(spool, graph, documents)
     named = suspects.copy()
     named[[document for document, _ in hubs]] = True
-    every = [replace(f, collection=collection) for f in [*found, *(f for _, f in hubs)]]
+    found += [*(finding for _, finding in hubs), *_spectral(spool, documents)]
+    every = [replace(finding, collection=collection) for finding in found]
     return Neighbourhoods(p_values, scores.max(axis=1, initial=0.0), every, named)
 
 
@@ -200,6 +206,37 @@ def _hubs(spool: Spool, graph: Graph, documents: Ints) -> list[tuple[int, AuditF
                 ),
             )
         )
+    return found
+
+
+def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
+    """Groups that stand off their cluster along the direction in which it varies most."""
+    rows = np.flatnonzero(~spool.quarantined)
+    count = min(MOST_CLUSTERS, len(rows) // CLUSTER)
+    if not count:
+        return []
+    cells = deal(spool.vectors, rows, count, len(rows), 0)
+    found = []
+    for cell in range(count):
+        members = rows[cells.owners == cell]
+        offsets, usual = signature(spool.vectors[members])
+        for side in (1.0, -1.0):
+            off = (usual * len(members) <= HUB_EXPECTED) & (np.sign(offsets) == side)
+            group = members[off][np.argsort(usual[off], kind="stable")]
+            names = list(dict.fromkeys(spool.labels[int(d)] for d in documents[group]))
+            if len(names) < TOGETHER:
+                continue
+            found.append(
+                AuditFinding(
+                    "spectral-outlier",
+                    f"{len(names)} documents stand together off a cluster of {len(members)} chunks",
+                    document=names[0],
+                    count=len(names),
+                    score=_suspicion(float(usual[off].min())),
+                    p_value=float(usual[off].min()),
+                    facts={"text": spool.texts(group[:1])[0][:QUOTED], "documents": names[:NAMED]},
+                )
+            )
     return found
 
 
