@@ -201,7 +201,15 @@ def _commit(
         for row in zone.values()
         if row.document in touched
     ]
+    theirs = {
+        name: planning.standing_of(workspace, name) for name in {row.source for row, _ in pulled}
+    }
     numbers += [row.id for row, _ in pulled]
+    numbers += [
+        there.waiting[row.document].id
+        for row, _ in pulled
+        if row.document in (there := theirs[row.source]).waiting
+    ]
     with workspace.ledger.reading() as conn:
         points = corpus.points_of(conn, numbers)
     for item, verdict in judged:
@@ -218,6 +226,8 @@ def _commit(
         )
     for row, verdict in pulled:
         stored = stored_writes(workspace, row)
+        # One version of a document waits at a time; what waited comes again with its manifest.
+        planning.close_waiting(plan, row.document, theirs[row.source], points, "superseded")
         pull_document(plan, row, verdict, stored, points[row.id])
     for case in standing.removals:
         plan.closes.append((case.id, "superseded"))

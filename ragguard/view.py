@@ -197,8 +197,12 @@ class _Lookup:
         self._context = context
 
     def quarantine(self) -> Table:
-        """Neighbours among what waits for a reviewer."""
-        return self._zone(self._around.quarantine, "quarantine", frozenset(), frozenset())[0]
+        """Neighbours among what waits for a reviewer, but for what the batch itself replaces.
+
+        Else a campaign of honest documents that wait and come again would be twice as dense.
+        """
+        own = frozenset(self._labels)
+        return self._zone(self._around.quarantine, "quarantine", own, frozenset())[0]
 
     def serving(self, absent: Set[str]) -> tuple[Table, Table]:
         """Neighbours in the index: in what is long there, and in what arrived lately."""
