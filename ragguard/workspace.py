@@ -443,15 +443,18 @@ class Workspace:
     def recover(self) -> int:
         """Finish commits that a killed process began; return how many."""
         finished = self.committer.recover()
-        if finished:
-            self.point_alias()
+        generation = self.generation() if finished and self._store is not None else None
+        if generation is not None:  # one of the commits may have made another one serve
+            self._ensure(generation)
         return finished
 
     def point_alias(self) -> None:
         """Let the alias follow the ledger, once a commit made another generation serve."""
         generation = self.generation()
-        if self._store is not None and generation is not None:
-            self._ensure(generation)
+        if generation is not None:
+            self.open_store(repair=False).set_alias(
+                self.settings.store.collection, generation.serving
+            )
 
     def cache(self, name: str) -> Path:
         """A file in the cache folder."""

@@ -63,6 +63,14 @@ def test_a_document_never_meets_its_old_version() -> None:
     assert set(names(view, "reference")) == {"wiki/d0", "wiki/d1"}
 
 
+def test_a_waiting_version_that_the_batch_replaces_is_nobodys_neighbour() -> None:
+    waits = [prepared("b", ["b as it waits"], [near(WHERE, 0.9, 1)]), *several(1, 0.8, "other")]
+    batch = [prepared("a", ["a"], [WHERE]), prepared("b", ["b again"], [near(WHERE, 0.9, 1)])]
+    view = view_of(batch, stored([], waits))
+    assert names(view, "newcomers") == ["wiki/b", "wiki/other0"]
+    assert view.zones == ["batch", "batch", "quarantine"]
+
+
 def test_a_document_never_meets_itself_in_the_batch() -> None:
     long = prepared("long", ["one", "two", "three"], [near(WHERE, 0.99, i) for i in range(3)])
     view = view_of([long, prepared("b", ["b"], [WHERE])], stored())
