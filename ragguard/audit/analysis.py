@@ -108,6 +108,7 @@ def analyse(
                 sample=settings.judge.reference_documents,
                 least=settings.judge.least_documents,
                 collection=collection,
+                suspected=suspects.copy(),
                 progress=course.progress,
             )
             note.looked_at = len(documents)

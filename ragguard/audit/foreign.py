@@ -47,6 +47,8 @@ def audit_collection(
     settings: Settings,
     now: datetime,
     progress: Progress = lambda stage, done, total: None,
+    *,
+    full: bool = False,
 ) -> AuditReport:
     """Audit a collection.
 
@@ -56,6 +58,7 @@ def audit_collection(
         settings: How strict to be.
         now: The run's time.
         progress: Called with stage, done and total.
+        full: Judge every document, not a sample of very many.
 
     Raises:
         UsageError: It is empty, or no text is found in it.
@@ -76,7 +79,7 @@ def audit_collection(
         sources: list[SourceRow] = []
         shown: list[Place] = []
         if spool is not None:
-            suspects = _analyse(course, spool, settings, opened.name, now)
+            suspects = _analyse(course, spool, settings, opened.name, now, full)
             sources = analysis.source_rows(spool, suspects, None, {})
             shown = analysis.places(spool, suspects)
         with course.part("drift") as note:
@@ -145,7 +148,7 @@ def _read(
 
 
 def _analyse(
-    course: Course, spool: Spool, settings: Settings, collection: str, now: datetime
+    course: Course, spool: Spool, settings: Settings, collection: str, now: datetime, full: bool
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     made: list[Graph] = []
     k = neighbourhoods.FEW_K if len(spool) > neighbourhoods.MANY else neighbourhoods.K
@@ -161,7 +164,7 @@ def _analyse(
     def chosen(_: Graph) -> Ints:
         here = analysis.serving(spool)
         most = settings.audit.judge_documents
-        if len(here) <= most:
+        if full or len(here) <= most:
             return here
         return np.sort(np.random.default_rng(0).permutation(here)[:most])
 

@@ -47,6 +47,7 @@ from ragguard.scoring import Measured, Profile
 from ragguard.view import Prepared
 
 BLOCK = 1000  # documents judged at once
+CLEAN = 0.995  # quantile of shipped scores above which a deterministic check has found something
 # Two compare newcomers, of which there are none; the third sees one batch and nothing else.
 LEFT_OUT = frozenset({"collusion", "glosh", "hubness"})
 RULES: Mapping[str, str] = {
@@ -119,6 +120,7 @@ def judge_indexed(
     sample: int,
     least: int,
     collection: str,
+    suspected: Bools | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Judged:
     """Judge indexed documents.
@@ -133,11 +135,13 @@ def judge_indexed(
         sample: Documents of the index that verdicts are calibrated on.
         least: Documents below which the shipped reference is used.
         collection: Name for the findings.
+        suspected: bool (m,), documents that are suspected already: nothing is calibrated on them.
         progress: Called with stage, done and total.
     """
     rows_of = _rows_of(spool)
     serving = np.array([d for d, rows in enumerate(rows_of) if len(rows)], dtype=np.int64)
-    drawn = np.sort(np.random.default_rng(0).permutation(serving)[:sample])
+    usual = serving if suspected is None else serving[~suspected[serving]]
+    drawn = np.sort(np.random.default_rng(0).permutation(usual)[:sample])
     total = -(-len(chosen) // BLOCK)
     if len(serving) < least:
         profile = reference.shipped(len(serving))
@@ -150,8 +154,8 @@ def judge_indexed(
             measured.append((view.documents[: view.n], scoring.measure(view, checks)))
         profile = _fitted(measured, len(drawn), checks)
     # A small reference has no p-value as small as asked for: its smallest counts then, or nothing
-    # could be named.
-    rate = max(rate, profile.smallest_rate)
+    # could be named. A document that is of the reference itself has twice that at least.
+    rate = max(rate, profile.smallest_rate * (1 if len(serving) < least else 2))
     scores = {name: np.full(len(spool), np.nan) for name in checks}
     suspicion = np.full(len(spool.labels), np.nan)
     suspects: dict[int, Verdict] = {}
@@ -272,22 +276,35 @@ def _fitted(
     count: int,
     checks: Mapping[str, tuple[Check, object]],
 ) -> Profile:
-    """What documents of the index score, measured like the judged."""
+    """What documents of the index score, measured like the judged.
+
+    Those of which a deterministic check says more than of nearly all shipped documents are left
+    out: what hides or instructs must not be what is usual.
+    """
+    shipped = reference.shipped(count).scores
+    bars = {
+        n: float(np.quantile(shipped[n], CLEAN)) for n in scoring.DETERMINISTIC & shipped.keys()
+    }
     scores: dict[str, list[Doubles]] = {}
     owners: dict[str, list[Ints]] = {}
     start = 0
     for documents, found in measured:
+        size = int(documents.max(initial=-1)) + 1
+        clean = np.ones(size, dtype=bool)
+        for name in bars.keys() & found.signals.keys():
+            clean[documents[found.signals[name].scores > bars[name]]] = False
+        number = np.cumsum(clean) - 1 + start
         for name, signal in found.signals.items():
-            kept = ~np.isnan(signal.scores)
+            kept = ~np.isnan(signal.scores) & clean[documents]
             scores.setdefault(name, []).append(signal.scores[kept])
-            owners.setdefault(name, []).append(documents[kept] + start)
-        start += BLOCK
+            owners.setdefault(name, []).append(number[documents[kept]])
+        start += int(clean.sum())
     return reference.assemble(
         "index",
         {name: np.concatenate(parts) for name, parts in scores.items()},
         {name: np.concatenate(parts) for name, parts in owners.items()},
         {name: entry.unit for name, (entry, _) in checks.items()},
-        [str(number) for number in range(count)],
+        [str(number) for number in range(start)],
     )
 
 

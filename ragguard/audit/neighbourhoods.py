@@ -35,10 +35,8 @@ NAMED, MEMBERS = 50, 5000  # documents of a campaign that are shown, and that ar
 QUOTED = 300  # characters
 CLUSTER, MOST_CLUSTERS = 400, 256  # rows of a cluster, and how many clusters at most
 TOGETHER = 3  # documents that stand off a cluster together
-HUB_EXPECTED, HUB_LISTS = (
-    1e-3,
-    12.0,
-)  # hubs expected by chance; times k lists that one is in at least
+HUB_LISTS, HUB_TIMES = 12.0, 3.0  # lists a hub is in: times k, and times the 99th of a hundred
+EXPECTED = 1e-3  # rows off a cluster that are expected by chance
 
 
 @dataclass(frozen=True)
@@ -185,10 +183,10 @@ def _hubs(spool: Spool, graph: Graph, documents: Ints) -> list[tuple[int, AuditF
     """Rows in far too many lists: their document, and the finding."""
     n, k = graph.indices.shape
     counts = occurrence(graph.indices, n)
-    usual = apart.tail(np.log1p(counts.astype(np.float64)))
-    rows = np.flatnonzero(
-        (usual * n <= HUB_EXPECTED) & (counts > HUB_LISTS * k) & ~spool.quarantined
-    )
+    # Counts fall off slowly in honest corpora too: a hub is far beyond what is usual for the
+    # hundredth part of rows that are in most lists.
+    bar = max(HUB_LISTS * k, HUB_TIMES * float(np.quantile(counts, 0.99))) if n else 0.0
+    rows = np.flatnonzero((counts > bar) & ~spool.quarantined)
     found = []
     for row in rows[np.argsort(-counts[rows], kind="stable")].tolist():
         document = int(documents[row])
@@ -200,8 +198,7 @@ def _hubs(spool: Spool, graph: Graph, documents: Ints) -> list[tuple[int, AuditF
                     f"is among the {k} nearest of {int(counts[row])} chunks; {k} is usual",
                     document=spool.labels[document],
                     point=spool.ids([row])[0],
-                    score=_suspicion(float(usual[row])),
-                    p_value=float(usual[row]),
+                    score=_suspicion(1.0 / n),
                     facts={"lists": int(counts[row]), "text": spool.texts([row])[0][:QUOTED]},
                 ),
             )
@@ -221,7 +218,7 @@ def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
         members = rows[cells.owners == cell]
         offsets, usual = signature(spool.vectors[members])
         for side in (1.0, -1.0):
-            off = (usual * len(members) <= HUB_EXPECTED) & (np.sign(offsets) == side)
+            off = (usual * len(members) <= EXPECTED) & (np.sign(offsets) == side)
             group = members[off][np.argsort(usual[off], kind="stable")]
             names = list(dict.fromkeys(spool.labels[int(d)] for d in documents[group]))
             if len(names) < TOGETHER:

@@ -165,6 +165,5 @@ def turns(reports: Sequence[AuditReport], part: str = "index") -> list[Turn]:
         number, of = report.rotation.get("slice", 0), report.rotation.get("of", 1)
         fits = 1 <= of <= MOST and of & (of - 1) == 0 and 0 <= number < of
         if done and fits:
-            seconds = sum(p.seconds for p in report.parts)
-            made.append(Turn(report.at, Slice(number, of), done[0].looked_at, seconds))
+            made.append(Turn(report.at, Slice(number, of), done[0].looked_at, done[0].seconds))
     return made

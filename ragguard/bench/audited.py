@@ -64,6 +64,7 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
             sample=settings.judge.reference_documents,
             least=settings.judge.least_documents,
             collection="bench",
+            suspected=hoods.suspects,
         )
         ticks.append(time.perf_counter())
         number = {label: at for at, label in enumerate(spool.labels)}

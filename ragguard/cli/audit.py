@@ -153,4 +153,6 @@ def _foreign(given: dict[str, Any], progress: Progress) -> AuditReport:
         vector=given["vector"],
     ) as opened:
         fields = Fields(given["text_field"], given["metadata_field"], given["document_field"])
-        return audit_collection(opened, fields, Settings(), now(), progress.update)
+        return audit_collection(
+            opened, fields, Settings(), now(), progress.update, full=given["full"]
+        )

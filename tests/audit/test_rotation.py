@@ -132,6 +132,6 @@ def test_turns_come_from_the_reports_of_audits_that_looked() -> None:
         report(4, "partial", {"slice": 0, "of": 3}),
     ]
     assert turns(reports) == [
-        Turn(night(0), Slice(3, 4), 500, 5.0),
-        Turn(night(2), EVERY, 500, 5.0),
+        Turn(night(0), Slice(3, 4), 500, 4.0),
+        Turn(night(2), EVERY, 500, 4.0),
     ]
