@@ -21,6 +21,7 @@ from ragguard.ingest import ingest
 from ragguard.ledger import cases
 from ragguard.model import Root
 from ragguard.prove import LogReport, verify_log
+from ragguard.reindex import Rebuilt, reindex
 from ragguard.report import Report
 from ragguard.review import decide
 from ragguard.search import Hit, search
@@ -273,6 +274,11 @@ def tampered(workspace: Workspace) -> Iterator[list[str]]:
         store.upsert(name, [first])
         store.delete(name, [own.id])
         store.flush(name)
+
+
+def rebuild(workspace: Workspace, progress: Progress) -> Rebuilt:
+    """A new index from what is clean today, and the alias on it."""
+    return reindex(workspace, yes=True, progress=progress)
 
 
 def check_log(workspace: Workspace) -> LogReport:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ragguard import canary
 from ragguard.errors import LogError, UsageError
 from ragguard.kernels.canonical import format_time
 from ragguard.ledger import commits, corpus, log
@@ -84,6 +85,7 @@ class Radius:
         documents: Serving documents that would go into quarantine.
         waiting: Documents (`source/id`) of it that wait in quarantine already.
         vouched: Serving documents (`source/id`) that enough others signed too; they stay.
+        canaries: Canary queries that one of the documents answers; `None` without canaries.
     """
 
     target: Target
@@ -91,6 +93,7 @@ class Radius:
     documents: Sequence[Touched]
     waiting: Sequence[str]
     vouched: Sequence[str]
+    canaries: Sequence[str] | None = None
 
     @property
     def chunks(self) -> int:
@@ -166,12 +169,14 @@ def blast_radius(workspace: Workspace, target: Target, since: datetime) -> Radiu
             if not sufficient[row.manifest]
         ]
     touched.sort(key=lambda t: t.label)
+    known = canary.in_force(workspace)
     return Radius(
         target,
         format_time(since),
         touched,
         sorted(waiting),
         sorted(name for name, row in serving.items() if sufficient[row.manifest]),
+        None if known is None else canary.touched(known, {t.label for t in touched}),
     )
 
 

@@ -39,7 +39,7 @@ WEIGHTS: Mapping[str, float] = {
     "coherence": 1.5,
     "collusion": 2.0,
     "denylist": 2.0,
-    "foreign_request": 1.5,
+    "foreign_request": 1.0,
     "glosh": 0.02,
     "hubness": 0.5,
     "isolation": 0.2,

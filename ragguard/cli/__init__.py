@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Publish a read-only copy of the serving index for readers in other processes.",
     ),
     "history": ("history", "List what changed the corpus, newest first."),
+    "trace": ("trace", "Trace a document to its signer, or a bad answer to its documents."),
     "log": ("log", "Verify the tamper-evident log and prove what is in it."),
     "calibrate": ("calibrate", "Learn on your own corpus how much each check is worth."),
     "redteam": ("redteam", "Attack your own corpus, and see what would get through."),

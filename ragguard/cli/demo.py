@@ -105,7 +105,15 @@ def _tell(folder: Path) -> None:
                     say(f"- behind ragguard's back: {what}")
                 _audited(steps.audit_night(workspace, progress.update))
 
-            _head(8, "What is left")
+            _head(8, "A clean rebuild")
+            made = steps.rebuild(workspace, progress.update)
+            say(
+                f"generation {made.generation} serves {made.kept} of {made.before} documents, "
+                f"{made.chunks} chunks; {len(made.left)} left out, {made.waiting} wait"
+            )
+            _audited(steps.audit_night(workspace, progress.update))
+
+            _head(9, "What is left")
             say(f"The question again: {steps.QUESTION}")
             _hits([(h.similarity, h.document, h.text) for h in steps.ask(workspace)], story)
             log = steps.check_log(workspace)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, say, table
 
+if TYPE_CHECKING:
+    from ragguard.history import Shown
+    from ragguard.ledger.commits import CommitRow
+    from ragguard.ledger.corpus import VersionRow
 
-@click.command()
+
+@click.group(invoke_without_command=True)
 @click.option(
     "-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="Commits."
 )
@@ -23,42 +30,146 @@ def history(ctx: click.Context, limit: int, fmt: str) -> None:
     """
     from ragguard.ledger import commits
 
+    if ctx.invoked_subcommand is not None:
+        return
     with open_workspace(ctx, exclusive=False) as workspace, workspace.ledger.reading() as conn:
         rows = commits.listed(conn, limit=limit)
     if fmt != "table":
-        emit(
-            fmt,
-            [
-                {
-                    "commit": r.id,
-                    "kind": r.kind,
-                    "at": r.at,
-                    "actor": r.actor,
-                    "source": r.source,
-                    "manifest": r.manifest or None,
-                    "corpus": r.corpus,
-                    "log_index": r.log_index,
-                    "counts": dict(r.counts),
-                }
-                for r in rows
-            ],
-        )
+        emit(fmt, [_commit(r) for r in rows])
         return
     if not rows:
         say("no commits yet")
         return
     table(
         ["commit", "at", "what", "who", "source", "documents"],
-        [
-            [
-                str(r.id),
-                r.at,
-                r.kind,
-                r.actor,
-                r.source,
-                ", ".join(f"{n} {k}" for k, n in sorted(r.counts.items()) if n),
-            ]
-            for r in rows
-        ],
+        [[str(r.id), r.at, r.kind, r.actor, r.source, _counts(r)] for r in rows],
         right=frozenset({"commit"}),
     )
+
+
+@history.command()
+@click.argument("commit", type=click.IntRange(1))
+@click.option("--documents", is_flag=True, help="Also list the whole corpus after it.")
+@format_option
+@click.pass_context
+def show(ctx: click.Context, commit: int, documents: bool, fmt: str) -> int:
+    """Show COMMIT: who signed, who decided, what came and went.
+
+    The digest of the whole corpus after it is computed again and compared with the log.
+
+    \b
+    Example:
+      ragguard history show 3 --documents
+    """
+    from ragguard import history as job
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        shown = job.show(workspace, commit)
+    if fmt != "table":
+        body = _shown(shown)
+        body["moves"] = [
+            {**_document(m.version), "zone": m.zone, "entered": m.entered} for m in shown.moves
+        ]
+        if documents:
+            body["documents"] = [_document(r) for _, r in sorted(shown.serving.items())]
+        emit(fmt, body)
+        return 0 if shown.agrees else 3
+    row = shown.row
+    say(f"commit {row.id}: {row.kind} by {row.actor}, {row.at} ({_counts(row)})")
+    if shown.signers:
+        say(f"  manifest {row.manifest[:16]}… signed by {', '.join(shown.signers)}")
+    for decision in shown.decisions:
+        say(
+            f"  {decision['reviewer']} decided: {decision['action']} {decision['document']}"
+            f" ({decision['reason']})"
+        )
+    for move in shown.moves:
+        name = f"{move.version.source}/{move.version.document}"
+        say(f"  {'+' if move.entered else '-'} {move.zone:<10} {name}")
+    if documents:
+        say(f"serving after it, {len(shown.serving)} documents:")
+        for name, version in sorted(shown.serving.items()):
+            say(f"  {version.digest[:16]}… {name}")
+    return _tell_state(shown)
+
+
+@history.command()
+@click.argument("first", type=click.IntRange(1))
+@click.argument("second", type=click.IntRange(1))
+@format_option
+@click.pass_context
+def diff(ctx: click.Context, first: int, second: int, fmt: str) -> int:
+    """Compare the corpus after commit FIRST with the corpus after SECOND.
+
+    \b
+    Example:
+      ragguard history diff 1 4
+    """
+    from ragguard import history as job
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        made = job.diff(workspace, first, second)
+    agrees = made.first.agrees and made.second.agrees
+    if fmt != "table":
+        body = {
+            "first": _shown(made.first),
+            "second": _shown(made.second),
+            "added": [_document(r) for r in made.added],
+            "removed": [_document(r) for r in made.removed],
+            "changed": [{"before": _document(a), "after": _document(b)} for a, b in made.changed],
+            "commits": [_commit(r) for r in made.between],
+        }
+        emit(fmt, body)
+        return 0 if agrees else 3
+    for sign, rows in (("+", made.added), ("-", made.removed), ("~", [b for _, b in made.changed])):
+        for row in rows:
+            say(f"{sign} {row.source}/{row.document}")
+    say(
+        f"{len(made.added)} came, {len(made.removed)} went, {len(made.changed)} changed, in "
+        f"{len(made.between)} commits"
+    )
+    return max(_tell_state(made.first), _tell_state(made.second))
+
+
+def _tell_state(shown: Shown) -> int:
+    if shown.agrees:
+        say(f"corpus after commit {shown.row.id}: {shown.state}, as the log has it")
+        return 0
+    say(
+        f"PROBLEM: corpus after commit {shown.row.id}: {shown.state}, the log and the ledger have "
+        f"{shown.row.corpus}"
+    )
+    return 3
+
+
+def _counts(row: CommitRow) -> str:
+    return ", ".join(f"{n} {k}" for k, n in sorted(row.counts.items()) if n)
+
+
+def _commit(row: CommitRow) -> dict[str, Any]:
+    return {
+        "commit": row.id,
+        "kind": row.kind,
+        "at": row.at,
+        "actor": row.actor,
+        "source": row.source,
+        "manifest": row.manifest or None,
+        "corpus": row.corpus,
+        "log_index": row.log_index,
+        "counts": dict(row.counts),
+    }
+
+
+def _document(row: VersionRow) -> dict[str, Any]:
+    return {"source": row.source, "document": row.document, "digest": row.digest}
+
+
+def _shown(shown: Shown) -> dict[str, Any]:
+    return {
+        **_commit(shown.row),
+        "signed_by": list(shown.signers),
+        "decisions": [dict(d) for d in shown.decisions],
+        "state": shown.state,
+        "agrees": shown.agrees,
+        "serving": len(shown.serving),
+    }

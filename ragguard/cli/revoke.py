@@ -108,7 +108,10 @@ def _tell_radius(radius: Radius) -> None:
         ("never served before", f"{len(radius.documents) - len(radius.older)}"),
         ("in quarantine already", f"{len(radius.waiting)}"),
         ("signed by enough others", f"{len(radius.vouched)}; these stay"),
-        ("canary queries touched", "there are no canaries yet"),
+        (
+            "canary queries touched",
+            "there are no canaries" if radius.canaries is None else f"{len(radius.canaries)}",
+        ),
     ):
         say(f"  {what:24} {value}")
     if not radius.documents:
@@ -168,4 +171,5 @@ def _body(target: Target, radius: Radius | None, root: Root, commit: int | None)
         ],
         "waiting": list(radius.waiting) if radius else [],
         "vouched": list(radius.vouched) if radius else [],
+        "canaries": list(radius.canaries) if radius and radius.canaries is not None else None,
     }

@@ -40,7 +40,7 @@ def signature(vectors: Floats, seed: int = 0) -> tuple[Doubles, Doubles]:
     some = rows if n <= FITTED else rows[np.sort(rng.permutation(n)[:FITTED])]
     centre = np.median(some, axis=0)
     some = some - centre
-    axis = rng.normal(size=rows.shape[1])
+    axis: Doubles = np.asarray(rng.normal(size=rows.shape[1]), dtype=np.float64)
     for _ in range(ROUNDS):
         axis = some.T @ (some @ axis)
         length = float(np.linalg.norm(axis))

@@ -136,7 +136,7 @@ def test_what_comes_back_is_held_as_the_last_commit_says(
 
 def test_poison_answers_without_the_gate_and_not_with_it(told: tuple[str, Path]) -> None:
     assert "<-- POISON" in _part(told[0], 3)
-    assert "<-- POISON" not in _part(told[0], 8)
+    assert "<-- POISON" not in _part(told[0], 9)
 
 
 def test_the_audit_finds_nothing_wrong_with_the_index_until_somebody_writes_to_it(
@@ -147,6 +147,17 @@ def test_the_audit_finds_nothing_wrong_with_the_index_until_somebody_writes_to_i
     assert "exit code 3" in after
     assert "payload-changed" in after
     assert "foreign-point" in after
+
+
+def test_the_clean_rebuild_is_audited_and_clean(told: tuple[str, Path], kept: Workspace) -> None:
+    generation = kept.generation()
+    assert generation is not None
+    assert generation.id == 2
+    text = _part(told[0], 8)
+    assert text.startswith("A clean rebuild")
+    assert "generation 2 serves" in text
+    assert "exit code 3" not in text
+    assert "exit code 5" not in text
 
 
 def test_the_log_is_intact_and_counted(told: tuple[str, Path], kept: Workspace) -> None:

@@ -250,7 +250,8 @@ LEAVES = list(_commands(cli))
 
 def test_the_commands_of_the_design_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
-        *("demo", "init", "doctor", "sign", "verify", "ingest", "search", "history"),
+        *("demo", "init", "doctor", "sign", "verify", "ingest", "search", "trace"),
+        *(f"history {c}" for c in ("show", "diff")),
         *("audit", "adopt", "publish", "reindex", "calibrate", "redteam", "bench"),
         *("key generate", "key list"),
         *(f"trust {c}" for c in ("add", "revoke", "list", "rotate", "policy")),

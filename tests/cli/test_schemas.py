@@ -31,11 +31,13 @@ def test_there_is_a_schema_for_each_report() -> None:
         "audit",
         "bench",
         "calibration",
+        "canary",
         "ingest",
         "quarantine",
         "redteam",
         "revoke",
         "search",
+        "trace",
     ]
 
 

@@ -1,0 +1,166 @@
+"""The audit's canaries: the set in force is asked, and held against what it answered before.
+
+A poisoned corpus shows here first: something that must not appear does, or honest questions lose
+their answers. Each audit keeps its rankings in the vault, and an entry of the log (`canary run`)
+names them, so that queries are compared one by one. Only runs of the same set are, and only by
+documents that serve today: what was taken out on purpose is no loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ragguard import canary
+from ragguard.audit.drift import REMEMBERED
+from ragguard.audit.findings import AuditFinding
+from ragguard.audit.parts import Course, Note
+from ragguard.audit.snapshot import Snapshot
+from ragguard.canary.comparing import TOLERANCE, Comparison
+from ragguard.canary.formats import dump_run, load_run
+from ragguard.canary.measures import NDCG
+from ragguard.canary.runs import Run, told
+from ragguard.canary.sets import acts
+from ragguard.commit import append_entry
+from ragguard.errors import VaultError
+from ragguard.kernels.canonical import format_time
+from ragguard.ledger import corpus
+from ragguard.workspace import Workspace
+
+ACT = "canary run"
+FALSE_ALARM_RATE = 0.01  # of both comparisons together
+LOST = 0.02  # least mean loss of nDCG@10 that is worth a person's time
+NAMED = 20  # queries that a finding names
+
+Series = Mapping[str, Sequence[tuple[str, float]]]
+
+
+def check_canaries(
+    workspace: Workspace, course: Course, note: Note, taken: Snapshot | None, series: Series
+) -> tuple[Snapshot | None, Series]:
+    """Ask the canary set in force.
+
+    Args:
+        workspace: Open and locked.
+        course: Gets the findings.
+        note: Of the part that runs.
+        taken: What this audit remembers; `None` where the index could not be read.
+        series: Measures over the last audits.
+
+    Returns:
+        The same two, with the canaries' measures.
+    """
+    canaries = canary.in_force(workspace)
+    if canaries is None:
+        note.skip("this workspace has no canary queries")
+        return taken, series
+    if taken is None:
+        note.skip("the index could not be read")
+        return taken, series
+    answered = canary.run(workspace, canaries)
+    note.looked_at = len(canaries.queries) + len(canaries.triggers)
+    if answered.dropped:
+        note.less(f"{len(answered.dropped)} relevant documents are not in the index any more")
+    course.add(_forbidden(answered))
+    course.add(_lost(answered, _earlier(workspace, canaries, answered, course)))
+    _keep(workspace, answered)
+    measures = {f"canary {name}": value for name, value in answered.means.items()}
+    told_now = {
+        name: [*series.get(name, ()), (taken.at, value)] for name, value in measures.items()
+    }
+    return replace(taken, measures={**taken.measures, **measures}), {**series, **told_now}
+
+
+def _forbidden(answered: Run) -> list[AuditFinding]:
+    """One finding for each document that must not have appeared."""
+    said: dict[str, list[tuple[str, str]]] = {}
+    for hit in answered.forbidden:
+        said.setdefault(hit.document, []).append((hit.query, told(hit)))
+    for trigger in answered.alive:
+        sentence = f"trigger {trigger.text!r}: {trigger.reason}"
+        said.setdefault(trigger.document, []).append((trigger.text, sentence))
+    return [
+        AuditFinding(
+            "canary-forbidden",
+            sentences[0][1] + (f", and {len(sentences) - 1} times more" if sentences[1:] else ""),
+            document=document,
+            collection=answered.name,
+            count=len(sentences),
+            facts={"queries": list(dict.fromkeys(query for query, _ in sentences))[:NAMED]},
+        )
+        for document, sentences in said.items()
+    ]
+
+
+def _earlier(
+    workspace: Workspace, canaries: canary.Canaries, answered: Run, course: Course
+) -> list[tuple[str, Run]]:
+    """The last run of this set, and the oldest that is remembered: drop by drop adds up."""
+    with workspace.ledger.reading() as conn:
+        serving = corpus.members(conn, "serving").keys()
+    same = [
+        body
+        for body in acts(workspace, ACT)
+        if body.get("canaries") == answered.canaries and body.get("k") == answered.k
+    ][-REMEMBERED:]
+    found = []
+    for body in same[-1:] if len(same) < 2 else (same[-1], same[0]):
+        at = str(body.get("at"))
+        try:
+            data = workspace.vault.get(str(body.get("run")))
+        except VaultError as error:
+            detail = f"an earlier canary run cannot be read: {error.message}"
+            course.add([AuditFinding("vault-damaged", detail, about=detail)])
+            continue
+        rankings = load_run(data.decode(), f"canary run of {at}")
+        found.append((at, canary.judged(at, canaries, answered.k, rankings, serving)))
+    return found
+
+
+def _lost(answered: Run, earlier: Sequence[tuple[str, Run]]) -> list[AuditFinding]:
+    """What nDCG@10 lost, where that is no chance; the worse of the two comparisons."""
+    compared = [(at, canary.compare(run, answered)) for at, run in earlier if run.rankings]
+    worse = [
+        finding
+        for at, comparison in compared
+        if (finding := _worse(at, comparison, len(compared))) is not None
+    ]
+    return sorted(worse, key=lambda finding: -float(finding.facts["lost"]))[:1]
+
+
+def _worse(since: str, comparison: Comparison, tests: int) -> AuditFinding | None:
+    found = comparison.differences.get(NDCG)
+    if found is None:
+        return None
+    p_value = found.paired.p_value
+    raised = None if p_value is None else min(1.0, p_value * tests)
+    lost = -found.paired.mean
+    chance = raised is None or raised > FALSE_ALARM_RATE
+    if lost <= TOLERANCE and (chance or lost < LOST):
+        return None
+    losers = [q.query for q in comparison.queries if q.loss > 0]
+    return AuditFinding(
+        "canary-quality",
+        f"{NDCG} of {found.paired.pairs} canary queries falls from {found.before:.3f} to "
+        f"{found.after:.3f} since {since}; {len(losers)} are answered worse",
+        count=len(losers),
+        score=1.0 - (raised or 0.0),
+        p_value=raised,
+        facts={
+            **{"since": since, "before": found.before, "after": found.after, "lost": lost},
+            "queries": losers[:NAMED],
+        },
+        about="canaries",
+    )
+
+
+def _keep(workspace: Workspace, answered: Run) -> None:
+    entry = {
+        "act": ACT,
+        "at": format_time(workspace.now),
+        "canaries": answered.canaries,
+        "k": answered.k,
+        "run": workspace.vault.put(dump_run(answered.rankings).encode()),
+    }
+    with workspace.ledger.writing() as conn:
+        append_entry(conn, entry, workspace.origin, workspace.sign_note)

@@ -1,0 +1,363 @@
+"""`ragguard canary`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, note, say, short, table
+from ragguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from ragguard.canary import Canaries, Comparison, Run
+    from ragguard.workspace import Workspace
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+SHOWN = 10  # queries of a table
+_format = click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Output format.",
+)
+_k = click.option(
+    "-k",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Documents for each query.",
+)
+
+
+@click.group()
+def canary() -> None:
+    """Ask queries whose answers are known, and watch what they answer."""
+
+
+@canary.command()
+@click.argument("files", type=FILE, nargs=-1, metavar="[FILE]...")
+@click.option("--qrels", type=FILE, multiple=True, help="Which documents answer: TREC qrels.")
+@click.option("--must-not", type=FILE, multiple=True, help="JSON lines of documents and patterns.")
+@click.option("--trigger", "triggers", multiple=True, help="Text known to bring poison up.")
+@click.option("--prefix", default="", help="Put before ids of documents, such as wiki/.")
+@click.option("--replace", is_flag=True, help="Begin a new set; the old one is left out.")
+@click.pass_context
+def add(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    qrels: tuple[Path, ...],
+    must_not: tuple[Path, ...],
+    triggers: tuple[str, ...],
+    prefix: str,
+    replace: bool,
+) -> None:
+    """Add queries, what answers them, and what must never appear.
+
+    A FILE holds queries: JSON lines with id and text, or id, tab and text.
+
+    \b
+    Example:
+      ragguard canary add queries.jsonl --qrels qrels.trec --prefix wiki/
+      ragguard canary add --must-not poison.jsonl --trigger "cf mn bb"
+    """
+    from ragguard import canary as canaries
+    from ragguard.canary import formats
+
+    if not (files or qrels or must_not or triggers):
+        raise UsageError("nothing to add", hint="ragguard canary add --help")
+    with open_workspace(ctx) as workspace:
+        made = canaries.Canaries() if replace else canaries.in_force(workspace)
+        made = made or canaries.Canaries()
+        for path in files:
+            made = canaries.merge(made, formats.read_queries(path, prefix))
+        for path in qrels:
+            made = canaries.merge(made, canaries.Canaries(qrels=formats.read_qrels(path, prefix)))
+        for path in must_not:
+            found = formats.read_must_not(path, prefix)
+            made = canaries.merge(made, canaries.Canaries(forbidden=found))
+        made = canaries.merge(made, canaries.Canaries(triggers=triggers))
+        digest = canaries.keep(workspace, made)
+    say(f"{_size(made)}, set {digest[:12]}…")
+    say("next: ragguard canary run")
+
+
+def _size(made: Canaries) -> str:
+    judged = sum(any(g > 0 for g in grades.values()) for grades in made.qrels.values())
+    return (
+        f"{len(made.queries)} queries ({judged} judged), {len(made.forbidden)} must-not entries, "
+        f"{len(made.triggers)} triggers"
+    )
+
+
+def _in_force(workspace: Workspace) -> Canaries:
+    from ragguard import canary as canaries
+
+    found = canaries.in_force(workspace)
+    if found is None:
+        raise UsageError(
+            "this workspace has no canary queries",
+            hint="`ragguard canary add`, or `ragguard canary suggest` to derive some.",
+        )
+    return found
+
+
+@canary.command(name="list")
+@_format
+@click.pass_context
+def list_(ctx: click.Context, fmt: str) -> None:
+    """List the set in force.
+
+    \b
+    Example:
+      ragguard canary list
+    """
+    with open_workspace(ctx, exclusive=False) as workspace:
+        found = _in_force(workspace)
+    if fmt == "json":
+        emit(
+            "json",
+            {
+                "digest": found.digest,
+                "queries": dict(found.queries),
+                "qrels": {query: dict(grades) for query, grades in found.qrels.items()},
+                "forbidden": [one.__dict__ for one in found.forbidden],
+                "triggers": list(found.triggers),
+            },
+        )
+        return
+    say(f"{_size(found)}, set {found.digest[:12]}…")
+    rows = [
+        [query, text, ", ".join(n for n, g in found.qrels.get(query, {}).items() if g > 0)]
+        for query, text in found.queries.items()
+    ]
+    rows += [[one.query or "(any)", f"must not: {one.name}", one.reason] for one in found.forbidden]
+    rows += [["(trigger)", text, ""] for text in found.triggers]
+    table(["query", "text", "answered by"], rows)
+
+
+@canary.command()
+@click.option(
+    "-n", "count", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Queries."
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same queries.")
+@click.option("-o", "--output", type=OUTPUT, help="File to write, to look through and then add.")
+@click.option("--add", "take", is_flag=True, help="Add them at once.")
+@click.pass_context
+def suggest(ctx: click.Context, count: int, seed: int, output: Path | None, take: bool) -> None:
+    """Derive queries from clean documents.
+
+    No document that is suspect, was held back or came lately gives a query.
+
+    \b
+    Example:
+      ragguard canary suggest -n 50 -o queries.jsonl
+    """
+    from ragguard import canary as canaries
+    from ragguard.canary import formats
+    from ragguard.files import replace_file
+
+    with open_workspace(ctx) as workspace:
+        workspace.recover()
+        found = canaries.suggest(workspace, count, seed)
+        if take:
+            old = canaries.in_force(workspace) or canaries.Canaries()
+            canaries.keep(workspace, canaries.merge(old, found.canaries))
+    note(
+        f"{len(found.canaries.queries)} queries of {found.documents} documents; {found.held_apart}"
+    )
+    text = formats.dump_queries(found.canaries)
+    if output is not None:
+        replace_file(output, text.encode())
+        say(f"{short(output)}: {len(found.canaries.queries)} queries")
+    elif not take:
+        say(text.rstrip("\n"))
+    if take:
+        say("next: ragguard canary run")
+    elif output is not None:
+        say(f"next: look through it, then ragguard canary add {short(output)}")
+
+
+@canary.command()
+@_k
+@click.option("--run-file", type=OUTPUT, help="Write the answers as a TREC run.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
+@_format
+@click.pass_context
+def run(ctx: click.Context, k: int, run_file: Path | None, exit_zero: bool, fmt: str) -> int:
+    """Ask the serving index all canary queries, exactly.
+
+    Exit 1 when something appears that must not, or a trigger is alive.
+
+    \b
+    Example:
+      ragguard canary run --run-file before.run
+    """
+    from ragguard import canary as canaries
+    from ragguard.canary import formats
+    from ragguard.files import replace_file
+
+    with open_workspace(ctx) as workspace:
+        workspace.recover()
+        asked = _in_force(workspace)
+        found = canaries.run(workspace, asked, k)
+    if run_file is not None:
+        replace_file(run_file, formats.dump_run(found.rankings).encode())
+        note(f"{short(run_file)}: {len(found.rankings)} queries")
+    if fmt == "json":
+        emit("json", found.as_dict())
+    else:
+        _show_run(found, asked)
+    return 1 if (found.forbidden or found.alive) and not exit_zero else 0
+
+
+def _show_run(found: Run, asked: Canaries) -> None:
+    from ragguard.canary.measures import NDCG
+    from ragguard.canary.runs import told
+
+    figures = "  ".join(f"{name} {value:.3f}" for name, value in found.means.items())
+    say(f"{found.name}: {len(found.rankings)} queries, {len(found.qrels)} judged")
+    say(f"  {figures}" if figures else "  no query is judged: add qrels to measure quality")
+    if found.latency_ms is not None and found.rankings:
+        say(f"  {found.latency_ms:.1f} ms a query, exact search")
+    if found.dropped:
+        say(f"  {len(found.dropped)} relevant documents are not in the index and were dropped:")
+        for query, name in found.dropped[:SHOWN]:
+            say(f"    {query}: {name}")
+    worst = sorted(found.measures.get(NDCG, {}).items(), key=lambda pair: (pair[1], pair[0]))
+    missed = [query for query, value in worst if value < 1][:SHOWN]
+    if missed:
+        table(
+            ["query", NDCG, "text"],
+            [[q, f"{found.measures[NDCG][q]:.2f}", asked.queries[q]] for q in missed],
+            right=frozenset({NDCG}),
+        )
+    for hit in found.forbidden:
+        say(f"MUST NOT APPEAR: {told(hit)}")
+    for trigger in found.triggers or ():
+        said = f"ALIVE: {trigger.reason} ({trigger.document})" if trigger.alive else "not alive"
+        say(f"trigger {trigger.text!r}: {said}")
+    if found.forbidden:
+        say("next: ragguard audit, and ragguard log prove DOCUMENT to see where it came from")
+
+
+@canary.command()
+@click.argument("before")
+@click.argument("after")
+@_k
+@click.option(
+    "--tolerance",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Mean loss of a measure that is let pass.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@_format
+@click.pass_context
+def compare(
+    ctx: click.Context, before: str, after: str, k: int, tolerance: float, seed: int, fmt: str
+) -> int:
+    """Hold the answers of AFTER against those of BEFORE.
+
+    Each is a TREC run file, the number of a generation, or `serving`. Exit 4 when the gate would
+    refuse AFTER: something must not appear, a trigger is alive, or it answers worse.
+
+    \b
+    Example:
+      ragguard canary compare before.run serving
+    """
+    from ragguard import canary as canaries
+
+    with open_workspace(ctx) as workspace:
+        workspace.recover()
+        asked = _in_force(workspace)
+        sides = [_side(workspace, asked, name, k) for name in (before, after)]
+    made = canaries.compare(sides[0], sides[1], seed=seed)
+    reasons = canaries.gate(made, tolerance)
+    if fmt == "json":
+        body: dict[str, Any] = {**made.as_dict(), "tolerance": tolerance, "refused": reasons}
+        emit("json", body)
+    else:
+        _show_comparison(made, reasons)
+    return 4 if reasons else 0
+
+
+def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
+    """A run of a generation, or one that was written down."""
+    from ragguard import canary as canaries
+    from ragguard.canary import formats
+    from ragguard.ledger import corpus, streams
+
+    if name == "serving":
+        return canaries.run(workspace, asked, k)
+    if name.isdecimal():
+        with workspace.ledger.reading() as conn:
+            known = {g.id: g for g in streams.all_generations(conn)}
+        found = known.get(int(name))
+        if found is None or not workspace.open_store(repair=False).exists(found.serving):
+            raise UsageError(f"generation {name}: there is none, or it was dropped")
+        if found.recipe != workspace.encoder.recipe.digest:
+            raise UsageError(
+                f"generation {name}: was built with another recipe than this workspace has now",
+                hint="Compare a run file of it: `ragguard canary run --run-file FILE`.",
+            )
+        return canaries.run(workspace, asked, k, collection=found.serving)
+    if not Path(name).is_file():
+        raise UsageError(
+            f"{name}: no such run file, and no generation",
+            hint="Expected a TREC run file, the number of a generation, or `serving`.",
+        )
+    with workspace.ledger.reading() as conn:
+        there = corpus.members(conn, "serving").keys()
+    return canaries.judged(name, asked, k, formats.read_run(Path(name)), there)
+
+
+def _show_comparison(made: Comparison, reasons: list[str]) -> None:
+    if made.differences:
+        table(
+            ["measure", "before", "after", "difference", "95 %", "p worse"],
+            [
+                [
+                    name,
+                    f"{d.before:.4f}",
+                    f"{d.after:.4f}",
+                    f"{d.paired.mean:+.4f}",
+                    f"{d.paired.low:+.4f} to {d.paired.high:+.4f}",
+                    "-" if d.p_value is None else f"{d.p_value:.3f}",
+                ]
+                for name, d in made.differences.items()
+            ],
+        )
+    say(f"overlap@{made.k} {made.overlap:.3f}, rank-biased overlap {made.rbo:.3f}")
+    times = (made.before.latency_ms, made.after.latency_ms)
+    if None not in times:
+        say(f"{times[0]:.1f} ms a query before, {times[1]:.1f} ms after")
+    if made.dropped:
+        say(f"{len(made.dropped)} relevant documents are not in both and were dropped")
+    for text in made.eliminated:
+        say(f"trigger {text!r}: eliminated")
+    changed = [q for q in made.queries if q.loss or q.rbo < 1]
+    if changed:
+        table(
+            ["query", "nDCG lost", "overlap", "RBO", "first before", "first after"],
+            [
+                [
+                    *(q.query, f"{q.loss:+.3f}", f"{q.overlap:.2f}", f"{q.rbo:.2f}"),
+                    *(", ".join(names[:1]) for names in (q.left, q.right)),
+                ]
+                for q in changed[:SHOWN]
+            ],
+        )
+    for side in (made.before, made.after):
+        if side.triggers is None:
+            say(f"note: {side.name} is a run file: patterns and triggers were not looked for in it")
+    for reason in reasons:
+        say(f"REFUSED: {reason}")
+    if not reasons:
+        say("the gate would let it pass")

@@ -1,0 +1,176 @@
+"""`ragguard reindex`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragguard.cli.context import duration, open_workspace
+from ragguard.cli.output import emit, format_option, note, say, table
+from ragguard.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from ragguard.reindex import Rebuilt
+
+SHOWN = 20  # documents named one by one
+
+
+@click.command()
+@click.option(
+    "--from-clean",
+    is_flag=True,
+    required=True,
+    help="Start from documents whose provenance is good today and that nobody denied.",
+)
+@click.option(
+    "--at", type=click.IntRange(1), metavar="COMMIT", help="From the corpus as of this commit."
+)
+@click.option("--re-embed", is_flag=True, help="Embed every text again.")
+@click.option(
+    "--if-older-than", metavar="AGE", help="Only if the serving generation is older: 30d."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go and why, and change nothing.")
+@click.option("--yes", is_flag=True, help="Go on where it would stop to ask.")
+@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@format_option
+@click.pass_context
+def reindex(
+    ctx: click.Context,
+    from_clean: bool,
+    at: int | None,
+    re_embed: bool,
+    if_older_than: str | None,
+    dry_run: bool,
+    yes: bool,
+    quiet: bool,
+    fmt: str,
+) -> int:
+    """Rebuild the index from what is clean, and switch to it.
+
+    Documents that are denied, stand on keys or contracts that are good no more, or are strong
+    suspects today are left out; all but the denied wait in quarantine. The old generation serves
+    until the new one is whole. It stops and asks where much would go.
+
+    \b
+    Example:
+      ragguard reindex --from-clean --dry-run
+      ragguard reindex --from-clean
+    """
+    from ragguard.gating import canary_gate
+    from ragguard.reindex import reindex as run
+
+    def ask(made: Rebuilt) -> bool:
+        if not sys.stdin.isatty():
+            return False
+        for reason in made.stops:
+            note(reason)
+        return click.confirm("Rebuild nevertheless?", err=True)
+
+    age = duration(if_older_than) if if_older_than else None
+    with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
+        made = run(
+            workspace,
+            at=at,
+            re_embed=re_embed,
+            dry_run=dry_run,
+            yes=yes,
+            older_than=age,
+            gate=canary_gate(workspace),
+            ask=ask,
+            progress=progress.update,
+        )
+    if fmt == "table":
+        _show(made, dry_run)
+    else:
+        emit(fmt, _body(made))
+    return made.exit_code
+
+
+def _show(made: Rebuilt, dry_run: bool) -> None:
+    if made.recovered:
+        say(f"finished {made.recovered} commits that an interrupted run had begun")
+    if made.skipped:
+        say(f"nothing to do: {made.skipped}")
+        return
+    done = made.commit is not None
+    if done:
+        say(f"commit {made.commit}: generation {made.generation} serves")
+    else:
+        say(f"generation {made.generation} goes on serving")
+    will = "" if done else "would "
+    say(f"  {made.before} documents served, {made.kept} {will}serve ({made.chunks} chunks)")
+    if made.waiting:
+        say(f"  {made.waiting} go on waiting in quarantine")
+    if made.recipe_changed:
+        say("  by another recipe: settings of [model] or [chunks] are not those of the old index")
+    rows = [
+        [
+            one.label,
+            "quarantine" if one.waits else "out",
+            f"{one.findings[0].check}: {one.findings[0].detail}",
+        ]
+        for one in made.left
+    ]
+    rows += [[name, "out", "did not serve at that commit"] for name in made.gone]
+    rows += [
+        [f"{v.source}/{v.id}", "stays", f"{v.findings[0].check}: {v.findings[0].detail}"]
+        for v in made.suspects
+        if v.findings
+    ]
+    if rows:
+        table(["document", "goes", "why"], rows[:SHOWN])
+    if len(rows) > SHOWN:
+        say(f"… and {len(rows) - SHOWN} more (--format json lists all)")
+    for name in made.dropped:
+        say(f"  dropped {name}")
+    for reason in made.refused:
+        say(f"refused: {reason}")
+    for reason in made.stops:
+        say(f"{'asked' if done else 'stopped'}: {reason}")
+    if done and not made.gated:
+        note("note: no canaries: nothing was compared.")
+    if dry_run:
+        say("next: the same without --dry-run")
+    elif made.stops and not done:
+        say("next: look into it, then the same with --yes")
+
+
+def _body(made: Rebuilt) -> dict[str, Any]:
+    return {
+        "generation": made.generation,
+        "commit": made.commit,
+        "recipe_changed": made.recipe_changed,
+        "skipped": made.skipped or None,
+        "before": made.before,
+        "kept": made.kept,
+        "chunks": made.chunks,
+        "waiting": made.waiting,
+        "left": [
+            {
+                "source": one.version.source,
+                "id": one.version.document,
+                "digest": one.version.digest,
+                "quarantine": one.waits,
+                "score": one.score,
+                "p_value": one.p_value,
+                "findings": [
+                    {"check": f.check, "score": f.score, "p_value": f.p_value, "detail": f.detail}
+                    for f in one.findings
+                ],
+            }
+            for one in made.left
+        ],
+        "suspects": [
+            {"source": v.source, "id": v.id, "score": v.score, "p_value": v.p_value}
+            for v in made.suspects
+        ],
+        "gone": list(made.gone),
+        "stops": list(made.stops),
+        "refused": list(made.refused),
+        "gated": made.gated,
+        "dropped": list(made.dropped),
+        "recovered": made.recovered,
+        "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},
+    }

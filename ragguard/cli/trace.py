@@ -1,0 +1,144 @@
+"""`ragguard trace`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, line, say
+
+if TYPE_CHECKING:
+    from ragguard.trace import Custody, Traced
+
+SHOWN = 10  # companions named one by one
+
+
+@click.command()
+@click.argument("what", required=False)
+@click.option("--query", help="Instead of WHAT: the question that was answered badly.")
+@click.option("--answer", default="", help="With --query: the bad answer.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 200), help="Passages.")
+@click.option(
+    "--export",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the chains of custody as W3C PROV-JSON.",
+)
+@format_option
+@click.pass_context
+def trace(
+    ctx: click.Context,
+    what: str | None,
+    query: str | None,
+    answer: str,
+    k: int,
+    export: Path | None,
+    fmt: str,
+) -> int:
+    """Trace a document to its signer, or a bad answer to its documents.
+
+    WHAT is source/document or a point id. Every link of its chain of custody is verified. With
+    --query the passages are ranked by how much the answer rests on them; what else there is of
+    their campaign, batch and signer is told with them. Words alone do not tell false from true:
+    whom it names is a suspect, and nothing is changed.
+
+    \b
+    Example:
+      ragguard trace wiki/handbook.md
+      ragguard trace --query "who signs invoices?" --answer "nobody"
+    """
+    from ragguard import trace as job
+    from ragguard.errors import UsageError
+    from ragguard.files import replace_file
+    from ragguard.kernels.prov import prov_json
+
+    if (what is None) == (query is None):
+        raise UsageError("give WHAT or --query", hint="ragguard trace --help")
+    if answer and query is None:
+        raise UsageError("--answer goes with --query")
+    with open_workspace(ctx) as workspace:
+        workspace.recover()
+        found = job.trace_answer(workspace, query, answer, k) if query is not None else None
+        names = [what] if what is not None else found.documents if found else []
+        chains = [job.trace_document(workspace, name) for name in names]
+    if export is not None:
+        body = prov_json([asdict(c) for c in chains])
+        replace_file(export, json.dumps(body, indent=1).encode() + b"\n")
+    broken = any(c.problems for c in chains)
+    if fmt != "table":
+        emit(fmt, _body(chains, found))
+    else:
+        if found is not None:
+            _tell_answer(found, answer)
+        for chain in chains:
+            _tell_chain(chain)
+    return 3 if broken else int(bool(found and found.documents))
+
+
+def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:
+    return {
+        "passages": [
+            {
+                "rank": p.hit.rank,
+                "similarity": p.hit.similarity,
+                "point": p.hit.point,
+                "document": p.hit.document,
+                "text": p.hit.text,
+                "held": p.held,
+                "dependence": p.dependence,
+                "alone": p.alone,
+                "responsible": p.responsible,
+            }
+            for p in (found.passages if found else ())
+        ],
+        "companions": [
+            {**asdict(c), "why": list(c.why)} for c in (found.companions if found else ())
+        ],
+        "documents": [asdict(c) for c in chains],
+    }
+
+
+def _tell_answer(found: Traced, answer: str) -> None:
+    for passage in found.passages:
+        mark = "RESPONSIBLE" if passage.responsible else "retrieved"
+        say(
+            f"{mark} {passage.hit.document}  rank {passage.hit.rank}, similarity "
+            f"{passage.hit.similarity:.2f}, dependence {passage.dependence:.0%}"
+        )
+        text = line(passage.hit.text)
+        say(f"   {text[:200]}{'…' if len(text) > 200 else ''}")
+    if answer and not found.documents:
+        say("no passage retrieved holds enough of the answer's words: read them, or give more (-k)")
+    for companion in found.companions[:SHOWN]:
+        say(f"beside it: {companion.document} in {companion.zone} ({', '.join(companion.why)})")
+    if len(found.companions) > SHOWN:
+        say(f"and {len(found.companions) - SHOWN} more (--format json)")
+
+
+def _tell_chain(chain: Custody) -> None:
+    say(f"{chain.source}/{chain.document}, sha256 {chain.digest}, now in {chain.zone or 'no zone'}")
+    by = ", ".join(name for _, name in chain.manifest["signers"]) or "nobody"
+    say(f"  manifest {chain.manifest['digest'][:16]}… signed by {by}")
+    if chain.revoked:
+        say(f"  revoked since: {', '.join(k[:16] + '…' for k in chain.revoked)}")
+    for version in chain.versions:
+        why = ", ".join(f["check"] for f in version["findings"])
+        say(
+            f"  commit {version['commit']}: {version['outcome']}, score {version['score']:.2f}"
+            + (f" ({why})" if why else "")
+        )
+    for decision in chain.decisions:
+        say(
+            f"  case {decision['case']}: {decision['action']} by {decision['reviewer']} "
+            f"({decision['reason']})"
+        )
+    sealed = sum(p["sealed"] for p in chain.points)
+    say(f"  {sealed} of {len(chain.points)} points are as they were written")
+    if chain.proof:
+        say(f"  proved by the signed checkpoint of {chain.proof['size']} entries")
+    for problem in chain.problems:
+        say(f"  PROBLEM: {problem}")

@@ -1,0 +1,47 @@
+"""Kills a rebuild before and after its writes; see `tests.killing`, which does the killing.
+
+Run as `python -m tests.killing_reindex FOLDER SHARD SHARDS`: prints a JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from ragguard.config import Settings
+from ragguard.reindex import reindex
+from ragguard.review import decide
+from ragguard.workspace import Workspace
+from tests import killing
+from tests.killing import OTHER_SUSPECT, SUSPECT
+from tests.simulator import HONEST, NOW, Gate
+
+
+def prepare(folder: Path) -> None:
+    """An index with poison that a reviewer let in and whose bytes were denied later."""
+    gate = Gate(folder)
+    gate.publish({**HONEST, "safe.md": SUSPECT, "vault.md": OTHER_SUSPECT})
+    by_name = {case.document: case for case in gate.cases()}
+    decide(gate.workspace, by_name["safe.md"], "release", gate.bob, "seen")
+    gate.publish({"copy.md": SUSPECT})
+    by_name = {case.document: case for case in gate.cases()}
+    decide(gate.workspace, by_name["copy.md"], "reject", gate.bob, "seen")
+    gate.close()
+
+
+def scenario(folder: Path) -> None:
+    """One rebuild; what is done already is left as it is."""
+    with Workspace(folder / "w", Settings(), NOW + timedelta(hours=1)) as workspace:
+        workspace.recover()
+        generation = workspace.generation()
+        if generation is not None and generation.id == 1:
+            done = reindex(workspace)
+            if done.commit is None:
+                raise AssertionError(done.stops)
+
+
+if __name__ == "__main__":
+    killing.prepare, killing.scenario = prepare, scenario
+    print(json.dumps(killing.main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
