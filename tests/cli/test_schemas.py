@@ -35,6 +35,7 @@ def test_there_is_a_schema_for_each_report() -> None:
         "ingest",
         "quarantine",
         "redteam",
+        "reindex",
         "revoke",
         "search",
         "trace",
