@@ -18,8 +18,6 @@ from ragguard.steps.judging import recent_labels
 from tests.handbook import CORPORA, add, handbook_gate, poison
 from tests.simulator import Gate
 
-pytestmark = pytest.mark.xdist_group("drip")
-
 
 class Drip(NamedTuple):
     """A gate at which a campaign has come in, one document a manifest."""

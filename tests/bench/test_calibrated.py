@@ -7,13 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ragguard.cli import run
 from ragguard.steps.calibration import Calibration, Figures, Seeds, Share, dump
 from tests.bench.folder import paragraphs
-
-pytestmark = pytest.mark.xdist_group("bench")  # the folder is embedded once
 
 NONE = Share(share=0.0, interval=(0.0, 1.0))
 

@@ -9,8 +9,6 @@ import pytest
 from ragguard.cli import run
 from tests.bench.folder import write_rows
 
-pytestmark = pytest.mark.xdist_group("bench")  # the folder is embedded once
-
 ASKED = ["--arriving", "0.5", "--seeds", "1", "--per-target", "4", "--rate", "0.05"]
 
 

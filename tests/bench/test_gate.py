@@ -11,8 +11,6 @@ from ragguard.bench.gate import Engine, Gate, Profiles, grow, points
 from ragguard.bench.world import draw
 from tests.bench.conftest import SMALL
 
-pytestmark = pytest.mark.xdist_group("bench")  # the folder is embedded once
-
 
 @pytest.fixture(scope="module")
 def world(build: Any) -> Any:

@@ -9,8 +9,6 @@ import pytest
 from ragguard.bench import page
 from ragguard.bench.world import PROTOCOLS
 
-pytestmark = pytest.mark.xdist_group("bench")  # the folder is embedded once
-
 HOSTILE = "<script>alert('x')</script>\"&$\\frac{1}{0}$<img src=x onerror=y>"
 
 
@@ -49,7 +47,7 @@ def test_hostile_names_stay_text(report: dict[str, Any]) -> None:
         case["family"] = HOSTILE
         case["gate"]["first_findings"] = {HOSTILE: 1}
         case["methods"][HOSTILE] = case["methods"]["ragguard"]
-        case["checks"][HOSTILE] = case["checks"]["collusion"]
+        case["checks"][HOSTILE] = next(iter(case["checks"].values()))
     html = page.render(hostile)
     assert "<script" not in html
     assert "<img" not in html

@@ -17,8 +17,6 @@ from ragguard.errors import BenchError
 from tests.bench.conftest import SMALL
 from tests.bench.folder import REPOSITORY
 
-pytestmark = pytest.mark.xdist_group("bench")  # the folder is embedded once
-
 Report = dict[str, Any]
 
 
@@ -88,10 +86,12 @@ def test_readers_see_poison_without_the_gate_and_less_behind_it(report: Report) 
     assert readers["honest"]["clean"]["recall@5"] == 1.0
 
 
-def test_cold_start_is_judged_by_the_shipped_profile(report: Report) -> None:
-    for protocol in ("cold-start", "whole-index"):
+def test_cold_start_and_a_small_whole_index_are_judged_by_the_shipped_profiles(
+    report: Report,
+) -> None:
+    for protocol, profile in (("cold-start", "shipped-cold"), ("whole-index", "shipped-warm")):
         case = _case(report, protocol)
-        assert case["gate"]["profile"] == "shipped-cold"
+        assert case["gate"]["profile"] == profile
         assert case["disjoint"]["fitted_on"] == [0, 0]
 
 

