@@ -218,7 +218,7 @@ def release(
     \b
     Example:
       ragguard quarantine release 3 --key keys/bob.key --reason "asked the author"
-      ragguard quarantine release --commit 12 --key keys/bob.key --reason "my error"
+      ragguard quarantine release --commit 12 --key bob.key --reason "my error"
     """
     from ragguard import review
     from ragguard.errors import UsageError
