@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from ragguard import files
-from ragguard import workspace as workspaces
+from ragguard import files, founding
 from ragguard.audit import audit
 from ragguard.audit.findings import AuditReport
 from ragguard.config import Settings
@@ -97,7 +96,7 @@ def begin(folder: Path, now: datetime) -> Story:
     envelope = signing.sign(
         policy.dump_root(root), policy.ROOT_TYPE, [(root_key.public.keyid, root_key.signing_key)]
     )
-    workspaces.create(folder, root_key, envelope, now)
+    founding.create(folder, root_key, envelope, now)
     for pair in (alice, bob):
         name = pair.public.principal
         files.write_private(folder / f"keys/{name}.key", keys.dump_private(pair, None))

@@ -16,13 +16,14 @@ from ragguard.errors import LogError, MalformedError, UsageError
 from ragguard.kernels import merkle, note, strictjson
 from ragguard.kernels.canonical import canonical, digest_bytes
 from ragguard.ledger import commits, corpus, log
+from ragguard.ledger.corpus import VersionRow
 from ragguard.model import PublicKey
 from ragguard.steps.logged import LogReport, verify_log
 from ragguard.trust import adoption, signing
 from ragguard.trust import manifest as manifests
 from ragguard.workspace import Workspace
 
-__all__ = ["LogReport", "prove", "verifier_key", "verify_bundle", "verify_log"]
+__all__ = ["LogReport", "find_version", "prove", "verifier_key", "verify_bundle", "verify_log"]
 
 FORMAT = "ragguard-proof-v1"
 MAX_BUNDLE = 64_000_000
@@ -31,6 +32,25 @@ MAX_BUNDLE = 64_000_000
 def verifier_key(workspace: Workspace) -> str:
     """The log's public key in the form others verify it with."""
     return note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
+
+
+def find_version(workspace: Workspace, what: str) -> VersionRow:
+    """The version that a point id or a document (`source/id`) names.
+
+    Raises:
+        UsageError: Nothing of that name was ever committed.
+    """
+    with workspace.ledger.reading() as conn:
+        version = corpus.version_of_point(conn, what)
+        if version is None and "/" in what:
+            source, _, document = what.partition("/")
+            version = corpus.latest(conn, source).get(document)
+    if version is None:
+        raise UsageError(
+            f"{what!r}: no such point or document",
+            hint="Name a point id (ragguard search --format json) or source/document.",
+        )
+    return version
 
 
 def prove(workspace: Workspace, what: str) -> dict[str, Any]:
@@ -43,16 +63,8 @@ def prove(workspace: Workspace, what: str) -> dict[str, Any]:
         UsageError: Nothing of that name was ever committed.
         LogError: Ledger and log do not fit together.
     """
+    version = find_version(workspace, what)
     with workspace.ledger.reading() as conn:
-        version = corpus.version_of_point(conn, what)
-        if version is None and "/" in what:
-            source, _, document = what.partition("/")
-            version = corpus.latest(conn, source).get(document)
-        if version is None:
-            raise UsageError(
-                f"{what!r}: no such point or document",
-                hint="Name a point id (ragguard search --format json) or source/document.",
-            )
         leaves = log.leaves(conn)
         kept = log.kept_checkpoints(conn)
         manifest = commits.manifest_row(conn, version.manifest)

@@ -119,7 +119,9 @@ def measure(view: CorpusView, checks: Mapping[str, tuple[Check, object]]) -> Mea
             signals[name] = check.function(view, params)
         except NotApplicable as error:
             skipped.append(Skipped(name, error.reason))
-        except Exception as error:  # a check's bug must not open the gate, nor close it for others
+        except Exception as error:
+            # A check's bug must neither open the gate nor end the run: `crashed` quarantines what
+            # it could not examine, exits 5, and the traceback is logged.
             logger.exception("check %s failed", name)
             skipped.append(Skipped(name, f"{type(error).__name__}: {error}"[:300], crashed=True))
     return Measured(signals, tuple(skipped))

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.errors import RagguardError, UsageError
+from ragguard.errors import RagguardError
 from ragguard.kernels.sketch import shared_words
 from ragguard.kernels.support import FEWEST, answer_terms, holds, share_out
 from ragguard.kernels.text import normalise, words
 from ragguard.ledger import commits, corpus, past
 from ragguard.ledger.corpus import VersionRow
-from ragguard.prove import prove, verifier_key, verify_bundle
+from ragguard.prove import find_version, prove, verifier_key, verify_bundle
 from ragguard.search import Hit, search
 from ragguard.store import Store
 from ragguard.trust import decision as decisions
@@ -76,7 +76,7 @@ def trace_document(workspace: Workspace, what: str) -> Custody:
         UsageError: Nothing of that name was ever committed.
     """
     problems: list[str] = []
-    row = _find(workspace, what)
+    row = find_version(workspace, what)
     proof: Mapping[str, Any] = {}
     try:
         bundle = json.dumps(prove(workspace, what)).encode()
@@ -119,20 +119,6 @@ def trace_document(workspace: Workspace, what: str) -> Custody:
         _points(workspace, row, here[-1].version, zone, problems) if here else [],
         problems,
     )
-
-
-def _find(workspace: Workspace, what: str) -> VersionRow:
-    with workspace.ledger.reading() as conn:
-        row = corpus.version_of_point(conn, what)
-        if row is None and "/" in what:
-            source, _, document = what.partition("/")
-            row = corpus.latest(conn, source).get(document)
-    if row is None:
-        raise UsageError(
-            f"{what!r}: no such point or document",
-            hint="Name a point id (ragguard search --format json) or source/document.",
-        )
-    return row
 
 
 def _version(row: VersionRow, stays: Sequence[Any]) -> dict[str, Any]:

@@ -12,9 +12,7 @@ when it is first used. Layout:
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -30,23 +28,22 @@ from ragguard import config
 from ragguard.commit import Committer, append_entry, first_generation
 from ragguard.config import Settings
 from ragguard.errors import (
-    EquivocationError,
     IntegrityError,
     KeyFileError,
     LockedError,
     ModelDigestError,
     RecipeMismatchError,
     StoreError,
-    TrustRootError,
-    TrustRootRollbackError,
     WorkspaceError,
 )
-from ragguard.files import read_private, replace_file, write_private
+from ragguard.files import read_private, replace_file
+from ragguard.founding import ROOT_FILE, ledger_url
 from ragguard.kernels.canonical import digest_bytes, format_time
 from ragguard.ledger import commits, corpus
 from ragguard.ledger.commits import Generation
-from ragguard.ledger.tables import Ledger, get_meta, set_meta
+from ragguard.ledger.tables import Ledger, get_meta
 from ragguard.model import Recipe, Root
+from ragguard.roots import load_root
 from ragguard.trust import keys, policy, signing
 from ragguard.vault import Vault
 
@@ -54,7 +51,6 @@ if TYPE_CHECKING:
     from ragguard.encode.encoder import Encoder
     from ragguard.store import Store
 
-ROOT_FILE = "trust/root.json"
 LOCK_FILE = ".lock"
 
 log = logging.getLogger(__name__)
@@ -73,53 +69,6 @@ def find(start: Path) -> Path:
         f"{start.absolute()}: not in a ragguard workspace (no {config.FILE} here or above)",
         hint="Make one with `ragguard init DIR`, or name one with --workspace.",
     )
-
-
-def create(folder: Path, root_key: keys.KeyPair, envelope: bytes, now: datetime) -> None:
-    """Make a workspace.
-
-    Args:
-        folder: Made when missing; it must not be a workspace already.
-        root_key: Signed the first trust root.
-        envelope: The first trust root.
-        now: The run's time.
-
-    Raises:
-        WorkspaceError: It is a workspace already.
-    """
-    if (folder / config.FILE).exists():
-        raise WorkspaceError(
-            f"{folder}: is a workspace already", hint="Work in it, or choose another folder."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    policy.verify_root(envelope, None, keys={root_key.public.keyid: root_key.public})
-    checkpoint = keys.generate("checkpoint")
-    write_private(folder / "keys/checkpoint.key", keys.dump_private(checkpoint, None))
-    replace_file(folder / "keys/checkpoint.pub", keys.dump_public(checkpoint.public))
-    write_private(folder / "keys/seal.key", secrets.token_hex(32).encode() + b"\n")
-    replace_file(folder / ROOT_FILE, envelope)
-    origin = f"ragguard.local/{hashlib.sha256(checkpoint.public.public).hexdigest()[:16]}"
-    ledger = Ledger(_ledger_url(folder, Settings().ledger.url), create=True)
-    try:
-        with ledger.writing() as conn:
-            set_meta(conn, "origin", origin)
-            commits.add_root(conn, 1, envelope, digest_bytes(envelope))
-            append_entry(
-                conn,
-                {"act": "init", "at": format_time(now), "trust_root": digest_bytes(envelope)},
-                origin,
-                lambda text: signing.sign_note(text, origin, checkpoint.signing_key),
-            )
-    finally:
-        ledger.close()
-    replace_file(folder / config.FILE, config.TEMPLATE.encode())
-
-
-def _ledger_url(folder: Path, url: str) -> str:
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not url.startswith("sqlite:////"):
-        return f"{prefix}{folder.absolute() / url.removeprefix(prefix)}"
-    return url
 
 
 class Workspace:
@@ -150,11 +99,12 @@ class Workspace:
             self._take_lock()
         try:
             self._require_ledger()
-            self.ledger = Ledger(_ledger_url(folder, settings.ledger.url))
+            self.ledger = Ledger(ledger_url(folder, settings.ledger.url))
             self.vault = Vault(self._url(settings.vault.url))
-            self.root: Root = self._load_root()
             with self.ledger.reading() as conn:
                 self.origin = get_meta(conn, "origin") or ""
+            # Following newer roots is logged, in the log's name.
+            self.root: Root = load_root(self.ledger, folder / ROOT_FILE, self._log)
         except BaseException:
             self._release()
             raise
@@ -201,7 +151,7 @@ class Workspace:
         return url if "://" in url else str(self.folder / url)
 
     def _require_ledger(self) -> None:
-        url = _ledger_url(self.folder, self.settings.ledger.url)
+        url = ledger_url(self.folder, self.settings.ledger.url)
         if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
             raise WorkspaceError(
                 f"{self.folder}: its ledger is gone ({url})",
@@ -209,53 +159,6 @@ class Workspace:
             )
 
     # --- trust ------------------------------------------------------------------------------------
-
-    def _load_root(self) -> Root:
-        """The trust root in force: verified from the last one this workspace has seen."""
-        path = self.folder / ROOT_FILE
-        with self.ledger.reading() as conn:
-            seen = commits.last_root(conn)
-        if seen is None:
-            raise TrustRootError("ledger: it has never seen a trust root")
-        version, envelope, digest = seen
-        known = policy.parse_root(signing.parse_envelope(envelope, max_bytes=1 << 24).payload)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise TrustRootError(
-                f"trust root {path}: {error.strerror}", hint="Restore trust/root.json."
-            ) from None
-        if digest_bytes(data) == digest:
-            return known
-        found = policy.parse_root(signing.parse_envelope(data, max_bytes=1 << 24).payload)
-        if found.version < version:
-            raise TrustRootRollbackError(
-                f"trust root: {path} is version {found.version}, this workspace has seen {version}",
-                hint="Somebody put an old root back: restore the newest, and find out who.",
-            )
-        if found.version == version:
-            raise EquivocationError(
-                f"trust root: {path} is another version {version} than the one seen",
-                hint="Restore trust/root.json, and find out who changed it.",
-            )
-        return self._advance(known, found.version, path)
-
-    def _advance(self, known: Root, target: int, path: Path) -> Root:
-        """Follow the chain of roots up to a version that another workspace made."""
-        root = known
-        for version in range(known.version + 1, target + 1):
-            link = path if version == target else path.with_name(f"root.{version}.json")
-            if not link.exists():
-                raise TrustRootError(
-                    f"trust root: version {version} is missing ({link})",
-                    hint="Every root between the seen and the new one is needed.",
-                )
-            data = link.read_bytes()
-            root = policy.verify_root(data, root)
-            with self.ledger.writing() as conn:
-                commits.add_root(conn, version, data, digest_bytes(data))
-                self._log(conn, {"act": "trust", "version": version, "root": digest_bytes(data)})
-        return root
 
     def set_root(self, root: Root, signers: list[keys.KeyPair], act: Mapping[str, Any]) -> None:
         """Sign, verify, keep and log a new trust root.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ragguard import workspace as workspaces
+from ragguard import founding
 from ragguard.config import Settings
 from ragguard.ingest import ingest
 from ragguard.kernels.canonical import canonical
@@ -80,7 +80,7 @@ class Gate:
         )
         pair = (self.root_key.public.keyid, self.root_key.signing_key)
         envelope = signing.sign(policy.dump_root(root), policy.ROOT_TYPE, [pair])
-        workspaces.create(folder / "w", self.root_key, envelope, NOW)
+        founding.create(folder / "w", self.root_key, envelope, NOW)
         self.trust(self.alice, source="wiki")
         self.trust(self.bob, role="reviewer")
         self.publisher = Publisher(folder / "site", self.alice)

@@ -28,12 +28,12 @@ from ragguard.errors import (
     TrustRootRollbackError,
     ZeroThresholdError,
 )
+from ragguard.founding import ROOT_FILE
 from ragguard.kernels.canonical import digest_bytes
 from ragguard.ledger import commits, log
 from ragguard.model import Root
 from ragguard.trust import amend, keys, policy, signing
 from ragguard.verify import verify
-from ragguard.workspace import ROOT_FILE
 from tests.attacking import TEXTS, accept, honest
 from tests.simulator import HONEST, NOW, Gate
 
@@ -240,6 +240,22 @@ def test_another_trust_root_of_the_same_version_is_refused(gate: Gate) -> None:
     later = gate.workspace.root.expires + timedelta(days=1)
     other = signed_root(gate.workspace.root, gate.root_key, expires=later)
     refuse_root(gate, other, EquivocationError, "another version 3")
+
+
+def test_a_next_trust_root_that_another_workspace_made_is_followed_and_logged(gate: Gate) -> None:
+    honest(gate)
+    entries = seen(gate)[1]
+    file = gate.folder / "w" / ROOT_FILE
+    later = signed_root(gate.workspace.root, gate.root_key, version=4)
+    gate.close()
+    file.write_bytes(later)
+    gate.reopen()
+    assert gate.workspace.root.version == 4
+    last, size, _ = seen(gate)
+    assert last[:2] == (4, later)
+    assert size == entries + 1
+    with gate.workspace.ledger.reading() as conn:
+        assert log.body(conn, entries)["act"] == "trust"
 
 
 def test_a_next_trust_root_by_a_stranger_is_refused(gate: Gate) -> None:

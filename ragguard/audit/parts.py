@@ -58,7 +58,10 @@ class Course:
             raise
         except RagguardError as error:
             note.state, note.reason = "failed", error.message
-        except Exception as error:  # a part's bug must not hide what the others have to say
+        except Exception as error:
+            # Nothing is swallowed: the part is told as failed in every report, the exit code is 5,
+            # and the traceback is logged. Else one bug would hide what all other parts found, and
+            # whoever can provoke it could silence the audit.
             logger.exception("the part %s of the audit failed", name)
             note.state, note.reason = "failed", f"{type(error).__name__}: {error}"[:300]
         spent = time.perf_counter() - began

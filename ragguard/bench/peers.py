@@ -41,7 +41,8 @@ def load_peers(folder: Path) -> list[Peer]:
         sys.modules[spec.name] = module  # dataclasses look their module up
         try:
             spec.loader.exec_module(module)
-        except Exception as error:  # whatever a peer's module does wrong is said with its name
+        except Exception as error:
+            # Somebody else's module may raise anything: the run ends, and its file is named.
             raise BenchError(f"{path}: {type(error).__name__}: {error}") from error
         name, score = getattr(module, "NAME", None), getattr(module, "score", None)
         if not isinstance(name, str) or not callable(score):
@@ -124,7 +125,9 @@ def score_documents(peer: Peer, scan: Scan, owners: Ints) -> Doubles:
     """
     try:
         scores = np.asarray(peer.score(scan), dtype=np.float64)
-    except Exception as error:  # a peer that fails must not look like one that finds nothing
+    except Exception as error:
+        # Somebody else's code may raise anything: the run ends, so that a peer that fails never
+        # looks like one that finds nothing.
         raise BenchError(f"peer {peer.name!r}: {type(error).__name__}: {error}") from error
     if scores.shape != (len(owners),) or not np.isfinite(scores).all():
         raise BenchError(

@@ -145,7 +145,9 @@ def run(args: Sequence[str] | None = None) -> int:
     except OSError as error:
         hint = "Free some space and run it again; nothing is lost." if error.errno == 28 else ""
         return _tell(f"{error.strerror or error} {error.filename or ''}".strip(), hint, 5)
-    except Exception as error:  # the last resort: one sentence and exit 70, never a traceback
+    except Exception as error:
+        # The outermost frame: what nobody expected is a bug of ours and is said as such, with exit
+        # code 70; --debug shows the traceback.
         return _tell(
             f"this is a bug: {type(error).__name__}: {error}",
             "Please report it with the output of `ragguard --debug …`.",

@@ -23,7 +23,7 @@ def init(folder: Path, ask: bool) -> None:
     Example:
       ragguard init w
     """
-    from ragguard import files, workspace
+    from ragguard import files, founding
     from ragguard.errors import WorkspaceError
     from ragguard.model import Root
     from ragguard.trust import keys, policy, signing
@@ -50,7 +50,7 @@ def init(folder: Path, ask: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     files.write_private(folder / "keys/root.key", private)
     files.replace_file(folder / "keys/root.pub", keys.dump_public(key.public))
-    workspace.create(folder, key, envelope, moment)
+    founding.create(folder, key, envelope, moment)
     say(f"workspace made in {folder}")
     say("  ragguard.toml        settings; every default stands in it")
     say(

@@ -46,7 +46,8 @@ _FAINT = 0.1
 _SMALLEST = 1.5  # points, height
 _NARROWEST = 0.3  # points, an em
 
-# What pypdf raises of its own accord, or trips over, in a file that is damaged or hostile.
+# What pypdf raises of its own accord (a filter or cipher it does not know: NotImplementedError), or
+# trips over, in a file that is damaged or hostile. Each becomes "unreadable": the file is rejected.
 _DAMAGE = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, AssertionError,
     NotImplementedError, UnicodeError,

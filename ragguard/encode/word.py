@@ -34,7 +34,8 @@ _OFF = ("0", "false", "off", "none")
 _FAR_TWIPS = 10_000
 _FAR_RAISED = 500  # half points
 # What zipfile (encryption: RuntimeError, compression: NotImplementedError), lxml and python-docx
-# raise, or trip over, in a file that is damaged or hostile.
+# raise, or trip over, in a file that is damaged or hostile. Each becomes "unreadable": the file is
+# rejected.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, LookupError, ValueError, OSError, EOFError, SyntaxError,
     TypeError, AttributeError, NotImplementedError, RuntimeError,

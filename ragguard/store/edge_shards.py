@@ -33,7 +33,8 @@ def call(method: Callable[..., Any], *args: Any) -> Any:
     """
     try:
         return method(*args)
-    except Exception as error:  # the binding raises no narrower class
+    except Exception as error:
+        # The binding raises `Exception` itself and nothing narrower, so there is no class to name.
         text = " ".join(str(error).split())
         if "WouldBlock" in text:
             raise LockedError(

@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient, models
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.fold import FEW
-from ragguard.audit.integrity import Reconciler, check_collections, check_index
+from ragguard.audit.integrity import Reconciler, Zone, check_collections, check_index
 from ragguard.audit.seals import SealTable, raw_id, text_id
 from ragguard.errors import StoreError
 from ragguard.ledger import commits, corpus
@@ -461,12 +461,18 @@ def test_a_collection_that_is_gone_is_one_finding(world: World) -> None:
     assert (found.rule, found.collection) == ("collection-changed", Q)
 
 
-def test_an_index_that_cannot_be_opened_is_no_finding_but_an_error(world: World) -> None:
+def test_an_index_that_cannot_be_opened_is_no_finding_but_an_error(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace = world.gate.workspace
     generation = workspace.generation()
     assert generation is not None
     store = workspace.open_store(repair=False)
-    store.exists = lambda name: (_ for _ in ()).throw(StoreError("store: unreachable"))  # type: ignore[method-assign]
+
+    def unreachable(collection: str) -> bool:
+        raise StoreError(f"store: unreachable, asked for {collection!r}")
+
+    monkeypatch.setattr(store, "exists", unreachable)
     with pytest.raises(StoreError):
         check_collections(workspace, generation)
 
@@ -578,18 +584,18 @@ class Fed:
         generation = self.workspace.generation()
         assert generation is not None
         self.generation = generation
-        self.points = {
+        self.points: dict[Zone, list[Point]] = {
             "serving": [Point(i, v, p) for i, (v, p) in world.points[S].items()],
             "quarantine": [Point(i, v, p) for i, (v, p) in world.points[Q].items()],
         }
 
-    def audit(self, zone: str, place: int, other: Point) -> list[AuditFinding]:
+    def audit(self, zone: Zone, place: int, other: Point) -> list[AuditFinding]:
         look = Reconciler(self.workspace, self.generation)
         for name, points in self.points.items():
             block = list(points)
             if name == zone:
                 block[place] = other
-            look.see(name, block)  # type: ignore[arg-type]
+            look.see(name, block)
         return look.finish()
 
 

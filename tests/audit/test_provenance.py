@@ -37,7 +37,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     shop = Publisher(gate.folder / "shop", carol, "shop")
     path = shop.publish({"visitors.md": HONEST["visitors.md"]}, expires=timedelta(days=10))
     assert gate.ingest(path, root=shop.folder).exit_code == 0
-    gate.carol = carol  # type: ignore[attr-defined]
     gate.close()
     return gate
 

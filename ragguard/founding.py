@@ -1,0 +1,71 @@
+"""Making a workspace: keys of the service, the first trust root, an empty ledger, its settings.
+
+`ragguard.toml` is written last: a folder without it is no workspace, whatever was left in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from ragguard import config
+from ragguard.commit import append_entry
+from ragguard.config import Settings
+from ragguard.errors import WorkspaceError
+from ragguard.files import replace_file, write_private
+from ragguard.kernels.canonical import digest_bytes, format_time
+from ragguard.ledger import commits
+from ragguard.ledger.tables import Ledger, set_meta
+from ragguard.trust import keys, policy, signing
+
+ROOT_FILE = "trust/root.json"
+
+
+def create(folder: Path, root_key: keys.KeyPair, envelope: bytes, now: datetime) -> None:
+    """Make a workspace.
+
+    Args:
+        folder: Made when missing; it must not be a workspace already.
+        root_key: Signed the first trust root.
+        envelope: The first trust root.
+        now: The run's time.
+
+    Raises:
+        WorkspaceError: It is a workspace already.
+    """
+    if (folder / config.FILE).exists():
+        raise WorkspaceError(
+            f"{folder}: is a workspace already", hint="Work in it, or choose another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    policy.verify_root(envelope, None, keys={root_key.public.keyid: root_key.public})
+    checkpoint = keys.generate("checkpoint")
+    write_private(folder / "keys/checkpoint.key", keys.dump_private(checkpoint, None))
+    replace_file(folder / "keys/checkpoint.pub", keys.dump_public(checkpoint.public))
+    write_private(folder / "keys/seal.key", secrets.token_hex(32).encode() + b"\n")
+    replace_file(folder / ROOT_FILE, envelope)
+    origin = f"ragguard.local/{hashlib.sha256(checkpoint.public.public).hexdigest()[:16]}"
+    ledger = Ledger(ledger_url(folder, Settings().ledger.url), create=True)
+    try:
+        with ledger.writing() as conn:
+            set_meta(conn, "origin", origin)
+            commits.add_root(conn, 1, envelope, digest_bytes(envelope))
+            append_entry(
+                conn,
+                {"act": "init", "at": format_time(now), "trust_root": digest_bytes(envelope)},
+                origin,
+                lambda text: signing.sign_note(text, origin, checkpoint.signing_key),
+            )
+    finally:
+        ledger.close()
+    replace_file(folder / config.FILE, config.TEMPLATE.encode())
+
+
+def ledger_url(folder: Path, url: str) -> str:
+    """A ledger's URL; a relative SQLite path is one below the workspace."""
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith("sqlite:////"):
+        return f"{prefix}{folder.absolute() / url.removeprefix(prefix)}"
+    return url
