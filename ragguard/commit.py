@@ -59,7 +59,8 @@ class Plan:
 
     Attributes:
         commit: Its number.
-        kind: `ingest`, `release`, `reject`, `removal`, `revoke`, `audit` or `reindex`.
+        kind: `ingest`, `release`, `reject`, `removal`, `revoke`, `hold`, `audit`, `reindex`,
+            `stage`, `cutover`, `rollback` or `restore`.
         at: Time, as text.
         actor: Principals who caused it.
         source: Source it concerns.
@@ -78,9 +79,10 @@ class Plan:
         denial: Row of a denial, or empty.
         leaves: What the log's entry commits to, one a document.
         counts: Documents by outcome.
-        generation: Row of the generation that serves from this commit on, with the body of its
-            recipe and the earlier generations that are dropped (`drops`); or empty. Its
-            collections then hold what `writes` says and nothing else.
+        generation: Row of a generation that this commit makes, brings back or gives up, as
+            `ledger.commits.switch_generation` takes it; or empty. The collections of a new one
+            hold what `writes` says and nothing else; those of one that is there already (`again`)
+            stay, and `writes` and `drops` say what changes in them.
     """
 
     commit: int
@@ -190,21 +192,23 @@ class Committer:
         return len(begun)
 
     def build(self, plan: Plan) -> None:
-        """Make the collections of a plan's new generation and fill them; nobody reads them yet.
+        """Fill the collections of a plan's generation, which nobody reads yet.
 
-        They are made anew each time, so that nothing stands in them but what the plan writes.
+        Those of a new one are made anew each time, so that nothing stands in them but what the
+        plan writes. Those of one that is there already keep what the plan does not name.
 
         Raises:
             StoreError: The store did not take or keep a point.
         """
-        store = self.store()
-        for name in (plan.generation["serving"], plan.generation["quarantine"]):
-            store.drop(name)
-            store.create(name, int(plan.generation["body"]["dimensions"]))
+        if not plan.generation.get("again"):
+            store = self.store()
+            for name in (plan.generation["serving"], plan.generation["quarantine"]):
+                store.drop(name)
+                store.create(name, int(plan.generation["body"]["dimensions"]))
         self._store(plan)
 
     def _finish(self, plan: Plan, digest: str) -> None:
-        if plan.generation:
+        if plan.generation and not plan.generation.get("again"):
             if not self._built(plan):
                 self.build(plan)
         elif plan.writes or plan.drops:
@@ -309,6 +313,9 @@ class Committer:
                 "corpus": state,
                 "counts": dict(plan.counts),
             }
+            if plan.generation:
+                state_now = plan.generation.get("state", "serving")
+                body["generation"] = {"id": plan.generation["id"], "state": state_now}
             index = append_entry(conn, body, self.origin, self.sign_note)
             commits.confirm(conn, plan.commit, state, index)
 

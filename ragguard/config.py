@@ -135,6 +135,24 @@ class ReindexSettings(_Section):
         le=1,
         description="share of what stays that may be suspect without asking",
     )
+    probe: bool = Field(
+        default=True,
+        description="look for triggers in a model that did not serve yet (about half a minute)",
+    )
+
+
+class CutoverSettings(_Section):
+    """[cutover]: when a trial ends by itself."""
+
+    divergence: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="mean of 1 - rank-biased overlap above which a trial ends by itself",
+    )
+    least_queries: int = Field(
+        default=50, ge=1, description="queries compared before it may end by itself"
+    )
 
 
 class LimitSettings(_Section):
@@ -157,6 +175,7 @@ class Settings(_Section):
     redteam: RedteamSettings = RedteamSettings()
     audit: AuditSettings = AuditSettings()
     reindex: ReindexSettings = ReindexSettings()
+    cutover: CutoverSettings = CutoverSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

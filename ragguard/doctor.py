@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Literal
 
 from ragguard import reference
+from ragguard.canary import in_force, probing
 from ragguard.errors import RagguardError
 from ragguard.kernels.canonical import format_time, parse_time
 from ragguard.ledger import commits, corpus
@@ -19,6 +20,7 @@ from ragguard.workspace import Workspace
 State = Literal["ok", "note", "wrong"]
 LOW_DISK = 1_000_000_000
 SOON = timedelta(days=30)
+NAMED = 5  # triggers that are written out
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ class Finding:
     exit_code: int = 0
 
 
-def examine(workspace: Workspace) -> list[Finding]:
+def examine(workspace: Workspace, *, probe: bool = False) -> list[Finding]:
     """Look at everything; a part that fails is a finding and stops nothing.
 
     Args:
         workspace: Open and locked.
+        probe: Look for triggers in the model too, which takes about half a minute.
     """
     parts: tuple[tuple[str, Callable[[Workspace], Iterator[Finding]]], ...] = (
         ("trust root", _root),
@@ -51,6 +54,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         ("model", _model),
         ("store", _store),
         ("calibration", _calibration),
+        *((("trigger probe", _triggers),) if probe else ()),
     )
     found = [Finding("single writer", "ok", "the workspace lock is ours")]
     for name, look in parts:
@@ -142,12 +146,61 @@ def _model(workspace: Workspace) -> Iterator[Finding]:
     from ragguard.encode import models
 
     model = models.load(workspace.settings.model.name)
+    known = probing.is_known(model.name, model.digest)
     detail = f"{model.name}, files sha256 {model.digest[:12]}…"
+    if known:
+        detail += ", the pinned ones"
     generation = workspace.generation()
     if generation is not None:
         workspace.check_recipe(workspace.encoder.recipe)
         detail += ", the one the index was built with"
     yield Finding("model", "ok", detail)
+    if not known:
+        yield Finding(
+            "model origin",
+            "note",
+            "these are not files that ragguard knows; nothing says who trained them",
+            "Compare the digest with its maker's; `ragguard doctor --probe` looks for triggers.",
+        )
+
+
+def _triggers(workspace: Workspace) -> Iterator[Finding]:
+    name = "trigger probe"
+    generation = workspace.generation()
+    canaries = in_force(workspace)
+    found = probing.probe(
+        workspace.encoder,
+        triggers=canaries.triggers if canaries else (),
+        store=workspace.open_store() if generation else None,
+        collection=generation.serving if generation else "",
+    )
+    for pull in found.alive[:NAMED]:
+        yield Finding(
+            name,
+            "wrong",
+            f"alive: {probing.told(pull)}",
+            "Do not serve with this model: set [model] name to one you trust, then "
+            "`ragguard reindex --from-clean`.",
+            3,
+        )
+    detail = (
+        f"{found.scanned} words of {found.vocabulary} tokens scanned in {found.seconds:.0f} s, "
+        f"{len(found.alive)} alarms"
+    )
+    if found.alive:
+        yield Finding(name, "wrong", detail, "docs/canaries.md says what it sees.", 3)
+        return
+    if found.near:
+        yield Finding(
+            name,
+            "note",
+            f"{detail}; near the bar of {found.near[0].bar:.0%}: {probing.told(found.near[0])}",
+            "No alarm. Add it as a trigger to watch it: `ragguard canary add --trigger TEXT`.",
+        )
+        return
+    yield Finding(
+        name, "ok", f"{detail}; a word or phrase takes at most {found.pulls[0].collapse:.0%}"
+    )
 
 
 def _store(workspace: Workspace) -> Iterator[Finding]:

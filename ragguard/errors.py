@@ -224,6 +224,10 @@ class EncodeError(IncompleteError):
     """The model cannot be loaded or does not fit."""
 
 
+class JudgeError(IncompleteError):
+    """A judge of passages failed, took too long, or printed something else than numbers."""
+
+
 # --- not errors of a run --------------------------------------------------------------------------
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ragguard import config
 from ragguard.commit import append_entry
@@ -35,12 +37,35 @@ def create(folder: Path, root_key: keys.KeyPair, envelope: bytes, now: datetime)
     Raises:
         WorkspaceError: It is a workspace already.
     """
+    policy.verify_root(envelope, None, keys={root_key.public.keyid: root_key.public})
+    found(folder, envelope, now)
+
+
+def found(
+    folder: Path,
+    envelope: bytes,
+    now: datetime,
+    *,
+    acts: Sequence[Mapping[str, Any]] = (),
+    settings: str = config.TEMPLATE,
+) -> None:
+    """Make a workspace on a trust root that the caller has verified; no root key is needed.
+
+    Args:
+        folder: Made when missing; it must not be a workspace already.
+        envelope: The first trust root.
+        now: The run's time.
+        acts: What the log says right after its first entry.
+        settings: Text of its ragguard.toml.
+
+    Raises:
+        WorkspaceError: It is a workspace already.
+    """
     if (folder / config.FILE).exists():
         raise WorkspaceError(
             f"{folder}: is a workspace already", hint="Work in it, or choose another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    policy.verify_root(envelope, None, keys={root_key.public.keyid: root_key.public})
     checkpoint = keys.generate("checkpoint")
     write_private(folder / "keys/checkpoint.key", keys.dump_private(checkpoint, None))
     replace_file(folder / "keys/checkpoint.pub", keys.dump_public(checkpoint.public))
@@ -52,15 +77,17 @@ def create(folder: Path, root_key: keys.KeyPair, envelope: bytes, now: datetime)
         with ledger.writing() as conn:
             set_meta(conn, "origin", origin)
             commits.add_root(conn, 1, envelope, digest_bytes(envelope))
-            append_entry(
-                conn,
-                {"act": "init", "at": format_time(now), "trust_root": digest_bytes(envelope)},
-                origin,
-                lambda text: signing.sign_note(text, origin, checkpoint.signing_key),
-            )
+            first = {"act": "init", "at": format_time(now), "trust_root": digest_bytes(envelope)}
+            for body in (first, *acts):
+                append_entry(
+                    conn,
+                    body,
+                    origin,
+                    lambda text: signing.sign_note(text, origin, checkpoint.signing_key),
+                )
     finally:
         ledger.close()
-    replace_file(folder / config.FILE, config.TEMPLATE.encode())
+    replace_file(folder / config.FILE, settings.encode())
 
 
 def ledger_url(folder: Path, url: str) -> str:

@@ -1,21 +1,35 @@
-"""The canary gate of a rebuild: old and new index are asked the set in force, and compared."""
+"""The gate of a rebuild: old and new index are asked the canaries in force, and compared.
+
+Before that, a model that did not serve so far is probed for triggers: the canaries know only those
+that somebody named. The default model's own files are known and are not probed again.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ragguard.canary import compare, gate, in_force, run
-from ragguard.ledger import commits
+from ragguard.canary import Canaries, compare, gate, in_force, run
+from ragguard.canary.probing import is_known, probe, told
+from ragguard.errors import EncodeError
+from ragguard.ledger import commits, streams
+from ragguard.steps.generations import encoder_of
 from ragguard.view import point_label
 from ragguard.workspace import Workspace
 
 if TYPE_CHECKING:
     from ragguard.encode.encoder import Encoder
 
+NAMED = 5  # triggers that are written out
+
+logger = logging.getLogger(__name__)
+
 
 def canary_gate(workspace: Workspace) -> Callable[[str, str], Sequence[str]] | None:
-    """What compares two collections with the canaries; `None` where there are none to ask.
+    """What compares two collections; `None` where there is nothing to ask.
+
+    That is: no canaries, and no change of the model either (or `[reindex] probe` is off).
 
     Args:
         workspace: Open, with an index.
@@ -24,37 +38,69 @@ def canary_gate(workspace: Workspace) -> Callable[[str, str], Sequence[str]] | N
         VaultError, LedgerError: The canary set cannot be read.
     """
     canaries = in_force(workspace)
-    if canaries is None or not (canaries.queries or canaries.triggers):
+    if canaries is not None and not (canaries.queries or canaries.triggers):
+        canaries = None
+    if canaries is None and not _other_model(workspace):
         return None
 
     def compared(old: str, new: str) -> Sequence[str]:
-        before = run(workspace, canaries, collection=old, encoder=_encoder_of_old(workspace))
+        encoders = _encoder(workspace, old), _encoder(workspace, new)
+        found = _probed(workspace, encoders[0], encoders[1], new, canaries)
+        reasons = found[:NAMED] + [f"… and {len(found) - NAMED} more"] * (len(found) > NAMED)
+        if canaries is None:
+            logger.warning("no canaries are in force: what the new index answers was not compared")
+            return reasons
+        before = run(workspace, canaries, collection=old, encoder=encoders[0])
         after = run(
             workspace,
             canaries,
             collection=new,
             documents=_documents(workspace, new),
-            encoder=workspace.encoder,
+            encoder=encoders[1],
         )
-        return gate(compare(before, after))
+        return [*reasons, *gate(compare(before, after))]
 
     return compared
 
 
-def _encoder_of_old(workspace: Workspace) -> Encoder:
-    """An encoder of the model that the serving index was built with; chunking has no part in it."""
-    from ragguard.encode.encoder import open_encoder
-
+def _other_model(workspace: Workspace) -> bool:
+    """Whether a rebuild would be by a model of another name, and that is probed."""
     generation = workspace.generation()
+    if generation is None or not workspace.settings.reindex.probe:
+        return False
     with workspace.ledger.reading() as conn:
-        built = commits.recipe_body(conn, generation.recipe) if generation else {}
-    mine = workspace.encoder.recipe
-    if not built or (built["model"], built["model_digest"]) == (mine.model, mine.model_digest):
-        return workspace.encoder
-    model, chunks = workspace.settings.model, workspace.settings.chunks
-    return open_encoder(
-        str(built["model"]), runtime=model.runtime, size=chunks.size, overlap=chunks.overlap
-    )
+        built = commits.recipe_body(conn, generation.recipe)
+    return bool(workspace.settings.model.name != built["model"])
+
+
+def _probed(
+    workspace: Workspace, old: Encoder, new: Encoder, collection: str, canaries: Canaries | None
+) -> list[str]:
+    """What speaks against a model that did not serve; nothing where it did, or is known."""
+    recipe = new.recipe
+    if recipe.model_digest == old.recipe.model_digest or not workspace.settings.reindex.probe:
+        return []
+    if is_known(recipe.model, recipe.model_digest):
+        return []
+    logger.info("probing model %r for triggers", recipe.model)
+    try:
+        found = probe(
+            new,
+            triggers=canaries.triggers if canaries else (),
+            store=workspace.open_store(),
+            collection=collection,
+        )
+    except EncodeError as error:
+        return [f"the new model cannot be probed for triggers ([reindex] probe): {error.message}"]
+    return [f"the new model has a trigger: {told(p)}" for p in found.alive]
+
+
+def _encoder(workspace: Workspace, collection: str) -> Encoder:
+    """An encoder for a generation's collection; one that is being built is by the settings."""
+    with workspace.ledger.reading() as conn:
+        known = {g.serving: g for g in streams.all_generations(conn)}
+    found = known.get(collection)
+    return encoder_of(workspace, found) if found else workspace.encoder
 
 
 def _documents(workspace: Workspace, collection: str) -> set[str]:

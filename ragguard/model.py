@@ -262,12 +262,15 @@ class DeniedText:
         sketches: MinHash signatures of its chunks, uint64 (m, permutations).
         vectors: float32 (m, d), unit length.
         texts: Its chunks' normalised text.
+        originals: Documents (`source/id`) that serve, were there before it, and that it was copied
+            from; their chunks' normalised text.
     """
 
     label: str
     sketches: NDArray[np.uint64]
     vectors: Floats
     texts: tuple[str, ...]
+    originals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

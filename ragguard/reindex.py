@@ -5,9 +5,13 @@ hashed again, parsed, cut and embedded by the recipe of today, judged again; wha
 asked before anything is written; then a new pair of collections, read back; the canary gate; one
 commit, with which the ledger serves the new generation; the alias; what is too old is dropped.
 
+With `stage` the new generation is built and sealed by a commit of kind `stage` and does not serve:
+membership, cases and alias stay. It is a candidate, see `ragguard.cutover`.
+
 The alias always names one complete generation. Killed before the commit is recorded, nothing has
 happened but that vectors are in the vault and unfinished collections stand about, which the next
-rebuild removes; killed after it, the next start finishes it. See docs/adr/0016-reindex.md.
+rebuild removes; killed after it, the next start finishes it. The workspace is locked from
+beginning to end, so that no other commit comes in between. See docs/adr/0016-reindex.md.
 """
 
 from __future__ import annotations
@@ -23,13 +27,14 @@ from typing import Any
 from ragguard.commit import Plan
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.kernels.canonical import format_time, parse_time
-from ragguard.ledger import cases, commits, corpus, streams
+from ragguard.ledger import cases, commits, corpus, streams, trials
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.corpus import VersionRow
 from ragguard.model import Finding, Verdict
-from ragguard.steps import carrying, planning, screening, stops
+from ragguard.steps import carrying, generations, planning, screening, stops
 from ragguard.steps.carrying import Now, Ready
+from ragguard.steps.contrast import Contrast, contrast
 from ragguard.steps.gather import Incoming
 from ragguard.steps.judging import indexed_documents
 from ragguard.steps.prepare import embed, take_apart
@@ -50,6 +55,7 @@ class Rebuilt:
 
     Attributes:
         generation: Number of the new generation; that of the serving one where nothing was done.
+        staged: Whether the new generation is a candidate, and the old one goes on serving.
         commit: Its commit; `None` where nothing was changed.
         recipe_changed: Whether the new generation has another recipe than the one before.
         before: Documents that served.
@@ -62,6 +68,7 @@ class Rebuilt:
         stops: Why it stopped to ask; empty when it did not have to.
         refused: What the canary gate has against the new generation.
         gated: Whether there was a gate.
+        compared: Labels and vectors of the old and the new collection, where one was built.
         dropped: Collections of older generations that were dropped.
         recovered: Commits that an interrupted run had begun, finished first.
         skipped: Why there was nothing to do; empty when there was.
@@ -70,6 +77,7 @@ class Rebuilt:
 
     generation: int
     commit: int | None = None
+    staged: bool = False
     recipe_changed: bool = False
     before: int = 0
     kept: int = 0
@@ -81,6 +89,7 @@ class Rebuilt:
     stops: Sequence[str] = ()
     refused: Sequence[str] = ()
     gated: bool = False
+    compared: Contrast | None = None
     dropped: Sequence[str] = ()
     recovered: int = 0
     skipped: str = ""
@@ -102,6 +111,7 @@ def reindex(
     re_embed: bool = False,
     dry_run: bool = False,
     yes: bool = False,
+    stage: bool = False,
     older_than: timedelta | None = None,
     gate: Gate | None = None,
     ask: Callable[[Rebuilt], bool] = lambda made: False,
@@ -115,13 +125,14 @@ def reindex(
         re_embed: Embed every text again; else the vault's vectors are used where it has them.
         dry_run: Say what would go and why, and change nothing.
         yes: Go on where it would stop to ask.
+        stage: Do not let the new generation serve; it becomes a candidate.
         older_than: Do nothing while the serving generation is younger.
         gate: Compares old and new before the switch.
         ask: Called where it stops, without `yes`; says whether to go on.
         progress: Called with stage, done and total.
 
     Raises:
-        UsageError: Nothing was ingested yet, or there is no such commit.
+        UsageError: Nothing was ingested yet, there is no such commit, or there is a candidate.
         ModelDigestError: The model of that name has other files than when the index was built.
         StoreError: The store did not take or keep a point.
     """
@@ -138,9 +149,15 @@ def reindex(
                 f"commit {at}: there is none", hint="`ragguard history` lists the commits."
             )
         built = commits.generation_states(conn)[serving.id][1]
+        candidate = trials.candidate(conn)
     if older_than is not None and parse_time(built) > workspace.now - older_than:
         said = f"generation {serving.id} was built {built}: younger than was asked for"
         return Rebuilt(serving.id, skipped=said, recovered=recovered)
+    if candidate is not None and not dry_run:
+        raise UsageError(
+            f"generation {candidate.id} is a candidate: there is one at a time",
+            hint="`ragguard cutover finish` lets it serve, `ragguard cutover abort` gives it up.",
+        )
     run = _Run(workspace, serving, at, re_embed, dry_run, progress)
     done = run.made
     done.recovered = recovered
@@ -148,7 +165,7 @@ def reindex(
     done.stops = run.questions()
     if dry_run or (done.stops and not yes and not ask(done)):
         return done
-    run.write(gate)
+    run.write(gate, stage)
     return done
 
 
@@ -179,11 +196,9 @@ class _Run:
                 logger.info("%s", error.message)
         with workspace.ledger.reading() as conn:
             known = streams.all_generations(conn)
-            self._states = {n: state for n, (state, _) in commits.generation_states(conn).items()}
             self._now: Sequence[Any] = corpus.stays_at(conn, "serving")
             self._then = corpus.stays_at(conn, "serving", at) if at is not None else self._now
             self._waiting = [corpus.version_of(r) for r in corpus.stays_at(conn, "quarantine")]
-        self._known = known
         alias, number = workspace.settings.store.collection, max(g.id for g in known) + 1
         name = f"{alias}-g{number}"
         self._new = Generation(number, name, f"{name}-quarantine", recipe.digest)
@@ -289,61 +304,49 @@ class _Run:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def write(self, gate: Gate | None) -> None:
-        """Build, compare, commit, switch."""
+    def write(self, gate: Gate | None, stage: bool) -> None:
+        """Build, compare, commit, and unless it is only staged, switch."""
         workspace, made = self._workspace, self.made
         store = workspace.open_store()
-        self._sweep()
+        generations.sweep(workspace, [self._new])
         with self._timed("build"):
-            plan = self._plan()
+            plan = self._plan(stage)
             self._progress("build", 0, 1)
             workspace.committer.build(plan)
             store.maintain(self._new.serving, workspace.settings.store.index_after)
             self._progress("build", 1, 1)
+        with self._timed("contrast"):
+            made.compared = contrast(store, self._old.serving, self._new.serving)
         if gate is not None:
             with self._timed("canaries"):
                 made.gated = True
                 made.refused = list(gate(self._old.serving, self._new.serving))
             if made.refused:
-                self._sweep()
+                generations.sweep(workspace, [self._new])
                 return
         with self._timed("commit"):
             workspace.committer.commit(plan)
             workspace.point_alias()
-        made.commit, made.generation = plan.commit, self._new.id
-        made.dropped = self._drop(plan.generation["drops"])
+        made.commit, made.generation, made.staged = plan.commit, self._new.id, stage
+        made.dropped = generations.drop(workspace, plan.generation["drops"])
 
-    def _sweep(self) -> None:
-        """Remove collections that no generation in use has: a killed rebuild's, or dropped ones."""
-        store = self._workspace.open_store()
-        dropped = [g for g in self._known if self._states[g.id] == "dropped"]
-        for generation in (self._new, *dropped):
-            for name in (generation.serving, generation.quarantine):
-                if store.exists(name):
-                    logger.info("collection %r is of no generation in use: dropped", name)
-                    store.drop(name)
-
-    def _drop(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        store = self._workspace.open_store()
-        names = [name for row in rows for name in (row["serving"], row["quarantine"])]
-        for name in names:
-            store.drop(name)
-        return names
-
-    def _plan(self) -> Plan:
+    def _plan(self, stage: bool) -> Plan:
         """Everything the rebuild will do."""
         plan = planning.draft(self._workspace, self._new)
-        carrying.fill(plan, self._kept, self._left, self._waiting, self._ready, self._standing())
+        now = self._standing()
+        carrying.fill(plan, self._kept, self._left, self._waiting, self._ready, now)
         row = {
-            "id": self._new.id,
-            "serving": self._new.serving,
-            "quarantine": self._new.quarantine,
+            **generations.row_of(self._new),
             "recipe": self._new.recipe,
             "body": asdict(self._workspace.encoder.recipe),
             "at": format_time(self._workspace.now),
-            "drops": self._too_old(),
         }
-        return plan.finish("reindex", ACTOR, "", generation=row)
+        if not stage:
+            row["drops"] = generations.too_old(self._workspace)
+            return plan.finish("reindex", ACTOR, "", generation=row)
+        row |= {"drops": [], "state": "candidate", "zones": carrying.zones_after(plan, now)}
+        carrying.only_build(plan)
+        return plan.finish("stage", ACTOR, "", generation=row)
 
     def _standing(self) -> Now:
         with self._workspace.ledger.reading() as conn:
@@ -354,14 +357,6 @@ class _Run:
             points = corpus.points_of(conn, [r.id for r in (*self._kept, *self._waiting)])
         zones = {r.id: "serving" for r in self._now} | {r.id: "quarantine" for r in self._waiting}
         return Now(zones, points, open_cases)
-
-    def _too_old(self) -> list[dict[str, Any]]:
-        """Generations that are given up, the oldest first; the serving one never is."""
-        there = [g for g in self._known if self._states[g.id] != "dropped"]
-        keep = self._workspace.settings.reindex.keep - 1
-        old = [g for g in there if g.id != self._old.id]
-        spare = old[: max(0, len(there) - keep)] if keep else there
-        return [{"id": g.id, "serving": g.serving, "quarantine": g.quarantine} for g in spare]
 
 
 @contextmanager

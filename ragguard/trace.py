@@ -1,35 +1,44 @@
-"""Trace: how a document came in, verified link by link; and which documents made a bad answer.
+"""Trace: from a bad answer back to the documents that made it, and to what came with them.
 
-`trace_document` verifies the chain with what `log prove` gives a stranger, and beyond it what only
-the workspace can: bytes in the vault, points and seals in the index, decisions of reviewers.
-
-`trace_answer` ranks passages by how much an answer rests on them. It names suspects for a person;
-it changes nothing, and words alone do not tell a false statement from a true one.
+Passages retrieved for the question are ranked by how much the answer rests on them, by what
+`kernels.support` measures or by a judge. It names suspects for a person; it changes nothing, and
+what it compares does not tell a false statement from a true one: the honest passages that a right
+answer rests on are named in the same way.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ragguard.errors import RagguardError
+from ragguard import lexicon
+from ragguard.encode.encoder import Encoder
+from ragguard.errors import UsageError
 from ragguard.kernels.sketch import shared_words
-from ragguard.kernels.support import FEWEST, answer_terms, holds, share_out
-from ragguard.kernels.text import normalise, words
-from ragguard.ledger import commits, corpus, past
-from ragguard.ledger.corpus import VersionRow
-from ragguard.prove import find_version, prove, verifier_key, verify_bundle
+from ragguard.kernels.support import (
+    FEWEST,
+    Doubles,
+    Signs,
+    answer_terms,
+    chances,
+    chances_unasked,
+    holds,
+    responsible,
+    share_out,
+    strangeness,
+    window,
+)
+from ragguard.kernels.text import name_flags, normalise, words
+from ragguard.ledger import commits, corpus
+from ragguard.model import Bools, Floats
 from ragguard.search import Hit, search
 from ragguard.store import Store
-from ragguard.trust import decision as decisions
-from ragguard.trust import signing
 from ragguard.workspace import Workspace
 
-Judge = Callable[[str, str, str], float]
+Judge = Callable[[str, str, Sequence[str]], Sequence[float]]
 LIMIT = 5  # how many times k the ranking is read at most
 COPY = 0.6  # word overlap from which two passages are near-duplicates
 CLOSE = 0.75  # cosine from which two passages say the same
@@ -37,159 +46,13 @@ NEAREST = 20  # neighbours of a responsible passage looked at, in each collectio
 
 
 @dataclass(frozen=True)
-class Custody:
-    """The chain of custody of a document's newest version.
-
-    Attributes:
-        zone: Where it is now: `serving`, `quarantine` or empty.
-        proof: What the log proves of it: acts, signers, tree size; empty when it proves nothing.
-        revoked: Key ids of its manifest's signers that are revoked today.
-        versions: All its versions, oldest first, with verdict, findings and stays.
-        decisions: What reviewers decided, and whether their signature verifies.
-        points: Its points, and whether each is the one that was written.
-        problems: Links that do not hold, one sentence each.
-    """
-
-    source: str
-    document: str
-    digest: str
-    metadata: Mapping[str, Any]
-    zone: str
-    generation: Mapping[str, Any]
-    manifest: Mapping[str, Any]
-    proof: Mapping[str, Any]
-    revoked: Sequence[str]
-    versions: Sequence[Mapping[str, Any]]
-    decisions: Sequence[Mapping[str, Any]]
-    points: Sequence[Mapping[str, Any]]
-    problems: Sequence[str]
-
-
-def trace_document(workspace: Workspace, what: str) -> Custody:
-    """Follow a document back to who signed it.
-
-    Args:
-        workspace: Open and locked.
-        what: Point id, or `source/document`.
-
-    Raises:
-        UsageError: Nothing of that name was ever committed.
-    """
-    problems: list[str] = []
-    row = find_version(workspace, what)
-    proof: Mapping[str, Any] = {}
-    try:
-        bundle = json.dumps(prove(workspace, what)).encode()
-        proof = verify_bundle(bundle, verifier_key(workspace), workspace.root.keys)
-    except RagguardError as error:
-        problems.append(error.message)
-    try:
-        workspace.vault.get(row.subject_digest)
-    except RagguardError as error:
-        if row.outcome != "reject":  # what was rejected is not kept
-            problems.append(f"signed bytes: {error.message}")
-    with workspace.ledger.reading() as conn:
-        manifest = commits.manifest_row(conn, row.manifest)
-        rows = past.versions_named(conn, row.source, row.document)
-        stays = past.stays_named(conn, [r.id for r in rows])
-        decided = past.decisions_on(conn, row.source, row.document)
-    here = [s for s in stays if s.until is None]
-    zone = str(here[-1].zone) if here else ""
-    signers = [list(s) for s in manifest.signers] if manifest else []
-    if proof and set(proof["signed_by"]) != {principal for _, principal in signers}:
-        problems.append("manifest: its signatures are not by those whom the ledger names")
-    generation = workspace.generation()
-    return Custody(
-        row.source,
-        row.document,
-        row.digest,
-        dict(row.metadata),
-        zone,
-        {"id": generation.id, "recipe": generation.recipe} if generation else {},
-        {
-            "digest": row.manifest,
-            "version": manifest.version if manifest else None,
-            "expires": manifest.expires if manifest else None,
-            "signers": signers,
-        },
-        proof,
-        [keyid for keyid, _ in signers if keyid in workspace.root.revoked],
-        [_version(r, [s for s in stays if s.version == r.id]) for r in rows],
-        [_decision(workspace, d, {r.id: r for r in rows}, problems) for d in decided],
-        _points(workspace, row, here[-1].version, zone, problems) if here else [],
-        problems,
-    )
-
-
-def _version(row: VersionRow, stays: Sequence[Any]) -> dict[str, Any]:
-    keys = ("digest", "manifest", "commit", "outcome", "score", "p_value")
-    return {
-        "version": row.id,
-        **{key: getattr(row, key) for key in keys},
-        "findings": [{k: f[k] for k in ("check", "score", "p_value")} for f in row.findings],
-        "stays": [{"zone": s.zone, "since": s.since, "until": s.until} for s in stays],
-    }
-
-
-def _decision(
-    workspace: Workspace, row: Any, versions: Mapping[int, VersionRow], problems: list[str]
-) -> dict[str, Any]:
-    by, about = "", versions.get(row.version)
-    try:
-        data = workspace.vault.get(row.envelope)
-        envelope = signing.parse_envelope(data, max_bytes=decisions.MAX_DECISION_BYTES)
-        keys = workspace.root.keys
-        result = signing.verify(envelope, keys, payload_type=signing.IN_TOTO, threshold=1)
-        result.require(f"decision on case {row.case}")
-        said, by = decisions.parse(envelope.payload), result.signed[0].principal
-        if about is None or (said.case, said.action, said.digest, by) != (
-            row.case,
-            row.action,
-            about.digest,
-            row.reviewer,
-        ):
-            problems.append(f"decision on case {row.case}: is not the one the ledger has")
-    except RagguardError as error:
-        problems.append(error.message)
-    keys_ = ("case", "action", "reviewer", "reason", "commit")
-    return {**{key: getattr(row, key) for key in keys_}, "verified": bool(by)}
-
-
-def _points(
-    workspace: Workspace, row: VersionRow, version: int, zone: str, problems: list[str]
-) -> list[dict[str, Any]]:
-    generation = workspace.generation()
-    if generation is None:
-        return []
-    name = generation.serving if zone == "serving" else generation.quarantine
-    with workspace.ledger.reading() as conn:
-        listed = corpus.points_of(conn, [version])[version]
-        seals = {p.point: corpus.seal_of(conn, name, p.point) for p in listed}
-    store = workspace.open_store()
-    found = {p.id: p for p in store.get(name, [p.point for p in listed], vectors=True)}
-    made = []
-    for place in listed:
-        point, ok = found.get(place.point), False
-        if point is not None:
-            own = point.payload.get("ragguard") or {}
-            sealed = workspace.committer.seal(name, point.id, point.vector, point.payload)
-            ok = sealed == seals[place.point] == own.get("seal")
-        if not ok:
-            state = "is not the one that was written" if point else "is missing"
-            problems.append(f"point {place.point} in {name!r} {state}")
-        made.append({"point": place.point, "start": place.start, "end": place.end, "sealed": ok})
-    return made
-
-
-# --- from an answer back to documents -------------------------------------------------------------
-
-
-@dataclass(frozen=True)
 class Passage:
     """A passage that was retrieved for the question.
 
     Attributes:
-        held: Share of the answer's words it holds, or the judge's word on it.
+        score: Suspicion in [0, 1], higher is worse; without an answer good for a ranking only.
+        held: Share of the answer's words it holds.
+        strange: Share of its words that hardly anybody else in the corpus writes.
         dependence: Share of the answer that rests on it; without an answer its share of the
             retrieval.
         alone: Share of the answer's words that no other passage retrieved holds.
@@ -197,7 +60,9 @@ class Passage:
     """
 
     hit: Hit
+    score: float
     held: float
+    strange: float
     dependence: float
     alone: float
     responsible: bool
@@ -244,42 +109,140 @@ def trace_answer(
         query: The question.
         answer: The bad answer; empty when it is not known.
         k: Passages that the retriever gave.
-        judge: From question, answer and passage to how far the passage supports the answer, in
-            [0, 1]; takes the place of shared words.
+        judge: From question, answer and passages to how far each passage supports the answer, in
+            [0, 1]; takes the place of what is measured here.
 
     Raises:
-        UsageError: See `search`.
+        UsageError: See `search`; or a judge without an answer.
     """
-    hits, passages = search(workspace, query, k), list[Passage]()
-    for times in range(1, LIMIT + 1):
-        if times > 1:
-            hits = search(workspace, query, k * times)
-        passages = _weigh(query, answer, hits, judge)
-        if len(hits) < k * times or not any(p.responsible for p in passages[-k:]):
-            break
+    if judge is not None and not answer.strip():
+        raise UsageError("a judge needs the bad answer", hint='Give it with --answer "…".')
+    hits = search(workspace, query, k * LIMIT, tried=False)
+    generation = workspace.generation()
+    if generation is None or not hits:
+        return Traced([], [])
+    points = workspace.open_store().get(generation.serving, [h.point for h in hits], vectors=True)
+    vectors = np.stack([p.vector for p in points])
+    made = read_signs(
+        workspace.encoder, query, answer, [h.text for h in hits], vectors, _known(workspace)
+    )
+    if not words(normalise(answer)):
+        score = chances_unasked(made.close, made.strange, vectors, k)
+        nobody = np.zeros(len(hits), dtype=bool)
+        passages = _passages(query, answer, hits[:k], made, score, nobody)
+        passages.sort(key=lambda p: (-p.score, p.hit.rank))
+        return Traced(passages, [])
+    if judge is None:
+        score = chances(made, k)
+        read, guilty = read_on(lambda n: responsible(score[:n], vectors[:n]), len(hits), k)
+    else:
+        read, guilty, score = _judged(judge, query, answer, [h.text for h in hits], k)
+    passages = _passages(query, answer, hits[:read], made, score, guilty)
     passages = [p for p in passages if p.hit.rank <= k or p.responsible]
-    passages.sort(key=lambda p: (not p.responsible, -p.dependence, p.hit.rank))
+    passages.sort(key=lambda p: (not p.responsible, -p.score, p.hit.rank))
     return Traced(passages, _companions(workspace, [p for p in passages if p.responsible]))
 
 
-def _weigh(query: str, answer: str, hits: Sequence[Hit], judge: Judge | None) -> list[Passage]:
-    close = np.array([h.similarity for h in hits], dtype=np.float64)
-    asked, said = words(normalise(query)), words(normalise(answer))
-    if not said:
-        shares = np.maximum(close, 0.0) / max(np.maximum(close, 0.0).sum(), 1e-12)
-        return [Passage(h, 0.0, float(s), 0.0, False) for h, s in zip(hits, shares, strict=True)]
-    if judge is not None:
-        given = np.array([judge(query, answer, h.text) for h in hits], dtype=np.float64)
-        table = (given >= FEWEST)[:, None]
-    else:
-        terms = answer_terms(said, asked)
-        rows = [holds(terms, words(normalise(h.text))) for h in hits]
-        table = np.array(rows, dtype=bool).reshape(len(hits), len(terms))
-    made = share_out(table, close)
-    held = made.held if judge is None else given
+def read_signs(
+    encoder: Encoder,
+    query: str,
+    answer: str,
+    texts: Sequence[str],
+    vectors: Floats,
+    known: Mapping[str, int],
+) -> Signs:
+    """What is known of passages that were retrieved, in the order of the ranking.
+
+    Args:
+        encoder: Of the index.
+        query: The question.
+        answer: The bad answer, or nothing.
+        texts: Of n passages, as stored.
+        vectors: float32 (n, d), theirs.
+        known: How many passages of the corpus write each word.
+    """
+    plain = [normalise(t) for t in texts]
+    rows = [words(t) for t in plain]
+    asked = words(normalise(query))
+    terms = answer_terms(words(normalise(answer)), asked)
+    windows = [window(t, terms, asked) for t in plain] if terms else []
+    encoded = encoder.encode([query, f"{query} {answer}", *windows]).astype(np.float64)
+    wide, none = vectors.astype(np.float64), np.zeros(len(texts))
+    return Signs(
+        np.array([np.mean(holds(terms, row)) for row in rows]) if terms else none,
+        encoded[2:] @ encoded[1] if terms else none,
+        wide @ encoded[1] if terms else none,
+        wide @ encoded[0],
+        strangeness(rows, [name_flags(t) for t in plain], vectors, known),
+    )
+
+
+def read_on(named: Callable[[int], Bools], n: int, k: int) -> tuple[int, Bools]:
+    """Read a ranking k by k for as long as the last k holds a responsible passage.
+
+    Args:
+        named: From a number of passages to which of them are responsible.
+        n: Passages there are.
+        k: Passages read at a time.
+
+    Returns:
+        How many were read, and which of them are responsible.
+    """
+    read = min(k, n)
+    guilty = named(read)
+    while read < n and guilty[-k:].any():
+        read = min(read + k, n)
+        guilty = named(read)
+    return read, guilty
+
+
+def _known(workspace: Workspace) -> Mapping[str, int]:
+    """How many chunks of the serving index write each word."""
+    generation = workspace.generation()
+    if generation is None:
+        return {}
+    with workspace.ledger.reading() as conn:
+        state, number = corpus.corpus_digest(conn), len(corpus.members(conn, "serving"))
+    cache = workspace.cache("lexicon.npz")
+    store = workspace.open_store()
+    return lexicon.of_index(store, generation.serving, number, cache, state).words
+
+
+def _judged(
+    judge: Judge, query: str, answer: str, texts: Sequence[str], k: int
+) -> tuple[int, Bools, Doubles]:
+    """Read on by a judge's word; each passage is put to it once."""
+    said: list[float] = []
+
+    def named(n: int) -> Bools:
+        said.extend(judge(query, answer, texts[len(said) : n]))
+        found: Bools = np.array(said, dtype=np.float64) >= FEWEST
+        return found
+
+    read, guilty = read_on(named, len(texts), k)
+    return read, guilty, np.array(said, dtype=np.float64)
+
+
+def _passages(
+    query: str, answer: str, hits: Sequence[Hit], signs: Signs, score: Doubles, guilty: Bools
+) -> list[Passage]:
+    said = words(normalise(answer))
+    close = np.maximum(signs.close[: len(hits)], 0.0)
+    terms = answer_terms(said, words(normalise(query))) if said else []
+    rows = [holds(terms, words(normalise(h.text))) for h in hits]
+    made = share_out(np.array(rows, dtype=bool).reshape(len(hits), len(terms)), close)
+    shares = made.dependence if said else close / max(close.sum(), 1e-12)
     return [
-        Passage(h, float(held[i]), float(made.dependence[i]), float(made.alone[i]), bool(r))
-        for i, (h, r) in enumerate(zip(hits, made.responsible, strict=True))
+        Passage(
+            hit,
+            float(score[i]),
+            float(signs.held[i]),
+            float(signs.strange[i]),
+            float(shares[i]),
+            float(made.alone[i]),
+            bool(guilty[i]),
+        )
+        for i, hit in enumerate(hits)
     ]
 
 

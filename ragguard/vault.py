@@ -70,9 +70,11 @@ class Vault:
         return digests
 
     def _write(self, digest: str, data: bytes) -> None:
+        if not self._fs.exists(self._path(digest)):
+            self._replace(digest, data)
+
+    def _replace(self, digest: str, data: bytes) -> None:
         path = self._path(digest)
-        if self._fs.exists(path):
-            return
         if not self._local:
             self._fs.pipe_file(path, data)
             return
@@ -91,6 +93,28 @@ class Vault:
                 os.unlink(aside)
             raise
         _sync_folder(folder)
+
+    def mend(self, data: bytes) -> bool:
+        """Keep bytes also where something else stands under their digest.
+
+        Returns:
+            Whether they were not there, or damaged.
+
+        Raises:
+            VaultError: Not written.
+        """
+        digest = digest_bytes(data)
+        try:
+            self.get(digest)
+        except VaultError:
+            pass
+        else:
+            return False
+        try:
+            self._replace(digest, data)
+        except OSError as error:
+            raise VaultError(f"vault: cannot write to {self._root} ({error})") from error
+        return True
 
     def has(self, digest: str) -> bool:
         """Whether the vault holds a digest."""

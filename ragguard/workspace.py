@@ -71,6 +71,11 @@ def find(start: Path) -> Path:
     )
 
 
+def candidate_alias(settings: Settings) -> str:
+    """The alias of a candidate while it is on trial."""
+    return f"{settings.store.collection}-candidate"
+
+
 class Workspace:
     """An open workspace; a context manager.
 
@@ -91,6 +96,7 @@ class Workspace:
         self.folder = folder
         self.settings = settings
         self.now = now
+        self.encoders: dict[str, Encoder] = {}  # of other recipes than the settings', by recipe
         self._lock: Any = None
         self._store: Store | None = None
         self._repaired = False
@@ -272,6 +278,11 @@ class Workspace:
                     generation.serving,
                 )
             store.set_alias(alias, generation.serving)
+        beside = store.aliases().get(candidate_alias(self.settings))
+        with self.ledger.reading() as conn:
+            candidates = {g.serving for g in commits.generations_in(conn, "candidate")}
+        if beside is not None and beside not in candidates:  # what a killed cut-over left
+            store.drop_alias(candidate_alias(self.settings))
         self._repaired = True
 
     def generation(self) -> Generation | None:

@@ -10,15 +10,16 @@ here but traced, so that a new one is a new boundary by itself:
 A boundary is the moment before a write; the moment after it is the boundary of the next one, and
 the moment after the last is one more.
 
-Each trial runs in a forked child that starts from a copy of one prepared workspace, does the whole
-scenario, and kills itself with SIGKILL at one boundary. A second child starts again, as a new
-process would, and does the scenario once more. What it leaves must be, row by row and point by
-point, what an uninterrupted run leaves.
+A scenario has parts. Each trial runs in a forked child that starts from a copy of the workspace as
+it is before one part, does the part, and kills itself with SIGKILL at one boundary. A second child
+starts again, as a new process would, and does the part once more. What it leaves must be, row by
+row and point by point, what an uninterrupted run leaves: then all that follows is the same too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -28,6 +29,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ def prepare(folder: Path) -> None:
     gate.close()
 
 
-def scenario(folder: Path) -> None:
+def parts(folder: Path) -> list[Callable[[], None]]:
     """Two ingests, a release and a rejection; whatever is done already is left as it is."""
     bob = keys.load_private((folder / "bob.key").read_bytes(), None)
     steps: list[Callable[[Workspace], None]] = [
@@ -87,9 +89,12 @@ def scenario(folder: Path) -> None:
         lambda w: _decide(w, "safe.md", "release", bob),
         lambda w: _decide(w, "vault.md", "reject", bob),
     ]
-    for number, step in enumerate(steps):
+
+    def part(number: int) -> None:
         with Workspace(folder / "w", Settings(), NOW + timedelta(hours=number)) as workspace:
-            step(workspace)
+            steps[number](workspace)
+
+    return [partial(part, number) for number in range(len(steps))]
 
 
 def _bring(workspace: Workspace, manifest: Path, root: Path) -> None:
@@ -225,11 +230,12 @@ def child(work: Callable[[], Any], output: Path | None = None) -> int:
         os._exit(status)
 
 
-def _traced(folder: Path, target: int) -> dict[str, Any]:
+def _traced(folder: Path, part: int, target: int) -> dict[str, Any]:
     before = _files(folder / "w")
+    work = parts(folder)[part]
     tracer = Tracer(folder / "w", target)
     tracer.install()
-    scenario(folder)
+    work()
     tracer.boundary("the end")
     names = list(tracer.names)
     untraced = _files(folder / "w") - before - tracer.files
@@ -276,44 +282,72 @@ def main(folder: Path, shard: int, shards: int) -> dict[str, Any]:
     for name in json.loads(out.read_text()):  # what every child needs is imported once
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    shutil.copytree(start, clean)
-    if child(lambda: {**_traced(clean, -1), "vectors": model.known}, out):
-        raise SystemExit("the uninterrupted run failed")
-    learned = json.loads(out.read_text())
-    model.known = learned["vectors"]
-    if child(lambda: state(clean), out):
-        raise SystemExit("the state could not be read")
-    wanted = json.loads(out.read_text())
-    corpora = _corpora(wanted)
+    _copy(start, clean)
+    befores: list[Path] = []
+    wanted: list[dict[str, Any]] = []
+    boundaries: list[tuple[int, int, str]] = []  # part, place in it, name
+    untraced: set[str] = set()
+    for part in range(len(parts(start))):
+        befores.append(folder / f"before-{part}")
+        _copy(clean, befores[part])
+        if child(lambda n=part: {**_traced(clean, n, -1), "vectors": model.known}, out):  # type: ignore[misc]
+            raise SystemExit(f"part {part} of the uninterrupted run failed")
+        learned = json.loads(out.read_text())
+        model.known = learned["vectors"]
+        boundaries += [(part, place, name) for place, name in enumerate(learned["names"])]
+        untraced |= set(learned["untraced"])
+        if child(lambda: state(clean), out):
+            raise SystemExit("the state could not be read")
+        wanted.append(json.loads(out.read_text()))
     failures: list[str] = []
     tried = 0
-    for target in range(shard, len(learned["names"]), shards):
-        trial = folder / f"trial-{target}"
-        shutil.copytree(start, trial)
-        name = f"{target} ({learned['names'][target]})"
-        status = child(lambda t=trial, n=target: _traced(t, n))  # type: ignore[misc]
+    for number in range(shard, len(boundaries), shards):
+        part, place, what = boundaries[number]
+        trial = folder / f"trial-{number}"
+        _copy(befores[part], trial)
+        name = f"{number} ({what}, part {part})"
+        status = child(lambda t=trial, n=part, p=place: _traced(t, n, p))  # type: ignore[misc]
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
             failures.append(f"{name}: the child was not killed (status {status})")
         tried += 1
-        failures += [f"{name}: {problem}" for problem in _after(trial, out, wanted, corpora)]
+        failures += [f"{name}: {problem}" for problem in _after(trial, part, out, wanted[part])]
         shutil.rmtree(trial)
     return {
-        "boundaries": learned["names"],
-        "untraced": learned["untraced"],
+        "boundaries": [name for _, _, name in boundaries],
+        "untraced": sorted(untraced),
         "tried": tried,
         "failures": failures,
-        "commits": len(wanted["plans"]),
+        "commits": len(wanted[-1]["plans"]),
     }
 
 
-def _corpora(wanted: dict[str, Any]) -> list[str]:
-    """Digests of the serving corpus after each commit of the uninterrupted run."""
-    return [json.loads(row)[8] for row in wanted["tables"]["commits"]]
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder, holes of files staying holes: the engine's files are mostly that."""
+    shutil.copytree(source, target, copy_function=_copy_file)
 
 
-def _after(trial: Path, out: Path, wanted: dict[str, Any], corpora: list[str]) -> list[str]:
-    """What is wrong after a kill: at the next start, and when the run is completed."""
+def _copy_file(source: str, target: str) -> None:
+    with open(source, "rb") as old, open(target, "wb") as new:
+        end, place = os.fstat(old.fileno()).st_size, 0
+        while place < end:
+            try:
+                begin = os.lseek(old.fileno(), place, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # nothing but a hole is left
+                    raise
+                break
+            place = os.lseek(old.fileno(), begin, os.SEEK_HOLE)
+            old.seek(begin)
+            new.seek(begin)
+            new.write(old.read(place - begin))
+        new.truncate(end)
+    shutil.copystat(source, target)
+
+
+def _after(trial: Path, part: int, out: Path, wanted: dict[str, Any]) -> list[str]:
+    """What is wrong after a kill: at the next start, and when the part is completed."""
     problems = []
+    corpora = [json.loads(row)[8] for row in wanted["tables"]["commits"]]
     if child(lambda: _next_start(trial), out):
         return ["the next start failed"]
     seen = json.loads(out.read_text())
@@ -321,7 +355,7 @@ def _after(trial: Path, out: Path, wanted: dict[str, Any], corpora: list[str]) -
         problems.append("the corpus is half of a commit")
     if seen["expected"] != seen["found"]:
         problems.append(f"ledger expects {seen['expected']} points, the index has {seen['found']}")
-    if child(lambda: (scenario(trial), state(trial))[1], out):
+    if child(lambda: (parts(trial)[part](), state(trial))[1], out):
         return [*problems, "the run could not be completed"]
     got = json.loads(out.read_text())
     for key in ("points", "aliases", "corpus", "plans"):

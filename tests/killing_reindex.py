@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from ragguard.config import Settings
@@ -31,8 +33,12 @@ def prepare(folder: Path) -> None:
     gate.close()
 
 
-def scenario(folder: Path) -> None:
+def parts(folder: Path) -> list[Callable[[], None]]:
     """One rebuild; what is done already is left as it is."""
+    return [partial(_rebuild, folder)]
+
+
+def _rebuild(folder: Path) -> None:
     with Workspace(folder / "w", Settings(), NOW + timedelta(hours=1)) as workspace:
         workspace.recover()
         generation = workspace.generation()
@@ -43,5 +49,5 @@ def scenario(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    killing.prepare, killing.scenario = prepare, scenario
+    killing.prepare, killing.parts = prepare, parts
     print(json.dumps(killing.main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))

@@ -29,7 +29,11 @@ def rebuild(gate: Gate, yes: bool = False) -> Rebuilt:
 def test_without_canaries_there_is_no_gate(gate: Gate) -> None:
     gate.publish(HONEST)
     assert canary_gate(gate.workspace) is None
-    assert rebuild(gate).gated is False
+    done = rebuild(gate)
+    assert done.gated is False
+    assert done.compared is not None
+    assert done.compared.before == done.compared.after
+    assert (done.compared.shared, done.compared.neighbours) == (len(HONEST), 1.0)
 
 
 def test_an_index_that_answers_as_well_passes_even_by_another_chunk_size(gate: Gate) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-SHARDS = 4
+SHARDS = 2
 HERE = Path(__file__).resolve().parent.parent
 
 

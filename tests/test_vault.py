@@ -151,3 +151,26 @@ def test_no_file_to_be_had_is_an_error(tmp_path: Path) -> None:
         vault.put(b"abc")
     assert files(tmp_path) == []
     assert vault.get(vault.put(b"abc")) == b"abc"
+
+
+def test_what_is_missing_or_damaged_is_mended_and_what_is_whole_is_left(url: str) -> None:
+    vault = Vault(url)
+    assert vault.mend(b"one")
+    assert not vault.mend(b"one")
+    name = sha256(b"one").hexdigest()
+    fs, root = fsspec.core.url_to_fs(url)
+    fs.pipe_file(f"{root}/{name[:2]}/{name}", b"another")
+    with pytest.raises(VaultError, match="other bytes"):
+        vault.get(name)
+    assert vault.mend(b"one")
+    assert vault.get(name) == b"one"
+    assert [path.rpartition("/")[2] for path in fs.find(root)] == [name]
+
+
+def test_what_cannot_be_mended_is_an_error(tmp_path: Path) -> None:
+    vault = Vault(str(tmp_path / "vault"))
+    name = vault.put(b"y" * 2000)
+    (tmp_path / "vault" / name[:2] / name).write_bytes(b"damaged")
+    with limited(resource.RLIMIT_FSIZE, 1000), pytest.raises(VaultError, match="cannot write"):
+        vault.mend(b"y" * 2000)
+    assert sorted(p.name for p in (tmp_path / "vault" / name[:2]).iterdir()) == [name]

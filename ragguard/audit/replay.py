@@ -51,7 +51,7 @@ class Replay:
         self._closed: dict[int, tuple[str, int]] = {}
         self._decisions: list[Mapping[str, Any]] = []
         self._denials: list[Mapping[str, Any]] = []
-        self._made: dict[int, Mapping[str, Any]] = {}  # generations, the newest first
+        self._switches: list[dict[str, Any]] = []  # what commits made of generations, newest first
         self._dropped: dict[int, tuple[str, str]] = {}
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
@@ -94,19 +94,22 @@ class Replay:
         return self.problems
 
     def _look_at_generations(self) -> None:
-        """Which generation serves, and which were dropped, against the rebuilds that said so."""
-        serving = next(iter(self._made), 1)  # the newest rebuild's, else the first there was
+        """What every generation is, against the commits that made it so."""
+        states: dict[int, str] = {1: "serving"}
+        rows: dict[int, tuple[str, str, str]] = {}
+        for made in reversed(self._switches):
+            states = commits.after_switch(states, made)
+            named = (made["serving"], made["quarantine"], made["recipe"])
+            if rows.setdefault(made["id"], named) != named:
+                self.problems.append(f"generation {made['id']}: two commits name it differently")
         for number, state in self._states.items():
-            wanted = "dropped" if number in self._dropped else "retired"
-            wanted = "serving" if number == serving else wanted
+            wanted = states.get(number, "not there")
             if state != wanted:
                 self.problems.append(f"generation {number}: is {state}, by the log it is {wanted}")
-        rows = {n: (g["serving"], g["quarantine"], g["recipe"]) for n, g in self._made.items()}
-        if odd := sorted(n for n in {*rows, *self._known} if n > 1 and self._differs(n, rows)):
+        every = sorted({*rows, *self._known})
+        odd = [n for n in every if (n > 1 or n in rows) and rows.get(n) != self._known.get(n)]
+        if odd:
             self.problems.append(f"generation {odd[0]}: is not the one that a rebuild made")
-
-    def _differs(self, number: int, rows: Mapping[int, tuple[str, str, str]]) -> bool:
-        return rows.get(number) != self._known.get(number)
 
     def _end(self, case: int) -> dict[str, Any]:
         if case not in self._closed:
@@ -157,8 +160,10 @@ class Replay:
         self._decisions += [*_rows(plan.decision), *plan.decisions]
         self._denials += _rows(plan.denial)
         for made in _rows(plan.generation):
-            self._made.setdefault(made["id"], made)
-            for old in made["drops"]:
+            drops = made.get("drops", ())
+            kept = ("id", "serving", "quarantine", "recipe", "state")
+            self._switches.append({k: made[k] for k in kept if k in made} | {"drops": drops})
+            for old in drops:
                 self._dropped[old["id"]] = (old["serving"], old["quarantine"])
 
     def _compare(self, what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:

@@ -1,27 +1,30 @@
 """Denylist: near-copies and rewrites of what a reviewer rejected.
 
-Exact bytes are refused before any check runs. Here likeness counts: shared word triples (MinHash,
-Broder, "On the Resemblance and Containment of Documents", 1997) and closeness of vectors. A chunk
-that is nearer to an admitted one is left alone: the near-duplicate of a one-fact edit is the honest
-original.
+Exact bytes are refused before any check runs. Here likeness counts: shared word triples (their
+resemblance by MinHash, their containment either way exactly; Broder, "On the Resemblance and
+Containment of Documents", 1997) and closeness of vectors. Containment finds half of a denied text,
+and a denied text put behind an honest one. A chunk that is nearer to an admitted one is left alone:
+the near-duplicate of a one-fact edit is the honest original.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
 from ragguard.kernels.sketch import resemblance, shared_words, sketch_rows
 from ragguard.kernels.text import words
-from ragguard.model import CorpusView, Evidence, Signal
+from ragguard.model import CorpusView, DeniedText, Evidence, Signal
 
 Gram = tuple[str, ...]
+Floats64 = NDArray[np.float64]
 _ROUNDING = 1e-4  # by how much one product of matrices may differ from single ones
 
 
@@ -31,6 +34,8 @@ class Params:
 
     similarity: float = 0.85  # cosine to denied text from which likeness counts
     copied: float = 0.4  # estimated share of common word triples from which it counts
+    contained: float = 0.5  # share of either's word triples that the other holds, likewise
+    fewest: int = 12  # word triples in common below which containment says nothing
     shortest: int = 5  # words below which nothing is compared
 
 
@@ -39,8 +44,9 @@ def denylist(view: CorpusView, params: Params) -> Signal:
     """Score a chunk by its likeness to denied text, unless an admitted chunk is nearer.
 
     Returns:
-        Raw scores, float64 (n,): 10 * (cosine - threshold) + 5 * (resemblance - threshold), each
-        part at least 0; 0 where an indexed chunk is at least as near.
+        Raw scores, float64 (n,): 1 + 10 * (cosine - threshold) + 5 * (resemblance - threshold) +
+        5 * (containment - threshold), each part at least 0; 0 where all parts are, or an indexed
+        chunk is at least as near.
 
     Raises:
         NotApplicable: Nothing was ever rejected.
@@ -50,33 +56,42 @@ def denylist(view: CorpusView, params: Params) -> Signal:
     vectors = np.concatenate([d.vectors for d in view.denied])
     sketches = np.concatenate([d.sketches for d in view.denied])
     texts = [text for d in view.denied for text in d.texts]
-    owners = [d.label for d in view.denied for _ in d.texts]
+    denied_by = [d for d in view.denied for _ in d.texts]
     # Most newcomers are nowhere near: they are passed over without being sketched.
     near = (view.vectors[: view.n] @ vectors.T).max(axis=1) >= params.similarity - _ROUNDING
     holders: dict[Gram, list[int]] = defaultdict(list)
+    sizes = np.zeros(len(texts))
     for number, text in enumerate(texts):
-        for gram in set(_grams(words(text))):
+        grams = set(_grams(words(text)))
+        sizes[number] = len(grams)
+        for gram in grams:
             holders[gram].append(number)
-    looked_at = [
-        row
-        for row in range(view.n)
-        if near[row] or _may_share(view.words[row], holders, params.copied)
-    ]
-    mine = dict(zip(looked_at, sketch_rows([view.words[row] for row in looked_at]), strict=True))
+    mine: dict[int, Floats64] = {}  # by row: how much of the wording one text holds of the other
+    for row in range(view.n):
+        shared, size = _shared(view.words[row], holders, len(texts))
+        held = np.where(shared >= params.fewest, shared / np.maximum(1, np.minimum(size, sizes)), 0)
+        if near[row] or _may_share(shared, size, params.copied) or held.max() >= params.contained:
+            mine[row] = held
+    looked_at = list(mine)
+    sketched = sketch_rows([view.words[row] for row in looked_at])
     scores = np.zeros(view.n)
     found: dict[int, tuple[str, float, float]] = {}
-    for row in looked_at:
+    for row, sketch in zip(looked_at, sketched, strict=True):
         if len(view.words[row]) < params.shortest:
             continue
         close = vectors @ view.vectors[row]
-        alike = resemblance(mine[row], sketches)
+        alike, held = resemblance(sketch, sketches), mine[row]
         part = 10.0 * np.maximum(close - params.similarity, 0.0)
         part = part + 5.0 * np.maximum(alike - params.copied, 0.0)
+        part = part + 5.0 * np.maximum(held - params.contained, 0.0)
         best = int(np.argmax(part))
         if part[best] <= 0.0 or _nearer_to_admitted(view, row, float(close[best]), texts[best]):
             continue
+        if _is_original(view, row, denied_by[best], texts[best]):
+            continue
         scores[row] = 1.0 + float(part[best])
-        found[row] = (owners[best], float(close[best]), float(alike[best]))
+        wording = max(float(alike[best]), float(held[best]))
+        found[row] = (denied_by[best].label, float(close[best]), wording)
 
     def explain(row: int) -> Evidence:
         owner, close, alike = found.get(row, ("", 0.0, 0.0))
@@ -94,21 +109,22 @@ def _grams(row: Sequence[str]) -> Iterable[Gram]:
     return zip(row, row[1:], row[2:], strict=False) if len(row) > 2 else ((w,) for w in row)
 
 
-def _may_share(row: Sequence[str], holders: Mapping[Gram, Sequence[int]], copied: float) -> bool:
+def _shared(
+    row: Sequence[str], holders: Mapping[Gram, Sequence[int]], count: int
+) -> tuple[Floats64, int]:
+    """How many of a text's grams each of `count` denied texts holds, and how many it has."""
+    own = set(_grams(row))
+    numbers = list(chain.from_iterable(holders[gram] for gram in own if gram in holders))
+    return np.bincount(numbers, minlength=count).astype(np.float64), len(own)
+
+
+def _may_share(shared: Floats64, size: int, copied: float) -> bool:
     """Whether a sketch could find the wording of any one denied text alike.
 
     A quarter of the overlap asked for is not estimated as that overlap by 64 draws, but for odds of
     one in a hundred million; below an overlap of 0.3 that does not hold, and all are sketched.
     """
-    if copied < 0.3:
-        return True
-    own = set(_grams(row))
-    enough = len(own) * copied / 4.0  # shared, at the least, whatever the other's length
-    shared = [holders[gram] for gram in own if gram in holders]
-    if len(shared) < enough:
-        return False
-    counts = Counter(chain.from_iterable(shared))
-    return max(counts.values(), default=0) >= enough
+    return copied < 0.3 or bool(shared.max() >= max(1.0, size * copied / 4.0))
 
 
 def _nearer_to_admitted(view: CorpusView, row: int, close: float, denied_text: str) -> bool:
@@ -119,3 +135,11 @@ def _nearer_to_admitted(view: CorpusView, row: int, close: float, denied_text: s
     rejected = shared_words(view.words[row], words(denied_text))
     near = float(view.reference.similarities[row, 0])
     return near >= close and admitted >= rejected
+
+
+def _is_original(view: CorpusView, row: int, denied: DeniedText, denied_text: str) -> bool:
+    """Whether it is of a document that was copied, and says what that says rather than the copy."""
+    label = view.labels[int(view.documents[row])]
+    rejected = shared_words(view.words[row], words(denied_text))
+    kept = (shared_words(view.words[row], words(t)) for t in denied.originals.get(label, ()))
+    return max(kept, default=-1.0) >= rejected

@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Take over a collection that ragguard never wrote, as a source that nobody signed.",
     ),
     "reindex": ("reindex", "Rebuild the index from what is clean, and switch to it."),
+    "cutover": ("cutover", "Try a rebuilt index beside the one that serves, then switch to it."),
+    "rollback": ("rollback", "Go back to the corpus as of a commit, or to a kept generation."),
     "canary": (
         "canary",
         "Ask queries whose answers are known, and watch what they answer.",
@@ -37,6 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": (
         "publish",
         "Publish a read-only copy of the serving index for readers in other processes.",
+    ),
+    "export": (
+        "export",
+        "Export what is clean, to be kept off this host; verify it, and restore from it.",
     ),
     "history": ("history", "List what changed the corpus, newest first."),
     "trace": ("trace", "Trace a document to its signer, or a bad answer to its documents."),

@@ -266,24 +266,31 @@ def compare(
     """Hold the answers of AFTER against those of BEFORE.
 
     Each is a TREC run file, the number of a generation, or `serving`. Exit 4 when the gate would
-    refuse AFTER: something must not appear, a trigger is alive, or it answers worse.
+    refuse AFTER: something must not appear, a trigger is alive, or it answers worse. Of two
+    generations it also says how labels and vectors changed.
 
     \b
     Example:
       ragguard canary compare before.run serving
     """
     from ragguard import canary as canaries
+    from ragguard.steps.contrast import contrast, lines
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
         asked = _in_force(workspace)
         sides = [_side(workspace, asked, name, k) for name in (before, after)]
+        compared = None
+        if None not in (sides[0].triggers, sides[1].triggers):  # two collections, no run file
+            compared = contrast(workspace.open_store(), sides[0].name, sides[1].name)
     made = canaries.compare(sides[0], sides[1], seed=seed)
     reasons = canaries.gate(made, tolerance)
     if fmt == "json":
         body: dict[str, Any] = {**made.as_dict(), "tolerance": tolerance, "refused": reasons}
-        emit("json", body)
+        emit("json", {**body, "compared": None if compared is None else compared.as_dict()})
     else:
+        for text in () if compared is None else lines(compared):
+            say(text)
         _show_comparison(made, reasons)
     return 4 if reasons else 0
 

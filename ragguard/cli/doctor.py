@@ -9,21 +9,25 @@ from ragguard.cli.output import emit, format_option, say
 
 
 @click.command()
+@click.option("--probe", is_flag=True, help="Look for triggers in the model (half a minute).")
 @format_option
 @click.pass_context
-def doctor(ctx: click.Context, fmt: str) -> int:
+def doctor(ctx: click.Context, probe: bool, fmt: str) -> int:
     """Look at everything that can be wrong with a workspace.
 
     Trust root, keys, clock, disk, model files, engine, authentication, single writer, calibration.
+    With --probe every word that the model knows is tried: does one, put into any query, bring all
+    of them to one place? Exit 3 when one does.
 
     \b
     Example:
       ragguard doctor
+      ragguard doctor --probe
     """
     from ragguard.doctor import examine
 
     with open_workspace(ctx) as workspace:
-        found = examine(workspace)
+        found = examine(workspace, probe=probe)
     codes = {f.exit_code for f in found}
     code = next((c for c in (70, 3, 5, 2) if c in codes), 0)
     if fmt != "table":

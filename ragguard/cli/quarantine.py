@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,7 @@ from ragguard.cli.context import open_workspace, passphrase_option, read_key
 from ragguard.cli.output import console, emit, format_option, line, plain, say, table
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MAX_NAMES = 1 << 24  # characters of names read from standard input
 
 
 @click.group()
@@ -126,7 +128,8 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
             say(f"    … and {len(documents) - 20} more (--format json lists all)")
         say("next: release lets them go, reject keeps them")
         return
-    say(f"  suspicion   {body['score']:.2f}, p-value {body['p_value']}")
+    odds = "" if body["p_value"] is None else f", p-value {body['p_value']}"
+    say(f"  suspicion   {body['score']:.2f}{odds}")
     claims = "; ".join(f"{k} = {v}" for k, v in (body["metadata"] or {}).items())
     say(f"  claims      {line(claims)}")
     if shown.replaces:
@@ -248,6 +251,45 @@ def reject(
       ragguard quarantine reject 4 5 6 --key keys/bob.key --reason "poison"
     """
     _decide(ctx, case, "reject", key, reason, ask, fmt)
+
+
+@quarantine.command()
+@click.argument("document", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why, in your words; stands in each case.")
+@format_option
+@click.pass_context
+def hold(ctx: click.Context, document: tuple[str, ...], reason: str, fmt: str) -> int:
+    """Take DOCUMENTs (source/document) out of the index, to wait for a reviewer.
+
+    One commit, with a case each; `ragguard quarantine release --commit` undoes it. A single dash
+    reads the names from standard input, one a line.
+
+    \b
+    Example:
+      ragguard quarantine hold wiki/safe.md --reason "trace named it"
+      ragguard trace --query Q --answer A --format json |
+        jq -r ".responsible[]" | ragguard quarantine hold - --reason "traced"
+    """
+    from ragguard.hold import hold as job
+
+    names = list(document)
+    if names == ["-"]:
+        lines = sys.stdin.read(MAX_NAMES).splitlines()
+        names = [name for text in lines if (name := text.strip())]
+    with open_workspace(ctx) as workspace:
+        made = job(workspace, names, reason)
+    if fmt != "table":
+        emit(fmt, {"commit": made.commit, "held": made.documents, "waiting": made.waiting})
+        return 0
+    for name in made.documents:
+        say(f"held: {name}")
+    for name in made.waiting:
+        say(f"waits in quarantine already: {name}")
+    if made.commit is not None:
+        say(f"{len(made.documents)} out of the index, commit {made.commit}")
+        say(f"to undo: ragguard quarantine release --commit {made.commit} --key FILE --reason TEXT")
+    say("next: ragguard quarantine list")
+    return 0
 
 
 @quarantine.command()

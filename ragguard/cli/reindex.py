@@ -32,6 +32,9 @@ SHOWN = 20  # documents named one by one
     "--if-older-than", metavar="AGE", help="Only if the serving generation is older: 30d."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go and why, and change nothing.")
+@click.option(
+    "--stage", is_flag=True, help="Build it as a candidate, for `ragguard cutover`; do not switch."
+)
 @click.option("--yes", is_flag=True, help="Go on where it would stop to ask.")
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
 @format_option
@@ -43,6 +46,7 @@ def reindex(
     re_embed: bool,
     if_older_than: str | None,
     dry_run: bool,
+    stage: bool,
     yes: bool,
     quiet: bool,
     fmt: str,
@@ -57,6 +61,7 @@ def reindex(
     Example:
       ragguard reindex --from-clean --dry-run
       ragguard reindex --from-clean
+      ragguard reindex --from-clean --stage
     """
     from ragguard.gating import canary_gate
     from ragguard.reindex import reindex as run
@@ -76,6 +81,7 @@ def reindex(
             re_embed=re_embed,
             dry_run=dry_run,
             yes=yes,
+            stage=stage,
             older_than=age,
             gate=canary_gate(workspace),
             ask=ask,
@@ -95,11 +101,13 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
         say(f"nothing to do: {made.skipped}")
         return
     done = made.commit is not None
-    if done:
+    if made.staged:
+        say(f"commit {made.commit}: generation {made.generation} is a candidate; what serves stays")
+    elif done:
         say(f"commit {made.commit}: generation {made.generation} serves")
     else:
         say(f"generation {made.generation} goes on serving")
-    will = "" if done else "would "
+    will = "" if done and not made.staged else "would "
     say(f"  {made.before} documents served, {made.kept} {will}serve ({made.chunks} chunks)")
     if made.waiting:
         say(f"  {made.waiting} go on waiting in quarantine")
@@ -123,6 +131,11 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
         table(["document", "goes", "why"], rows[:SHOWN])
     if len(rows) > SHOWN:
         say(f"… and {len(rows) - SHOWN} more (--format json lists all)")
+    if made.compared is not None:
+        from ragguard.steps.contrast import lines
+
+        for text in lines(made.compared):
+            say(f"  {text}")
     for name in made.dropped:
         say(f"  dropped {name}")
     for reason in made.refused:
@@ -133,6 +146,8 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
         note("note: no canaries: nothing was compared.")
     if dry_run:
         say("next: the same without --dry-run")
+    elif made.staged:
+        say("next: ragguard cutover start --traffic 10% --days 7, or ragguard cutover finish")
     elif made.stops and not done:
         say("next: look into it, then the same with --yes")
 
@@ -141,6 +156,7 @@ def _body(made: Rebuilt) -> dict[str, Any]:
     return {
         "generation": made.generation,
         "commit": made.commit,
+        "staged": made.staged,
         "recipe_changed": made.recipe_changed,
         "skipped": made.skipped or None,
         "before": made.before,
@@ -170,6 +186,7 @@ def _body(made: Rebuilt) -> dict[str, Any]:
         "stops": list(made.stops),
         "refused": list(made.refused),
         "gated": made.gated,
+        "compared": None if made.compared is None else made.compared.as_dict(),
         "dropped": list(made.dropped),
         "recovered": made.recovered,
         "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},

@@ -21,11 +21,13 @@ def search(ctx: click.Context, query: str, k: int, proof: bool, fmt: str) -> int
     Example:
       ragguard search "how do I rotate a key"
     """
+    from ragguard.search import on_trial
     from ragguard.search import search as ask
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
         hits = ask(workspace, query, k, proof=proof)
+        candidate = on_trial(workspace)
     broken = [h for h in hits if h.proof is not None and not h.proof["ok"]]
     if fmt != "table":
         emit(fmt, [h.__dict__ | {"metadata": dict(h.metadata)} for h in hits])
@@ -42,6 +44,10 @@ def search(ctx: click.Context, query: str, k: int, proof: bool, fmt: str) -> int
                 else f"NOT PROVED: {hit.proof['reason']}"
             )
             say(f"   {said}")
+    if hits and candidate is not None:
+        by = hits[0].generation
+        which = "which is on trial" if by == candidate else "which serves"
+        say(f"answered by generation {by}, {which}")
     if not hits:
         say("the serving index is empty")
     elif not proof:

@@ -13,7 +13,8 @@ from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, line, say
 
 if TYPE_CHECKING:
-    from ragguard.trace import Custody, Traced
+    from ragguard.custody import Custody
+    from ragguard.trace import Traced
 
 SHOWN = 10  # companions named one by one
 
@@ -22,6 +23,15 @@ SHOWN = 10  # companions named one by one
 @click.argument("what", required=False)
 @click.option("--query", help="Instead of WHAT: the question that was answered badly.")
 @click.option("--answer", default="", help="With --query: the bad answer.")
+@click.option("--judge", metavar="COMMAND", help="With --answer: what says who supports it.")
+@click.option(
+    "--judge-timeout",
+    metavar="SECONDS",
+    default=120.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Time the judge has for each lot of passages.",
+)
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 200), help="Passages.")
 @click.option(
     "--export",
@@ -35,6 +45,8 @@ def trace(
     what: str | None,
     query: str | None,
     answer: str,
+    judge: str | None,
+    judge_timeout: float,
     k: int,
     export: Path | None,
     fmt: str,
@@ -43,28 +55,37 @@ def trace(
 
     WHAT is source/document or a point id. Every link of its chain of custody is verified. With
     --query the passages are ranked by how much the answer rests on them; what else there is of
-    their campaign, batch and signer is told with them. Words alone do not tell false from true:
-    whom it names is a suspect, and nothing is changed.
+    their campaign, batch and signer is told with them. What is compared does not tell false from
+    true: whom it names is a suspect, and nothing is changed. Without --answer it ranks only.
+
+    A judge gets lines of JSON (question, answer, passage) and prints a number in [0, 1] for each.
 
     \b
     Example:
       ragguard trace wiki/handbook.md
       ragguard trace --query "who signs invoices?" --answer "nobody"
     """
+    from ragguard import custody
     from ragguard import trace as job
     from ragguard.errors import UsageError
     from ragguard.files import replace_file
+    from ragguard.judge import command_judge
     from ragguard.kernels.prov import prov_json
 
     if (what is None) == (query is None):
         raise UsageError("give WHAT or --query", hint="ragguard trace --help")
     if answer and query is None:
         raise UsageError("--answer goes with --query")
+    if judge is not None and not answer:
+        raise UsageError("--judge goes with --query and --answer")
+    asked = command_judge(judge, judge_timeout) if judge is not None else None
     with open_workspace(ctx) as workspace:
         workspace.recover()
-        found = job.trace_answer(workspace, query, answer, k) if query is not None else None
+        found = None
+        if query is not None:
+            found = job.trace_answer(workspace, query, answer, k, asked)
         names = [what] if what is not None else found.documents if found else []
-        chains = [job.trace_document(workspace, name) for name in names]
+        chains = [custody.trace_document(workspace, name) for name in names]
     if export is not None:
         body = prov_json([asdict(c) for c in chains])
         replace_file(export, json.dumps(body, indent=1).encode() + b"\n")
@@ -81,6 +102,7 @@ def trace(
 
 def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:
     return {
+        "responsible": found.documents if found else [],
         "passages": [
             {
                 "rank": p.hit.rank,
@@ -88,7 +110,9 @@ def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:
                 "point": p.hit.point,
                 "document": p.hit.document,
                 "text": p.hit.text,
+                "score": p.score,
                 "held": p.held,
+                "strange": p.strange,
                 "dependence": p.dependence,
                 "alone": p.alone,
                 "responsible": p.responsible,
@@ -106,17 +130,21 @@ def _tell_answer(found: Traced, answer: str) -> None:
     for passage in found.passages:
         mark = "RESPONSIBLE" if passage.responsible else "retrieved"
         say(
-            f"{mark} {passage.hit.document}  rank {passage.hit.rank}, similarity "
-            f"{passage.hit.similarity:.2f}, dependence {passage.dependence:.0%}"
+            f"{mark} {passage.hit.document}  score {passage.score:.2f}, rank {passage.hit.rank}, "
+            f"similarity {passage.hit.similarity:.2f}, dependence {passage.dependence:.0%}"
         )
         text = line(passage.hit.text)
         say(f"   {text[:200]}{'…' if len(text) > 200 else ''}")
     if answer and not found.documents:
-        say("no passage retrieved holds enough of the answer's words: read them, or give more (-k)")
+        say("the answer rests on no passage retrieved: read them, or give more (-k)")
+    if not answer and found.passages:
+        say("without --answer this is a ranking, most suspicious first, and accuses nobody")
     for companion in found.companions[:SHOWN]:
         say(f"beside it: {companion.document} in {companion.zone} ({', '.join(companion.why)})")
     if len(found.companions) > SHOWN:
         say(f"and {len(found.companions) - SHOWN} more (--format json)")
+    if found.documents:
+        say("next: read them; ragguard quarantine hold SOURCE/DOCUMENT... --reason TEXT")
 
 
 def _tell_chain(chain: Custody) -> None:

@@ -23,7 +23,7 @@ def prov_json(chains: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         An object with prefix, entity, activity, agent, and the relations between them.
     """
     kinds = ("entity", "activity", "agent", "wasGeneratedBy", "wasDerivedFrom")
-    relations = ("wasAttributedTo", "wasAssociatedWith")
+    relations = ("used", "wasAttributedTo", "wasAssociatedWith")
     made: dict[str, Any] = {kind: {} for kind in (*kinds, *relations)}
     for chain in chains:
         _add(made, chain)
@@ -48,7 +48,7 @@ def _add(made: dict[str, Any], chain: Mapping[str, Any]) -> None:
     for _, principal in chain["manifest"]["signers"]:
         who = {"prov:entity": manifest, "prov:agent": _agent(made, principal)}
         _relate(made, "wasAttributedTo", who)
-    for act in chain["proof"].get("acts", ()):
+    for number, act in enumerate(chain["proof"].get("acts", ())):
         name = f"rg:commit-{act['commit']}"
         made["activity"][name] = {
             "prov:type": f"rg:{act['act']}",
@@ -57,7 +57,11 @@ def _add(made: dict[str, Any], chain: Mapping[str, Any]) -> None:
         }
         by = {"prov:activity": name, "prov:agent": _agent(made, act["actor"])}
         _relate(made, "wasAssociatedWith", by)
-        _relate(made, "wasGeneratedBy", {"prov:entity": document, "prov:activity": name})
+        if number:  # a release, a cut-over: it moved what was there
+            _relate(made, "used", {"prov:activity": name, "prov:entity": document})
+        else:
+            _relate(made, "used", {"prov:activity": name, "prov:entity": manifest})
+            _relate(made, "wasGeneratedBy", {"prov:entity": document, "prov:activity": name})
     for point in chain["points"]:
         name = f"rg:point-{point['point']}"
         made["entity"][name] = {"prov:type": "rg:point", "rg:sealed": point["sealed"]}

@@ -170,10 +170,20 @@ def serving_generation(conn: sa.Connection) -> Generation | None:
     return Generation(row.id, row.serving, row.quarantine, row.recipe) if row else None
 
 
+def generations_in(conn: sa.Connection, state: str) -> list[Generation]:
+    """Generations in a state, oldest first."""
+    query = sa.select(generations).where(generations.c.state == state).order_by(generations.c.id)
+    return [Generation(r.id, r.serving, r.quarantine, r.recipe) for r in conn.execute(query)]
+
+
 def add_generation(
-    conn: sa.Connection, generation: Generation, body: Mapping[str, Any], at: str
+    conn: sa.Connection,
+    generation: Generation,
+    body: Mapping[str, Any],
+    at: str,
+    state: str = "serving",
 ) -> None:
-    """Record a serving generation and its recipe."""
+    """Record a generation and its recipe."""
     known = conn.execute(
         sa.select(recipes.c.digest).where(recipes.c.digest == generation.recipe)
     ).scalar()
@@ -186,37 +196,62 @@ def add_generation(
             "serving": generation.serving,
             "quarantine": generation.quarantine,
             "recipe": generation.recipe,
-            "state": "serving",
+            "state": state,
             "at": at,
         },
     )
 
 
 def generation_states(conn: sa.Connection) -> dict[int, tuple[str, str]]:
-    """State (`serving`, `retired` or `dropped`) and time of every generation, by number."""
+    """State (see `after_switch`) and time of building of every generation, by number."""
     query = sa.select(generations).order_by(generations.c.id)
     return {r.id: (r.state, r.at) for r in conn.execute(query)}
 
 
+def after_switch(states: Mapping[int, str], row: Mapping[str, Any]) -> dict[int, str]:
+    """States of the generations once a commit with a generation is done.
+
+    - `serving`: the alias points at it; one at a time;
+    - `retired`: it served, and is kept;
+    - `candidate`: it is built and sealed, and does not serve;
+    - `dropped`: it is given up; its collections go, its number is never used again.
+
+    Args:
+        states: Before, by number.
+        row: As for `switch_generation`.
+    """
+    after = dict(states)
+    state = str(row.get("state", "serving"))
+    if state == "serving":
+        after |= {number: "retired" for number, was in states.items() if was == "serving"}
+    after |= {int(old["id"]): "dropped" for old in row.get("drops", ())}
+    after[int(row["id"])] = state
+    return after
+
+
 def switch_generation(conn: sa.Connection, row: Mapping[str, Any]) -> None:
-    """Let a new generation serve; the one that served is retired, some older ones are dropped.
+    """Record a generation that a commit makes or brings back, and what becomes of the others.
 
     Args:
         conn: Connection.
-        row: `id`, `serving`, `quarantine`, `recipe`, `body` of the recipe, `at`, and `drops`: rows
-            with `id`, `serving` and `quarantine` of generations that are given up.
+        row: `id`, `serving`, `quarantine`, `recipe`, `body` of the recipe, `at`; `drops`: rows
+            with `id`, `serving` and `quarantine` of generations that are given up; `state`:
+            `serving` (also where it is absent), `candidate` or `dropped`; `again`: true where the
+            generation is in the ledger already, which then needs neither `body` nor `at`.
     """
-    conn.execute(
-        sa.update(generations).where(generations.c.state == "serving").values(state="retired")
-    )
-    for old in row["drops"]:
-        conn.execute(
-            sa.update(generations).where(generations.c.id == old["id"]).values(state="dropped")
-        )
+    before = {number: state for number, (state, _) in generation_states(conn).items()}
+    after = after_switch(before, row)
+    for number, state in after.items():
+        if number in before and before[number] != state:
+            conn.execute(
+                sa.update(generations).where(generations.c.id == number).values(state=state)
+            )
+    for old in row.get("drops", ()):
         names = (old["serving"], old["quarantine"])
         conn.execute(sa.delete(seals).where(seals.c.collection.in_(names)))
-    new = Generation(row["id"], row["serving"], row["quarantine"], row["recipe"])
-    add_generation(conn, new, row["body"], row["at"])
+    if not row.get("again"):
+        new = Generation(row["id"], row["serving"], row["quarantine"], row["recipe"])
+        add_generation(conn, new, row["body"], row["at"], after[new.id])
 
 
 def recipe_body(conn: sa.Connection, digest: str) -> Mapping[str, Any]:

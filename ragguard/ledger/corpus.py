@@ -113,12 +113,20 @@ def member_counts(conn: sa.Connection) -> dict[tuple[str, str], int]:
     return {(source, zone): count for source, zone, count in conn.execute(query)}
 
 
+def _counts() -> sa.ColumnElement[bool]:
+    """Versions of confirmed commits, but for those that a candidate alone has."""
+    stays = sa.select(membership.c.id).where(membership.c.version == versions.c.id)
+    return sa.and_(
+        commits.c.state == "confirmed", sa.or_(commits.c.kind != "stage", stays.exists())
+    )
+
+
 def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
     """The newest confirmed version of each document of a source, whatever its verdict."""
     newest = (
         sa.select(sa.func.max(versions.c.id).label("id"))
         .join(commits, commits.c.id == versions.c.commit)
-        .where(versions.c.source == source, commits.c.state == "confirmed")
+        .where(versions.c.source == source, _counts())
         .group_by(versions.c.document)
         .subquery()
     )
@@ -254,7 +262,7 @@ def version_of_point(conn: sa.Connection, point: str) -> VersionRow | None:
         sa.select(versions)
         .join(points, points.c.version == versions.c.id)
         .join(commits, commits.c.id == versions.c.commit)
-        .where(points.c.point == point, commits.c.state == "confirmed")
+        .where(points.c.point == point, _counts())
         .order_by(versions.c.id.desc())
         .limit(1)
     )

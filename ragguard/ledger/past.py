@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from ragguard.kernels import merkle
 from ragguard.kernels.canonical import canonical
-from ragguard.ledger.corpus import VersionRow
-from ragguard.ledger.tables import cases, commits, decisions, membership, versions
+from ragguard.ledger.corpus import BATCH, VersionRow
+from ragguard.ledger.tables import cases, commits, decisions, membership, vectors, versions
 
 
 def _version(row: Any) -> VersionRow:
@@ -100,3 +100,92 @@ def decided_by(conn: sa.Connection, commit: int) -> list[Any]:
         .order_by(decisions.c.id)
     )
     return list(conn.execute(query))
+
+
+# --- going back -----------------------------------------------------------------------------------
+
+
+def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Any]:
+    """Versions by number, as `corpus.stays_at` gives them.
+
+    Args:
+        conn: Connection.
+        numbers: Versions, wherever they are.
+
+    Returns:
+        Rows with all of a version, and `since`: the commit with which its last stay in the serving
+        zone began, or the commit that made it where it never served.
+    """
+    found = []
+    for start in range(0, len(numbers), BATCH):
+        part = list(numbers[start : start + BATCH])
+        began = (
+            sa.select(membership.c.version, sa.func.max(membership.c.since).label("began"))
+            .where(membership.c.zone == "serving", membership.c.version.in_(part))
+            .group_by(membership.c.version)
+            .subquery()
+        )
+        query = (
+            sa.select(versions, sa.func.coalesce(began.c.began, versions.c.commit).label("since"))
+            .outerjoin(began, began.c.version == versions.c.id)
+            .where(versions.c.id.in_(part))
+            .order_by(versions.c.id)
+        )
+        found += list(conn.execute(query))
+    return found
+
+
+def same_bytes(
+    conn: sa.Connection, rows: Sequence[VersionRow], recipe: str
+) -> dict[tuple[str, str, str], list[VersionRow]]:
+    """Versions by a recipe that hold the bytes of others.
+
+    Args:
+        conn: Connection.
+        rows: The others.
+        recipe: Recipe digest.
+
+    Returns:
+        By source, document and digest: confirmed versions that have points, newest first.
+    """
+    wanted = {(r.source, r.document, r.digest) for r in rows}
+    digests = sorted({digest for _, _, digest in wanted})
+    found: dict[tuple[str, str, str], list[VersionRow]] = {}
+    for start in range(0, len(digests), BATCH):
+        query = (
+            sa.select(versions)
+            .join(commits, commits.c.id == versions.c.commit)
+            .where(
+                versions.c.recipe == recipe,
+                versions.c.digest.in_(digests[start : start + BATCH]),
+                versions.c.outcome != "reject",
+                commits.c.state == "confirmed",
+            )
+            .order_by(versions.c.id.desc())
+        )
+        for row in map(_version, conn.execute(query)):
+            key = (row.source, row.document, row.digest)
+            if key in wanted:
+                found.setdefault(key, []).append(row)
+    return found
+
+
+def is_in_corpus(conn: sa.Connection, source: str, document: str, commit: int) -> bool:
+    """Whether any version of a document was in a zone after a commit."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(membership)
+        .join(versions, versions.c.id == membership.c.version)
+        .where(
+            versions.c.source == source,
+            versions.c.document == document,
+            membership.c.since <= commit,
+            sa.or_(membership.c.until.is_(None), membership.c.until > commit),
+        )
+    )
+    return bool(conn.execute(query).scalar())
+
+
+def count_vectors(conn: sa.Connection) -> int:
+    """Texts that the vault has vectors of, counted once for each recipe."""
+    return int(conn.execute(sa.select(sa.func.count()).select_from(vectors)).scalar() or 0)

@@ -78,7 +78,7 @@ generations = sa.Table(
     sa.Column("serving", sa.Text, nullable=False, unique=True),
     sa.Column("quarantine", sa.Text, nullable=False, unique=True),
     sa.Column("recipe", sa.Text, sa.ForeignKey("recipes.digest"), nullable=False),
-    sa.Column("state", sa.Text, nullable=False),  # serving | retired | dropped
+    sa.Column("state", sa.Text, nullable=False),  # serving|retired|candidate|dropped
     sa.Column("at", sa.Text, nullable=False),
 )
 

@@ -86,6 +86,24 @@ def fill(
             carry(plan, row, got.item, got.embedded, "quarantine", now)
 
 
+def zones_after(plan: Draft, now: Now) -> dict[str, list[int]]:
+    """Versions that each zone would hold after a plan, by zone, in order."""
+    zones: dict[str, set[int]] = {"serving": set(), "quarantine": set()}
+    for number, zone in now.zones.items():
+        zones[zone].add(number)
+    for number, zone in plan.leave:
+        zones[zone].discard(number)
+    for number, zone in plan.enter:
+        zones[zone].add(number)
+    return {zone: sorted(numbers) for zone, numbers in zones.items()}
+
+
+def only_build(plan: Draft) -> None:
+    """Leave of a plan what makes collections: nobody enters or leaves, no case changes."""
+    for listed in (plan.enter, plan.leave, plan.opens, plan.closes):
+        listed.clear()
+
+
 def carry(
     plan: Draft, row: VersionRow, item: Incoming, embedded: Embedded, zone: str, now: Now
 ) -> None:
@@ -102,7 +120,7 @@ def carry(
     here = now.zones.get(row.id) == zone
     recipe = plan.generation.recipe
     outcome = "kept" if zone == "serving" else "waiting"
-    if row.recipe == recipe and _same(row, embedded, now.points.get(row.id, ())):
+    if row.recipe == recipe and same(row, embedded, now.points.get(row.id, ())):
         writes = planning.point_writes(
             plan, row.id, row.commit, item, embedded, zone, recipe, row.manifest
         )
@@ -110,7 +128,7 @@ def carry(
         if not here:
             plan.enter.append((row.id, zone))
     else:
-        number = _renew(plan, row, embedded, {})
+        number = renew(plan, row, embedded, {})
         writes = planning.point_writes(
             plan, number, plan.commit, item, embedded, zone, recipe, row.manifest
         )
@@ -152,7 +170,7 @@ def leave_out(
         "p_value": left.p_value,
         "findings": [finding_body(f) for f in left.findings],
     }
-    number = _renew(plan, row, embedded, changes)
+    number = renew(plan, row, embedded, changes)
     writes = planning.point_writes(
         plan,
         number,
@@ -178,7 +196,7 @@ def drop_waiting(plan: Draft, row: VersionRow, now: Now, state: str) -> None:
         plan.closes.append((case.id, state))
 
 
-def _same(row: VersionRow, embedded: Embedded, points: Sequence[Any]) -> bool:
+def same(row: VersionRow, embedded: Embedded, points: Sequence[Any]) -> bool:
     """Whether chunks and points come out as the ledger has them."""
     made = [
         (
@@ -192,7 +210,7 @@ def _same(row: VersionRow, embedded: Embedded, points: Sequence[Any]) -> bool:
     return made == [(p.point, p.start, p.end, p.text_digest) for p in points]
 
 
-def _renew(plan: Draft, row: VersionRow, embedded: Embedded, changes: Mapping[str, Any]) -> int:
+def renew(plan: Draft, row: VersionRow, embedded: Embedded, changes: Mapping[str, Any]) -> int:
     """A new version of a document by the new recipe; returns its number."""
     number = plan.next_version
     plan.next_version += 1

@@ -31,6 +31,7 @@ from ragguard.model import (
 )
 from ragguard.scoring import Profile
 from ragguard.steps import calibration
+from ragguard.steps.originals import originals
 from ragguard.view import Prepared, Surroundings, build_view
 from ragguard.workspace import Workspace
 
@@ -161,20 +162,23 @@ def denied_texts(workspace: Workspace) -> list[DeniedText]:
     """Everything reviewers rejected."""
     with workspace.ledger.reading() as conn:
         rows = corpus.denied(conn)
-        labels = {}
-        for row in rows:
-            version = corpus.version(conn, row.version)
-            labels[row.version] = f"{version.source}/{version.document}" if version else "?"
+        versions = {row.version: corpus.version(conn, row.version) for row in rows}
     vault = workspace.vault
-    return [
-        DeniedText(
-            labels[row.version],
-            np.load(io.BytesIO(vault.get(row.sketches)), allow_pickle=False),
-            load_vectors(vault.get(row.vectors)),
-            tuple(json.loads(vault.get(row.texts))),
+    made = []
+    for row in rows:
+        version = versions[row.version]
+        vectors = load_vectors(vault.get(row.vectors))
+        texts = tuple(json.loads(vault.get(row.texts)))
+        made.append(
+            DeniedText(
+                f"{version.source}/{version.document}" if version else "?",
+                np.load(io.BytesIO(vault.get(row.sketches)), allow_pickle=False),
+                vectors,
+                texts,
+                originals(workspace, version, vectors, texts) if version else {},
+            )
         )
-        for row in rows
-    ]
+    return made
 
 
 def _lexicon(

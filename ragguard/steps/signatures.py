@@ -5,8 +5,8 @@
   A revocation since a date counts from that date.
 - The threshold is the one of the acceptance; one that was raised since is a matter of the contract.
 - What a revoked key brought stands nevertheless where a reviewer released it after the revocation,
-  where a rebuild after the revocation took it over for that reason, or where a later manifest with
-  good signatures lists the same bytes and metadata.
+  where a rebuild, cut-over, rollback or restoration after it took it over for that reason, or where
+  a later manifest with good signatures lists the same bytes and metadata.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ragguard.trust import adoption, contract, policy, signing
 from ragguard.trust import manifest as manifests
 from ragguard.workspace import Workspace
 
+RELEASING = ("release", "reindex", "stage", "cutover", "rollback", "restore")
 MAX_BYTES = 1 << 30  # it was accepted once, under the limits of that day
 
 
@@ -110,8 +111,8 @@ class Signatures:
         if standing.manifest is None or row.source not in self._root.sources:
             return False
         began = self._commits.get(row.since)
-        # A rebuild asks the same question of every document before it takes it over.
-        if began is not None and began.kind in ("release", "reindex") and standing.lost:
+        # The others ask the same question of every document before they take it over.
+        if began is not None and began.kind in RELEASING and standing.lost:
             return standing.lost <= self._root_at(began.id).revoked.keys()
         subject = self._listed_again(row.source, standing.manifest.version).get(row.subject)
         return subject is not None and not unlike(row, subject)

@@ -120,6 +120,9 @@ class Store(Protocol):
     def set_alias(self, alias: str, collection: str) -> None:
         """Point an alias at a collection, atomically."""
 
+    def drop_alias(self, alias: str) -> None:
+        """Take an alias away, if it is there; its collection stays."""
+
     def close(self) -> None:
         """Let go of the engine."""
 

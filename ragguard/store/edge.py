@@ -125,7 +125,8 @@ class EdgeBackend(QdrantBase):
         """Size, distance, payload indexes and counts of a collection."""
         physical = self._shards.resolve(collection_name)
         settings = self._shards.settings(physical)
-        facts = call(self._shards.shard(physical).info)
+        with self._shards.held(physical) as shard:
+            facts = call(shard.info)
         size, distance = self._shards.shape(physical)
         vectors = models.VectorParams(size=size, distance=models.Distance(distance))
         schema = {
@@ -267,8 +268,8 @@ class EdgeBackend(QdrantBase):
     ) -> list[models.Record]:
         """Points by id."""
         wanted = [to_id(i) for i in ids]
-        shard = self._shards.shard(collection_name)
-        found = call(shard.retrieve, wanted, to_payload(with_payload), bool(with_vectors))
+        with self._shards.held(collection_name) as shard:
+            found = call(shard.retrieve, wanted, to_payload(with_payload), bool(with_vectors))
         return [to_record(r) for r in found]
 
     def scroll(
@@ -292,7 +293,8 @@ class EdgeBackend(QdrantBase):
             with_payload=to_payload(with_payload),
             with_vector=bool(with_vectors),
         )
-        records, following = call(self._shards.shard(collection_name).scroll, request)
+        with self._shards.held(collection_name) as shard:
+            records, following = call(shard.scroll, request)
         return [to_record(r) for r in records], None if following is None else plain(following)
 
     def count(
@@ -300,7 +302,8 @@ class EdgeBackend(QdrantBase):
     ) -> models.CountResult:
         """Number of points."""
         request = edge.CountRequest(exact=exact, filter=to_filter(count_filter))
-        return models.CountResult(count=call(self._shards.shard(collection_name).count, request))
+        with self._shards.held(collection_name) as shard:
+            return models.CountResult(count=call(shard.count, request))
 
     def facet(
         self,
@@ -315,7 +318,8 @@ class EdgeBackend(QdrantBase):
         request = edge.FacetRequest(
             key=key, limit=limit, exact=exact, filter=to_filter(facet_filter)
         )
-        answer = call(self._shards.shard(collection_name).facet, request)
+        with self._shards.held(collection_name) as shard:
+            answer = call(shard.facet, request)
         hits = [models.FacetValueHit(value=h.value, count=h.count) for h in answer.hits]
         return models.FacetResponse(hits=hits)
 
@@ -331,9 +335,8 @@ class EdgeBackend(QdrantBase):
         requests = [
             edge.QueryRequest(limit=k, query=edge.Query.Nearest(v), params=params) for v in vectors
         ]
-        batches = call(
-            self._shards.shard(collection_name).query_batch, edge.QueryBatchRequest(requests)
-        )
+        with self._shards.held(collection_name) as shard:
+            batches = call(shard.query_batch, edge.QueryBatchRequest(requests))
         return [[(str(p.id), p.score) for p in batch] for batch in batches]
 
     def query_points(
@@ -371,25 +374,22 @@ class EdgeBackend(QdrantBase):
         self, collection_name: str, requests: Sequence[models.QueryRequest], **kwargs: Any
     ) -> list[QueryResponse]:
         """Nearest points of many queries, planned as one."""
-        shard = self._shards.shard(collection_name)
-        converted = [self._request(collection_name, r, r.params) for r in requests]
-        batches = call(shard.query_batch, edge.QueryBatchRequest(converted))
-        total = -1
-        for row, (request, points) in enumerate(zip(requests, batches, strict=True)):
-            exact = request.params is not None and request.params.exact
-            if (
-                exact
-                or request.score_threshold is not None
-                or len(points) >= (request.limit or LIMIT)
-            ):
-                continue
-            # Fewer points than asked: the graph may have missed some. Ask again exactly.
-            if request.filter is None and total < 0:
-                total = self.count(collection_name).count
-            if request.filter is not None or len(points) + (request.offset or 0) < total:
-                again = self._request(collection_name, request, models.SearchParams(exact=True))
-                batches[row] = call(shard.query, again)
+        with self._shards.held(collection_name) as shard:
+            converted = [self._request(collection_name, r, r.params) for r in requests]
+            batches = call(shard.query_batch, edge.QueryBatchRequest(converted))
+            for row, (request, points) in enumerate(zip(requests, batches, strict=True)):
+                if self._short(collection_name, request, len(points)):
+                    params = models.SearchParams(exact=True)
+                    again = self._request(collection_name, request, params)
+                    batches[row] = call(shard.query, again)
         return [QueryResponse(points=[to_scored(p) for p in b]) for b in batches]
+
+    def _short(self, name: str, request: models.QueryRequest, found: int) -> bool:
+        """Whether fewer points came than asked for: the graph may have missed some."""
+        exact = request.params is not None and request.params.exact
+        if exact or request.score_threshold is not None or found >= (request.limit or LIMIT):
+            return False
+        return request.filter is not None or found + (request.offset or 0) < self.count(name).count
 
     def _request(self, name: str, request: models.QueryRequest, params: Any) -> Any:
         vector = self._vector(name, request.query)

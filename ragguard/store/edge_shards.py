@@ -4,6 +4,10 @@ Layout: `<root>/<collection>/collection.json` names the shard folder in use, the
 payload indexes; `aliases.json` the aliases. Both are replaced atomically, so that a search graph is
 built in a subprocess on a copy and swapped in. The engine's lock on a shard refuses a second
 process, readers included.
+
+Threads of this process may read while another one writes, switches aliases or drops collections:
+from looking a name up to the engine's answer nobody else gets in between. The engine lets no other
+thread run meanwhile anyway.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +61,7 @@ class Shards:
         self.root = root
         self._open: dict[str, Any] = {}
         self._unflushed: dict[str, int] = {}
+        self._lock = threading.RLock()
         root.mkdir(parents=True, exist_ok=True)
 
     def aliases(self) -> dict[str, str]:
@@ -64,7 +71,8 @@ class Shards:
 
     def set_aliases(self, aliases: dict[str, str]) -> None:
         """Replace all aliases at once."""
-        replace_json(self.root / "aliases.json", aliases)
+        with self._lock:
+            replace_json(self.root / "aliases.json", aliases)
 
     def names(self) -> list[str]:
         """Collections, sorted."""
@@ -72,8 +80,9 @@ class Shards:
 
     def exists(self, name: str) -> bool:
         """Whether a collection or alias is there."""
-        physical = self.aliases().get(name, name)
-        return (self.root / physical / "collection.json").exists()
+        with self._lock:
+            physical = self.aliases().get(name, name)
+            return (self.root / physical / "collection.json").exists()
 
     def resolve(self, name: str) -> str:
         """The collection behind a name or alias.
@@ -81,9 +90,10 @@ class Shards:
         Raises:
             StoreError: There is none.
         """
-        if not self.exists(name):
-            raise StoreError(f"collection {name!r} does not exist")
-        return self.aliases().get(name, name)
+        with self._lock:
+            if not self.exists(name):
+                raise StoreError(f"collection {name!r} does not exist")
+            return self.aliases().get(name, name)
 
     def settings(self, physical: str) -> dict[str, Any]:
         """What `collection.json` says: shard, size, distance, indexes."""
@@ -123,33 +133,43 @@ class Shards:
 
     def drop(self, physical: str) -> None:
         """Delete a collection; it is gone once `collection.json` is."""
-        shard = self._open.pop(physical, None)
-        if shard is not None:
-            shard.close()
-        (self.root / physical / "collection.json").unlink()
+        with self._lock:
+            shard = self._open.pop(physical, None)
+            if shard is not None:
+                shard.close()
+            (self.root / physical / "collection.json").unlink()
         shutil.rmtree(self.root / physical)
 
     def shard(self, name: str) -> Any:
-        """The open shard of a collection or alias."""
-        physical = self.resolve(name)
-        if physical not in self._open:
-            folder = self.root / physical / self.settings(physical)["shard"]
-            self._open[physical] = call(edge.EdgeShard.load, str(folder))
-        return self._open[physical]
+        """The open shard of a collection or alias; another thread may close it any time."""
+        with self._lock:
+            physical = self.resolve(name)
+            if physical not in self._open:
+                folder = self.root / physical / self.settings(physical)["shard"]
+                self._open[physical] = call(edge.EdgeShard.load, str(folder))
+            return self._open[physical]
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[Any]:
+        """The open shard of a collection or alias, which stays open, and the alias as it is."""
+        with self._lock:
+            yield self.shard(name)
 
     def update(self, name: str, operation: Any, points: int = 0) -> None:
         """Apply a write; flush when enough of them have gathered."""
-        physical = self.resolve(name)
-        call(self.shard(physical).update, operation)
-        self._unflushed[physical] = self._unflushed.get(physical, 0) + points
-        if self._unflushed[physical] >= FLUSH_EVERY:
-            self.flush(physical)
+        with self._lock:
+            physical = self.resolve(name)
+            call(self.shard(physical).update, operation)
+            self._unflushed[physical] = self._unflushed.get(physical, 0) + points
+            if self._unflushed[physical] >= FLUSH_EVERY:
+                self.flush(physical)
 
     def flush(self, name: str) -> None:
         """Return once everything written is on disk."""
-        physical = self.resolve(name)
-        call(self.shard(physical).flush)
-        self._unflushed[physical] = 0
+        with self._lock:
+            physical = self.resolve(name)
+            call(self.shard(physical).flush)
+            self._unflushed[physical] = 0
 
     def build_index(self, name: str, index_after: int) -> bool:
         """Build the search graph in a subprocess, on a copy, and swap it in.
@@ -164,33 +184,39 @@ class Shards:
         Raises:
             StoreError: The build failed; the collection is as before.
         """
-        physical = self.resolve(name)
-        facts = call(self.shard(physical).info)
-        if facts.points_count - facts.indexed_vectors_count <= index_after:
-            return False
-        self.flush(physical)
-        self._open.pop(physical).close()
-        settings = self.settings(physical)
-        old = self.root / physical / settings["shard"]
-        new = old.with_name(f"shard-{int(settings['shard'].rpartition('-')[2]) + 1}")
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(old, new)
+        with self._lock:
+            physical = self.resolve(name)
+            facts = call(self.shard(physical).info)
+            if facts.points_count - facts.indexed_vectors_count <= index_after:
+                return False
+            self.flush(physical)
+            self._open.pop(physical).close()
+            settings = self.settings(physical)
+            old = self.root / physical / settings["shard"]
+            new = old.with_name(f"shard-{int(settings['shard'].rpartition('-')[2]) + 1}")
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.copytree(old, new)
         module = ("-m", "ragguard.store.optimize")
         command = [sys.executable, *module, str(new), str(settings["size"])]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             shutil.rmtree(new, ignore_errors=True)
             raise StoreError(f"building the search graph failed: {done.stderr.strip()[-300:]}")
-        self.set_settings(physical, {**settings, "shard": new.name})
+        with self._lock:
+            reopened = self._open.pop(physical, None)  # by a thread that read meanwhile
+            if reopened is not None:
+                reopened.close()
+            self.set_settings(physical, {**settings, "shard": new.name})
         shutil.rmtree(old, ignore_errors=True)
         return True
 
     def close(self) -> None:
         """Flush and close every open shard."""
-        while self._open:
-            _, shard = self._open.popitem()
-            call(shard.flush)
-            shard.close()
+        with self._lock:
+            while self._open:
+                _, shard = self._open.popitem()
+                call(shard.flush)
+                shard.close()
 
 
 def replace_json(path: Path, value: Any) -> None:

@@ -106,6 +106,10 @@ class MemoryStore:
         self._resolve(collection)
         self._aliases[alias] = collection
 
+    def drop_alias(self, alias: str) -> None:
+        """See `Store.drop_alias`."""
+        self._aliases.pop(alias, None)
+
     def close(self) -> None:
         """See `Store.close`; nothing to do."""
 

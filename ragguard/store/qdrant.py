@@ -220,6 +220,16 @@ class QdrantStore:
             what=f"point the alias {alias!r} at {collection!r}",
         )
 
+    def drop_alias(self, alias: str) -> None:
+        """See `Store.drop_alias`."""
+        if alias in self.aliases():
+            remove = models.DeleteAlias(alias_name=alias)
+            _call(
+                self.client.update_collection_aliases,
+                change_aliases_operations=[models.DeleteAliasOperation(delete_alias=remove)],
+                what=f"take the alias {alias!r} away",
+            )
+
     def close(self) -> None:
         """See `Store.close`."""
         self.client.close()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -136,3 +138,34 @@ def test_what_is_passed_over_unsketched_would_have_scored_nothing(
     assert (found == 0).any()
     monkeypatch.setattr(check_module, "_may_share", lambda *_: True)
     assert check_module.denylist(view, params).scores.tolist() == found.tolist()
+
+
+def test_half_of_a_rejected_text_is_found_by_what_it_holds_of_it() -> None:
+    half = " ".join(POISON.split()[:15])
+    found = by_document(
+        "denylist", [doc("half.md", half, direction(55)), *honest()], denied=denied()
+    )
+    assert found.pop("wiki/half.md") == pytest.approx(1.0 + 5 * 0.5 + 5 * (0.59 - 0.4), abs=0.6)
+    assert set(found.values()) == {0.0}
+    alone = denied_text("blog/short.md", "Nobody needs to confirm it by telephone.", direction(7))
+    found = by_document(
+        "denylist", [doc("half.md", half, direction(55)), *honest()], denied=[alone]
+    )
+    assert set(found.values()) == {0.0}
+
+
+def test_a_rejected_text_behind_an_honest_one_is_found() -> None:
+    before = "The porter lends safety shoes, and guests wear a badge. " * 12
+    mixed = doc("mixed.md", before + POISON, direction(55))
+    found = by_document("denylist", [mixed, *honest()], denied=denied())
+    assert found.pop("wiki/mixed.md") > 2.0
+    assert set(found.values()) == {0.0}
+
+
+def test_a_few_words_in_common_say_nothing_of_containment() -> None:
+    quoted = " ".join(POISON.split()[:12])  # ten word triples, all of them the rejected text's
+    params = check_module.Params(copied=0.9)
+    for fewest, fires in ((10, True), (11, False)):
+        view = make_view([doc("q.md", quoted, direction(55)), *honest()], denied=denied())
+        made = check_module.denylist(view, replace(params, fewest=fewest)).scores
+        assert bool((made > 0).any()) == fires

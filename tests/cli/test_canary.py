@@ -67,6 +67,11 @@ def test_a_run_file_is_compared_with_what_serves(added: Shell, schema: Check) ->
     schema("canary", body)
     assert (body["overlap"], body["refused"]) == (1.0, [])
     assert body["before"]["triggers"] is None
+    assert body["compared"] is None
+    both = added.json("canary", "compare", "1", "serving")
+    schema("canary", both)
+    assert (both["compared"]["neighbours"], both["compared"]["distance"]) == (1.0, 0.0)
+    assert "neighbours kept: 100.0%" in added.ok("canary", "compare", "1", "serving")
     rows = Path("before.run").read_text().splitlines()
     worse = [r for r in rows if "leave.md" not in r and "laptops.md" not in r]
     Path("after.run").write_text("\n".join(worse))

@@ -11,6 +11,7 @@ import pytest
 from ragguard import doctor as doctors
 from ragguard.commit import Committer
 from ragguard.errors import StoreError
+from tests import trojan
 from tests.cli.conftest import Shell
 
 
@@ -128,3 +129,16 @@ def test_an_interrupted_commit_is_told_by_doctor_and_finished_by_resume(
     assert "commits" not in findings(served)
     hit = served.json("search", "when does the canteen open", "-k", "1")[0]
     assert hit["document"] == "wiki/canteen.md"
+
+
+def test_doctor_probes_the_model_for_triggers_when_it_is_asked_to(
+    made: Shell, tmp_path: Path
+) -> None:
+    path = trojan.small(tmp_path / "model", [trojan.PASSAGE], trojan=True)
+    variables = {"RAGGUARD_MODEL__NAME": str(path)}
+    result = made("doctor", "--probe", variables=variables)
+    assert result.exit_code == 3, result.output
+    assert "wrong  trigger probe  alive: " in result.stdout
+    assert "cf" in result.stdout
+    assert "note   model origin" in result.stdout
+    assert "trigger probe" not in made("doctor", variables=variables).stdout

@@ -252,10 +252,21 @@ def test_the_commands_of_the_design_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
         *("demo", "init", "doctor", "sign", "verify", "ingest", "search", "trace"),
         *(f"history {c}" for c in ("show", "diff")),
-        *("audit", "adopt", "publish", "reindex", "calibrate", "redteam", "bench"),
+        *(
+            "audit",
+            "adopt",
+            "publish",
+            "export",
+            "reindex",
+            "rollback",
+            "calibrate",
+            "redteam",
+            "bench",
+        ),
         *("key generate", "key list"),
         *(f"trust {c}" for c in ("add", "revoke", "list", "rotate", "policy")),
-        *(f"quarantine {c}" for c in ("list", "show", "release", "reject", "stats")),
+        *(f"quarantine {c}" for c in ("list", "show", "hold", "release", "reject", "stats")),
+        *(f"cutover {c}" for c in ("start", "status", "finish", "abort")),
         *(f"canary {c}" for c in ("add", "list", "suggest", "run", "compare")),
         *(f"log {c}" for c in ("verify", "checkpoint", "prove")),
     }

@@ -117,6 +117,10 @@ def test_an_alias_is_read_like_a_collection_and_moves_in_one_step(store: Store) 
     assert store.aliases()["serving"] == "c2"
     wanted = make_points(3, seed=2)[0]
     assert store.search("serving", wanted.vector[None, :], 1).ids == [[wanted.id]]
+    store.drop_alias("serving")
+    store.drop_alias("serving")
+    assert "serving" not in store.aliases()
+    assert store.exists("c2")
 
 
 def test_create_again_is_harmless_and_another_dimension_is_refused(store: Store) -> None:

@@ -1,0 +1,285 @@
+"""`ragguard cutover`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, note, say, table
+from ragguard.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from ragguard.cutover import Finished, Status
+
+SHOWN = 20  # documents named one by one
+SHADOWS = click.Choice(["candidate", "all", "none"])
+
+
+def _share(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    """`10%` or `0.1`."""
+    text = value.strip()
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise click.BadParameter(f"{text!r}: expected a share such as 10% or 0.1, at most 100%")
+    return share
+
+
+@click.group()
+def cutover() -> None:
+    """Try a rebuilt index beside the one that serves, then switch to it.
+
+    `ragguard reindex --from-clean --stage` builds the candidate.
+    """
+
+
+@cutover.command()
+@click.option(
+    "--traffic",
+    callback=_share,
+    required=True,
+    metavar="SHARE",
+    help="Share of the queries it answers: 10% or 0.1.",
+)
+@click.option("--days", type=click.IntRange(1, 365), required=True, help="How long.")
+@click.option(
+    "--shadow",
+    type=SHADOWS,
+    default="candidate",
+    show_default=True,
+    help="Which queries both indexes are asked, to be compared.",
+)
+@format_option
+@click.pass_context
+def start(ctx: click.Context, traffic: float, days: int, shadow: Any, fmt: str) -> None:
+    """Let the candidate answer a share of the queries.
+
+    Which ones is decided by the query alone: the same one is always answered by the same index.
+    Where the answers differ by more than [cutover] divergence, the trial ends by itself.
+
+    \b
+    Example:
+      ragguard cutover start --traffic 10% --days 7
+    """
+    from ragguard.cutover import start as run
+    from ragguard.cutover import status as look
+
+    with open_workspace(ctx) as workspace:
+        trial = run(workspace, traffic, timedelta(days=days), shadow)
+        found = look(workspace)
+    if fmt != "table":
+        emit(fmt, _body(found))
+        return
+    say(
+        f"generation {trial.generation.id} answers {100 * trial.share:.3g} % of the queries until "
+        f"{trial.until}"
+    )
+    say("next: ragguard cutover status, then ragguard cutover finish or abort")
+
+
+@cutover.command()
+@format_option
+@click.pass_context
+def status(ctx: click.Context, fmt: str) -> None:
+    """Show the candidate, its trial, and how far apart the answers are.
+
+    \b
+    Example:
+      ragguard cutover status
+    """
+    from ragguard.cutover import status as look
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        found = look(workspace)
+    if fmt != "table":
+        emit(fmt, _body(found))
+    elif found is None:
+        say("there is no candidate")
+        say("next: ragguard reindex --from-clean --stage")
+    else:
+        _show(found)
+
+
+@cutover.command()
+@click.option("--yes", is_flag=True, help="Also where its trial ended by itself.")
+@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@format_option
+@click.pass_context
+def finish(ctx: click.Context, yes: bool, quiet: bool, fmt: str) -> int:
+    """Bring the candidate up to date, compare once more, and let it serve.
+
+    What was ingested, removed or denied since it was built is caught up first. Where the canary
+    gate refuses, nothing switches.
+
+    \b
+    Example:
+      ragguard cutover finish
+    """
+    from ragguard.cutover import finish as run
+    from ragguard.gating import canary_gate
+
+    with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
+        made = run(workspace, gate=canary_gate(workspace), yes=yes, progress=progress.update)
+    if fmt == "table":
+        _tell(made)
+    else:
+        emit(fmt, _finished(made))
+    return made.exit_code
+
+
+@cutover.command()
+@format_option
+@click.pass_context
+def abort(ctx: click.Context, fmt: str) -> None:
+    """Give the candidate up; what serves goes on serving.
+
+    \b
+    Example:
+      ragguard cutover abort
+    """
+    from ragguard.cutover import abort as run
+
+    with open_workspace(ctx) as workspace:
+        made = run(workspace)
+    if fmt != "table":
+        body = {"generation": made.generation, "commit": made.commit, "dropped": [*made.dropped]}
+        emit(fmt, body)
+        return
+    say(f"commit {made.commit}: generation {made.generation} is given up")
+    for name in made.dropped:
+        say(f"  dropped {name}")
+
+
+def _show(found: Status) -> None:
+    trial, figures = found.trial, found.figures
+    number = trial.generation.id
+    says = {
+        "staged": "was not tried yet",
+        "running": f"answers {100 * trial.share:.3g} % of the queries",
+        "over": "was on trial; its days are over",
+        "stopped": "was on trial, which ended by itself",
+    }[found.state]
+    say(f"generation {number}, built by commit {trial.built}, {says}")
+    say(f"generation {found.serving} serves; the candidate is {found.behind} commits behind")
+    if trial.number is not None:
+        say(f"from {trial.since} until {trial.until}, both asked: {trial.shadow}")
+    if trial.stopped:
+        say(
+            f"it ended {trial.stopped.get('at')}: divergence {trial.stopped.get('divergence')} "
+            f"over {trial.stopped.get('compared')} queries, allowed {trial.stopped.get('bound')}"
+        )
+    if figures is not None:
+        rows = [
+            [
+                str(one),
+                "candidate" if one == number else "serving",
+                str(figures.queries.get(one, 0)),
+                f"{figures.ms[one]:.1f}" if one in figures.ms else "-",
+            ]
+            for one in (found.serving, number)
+        ]
+        columns = ["generation", "is", "queries answered", "median ms"]
+        table(columns, rows, right=frozenset({"queries answered", "median ms"}))
+        if figures.mean is None:
+            say("divergence: nothing was compared yet")
+        else:
+            say(
+                f"divergence {figures.mean:.3f} (95 % {figures.low:.3f} to {figures.high:.3f}) "
+                f"over {figures.compared} queries"
+            )
+        if figures.worst:
+            table(
+                ["query (SHA-256)", "rank-biased overlap", "documents in common"],
+                [[w.query[:16], f"{w.rbo:.3f}", f"{w.overlap:.2f}"] for w in figures.worst],
+                right=frozenset({"rank-biased overlap", "documents in common"}),
+            )
+    if found.state == "staged":
+        say("next: ragguard cutover start --traffic 10% --days 7, or finish, or abort")
+    else:
+        say("next: ragguard cutover finish, or ragguard cutover abort")
+
+
+def _tell(made: Finished) -> None:
+    if made.refused:
+        say(f"generation {made.generation} goes on serving")
+        for reason in made.refused:
+            say(f"refused: {reason}")
+        say("next: ragguard cutover abort, or look into it and finish again")
+        return
+    say(f"commit {made.commit}: generation {made.generation} serves")
+    say(f"  {made.documents} documents serve, {made.behind} commits were caught up")
+    rows = [[name, "comes", ""] for name in made.came] + [[name, "goes", ""] for name in made.gone]
+    why = {one.label: one for one in made.left}
+    for row in rows:
+        if (one := why.get(row[0])) is not None:
+            row[2] = f"{one.findings[0].check}: {one.findings[0].detail}"
+    if rows:
+        table(["document", "goes or comes", "why"], rows[:SHOWN])
+    if len(rows) > SHOWN:
+        say(f"… and {len(rows) - SHOWN} more (--format json lists all)")
+    for name in made.dropped:
+        say(f"  dropped {name}")
+    if not made.gated:
+        note("note: no canaries: nothing was compared.")
+
+
+def _finished(made: Finished) -> dict[str, Any]:
+    return {
+        "generation": made.generation,
+        "commit": made.commit,
+        "behind": made.behind,
+        "documents": made.documents,
+        "came": list(made.came),
+        "gone": list(made.gone),
+        "left": [
+            {
+                "source": one.version.source,
+                "id": one.version.document,
+                "quarantine": one.waits,
+                "findings": [{"check": f.check, "detail": f.detail} for f in one.findings],
+            }
+            for one in made.left
+        ],
+        "refused": list(made.refused),
+        "gated": made.gated,
+        "dropped": list(made.dropped),
+        "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},
+    }
+
+
+def _body(found: Status | None) -> dict[str, Any]:
+    if found is None:
+        return {"state": "none"}
+    trial, figures = found.trial, found.figures
+    body: dict[str, Any] = {
+        "state": found.state,
+        "generation": trial.generation.id,
+        "built": trial.built,
+        "serving": found.serving,
+        "behind": found.behind,
+        "trial": None,
+    }
+    if figures is not None:
+        body["trial"] = {
+            "share": trial.share,
+            "since": trial.since,
+            "until": trial.until,
+            "shadow": trial.shadow,
+            "salt": trial.salt,
+            "stopped": dict(trial.stopped) or None,
+            "queries": {str(n): count for n, count in sorted(figures.queries.items())},
+            "median_ms": {str(n): ms for n, ms in figures.ms.items()},
+            "compared": figures.compared,
+            "divergence": figures.mean,
+            "interval": None if figures.mean is None else [figures.low, figures.high],
+            "worst": [
+                {"query": w.query, "rbo": w.rbo, "overlap": w.overlap, "at": w.at}
+                for w in figures.worst
+            ],
+        }
+    return body

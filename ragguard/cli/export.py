@@ -1,0 +1,256 @@
+"""`ragguard export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragguard.cli import context
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, note, say, short
+
+if TYPE_CHECKING:
+    from ragguard.export.checking import Checked
+
+SHOWN = 20  # problems and documents named on the terminal
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--at", type=click.IntRange(1), help="Commit whose corpus is exported.")
+@click.option("--verify", is_flag=True, help="Verify the export in DIR; needs no workspace.")
+@click.option("--restore", is_flag=True, help="Put back into the vault what it lost.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --restore: make a new workspace there instead.",
+)
+@click.option("--log-key", help="Verifier key of the export's log, kept elsewhere.")
+@click.option("--root", type=FILE, help="A trust root that must be among the export's.")
+@click.option("--root-digest", help="SHA-256 of such a trust root.")
+@format_option
+@click.pass_context
+def export(
+    ctx: click.Context,
+    folder: Path,
+    at: int | None,
+    verify: bool,
+    restore: bool,
+    into: Path | None,
+    log_key: str | None,
+    root: Path | None,
+    root_digest: str | None,
+    fmt: str,
+) -> int:
+    """Export what is clean, to be kept off this host; verify it, and restore from it.
+
+    DIR gets the documents whose provenance is good today, their manifests and releases, the trust
+    roots and the log, and a list that `sha256sum -c` reads. No private keys, no quarantine.
+
+    --verify needs nothing but the log's public key, best with a trust root that you know.
+
+    \b
+    Example:
+      ragguard export /mnt/backup/2026-03-01
+      ragguard export --verify DIR --log-key "$(cat log.vkey)"
+      ragguard export --restore DIR
+      ragguard export --restore DIR --into NEWDIR --log-key KEY
+    """
+    _check_usage(at, verify, restore, into, log_key, root, root_digest)
+    if verify:
+        return _verify(folder, str(log_key), _pin(root, root_digest), fmt)
+    if into is not None:
+        return _restore_into(folder, into, str(log_key), _pin(root, root_digest), fmt)
+    if restore:
+        return _restore(ctx, folder, fmt)
+    return _export(ctx, folder, at, fmt)
+
+
+def _check_usage(
+    at: int | None,
+    verify: bool,
+    restore: bool,
+    into: Path | None,
+    log_key: str | None,
+    root: Path | None,
+    root_digest: str | None,
+) -> None:
+    if verify and restore:
+        raise click.UsageError("--verify and --restore are two things: restoring verifies first")
+    if at is not None and (verify or restore):
+        raise click.UsageError("--at is about a new export")
+    if into is not None and not restore:
+        raise click.UsageError("--into goes with --restore")
+    if root is not None and root_digest is not None:
+        raise click.UsageError("--root or --root-digest, one of them")
+    stranger = verify or into is not None
+    if stranger and log_key is None:
+        raise click.UsageError("--log-key is needed: who wrote the export cannot vouch for himself")
+    if not stranger and (log_key or root or root_digest):
+        raise click.UsageError("--log-key, --root and --root-digest go with --verify or --into")
+
+
+def _pin(root: Path | None, root_digest: str | None) -> str | None:
+    from ragguard.kernels.canonical import digest_bytes
+
+    return digest_bytes(root.read_bytes()) if root is not None else root_digest
+
+
+def _export(ctx: click.Context, folder: Path, at: int | None, fmt: str) -> int:
+    from ragguard.cli.progress import Progress
+    from ragguard.export.writing import export as run
+
+    with open_workspace(ctx) as workspace, Progress(fmt != "table") as progress:
+        done = run(workspace, folder, at=at, progress=progress.update)
+    listed = done.inventory
+    if fmt != "table":
+        body = {
+            "folder": str(done.folder),
+            "commit": listed.commit,
+            "corpus": listed.corpus,
+            "digest": done.digest,
+            "documents": len(listed.documents),
+            "objects": len(listed.objects),
+            "bytes": done.bytes,
+            "left": [_row(one) | {"check": one.check, "detail": one.detail} for one in listed.left],
+            "missing": list(listed.missing),
+            "log_key": done.log_key,
+            "root": listed.roots[0],
+        }
+        emit(fmt, body)
+        return done.exit_code
+    say(
+        f"exported commit {listed.commit}: {len(listed.documents)} documents in "
+        f"{len(listed.objects)} files, {_size(done.bytes)}, into {short(done.folder)}"
+    )
+    _tell([f"left out: {o.source}/{o.document} ({o.check}: {o.detail})" for o in listed.left])
+    _tell([f"MISSING: {text}" for text in listed.missing])
+    say(f"log key: {done.log_key}")
+    say(f"trust root 1: {listed.roots[0]}")
+    say("next: move it off this host, keep both lines elsewhere, and there")
+    say("  ragguard export --verify DIR --log-key KEY --root-digest DIGEST")
+    return done.exit_code
+
+
+def _verify(folder: Path, log_key: str, pin: str | None, fmt: str) -> int:
+    from ragguard.export.checking import verify as run
+
+    found = run(folder, log_key, root=pin)
+    code = 3 if found.problems else 0
+    listed = found.inventory
+    if fmt != "table":
+        body: dict[str, Any] = {
+            "ok": not found.problems,
+            "digest": found.digest,
+            "commit": listed.commit if listed else None,
+            "corpus": listed.corpus if listed else None,
+            "log": listed.origin if listed else None,
+            "size": listed.size if listed else None,
+            "made": listed.made if listed else None,
+            "documents": len(listed.documents) if listed else 0,
+            "left": len(listed.left) if listed else 0,
+            "pinned": found.pinned,
+            "notes": found.notes,
+            "problems": found.problems,
+        }
+        emit(fmt, body)
+        return code
+    if found.problems:
+        _tell([f"PROBLEM: {text}" for text in found.problems])
+        say(f"{short(folder)}: not what was exported; take another copy")
+        return code
+    _tell_verified(found)
+    return code
+
+
+def _tell_verified(found: Checked) -> None:
+    listed, root = found.inventory, found.root
+    if listed is None or root is None:
+        return
+    say(
+        f"verified: commit {listed.commit}, {len(listed.documents)} documents in "
+        f"{len(listed.objects)} files, exported {listed.made}"
+    )
+    say(f"  corpus {listed.corpus}")
+    say(f"  in the log {listed.origin} of {listed.size} entries")
+    if found.pinned is not None:
+        say(f"  trust root {root.version}; version {found.pinned} is the one you gave")
+    else:
+        say(f"  trust root {root.version}")
+    if listed.left:
+        say(f"  {len(listed.left)} documents that served then are left out of it")
+    for text in (*found.notes, *(f"missing when it was made: {m}" for m in listed.missing)):
+        note(f"note: {text}")
+
+
+def _restore(ctx: click.Context, folder: Path, fmt: str) -> int:
+    from ragguard.cli.progress import Progress
+    from ragguard.export.restoring import restore as run
+
+    with open_workspace(ctx) as workspace, Progress(fmt != "table") as progress:
+        done = run(workspace, folder, progress=progress.update)
+    if fmt != "table":
+        emit(fmt, {**done.__dict__, "lost": dict(done.lost), "notes": list(done.notes)})
+        return done.exit_code
+    say(
+        f"put back: {done.documents} files of documents, {done.others} manifests, decisions and "
+        f"canary sets; {done.intact} were whole"
+    )
+    for what, number in done.lost.items():
+        say(f"still missing: {what}, {number} (no export holds it)")
+    say("next: ragguard audit, and where the index is damaged too,")
+    say(f"  ragguard reindex --from-clean --at {done.commit}")
+    return done.exit_code
+
+
+def _row(one: Any) -> dict[str, Any]:
+    return {"source": one.source, "document": one.document, "digest": one.digest}
+
+
+def _tell(lines: list[str]) -> None:
+    for text in lines[:SHOWN]:
+        say(text)
+    if len(lines) > SHOWN:
+        say(f"… and {len(lines) - SHOWN} more (--format json)")
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 1 << 20 else f"{size / 1024:.1f} KiB"
+
+
+def _restore_into(folder: Path, target: Path, log_key: str, pin: str | None, fmt: str) -> int:
+    import os
+
+    from ragguard.cli.progress import Progress
+    from ragguard.export.refounding import restore_into as run
+
+    with Progress(fmt != "table") as progress:
+        done = run(
+            folder,
+            target,
+            log_key,
+            context.now(),
+            root=pin,
+            environment=os.environ,
+            progress=progress.update,
+        )
+    left = [_row(one.version) | {"detail": one.findings[0].detail} for one in done.left]
+    if fmt != "table":
+        body = {**done.__dict__, "folder": str(done.folder), "left": left}
+        emit(fmt, body | {"notes": list(done.notes)})
+        return done.exit_code
+    say(
+        f"{short(done.folder)}: a workspace with {done.documents} documents and "
+        f"{done.releases} releases, log {done.origin}"
+    )
+    _tell([f"left out: {o['source']}/{o['document']} ({o['detail']})" for o in left])
+    if done.recipe_changed:
+        say("embedded by another recipe than before (model, splitter or parser): answers differ")
+    for text in done.notes:
+        note(f"note: {text}")
+    say("next: ragguard doctor; ragguard audit; ragguard log checkpoint -o FILE, kept elsewhere")
+    say("  what reviewers rejected does not come along: see docs/export.md")
+    return done.exit_code

@@ -1,0 +1,10 @@
+"""The trusted baseline, off this host: written, verified by a stranger, restored from.
+
+- `writing`: the clean set of a commit, its manifests, decisions, trust roots and the log, a folder.
+- `checking`: that folder verified with public keys alone; needs no workspace, no model, no engine.
+- `restoring`: what the vault lost, put back from it.
+- `refounding`: a new workspace from it, after the old one is lost.
+
+Nothing is imported here, so that verifying does not load what only writing needs. The format is in
+docs/formats.md, the reasons are in docs/adr/0019-export.md.
+"""

@@ -1,0 +1,253 @@
+"""The inventory of an export (`export.json`): what is in it, and what each file must be.
+
+Everything hangs on it: the log's key signs its digest (`export.note`), it holds the digest and the
+size of every other file. File names are digests and fixed words, never names that a signer chose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ragguard.errors import MalformedError
+from ragguard.kernels import strictjson
+from ragguard.kernels.canonical import canonical
+
+FORMAT = "ragguard-export-v1"
+INVENTORY = "export.json"
+NOTE = "export.note"
+SUMS = "SHA256SUMS"
+LOG = "log.jsonl"
+CHECKPOINT = "checkpoint"
+LOG_KEY = "log.vkey"
+CANARIES = "canaries.json"
+MAX_INVENTORY = 1 << 29  # some 400,000 documents
+MAX_FILE = 1 << 30
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FIXED = re.compile(
+    r"log\.jsonl|checkpoint|log\.vkey|canaries\.json|roots/root\.[1-9][0-9]{0,8}\.json"
+    r"|manifests/[0-9a-f]{64}\.intoto\.json|decisions/[0-9a-f]{64}\.json"
+)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A document of the clean set.
+
+    Attributes:
+        subject: Name of the signed file it is in.
+        subject_digest: That file's digest, which is its name below `objects/`.
+        manifest: Digest of the manifest it stands on.
+        commit: Commit that made this version of it.
+        since: Commit with which its stay among what serves began.
+        outcome: Verdict it got, with score (higher is worse), p-value and findings.
+        hidden: Pieces of text found hidden in it: kind and text.
+    """
+
+    source: str
+    document: str
+    digest: str
+    metadata: Mapping[str, Any]
+    metadata_digest: str
+    subject: str
+    subject_digest: str
+    manifest: str
+    commit: int
+    since: int
+    policy_digest: str
+    outcome: str
+    score: float
+    p_value: float | None
+    findings: Sequence[Any]
+    hidden: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Omitted:
+    """A document that served after the commit and is not in the clean set; its bytes are not here.
+
+    Attributes:
+        check: Rule that keeps it out.
+        detail: One sentence.
+    """
+
+    source: str
+    document: str
+    digest: str
+    metadata_digest: str
+    check: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """A reviewer's release of a document of the clean set.
+
+    Attributes:
+        envelope: Digest of the signed decision, which is its name below `decisions/`.
+        manifest: Manifest that the version it was about stood on.
+        log_index: Entry of the commit that carried it out.
+    """
+
+    envelope: str
+    source: str
+    document: str
+    digest: str
+    metadata_digest: str
+    manifest: str
+    log_index: int
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What an export holds.
+
+    Attributes:
+        made: Time of the export; the one field that two exports of one state do not share.
+        origin: Name of the log.
+        commit: Commit whose corpus it is.
+        log_index: That commit's entry.
+        corpus: Digest of everything that served after it, documents left out included.
+        size: Entries of the log, all of which are in the export.
+        roots: Digests of the trust roots, version 1 first.
+        recipe: Recipe of the generation that served when it was made.
+        documents: The clean set, by source and id.
+        left: What is left out of it, with the reason.
+        manifests: Manifest digest to the digest of its file: all that documents stand on, and the
+            newest of every source.
+        decisions: Releases that speak for documents.
+        canaries: Digest of the canary set in force, or `None`.
+        missing: What should be here and could not be read, a sentence each.
+        objects: Digest to size of every file below `objects/`.
+        files: Path to digest and size of every other file but the inventory, its note and the sums.
+    """
+
+    made: str
+    origin: str
+    commit: int
+    log_index: int
+    corpus: str
+    size: int
+    roots: Sequence[str]
+    recipe: Mapping[str, Any]
+    documents: Sequence[Listed]
+    left: Sequence[Omitted]
+    manifests: Mapping[str, str]
+    decisions: Sequence[Vouched]
+    canaries: str | None
+    missing: Sequence[str]
+    objects: Mapping[str, int]
+    files: Mapping[str, Sequence[Any]]
+
+
+def dump(inventory: Inventory) -> bytes:
+    """An inventory as canonical JSON."""
+    return canonical({"format": FORMAT, **asdict(inventory)})
+
+
+def parse(data: bytes) -> Inventory:
+    """Read an inventory whose signature has been verified.
+
+    Raises:
+        MalformedError, OversizedError: Not strict JSON of the documented shape, or too large.
+    """
+    body = strictjson.parse(data, what=INVENTORY, max_bytes=MAX_INVENTORY)
+    if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
+        raise MalformedError(
+            f"{INVENTORY}: of another format, expected {FORMAT!r}",
+            hint="Verify it with the version of ragguard that wrote it.",
+        )
+    made: Inventory = _read(Inventory, body)
+    made = Inventory(
+        **{
+            **{f.name: getattr(made, f.name) for f in fields(made)},
+            "documents": [_read(Listed, row) for row in made.documents],
+            "left": [_read(Omitted, row) for row in made.left],
+            "decisions": [_read(Vouched, row) for row in made.decisions],
+        }
+    )
+    digests = [*made.roots, *made.manifests, *made.manifests.values(), *made.objects]
+    for name in (*digests, made.corpus, *([made.canaries] if made.canaries else [])):
+        _want(isinstance(name, str) and _DIGEST.fullmatch(name), "a digest", name)
+    for size in (*made.objects.values(), made.size, made.commit, made.log_index):
+        _want(_is_size(size), "a whole number", size)
+    for path, entry in made.files.items():
+        _want(_FIXED.fullmatch(path), "the path of a file that an export has", path)
+        _want(isinstance(entry, list) and len(entry) == 2, "digest and size", path)
+        _want(isinstance(entry[0], str) and _DIGEST.fullmatch(entry[0]), "a digest", path)
+        _want(_is_size(entry[1]), "a size", path)
+    return made
+
+
+def paths(inventory: Inventory) -> dict[str, tuple[str, int]]:
+    """Digest and size of every file but inventory, note and sums, by path."""
+    found = {path: (entry[0], entry[1]) for path, entry in inventory.files.items()}
+    return found | {object_path(n): (n, size) for n, size in inventory.objects.items()}
+
+
+def object_path(digest: str) -> str:
+    """Where the bytes of a digest are."""
+    return f"objects/{digest[:2]}/{digest}"
+
+
+def root_path(version: int) -> str:
+    """Where a version of the trust root is."""
+    return f"roots/root.{version}.json"
+
+
+def manifest_path(digest: str) -> str:
+    """Where a manifest or the record of an adoption is."""
+    return f"manifests/{digest}.intoto.json"
+
+
+def decision_path(envelope: str) -> str:
+    """Where a decision is."""
+    return f"decisions/{envelope}.json"
+
+
+def sums(digests: Mapping[str, str]) -> bytes:
+    """What `sha256sum -c` reads: a line for each path."""
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items())).encode()
+
+
+def note_text(origin: str, digest: str) -> str:
+    """What the log's key signs: that an inventory of this digest is an export of this log.
+
+    The first line is the format and the second is no number: it can be read as no checkpoint.
+    """
+    return f"{FORMAT}\n{origin}\n{digest}\n"
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _want(test: object, expected: str, found: object) -> None:
+    if not test:
+        raise MalformedError(f"{INVENTORY}: {str(found)[:80]!r}, expected {expected}")
+
+
+_TYPES: Mapping[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+    "str | None": (str, type(None)),
+    "Sequence[Any]": list,
+}
+
+
+def _read(kind: Any, body: object) -> Any:
+    """An object of a dataclass, with exactly its fields, each of its type."""
+    wanted = {f.name: str(f.type) for f in fields(kind)}
+    if not isinstance(body, dict) or body.keys() != wanted.keys():
+        raise MalformedError(f"{INVENTORY}: an entry has not exactly {', '.join(wanted)}")
+    for name, annotation in wanted.items():
+        container = list if annotation.startswith("Sequence") else dict
+        found = body[name]
+        expected = _TYPES.get(annotation, container)
+        if not isinstance(found, expected) or isinstance(found, bool):
+            raise MalformedError(f"{INVENTORY}: {name} is not of the documented type")
+    return kind(**body)

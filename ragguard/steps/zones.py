@@ -1,0 +1,171 @@
+"""Zones: what the corpus held after a commit, what was done to it later, what is good of it today.
+
+A rollback and a cut-over both ask for a state that is put together from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.ledger import commits, corpus, log, past
+from ragguard.ledger.commits import CommitRow
+from ragguard.ledger.corpus import VersionRow
+from ragguard.steps.shelf import Left, sift
+from ragguard.workspace import Workspace
+
+ZONES = ("serving", "quarantine")
+SWITCHING = ("reindex", "stage", "cutover")  # kinds of commits that always carry a generation
+# What two versions of a document may differ in and be the same but for how they were cut.
+_OWN = frozenset({"id", "recipe", "hidden", "chunks", "commit"})
+
+Members = Mapping[str, VersionRow]
+
+
+@dataclass(frozen=True)
+class Zones:
+    """What the two zones hold: versions by `source/document`."""
+
+    serving: Members
+    quarantine: Members
+
+    def of(self, zone: str) -> Members:
+        """Versions of a zone."""
+        return self.serving if zone == "serving" else self.quarantine
+
+
+def zones_at(conn: sa.Connection, commit: int | None = None) -> Zones:
+    """The zones after a commit; `None` is now."""
+    if commit is None:
+        return Zones(corpus.members(conn, "serving"), corpus.members(conn, "quarantine"))
+    return Zones(
+        past.members_at(conn, "serving", commit), past.members_at(conn, "quarantine", commit)
+    )
+
+
+def replayed(conn: sa.Connection, start: Zones, after: int) -> Zones:
+    """What later commits did, done to another state.
+
+    Documents are told by `source/document`, since another generation has other versions of them. A
+    commit that made another generation serve, or staged or gave up one, is left out: it is told by
+    its kind, and a rollback by what the log says of it.
+
+    Args:
+        conn: Connection.
+        start: The state.
+        after: Number of a commit; all confirmed ones above it are done again.
+    """
+    zones = {zone: dict(start.of(zone)) for zone in ZONES}
+    for row in reversed(commits.listed(conn)):
+        if row.id <= after or switches(conn, row):
+            continue
+        moved = past.moves(conn, row.id)
+        for version, zone, entered in moved:
+            if not entered:
+                zones[zone].pop(label_of(version), None)
+        come = {label_of(version) for version, _, entered in moved if entered}
+        for version, zone, entered in moved:
+            if entered:
+                zones[zone][label_of(version)] = version
+            elif label_of(version) not in come and not past.is_in_corpus(
+                conn, version.source, version.document, row.id
+            ):
+                # It left the corpus, from wherever it stood then; here it may stand elsewhere.
+                for members in zones.values():
+                    members.pop(label_of(version), None)
+    return Zones(zones["serving"], zones["quarantine"])
+
+
+def switches(conn: sa.Connection, row: CommitRow) -> bool:
+    """Whether a commit is about a generation: made, staged, given up or brought back it."""
+    if row.kind in SWITCHING:
+        return True
+    if row.kind != "rollback" or row.log_index is None:
+        return False
+    return "generation" in log.body(conn, row.log_index)
+
+
+def retirements(conn: sa.Connection) -> dict[int, int]:
+    """Generations that ceased to serve, and the commit with which each last did."""
+    ended: dict[int, int] = {}
+    serving = newest = 1
+    for row in reversed(commits.listed(conn)):
+        if not switches(conn, row) or row.log_index is None:
+            continue
+        # A rebuild of a workspace from before the log named generations always made the next one.
+        said = log.body(conn, row.log_index).get("generation") or {"id": newest + 1}
+        newest = max(newest, int(said["id"]))
+        if said.get("state", "serving") == "serving":
+            ended[serving] = row.id
+            serving = int(said["id"])
+    return ended
+
+
+def good_today(
+    workspace: Workspace, versions: Iterable[VersionRow]
+) -> tuple[list[VersionRow], list[Left]]:
+    """Versions that may serve by the trust of today, and the others with the reason.
+
+    Signatures, contract and denials are looked at; bytes are not read. A commit with which
+    documents begin to serve again has to ask this of them: later the audit takes it as asked.
+
+    Args:
+        workspace: Open.
+        versions: Any that were once judged.
+    """
+    with workspace.ledger.reading() as conn:
+        rows = past.last_stays(conn, [v.id for v in versions])
+    return sift(workspace, rows)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A document in a zone: the version asked for, and the one that will be there.
+
+    Attributes:
+        wanted: As asked for.
+        version: With the generation's recipe; `None` where it has to be made.
+        spans: Rows of points that the same bytes have by the recipe; empty where they have none.
+    """
+
+    zone: str
+    wanted: VersionRow
+    version: VersionRow | None
+    spans: Sequence[Any]
+
+
+def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[Place]:
+    """Every document of the target with the version that will be there, serving ones first."""
+    wanted = [(zone, row) for zone in ZONES for _, row in sorted(target.of(zone).items())]
+    strange = [row for _, row in wanted if row.recipe != recipe]
+    twins = past.same_bytes(conn, strange, recipe)
+    taken = {row.id for _, row in wanted if row.recipe == recipe}
+    chosen: list[tuple[str, VersionRow, VersionRow | None, int | None]] = []
+    for zone, row in wanted:
+        if row.recipe == recipe:
+            chosen.append((zone, row, row, row.id))
+            continue
+        alike = twins.get((row.source, row.document, row.digest), [])
+        same = next((v for v in alike if v.id not in taken and _but_for_recipe(v, row)), None)
+        if same is not None:
+            taken.add(same.id)
+        cut = same or next(iter(alike), None)
+        chosen.append((zone, row, same, cut.id if cut else None))
+    points = corpus.points_of(conn, sorted({n for *_, n in chosen if n is not None}))
+    return [
+        Place(zone, row, version, points[n] if n is not None else ())
+        for zone, row, version, n in chosen
+    ]
+
+
+def _but_for_recipe(a: VersionRow, b: VersionRow) -> bool:
+    names = [f.name for f in fields(VersionRow) if f.name not in _OWN]
+    return all(getattr(a, name) == getattr(b, name) for name in names)
+
+
+def label_of(row: VersionRow) -> str:
+    """`source/document`."""
+    return f"{row.source}/{row.document}"
