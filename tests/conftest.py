@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 GROUPS = {
     "tests/cli/test_demo.py": "demo",
     "tests/test_drip.py": "drip",
+    "tests/test_reintroduction.py": "reintroduction",
     "tests/audit/test_job.py": "audit",
     "tests/audit/test_provenance.py": "provenance",
     "tests/test_calibrate.py": "calibrate",

@@ -25,6 +25,8 @@ from ragguard.model import CorpusView, DeniedText, Evidence, Signal
 
 Gram = tuple[str, ...]
 Floats64 = NDArray[np.float64]
+_UPDATE = 0.1  # of the common words, what an update may take an original away from itself
+_STILL = 0.5  # of the common words, what an update of an original must share with it
 _ROUNDING = 1e-4  # by how much one product of matrices may differ from single ones
 
 
@@ -138,8 +140,12 @@ def _nearer_to_admitted(view: CorpusView, row: int, close: float, denied_text: s
 
 
 def _is_original(view: CorpusView, row: int, denied: DeniedText, denied_text: str) -> bool:
-    """Whether it is of a document that was copied, and says what that says rather than the copy."""
+    """Whether it is of a document that was copied, and says about what that says.
+
+    Who may write under the original's name could bring the copy's one wrong fact in again: one fact
+    is too little to tell by likeness, and the check for edited twins is there for that.
+    """
     label = view.labels[int(view.documents[row])]
     rejected = shared_words(view.words[row], words(denied_text))
     kept = (shared_words(view.words[row], words(t)) for t in denied.originals.get(label, ()))
-    return max(kept, default=-1.0) >= rejected
+    return max(kept, default=-1.0) >= max(_STILL, rejected - _UPDATE)

@@ -169,3 +169,13 @@ def test_a_few_words_in_common_say_nothing_of_containment() -> None:
         view = make_view([doc("q.md", quoted, direction(55)), *honest()], denied=denied())
         made = check_module.denylist(view, replace(params, fewest=fewest)).scores
         assert bool((made > 0).any()) == fires
+
+
+def test_what_a_rejected_text_was_copied_from_is_left_alone_and_a_third_text_is_not() -> None:
+    copied = replace(denied()[1], originals={"wiki/pay.md": (HONEST,)})
+    changed = doc("pay.md", HONEST.replace("nobody", "somebody"), near(WHERE, 0.97))
+    other = doc("other.md", HONEST.replace("nobody", "somebody"), near(WHERE, 0.97))
+    turned = doc("pay.md", REWRITE, near(WHERE, 0.95))
+    assert by_document("denylist", [changed, *honest()], denied=[copied])["wiki/pay.md"] == 0.0
+    assert by_document("denylist", [other, *honest()], denied=[copied])["wiki/other.md"] > 1.5
+    assert by_document("denylist", [turned, *honest()], denied=[copied])["wiki/pay.md"] > 1.0
