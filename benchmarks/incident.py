@@ -15,7 +15,7 @@ from ragguard.config import Settings
 from ragguard.ingest import ingest
 from ragguard.ledger import tables
 from ragguard.model import Root
-from ragguard.review import release_all
+from ragguard.review import decide_all
 from ragguard.sign import sign
 from ragguard.trust import amend, keys, policy, signing
 from ragguard.workspace import Workspace
@@ -93,7 +93,9 @@ class Incident:
             if report.manifests[0].error:
                 raise SystemExit(report.manifests[0].error)
             if judge and report.counts["quarantined"]:
-                release_all(workspace, report.manifests[0].commit or 0, self.bob, "let in")
+                decide_all(
+                    workspace, report.manifests[0].commit or 0, "release", self.bob, "let in"
+                )
         return report
 
 

@@ -77,6 +77,7 @@ class Plan:
         decisions: Rows of decisions, where one commit carries many out; the leaf of each document
             then names the envelope of its decision.
         denial: Row of a denial, or empty.
+        denials: Rows of denials, where one commit carries many out.
         leaves: What the log's entry commits to, one a document.
         counts: Documents by outcome.
         generation: Row of a generation that this commit makes, brings back or gives up, as
@@ -105,12 +106,13 @@ class Plan:
     counts: Mapping[str, int] = field(default_factory=dict)
     decisions: Sequence[Mapping[str, Any]] = ()
     generation: Mapping[str, Any] = field(default_factory=dict)
+    denials: Sequence[Mapping[str, Any]] = ()
 
 
 def dump_plan(plan: Plan) -> bytes:
     """A plan as JSON bytes."""
     body = asdict(plan)
-    for name in ("decisions", "generation"):
+    for name in ("decisions", "generation", "denials"):
         if not body[name]:  # a plan without them is what it was before there were any
             del body[name]
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
@@ -294,6 +296,8 @@ class Committer:
                 cases.add_decision(conn, row)
             if plan.denial:
                 corpus.add_denial(conn, plan.denial)
+            for row in plan.denials:
+                corpus.add_denial(conn, row)
             for number, state in plan.closes:
                 cases.close(conn, number, state, plan.commit)
             if plan.generation:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ragguard.commit import Plan, Write, dump_vectors, load_vectors
+from ragguard.commit import Plan, Write, dump_vectors
 from ragguard.errors import IntegrityError, UsageError
 from ragguard.kernels.canonical import digest_bytes
 from ragguard.kernels.sketch import sketch_rows
@@ -130,18 +130,20 @@ def decide(
     return plan.commit
 
 
-def release_all(
-    workspace: Workspace, commit: int, key: keys.KeyPair, reason: str
+def decide_all(
+    workspace: Workspace, commit: int, action: Action, key: keys.KeyPair, reason: str
 ) -> tuple[int, list[CaseRow]]:
-    """Release every case that a commit opened and that is still open, in one commit.
+    """Decide every case that a commit opened and that is still open, in one commit.
 
-    What undoes a revocation since a day, or an ingest that was held for nothing. Each document has
-    a signed decision of its own, as if it had been released alone; one that the reviewer may not
-    decide stops them all, before anything is done.
+    Releasing undoes a revocation since a day, or an ingest that was held for nothing; rejecting
+    ends what `quarantine hold` began. Each document has a signed decision of its own, as if it had
+    been decided alone; one that the reviewer may not decide stops them all, before anything is
+    done.
 
     Args:
         workspace: Open and locked.
         commit: The commit that opened the cases.
+        action: `release` or `reject`.
         key: The reviewer's key.
         reason: In the reviewer's words.
 
@@ -165,7 +167,7 @@ def release_all(
     signed = []
     shown = _views(workspace, opened)
     for view in shown:
-        said = _decision(workspace, view, "release", reason)
+        said = _decision(workspace, view, action, reason)
         envelope = decisions.sign(said, key.signing_key, key.public.keyid)
         signers = [k for k, _ in view.signers]
         _, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
@@ -178,15 +180,19 @@ def release_all(
     there = [r for s in standing.values() for z in (s.serving, s.waiting) for r in z.values()]
     with workspace.ledger.reading() as conn:
         points = corpus.points_of(conn, [r.id for r in there])
-    rows = []
+    rows, denials = [], []
     for version, (said, _, who), digest in zip(versions, signed, kept, strict=True):
-        own = standing[version.source]
-        leaf = _release(plan, version, own, points, stored[version.id], packs)
+        own, writes = standing[version.source], stored[version.id]
+        if action == "release":
+            leaf = _release(plan, version, own, points, writes, packs)
+        else:
+            leaf = _reject(plan, version, own, points)
+            denials.append(_denial(workspace, version, plan.commit, writes, packs))
         plan.leaves.append({**leaf, "decision": digest})
         rows.append(_row(plan.commit, said, who, digest))
     source = opened[0].source if len(standing) == 1 else ""
     actor = signed[0][2].principal
-    workspace.committer.commit(plan.finish("release", actor, source, decisions=rows))
+    workspace.committer.commit(plan.finish(action, actor, source, decisions=rows, denials=denials))
     return plan.commit, opened
 
 
@@ -247,6 +253,18 @@ def _release(
     return _leaf(version, "released", writes)
 
 
+def _reject(
+    plan: Draft,
+    version: VersionRow,
+    standing: Standing,
+    points: Mapping[int, Sequence[Any]],
+) -> dict[str, Any]:
+    """Take a waiting document out of the quarantine for good; returns its leaf."""
+    planning.close_waiting(plan, version.document, standing, points, "rejected")
+    plan.counts["denied"] += 1
+    return _leaf(version, "denied", [])
+
+
 def _decision(workspace: Workspace, shown: CaseView, action: Action, reason: str) -> Decision:
     case, version = shown.case, shown.version
     if version is None:
@@ -302,10 +320,9 @@ def _plan(
         stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
         plan.leaves.append(_release(plan, version, standing, points, stored, packs))
     else:
-        denial = _denial(workspace, version, plan.commit)
-        planning.close_waiting(plan, case.document, standing, points, "rejected")
-        plan.leaves.append(_leaf(version, "denied", []))
-        plan.counts["denied"] += 1
+        stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
+        denial = _denial(workspace, version, plan.commit, stored, packs)
+        plan.leaves.append(_reject(plan, version, standing, points))
     return plan.finish(action, reviewer.principal, case.source, decision=row, denial=denial)
 
 
@@ -329,10 +346,12 @@ def _move(plan: Draft, zone: str, write: Write, packs: Packs) -> Write:
     return Write(write.id, payload, write.pack, write.row)
 
 
-def _denial(workspace: Workspace, version: VersionRow, commit: int) -> dict[str, Any]:
-    writes = stored_writes(workspace, version)
-    texts = [normalise(str(w.payload["page_content"])) for w in writes]
-    vectors = np.stack([load_vectors(workspace.vault.get(w.pack))[w.row] for w in writes])
+def _denial(
+    workspace: Workspace, version: VersionRow, commit: int, stored: Sequence[Write], packs: Packs
+) -> dict[str, Any]:
+    """Row of a denial; what the document looked like goes into the vault."""
+    texts = [normalise(str(w.payload["page_content"])) for w in stored]
+    vectors = np.stack([packs.vector(w) for w in stored])
     sketches = io.BytesIO()
     np.save(sketches, sketch_rows([words(t) for t in texts]), allow_pickle=False)
     body = json.dumps(texts).encode()

@@ -18,7 +18,7 @@ from ragguard.errors import LogError, StoreError, UnsignedError, UsageError
 from ragguard.kernels.canonical import canonical
 from ragguard.ledger import commits, corpus, log
 from ragguard.prove import prove, verifier_key, verify_bundle, verify_log
-from ragguard.review import decide, look, release_all
+from ragguard.review import decide, decide_all, look
 from ragguard.steps.accept import read_manifest
 from ragguard.steps.adopted import Piece, document_id, put_together
 from ragguard.store.foreign import open_foreign
@@ -368,7 +368,7 @@ def test_a_reviewer_rejects_the_bad_and_releases_the_rest_at_once(
     assert commit == 1
     (worst,) = [c for c in gate.cases() if c.document == "safe.md"]
     decide(gate.workspace, worst, "reject", gate.bob, "poison")
-    release_all(gate.workspace, commit, gate.bob, "looked through")
+    decide_all(gate.workspace, commit, "release", gate.bob, "looked through")
     assert (gate.documents("serving"), gate.documents("quarantine")) == (set(HONEST), set())
     assert gate.cases() == []
     again = take(gate, tmp_path / "s")

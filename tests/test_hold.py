@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from ragguard.audit.logcheck import check_log
 from ragguard.commit import Committer
 from ragguard.custody import trace_document
 from ragguard.errors import UsageError
 from ragguard.hold import Held, hold
-from ragguard.ledger import commits
+from ragguard.kernels.canonical import digest_bytes
+from ragguard.ledger import commits, corpus, past
 from ragguard.prove import verify_log
-from ragguard.review import look, release_all
+from ragguard.review import decide_all, look
 from tests.simulator import HONEST, Gate
 
 NAMED = ["wiki/visitors.md", "wiki/leave.md"]
@@ -38,10 +40,33 @@ def test_named_documents_go_into_quarantine_in_one_commit_and_come_back(publishe
     assert (row.kind, row.actor) == ("hold", "operator")
     assert list(trace_document(published.workspace, "wiki/leave.md").problems) == []
     assert hold(published.workspace, NAMED, "again") == Held(None, [], NAMED)
-    number, released = release_all(published.workspace, 2, published.bob, "a false alarm")
+    number, released = decide_all(published.workspace, 2, "release", published.bob, "a false alarm")
     assert (number, len(released)) == (3, 2)
     assert published.points().keys() == before.keys()
     assert verify_log(published.workspace).problems == []
+
+
+def test_what_was_held_is_denied_in_one_commit(published: Gate) -> None:
+    """As if each had been rejected alone: the same denials, a signed decision for each document."""
+    hold(published.workspace, NAMED, "trace named them")
+    number, rejected = decide_all(published.workspace, 2, "reject", published.bob, "poison")
+    assert (number, [c.document for c in rejected]) == (3, ["leave.md", "visitors.md"])
+    assert published.documents("quarantine") == set()
+    with published.workspace.ledger.reading() as conn:
+        denied = {row.digest for row in corpus.denied(conn)}
+        assert {
+            len(past.decisions_on(conn, "wiki", name)) for name in ("leave.md", "visitors.md")
+        } == {1}
+    assert denied == {digest_bytes(HONEST[n].encode()) for n in ("leave.md", "visitors.md")}
+    for name in NAMED:
+        assert [d["verified"] for d in trace_document(published.workspace, name).decisions] == [
+            True
+        ]
+    assert check_log(published.workspace) == []
+    report = published.publish({"copy.md": HONEST["leave.md"]})
+    assert {d.id: d.outcome for d in report.documents}["copy.md"] == "reject"
+    with pytest.raises(UsageError, match="no case that is still open"):
+        decide_all(published.workspace, 2, "reject", published.bob, "again")
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 2_001])

@@ -156,7 +156,7 @@ def test_what_a_reviewer_released_after_the_revocation_stays(gate: Gate) -> None
     radius = blast_radius(gate.workspace, target, NOW + timedelta(days=5))
     number = revoke(gate.workspace, target, radius, "stolen", [gate.root_key])
     assert number is not None
-    review.release_all(gate.workspace, number, gate.bob, "is fine")
+    review.decide_all(gate.workspace, number, "release", gate.bob, "is fine")
     assert rebuild(gate).left == []
     gate.settings = gate.settings.model_copy(
         update={"chunks": gate.settings.chunks.model_copy(update={"size": 120, "overlap": 10})}

@@ -93,7 +93,9 @@ def test_it_is_undone_in_one_commit_and_everything_is_as_it_was(stolen: Gate) ->
     number = carry_out(stolen, radius(stolen))
     assert number is not None
     assert digest(stolen) != before
-    undone, released = review.release_all(stolen.workspace, number, stolen.bob, "was not stolen")
+    undone, released = review.decide_all(
+        stolen.workspace, number, "release", stolen.bob, "was not stolen"
+    )
     assert undone == number + 1
     assert [c.document for c in released] == ["leave.md", "news.md"]
     assert digest(stolen) == before
@@ -111,7 +113,7 @@ def test_it_is_undone_in_one_commit_and_everything_is_as_it_was(stolen: Gate) ->
         assert signing.verify(envelope, public, payload_type=signing.IN_TOTO, threshold=1)
     assert len({row.envelope for row in said}) == 2
     with pytest.raises(UsageError, match="opened no case"):
-        review.release_all(stolen.workspace, number, stolen.bob, "again")
+        review.decide_all(stolen.workspace, number, "release", stolen.bob, "again")
 
 
 def test_both_commits_are_finished_by_the_next_start_when_they_are_cut_short(
@@ -129,7 +131,7 @@ def test_both_commits_are_finished_by_the_next_start_when_they_are_cut_short(
     with monkeypatch.context() as patch:
         patch.setattr(Committer, "_finish", _die)
         with pytest.raises(KeyboardInterrupt):
-            review.release_all(stolen.workspace, 3, stolen.bob, "was not stolen")
+            review.decide_all(stolen.workspace, 3, "release", stolen.bob, "was not stolen")
     assert stolen.reopen().recover() == 1
     assert digest(stolen) == before
     with stolen.workspace.ledger.reading() as conn:
@@ -147,9 +149,9 @@ def test_who_signed_one_of_the_documents_releases_none(stolen: Gate) -> None:
     second = keys.generate("alice")
     stolen.trust(second, role="reviewer")
     with pytest.raises(DecisionError, match="signed the document"):
-        review.release_all(stolen.workspace, number, second, "mine")
+        review.decide_all(stolen.workspace, number, "release", second, "mine")
     with pytest.raises(UsageError, match="reason"):
-        review.release_all(stolen.workspace, number, stolen.bob, " ")
+        review.decide_all(stolen.workspace, number, "release", stolen.bob, " ")
     assert stolen.documents("quarantine") == {"leave.md", "news.md"}
 
 
@@ -194,7 +196,7 @@ def test_of_a_document_one_version_waits_at_a_time(stolen: Gate) -> None:
     assert [c.state for c in stolen.cases(None)] == ["superseded", "open", "open"]
     waiting = [p for p in stolen.points("quarantine").values() if SUSPECT in p["page_content"]]
     assert waiting == []
-    review.release_all(stolen.workspace, number, stolen.bob, "fine")
+    review.decide_all(stolen.workspace, number, "release", stolen.bob, "fine")
     assert digest(stolen) == before
 
 

@@ -210,7 +210,7 @@ def test_a_released_document_may_come_back_although_its_signer_was_revoked(gate:
     target = find_target(gate.workspace.root, "alice", None)
     radius = blast_radius(gate.workspace, target, NOW + timedelta(days=5))
     assert revoke(gate.workspace, target, radius, "stolen", [gate.root_key]) == 3
-    review.release_all(gate.workspace, 3, gate.bob, "is fine")
+    review.decide_all(gate.workspace, 3, "release", gate.bob, "is fine")
     assert back(gate, "1").gone == ["wiki/news.md"]
     assert back(gate, "4").back == ["wiki/news.md"]
     sound(gate)

@@ -158,7 +158,7 @@ class Replay:
         for number, state in plan.closes:
             self._closed.setdefault(number, (state, plan.commit))
         self._decisions += [*_rows(plan.decision), *plan.decisions]
-        self._denials += _rows(plan.denial)
+        self._denials += [*_rows(plan.denial), *plan.denials]
         for made in _rows(plan.generation):
             drops = made.get("drops", ())
             kept = ("id", "serving", "quarantine", "recipe", "state")

@@ -21,6 +21,11 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--at", type=click.IntRange(1), help="Commit whose corpus is exported.")
+@click.option(
+    "--no-denied-texts",
+    is_flag=True,
+    help="Of what reviewers rejected only digests and sketches, no text.",
+)
 @click.option("--verify", is_flag=True, help="Verify the export in DIR; needs no workspace.")
 @click.option("--restore", is_flag=True, help="Put back into the vault what it lost.")
 @click.option(
@@ -37,6 +42,7 @@ def export(
     ctx: click.Context,
     folder: Path,
     at: int | None,
+    no_denied_texts: bool,
     verify: bool,
     restore: bool,
     into: Path | None,
@@ -48,7 +54,8 @@ def export(
     """Export what is clean, to be kept off this host; verify it, and restore from it.
 
     DIR gets the documents whose provenance is good today, their manifests and releases, the trust
-    roots and the log, and a list that `sha256sum -c` reads. No private keys, no quarantine.
+    roots and the log, and a list that `sha256sum -c` reads. No private keys, no quarantine. What
+    reviewers rejected is in DIR/denied as far as it takes to recognise it.
 
     --verify needs nothing but the log's public key, best with a trust root that you know.
 
@@ -59,6 +66,8 @@ def export(
       ragguard export --restore DIR
       ragguard export --restore DIR --into NEWDIR --log-key KEY
     """
+    if no_denied_texts and (verify or restore):
+        raise click.UsageError("--no-denied-texts is about a new export")
     _check_usage(at, verify, restore, into, log_key, root, root_digest)
     if verify:
         return _verify(folder, str(log_key), _pin(root, root_digest), fmt)
@@ -66,7 +75,7 @@ def export(
         return _restore_into(folder, into, str(log_key), _pin(root, root_digest), fmt)
     if restore:
         return _restore(ctx, folder, fmt)
-    return _export(ctx, folder, at, fmt)
+    return _export(ctx, folder, at, not no_denied_texts, fmt)
 
 
 def _check_usage(
@@ -99,12 +108,12 @@ def _pin(root: Path | None, root_digest: str | None) -> str | None:
     return digest_bytes(root.read_bytes()) if root is not None else root_digest
 
 
-def _export(ctx: click.Context, folder: Path, at: int | None, fmt: str) -> int:
+def _export(ctx: click.Context, folder: Path, at: int | None, denied_texts: bool, fmt: str) -> int:
     from ragguard.cli.progress import Progress
     from ragguard.export.writing import export as run
 
     with open_workspace(ctx) as workspace, Progress(fmt != "table") as progress:
-        done = run(workspace, folder, at=at, progress=progress.update)
+        done = run(workspace, folder, at=at, denied_texts=denied_texts, progress=progress.update)
     listed = done.inventory
     if fmt != "table":
         body = {
@@ -116,6 +125,7 @@ def _export(ctx: click.Context, folder: Path, at: int | None, fmt: str) -> int:
             "objects": len(listed.objects),
             "bytes": done.bytes,
             "left": [_row(one) | {"check": one.check, "detail": one.detail} for one in listed.left],
+            "denied": len(listed.denied),
             "missing": list(listed.missing),
             "log_key": done.log_key,
             "root": listed.roots[0],
@@ -126,6 +136,9 @@ def _export(ctx: click.Context, folder: Path, at: int | None, fmt: str) -> int:
         f"exported commit {listed.commit}: {len(listed.documents)} documents in "
         f"{len(listed.objects)} files, {_size(done.bytes)}, into {short(done.folder)}"
     )
+    if listed.denied:
+        what = "as digests and sketches" if not denied_texts else "with texts, never to be served"
+        say(f"rejected by reviewers: {len(listed.denied)}, in denied/ {what}")
     _tell([f"left out: {o.source}/{o.document} ({o.check}: {o.detail})" for o in listed.left])
     _tell([f"MISSING: {text}" for text in listed.missing])
     say(f"log key: {done.log_key}")
@@ -152,6 +165,7 @@ def _verify(folder: Path, log_key: str, pin: str | None, fmt: str) -> int:
             "made": listed.made if listed else None,
             "documents": len(listed.documents) if listed else 0,
             "left": len(listed.left) if listed else 0,
+            "denied": len(found.denied),
             "pinned": found.pinned,
             "notes": found.notes,
             "problems": found.problems,
@@ -182,6 +196,8 @@ def _tell_verified(found: Checked) -> None:
         say(f"  trust root {root.version}")
     if listed.left:
         say(f"  {len(listed.left)} documents that served then are left out of it")
+    if found.denied:
+        say(f"  {len(found.denied)} rejected by reviewers, in it to be recognised")
     for text in (*found.notes, *(f"missing when it was made: {m}" for m in listed.missing)):
         note(f"note: {text}")
 
@@ -196,8 +212,8 @@ def _restore(ctx: click.Context, folder: Path, fmt: str) -> int:
         emit(fmt, {**done.__dict__, "lost": dict(done.lost), "notes": list(done.notes)})
         return done.exit_code
     say(
-        f"put back: {done.documents} files of documents, {done.others} manifests, decisions and "
-        f"canary sets; {done.intact} were whole"
+        f"put back: {done.documents} files of documents, {done.others} manifests, decisions, "
+        f"canary sets and denied texts; {done.intact} were whole"
     )
     for what, number in done.lost.items():
         say(f"still missing: {what}, {number} (no export holds it)")
@@ -244,7 +260,7 @@ def _restore_into(folder: Path, target: Path, log_key: str, pin: str | None, fmt
         return done.exit_code
     say(
         f"{short(done.folder)}: a workspace with {done.documents} documents and "
-        f"{done.releases} releases, log {done.origin}"
+        f"{done.releases} releases, log {done.origin}; {done.denials} denials stand"
     )
     _tell([f"left out: {o['source']}/{o['document']} ({o['detail']})" for o in left])
     if done.recipe_changed:
@@ -252,5 +268,4 @@ def _restore_into(folder: Path, target: Path, log_key: str, pin: str | None, fmt
     for text in done.notes:
         note(f"note: {text}")
     say("next: ragguard doctor; ragguard audit; ragguard log checkpoint -o FILE, kept elsewhere")
-    say("  what reviewers rejected does not come along: see docs/export.md")
     return done.exit_code

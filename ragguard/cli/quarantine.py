@@ -12,6 +12,7 @@ import click
 
 from ragguard.cli.context import open_workspace, passphrase_option, read_key
 from ragguard.cli.output import console, emit, format_option, line, plain, say, table
+from ragguard.errors import UsageError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MAX_NAMES = 1 << 24  # characters of names read from standard input
@@ -151,6 +152,7 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
 def _decide(
     ctx: click.Context,
     case: tuple[str, ...],
+    commit: int | None,
     action: Any,
     key: Path,
     reason: str,
@@ -159,7 +161,15 @@ def _decide(
 ) -> None:
     from ragguard import review
 
+    if bool(case) == (commit is not None):
+        raise UsageError("give CASEs or --commit", hint=f"ragguard quarantine {action} --help")
     pair = read_key(key, ask)
+    if commit is not None:
+        with open_workspace(ctx) as workspace:
+            number, together = review.decide_all(workspace, commit, action, pair, reason)
+        rows = [{"case": one.id, "action": action, "commit": number} for one in together]
+        _tell_decided({one.id: one for one in together}, rows, fmt)
+        return
     done = []
     with open_workspace(ctx) as workspace:
         workspace.recover()
@@ -196,13 +206,16 @@ def _decision(function: Any) -> Any:
     return click.pass_context(function)
 
 
-@quarantine.command()
-@click.argument("case", nargs=-1)
-@click.option(
+_commit_option = click.option(
     "--commit",
     type=click.IntRange(1),
     help="Instead of CASEs: every case that this commit opened, in one commit.",
 )
+
+
+@quarantine.command()
+@click.argument("case", nargs=-1)
+@_commit_option
 @_decision
 def release(
     ctx: click.Context,
@@ -223,34 +236,33 @@ def release(
       ragguard quarantine release 3 --key keys/bob.key --reason "asked the author"
       ragguard quarantine release --commit 12 --key bob.key --reason "my error"
     """
-    from ragguard import review
-    from ragguard.errors import UsageError
-
-    if bool(case) == (commit is not None):
-        raise UsageError("give CASEs or --commit", hint="ragguard quarantine release --help")
-    if commit is None:
-        _decide(ctx, case, "release", key, reason, ask, fmt)
-        return
-    pair = read_key(key, ask)
-    with open_workspace(ctx) as workspace:
-        number, released = review.release_all(workspace, commit, pair, reason)
-    done = [{"case": one.id, "action": "release", "commit": number} for one in released]
-    _tell_decided({one.id: one for one in released}, done, fmt)
+    _decide(ctx, case, commit, "release", key, reason, ask, fmt)
 
 
 @quarantine.command()
-@click.argument("case", nargs=-1, required=True)
+@click.argument("case", nargs=-1)
+@_commit_option
 @_decision
 def reject(
-    ctx: click.Context, case: tuple[str, ...], key: Path, reason: str, ask: bool, fmt: str
+    ctx: click.Context,
+    case: tuple[str, ...],
+    commit: int | None,
+    key: Path,
+    reason: str,
+    ask: bool,
+    fmt: str,
 ) -> None:
     """Deny the documents of one or more CASEs, and quarantine their like from now on.
+
+    With --commit all that one commit put into quarantine is denied at once: that ends what
+    `ragguard quarantine hold` began, once all of it was read.
 
     \b
     Example:
       ragguard quarantine reject 4 5 6 --key keys/bob.key --reason "poison"
+      ragguard quarantine reject --commit 12 --key bob.key --reason "read, poison"
     """
-    _decide(ctx, case, "reject", key, reason, ask, fmt)
+    _decide(ctx, case, commit, "reject", key, reason, ask, fmt)
 
 
 @quarantine.command()

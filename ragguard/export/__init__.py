@@ -2,6 +2,7 @@
 
 - `writing`: the clean set of a commit, its manifests, decisions, trust roots and the log, a folder.
 - `checking`: that folder verified with public keys alone; needs no workspace, no model, no engine.
+- `decided`: the reviewers' decisions in it, likewise. `denying`: what they rejected, out and in.
 - `restoring`: what the vault lost, put back from it.
 - `refounding`: a new workspace from it, after the old one is lost.
 

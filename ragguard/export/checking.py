@@ -4,7 +4,8 @@ The order: the note over the inventory by the log's key, before a byte of the in
 every file against the inventory; the log, whole, against the signed checkpoint; the trust roots,
 each signed by the one before and each logged; the corpus of the commit, recomputed from all its
 documents, against the commit's entry; every manifest, by the root in force when it was accepted;
-every document, against its manifest and its bytes; every release, by a reviewer of its day.
+every document, against its manifest and its bytes; every release and every denial, by a reviewer
+of its day; and that no denial that the log knows is left out.
 
 A key that was revoked since does not make a manifest wrong: the export says so, and why what stands
 on it is in the clean set was decided by the workspace. Needs no workspace, no model, no engine.
@@ -20,15 +21,15 @@ from typing import Any
 
 from ragguard.encode.records import RECORD_FORMATS, read_records
 from ragguard.errors import IntegrityError
+from ragguard.export import decided, reading
 from ragguard.export import inventory as inventories
-from ragguard.export import reading
-from ragguard.export.inventory import Inventory, Listed, Vouched
+from ragguard.export.inventory import Denied, Inventory, Listed, Vouched
 from ragguard.export.past import Past, accepting, corpus_problems, read_past
 from ragguard.kernels import note
 from ragguard.kernels.canonical import digest, digest_bytes
 from ragguard.model import Manifest, PublicKey, Root
 from ragguard.steps.gather import format_of
-from ragguard.trust import adoption, decision, policy, signing
+from ragguard.trust import adoption, policy, signing
 from ragguard.trust import manifest as manifests
 from ragguard.trust.decision import Decision
 
@@ -67,6 +68,7 @@ class Checked:
         pinned: Version of the trust root that was given and found; `None` where none was given.
         accepted: Manifests that verified, by digest.
         released: Releases that verified: what of the inventory, the decision, the reviewer's key.
+        denied: Denials that verified, likewise.
         notes: What is right and should be known.
         problems: What is wrong, one sentence each.
     """
@@ -77,6 +79,7 @@ class Checked:
     pinned: int | None = None
     accepted: dict[str, Accepted] = field(default_factory=dict)
     released: list[tuple[Vouched, Decision, PublicKey]] = field(default_factory=list)
+    denied: list[tuple[Denied, Decision, PublicKey]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -158,6 +161,7 @@ class _Check:
         yield from self._manifests()
         yield from self._documents()
         yield from self._decisions()
+        yield from self._denials()
 
     def _read(self, path: str) -> bytes:
         if path not in self._files:
@@ -303,46 +307,50 @@ class _Check:
     def _decisions(self) -> Iterator[str]:
         for one in self._listed.decisions:
             try:
-                self._decision(one)
+                said, key = decided.release(
+                    self._read, self._past, one, self._signers(one.manifest)
+                )
             except IntegrityError as error:
                 yield f"release of {one.source}/{one.document}: {error.message}"
+            else:
+                self._made.released.append((one, said, key))
 
-    def _decision(self, one: Vouched) -> None:
-        data = self._read(inventories.decision_path(one.envelope))
-        entry = self._past.entries[one.log_index] if one.log_index < self._listed.size else {}
-        act = entry.get("act")
-        if digest_bytes(data) != one.envelope or act not in ("release", "restore"):
-            raise IntegrityError("not the decision that was logged")
-        if entry.get("decision") not in (one.envelope, None):  # None: one commit carried out many
-            raise IntegrityError("the log has another decision there")
-        # A restored workspace tells when it took a release over, not when that was made: then any
-        # trust root it has seen may know the reviewer.
-        roots = [self._past.root_at(one.log_index)] if act == "release" else self._past.roots
-        accepted = self._made.accepted.get(one.manifest)
-        signers = [key.keyid for key in accepted.signers] if accepted else []
-        said, key = _authenticate(data, roots, signers)
-        about = (f"{one.source}/{one.document}", one.digest, one.metadata_digest, "release")
-        if (said.subject, said.digest, said.metadata_digest, said.action) != about:
-            raise IntegrityError("it is about something else")
-        self._made.released.append((one, said, key))
+    def _denials(self) -> Iterator[str]:
+        yield from decided.left_out(self._past, self._listed.denied)
+        for one in self._listed.denied:
+            if inventories.decision_path(one.envelope) not in self._files:
+                # The vault had lost it: what no reviewer can be asked about denies nothing anew.
+                self._made.notes.append(
+                    f"{one.source}/{one.document}: denied, but its decision is not in the export"
+                )
+                continue
+            try:
+                if (accepted := self._made.accepted.get(one.manifest)) is not None:
+                    _came_with(one, accepted)
+                said, key = decided.denial(self._read, self._past, one, self._signers(one.manifest))
+            except IntegrityError as error:
+                yield f"denial of {one.source}/{one.document}: {error.message}"
+            else:
+                self._made.denied.append((one, said, key))
+
+    def _signers(self, manifest: str) -> list[str]:
+        accepted = self._made.accepted.get(manifest)
+        return [key.keyid for key in accepted.signers] if accepted else []
 
 
-def _authenticate(
-    data: bytes, roots: Sequence[Root], signers: Sequence[str]
-) -> tuple[Decision, PublicKey]:
-    """A decision by a reviewer of one of some trust roots, at the time that it names.
+def _came_with(one: Denied, accepted: Accepted) -> None:
+    """Look for a denied document in the manifest it came with.
 
-    The time bounds no more than the reviewer's grant; the log says when it was carried out.
+    Raises:
+        IntegrityError: It is not there.
     """
-    refused: IntegrityError | None = None
-    for root in reversed(roots):
-        try:
-            envelope = signing.parse_envelope(data, max_bytes=decision.MAX_DECISION_BYTES)
-            at = decision.parse(envelope.payload).at
-            return decision.authenticate(data, root, signers, at)
-        except IntegrityError as error:
-            refused = refused or error
-    raise refused or IntegrityError("no trust root knows its reviewer")
+    if accepted.manifest is not None:
+        files = {s.name: s.digest for s in accepted.manifest.subjects}
+        there = files.get(one.subject) == one.subject_digest
+    else:
+        there = (accepted.adopted or {}).get(one.document) == one.digest
+    if not there or accepted.source != one.source:
+        raise IntegrityError("its manifest does not list it")
 
 
 def _texts(data: bytes, rows: Sequence[Listed]) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ MAX_FILE = 1 << 30
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FIXED = re.compile(
     r"log\.jsonl|checkpoint|log\.vkey|canaries\.json|roots/root\.[1-9][0-9]{0,8}\.json"
-    r"|manifests/[0-9a-f]{64}\.intoto\.json|decisions/[0-9a-f]{64}\.json"
+    r"|manifests/[0-9a-f]{64}\.intoto\.json|decisions/[0-9a-f]{64}\.json|denied/[0-9a-f]{64}"
 )
 
 
@@ -101,6 +101,40 @@ class Vouched:
 
 
 @dataclass(frozen=True)
+class Denied:
+    """What a reviewer rejected: enough to refuse its bytes and to recognise its like.
+
+    Attributes:
+        envelope: Digest of the signed decision, which is its name below `decisions/`.
+        subject: Name of the signed file it was in; those bytes are not here.
+        subject_digest: That file's digest.
+        manifest: Manifest that the version it was about stood on.
+        policy_digest: Contract that version was judged under.
+        log_index: Entry of the commit that carried the decision out.
+        text_digest: SHA-256 of its chunks' normalised texts, joined by line feeds.
+        sketches: MinHash rows of its chunks (npy), below `denied/`; `None` where not exported.
+        vectors: Vectors of its chunks (npy), likewise.
+        texts: Its chunks' normalised texts (a JSON list), likewise: poison, never to be served.
+    """
+
+    envelope: str
+    source: str
+    document: str
+    digest: str
+    metadata: Mapping[str, Any]
+    metadata_digest: str
+    subject: str
+    subject_digest: str
+    manifest: str
+    policy_digest: str
+    log_index: int
+    text_digest: str
+    sketches: str | None
+    vectors: str | None
+    texts: str | None
+
+
+@dataclass(frozen=True)
 class Inventory:
     """What an export holds.
 
@@ -118,6 +152,7 @@ class Inventory:
         manifests: Manifest digest to the digest of its file: all that documents stand on, and the
             newest of every source.
         decisions: Releases that speak for documents.
+        denied: What reviewers rejected up to the export, whatever the commit; the oldest first.
         canaries: Digest of the canary set in force, or `None`.
         missing: What should be here and could not be read, a sentence each.
         objects: Digest to size of every file below `objects/`.
@@ -136,6 +171,7 @@ class Inventory:
     left: Sequence[Omitted]
     manifests: Mapping[str, str]
     decisions: Sequence[Vouched]
+    denied: Sequence[Denied]
     canaries: str | None
     missing: Sequence[str]
     objects: Mapping[str, int]
@@ -166,9 +202,13 @@ def parse(data: bytes) -> Inventory:
             "documents": [_read(Listed, row) for row in made.documents],
             "left": [_read(Omitted, row) for row in made.left],
             "decisions": [_read(Vouched, row) for row in made.decisions],
+            "denied": [_read(Denied, row) for row in made.denied],
         }
     )
     digests = [*made.roots, *made.manifests, *made.manifests.values(), *made.objects]
+    for row in made.denied:
+        digests += [row.envelope, row.digest, row.metadata_digest, row.manifest, row.text_digest]
+        digests += [name for name in (row.sketches, row.vectors, row.texts) if name is not None]
     for name in (*digests, made.corpus, *([made.canaries] if made.canaries else [])):
         _want(isinstance(name, str) and _DIGEST.fullmatch(name), "a digest", name)
     for size in (*made.objects.values(), made.size, made.commit, made.log_index):
@@ -205,6 +245,11 @@ def manifest_path(digest: str) -> str:
 def decision_path(envelope: str) -> str:
     """Where a decision is."""
     return f"decisions/{envelope}.json"
+
+
+def denied_path(digest: str) -> str:
+    """Where what is kept of denied text is."""
+    return f"denied/{digest}"
 
 
 def sums(digests: Mapping[str, str]) -> bytes:

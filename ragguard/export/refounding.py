@@ -7,8 +7,9 @@ commit of kind `restore` each, so that keys count for them as they did, versions
 back, and every document has its own proof. What stands on a key that was revoked later comes after
 the last trust root: the old workspace had decided that it may stay, and its log's key signed that.
 
-Documents keep their verdicts and are embedded again. Releases come along. The folder is made aside
-and renamed: killed at any moment, no workspace is under its name.
+Documents keep their verdicts and are embedded again. Releases come along, and denials, each in a
+commit of its own after all documents. The folder is made aside and renamed: killed at any moment, no
+workspace is under its name.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ragguard import config, founding
 from ragguard.canary import sets
 from ragguard.commit import append_entry
 from ragguard.errors import UsageError
-from ragguard.export import checking, reading
+from ragguard.export import checking, denying, reading
 from ragguard.export import inventory as inventories
 from ragguard.export.checking import Accepted, Checked
 from ragguard.export.inventory import Inventory, Listed
@@ -61,6 +62,7 @@ class Refounded:
         commit: Its last commit; `None` where the export held nothing to commit.
         documents: Documents that serve.
         releases: Releases of reviewers that came along.
+        denials: Rejected documents that are refused here too.
         left: Documents of the export that could not be read, with the reason.
         recipe_changed: Whether they are embedded by another recipe than they were.
         notes: What verifying the export said.
@@ -71,6 +73,7 @@ class Refounded:
     commit: int | None
     documents: int
     releases: int
+    denials: int
     left: Sequence[Left] = ()
     recipe_changed: bool = False
     notes: tuple[str, ...] = field(default=())
@@ -179,6 +182,7 @@ class _Restoring:
         self._documents: dict[str, list[Ready]] = defaultdict(list)  # by manifest
         self._commit: int | None = None
         self._releases = 0
+        self._denied = sorted(checked.denied, key=lambda one: one[0].log_index)
         self._kept = 0
 
     def run(self, place: Path) -> Refounded:
@@ -201,6 +205,7 @@ class _Restoring:
             if self._documents[name]:
                 one = self._checked.accepted[name]
                 self._take(generation, name, one, self._documents[name])
+        self._deny(generation, recipe.digest == listed.recipe.get("digest"))
         if listed.canaries is not None:
             path = inventories.CANARIES
             sets.keep(workspace, sets.load(_read(self._folder, listed, path)))
@@ -210,6 +215,7 @@ class _Restoring:
             self._commit,
             self._kept,
             self._releases,
+            len(self._denied),
             left,
             recipe.digest != listed.recipe.get("digest"),
             tuple(self._checked.notes),
@@ -280,7 +286,7 @@ class _Restoring:
     ) -> None:
         """One commit: a manifest is accepted, and documents that stand on it serve."""
         workspace = self._workspace
-        plan = planning.draft(workspace, generation)
+        plan = self._draft(generation)
         decisions: list[dict[str, Any]] = []
         for got in ready:
             number = plan.next_version
@@ -294,6 +300,28 @@ class _Restoring:
         self._commit = plan.commit
         self._kept += len(ready)
         self._releases += len(decisions)
+
+    def _draft(self, generation: Generation) -> planning.Draft:
+        """An empty draft; the first version numbers are those of what is denied."""
+        plan = planning.draft(self._workspace, generation)
+        plan.next_version = max(plan.next_version, len(self._denied) + 1)
+        return plan
+
+    def _deny(self, generation: Generation, same_recipe: bool) -> None:
+        """One commit for each denial, after all documents: what it was copied from was there."""
+        for number, (one, said, key) in enumerate(self._denied, start=1):
+            self._progress("denials", number - 1, len(self._denied))
+            plan = self._draft(generation)
+            accepted = self._checked.accepted.get(one.manifest)
+            row = self._manifest_row(one.manifest, accepted, plan.commit) if accepted else {}
+            made = denying.record(
+                plan, self._read, one, said, key, number, row, same_recipe=same_recipe
+            )
+            self._workspace.committer.commit(made)
+            self._commit = plan.commit
+
+    def _read(self, path: str) -> bytes:
+        return reading.read_named(self._folder, path, *self._files[path])
 
     def _releases_of(
         self, plan: planning.Draft, row: VersionRow, number: int

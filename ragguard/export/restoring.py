@@ -35,7 +35,7 @@ class Restored:
     Attributes:
         commit: Commit whose clean set the export is.
         documents: Files that were missing or damaged and are there again.
-        others: Manifests, decisions and canary sets likewise.
+        others: Manifests, decisions, canary sets and what is kept of denied texts, likewise.
         intact: Of both, what was there and whole.
         lost: What the vault should have and still has not, by what it is: no export holds it.
         notes: What verifying the export said.
@@ -147,7 +147,7 @@ def _blobs(listed: Inventory) -> Iterator[tuple[str, str, str, int]]:
     for name, size in sorted(listed.objects.items()):
         yield inventories.object_path(name), "documents", name, size
     for path, (name, size) in sorted(inventories.paths(listed).items()):
-        if path.startswith(("manifests/", "decisions/")) or path == inventories.CANARIES:
+        if path.startswith(("manifests/", "decisions/", "denied/")) or path == inventories.CANARIES:
             yield path, "others", name, size
 
 

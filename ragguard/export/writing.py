@@ -1,8 +1,8 @@
 """Export: the clean set of a commit in a folder that another host keeps and a stranger verifies.
 
 Clean is what `steps.shelf` says: provenance good under the trust of today, not denied, bytes in the
-vault as they were signed. What waits for a reviewer today is not in it, whatever the commit. The
-folder is made aside, synced and renamed: killed at any moment, nothing is under its name.
+vault as they were signed. What waits for a reviewer today is not in it, whatever the commit. What
+was rejected is in it as far as it takes to recognise it, apart (`denying`). The folder is made aside, synced and renamed: killed at any moment, nothing is under its name.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ragguard.errors import LedgerError, LogError, UsageError, VaultError
+from ragguard.export import denying
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Inventory, Listed, Omitted, Vouched
 from ragguard.kernels import note
@@ -65,6 +66,7 @@ def export(
     target: Path,
     *,
     at: int | None = None,
+    denied_texts: bool = True,
     progress: Progress = lambda stage, done, total: None,
 ) -> Exported:
     """Write the clean set into a folder.
@@ -73,6 +75,7 @@ def export(
         workspace: Open and locked; an interrupted commit is finished first.
         target: A folder that is new or empty, outside the workspace.
         at: Commit whose corpus is meant; `None` for the last one.
+        denied_texts: Also the texts of what reviewers rejected, by which rewrites are recognised.
         progress: Called with stage, done and total.
 
     Raises:
@@ -94,7 +97,7 @@ def export(
     shutil.rmtree(aside, ignore_errors=True)  # what a killed run left
     aside.mkdir(parents=True)
     try:
-        made, size = _fill(workspace, aside, row, records, progress)
+        made, size = _fill(workspace, aside, row, records, progress, denied_texts)
         _sync_folders(aside)
         if target.exists():
             target.rmdir()
@@ -139,6 +142,7 @@ def _fill(
     row: CommitRow,
     records: logged.Records,
     progress: Progress,
+    denied_texts: bool,
 ) -> tuple[Inventory, int]:
     """Write everything into the folder aside; returns the inventory and the bytes written."""
     generation = workspace.generation()
@@ -173,7 +177,9 @@ def _fill(
     objects = {Path(path).name: size for path, (_, size) in writer.written.items()}
     missing: list[str] = []
     files = dict(_records(workspace, records, roots))
-    manifests = _manifests(workspace, kept, files, missing)
+    denied = denying.gather(workspace, files, missing, texts=denied_texts)
+    standing = {one.manifest for one in (*kept, *denied)}
+    manifests = _manifests(workspace, standing, files, missing)
     decisions = _decisions(workspace, kept, files, missing)
     canaries = _canaries(workspace, records, files, missing)
     writer.write(files)
@@ -190,6 +196,7 @@ def _fill(
         left=[_omitted(one) for one in sorted(left, key=lambda one: _order(one.version))],
         manifests=manifests,
         decisions=decisions,
+        denied=denied,
         canaries=canaries,
         missing=missing,
         objects=objects,
@@ -261,7 +268,7 @@ def _records(
 
 
 def _manifests(
-    workspace: Workspace, kept: Sequence[VersionRow], files: dict[str, bytes], missing: list[str]
+    workspace: Workspace, standing: Set[str], files: dict[str, bytes], missing: list[str]
 ) -> dict[str, str]:
     """What documents stand on, and the newest manifest of every source: digest to file digest."""
     with workspace.ledger.reading() as conn:
@@ -270,7 +277,7 @@ def _manifests(
     for row in accepted.values():
         if row.version >= 1 and row.version >= getattr(newest.get(row.source), "version", 0):
             newest[row.source] = row
-    wanted = {r.manifest for r in kept} | {row.digest for row in newest.values()}
+    wanted = (standing & accepted.keys()) | {row.digest for row in newest.values()}
     found: dict[str, str] = {}
     for name in sorted(wanted):
         row = accepted[name]
