@@ -330,7 +330,7 @@ class _Finish:
         workspace = self._workspace
         with workspace.ledger.reading() as conn:
             start = _zones_of(workspace, self._there)
-            zones = replayed(conn, start, self._there.built)
+            zones = replayed(workspace, conn, start, self._there.built)
             denied = trials.denied_among(
                 conn, {row.digest for row in (*zones.serving.values(), *zones.quarantine.values())}
             )
@@ -342,11 +342,13 @@ class _Finish:
             one.label: zones.serving[one.label] for one in left if one.waits
         }
         for label, row in zones.quarantine.items():
-            # The candidate found it suspect, and a newer version was let in since: as at ingest,
-            # the older one waits no more.
+            # The candidate alone found it suspect, and a newer version was let in since: as at
+            # ingest, the older one waits no more.
             over = start.quarantine.get(label) == row and start.serving.get(label) != serving.get(
                 label
             )
+            here = self._now.quarantine.get(label)
+            over = over and (here is None or here.digest != row.digest)
             if row.digest not in denied and not over:
                 waiting[label] = row
         return Zones(serving, waiting)

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 
 from ragguard import reference
@@ -39,12 +40,18 @@ class Finding:
     exit_code: int = 0
 
 
-def examine(workspace: Workspace, *, probe: bool = False) -> list[Finding]:
+def examine(
+    workspace: Workspace,
+    *,
+    probe: bool = False,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> list[Finding]:
     """Look at everything; a part that fails is a finding and stops nothing.
 
     Args:
         workspace: Open and locked.
         probe: Look for triggers in the model too, which takes about half a minute.
+        progress: Called with stage, done and total while triggers are looked for.
     """
     parts: tuple[tuple[str, Callable[[Workspace], Iterator[Finding]]], ...] = (
         ("trust root", _root),
@@ -54,7 +61,7 @@ def examine(workspace: Workspace, *, probe: bool = False) -> list[Finding]:
         ("model", _model),
         ("store", _store),
         ("calibration", _calibration),
-        *((("trigger probe", _triggers),) if probe else ()),
+        *((("trigger probe", partial(_triggers, progress=progress)),) if probe else ()),
     )
     found = [Finding("single writer", "ok", "the workspace lock is ours")]
     for name, look in parts:
@@ -164,7 +171,7 @@ def _model(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
-def _triggers(workspace: Workspace) -> Iterator[Finding]:
+def _triggers(workspace: Workspace, progress: Callable[[str, int, int], None]) -> Iterator[Finding]:
     name = "trigger probe"
     generation = workspace.generation()
     canaries = in_force(workspace)
@@ -173,6 +180,7 @@ def _triggers(workspace: Workspace) -> Iterator[Finding]:
         triggers=canaries.triggers if canaries else (),
         store=workspace.open_store() if generation else None,
         collection=generation.serving if generation else "",
+        progress=lambda done, total: progress("probe", done, total),
     )
     for pull in found.alive[:NAMED]:
         yield Finding(

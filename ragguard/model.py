@@ -13,15 +13,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Metadata = Mapping[str, Any]
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+else:
+    # Made when asked for: who only verifies signatures does not wait for numpy.
+    _ARRAYS = {"Floats": "float32", "Ints": "int64", "Bools": "bool_"}
+
+    def __getattr__(name: str) -> Any:
+        if name not in _ARRAYS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import numpy as np
+        from numpy.typing import NDArray
+
+        made = globals()[name] = NDArray[getattr(np, _ARRAYS[name])]
+        return made
 
 # --- signing --------------------------------------------------------------------------------------
 

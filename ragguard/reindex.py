@@ -27,7 +27,7 @@ from typing import Any
 from ragguard.commit import Plan
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.kernels.canonical import format_time, parse_time
-from ragguard.ledger import cases, commits, corpus, streams, trials
+from ragguard.ledger import cases, commits, corpus, past, streams, trials
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.corpus import VersionRow
@@ -38,7 +38,7 @@ from ragguard.steps.contrast import Contrast, contrast
 from ragguard.steps.gather import Incoming
 from ragguard.steps.judging import indexed_documents
 from ragguard.steps.prepare import embed, take_apart
-from ragguard.steps.shelf import Left, read_back, sift
+from ragguard.steps.shelf import Left, never_decided, read_back, sift
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
@@ -254,14 +254,21 @@ class _Run:
         made.chunks = sum(len(self._ready[r.id].embedded.text_digests) for r in self._kept)
 
     def _without_waiting(self, clean: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
-        """An old state must not bring back what waits for a reviewer today."""
+        """An old state must not bring back what waits for a reviewer, or waited last."""
         now = {row.id for row in self._now}
         waits = {_bytes(row) for row in self._waiting}
-        held = [row for row in clean if row.id not in now and _bytes(row) in waits]
+        again = [row for row in clean if row.id not in now]
+        with self._workspace.ledger.reading() as conn:
+            undecided = past.undecided(conn, again)
         finding = Finding("waits", 1.0, None, "the same bytes wait for a reviewer today")
-        out = {row.id for row in held}
-        kept = [row for row in clean if row.id not in out]
-        return kept, [Left(row, (finding,), waits=False) for row in held]
+        held = {
+            row.id: Left(row, (finding,), waits=False)
+            if _bytes(row) in waits
+            else never_decided(row)
+            for row in again
+            if _bytes(row) in waits or row.id in undecided
+        }
+        return [row for row in clean if row.id not in held], list(held.values())
 
     def _prepare(
         self, rows: Mapping[int, VersionRow], items: Mapping[int, Incoming]

@@ -25,7 +25,7 @@ from ragguard.ledger import commits, past, streams
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.corpus import VersionRow
 from ragguard.steps import generations
-from ragguard.steps.shelf import Left, read_back
+from ragguard.steps.shelf import Left, never_decided, read_back
 from ragguard.steps.turning import Zones, good_today, replayed, turn, zones_at
 from ragguard.steps.zones import Members, label_of, retirements
 from ragguard.workspace import Workspace
@@ -165,6 +165,7 @@ class _Run:
         made.waiting = sorted(held)
         with self._timed("provenance"):
             clean, left = self._provable([r for n, r in come.items() if n not in held])
+            clean, left = self._decided(clean, left)
         if left and not leave_out:
             raise IntegrityError(
                 f"commit {number}: going back would bring back {len(left)} documents that must "
@@ -186,22 +187,32 @@ class _Run:
         every = sorted([*left, *lost], key=lambda one: one.label)
         return [row for row in clean if row.id not in gone], every
 
+    def _decided(
+        self, clean: Sequence[VersionRow], left: Sequence[Left]
+    ) -> tuple[list[VersionRow], list[Left]]:
+        """What was taken out for a reviewer does not come back because it waits no more."""
+        with self._workspace.ledger.reading() as conn:
+            open_yet = past.undecided(conn, clean)
+        held = [never_decided(row) for row in clean if row.id in open_yet]
+        every = sorted([*left, *held], key=lambda one: one.label)
+        return [row for row in clean if row.id not in open_yet], every
+
     # --- to a generation --------------------------------------------------------------------------
 
     def to_generation(self, number: int, dry_run: bool) -> None:
         """A kept generation serves again, with what happened since."""
-        made, now = self.made, self._now
+        workspace, made, now = self._workspace, self.made, self._now
         made.to = f"generation {number}"
         generation, ended = self._find(number)
         self._require_settings(generation)
-        with self._timed("replay"), self._workspace.ledger.reading() as conn:
+        with self._timed("replay"), workspace.ledger.reading() as conn:
             before = zones_at(conn, ended - 1)
-            target = replayed(conn, before, ended - 1)
+            target = replayed(workspace, conn, before, ended - 1)
         with self._timed("provenance"):
-            clean, left = good_today(self._workspace, list(target.serving.values()))
+            clean, left = good_today(workspace, list(target.serving.values()))
             here = {row.id for zone in (now.serving, now.quarantine) for row in zone.values()}
             strange = [r for r in (*clean, *target.quarantine.values()) if r.id not in here]
-            _, lost = read_back(self._workspace, strange)
+            _, lost = read_back(workspace, strange)
         out = {one.version.id for one in lost}
         serves = {label_of(row): row for row in clean if row.id not in out}
         waits = {n: row for n, row in target.quarantine.items() if row.id not in out}

@@ -139,20 +139,26 @@ def _asked_on_trial(
     if both and candidate is not None:
         alike = _alike(workspace, there, serving, candidate, query, k)
     by = candidate if chosen and candidate is not None else serving
-    written = divergence.record(
-        divergence.path_of(workspace, there.generation.id),
-        Line(
-            format_time(workspace.now),
-            there.number or 0,
-            query_digest(query),
-            by.generation.id,
-            k,
-            ms,
-            *(alike or (None, None)),
-        ),
+    line = Line(
+        format_time(workspace.now),
+        there.number or 0,
+        query_digest(query),
+        by.generation.id,
+        k,
+        ms,
+        *(alike or (None, None)),
     )
-    if alike is not None and _too_far(workspace, there, written):
+    path = divergence.path_of(workspace, there.generation.id)
+    try:
+        written = divergence.record(path, line)
+    except OSError as error:  # without its lines nothing could end the trial
+        log.warning("%s: %s; the serving index answers", path, error.strerror)
         by = serving
+    else:
+        if alike is not None and _too_far(workspace, there, written):
+            by = serving
+    if by.generation.id not in answers:
+        answers[by.generation.id], _ = by.first(query, k, proof)
     return by.hits(answers[by.generation.id], proof)
 
 

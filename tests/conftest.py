@@ -23,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=10_000,
         help="mutated manifests in the property test (release runs: 100000)",
     )
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=6,
+        help="kill at every nth write (release runs: 1, which takes ten minutes)",
+    )
 
 
 # Files whose tests share something that takes long to make: one process runs all of a group. The
@@ -35,6 +41,7 @@ GROUPS = {
     "tests/audit/test_provenance.py": "provenance",
     "tests/test_calibrate.py": "calibrate",
     "tests/test_export.py": "export",
+    "tests/test_export_denials.py": "denials",
     "tests/test_trace.py": "trace",
     "tests/test_trojan.py": "trojan",
     "tests/bench/test_calibrated.py": "bench",

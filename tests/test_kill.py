@@ -15,8 +15,16 @@ from pathlib import Path
 
 import pytest
 
-SHARDS = 2
 HERE = Path(__file__).resolve().parent.parent
+# Scenarios, and the commits that each leaves.
+COMMITS = {
+    "killing": 4,
+    "killing_reindex": 5,
+    "killing_rollback": 0,
+    "killing_cutover": 0,
+}
+# SQLite and the engine write theirs beneath the calls that are traced.
+BENEATH = ("ledger.db", "index/corpus-g")
 
 
 @pytest.fixture
@@ -31,10 +39,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("shard", range(SHARDS))
-def test_the_next_start_completes_what_a_kill_interrupted(folder: Path, shard: int) -> None:
+@pytest.mark.parametrize("scenario", COMMITS)
+def test_the_next_start_completes_what_a_kill_interrupted(
+    folder: Path, scenario: str, pytestconfig: pytest.Config
+) -> None:
+    """Every nth boundary is tried, `--kills 1` tries all."""
+    each = pytestconfig.getoption("--kills")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.killing", str(folder), str(shard), str(SHARDS)],
+        [sys.executable, "-m", f"tests.{scenario}", str(folder), str(each // 2), str(each)],
         capture_output=True,
         text=True,
         cwd=HERE,
@@ -42,15 +54,14 @@ def test_the_next_start_completes_what_a_kill_interrupted(folder: Path, shard: i
     )
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout.splitlines()[-1])
-    kinds = Counter(" ".join(name.split()[:2]) for name in result["boundaries"])
-    print(f"{result['tried']} of {len(result['boundaries'])} boundaries tried, by kind {kinds}")
+    boundaries = result["boundaries"]
+    kinds = Counter(" ".join(name.split()[:2]) for name in boundaries)
+    print(f"{result['tried']} of {len(boundaries)} boundaries tried, by kind {kinds}")
     assert result["failures"] == [], "\n".join([*result["failures"], done.stderr[-2000:]])
-    assert result["tried"] == len(range(shard, len(result["boundaries"]), SHARDS))
-    assert result["commits"] == 4
-    # The tracer must see all three kinds of writers, or it proves nothing.
+    assert result["tried"] == len(range(each // 2, len(boundaries), each)) >= 4
+    assert result["commits"] == COMMITS[scenario]
+    # The tracer must see all kinds of writers, or it proves nothing.
     for kind in ("file os.rename", "file open", "sql INSERT", "sql COMMIT", "engine update"):
-        assert kinds[kind] >= 4, kinds
-    # A new file without a traced write has a writer that the tracer does not know. SQLite and the
-    # engine write theirs beneath the calls that are traced.
-    shards = ("ledger.db", "index/corpus-g1/shard-1/", "index/corpus-g1-quarantine/shard-1/")
-    assert [name for name in result["untraced"] if not name.startswith(shards)] == []
+        assert kinds[kind] >= 1, kinds
+    # A new file without a traced write has a writer that the tracer does not know.
+    assert [name for name in result["untraced"] if not name.startswith(BENEATH)] == []

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -453,22 +450,3 @@ def test_cut_short_anywhere_it_is_whole_afterwards(
     assert answers(gate) == before
     assert len(gate.points("quarantine")) == 1
     sound(gate)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_killed_at_any_write_the_next_start_finds_one_whole_generation(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.killing_reindex", str(tmp_path), "1", "7"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).resolve().parent.parent,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert result["failures"] == [], "\n".join([*result["failures"], done.stderr[-2000:]])
-    print(f"{result['tried']} of {len(result['boundaries'])} boundaries tried")
-    kinds = {" ".join(name.split()[:2]) for name in result["boundaries"]}
-    assert {"engine update", "sql COMMIT", "sql INSERT", "file os.rename"} <= kinds
-    assert result["tried"] >= 10

@@ -59,6 +59,7 @@ def denylist(view: CorpusView, params: Params) -> Signal:
     sketches = np.concatenate([d.sketches for d in view.denied])
     texts = [text for d in view.denied for text in d.texts]
     denied_by = [d for d in view.denied for _ in d.texts]
+    wordless = not all(texts)  # came from an export without texts: only its sketch tells
     # Most newcomers are nowhere near: they are passed over without being sketched.
     near = (view.vectors[: view.n] @ vectors.T).max(axis=1) >= params.similarity - _ROUNDING
     holders: dict[Gram, list[int]] = defaultdict(list)
@@ -72,7 +73,8 @@ def denylist(view: CorpusView, params: Params) -> Signal:
     for row in range(view.n):
         shared, size = _shared(view.words[row], holders, len(texts))
         held = np.where(shared >= params.fewest, shared / np.maximum(1, np.minimum(size, sizes)), 0)
-        if near[row] or _may_share(shared, size, params.copied) or held.max() >= params.contained:
+        shares = _may_share(shared, size, params.copied) or held.max() >= params.contained
+        if wordless or near[row] or shares:
             mine[row] = held
     looked_at = list(mine)
     sketched = sketch_rows([view.words[row] for row in looked_at])
@@ -87,7 +89,12 @@ def denylist(view: CorpusView, params: Params) -> Signal:
         part = part + 5.0 * np.maximum(alike - params.copied, 0.0)
         part = part + 5.0 * np.maximum(held - params.contained, 0.0)
         best = int(np.argmax(part))
-        if part[best] <= 0.0 or _nearer_to_admitted(view, row, float(close[best]), texts[best]):
+        if part[best] <= 0.0:
+            continue
+        if not texts[best]:
+            if _admitted_likeness(view, row, sketch) >= alike[best]:
+                continue
+        elif _nearer_to_admitted(view, row, float(close[best]), texts[best]):
             continue
         if _is_original(view, row, denied_by[best], texts[best]):
             continue
@@ -137,6 +144,14 @@ def _nearer_to_admitted(view: CorpusView, row: int, close: float, denied_text: s
     rejected = shared_words(view.words[row], words(denied_text))
     near = float(view.reference.similarities[row, 0])
     return near >= close and admitted >= rejected
+
+
+def _admitted_likeness(view: CorpusView, row: int, sketch: NDArray[np.uint64]) -> float:
+    """Resemblance of a chunk to the indexed one nearest to it; 0 where there is none."""
+    nearest = int(view.reference.indices[row, 0]) if view.reference.indices.size else -1
+    if nearest < 0:
+        return 0.0
+    return float(resemblance(sketch, sketch_rows([view.words[nearest]]))[0])
 
 
 def _is_original(view: CorpusView, row: int, denied: DeniedText, denied_text: str) -> bool:

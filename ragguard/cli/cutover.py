@@ -224,8 +224,11 @@ def _tell(made: Finished) -> None:
         say(f"… and {len(rows) - SHOWN} more (--format json lists all)")
     for name in made.dropped:
         say(f"  dropped {name}")
-    if not made.gated:
+    if made.gated:
+        say("  the canaries were asked of both: the gate let it pass")
+    else:
         note("note: no canaries: nothing was compared.")
+    say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")
 
 
 def _finished(made: Finished) -> dict[str, Any]:

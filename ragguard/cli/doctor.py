@@ -6,13 +6,15 @@ import click
 
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, say
+from ragguard.cli.progress import Progress
 
 
 @click.command()
 @click.option("--probe", is_flag=True, help="Look for triggers in the model (half a minute).")
+@click.option("--quiet", is_flag=True, help="No progress on standard error.")
 @format_option
 @click.pass_context
-def doctor(ctx: click.Context, probe: bool, fmt: str) -> int:
+def doctor(ctx: click.Context, probe: bool, quiet: bool, fmt: str) -> int:
     """Look at everything that can be wrong with a workspace.
 
     Trust root, keys, clock, disk, model files, engine, authentication, single writer, calibration.
@@ -26,8 +28,8 @@ def doctor(ctx: click.Context, probe: bool, fmt: str) -> int:
     """
     from ragguard.doctor import examine
 
-    with open_workspace(ctx) as workspace:
-        found = examine(workspace, probe=probe)
+    with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
+        found = examine(workspace, probe=probe, progress=progress.update)
     codes = {f.exit_code for f in found}
     code = next((c for c in (70, 3, 5, 2) if c in codes), 0)
     if fmt != "table":

@@ -212,8 +212,8 @@ def _restore(ctx: click.Context, folder: Path, fmt: str) -> int:
         emit(fmt, {**done.__dict__, "lost": dict(done.lost), "notes": list(done.notes)})
         return done.exit_code
     say(
-        f"put back: {done.documents} files of documents, {done.others} manifests, decisions, "
-        f"canary sets and denied texts; {done.intact} were whole"
+        f"put back: {done.documents} files of documents, {done.others} manifests, decisions and "
+        f"others; {done.intact} were whole"
     )
     for what, number in done.lost.items():
         say(f"still missing: {what}, {number} (no export holds it)")
@@ -260,8 +260,10 @@ def _restore_into(folder: Path, target: Path, log_key: str, pin: str | None, fmt
         return done.exit_code
     say(
         f"{short(done.folder)}: a workspace with {done.documents} documents and "
-        f"{done.releases} releases, log {done.origin}; {done.denials} denials stand"
+        f"{done.releases} releases, log {done.origin}"
     )
+    if done.denials:
+        say(f"rejected by reviewers, and refused here too: {done.denials}")
     _tell([f"left out: {o['source']}/{o['document']} ({o['detail']})" for o in left])
     if done.recipe_changed:
         say("embedded by another recipe than before (model, splitter or parser): answers differ")

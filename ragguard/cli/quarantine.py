@@ -127,7 +127,8 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
             say(f"    {line(document)}")
         if len(documents) > 20:
             say(f"    … and {len(documents) - 20} more (--format json lists all)")
-        say("next: release lets them go, reject keeps them")
+        if body["state"] == "open":
+            say("next: release lets them go, reject keeps them")
         return
     odds = "" if body["p_value"] is None else f", p-value {body['p_value']}"
     say(f"  suspicion   {body['score']:.2f}{odds}")
@@ -146,7 +147,8 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
             for row in textwrap.wrap(part, width, break_on_hyphens=False) or [""]:
                 say(f"  | {row}")
         say("  |")
-    say(f"next: ragguard quarantine release|reject {body['case']} --key FILE --reason TEXT")
+    if body["state"] == "open":
+        say(f"next: ragguard quarantine release|reject {body['case']} --key FILE --reason TEXT")
 
 
 def _decide(

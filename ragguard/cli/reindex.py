@@ -142,7 +142,9 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
         say(f"refused: {reason}")
     for reason in made.stops:
         say(f"{'asked' if done else 'stopped'}: {reason}")
-    if done and not made.gated:
+    if done and made.gated:
+        say("  the canaries were asked of both: the gate let it pass")
+    elif done:
         note("note: no canaries: nothing was compared.")
     if dry_run:
         say("next: the same without --dry-run")
@@ -150,6 +152,8 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
         say("next: ragguard cutover start --traffic 10% --days 7, or ragguard cutover finish")
     elif made.stops and not done:
         say("next: look into it, then the same with --yes")
+    elif done:
+        say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")
 
 
 def _body(made: Rebuilt) -> dict[str, Any]:

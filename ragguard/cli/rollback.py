@@ -68,7 +68,7 @@ def _show(made: RolledBack, dry_run: bool) -> None:
     else:
         say(f"nothing to do: {made.to} is what serves")
     will = "" if done else "would "
-    if done or not made.unchanged:
+    if done or made.switched or not made.unchanged:
         say(f"  {made.before} documents served, {made.after} {will}serve")
     if made.embedded:
         say(f"  {made.embedded} texts were embedded")

@@ -145,6 +145,8 @@ def _tell_answer(found: Traced, answer: str) -> None:
         say(f"and {len(found.companions) - SHOWN} more (--format json)")
     if found.documents:
         say("next: read them; ragguard quarantine hold SOURCE/DOCUMENT... --reason TEXT")
+    elif not answer and found.passages:
+        say("next: the same with --answer TEXT names what the answer rests on")
 
 
 def _tell_chain(chain: Custody) -> None:

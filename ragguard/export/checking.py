@@ -317,6 +317,10 @@ class _Check:
 
     def _denials(self) -> Iterator[str]:
         yield from decided.left_out(self._past, self._listed.denied)
+        refused = {one.digest for one in self._listed.denied}
+        for row in self._listed.documents:
+            if row.digest in refused:
+                yield f"{row.source}/{row.document}: a reviewer rejected exactly these bytes"
         for one in self._listed.denied:
             if inventories.decision_path(one.envelope) not in self._files:
                 # The vault had lost it: what no reviewer can be asked about denies nothing anew.

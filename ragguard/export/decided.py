@@ -7,6 +7,7 @@ the log knows must be in the export: who has the log's key cannot leave one out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ragguard.errors import IntegrityError
@@ -87,14 +88,23 @@ def texts_of(data: bytes) -> list[str]:
 
 
 def left_out(past: Past, listed: Iterable[Denied]) -> Iterator[str]:
-    """Rejections that the log knows and the inventory does not, a sentence each."""
+    """Rejections that the log knows and the inventory does not, a sentence each.
+
+    Where one commit carried out many, its entry has their number and no names: just so many
+    different decisions must be listed, each of them once.
+    """
     known = {(one.log_index, one.envelope) for one in listed}
+    seen = Counter(envelope for _, envelope in known)
+    yield from (f"denial by decision {e[:12]}…: listed twice" for e, n in seen.items() if n > 1)
+    numbers = Counter(index for index, _ in known)
     for index, entry in enumerate(past.entries):
         counts = entry.get("counts")
         denies = isinstance(counts, dict) and counts.get("denied")
         envelope = entry.get("decision")
         if denies and isinstance(envelope, str) and (index, envelope) not in known:
             yield f"denial by decision {envelope[:12]}…: logged, entry {index}, and not in it"
+        elif denies and envelope is None and numbers[index] != denies:
+            yield f"denials: {denies} logged, entry {index}, and {numbers[index]} of them in it"
 
 
 def _decision(
@@ -105,8 +115,8 @@ def _decision(
     act = entry.get("act")
     if digest_bytes(data) != one.envelope or act not in (action, "restore"):
         raise IntegrityError("not the decision that was logged")
-    many = action == "release"  # one commit may carry out many of these, and then names none
-    if entry.get("decision") != one.envelope and not (many and entry.get("decision") is None):
+    # One commit may carry out many decisions; its entry names none of them then.
+    if entry.get("decision") not in (one.envelope, None):
         raise IntegrityError("the log has another decision there")
     # A restored workspace tells when it took a decision over, not when that was made: then any
     # trust root it has seen may know the reviewer.

@@ -23,6 +23,7 @@ from ragguard.export import decided
 from ragguard.export import inventory as inventories
 from ragguard.export.decided import Read
 from ragguard.export.inventory import Denied
+from ragguard.kernels.canonical import digest_bytes
 from ragguard.kernels.sketch import PERMUTATIONS, sketch_rows
 from ragguard.kernels.text import words
 from ragguard.ledger import commits, corpus, streams
@@ -54,33 +55,26 @@ def gather(
     with workspace.ledger.reading() as conn:
         tables = streams.small_tables(conn)
         indices = {row.id: row.log_index for row in commits.listed(conn)}
-        versions = {
-            row["version"]: corpus.version(conn, row["version"]) for row in tables["denials"]
-        }
+        rows = sorted(tables["denials"], key=lambda row: int(row["id"]))
+        versions = {row["version"]: corpus.version(conn, row["version"]) for row in rows}
     cases = {row["id"]: row["version"] for row in tables["cases"]}
     decisions = {
         (row["commit"], cases.get(row["case"])): row["envelope"]
         for row in tables["decisions"]
         if row["action"] == "reject"
     }
-    kept = ("sketches", "vectors", "texts") if texts else ("sketches",)
     made = []
-    for row in sorted(tables["denials"], key=lambda row: int(row["id"])):
+    for row in rows:
         version = versions[row["version"]]
         envelope = decisions.get((row["commit"], row["version"]))
         if version is None or envelope is None:
             missing.append(f"denial {row['id']}: the ledger has no version or no decision of it")
             continue
-
-        def take(name: str, path: str, label: str = f"{version.source}/{version.document}") -> bool:
-            try:
-                files[path] = workspace.vault.get(name)
-            except VaultError as error:
-                missing.append(f"denial of '{label}': {error.message}")
-            return path in files
-
-        take(envelope, inventories.decision_path(envelope))
-        found = {n: row[n] for n in kept if take(row[n], inventories.denied_path(row[n]))}
+        label = f"{version.source}/{version.document}"
+        found = _of_vault(workspace, row, label, missing, texts=texts)
+        files |= {inventories.denied_path(row[name]): data for name, data in found.items()}
+        if (said := _read(workspace, envelope, label, missing)) is not None:
+            files[inventories.decision_path(envelope)] = said
         made.append(
             Denied(
                 envelope=envelope,
@@ -95,12 +89,35 @@ def gather(
                 policy_digest=version.policy_digest,
                 log_index=indices[row["commit"]] or 0,
                 text_digest=row["text_digest"],
-                sketches=found.get("sketches"),
-                vectors=found.get("vectors"),
-                texts=found.get("texts"),
+                sketches=row["sketches"] if "sketches" in found else None,
+                vectors=row["vectors"] if "vectors" in found else None,
+                texts=row["texts"] if "texts" in found else None,
             )
         )
     return made
+
+
+def _of_vault(
+    workspace: Workspace, row: Mapping[str, Any], label: str, missing: list[str], *, texts: bool
+) -> dict[str, bytes]:
+    """What is kept of a denied text and can be read, by what it is."""
+    names = ["sketches"]
+    if texts:
+        body = _read(workspace, row["texts"], label, missing)
+        # One that came without its texts, from an older export, has none to give.
+        own = "" if body is None else "\n".join(json.loads(body))
+        if body is not None and digest_bytes(own.encode()) == row["text_digest"]:
+            names += ["vectors", "texts"]
+    found = {name: _read(workspace, row[name], label, missing) for name in names}
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def _read(workspace: Workspace, name: str, label: str, missing: list[str]) -> bytes | None:
+    try:
+        return workspace.vault.get(name)
+    except VaultError as error:
+        missing.append(f"denial of '{label}': {error.message}")
+        return None
 
 
 def record(

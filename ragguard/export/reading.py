@@ -48,7 +48,10 @@ def read_upto(folder: Path, path: str, most: int) -> bytes:
     try:
         size = os.lstat(folder / path).st_size
     except OSError as error:
-        raise UnfitError(f"{path}: {error.strerror}") from None
+        raise UnfitError(
+            f"{folder / path}: {error.strerror}",
+            hint="Name the folder that `ragguard export` made.",
+        ) from None
     if size > most:
         raise UnfitError(f"{path}: {size} bytes, at most {most} are read")
     return read(folder, path, size)

@@ -8,8 +8,8 @@ back, and every document has its own proof. What stands on a key that was revoke
 the last trust root: the old workspace had decided that it may stay, and its log's key signed that.
 
 Documents keep their verdicts and are embedded again. Releases come along, and denials, each in a
-commit of its own after all documents. The folder is made aside and renamed: killed at any moment, no
-workspace is under its name.
+commit of its own after all documents. The folder is made aside and renamed: killed at any moment,
+no workspace is under its name.
 """
 
 from __future__ import annotations

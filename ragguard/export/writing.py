@@ -2,7 +2,8 @@
 
 Clean is what `steps.shelf` says: provenance good under the trust of today, not denied, bytes in the
 vault as they were signed. What waits for a reviewer today is not in it, whatever the commit. What
-was rejected is in it as far as it takes to recognise it, apart (`denying`). The folder is made aside, synced and renamed: killed at any moment, nothing is under its name.
+was rejected is in it as far as it takes to recognise it, apart (`denying`). The folder is made
+aside, synced and renamed: killed at any moment, nothing is under its name.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.model import Finding
 from ragguard.steps import logged
-from ragguard.steps.shelf import Left, read_back, sift
+from ragguard.steps.shelf import Left, never_decided, read_back, sift
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
@@ -162,9 +163,13 @@ def _fill(
     since = {r.id: r.since for r in stays}
     clean, left = sift(workspace, stays)
     left += [_waits(r) for r in clean if _bytes(r) in waiting]
+    with workspace.ledger.reading() as conn:
+        rest = [r for r in clean if _bytes(r) not in waiting]
+        undecided = past.undecided(conn, rest)
+    left += [never_decided(r) for r in rest if r.id in undecided]
+    rest = [r for r in rest if r.id not in undecided]
     writer = _Writer(aside)
     kept: list[VersionRow] = []
-    rest = [r for r in clean if _bytes(r) not in waiting]
     for number, part in enumerate(parts := list(_parts(rest))):
         progress("objects", number, len(parts))
         found, damaged = read_back(workspace, part)
@@ -178,7 +183,7 @@ def _fill(
     missing: list[str] = []
     files = dict(_records(workspace, records, roots))
     denied = denying.gather(workspace, files, missing, texts=denied_texts)
-    standing = {one.manifest for one in (*kept, *denied)}
+    standing = {row.manifest for row in kept} | {one.manifest for one in denied}
     manifests = _manifests(workspace, standing, files, missing)
     decisions = _decisions(workspace, kept, files, missing)
     canaries = _canaries(workspace, records, files, missing)

@@ -82,6 +82,12 @@ def open_removals(conn: sa.Connection, source: str) -> list[CaseRow]:
     return [_row(r) for r in conn.execute(query)]
 
 
+def asks_removal(conn: sa.Connection, commit: int) -> bool:
+    """Whether a commit asked a reviewer to remove documents instead of doing it."""
+    query = sa.select(cases.c.id).where(cases.c.opened == commit, cases.c.kind == "removal")
+    return conn.execute(query).first() is not None
+
+
 def add(conn: sa.Connection, row: Mapping[str, Any]) -> None:
     """Open a case."""
     conn.execute(sa.insert(cases), dict(row, state="open"))

@@ -170,20 +170,45 @@ def same_bytes(
     return found
 
 
-def is_in_corpus(conn: sa.Connection, source: str, document: str, commit: int) -> bool:
-    """Whether any version of a document was in a zone after a commit."""
-    query = (
-        sa.select(sa.func.count())
-        .select_from(membership)
-        .join(versions, versions.c.id == membership.c.version)
-        .where(
-            versions.c.source == source,
-            versions.c.document == document,
-            membership.c.since <= commit,
-            sa.or_(membership.c.until.is_(None), membership.c.until > commit),
+def undecided(conn: sa.Connection, rows: Sequence[VersionRow]) -> set[int]:
+    """Versions whose bytes waited for a reviewer last, and nobody released them since.
+
+    They may wait no more: a newer version came, or the document was removed.
+
+    Args:
+        conn: Connection.
+        rows: Versions that once served.
+
+    Returns:
+        Numbers of those versions.
+    """
+    wanted: dict[tuple[str, str, str, str], list[int]] = {}
+    for row in rows:
+        key = (row.source, row.document, row.digest, row.metadata_digest)
+        wanted.setdefault(key, []).append(row.id)
+    digests = sorted({digest for _, _, digest, _ in wanted})
+    last: dict[tuple[str, str, str, str], str] = {}
+    for start in range(0, len(digests), BATCH):
+        query = (
+            sa.select(
+                versions.c.source,
+                versions.c.document,
+                versions.c.digest,
+                versions.c.metadata_digest,
+                membership.c.zone,
+            )
+            .join(membership, membership.c.version == versions.c.id)
+            .where(versions.c.digest.in_(digests[start : start + BATCH]))
+            .order_by(membership.c.since, membership.c.id)
         )
-    )
-    return bool(conn.execute(query).scalar())
+        for source, document, digest, metadata, zone in conn.execute(query):
+            last[source, document, digest, metadata] = zone
+    return {
+        number
+        for key, numbers in wanted.items()
+        if last.get(key) == "quarantine"
+        for number in numbers
+    }
 
 
 def count_vectors(conn: sa.Connection) -> int:

@@ -8,13 +8,13 @@ so far, so that a query need not read all that came before it.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from ragguard.workspace import Workspace
 
 FOLDER = "cutover"
 TAIL = 1 << 16  # bytes at the end in which the last whole line is looked for
+LONGEST = 1 << 14  # bytes of a line; ours have some 400
+MOST = 1 << 53
 SHOWN = 5
 
 
@@ -109,11 +111,21 @@ def record(path: Path, line: Line) -> Line:
 
 def lines(path: Path, trial: int) -> Iterator[Line]:
     """The lines of a trial, oldest first."""
-    if path.exists():
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for text in file:
+    if path.is_file():
+        with open(path, "rb") as file:
+            for text in _short(file):
                 if (line := _read(text)) is not None and line.trial == trial:
                     yield line
+
+
+def _short(file: IO[bytes]) -> Iterator[str]:
+    """Lines of a file, but for those that are longer than any of ours."""
+    whole = True  # whether the next block begins a line
+    while block := file.readline(LONGEST):
+        ends = block.endswith(b"\n")
+        if whole and (ends or len(block) < LONGEST):
+            yield block.decode("utf-8", "replace")
+        whole = ends
 
 
 def figures(path: Path, trial: int) -> Figures:
@@ -153,7 +165,7 @@ def figures(path: Path, trial: int) -> Figures:
 
 def _last(path: Path, trial: int) -> Line | None:
     """The last whole line of a trial."""
-    if not path.exists():
+    if not path.is_file():
         return None
     with open(path, "rb") as file:
         end = file.seek(0, os.SEEK_END)
@@ -171,14 +183,25 @@ def _read(text: str) -> Line | None:
         body = json.loads(text)
         line = Line(**body)
         shares = [x for x in (line.overlap, line.rbo) if x is not None]
-        numbers = [line.at, line.query]
         sound = (
-            all(isinstance(x, str) for x in numbers)
-            and all(isinstance(x, int) for x in (line.trial, line.answered, line.compared))
-            and all(isinstance(x, float | int) and 0 <= x <= 1 for x in shares)
-            and math.isfinite(line.total)
-            and all(name.isdigit() and math.isfinite(ms) for name, ms in line.ms.items())
+            all(isinstance(x, str) for x in (line.at, line.query))
+            and all(
+                isinstance(x, int) and _is_number(x, MOST)
+                for x in (line.trial, line.answered, line.k, line.compared)
+            )
+            and len(shares) in (0, 2)
+            and all(_is_number(x, 1) for x in shares)
+            and _is_number(line.total, line.compared)
+            and all(
+                name.isascii() and name.isdigit() and len(name) < 10 and _is_number(ms, MOST)
+                for name, ms in line.ms.items()
+            )
         )
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return line if sound else None
+
+
+def _is_number(found: object, most: float) -> bool:
+    """Whether it is a number from 0 to another, and no truth value; NaN is in no such range."""
+    return isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found <= most

@@ -169,13 +169,15 @@ def denied_texts(workspace: Workspace) -> list[DeniedText]:
         version = versions[row.version]
         vectors = load_vectors(vault.get(row.vectors))
         texts = tuple(json.loads(vault.get(row.texts)))
+        if not texts:  # nothing was left of it but its digest, in an export of a damaged vault
+            continue
         made.append(
             DeniedText(
                 f"{version.source}/{version.document}" if version else "?",
                 np.load(io.BytesIO(vault.get(row.sketches)), allow_pickle=False),
                 vectors,
                 texts,
-                originals(workspace, version, vectors, texts) if version else {},
+                originals(workspace, version, vectors, texts) if version and any(texts) else {},
             )
         )
     return made

@@ -86,6 +86,11 @@ def _left(version: VersionRow, check: str, detail: str, *, waits: bool = False) 
     return Left(version, (Finding(check, 1.0, None, detail),), waits)
 
 
+def never_decided(version: VersionRow) -> Left:
+    """A document that may not serve again, see `ledger.past.undecided`."""
+    return _left(version, "undecided", "it waited for a reviewer last, and nobody decided")
+
+
 def _broken(
     workspace: Workspace,
     signatures: Signatures,

@@ -5,16 +5,20 @@ A rollback and a cut-over both ask for a state that is put together from these.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
 
-from ragguard.ledger import commits, corpus, log, past
+from ragguard.ledger import cases, commits, corpus, log, past
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.steps.shelf import Left, sift
+from ragguard.steps.signatures import MAX_BYTES
+from ragguard.trust import adoption, signing
+from ragguard.trust import manifest as manifests
 from ragguard.workspace import Workspace
 
 ZONES = ("serving", "quarantine")
@@ -46,23 +50,41 @@ def zones_at(conn: sa.Connection, commit: int | None = None) -> Zones:
     )
 
 
-def replayed(conn: sa.Connection, start: Zones, after: int) -> Zones:
+def replayed(workspace: Workspace, conn: sa.Connection, start: Zones, after: int) -> Zones:
     """What later commits did, done to another state.
 
     Documents are told by `source/document`, since another generation has other versions of them. A
     commit that made another generation serve, or staged or gave up one, is left out: it is told by
-    its kind, and a rollback by what the log says of it.
+    its kind, and a rollback by what the log says of it. A manifest takes out what it does not list,
+    also where the corpus did not have it then.
 
     Args:
-        conn: Connection.
+        workspace: Open; its vault holds the manifests.
+        conn: Connection to its ledger.
         start: The state.
         after: Number of a commit; all confirmed ones above it are done again.
     """
     zones = {zone: dict(start.of(zone)) for zone in ZONES}
+    then = zones_at(conn, after)
+    stays = Counter(label for zone in ZONES for label in then.of(zone))  # in the corpus itself
     for row in reversed(commits.listed(conn)):
-        if row.id <= after or switches(conn, row):
+        if row.id <= after:
             continue
         moved = past.moves(conn, row.id)
+        known = {label for label, number in stays.items() if number} if row.manifest else set()
+        for version, _, entered in moved:
+            stays[label_of(version)] += 1 if entered else -1
+        if switches(conn, row):
+            continue
+        strange = [
+            version
+            for zone in ZONES
+            for label, version in zones[zone].items()
+            if row.manifest and version.source == row.source and label not in known
+        ]
+        for version in _unlisted(workspace, conn, row, strange):
+            for members in zones.values():
+                members.pop(label_of(version), None)
         for version, zone, entered in moved:
             if not entered:
                 zones[zone].pop(label_of(version), None)
@@ -70,13 +92,34 @@ def replayed(conn: sa.Connection, start: Zones, after: int) -> Zones:
         for version, zone, entered in moved:
             if entered:
                 zones[zone][label_of(version)] = version
-            elif label_of(version) not in come and not past.is_in_corpus(
-                conn, version.source, version.document, row.id
-            ):
+            elif label_of(version) not in come and not stays[label_of(version)]:
                 # It left the corpus, from wherever it stood then; here it may stand elsewhere.
                 for members in zones.values():
                     members.pop(label_of(version), None)
     return Zones(zones["serving"], zones["quarantine"])
+
+
+def _unlisted(
+    workspace: Workspace, conn: sa.Connection, row: CommitRow, rows: Sequence[VersionRow]
+) -> list[VersionRow]:
+    """Which documents the manifest of a commit takes out, by what it says and not by what it did.
+
+    Whatever of them it lists was judged as new then, and came back or was refused with that commit.
+    """
+    if not rows or row.manifest is None or cases.asks_removal(conn, row.id):
+        return []
+    kept = commits.manifest_row(conn, row.manifest)
+    if kept is None or kept.commit != row.id:
+        return []
+    data = workspace.vault.get(kept.envelope)
+    if adoption.parse(data, max_bytes=MAX_BYTES) is not None:
+        return []
+    payload = signing.parse_envelope(data, max_bytes=MAX_BYTES).payload
+    manifest = manifests.parse(payload, max_bytes=MAX_BYTES)
+    if manifest.mode == "full":
+        return list(rows)
+    named = {*manifest.removes, *(subject.name for subject in manifest.subjects)}
+    return [version for version in rows if {version.document, version.subject} & named]
 
 
 def switches(conn: sa.Connection, row: CommitRow) -> bool:

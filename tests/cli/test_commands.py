@@ -284,6 +284,8 @@ def test_a_removal_waits_for_a_reviewer_who_lets_go_or_keeps(
     assert "would remove 3 documents at once" in served.ok("quarantine", "list")
     shown = served.ok("quarantine", "show", "2")
     assert "asks to remove 3 documents:\n    invoices.md\n" in shown
+    assert "next: release lets them go" in shown
     said = served.ok("quarantine", word, "2", *BOB)
     assert said.startswith("case 2: removal in wiki ")
+    assert "next:" not in served.ok("quarantine", "show", "2")  # it was decided
     assert len(served.json("search", "leave", "-k", "20")) == left

@@ -40,6 +40,7 @@ def test_a_candidate_is_tried_and_then_serves(
     assert result.exit_code == 0, result.output
     assert "commit 3: generation 2 serves" in result.stdout
     assert "no canaries: nothing was compared" in result.stderr
+    assert "next: ragguard audit" in result.stdout
     assert "answered by" not in served.ok("search", "days of leave")
     assert "cutover" in served.ok("history")
     assert served.ok("log", "verify")

@@ -141,4 +141,5 @@ def test_doctor_probes_the_model_for_triggers_when_it_is_asked_to(
     assert "wrong  trigger probe  alive: " in result.stdout
     assert "cf" in result.stdout
     assert "note   model origin" in result.stdout
+    assert "probe: " in result.stderr  # it takes its time, and says how far it is
     assert "trigger probe" not in made("doctor", variables=variables).stdout

@@ -47,6 +47,14 @@ def test_what_is_left_out_is_named_and_the_exit_code_is_1(served: Shell, tmp_pat
     done = served("export", tmp_path / "x")
     assert done.exit_code == 1
     assert "left out: wiki/safe.md (denied: a reviewer rejected exactly these bytes)" in done.stdout
+    assert "rejected by reviewers: 1, in denied/ with texts, never to be served" in done.stdout
+    done = served("export", tmp_path / "y", "--no-denied-texts")
+    assert "rejected by reviewers: 1, in denied/ as digests and sketches" in done.stdout
+    assert len(list((tmp_path / "y/denied").iterdir())) == 1
+    key = (tmp_path / "x/log.vkey").read_text().strip()
+    for folder in ("x", "y"):
+        said = served.ok("export", "--verify", tmp_path / folder, "--log-key", key)
+        assert "  1 rejected by reviewers, in it to be recognised" in said
 
 
 def test_a_stranger_verifies_it_in_a_process_of_his_own(
@@ -67,7 +75,8 @@ def test_verifying_loads_no_model_no_engine_and_no_database(
     _, folder, key = exported
     program = (
         "import sys; from ragguard.cli import run; code = run(sys.argv[1:]); "
-        "heavy = {'torch', 'openvino', 'qdrant_client', 'qdrant_edge', 'sqlalchemy', 'pydantic'}; "
+        "heavy = {'numpy', 'torch', 'openvino', 'qdrant_client', 'qdrant_edge', 'sqlalchemy', "
+        "'pydantic'}; "
         "print(code, sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run(
@@ -111,6 +120,7 @@ def test_a_trust_root_that_is_known_is_looked_for(exported: tuple[Shell, Path, s
         (("--verify",), "--log-key is needed"),
         (("--verify", "--restore"), "two things"),
         (("--restore", "--at", "1"), "--at is about a new export"),
+        (("--restore", "--no-denied-texts"), "--no-denied-texts is about a new export"),
         (("--into", "n"), "--into goes with --restore"),
         (("--restore", "--into", "n"), "--log-key is needed"),
         (("--log-key", "x"), "go with --verify or --into"),

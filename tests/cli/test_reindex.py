@@ -28,6 +28,9 @@ def test_a_dry_run_changes_nothing_and_a_rebuild_says_what_it_did(
     assert result.exit_code == 0, result.output
     assert "generation 2 serves" in result.stdout
     assert "no canaries: nothing was compared" in result.stderr
+    assert "next: ragguard audit" in result.stdout
+    back = served.ok("rollback", "g1", "--dry-run")
+    assert "would go back to generation 1\n  7 documents served, 7 would serve\n" in back
     assert "reindex" in served.ok("history")
     assert served.ok("log", "verify")
     young = served.json(*CLEAN, "--if-older-than", "30d")
