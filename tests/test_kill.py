@@ -20,8 +20,8 @@ HERE = Path(__file__).resolve().parent.parent
 COMMITS = {
     "killing": 4,
     "killing_reindex": 5,
-    "killing_rollback": 0,
-    "killing_cutover": 0,
+    "killing_rollback": 5,
+    "killing_cutover": 4,
 }
 # SQLite and the engine write theirs beneath the calls that are traced.
 BENEATH = ("ledger.db", "index/corpus-g")

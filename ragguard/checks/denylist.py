@@ -161,6 +161,14 @@ def _is_original(view: CorpusView, row: int, denied: DeniedText, denied_text: st
     is too little to tell by likeness, and the check for edited twins is there for that.
     """
     label = view.labels[int(view.documents[row])]
-    rejected = shared_words(view.words[row], words(denied_text))
-    kept = (shared_words(view.words[row], words(t)) for t in denied.originals.get(label, ()))
+    rejected = _said(view.words[row], denied_text)
+    kept = (_said(view.words[row], text) for text in denied.originals.get(label, ()))
     return max(kept, default=-1.0) >= max(_STILL, rejected - _UPDATE)
+
+
+def _said(row: Sequence[str], text: str) -> float:
+    """How much of a chunk a text says: of a short one maybe all, though few words are common."""
+    theirs = words(text)
+    mine = set(_grams(row))
+    held = len(mine & set(_grams(theirs))) / max(1, len(mine))
+    return max(shared_words(row, theirs), held)

@@ -89,6 +89,9 @@ def revoke(
             if fmt != "table":
                 note(f"{len(radius.documents)} documents, {radius.chunks} chunks")
             click.confirm(f"Revoke {target.name} and quarantine this?", abort=True, err=True)
+        reviewed = target.key is not None and any(
+            g.keyid == target.key.keyid for g in workspace.root.reviewers
+        )
         pairs = read_root_keys(workspace.folder, root_keys, ask) if target.in_force else []
         commit = job.revoke(workspace, target, radius, reason, pairs)
         root = workspace.root
@@ -96,6 +99,9 @@ def revoke(
         emit(fmt, _body(target, radius, root, commit))
         return
     _tell_done(target, radius, root, commit)
+    if reviewed:
+        say("what this reviewer released stays: ragguard history shows each release and by whom;")
+        say("ragguard quarantine hold takes documents out again")
 
 
 def _tell_radius(radius: Radius) -> None:

@@ -125,6 +125,11 @@ def test_a_revoked_signer_is_refused_and_the_source_said_to_be_stuck(made: Shell
     assert "was revoked and stays so" in one_line_error(result)
 
 
+def test_of_a_revoked_reviewer_it_is_said_that_his_releases_stay(made: Shell) -> None:
+    assert "this reviewer released" in made.ok("trust", "revoke", "bob", "--reason", "insider")
+    assert "reviewer released" not in made.ok("trust", "revoke", "alice", "--reason", "stolen")
+
+
 def test_a_key_is_revoked_by_the_beginning_of_its_id(made: Shell) -> None:
     keyid = keys.load_public(Path("keys/carol.pub").read_bytes()).keyid
     made.ok("trust", "add", "keys/carol.pub", "--source", "wiki")
