@@ -20,7 +20,7 @@ from ragguard.errors import IntegrityError, UsageError
 from ragguard.kernels.canonical import digest_bytes
 from ragguard.kernels.sketch import sketch_rows
 from ragguard.kernels.text import normalise, words
-from ragguard.ledger import cases, commits, corpus
+from ragguard.ledger import cases, commits, corpus, past
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.ledger.tables import Ledger
@@ -45,6 +45,7 @@ class CaseView:
         replaces: Whether an older version of the document is serving meanwhile.
         signers: Key id and principal of the manifest's signers.
         texts: Chunk texts, hostile.
+        serves_as: Documents that serve with exactly these bytes: a rejection denies those too.
     """
 
     case: CaseRow
@@ -52,6 +53,7 @@ class CaseView:
     replaces: bool
     signers: Sequence[tuple[str, str]]
     texts: Sequence[str] = ()
+    serves_as: Sequence[str] = ()
 
 
 def find(ledger: Ledger, reference: str) -> CaseRow:
@@ -88,11 +90,13 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
         serving = corpus.members(conn, "serving", case.source)
         digest = version.manifest if version else str(case.detail.get("manifest", ""))
         manifest = commits.manifest_row(conn, digest)
+        alike = past.serving_with(conn, version.digest) if version else []
     signers = [tuple(s) for s in manifest.signers] if manifest else []
     shown: Sequence[str] = ()
     if texts and version is not None:
         shown = [str(w.payload["page_content"]) for w in stored_writes(workspace, version)]
-    return CaseView(case, version, f"{case.source}/{case.document}" in serving, signers, shown)
+    replaces = f"{case.source}/{case.document}" in serving
+    return CaseView(case, version, replaces, signers, shown, alike)
 
 
 def decide(

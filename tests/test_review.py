@@ -6,6 +6,7 @@ import pytest
 
 from ragguard import review
 from ragguard.errors import DecisionError, UsageError
+from ragguard.hold import hold
 from ragguard.ledger import cases, corpus
 from ragguard.prove import verify_log
 from ragguard.trust import amend, keys, signing
@@ -151,3 +152,15 @@ def test_the_reviewed_text_comes_from_the_vault_not_from_the_index(waiting: Gate
     )
     review.decide(waiting.workspace, waiting.cases()[0], "release", waiting.bob, "fine")
     assert waiting.points()[point]["page_content"] == payload["page_content"] == SUSPECT
+
+
+def test_a_reviewer_is_told_what_else_serves_with_the_same_bytes(gate: Gate) -> None:
+    """A rejection denies the bytes, also those of the honest document that was copied."""
+    gate.publish(HONEST)
+    gate.publish({"copied.md": HONEST["leave.md"]})
+    if "copied.md" in gate.documents():
+        hold(gate.workspace, ["wiki/copied.md"], "a copy")
+    (case,) = [c for c in gate.cases() if c.document == "copied.md"]
+    assert review.look(gate.workspace, case).serves_as == ["wiki/leave.md"]
+    review.decide(gate.workspace, case, "reject", gate.bob, "a copy")
+    assert "leave.md" in gate.documents()  # until a rebuild

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ragguard.cli.context import open_workspace, passphrase_option, read_key
-from ragguard.cli.output import console, emit, format_option, line, plain, say, table
+from ragguard.cli.output import console, emit, format_option, line, note, plain, say, table
 from ragguard.errors import UsageError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -115,7 +115,7 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
         shown = review.look(workspace, review.find(workspace.ledger, case), texts=True)
     body = _body(shown)
     if fmt != "table":
-        emit(fmt, {**body, "texts": list(shown.texts)})
+        emit(fmt, {**body, "texts": list(shown.texts), "serves_as": list(shown.serves_as)})
         return
     name = f"{body['source']}/{body['document']}" if body["document"] else body["source"]
     say(f"case {body['case']} ({body['state']}): {name}")
@@ -136,6 +136,8 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
     say(f"  claims      {line(claims)}")
     if shown.replaces:
         say("  an older version of it is serving meanwhile")
+    for other in shown.serves_as:
+        say(f"  serves with the same bytes: {line(other)}; a rejection denies both")
     say("why:")
     for finding in body["findings"]:
         odds = f" (p {finding['p_value']:.2g})" if finding["p_value"] is not None else ""
@@ -176,6 +178,7 @@ def _decide(
     with open_workspace(ctx) as workspace:
         workspace.recover()
         found = {one.id: one for one in (review.find(workspace.ledger, c) for c in case)}
+        alike = {one: review.look(workspace, found[one]).serves_as for one in found}
         try:
             for one in found.values():
                 number = review.decide(workspace, one, action, pair, reason)
@@ -183,6 +186,11 @@ def _decide(
         finally:  # what was decided before an error is told too
             if done:
                 _tell_decided(found, done, fmt)
+                for row in done if action == "reject" else ():
+                    for other in alike[row["case"]]:
+                        note(
+                            f"note: {line(other)} serves with the same bytes: a rebuild takes it out"
+                        )
 
 
 def _tell_decided(found: dict[int, Any], done: list[dict[str, Any]], fmt: str) -> None:

@@ -214,3 +214,17 @@ def undecided(conn: sa.Connection, rows: Sequence[VersionRow]) -> set[int]:
 def count_vectors(conn: sa.Connection) -> int:
     """Texts that the vault has vectors of, counted once for each recipe."""
     return int(conn.execute(sa.select(sa.func.count()).select_from(vectors)).scalar() or 0)
+
+
+def serving_with(conn: sa.Connection, digest: str) -> list[str]:
+    """Documents (`source/document`) that serve with these bytes, sorted."""
+    query = (
+        sa.select(versions.c.source, versions.c.document)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            versions.c.digest == digest,
+            membership.c.zone == "serving",
+            membership.c.until.is_(None),
+        )
+    )
+    return sorted(f"{r.source}/{r.document}" for r in conn.execute(query))
