@@ -188,9 +188,7 @@ def _decide(
                 _tell_decided(found, done, fmt)
                 for row in done if action == "reject" else ():
                     for other in alike[row["case"]]:
-                        note(
-                            f"note: {line(other)} serves with the same bytes: a rebuild takes it out"
-                        )
+                        note(f"note: {line(other)} has the same bytes: a rebuild takes it out")
 
 
 def _tell_decided(found: dict[int, Any], done: list[dict[str, Any]], fmt: str) -> None:
