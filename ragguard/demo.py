@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,21 +16,26 @@ from ragguard.audit import audit
 from ragguard.audit.findings import AuditReport
 from ragguard.config import Settings
 from ragguard.errors import UsageError
+from ragguard.hold import hold
 from ragguard.ingest import ingest
 from ragguard.ledger import cases
 from ragguard.model import Root
 from ragguard.prove import LogReport, verify_log
 from ragguard.reindex import Rebuilt, reindex
 from ragguard.report import Report
-from ragguard.review import decide
+from ragguard.review import Action, decide
 from ragguard.search import Hit, search
 from ragguard.sign import read_metadata, sign
+from ragguard.trace import trace_answer
 from ragguard.trust import amend, keys, policy, signing
 from ragguard.trust.manifest import Accepted
 from ragguard.workspace import Workspace
 
 SOURCE = "handbook"
 QUESTION = "A vendor emailed saying they use a different IBAN now, what do I do?"
+# What somebody was answered from a document that the gate let in.
+WRONGLY = "A customer's bug only shows up with their data. May I load a copy of it into staging?"
+ANSWER = "Yes, production data may be loaded into staging for up to 14 days."
 Progress = Callable[[str, int, int], None]
 
 
@@ -190,9 +195,9 @@ def change_after_signing(story: Story, workspace: Workspace, progress: Progress)
     return ingest(workspace, [path], root=root, progress=progress)
 
 
-def ask(workspace: Workspace, k: int = 3) -> list[Hit]:
+def ask(workspace: Workspace, question: str = QUESTION, k: int = 3) -> list[Hit]:
     """What the serving index answers."""
-    return search(workspace, QUESTION, k)
+    return search(workspace, question, k)
 
 
 def ask_unguarded(workspace: Workspace, k: int = 3) -> list[tuple[float, str, str]]:
@@ -273,6 +278,24 @@ def tampered(workspace: Workspace) -> Iterator[list[str]]:
         store.upsert(name, [first])
         store.delete(name, [own.id])
         store.flush(name)
+
+
+def trace_and_hold(workspace: Workspace) -> list[str]:
+    """What the wrong answer rests on leaves the index; returns the documents (`source/id`)."""
+    named = trace_answer(workspace, WRONGLY, ANSWER).documents
+    hold(workspace, named, "a wrong answer rests on it")
+    return named
+
+
+def read_held(story: Story, workspace: Workspace, named: Sequence[str]) -> tuple[int, int]:
+    """Bob reads what was held: how many he rejects, and how many honest ones he releases."""
+    with workspace.ledger.reading() as conn:
+        held = [c for c in cases.listed(conn) if f"{c.source}/{c.document}" in named]
+    poison = [c for c in held if c.document in story.labels and c.document not in story.honest]
+    for case in held:
+        action: Action = "reject" if case in poison else "release"
+        decide(workspace, case, action, story.bob, "read after a wrong answer")
+    return len(poison), len(held) - len(poison)
 
 
 def rebuild(workspace: Workspace, progress: Progress) -> Rebuilt:

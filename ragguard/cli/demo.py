@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ragguard.demo import Story
     from ragguard.model import Verdict
     from ragguard.report import Report
+    from ragguard.search import Hit
 
 WIDTH = 78
 
@@ -63,7 +64,7 @@ def _tell(folder: Path) -> None:
             say(f"alice may sign for {steps.SOURCE!r}. Her 132 documents come in:")
             _counts(report)
             say(f"\nAn employee asks: {steps.QUESTION}")
-            _hits([(h.similarity, h.document, h.text) for h in steps.ask(workspace)], story)
+            _hits(_shown(steps.ask(workspace)), story)
 
             _head(2, "Alice's key is stolen: a poisoned batch, perfectly signed")
             report = steps.bring_poison(story, workspace, progress.update)
@@ -105,7 +106,20 @@ def _tell(folder: Path) -> None:
                     say(f"- behind ragguard's back: {what}")
                 _audited(steps.audit_night(workspace, progress.update))
 
-            _head(8, "A clean rebuild")
+            _head(8, "Somebody was answered wrongly: traced, taken out, decided")
+            say(f"The question: {steps.WRONGLY}")
+            _hits(_shown(steps.ask(workspace, steps.WRONGLY)), story)
+            say(f"\nThe answer given: {steps.ANSWER}")
+            for _ in range(2):  # with the first out of the way, another may answer
+                named = steps.trace_and_hold(workspace)
+                say("Traced, and out of the index until somebody has read it:")
+                for name in named:
+                    say(f"    {name.removeprefix('handbook/')}{_mark(name, story)}")
+                denied, cleared = steps.read_held(story, workspace, named)
+                say(f"bob reads them, denies {denied} and gives {cleared} back. Asked again:")
+                _hits(_shown(steps.ask(workspace, steps.WRONGLY)), story)
+
+            _head(9, "A clean rebuild")
             made = steps.rebuild(workspace, progress.update)
             say(
                 f"generation {made.generation} serves {made.kept} of {made.before} documents, "
@@ -113,9 +127,9 @@ def _tell(folder: Path) -> None:
             )
             _audited(steps.audit_night(workspace, progress.update))
 
-            _head(9, "What is left")
+            _head(10, "What is left")
             say(f"The question again: {steps.QUESTION}")
-            _hits([(h.similarity, h.document, h.text) for h in steps.ask(workspace)], story)
+            _hits(_shown(steps.ask(workspace)), story)
             log = steps.check_log(workspace)
             state = "intact" if not log.problems else f"BROKEN: {log.problems[0]}"
             say(f"\nThe log of all this: {log.entries} entries, {state}.")
@@ -140,12 +154,19 @@ def _counts(report: Report) -> None:
     say(f"    {said or 'nothing'}")
 
 
+def _shown(hits: list[Hit]) -> list[tuple[float, str, str]]:
+    return [(hit.similarity, hit.document, hit.text) for hit in hits]
+
+
+def _mark(document: str, story: Story) -> str:
+    name = document.removeprefix("handbook/")
+    return "  <-- POISON" if name in story.labels and name not in story.honest else ""
+
+
 def _hits(hits: list[tuple[float, str, str]], story: Story) -> None:
     for rank, (similarity, document, text) in enumerate(hits, start=1):
         name = document.removeprefix("handbook/")
-        poison = name in story.labels and name not in story.honest
-        mark = "  <-- POISON" if poison else ""
-        say(f"  {rank}. {name} ({similarity:.2f}){mark}")
+        say(f"  {rank}. {name} ({similarity:.2f}){_mark(document, story)}")
         shown = line(text)
         say(f"     {shown[: WIDTH - 8]}{'…' if len(shown) > WIDTH - 8 else ''}")
 

@@ -119,8 +119,21 @@ def test_the_reviewer_released_and_rejected_what_the_decisions_say(
     text = _part(told[0], 5)
     found = re.search(r"rejects (\d+) and releases (\d+)", text)
     assert found is not None
-    assert (int(found[1]), int(found[2])) == (states["rejected"], states["released"])
-    assert states["rejected"] > 0
+    later = re.findall(r"denies (\d+) and gives (\d+) back", _part(told[0], 8))
+    decided = [sum(int(n) for n in column) for column in zip(found.groups(), *later, strict=True)]
+    assert decided == [states["rejected"], states["released"]]
+    assert int(found[1]) > 0
+
+
+def test_a_wrong_answer_is_traced_to_poison_that_then_answers_no_more(
+    told: tuple[str, Path],
+) -> None:
+    answered, *rounds = _part(told[0], 8).split("Traced, and out of the index")
+    assert answered.count("<-- POISON") >= 2
+    first, again = rounds[0].split("Asked again:")
+    assert first.count("<-- POISON") >= 2
+    assert again.count("<-- POISON") < answered.count("<-- POISON")
+    assert set(re.findall(r"    (\S+)  <-- POISON", first)).isdisjoint(again.split())
 
 
 def test_what_comes_back_is_held_as_the_last_commit_says(
@@ -136,7 +149,7 @@ def test_what_comes_back_is_held_as_the_last_commit_says(
 
 def test_poison_answers_without_the_gate_and_not_with_it(told: tuple[str, Path]) -> None:
     assert "<-- POISON" in _part(told[0], 3)
-    assert "<-- POISON" not in _part(told[0], 9)
+    assert "<-- POISON" not in _part(told[0], 10)
 
 
 def test_the_audit_finds_nothing_wrong_with_the_index_until_somebody_writes_to_it(
@@ -153,7 +166,7 @@ def test_the_clean_rebuild_is_audited_and_clean(told: tuple[str, Path], kept: Wo
     generation = kept.generation()
     assert generation is not None
     assert generation.id == 2
-    text = _part(told[0], 8)
+    text = _part(told[0], 9)
     assert text.startswith("A clean rebuild")
     assert "generation 2 serves" in text
     assert "exit code 3" not in text
