@@ -34,7 +34,8 @@ from ragguard.steps.planning import Standing
 from ragguard.steps.prepare import Embedded, embed, take_apart
 from ragguard.steps.pulling import pull_document, stored_writes
 from ragguard.steps.settled import sort_out, stands
-from ragguard.steps.verdicts import Pulled, judge_documents, timed
+from ragguard.steps.timing import timed
+from ragguard.steps.verdicts import Pulled, judge_documents
 from ragguard.store.foreign import ForeignCollection
 from ragguard.trust import adoption, policy
 from ragguard.trust.manifest import is_source_name

@@ -12,9 +12,7 @@ when it is finished, under the lock. See docs/adr/0018-cut-over.md.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
@@ -26,6 +24,7 @@ from ragguard.ledger.corpus import VersionRow
 from ragguard.steps import divergence, generations, planning, trial
 from ragguard.steps.divergence import Figures
 from ragguard.steps.shelf import Left
+from ragguard.steps.timing import timed
 from ragguard.steps.trial import Shadow, State, Trial
 from ragguard.steps.turning import Zones, good_today, replayed, turn, zones_at
 from ragguard.workspace import Workspace
@@ -273,18 +272,10 @@ class _Finish:
             behind = trials.behind(conn, there.built)
         self.made = Finished(serving.id, behind=behind)
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        begun = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.made.seconds[stage] = time.perf_counter() - begun
-
     def write(self, gate: Gate | None) -> None:
         """Catch up, compare, commit, switch."""
         workspace, made, new = self._workspace, self.made, self._there.generation
-        with self._timed("catch up"):
+        with timed(self.made, "catch up"):
             target = self._target()
             row = {
                 **generations.row_of(new),
@@ -307,12 +298,12 @@ class _Finish:
             workspace.committer.build(plan)
             workspace.open_store().maintain(new.serving, workspace.settings.store.index_after)
         if gate is not None:
-            with self._timed("canaries"):
+            with timed(self.made, "canaries"):
                 made.gated = True
                 made.refused = list(gate(self._old.serving, new.serving))
             if made.refused:
                 return
-        with self._timed("commit"):
+        with timed(self.made, "commit"):
             workspace.committer.commit(plan)
             workspace.point_alias()
             trial.drop_alias(workspace)

@@ -25,7 +25,8 @@ from ragguard.steps.planning import Standing
 from ragguard.steps.prepare import Embedded
 from ragguard.steps.pulling import pull_document, stored_writes
 from ragguard.steps.settled import as_before, sort_out, to_retry
-from ragguard.steps.verdicts import Pulled, judge_documents, timed
+from ragguard.steps.timing import timed
+from ragguard.steps.verdicts import Pulled, judge_documents
 from ragguard.trust import policy
 from ragguard.trust.signing import VerificationResult
 from ragguard.workspace import Workspace

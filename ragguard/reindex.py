@@ -17,7 +17,6 @@ beginning to end, so that no other commit comes in between. See docs/adr/0016-re
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -39,6 +38,7 @@ from ragguard.steps.gather import Incoming
 from ragguard.steps.judging import indexed_documents
 from ragguard.steps.prepare import embed, take_apart
 from ragguard.steps.shelf import Left, never_decided, read_back, sift
+from ragguard.steps.timing import timed
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
@@ -209,34 +209,26 @@ class _Run:
         self._left: list[Left] = []
         self._kept: list[VersionRow] = []
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.made.seconds[stage] = time.perf_counter() - start
-
     # --- what goes in -----------------------------------------------------------------------------
 
     def choose(self) -> None:
         """Decide about every document; nothing but vectors in the vault is written."""
         made = self.made
-        with self._timed("provenance"):
+        with timed(self.made, "provenance"):
             clean, left = sift(self._workspace, self._then)
             clean, held = self._without_waiting(clean)
             self._left = [*left, *held]
-        with self._timed("read"):
+        with timed(self.made, "read"):
             again = [one.version for one in self._left if one.waits]
             items, damaged = read_back(self._workspace, [*clean, *again, *self._waiting])
         lost = {one.version.id: one for one in damaged}
-        with self._timed("prepare"):
+        with timed(self.made, "prepare"):
             rows = {r.id: r for r in (*clean, *again, *self._waiting) if r.id in items}
             lost |= self._prepare(rows, items)
         self._left = [lost.get(one.version.id, one) for one in self._left]
         self._left += [lost[row.id] for row in clean if row.id in lost]
         clean = [row for row in clean if row.id not in lost]
-        with self._timed("screen"):
+        with timed(self.made, "screen"):
             found = self._screen(clean)
         by_label = {f"{row.source}/{row.document}": row for row in clean}
         self._left += [_suspect(by_label[label], v) for label, v in found.strong.items()]
@@ -316,22 +308,22 @@ class _Run:
         workspace, made = self._workspace, self.made
         store = workspace.open_store()
         generations.sweep(workspace, [self._new])
-        with self._timed("build"):
+        with timed(self.made, "build"):
             plan = self._plan(stage)
             self._progress("build", 0, 1)
             workspace.committer.build(plan)
             store.maintain(self._new.serving, workspace.settings.store.index_after)
             self._progress("build", 1, 1)
-        with self._timed("contrast"):
+        with timed(self.made, "contrast"):
             made.compared = contrast(store, self._old.serving, self._new.serving)
         if gate is not None:
-            with self._timed("canaries"):
+            with timed(self.made, "canaries"):
                 made.gated = True
                 made.refused = list(gate(self._old.serving, self._new.serving))
             if made.refused:
                 generations.sweep(workspace, [self._new])
                 return
-        with self._timed("commit"):
+        with timed(self.made, "commit"):
             workspace.committer.commit(plan)
             workspace.point_alias()
         made.commit, made.generation, made.staged = plan.commit, self._new.id, stage

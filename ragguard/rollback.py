@@ -14,9 +14,7 @@ Nothing is judged again. See docs/rollback.md and docs/adr/0017-going-back.md.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,6 +24,7 @@ from ragguard.ledger.commits import Generation
 from ragguard.ledger.corpus import VersionRow
 from ragguard.steps import generations
 from ragguard.steps.shelf import Left, never_decided, read_back
+from ragguard.steps.timing import timed
 from ragguard.steps.turning import Zones, good_today, replayed, turn, zones_at
 from ragguard.steps.zones import Members, label_of, retirements
 from ragguard.workspace import Workspace
@@ -139,14 +138,6 @@ class _Run:
         with workspace.ledger.reading() as conn:
             self._now = zones_at(conn)
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.made.seconds[stage] = time.perf_counter() - start
-
     # --- to a commit ------------------------------------------------------------------------------
 
     def to_commit(self, number: int, leave_out: bool, dry_run: bool) -> None:
@@ -163,7 +154,7 @@ class _Run:
         come = {label: row for label, row in then.items() if label not in stay}
         held = [label for label in come if _alike(come, now.quarantine, label)]
         made.waiting = sorted(held)
-        with self._timed("provenance"):
+        with timed(self.made, "provenance"):
             clean, left = self._provable([r for n, r in come.items() if n not in held])
             clean, left = self._decided(clean, left)
         if left and not leave_out:
@@ -205,10 +196,10 @@ class _Run:
         made.to = f"generation {number}"
         generation, ended = self._find(number)
         self._require_settings(generation)
-        with self._timed("replay"), workspace.ledger.reading() as conn:
+        with timed(self.made, "replay"), workspace.ledger.reading() as conn:
             before = zones_at(conn, ended - 1)
             target = replayed(workspace, conn, before, ended - 1)
-        with self._timed("provenance"):
+        with timed(self.made, "provenance"):
             clean, left = good_today(workspace, list(target.serving.values()))
             here = {row.id for zone in (now.serving, now.quarantine) for row in zone.values()}
             strange = [r for r in (*clean, *target.quarantine.values()) if r.id not in here]
@@ -295,7 +286,7 @@ class _Run:
         workspace = self._workspace
         with workspace.ledger.reading() as conn:
             known = past.count_vectors(conn)
-        with self._timed("plan"):
+        with timed(self.made, "plan"):
             plan = turn(
                 workspace,
                 generation,
@@ -308,14 +299,14 @@ class _Run:
             )
         with workspace.ledger.reading() as conn:
             self.made.embedded = past.count_vectors(conn) - known
-        with self._timed("commit"):
+        with timed(self.made, "commit"):
             self._progress("commit", 0, 1)
             workspace.committer.commit(plan)
             if row is not None:
                 workspace.point_alias()
             self._progress("commit", 1, 1)
         self.made.commit = plan.commit
-        with self._timed("index"):
+        with timed(self.made, "index"):
             index_after = workspace.settings.store.index_after
             workspace.open_store(repair=False).maintain(generation.serving, index_after)
 

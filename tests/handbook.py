@@ -32,7 +32,7 @@ def _prepared() -> Path:
     gate.close()
     (folder / "last.json").write_text(
         json.dumps([gate.publisher.last.version, gate.publisher.last.digest])
-    )  # type: ignore[union-attr]
+    )
     _KEYS[folder] = (gate.root_key, gate.alice, gate.bob)
     return folder
 

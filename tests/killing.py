@@ -275,7 +275,7 @@ def main(folder: Path, shard: int, shards: int) -> dict[str, Any]:
             "all-MiniLM-L6-v2", runtime="auto", size=chunks.size, overlap=chunks.overlap
         )
     )
-    encoder.open_encoder = lambda *_, **__: model  # type: ignore[assignment]
+    encoder.open_encoder = lambda *_, **__: model
     start, clean, out = folder / "start", folder / "clean", folder / "out.json"
     if child(lambda: (prepare(start), sorted(sys.modules))[1], out):
         raise SystemExit("the workspace could not be prepared")
@@ -290,7 +290,7 @@ def main(folder: Path, shard: int, shards: int) -> dict[str, Any]:
     for part in range(len(parts(start))):
         befores.append(folder / f"before-{part}")
         _copy(clean, befores[part])
-        if child(lambda n=part: {**_traced(clean, n, -1), "vectors": model.known}, out):  # type: ignore[misc]
+        if child(lambda n=part: {**_traced(clean, n, -1), "vectors": model.known}, out):
             raise SystemExit(f"part {part} of the uninterrupted run failed")
         learned = json.loads(out.read_text())
         model.known = learned["vectors"]
@@ -306,7 +306,7 @@ def main(folder: Path, shard: int, shards: int) -> dict[str, Any]:
         trial = folder / f"trial-{number}"
         _copy(befores[part], trial)
         name = f"{number} ({what}, part {part})"
-        status = child(lambda t=trial, n=part, p=place: _traced(t, n, p))  # type: ignore[misc]
+        status = child(lambda t=trial, n=part, p=place: _traced(t, n, p))
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
             failures.append(f"{name}: the child was not killed (status {status})")
         tried += 1

@@ -56,7 +56,7 @@ def prepare(folder: Path) -> str:
     gate.publish({"leave.md": HONEST["leave.md"], "safe.md": SUSPECT, "vault.md": OTHER_SUSPECT})
     for case in gate.cases():
         action = "release" if case.document == "safe.md" else "reject"
-        decide(gate.workspace, case, action, gate.bob, "seen")  # type: ignore[arg-type]
+        decide(gate.workspace, case, action, gate.bob, "seen")
     key = export(gate.workspace, folder / "export").log_key
     gate.close()
     return key
@@ -94,7 +94,7 @@ def main(folder: Path, trials: int) -> dict[str, Any]:
             "all-MiniLM-L6-v2", runtime="auto", size=chunks.size, overlap=chunks.overlap
         )
     )
-    encoder.open_encoder = lambda *_, **__: model  # type: ignore[assignment]
+    encoder.open_encoder = lambda *_, **__: model
     out, place = folder / "out.json", folder / "out/n"
 
     def run(work: Any) -> Any:

@@ -106,7 +106,7 @@ class Gate:
 
     def trust(self, key: KeyPair, *, role: str = "signer", **rest: Any) -> None:
         """Put a key into the trust root."""
-        root = amend.add(self.workspace.root, key.public, self.now, role=role, **rest)  # type: ignore[arg-type]
+        root = amend.add(self.workspace.root, key.public, self.now, role=role, **rest)
         self.workspace.set_root(root, [self.root_key], {"act": "trust add"})
 
     def change_root(self, change: Callable[[Root], Root]) -> None:

@@ -338,7 +338,7 @@ def test_a_trial_ends_by_itself_above_the_bound_and_not_before(
     trial = apart(gate, least=4)
     for query, mean in zip([*APART[:2], *ALIKE], (1.0, 1.0, 2 / 3, 0.5), strict=True):
         assert {hit.generation for hit in ask(gate, query, 1)} == {2}
-        assert shown(gate).figures.mean == pytest.approx(mean)  # type: ignore[union-attr]
+        assert shown(gate).figures.mean == pytest.approx(mean)
     assert shown(gate).state == "running"  # at the bound, not above it
     (hit,) = ask(gate, APART[2], 1)
     assert (hit.generation, hit.document) == (1, "wiki/releases.md")

@@ -42,7 +42,7 @@ class Spy:
 
         def encode(texts: list[str], progress: object = None) -> np.ndarray:
             self.texts.extend(texts)
-            return real(texts, progress)  # type: ignore[arg-type]
+            return real(texts, progress)
 
         monkeypatch.setattr(encoder, "encode", encode)
 
@@ -516,11 +516,11 @@ def test_a_store_that_keeps_other_bytes_than_were_written_is_noticed(
     real = QdrantStore.get
 
     def lie(self: QdrantStore, *args: object, **rest: object) -> list[object]:
-        points = real(self, *args, **rest)  # type: ignore[arg-type]
+        points = real(self, *args, **rest)
         for point in points:
             if rest.get("vectors") and point.vector.size:
                 point.vector[0] += 1e-6
-        return points  # type: ignore[return-value]
+        return points
 
     monkeypatch.setattr(QdrantStore, "get", lie)
     report = gate.ingest(path)

@@ -147,7 +147,7 @@ def test_the_reviewed_text_comes_from_the_vault_not_from_the_index(waiting: Gate
     """Whoever writes to Qdrant behind our back cannot have another text released."""
     store = waiting.workspace.open_store()
     (point, payload) = next(iter(waiting.points("quarantine").items()))
-    store.client.set_payload(  # type: ignore[attr-defined]
+    store.client.set_payload(
         "corpus-g1-quarantine", payload={"page_content": "The pin is 0000."}, points=[point]
     )
     review.decide(waiting.workspace, waiting.cases()[0], "release", waiting.bob, "fine")

@@ -80,7 +80,7 @@ def test_the_timer_says_a_time_that_comes_every_night() -> None:
 
 def _ini(name: str) -> dict[str, dict[str, str]]:
     parser = RawConfigParser(strict=False, delimiters=("=",), comment_prefixes=("#",))
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.optionxform = str
     parser.read(FILES / name, "utf-8")
     return {name: dict(section) for name, section in parser.items()}
 

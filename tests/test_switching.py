@@ -50,7 +50,7 @@ def test_a_reader_gets_no_wrong_answer_while_aliases_move_and_collections_go(
     vectors = np.stack([p.vector for p in points(20, "")])
     names = [f"g{n}" for n in range(5)]
     whole = {}
-    client = store.client  # type: ignore[attr-defined]
+    client = store.client
     reader = Reader(client, "corpus", vectors, k=5)
     for number, name in enumerate(names):
         store.create(name, 8)
@@ -80,7 +80,7 @@ def test_threads_that_come_first_at_once_open_a_collection_once(tmp_path: Path) 
         store = open_store(tmp_path / "index")
         together = threading.Barrier(3)
 
-        def first(store=store, together=together) -> None:  # type: ignore[no-untyped-def]
+        def first(store=store, together=together) -> None:
             together.wait()
             try:
                 if store.count("c") != 10:
@@ -104,7 +104,7 @@ def test_a_search_graph_built_while_somebody_reads_is_the_one_in_use(tmp_path: P
     store.upsert("c", points(2000, "c"))
     store.set_alias("corpus", "c")
     vectors = np.stack([p.vector for p in points(5, "")])
-    client = store.client  # type: ignore[attr-defined]
+    client = store.client
     whole = {"c": all_of(client, "c", vectors)}
     with Reader(client, "corpus", vectors) as reader:
         assert store.maintain("c", 1000)
@@ -124,7 +124,7 @@ def test_every_answer_while_an_index_is_rebuilt_is_of_one_whole_generation(gate:
     review.decide(gate.workspace, gate.cases()[0], "release", gate.bob, "looks fine")
     gate.publish({"copy.md": SUSPECT})
     review.decide(gate.workspace, gate.cases()[0], "reject", gate.bob, "poison")
-    client = gate.workspace.open_store().client  # type: ignore[attr-defined]
+    client = gate.workspace.open_store().client
     vectors = gate.workspace.encoder.encode(QUESTIONS)
     whole = {"corpus-g1": all_of(client, "corpus", vectors)}
     with Reader(client, "corpus", vectors) as reader:

@@ -5,9 +5,7 @@ Denied bytes and broken contracts first, then parsing, splitting, embedding and 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from ragguard.ledger import corpus
 from ragguard.ledger.corpus import VersionRow
@@ -17,20 +15,11 @@ from ragguard.steps.gather import Incoming
 from ragguard.steps.judging import judge_batch
 from ragguard.steps.planning import Standing
 from ragguard.steps.prepare import Embedded, embed, take_apart
+from ragguard.steps.timing import timed
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
 Pulled = tuple[VersionRow, Verdict]  # a serving version and what is said of it now
-
-
-@contextmanager
-def timed(report: Report, stage: str) -> Iterator[None]:
-    """Add the seconds a block takes to a stage of the report."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def judge_documents(

@@ -119,7 +119,7 @@ def test_too_little_time_is_refused_with_what_it_would_take(minutes: float, fixe
 
 
 def report(number: int, state: str, rotation: dict[str, int]) -> AuditReport:
-    parts = (Part("log", "done", seconds=1.0), Part("index", state, "", 500, 4.0))  # type: ignore[arg-type]
+    parts = (Part("log", "done", seconds=1.0), Part("index", state, "", 500, 4.0))
     return AuditReport(night(number), "0.1", "w", "c", parts=parts, rotation=rotation)
 
 

@@ -74,7 +74,7 @@ def collection(chunks: Sequence[tuple[str, float]]) -> MemoryStore:
 
 
 def ask(store: MemoryStore, k: int, *texts: str) -> list[Any]:
-    asked = asking._Asked(store, "c", Compass(), k)  # type: ignore[arg-type]
+    asked = asking._Asked(store, "c", Compass(), k)
     return list(asked.answers(list(texts)))
 
 
@@ -256,7 +256,7 @@ def test_a_trigger_that_pulls_one_document_before_all_queries_is_alive(
     store = collection([*spread, ("poison", 91.0)])
     queries = {f"q{n:02d}": str(n * 5.0) for n in range(12)}
     made = Canaries(queries, {}, (), (text,))
-    asked = asking._Asked(store, "c", Pulled(), 10)  # type: ignore[arg-type]
+    asked = asking._Asked(store, "c", Pulled(), 10)
     answers = asked.answers(list(queries.values()))
     plain = {query: a.ranking for query, a in zip(queries, answers, strict=True)}
     found = asking._trigger(text, made, asked, asking._Judge(made), plain)

@@ -65,7 +65,7 @@ def test_other_files_are_refused_with_the_place(
     tmp_path: Path, reader: object, name: str, text: str
 ) -> None:
     with pytest.raises(UsageError, match=name):
-        reader(write(tmp_path, name, text))  # type: ignore[operator]
+        reader(write(tmp_path, name, text))
 
 
 def test_bytes_that_are_no_text_and_missing_files_are_refused(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def conn(ledger: Ledger) -> Iterator[sa.Connection]:
 
 def test_a_new_case_is_open_and_knows_when_it_was_opened(conn: sa.Connection) -> None:
     assert cases.get(conn, 1) == CaseRow(1, "document", "open", "wiki", "a.md", 1, {}, 1, None, AT)
-    assert cases.get(conn, 3).opened_at == "2026-03-02T12:00:00Z"  # type: ignore[union-attr]
+    assert cases.get(conn, 3).opened_at == "2026-03-02T12:00:00Z"
     assert cases.get(conn, 4) is None
 
 

@@ -277,7 +277,7 @@ def test_the_graph_is_built_in_a_subprocess_on_a_copy(
     def run(command: list[str], **kwargs: object) -> object:
         called.append(command)
         assert (tmp_path / "i" / "c" / before).exists()
-        return real(command, **kwargs)  # type: ignore[call-overload]
+        return real(command, **kwargs)
 
     monkeypatch.setattr(subprocess, "run", run)
     assert store.maintain("c", 100)
@@ -337,7 +337,7 @@ def test_a_query_by_id_reads_the_vector_first(tmp_path: Path) -> None:
 def test_what_the_engine_lacks_is_refused_by_name(tmp_path: Path, call: object) -> None:
     store = _open(tmp_path / "i", 3)
     with pytest.raises(StoreError):
-        call(store.client)  # type: ignore[operator]
+        call(store.client)
 
 
 def test_a_closed_shard_is_a_store_error(tmp_path: Path) -> None:
@@ -444,7 +444,7 @@ def test_one_call_on_the_embedded_engine_and_on_local_mode_gives_the_same(
                 for p in points
             ],
         )
-        answers.append(call(client, points))  # type: ignore[operator]
+        answers.append(call(client, points))
     want, got = answers
     if isinstance(want, list):
         assert [r.id for r in got] == [r.id for r in want]
@@ -490,5 +490,5 @@ def test_points_of_the_dataclass_are_not_shared_with_the_caller(tmp_path: Path) 
     store = open_store(tmp_path, "memory:")
     store.create("c", D)
     store.upsert("c", [Point(point.id, point.vector, payload)])
-    payload["metadata"]["list"].append(2)  # type: ignore[index]
+    payload["metadata"]["list"].append(2)
     assert store.get("c", [point.id])[0].payload["metadata"] == {"list": [1]}

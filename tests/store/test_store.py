@@ -144,7 +144,7 @@ def test_a_dropped_collection_is_gone(store: Store) -> None:
 def _with(**change: object) -> Point:
     good = make_points(1)[0]
     values = {"id": good.id, "vector": good.vector, "payload": good.payload, **change}
-    return Point(**values)  # type: ignore[arg-type]
+    return Point(**values)
 
 
 BAD = {
