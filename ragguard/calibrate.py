@@ -1,9 +1,9 @@
-"""Calibrate: learn on the user's own corpus how much each check is worth, and say what it gains.
+"""Calibrate: learn on the user's own corpus each family's share of the alarm budget.
 
 The serving index is attacked with the built-in simulators, in a scratch view: nothing of it is
-written but calibration.json. Documents are split by digest into three parts. On `fit` weights are
+written but calibration.json. Documents are split by digest into three parts. On `fit` shares are
 learned. `reference` says what is usual, and the threshold is taken from it. `report` meets neither:
-its honest documents and the attacks on it (other seeds, other campaigns) give the figures. Weights
+its honest documents and the attacks on it (other seeds, other campaigns) give the figures. Shares
 change which poison is found, never how many honest documents are stopped: the threshold is set
 after them, on documents that they were not learned on.
 
@@ -57,10 +57,17 @@ class _Bench:
     checks: Mapping[str, tuple[Check, object]]
     held: Rounds
     known: Mapping[str, Doubles]  # raw scores of the reference part by check, ascending
+    usual: Mapping[str, Doubles]  # its statistics by family, ascending
+    rate: float
 
     @property
     def names(self) -> list[str]:
-        return sorted(self.checks)
+        """Checks that are judged beside a reference."""
+        return sorted(self.known)
+
+    @property
+    def families(self) -> scoring.Families:
+        return scoring.families_of(self.names)
 
     @property
     def units(self) -> dict[str, float]:
@@ -69,10 +76,17 @@ class _Bench:
 
 @dataclass(frozen=True)
 class _Struck:
-    """An attack and what the checks said of it."""
+    """An attack and what the families of checks said of it.
+
+    Attributes:
+        p_values: float64 (n, families).
+        certain: bool (n,), documents that a conclusive check holds alone, whatever the shares.
+        campaigns: int64 (n,).
+    """
 
     attack: Attack
     p_values: Doubles
+    certain: Bools
     campaigns: Ints
 
 
@@ -85,13 +99,13 @@ def calibrate(
     dry_run: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> Calibration:
-    """Learn weights on the serving index and write calibration.json.
+    """Learn shares on the serving index and write calibration.json.
 
     Args:
         workspace: Open and locked.
         rate: False-alarm rate to be best at; [judge] false_alarm_rate when `None`.
         campaigns: Campaigns of each attack, once to learn from and once to report.
-        seed: The same seed on the same index gives the same weights.
+        seed: The same seed on the same index gives the same shares.
         dry_run: Measure and report, write nothing.
         progress: Called with stage, done and total.
 
@@ -118,7 +132,7 @@ def _measure(
     if generation is None:
         raise ConfigError("nothing is indexed yet", hint="Bring documents in first.")
     workspace.check_recipe(workspace.encoder.recipe)
-    fit, usual, report = (indexed_documents(workspace, generation, rows) for rows in parts)
+    fit, usual, report = (indexed_documents(workspace, generation.serving, rows) for rows in parts)
     arriving = round(ARRIVING * len(serving))
     held = Rounds(min(LARGEST, reference.rounds(arriving, len(serving)).size))
     checks = scoring.active_checks(workspace.settings.checks)
@@ -131,13 +145,15 @@ def _measure(
 
     raw = rehearsed(usual, "reference")
     known = {name: np.sort(found) for name, found in raw.scores.items()}
-    bench = _Bench(workspace, around, checks, held, known)
-    clean = _in_columns(
-        bench, *reference.clean_p_values(raw.scores, raw.owners, raw.units, len(usual))
-    )
+    names, clean_p = reference.clean_p_values(raw.scores, raw.owners, raw.units, len(usual))
+    families = scoring.families_of(names)
+    statistics = conformal.family_statistics(clean_p, families.weights, families.groups)
+    clean = reference.clean_family_p_values(statistics, families.names)
+    each = {name: np.sort(statistics[:, c]) for c, name in enumerate(families.names)}
+    bench = _Bench(workspace, around, checks, held, known, each, asked)
     honest = _p_values(bench, rehearsed(fit, "fit"))
     struck = _strike(bench, fit, campaigns, seed, "attacks to learn from", progress)
-    prior = scoring.weights(bench.names)
+    prior = scoring.shares(families.names)
     learned = _learn(struck, honest, clean, prior, asked)
     fresh = _p_values(bench, rehearsed(report, "report"))
     unseen = _strike(bench, report, campaigns, seed + OTHER, "attacks to report", progress)
@@ -146,7 +162,7 @@ def _measure(
         rate=asked,
         promised_rate=rounded(1.0 / (len(clean) + 1.0)),
         weights=dict(
-            zip(bench.names, map(rounded, prior if learned is None else learned), strict=True)
+            zip(families.names, map(rounded, prior if learned is None else learned), strict=True)
         ),
         learned=learned is not None,
         arriving=held.size,
@@ -179,8 +195,7 @@ def _require(parts: Sequence[Sequence[VersionRow]], rate: float, indexed: int, l
     if indexed < least:
         raise ConfigError(
             f"{indexed} documents are indexed, {least} are needed to calibrate on",
-            hint="Until then verdicts are compared with the shipped sample ([judge] "
-            "least_documents).",
+            hint="Until then only what is wrong by itself is held ([judge] least_documents).",
         )
     wanted = ceil(1.0 / rate - 1e-9)
     there = min(len(parts[1]), len(parts[2]))
@@ -207,15 +222,14 @@ def _p_values(bench: _Bench, raw: Raw) -> Doubles:
         signal = reference.silent(raw.scores[name][order])
         p, _ = scoring.document_p_values({name: signal}, bench.known, bench.units, dense, [name])
         table[present, column] = p[:, 0]
-    return table
+    return _by_family(bench, table)
 
 
-def _in_columns(bench: _Bench, names: Sequence[str], p_values: Doubles) -> Doubles:
-    """P-values with a column for every check, those included that said nothing."""
-    table = np.full((len(p_values), len(bench.names)), np.nan)
-    for column, name in enumerate(names):
-        table[:, bench.names.index(name)] = p_values[:, column]
-    return table
+def _by_family(bench: _Bench, p_values: Doubles) -> Doubles:
+    """P-values of families, float64 (n, f), from those of checks, float64 (n, c)."""
+    families = bench.families
+    statistics = conformal.family_statistics(p_values, families.weights, families.groups)
+    return scoring.family_p_values(statistics, families.names, bench.usual)
 
 
 def _strike(
@@ -250,8 +264,10 @@ def _strike(
         p, _ = scoring.document_p_values(
             measured.signals, bench.known, bench.units, view.documents[: view.n], bench.names
         )
+        certain = scoring.certain_p_values(measured.signals, view.documents[: view.n]) <= bench.rate
         groups = number_groups([campaign for _, campaign in poison])
-        found.append(_Struck(attack, p[len(batch) :], groups))
+        mine = slice(len(batch), None)
+        found.append(_Struck(attack, _by_family(bench, p)[mine], certain[mine], groups))
     progress(stage, len(known), len(known))
     return found
 
@@ -259,19 +275,22 @@ def _strike(
 def _learn(
     struck: Sequence[_Struck], honest: Doubles, clean: Doubles, prior: Doubles, rate: float
 ) -> Doubles | None:
-    """Learned weights, or `None` when they find less than the prior in what was held out."""
+    """Learned shares, or `None` when they find less than the prior in what was held out."""
     families = [s.attack.family for s in struck]
-    taught = [terms(s.p_values[s.campaigns % HELD_OUT != 0]) for s in struck]
-    asked = [terms(s.p_values[s.campaigns % HELD_OUT == 0]) for s in struck]
+    # What is held whatever the shares teaches nothing about them.
+    taught = [terms(s.p_values[(s.campaigns % HELD_OUT != 0) & ~s.certain]) for s in struck]
+    asked = [terms(s.p_values[(s.campaigns % HELD_OUT == 0) & ~s.certain]) for s in struck]
     some = [i for i, table in enumerate(taught) if len(table)]
-    if not some:
+    told = [i for i, table in enumerate(asked) if len(table)]
+    if not some or not told:
         return None
     learned = learn(
         [taught[i] for i in some], [families[i] for i in some], terms(honest), prior, rate
     )
     usual = terms(clean)
-    after, _ = detection(asked, families, usual, learned, rate)
-    before, _ = detection(asked, families, usual, prior, rate)
+    held_out = [asked[i] for i in told], [families[i] for i in told]
+    after, _ = detection(*held_out, usual, learned, rate)
+    before, _ = detection(*held_out, usual, prior, rate)
     return learned if after >= before and not np.array_equal(learned, prior) else None
 
 
@@ -302,8 +321,8 @@ def _figures(
             params=digest({"params": repr(s.attack.params())}),
             documents=len(s.p_values),
             campaigns=int(s.campaigns.max()) + 1,
-            before=_detection(stopped(s.p_values, prior), s.campaigns),
-            after=_detection(stopped(s.p_values, learned), s.campaigns),
+            before=_detection(stopped(s.p_values, prior) | s.certain, s.campaigns),
+            after=_detection(stopped(s.p_values, learned) | s.certain, s.campaigns),
         )
         for s in struck
     )

@@ -28,12 +28,13 @@ from ragguard.kernels import canonical, merkle
 from ragguard.kernels.note import Checkpoint, checkpoint_text
 from ragguard.ledger import cases, commits, corpus, log
 from ragguard.ledger.commits import Generation
-from ragguard.ledger.tables import Ledger
+from ragguard.ledger.tables import Ledger, set_meta
 from ragguard.model import Floats
 from ragguard.store import Point, Store
 from ragguard.vault import Vault
 
 BLOCK = 1000  # points read back at once
+JUDGED_UNTIL = "judged_until"  # key of the ledger's meta table, see `Plan.judged_until`
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Plan:
             `ledger.commits.switch_generation` takes it; or empty. The collections of a new one
             hold what `writes` says and nothing else; those of one that is there already (`again`)
             stay, and `writes` and `drops` say what changes in them.
+        judged_until: Number of the newest version that was admitted unjudged and is judged by this
+            commit; 0 if none.
     """
 
     commit: int
@@ -107,12 +110,13 @@ class Plan:
     decisions: Sequence[Mapping[str, Any]] = ()
     generation: Mapping[str, Any] = field(default_factory=dict)
     denials: Sequence[Mapping[str, Any]] = ()
+    judged_until: int = 0
 
 
 def dump_plan(plan: Plan) -> bytes:
     """A plan as JSON bytes."""
     body = asdict(plan)
-    for name in ("decisions", "generation", "denials"):
+    for name in ("decisions", "generation", "denials", "judged_until"):
         if not body[name]:  # a plan without them is what it was before there were any
             del body[name]
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
@@ -302,6 +306,8 @@ class Committer:
                 cases.close(conn, number, state, plan.commit)
             if plan.generation:
                 commits.switch_generation(conn, plan.generation)
+            if plan.judged_until:
+                set_meta(conn, JUDGED_UNTIL, str(plan.judged_until))
             state = corpus.corpus_digest(conn)
             body = {
                 "act": plan.kind,

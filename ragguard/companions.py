@@ -21,7 +21,7 @@ from ragguard.scoring import Profile, judge, measure
 from ragguard.view import Prepared, Surroundings, build_view
 
 MOST = 256  # companions looked at again at once
-CHECK = "collusion"
+CHECKS = frozenset({"collusion", "accord"})
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def second_look(
         str(label)
         for i in caught
         for finding in verdicts[i].findings
-        if finding.check == CHECK
+        if finding.check in CHECKS
         for label in finding.facts.get("companions", ())
     }
     wanted = sorted((named & around.recent) - arriving)[:MOST]
@@ -94,4 +94,4 @@ def second_look(
 
 
 def _colludes(verdict: Verdict) -> bool:
-    return any(finding.check == CHECK for finding in verdict.findings)
+    return any(finding.check in CHECKS for finding in verdict.findings)

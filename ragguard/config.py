@@ -63,13 +63,19 @@ class JudgeSettings(_Section):
     """[judge]: how strict the gate is."""
 
     false_alarm_rate: float = Field(
-        default=0.01, gt=0, lt=0.5, description="share of honest documents accepted in quarantine"
+        default=0.002, gt=0, lt=0.5, description="share of honest documents accepted in quarantine"
+    )
+    observe: bool = Field(
+        default=False, description="hold nothing: record and report what would have been held"
     )
     reference_documents: int = Field(
         default=2000, ge=100, description="indexed documents sampled to calibrate on"
     )
     least_documents: int = Field(
-        default=300, ge=100, description="indexed documents below which the shipped profile is used"
+        default=300,
+        ge=100,
+        description="indexed documents below which only what is wrong by itself is held; "
+        "1 / false_alarm_rate - 1 where that is more",
     )
     recent_days: int = Field(
         default=30,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from ragguard import reference
+from ragguard import scoring
 from ragguard.canary import in_force, probing
 from ragguard.errors import RagguardError
 from ragguard.kernels.canonical import format_time, parse_time
@@ -268,7 +268,7 @@ def _learned(workspace: Workspace, made: calibration.Calibration) -> Iterator[Fi
         yield Finding(
             "calibration",
             "note",
-            f"{calibration.FILE} of {made.at} is stale: {reason}; the shipped weights are in force",
+            f"{calibration.FILE} of {made.at} is stale: {reason}; the shipped shares are in force",
             "Run `ragguard calibrate` again.",
         )
         return
@@ -277,7 +277,7 @@ def _learned(workspace: Workspace, made: calibration.Calibration) -> Iterator[Fi
         "ok",
         f"calibrated {made.at} at {made.rate:.2%}, from {made.promised_rate:.2%} promised there; "
         f"{made.report.mean_after:.0%} of simulated attacks stopped "
-        f"({made.report.mean_before:.0%} with the shipped weights)",
+        f"({made.report.mean_before:.0%} with the shipped shares)",
     )
 
 
@@ -286,17 +286,16 @@ def _calibration(workspace: Workspace) -> Iterator[Finding]:
     with workspace.ledger.reading() as conn:
         indexed = len(corpus.members(conn, "serving"))
     made = calibration.kept(workspace)
-    if indexed < judge.least_documents:
-        profile = reference.shipped(indexed)
+    least = scoring.needed(judge.least_documents, judge.false_alarm_rate)
+    if indexed < least:
         yield Finding(
             "calibration",
             "note",
-            f"uncalibrated: {indexed} documents indexed, {judge.least_documents} are needed; "
-            "verdicts "
-            f"are compared with the shipped sample of {profile.documents}",
-            "Ingest more of the corpus; until then expect more false alarms than asked.",
+            f"first import: {indexed} documents indexed, {least} are needed to judge at "
+            f"{judge.false_alarm_rate:.2%} false alarms; only what is wrong by itself is held",
+            "Ingest more of the corpus; what came in is judged as soon as the index can.",
         )
-        promised = profile.smallest_rate
+        promised = judge.false_alarm_rate
     else:
         promised = 1.0 / (min(indexed, judge.reference_documents) + 1.0)
         if made is not None:
@@ -309,10 +308,10 @@ def _calibration(workspace: Workspace) -> Iterator[Finding]:
             "least that can be promised",
             "Raise [judge] reference_documents, or the rate.",
         )
-    elif indexed >= judge.least_documents:
+    elif indexed >= least:
         yield Finding(
             "calibration",
             "ok",
             f"on this index; rates from {promised:.2%} can be promised"
-            + (", `ragguard calibrate` learns weights for it" if made is None else ""),
+            + (", `ragguard calibrate` learns shares for it" if made is None else ""),
         )

@@ -41,6 +41,7 @@ def ingest(
     *,
     root: Path | None = None,
     dry_run: bool = False,
+    observe: bool | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Report:
     """Bring manifests in.
@@ -50,12 +51,14 @@ def ingest(
         paths: Manifest files; none to finish an interrupted run only.
         root: Folder the names are relative to; else the folder of each manifest.
         dry_run: Judge and report, change nothing.
+        observe: Hold nothing, write down and report what would have been held; `[judge] observe`
+            when `None`.
         progress: Called with stage, done and total.
 
     Returns:
         The report. Errors of a manifest are in it, not raised.
     """
-    report = Report()
+    report = Report(observe=workspace.settings.judge.observe if observe is None else observe)
     if not dry_run:
         with timed(report, "recover"):
             report.recovered = workspace.recover()
@@ -96,7 +99,14 @@ def _one(
     settled, fresh = sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
     verdicts, embedded, pulled = judge_documents(
-        workspace, fresh, source.policy, standing, dry_run, report, progress
+        workspace,
+        fresh,
+        source.policy,
+        standing,
+        dry_run,
+        report,
+        progress,
+        observe=report.observe,
     )
     removed = _removed(manifest, items, standing)
     leaving = {f"{manifest.source}/{name}" for name in removed}
@@ -127,7 +137,9 @@ def _one(
                 asks,
                 items,
                 pulled,
+                report.judged_until,
             )
+            report.judged_until = 0
             progress("commit", 1, 1)
         with timed(report, "index"):
             generation = workspace.generation()
@@ -188,6 +200,7 @@ def _commit(
     asks: bool,
     items: Sequence[Incoming],
     pulled: Sequence[Pulled],
+    judged_until: int,
 ) -> int:
     """Write the commit; returns its number."""
     generation = workspace.generation() or workspace.ensure_generation(workspace.encoder.recipe)
@@ -248,5 +261,7 @@ def _commit(
         "commit": plan.commit,
     }
     actor = ", ".join(sorted({k.principal for k in signed.signed}))
-    workspace.committer.commit(plan.finish("ingest", actor, manifest.source, accepted))
+    workspace.committer.commit(
+        plan.finish("ingest", actor, manifest.source, accepted, judged_until=judged_until)
+    )
     return plan.commit

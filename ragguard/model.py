@@ -362,10 +362,14 @@ class Signal:
         scores: Raw scores of the judged chunks, float64 (n,); higher is more suspicious; 0 means
             nothing seen; NaN that this chunk could not be examined, which is a finding.
         explain: Evidence for a judged row; called only for rows that end in a finding.
+        p_values: float64 (n,) of a conclusive check: upper bound of the share of ordinary documents
+            that score this much or more, as measured; 1 where nothing was found. `None` for a check
+            whose scores mean something only beside a reference.
     """
 
     scores: NDArray[np.float64]
     explain: Callable[[int], Evidence]
+    p_values: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -403,6 +407,7 @@ class Finding:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+FIRST_IMPORT = "first import"  # name of the reference while the index cannot say what is usual
 Outcome = Literal["admit", "unchanged", "quarantine", "reject"]
 
 
@@ -412,7 +417,8 @@ class Verdict:
 
     Attributes:
         score: Combined suspicion in [0, 1], higher is worse.
-        p_value: Combined p-value; `None` where nothing statistical was asked.
+        p_value: Combined p-value; `None` where nothing statistical was asked: a document that was
+            admitted so is *not yet judged*.
     """
 
     source: str
@@ -422,3 +428,13 @@ class Verdict:
     score: float
     p_value: float | None
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def not_yet_judged(self) -> bool:
+        """Whether it was admitted while the index was too small to judge it."""
+        return self.outcome == "admit" and self.p_value is None
+
+    @property
+    def observed(self) -> bool:
+        """Whether it would have been held, but the gate only observes."""
+        return self.outcome == "admit" and any(f.facts.get("observed") for f in self.findings)

@@ -209,7 +209,7 @@ def redteam(
     order = np.random.default_rng(seed).permutation(len(labels)).tolist()
     size = min(max(LEAST, round(SHARE * len(labels))), MOST, len(labels) // 2)
     rows = [serving[labels[i]] for i in order[: size + TARGETS]]
-    home = indexed_documents(workspace, generation, rows)
+    home = indexed_documents(workspace, generation.serving, rows)
     outcomes, profile, stale = [], "", ""
     with workspace.scratch():
         target = staging.target_of(workspace, home[size:], campaigns, seed)

@@ -17,7 +17,6 @@ import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -31,14 +30,21 @@ from ragguard.kernels import calibration
 from ragguard.kernels.calibration import Doubles
 from ragguard.kernels.canonical import digest
 from ragguard.model import Evidence, Ints, Signal
-from ragguard.scoring import WEIGHTS, Profile, document_p_values, measure, weights
-from ragguard.view import Prepared, Surroundings, build_view, point_label
+from ragguard.scoring import (
+    SHARES,
+    Profile,
+    document_p_values,
+    families_of,
+    family_p_values,
+    measure,
+    shares,
+)
+from ragguard.view import Prepared, Surroundings, build_view, near_suspects, point_label
 
 FOLDS = 10
 ROUND_SIZES = tuple(round(16 * 2 ** (i / 2)) for i in range(17))  # 16 to 4,096
-COLD = 50  # indexed documents below which nothing counts as known
-VERSION = 2
-READABLE = (1, 2)  # version 1 had no weights: those of `scoring.WEIGHTS` were used
+COLD = 50  # indexed documents below which no words count as known
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def rehearse(
     held: Rounds,
     name: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    learned: Mapping[str, float] = WEIGHTS,
+    learned: Mapping[str, float] = SHARES,
 ) -> Profile:
     """Fit a profile on indexed documents.
 
@@ -115,7 +121,7 @@ def rehearse(
         held: How many are brought in at once, and what is left out beside them.
         name: Name of the profile.
         progress: Called with done and total.
-        learned: Weights of the checks in the combination.
+        learned: Shares of the families in the alarm budget.
     """
     raw = bring_in(documents, around, checks, held, progress)
     return assemble(name, raw.scores, raw.owners, raw.units, raw.digests, learned)
@@ -137,9 +143,13 @@ def bring_in(
         known = as_if_new(around, batch)
         gone = np.random.default_rng(start).random(len(everyone)) < held.thin
         absent = {label for label, out in zip(everyone, gone, strict=True) if out}
-        view = build_view(batch, known, absent=absent | {p.label for p in batch})
+        beside = near_suspects(batch, around.suspects)
+        view = build_view(batch, known, absent=absent | {p.label for p in batch}, beside=beside)
+        own = view.documents[: view.n] < len(batch)
         for check, signal in measure(view, checks).signals.items():
-            kept = ~np.isnan(signal.scores)
+            if signal.p_values is not None:
+                continue  # knows by itself how rare its scores are
+            kept = ~np.isnan(signal.scores) & own
             parts.setdefault(check, []).append(signal.scores[kept])
             owners.setdefault(check, []).append(view.documents[: view.n][kept] + start)
         progress(min(start + held.size, len(documents)), len(documents))
@@ -172,7 +182,7 @@ def assemble(
     owners: Mapping[str, Ints],
     units: Mapping[str, float],
     digests: Sequence[str],
-    learned: Mapping[str, float] = WEIGHTS,
+    learned: Mapping[str, float] = SHARES,
 ) -> Profile:
     """A profile from the raw scores of clean chunks.
 
@@ -182,17 +192,44 @@ def assemble(
         owners: Document number of each score, by check.
         units: Unit of each check.
         digests: Digest of each document, in number order.
-        learned: Weights of the checks in the combination.
+        learned: Shares of the families in the alarm budget.
     """
     names, p_values = clean_p_values(scores, owners, units, len(digests))
+    families = families_of(names)
+    statistics = calibration.family_statistics(p_values, families.weights, families.groups)
+    by_family = clean_family_p_values(statistics, families.names)
     return Profile(
         name,
         len(digests),
         {check: np.sort(found) for check, found in scores.items()},
-        np.sort(calibration.combine(p_values, weights(names, learned))),
+        np.sort(calibration.combine(by_family, shares(families.names, learned))),
         digest(sorted(digests)),
         learned,
+        {family: np.sort(statistics[:, c]) for c, family in enumerate(families.names)},
     )
+
+
+def folds_of(count: int) -> Ints:
+    """The fold of each of so many documents, the same wherever it is asked for."""
+    made: Ints = np.random.default_rng(0).permutation(count) % FOLDS
+    return made
+
+
+def clean_family_p_values(statistics: Doubles, names: Sequence[str]) -> Doubles:
+    """P-values of what families say of clean documents, each against other folds, float64 (m, f).
+
+    Args:
+        statistics: float64 (m, f), of clean documents.
+        names: Families, in column order.
+    """
+    made = np.full(statistics.shape, np.nan)
+    fold_of = folds_of(len(statistics))
+    for fold in range(FOLDS):
+        mine = fold_of == fold
+        if mine.any() and not mine.all():
+            others = {n: np.sort(statistics[~mine, c]) for c, n in enumerate(names)}
+            made[mine] = family_p_values(statistics[mine], names, others)
+    return made
 
 
 def clean_p_values(
@@ -216,7 +253,7 @@ def clean_p_values(
     """
     names = sorted(scores)
     p_values = np.full((count, len(names)), np.nan)
-    fold_of = np.random.default_rng(0).permutation(count) % FOLDS
+    fold_of = folds_of(count)
     for fold in range(FOLDS):
         members = np.flatnonzero(fold_of == fold)
         if not len(members):
@@ -251,9 +288,10 @@ def dump(profile: Profile) -> bytes:
         "name": profile.name,
         "documents": profile.documents,
         "fitted_on": profile.fitted_on,
-        "weights": dict(profile.weights),
+        "shares": dict(profile.shares),
     }
     arrays: dict[str, Any] = {f"check.{name}": s for name, s in profile.scores.items()}
+    arrays |= {f"family.{name}": s for name, s in profile.families.items()}
     arrays["head"] = np.frombuffer(json.dumps(head, sort_keys=True).encode(), dtype=np.uint8)
     arrays["combined"] = profile.combined
     np.savez_compressed(buffer, **arrays)
@@ -269,33 +307,27 @@ def load(data: bytes) -> Profile:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as kept:
             head = json.loads(kept["head"].tobytes())
-            if head["version"] not in READABLE:
+            if head["version"] != VERSION:
                 raise ValueError(f"version {head['version']}")
-            scores = {
-                key.removeprefix("check."): kept[key].astype(np.float64)
-                for key in kept.files
-                if key.startswith("check.")
-            }
+            scores, families = (
+                {
+                    key.removeprefix(kind): kept[key].astype(np.float64)
+                    for key in kept.files
+                    if key.startswith(kind)
+                }
+                for kind in ("check.", "family.")
+            )
             return Profile(
                 head["name"],
                 head["documents"],
                 scores,
                 kept["combined"].astype(np.float64),
                 head["fitted_on"],
-                {str(k): float(w) for k, w in head.get("weights", WEIGHTS).items()},
+                {str(k): float(w) for k, w in head["shares"].items()},
+                families,
             )
     except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
         raise LedgerError(f"profile: cannot be read ({error})") from None
-
-
-def shipped(indexed: int) -> Profile:
-    """The profile fitted on shipped text, for an empty or small index.
-
-    Args:
-        indexed: Documents in the serving index.
-    """
-    kind = "cold" if indexed < COLD else "warm"
-    return load(files("ragguard").joinpath(f"profiles/{kind}.npz").read_bytes())
 
 
 def keep(profile: Profile, path: Path, indexed: int) -> None:

@@ -290,7 +290,7 @@ class _Run:
         if self._new.recipe == self._old.recipe:
             documents = [self._ready[row.id].embedded.prepared for row in rows]
         else:
-            documents = indexed_documents(self._workspace, self._old, rows)
+            documents = indexed_documents(self._workspace, self._old.serving, rows)
         return screening.screen(self._workspace, rows, documents, self._progress)
 
     def questions(self) -> list[str]:

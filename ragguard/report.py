@@ -47,7 +47,9 @@ class Report:
         removed: Number of documents taken out.
         skipped: Checks that had nothing to say, or failed, over all batches.
         profile: Reference the verdicts were calibrated on; empty when nothing was judged.
-        promised: Smallest false-alarm rate that reference can promise.
+        promised: Smallest false-alarm rate that reference can promise; 1 where it promises none.
+        observe: Whether the gate only observed: nothing was held.
+        judged_until: Number of the newest version that was not yet judged and now is; 0 if none.
         recovered: Commits of an interrupted run that were finished first.
         seconds: Wall seconds by stage.
     """
@@ -60,6 +62,8 @@ class Report:
     profile: str = ""
     promised: float = 0.0
     stale: str = ""
+    observe: bool = False
+    judged_until: int = 0
     recovered: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -113,7 +117,11 @@ class Report:
                 for s in self.skipped.values()
             ],
             "profile": self.profile or None,
-            "promised_false_alarm_rate": round(self.promised, 6) or None,
+            "promised_false_alarm_rate": round(self.promised, 6)
+            if 0.0 < self.promised < 1.0
+            else None,
+            "not_yet_judged": sum(v.not_yet_judged for v in self.documents),
+            "observe": self.observe,
             "stale_calibration": self.stale or None,
             "recovered": self.recovered,
             "seconds": {stage: round(s, 3) for stage, s in self.seconds.items()},
@@ -129,6 +137,8 @@ def verdict_body(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.outcome,
         "score": verdict.score,
         "p_value": verdict.p_value,
+        "not_yet_judged": verdict.not_yet_judged,
+        "observed": verdict.observed,
         "findings": [
             {"check": f.check, "score": f.score, "p_value": f.p_value, "detail": f.detail}
             for f in verdict.findings

@@ -1,8 +1,15 @@
 """Runs the checks on a view, turns raw scores into one p-value a document, and gives the verdict.
 
 What is done with scores, and what it promises, stands in `kernels.calibration`. Per check, a
-document's p-value is that of its worst chunk times the number of its chunks (Bonferroni). A check
-that fails, as a whole or on one chunk, is a finding and quarantines what it could not examine.
+document's p-value is that of its worst chunk times the number of its chunks (Bonferroni). Checks
+are combined by family, and families by their shares of the alarm budget. A check that says by
+itself how rare its score is among ordinary documents (`Signal.p_values`, measured) is conclusive:
+it is not part of the sum, and holds a document alone. A check that fails, as a whole or on one
+chunk, is a finding and quarantines what it could not examine.
+
+While the index is too small to say what is usual in it (a first import), only what is conclusive
+holds a document, and campaigns that the batch itself convicts (`campaigns`); everything else comes
+in as *not yet judged* (p-value `None`).
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 
@@ -17,36 +25,44 @@ from ragguard import checks as checks_package
 from ragguard.checks import Check
 from ragguard.errors import ConfigError, NotApplicable
 from ragguard.kernels import calibration
+from ragguard.kernels.apart import tail
 from ragguard.kernels.calibration import Doubles
-from ragguard.model import CorpusView, Finding, Ints, Outcome, Policy, Signal, Skipped, Verdict
+from ragguard.model import (
+    FIRST_IMPORT,
+    CorpusView,
+    Finding,
+    Ints,
+    Outcome,
+    Policy,
+    Signal,
+    Skipped,
+    Verdict,
+)
 from ragguard.view import Prepared
 
 logger = logging.getLogger(__name__)
 
 # Outlier scores mean little far out: whatever they say, they are not believed beyond this p-value.
 FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
-# Checks that say the same of a document whatever arrives with it.
-DETERMINISTIC = frozenset({"hidden", "instructions", "secrets", "denylist"})
-# Raw scores flagrant in any corpus: companions twice as close as their surroundings (log 2).
-# Honest first imports of six corpora reach it in 0 to 2 of 100 documents.
-FLAGRANT: Mapping[str, float] = {"collusion": 0.7}
-CROWD = 300  # documents of a batch from which it can be held against itself, see `judge`
+# A first import convicts a campaign only beyond these raw scores; see `campaigns`.
+FLAGRANT: Mapping[str, float] = {"collusion": 0.5, "accord": 0.3}
 _NONE: Doubles = np.empty(0)
 NOTABLE = 0.02  # check p-value from which a finding is written down
-# Prior belief in how often each check is what gives poison away; only ranks and power depend on it,
-# never the false-alarm rate. GLOSH shifts for honest neighbours when something dense arrives.
+# Prior belief in how often each check of a family is what gives poison away; only ranks and power
+# depend on it, never the false-alarm rate.
 WEIGHTS: Mapping[str, float] = {
-    "coherence": 1.5,
-    "collusion": 2.0,
-    "denylist": 2.0,
-    "foreign_request": 1.0,
-    "glosh": 0.02,
-    "hubness": 0.5,
+    "glosh": 0.1,
+    "stuffing": 0.3,
+    "surprisal": 0.1,
+}
+# Shares of the alarm budget by family of checks (docs/adr/0021-shares-of-the-alarm-budget.md).
+SHARES: Mapping[str, float] = {
+    "collusion": 4.0,
+    "conflict": 2.0,
+    "text": 2.0,
+    "influence": 1.0,
+    "metadata": 1.0,
     "isolation": 0.2,
-    "question_lead": 0.7,
-    "stuffing": 0.4,
-    "surprisal": 0.15,
-    "twin_edit": 2.0,
 }
 
 
@@ -55,13 +71,14 @@ class Profile:
     """What clean documents score.
 
     Attributes:
-        name: `shipped-cold`, `shipped-warm`, or `corpus` when fitted on the user's own index.
+        name: `corpus` when fitted on the user's own index, `FIRST_IMPORT` while it is too small.
         documents: How many clean documents it was fitted on.
         scores: Per check, raw scores of their chunks, ascending.
+        families: Per family of checks, its statistic of each document, ascending.
         combined: Their combined statistics, ascending, one a document.
         fitted_on: Digest over the documents it was fitted on.
-        weights: Weight of each check in the combination, of which `combined` are the statistics;
-            a check without one weighs 1.
+        shares: Share of each family, of which `combined` are the statistics; a family without one
+            has 1.
     """
 
     name: str
@@ -69,12 +86,31 @@ class Profile:
     scores: Mapping[str, Doubles]
     combined: Doubles
     fitted_on: str
-    weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
+    families: Mapping[str, Doubles] = field(default_factory=dict)
 
     @property
     def smallest_rate(self) -> float:
-        """The smallest false-alarm rate it can promise."""
+        """The smallest false-alarm rate it can promise; 1 while it promises nothing."""
         return 1.0 / (len(self.combined) + 1.0)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it knows what is usual; without, nothing is judged by statistics."""
+        return len(self.combined) > 0
+
+
+UNCALIBRATED = Profile(FIRST_IMPORT, 0, {}, _NONE, "")
+
+
+def needed(least: int, rate: float) -> int:
+    """Indexed documents from which the index can say what is usual at a rate.
+
+    Args:
+        least: `[judge] least_documents`.
+        rate: False-alarm rate asked; its smallest p-value is 1 / (documents + 1).
+    """
+    return max(least, ceil(1.0 / rate - 1e-9) - 1)
 
 
 @dataclass(frozen=True)
@@ -145,8 +181,6 @@ def document_p_values(
 
     Returns:
         float64 (m, c), NaN where a check has no score or no reference; int64 (m, c) row numbers.
-        A deterministic check without a reference is compared with zeros: an honest document
-        scores 0.
     """
     m = int(documents[-1]) + 1
     p = np.full((m, len(names)), np.nan)
@@ -157,28 +191,72 @@ def document_p_values(
         if name not in signals:
             continue
         known = profile.get(name, _NONE)
-        if not len(known):
-            if name not in DETERMINISTIC:
-                continue
-            known = np.zeros(max(len(found) for found in profile.values()))
         scores = signals[name].scores
         usable = np.where(np.isnan(scores), -np.inf, scores)
         order = np.lexsort((np.arange(len(scores)), -usable, documents))
         worst = order[starts]
         rows[:, column] = worst
+        if not len(known):
+            continue
         chunk_p = calibration.tail_p_values(usable[worst], known, units[name])
         p[:, column] = np.minimum(1.0, np.maximum(chunk_p, FLOORS.get(name, 0.0)) * sizes)
     return p, rows
 
 
-def weights(names: Sequence[str], learned: Mapping[str, float] = WEIGHTS) -> Doubles:
-    """Weight of each check in the combination.
+@dataclass(frozen=True)
+class Families:
+    """Which check is of which family, and what each weighs within it.
+
+    Attributes:
+        names: Families, in column order.
+        groups: int64 (c,), the family of each check.
+        weights: float64 (c,), weight of each check within its family.
+    """
+
+    names: tuple[str, ...]
+    groups: Ints
+    weights: Doubles
+
+
+def families_of(names: Sequence[str]) -> Families:
+    """Sort checks into families.
 
     Args:
-        names: Checks, in column order.
-        learned: Weights by check; the shipped prior, or what `calibrate` learned.
+        names: Checks, in column order; one that is not registered is a family by itself.
+    """
+    known = checks_package.registry()
+    each = [known[name].family if name in known else name for name in names]
+    found = sorted(set(each))
+    groups = np.array([found.index(name) for name in each], dtype=np.int64)
+    return Families(tuple(found), groups, np.array([WEIGHTS.get(name, 1.0) for name in names]))
+
+
+def shares(names: Sequence[str], learned: Mapping[str, float] = SHARES) -> Doubles:
+    """Share of each family in the alarm budget, float64 (f,).
+
+    Args:
+        names: Families, in column order.
+        learned: Shares by family; the shipped prior, or what `calibrate` learned.
     """
     return np.array([learned.get(name, 1.0) for name in names])
+
+
+def family_p_values(
+    statistics: Doubles, names: Sequence[str], reference: Mapping[str, Doubles]
+) -> Doubles:
+    """P-values of what each family says, against the reference documents, float64 (m, f).
+
+    Args:
+        statistics: float64 (m, f), from `calibration.family_statistics`.
+        names: Families, in column order.
+        reference: Statistics of reference documents by family, ascending.
+    """
+    made = np.full(statistics.shape, np.nan)
+    for column, name in enumerate(names):
+        known = reference.get(name, _NONE)
+        if len(known):
+            made[:, column] = calibration.tail_p_values(statistics[:, column], known)
+    return made
 
 
 def judge(
@@ -192,17 +270,11 @@ def judge(
 ) -> list[Verdict]:
     """Judge every document of a batch.
 
-    Against a shipped profile (the user's index is too small to calibrate on) a large batch looks
-    odd as a whole, because the shipped sample is another kind of text. Then a document is
-    quarantined for statistical reasons only if it is also among the most suspicious of its batch,
-    the asked share of it. That spares honest first imports, and lets poison in where it is more
-    than that share of the first batch.
-
     Args:
-        batch: The documents, in the view's order.
+        batch: The documents, in the view's order; the view may have more after them.
         view: What the checks saw.
         measured: What they measured.
-        profile: What clean documents score.
+        profile: What clean documents score; `UNCALIBRATED` in a first import.
         checks: The checks that ran.
         policies: Contract of each source.
         false_alarm_rate: Share of honest documents accepted in quarantine.
@@ -210,32 +282,44 @@ def judge(
     Returns:
         A verdict a document: admit or quarantine.
     """
-    names = sorted(measured.signals)
+    signals = measured.signals
+    certain = sorted(name for name, signal in signals.items() if signal.p_values is not None)
+    names = sorted(signals.keys() - set(certain))
     units = {name: check.unit for name, (check, _) in checks.items()}
     documents = view.documents[: view.n]
-    p, rows = document_p_values(measured.signals, profile.scores, units, documents, names)
+    p, rows = document_p_values(signals, profile.scores, units, documents, names)
+    sure, places = conclusive_p_values(signals, certain, documents)
     lenient = [i for i, d in enumerate(batch) if not policies[d.document.source].block_secrets]
-    judged = p.copy()
-    if "secrets" in names:
-        judged[lenient, names.index("secrets")] = np.nan
-    by_name = weights(names, profile.weights)
-    statistic = calibration.combine(judged, by_name) if names else np.zeros(len(batch))
-    combined = calibration.conformal_p_values(statistic, profile.combined)
-    if profile.name.startswith("shipped") and len(batch) >= CROWD:
-        raw = np.stack(
-            [measured.signals[n].scores[rows[:, c]] for c, n in enumerate(names)], axis=1
-        )
-        combined = _with_crowd(combined, judged, raw, names, profile)
-    score = calibration.suspicion(statistic)
+    if "secrets" in certain:
+        sure[lenient, certain.index("secrets")] = 1.0
+    alone = _together(sure)
+    if profile.calibrated:
+        families = families_of(names)
+        statistics = calibration.family_statistics(p, families.weights, families.groups)
+        by_family = family_p_values(statistics, families.names, profile.families)
+        statistic = calibration.combine(by_family, shares(families.names, profile.shares))
+        combined = calibration.conformal_p_values(statistic, profile.combined)
+        usual = np.maximum(statistic, calibration.statistic_of(alone))
+    else:
+        combined = campaigns(signals, documents)
+        usual = calibration.statistic_of(np.minimum(alone, combined))
+        for column, name in enumerate(names):
+            if name in FLAGRANT:
+                p[:, column] = np.where(combined <= false_alarm_rate, combined, 1.0)
+    score = calibration.suspicion(usual)
     crashed = [s for s in measured.skipped if s.crashed]
     verdicts: list[Verdict] = []
     for i, prepared in enumerate(batch):
         document = prepared.document
         rate = false_alarm_rate * (10.0 if policies[document.source].tier == "low" else 1.0)
         failed = [_crash(s.check, s.reason) for s in crashed]
-        failed += _unexamined(measured.signals, np.flatnonzero(documents == i))
-        outcome: Outcome = "quarantine" if combined[i] <= rate or failed else "admit"
-        findings = failed + _findings(measured.signals, profile, names, p[i], rows[i], outcome)
+        failed += _unexamined(signals, np.flatnonzero(documents == i))
+        suspect = min(alone[i], combined[i]) <= rate
+        outcome: Outcome = "quarantine" if suspect or failed else "admit"
+        found = {name: (float(p[i, c]), int(rows[i, c])) for c, name in enumerate(names)}
+        found |= {name: (float(sure[i, c]), int(places[i, c])) for c, name in enumerate(certain)}
+        findings = failed + _findings(signals, profile, found, outcome)
+        judged = profile.calibrated or suspect
         verdicts.append(
             Verdict(
                 document.source,
@@ -243,27 +327,83 @@ def judge(
                 document.digest,
                 outcome,
                 round(float(score[i]), 6),
-                round(float(combined[i]), 6),
+                round(float(min(alone[i], combined[i])), 6) if judged else None,
                 tuple(findings),
             )
         )
     return verdicts
 
 
-def _with_crowd(
-    combined: Doubles, p: Doubles, raw: Doubles, names: Sequence[str], profile: Profile
-) -> Doubles:
-    """P-values of a batch that is compared with itself too, see `judge`."""
-    every = weights(names, profile.weights)
-    relative = np.array([name not in DETERMINISTIC for name in names], dtype=bool)
-    unaided = calibration.combine(p[:, relative], every[relative])
-    rank = calibration.conformal_p_values(unaided, np.sort(unaided))
-    # What the deterministic checks say, and what is flagrant, stands by itself, on the scale of the
-    # whole combination.
-    bars = np.array([FLAGRANT.get(name, np.inf) for name in names])
-    certain = np.where(~relative | (raw >= bars), p, np.nan)
-    alone = calibration.conformal_p_values(calibration.combine(certain, every), profile.combined)
-    return np.asarray(np.minimum(alone, np.maximum(combined, rank)), dtype=np.float64)
+def conclusive_p_values(
+    signals: Mapping[str, Signal], names: Sequence[str], documents: Ints
+) -> tuple[Doubles, Ints]:
+    """What checks that know their own rarity say of each document.
+
+    Args:
+        signals: Raw scores by check; those of `names` have p-values.
+        names: Checks, in column order.
+        documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
+
+    Returns:
+        float64 (m, c): the smallest p-value of its chunks, which is the document's, since it was
+        measured on documents; int64 (m, c) row numbers.
+    """
+    m = int(documents[-1]) + 1
+    p = np.ones((m, len(names)))
+    rows = np.zeros((m, len(names)), dtype=np.int64)
+    starts = np.flatnonzero(np.diff(documents, prepend=-1))
+    for column, name in enumerate(names):
+        own = signals[name].p_values
+        values = np.ones(len(documents)) if own is None else np.nan_to_num(own, nan=1.0)
+        order = np.lexsort((np.arange(len(values)), values, documents))
+        rows[:, column] = order[starts]
+        p[:, column] = values[order[starts]]
+    return p, rows
+
+
+def _together(p_values: Doubles) -> Doubles:
+    """One p-value a document from those of conclusive checks (Bonferroni), float64 (m,)."""
+    made: Doubles = np.minimum(1.0, p_values.min(axis=1, initial=1.0) * max(1, p_values.shape[1]))
+    return made
+
+
+def certain_p_values(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
+    """What all conclusive checks together say of each document, float64 (m,).
+
+    Args:
+        signals: Raw scores by check.
+        documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
+    """
+    names = sorted(name for name, signal in signals.items() if signal.p_values is not None)
+    return _together(conclusive_p_values(signals, names, documents)[0])
+
+
+def campaigns(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
+    """What a batch says of campaigns in it by itself, where nothing else tells what is usual.
+
+    The batch is its own reference, as an index is in the audit: the tail of each campaign check is
+    drawn through the middle of the batch, which a campaign that is a small share of it cannot
+    move. A document is convicted only where all of them find it unusual and flagrant.
+
+    Args:
+        signals: Raw scores by check.
+        documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
+
+    Returns:
+        float64 (m,), p-value of each document, 1 where it is not convicted.
+    """
+    m = int(documents[-1]) + 1
+    sizes = np.bincount(documents, minlength=m)
+    made = np.zeros(m)
+    for name, bar in FLAGRANT.items():
+        if name not in signals:
+            return np.ones(m)
+        scores = np.nan_to_num(signals[name].scores, nan=0.0)
+        chunk_p = np.where(scores >= bar, tail(scores), 1.0)
+        own = np.ones(m)
+        np.minimum.at(own, documents, chunk_p)
+        made = np.maximum(made, np.minimum(1.0, own * sizes))
+    return made
 
 
 def _crash(name: str, reason: str) -> Finding:
@@ -282,25 +422,32 @@ def _unexamined(signals: Mapping[str, Signal], rows: Ints) -> list[Finding]:
 def _findings(
     signals: Mapping[str, Signal],
     profile: Profile,
-    names: Sequence[str],
-    p: Doubles,
-    rows: Ints,
+    found: Mapping[str, tuple[float, int]],
     outcome: Outcome,
 ) -> list[Finding]:
-    """Findings worth telling, the most telling first."""
-    notable = [c for c in range(len(names)) if not np.isnan(p[c]) and p[c] <= NOTABLE]
+    """Findings worth telling, the most telling first.
+
+    Args:
+        signals: Raw scores by check.
+        profile: What clean documents score.
+        found: Of one document: p-value and row of its worst chunk, by check.
+        outcome: Its verdict.
+    """
+    known = {name: value for name, value in found.items() if not np.isnan(value[0])}
+    notable = [name for name, (p, _) in known.items() if p <= NOTABLE]
     if outcome == "quarantine" and not notable:
-        notable = [int(np.nanargmin(p))] if not np.isnan(p).all() else []
+        notable = sorted(known, key=lambda name: known[name][0])[:1]
     findings = []
-    for column in sorted(notable, key=lambda c: -profile.weights.get(names[c], 1.0) / float(p[c])):
-        signal, row = signals[names[column]], int(rows[column])
+    for name in sorted(notable, key=lambda name: known[name][0]):
+        p, row = known[name]
+        signal = signals[name]
         evidence = signal.explain(row)
-        floor = 1.0 / (len(profile.scores.get(names[column], profile.combined)) + 1.0)
+        floor = 1.0 / (len(profile.scores[name]) + 1.0) if name in profile.scores else 0.0
         findings.append(
             Finding(
-                names[column],
+                name,
                 round(float(signal.scores[row]), 6),
-                round(max(float(p[column]), floor), 6),
+                round(max(p, floor), 6),
                 evidence.detail,
                 evidence.facts,
             )

@@ -1,4 +1,4 @@
-"""Builds what the checks see: the batch, its neighbours in the index and in quarantine."""
+"""Builds what the checks see: the batch, what waits near it, and their neighbours in the index."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ SPARE = 8  # hits asked for beyond that, to make up for those of the same docume
 BLOCK = 512  # rows searched for together: an engine may hold all their similarities at once
 MANY = 2048  # rows from which on the collection is read through instead of searched
 PAGE = 16_384  # points read at once then
+NEAR_SUSPECTS = 6  # undecided passages looked at for each passage that arrives
+NEAR_SUSPECT = 0.5  # and how similar they must be
 MOST = 2048  # hits from which on no more are asked for
 
 Known = dict[str, tuple[Point, str]]  # points by id, with their labels
@@ -69,21 +71,46 @@ class Surroundings:
     Attributes:
         store: Open store.
         serving: Serving collection; empty before the first ingest.
-        quarantine: Shadow collection; empty likewise.
         lexicon: Of the serving corpus.
         denied: Rejected texts.
         now: The run's time.
         recent: Labels of indexed documents that arrived lately. They are neighbours among the
             newcomers, not of the reference: a campaign may come drop by drop.
+        suspects: Documents that wait, undecided, and are as new as the recent. They are judged
+            beside newcomers that are near them, as newcomers; they vouch for nobody.
     """
 
     store: Store
     serving: str
-    quarantine: str
     lexicon: Lexicon
     denied: Sequence[DeniedText]
     now: datetime
     recent: Set[str] = frozenset()
+    suspects: Sequence[Prepared] = ()
+
+
+def near_suspects(batch: Sequence[Prepared], suspects: Sequence[Prepared]) -> list[Prepared]:
+    """Undecided documents that are near a batch: they are judged beside it.
+
+    Args:
+        batch: Newcomers.
+        suspects: Documents that wait.
+
+    Returns:
+        Those that are among the `NEAR_SUSPECTS` nearest of a chunk of the batch and at least
+        `NEAR_SUSPECT` similar, but for what the batch itself replaces.
+    """
+    own = {p.label for p in batch}
+    waiting = [p for p in suspects if p.label not in own]
+    if not waiting:
+        return []
+    vectors = np.concatenate([p.vectors for p in batch])
+    base = np.concatenate([p.vectors for p in waiting])
+    owners = np.repeat(np.arange(len(waiting)), [len(p.chunks) for p in waiting])
+    nobody = np.full(len(vectors), -1, dtype=np.int64)
+    found, close = top_k(vectors, base, NEAR_SUSPECTS, nobody, owners.astype(np.int64))
+    chosen = np.unique(owners[found[(found >= 0) & (close >= NEAR_SUSPECT)]])
+    return [waiting[i] for i in chosen.tolist()]
 
 
 class _Context:
@@ -134,16 +161,24 @@ def point_label(point: Point) -> str:
 
 
 def build_view(
-    batch: Sequence[Prepared], around: Surroundings, *, absent: Set[str] = frozenset()
+    batch: Sequence[Prepared],
+    around: Surroundings,
+    *,
+    absent: Set[str] = frozenset(),
+    beside: Sequence[Prepared] = (),
 ) -> CorpusView:
-    """Look a batch up in the index and in quarantine.
+    """Look a batch up in the index.
 
     Args:
         batch: Documents to judge, at least one.
         around: What they are held against.
         absent: Labels of indexed documents to be taken as not there (documents rehearsed as
             newcomers, see `reference`); a document of the batch never meets itself.
+        beside: Undecided documents that are judged beside the batch, after it, as newcomers; see
+            `near_suspects`.
     """
+    arriving = len(batch)
+    batch = [*batch, *beside]
     vectors = np.concatenate([p.vectors for p in batch])
     documents = np.repeat(np.arange(len(batch)), [len(p.chunks) for p in batch]).astype(np.int64)
     batch_labels = [p.label for p in batch]
@@ -151,8 +186,7 @@ def build_view(
     look = _Lookup(around, vectors, documents, batch_labels, context)
     reference, lately = look.serving(absent)
     newcomers = top_k(vectors, vectors, NEIGHBOURS, documents, documents)
-    for table in (look.quarantine(), lately):
-        newcomers = merge(newcomers, table, NEIGHBOURS)
+    newcomers = merge(newcomers, lately, NEIGHBOURS)
     texts = [normalise(c.text) for p in batch for c in p.chunks] + context.texts
     rows = [words(text) for text in texts]
     return CorpusView(
@@ -163,7 +197,7 @@ def build_view(
         vectors=np.concatenate([vectors, np.stack(context.vectors)])
         if context.vectors
         else vectors,
-        zones=["batch"] * len(vectors) + context.zones,
+        zones=[*("batch" if d < arriving else "quarantine" for d in documents), *context.zones],
         documents=np.concatenate([documents, np.array(context.documents, dtype=np.int64)]),
         labels=batch_labels + context.labels,
         sources=[p.document.source for p in batch] + context.sources,
@@ -195,14 +229,6 @@ class _Lookup:
         self._documents = documents
         self._labels = labels
         self._context = context
-
-    def quarantine(self) -> Table:
-        """Neighbours among what waits for a reviewer, but for what the batch itself replaces.
-
-        Else a campaign of honest documents that wait and come again would be twice as dense.
-        """
-        own = frozenset(self._labels)
-        return self._zone(self._around.quarantine, "quarantine", own, frozenset())[0]
 
     def serving(self, absent: Set[str]) -> tuple[Table, Table]:
         """Neighbours in the index: in what is long there, and in what arrived lately."""

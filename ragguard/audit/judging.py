@@ -47,9 +47,9 @@ from ragguard.scoring import Measured, Profile
 from ragguard.view import Prepared
 
 BLOCK = 1000  # documents judged at once
-CLEAN = 0.995  # quantile of shipped scores above which a deterministic check has found something
+CLEAN = 0.01  # p-value of the conclusive checks from which a document may say what is usual
 # Two compare newcomers, of which there are none; the third sees one batch and nothing else.
-LEFT_OUT = frozenset({"collusion", "glosh", "hubness"})
+LEFT_OUT = frozenset({"accord", "collusion", "glosh", "hubness"})
 RULES: Mapping[str, str] = {
     "metadata_vote": "label-outvoted",
     "metadata_conflict": "conflicting-twins",
@@ -133,7 +133,7 @@ def judge_indexed(
         checks: From `active`.
         rate: Share of honest documents accepted among the suspects.
         sample: Documents of the index that verdicts are calibrated on.
-        least: Documents below which the shipped reference is used.
+        least: Documents below which only what is wrong by itself is named.
         collection: Name for the findings.
         suspected: bool (m,), documents that are suspected already: nothing is calibrated on them.
         progress: Called with stage, done and total.
@@ -143,9 +143,8 @@ def judge_indexed(
     usual = serving if suspected is None else serving[~suspected[serving]]
     drawn = np.sort(np.random.default_rng(0).permutation(usual)[:sample])
     total = -(-len(chosen) // BLOCK)
-    if len(serving) < least:
-        profile = reference.shipped(len(serving))
-    else:
+    profile = scoring.UNCALIBRATED
+    if len(serving) >= least:
         total += -(-len(drawn) // BLOCK)
         measured: list[tuple[Ints, Measured]] = []
         for part in _blocks(drawn):
@@ -153,9 +152,11 @@ def judge_indexed(
             _, view = _view(spool, graph, part, rows_of, known)
             measured.append((view.documents[: view.n], scoring.measure(view, checks)))
         profile = _fitted(measured, len(drawn), checks)
-    # A small reference has no p-value as small as asked for: its smallest counts then, or nothing
-    # could be named. A document that is of the reference itself has twice that at least.
-    rate = max(rate, profile.smallest_rate * (1 if len(serving) < least else 2))
+    if profile.calibrated:
+        # A small reference has no p-value as small as asked for: its smallest counts then, or
+        # nothing could be named. A document that is of the reference itself has twice that at
+        # least.
+        rate = max(rate, profile.smallest_rate * 2)
     scores = {name: np.full(len(spool), np.nan) for name in checks}
     suspicion = np.full(len(spool.labels), np.nan)
     suspects: dict[int, Verdict] = {}
@@ -278,23 +279,18 @@ def _fitted(
 ) -> Profile:
     """What documents of the index score, measured like the judged.
 
-    Those of which a deterministic check says more than of nearly all shipped documents are left
-    out: what hides or instructs must not be what is usual.
+    Those of which a conclusive check says what it says of few ordinary documents are left out: what
+    hides or instructs must not be what is usual.
     """
-    shipped = reference.shipped(count).scores
-    bars = {
-        n: float(np.quantile(shipped[n], CLEAN)) for n in scoring.DETERMINISTIC & shipped.keys()
-    }
     scores: dict[str, list[Doubles]] = {}
     owners: dict[str, list[Ints]] = {}
     start = 0
     for documents, found in measured:
-        size = int(documents.max(initial=-1)) + 1
-        clean = np.ones(size, dtype=bool)
-        for name in bars.keys() & found.signals.keys():
-            clean[documents[found.signals[name].scores > bars[name]]] = False
+        clean = scoring.certain_p_values(found.signals, documents) > CLEAN
         number = np.cumsum(clean) - 1 + start
         for name, signal in found.signals.items():
+            if signal.p_values is not None:
+                continue
             kept = ~np.isnan(signal.scores) & clean[documents]
             scores.setdefault(name, []).append(signal.scores[kept])
             owners.setdefault(name, []).append(number[documents[kept]])

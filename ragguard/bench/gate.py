@@ -2,8 +2,8 @@
 
 What `ingest` does between embedding and committing is done here in the same order with the same
 functions (`steps.judging` assembles them for a workspace): the lexicon is counted on the index, the
-profile is fitted by rehearsing indexed documents in rounds of the size at hand or is the shipped
-one while the index is small, and verdicts are those of `scoring.judge`. There is no ledger, so
+profile is fitted by rehearsing indexed documents in rounds of the size at hand or none
+while the index is small, and verdicts are those of `scoring.judge`. There is no ledger, so
 nothing is signed, denied or released.
 """
 
@@ -79,7 +79,7 @@ class Gate:
         judge: Sizes of the reference.
         known: Profiles fitted on this very index before; those fitted anew while it is unchanged
             are added, so that a gate that is made again need not fit again.
-        weights: Of the checks, the shipped ones or what `calibrate` learned.
+        shares: Of the families of checks, the shipped ones or what `calibrate` learned.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class Gate:
         engine: Engine = "memory",
         judge: JudgeSettings | None = None,
         known: Profiles | None = None,
-        weights: Mapping[str, float] = scoring.WEIGHTS,
+        shares: Mapping[str, float] = scoring.SHARES,
     ) -> None:
-        self._weights = weights
+        self._shares = shares
         self._known: Profiles = {} if known is None else known
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._store = self._open(engine)
@@ -169,12 +169,13 @@ class Gate:
         if self.indexed < reference.COLD:
             texts = [c.text for p in batch for c in p.chunks] + self._texts
             lexicon = lexicons.of_batch(texts, len(batch) + self.indexed)
-        return Surroundings(self._store, "serving", "quarantine", lexicon, [], NOW, self._recent())
+        return Surroundings(self._store, "serving", lexicon, [], NOW, self._recent())
 
     def _profile(self, arriving: int, around: Surroundings) -> Profile:
         """Fitted on what was indexed at first: later arrivals are documents to be reported."""
-        if self.indexed < self._judge.least_documents or not self._home:
-            return reference.shipped(self.indexed)
+        least = scoring.needed(self._judge.least_documents, self._rate)
+        if self.indexed < least or not self._home:
+            return scoring.UNCALIBRATED
         held = reference.rounds(arriving, self.indexed)
         key = (held, round(20 * len(around.recent) / self.indexed))  # in twentieths of the index
         kept = self._profiles.get(key, self._known.get(key))
@@ -185,7 +186,7 @@ class Gate:
             wanted = held.documents(self._judge.reference_documents)
             sample = [i.prepared for i in self._home[:wanted]]
             fitted = reference.rehearse(
-                sample, around, self._checks, held, "corpus", learned=self._weights
+                sample, around, self._checks, held, "corpus", learned=self._shares
             )
             kept = (fitted, self.indexed)
             mine = self._known if not self._arrived else self._profiles

@@ -15,7 +15,7 @@ from ragguard.bench.vectors import Item
 from ragguard.bench.world import PROTOCOLS, World, draw, simulate, simulators
 from ragguard.errors import BenchError
 from ragguard.kernels.canonical import digest
-from ragguard.steps.calibration import body_of, weights_of
+from ragguard.steps.calibration import body_of, shares_of
 from ragguard.version import __version__
 
 FORMAT = "ragguard-bench/1"
@@ -151,7 +151,7 @@ def _gate(world: World, fold: Fold, known: Profiles | None = None) -> Gate:
         world.plan.engine,
         world.judge,
         known,
-        weights_of(world.learned),
+        shares_of(world.learned),
     )
 
 

@@ -15,13 +15,14 @@ import numpy as np
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
 from ragguard.kernels.standout import (
+    Doubles,
     companions_evidence,
     distinct,
     mutual,
     paraphrases,
     stand_out,
 )
-from ragguard.model import CorpusView, Evidence, Signal
+from ragguard.model import CorpusView, Evidence, Ints, Signal
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Params:
     """Tunable values, read from [checks.collusion]."""
 
     overlap: float = 0.6  # word Jaccard above which two texts are copies, not paraphrases
+    least: int = 12  # different words of a passage that says anything
     fewest: int = 2  # companions of the smallest campaign looked for
     most: int = 4  # and of the largest; what larger ones score is no less
     softening: float = 0.02  # added to the companions' distance
     noise: float = 0.02  # stand-out that says nothing
-    waiting: float = 0.5  # how much more a stand-out counts whose companions wait in quarantine
 
 
 @check("collusion", family="collusion", params=Params, unit=0.15)
@@ -48,20 +49,40 @@ def collusion(view: CorpusView, params: Params) -> Signal:
     Raises:
         NotApplicable: Nothing arrived beside this document and nothing waits in quarantine.
     """
-    near, rows = distinct(*paraphrases(view, view.newcomers, params.overlap), view.documents)
-    if not (rows >= 0).any():
-        raise NotApplicable("no other newcomer to compare with")
-    known, _ = paraphrases(view, view.reference, params.overlap)
-    widths = range(params.fewest, max(params.fewest, params.most) + 1)
-    alone = np.mean([stand_out(view, near, known, w, params.softening) for w in widths], axis=0)
-    middle = (params.fewest + params.most) // 2
-    company = rows[:, :middle]
-    borne_out = mutual(alone, company, rows[:, : params.most], view.documents)
-    scores = np.maximum(borne_out - params.noise, 0.0)
-    suspect = np.array([zone == "quarantine" for zone in view.zones], dtype=bool)
-    scores *= 1.0 + params.waiting * (suspect[company] & (company >= 0)).mean(axis=1)
+    scores, near, rows = borne_out(view, params)
 
     def explain(row: int) -> Evidence:
         return companions_evidence(view, near, rows, row, params.most)
 
     return Signal(scores, explain)
+
+
+def borne_out(view: CorpusView, params: Params) -> tuple[Doubles, Doubles, Ints]:
+    """How far each chunk stands out, borne out by its companions, and who these are.
+
+    Args:
+        view: The view.
+        params: Tunable values.
+
+    Returns:
+        Scores float64 (n,); similarities of the companions float64 (n, k), descending; their rows
+        int64 (n, k), -1 where absent.
+
+    Raises:
+        NotApplicable: Nothing to compare with.
+    """
+    key = (borne_out, repr(params)[len(type(params).__name__) :])
+    if key in view.shared:
+        kept: tuple[Doubles, Doubles, Ints] = view.shared[key]
+        return kept
+    found = paraphrases(view, view.newcomers, params.overlap, params.least)
+    near, rows = distinct(found.values, found.rows, view.documents)
+    if not (rows >= 0).any():
+        raise NotApplicable("no other newcomer to compare with")
+    known = paraphrases(view, view.reference, params.overlap, params.least).values
+    widths = range(params.fewest, max(params.fewest, params.most) + 1)
+    alone = np.mean([stand_out(view, near, known, w, params.softening) for w in widths], axis=0)
+    middle = (params.fewest + params.most) // 2
+    scores = mutual(alone, rows[:, :middle], rows[:, : params.most], view.documents)
+    made = view.shared[key] = np.maximum(scores - params.noise, 0.0), near, rows
+    return made

@@ -25,6 +25,7 @@ from ragguard.model import CorpusView, DeniedText, Evidence, Signal
 
 Gram = tuple[str, ...]
 Floats64 = NDArray[np.float64]
+REJECTED = 1e-6  # p-value of what is like a rejected text
 _UPDATE = 0.1  # of the common words, what an update may take an original away from itself
 _STILL = 0.5  # of the common words, what an update of an original must share with it
 _ROUNDING = 1e-4  # by how much one product of matrices may differ from single ones
@@ -110,7 +111,8 @@ def denylist(view: CorpusView, params: Params) -> Signal:
             {"rejected": owner, "similarity": round(close, 3), "wording": round(alike, 3)},
         )
 
-    return Signal(scores, explain)
+    # A person rejected the like of it: that is no statistic, and holds whatever else is usual.
+    return Signal(scores, explain, np.where(scores > 0, REJECTED, 1.0))
 
 
 def _grams(row: Sequence[str]) -> Iterable[Gram]:

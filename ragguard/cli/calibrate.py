@@ -62,7 +62,7 @@ def calibrate(
             dry_run=dry_run,
             progress=progress.update,
         )
-        prior = dict(calibration.weights_of(None))
+        prior = dict(calibration.shares_of(None))
     if fmt == "json":
         emit("json", calibration.body_of(made))
     else:
@@ -77,15 +77,15 @@ def _show(made: Calibration, prior: dict[str, float]) -> None:
     """What was learned, and what it gains."""
     report = made.report
     if made.learned:
-        say("Weights, where they changed:")
+        say("Shares of the alarm budget, where they changed:")
         changed = {k: w for k, w in made.weights.items() if abs(w - prior.get(k, 1.0)) > 1e-9}
         table(
-            ["check", "shipped", "learned"],
+            ["family", "shipped", "learned"],
             [[name, f"{prior.get(name, 1.0):g}", f"{w:.3g}"] for name, w in changed.items()],
             right=frozenset({"shipped", "learned"}),
         )
     else:
-        say("Nothing did better than the shipped weights on attacks held out: they stay.")
+        say("Nothing did better than the shipped shares on attacks held out: they stay.")
     say()
     say(
         f"Stopped at {made.rate:.2%} false alarms, of attacks and documents nothing was learned on:"

@@ -10,6 +10,7 @@ import click
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, note, plain, say, table
 from ragguard.cli.progress import Progress
+from ragguard.model import FIRST_IMPORT
 
 if TYPE_CHECKING:
     from ragguard.report import Report
@@ -25,6 +26,11 @@ SHOWN = 20
     help="Folder the names are relative to; else the folder of each manifest.",
 )
 @click.option("--dry-run", is_flag=True, help="Judge and report; change nothing.")
+@click.option(
+    "--observe",
+    is_flag=True,
+    help="Hold nothing; record and report what would have been held ([judge] observe).",
+)
 @click.option("--resume", is_flag=True, help="Finish an interrupted run; needs no manifest.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
 @format_option
@@ -34,6 +40,7 @@ def ingest(
     manifests: tuple[Path, ...],
     root: Path | None,
     dry_run: bool,
+    observe: bool,
     resume: bool,
     exit_zero: bool,
     fmt: str,
@@ -53,7 +60,14 @@ def ingest(
     if not manifests and not resume:
         raise UsageError("no manifest given", hint="Name one, or finish a run with --resume.")
     with open_workspace(ctx) as workspace, Progress() as progress:
-        report = run(workspace, manifests, root=root, dry_run=dry_run, progress=progress.update)
+        report = run(
+            workspace,
+            manifests,
+            root=root,
+            dry_run=dry_run,
+            observe=observe or None,
+            progress=progress.update,
+        )
         rate = workspace.settings.judge.false_alarm_rate
     if fmt == "table":
         show(report, rate, dry_run)
@@ -91,8 +105,12 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
     counts = report.counts
     say("  ".join(f"{n} {k}" for k, n in counts.items() if n) or "no documents")
     if report.pulled:
-        say(f"{len(report.pulled)} admitted earlier pulled back: they collude with newcomers")
-    suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject")]
+        say(f"{len(report.pulled)} admitted earlier pulled back: see why below")
+    if later := sum(v.not_yet_judged for v in report.documents):
+        say(f"{later} of them not yet judged: the index is too small to say what is usual in it")
+    if would := sum(v.observed for v in report.documents):
+        say(f"{would} of them would have been held; the gate only observes")
+    suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject") or v.observed]
     suspects += report.pulled
     suspects.sort(key=lambda v: (v.outcome != "reject", -v.score))
     if suspects:
@@ -101,7 +119,7 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
             [
                 [
                     f"{v.source}/{v.id}",
-                    v.outcome,
+                    "observed" if v.observed else v.outcome,
                     f"{v.score:.2f}",
                     f"{v.findings[0].check}: {v.findings[0].detail}" if v.findings else "",
                 ]
@@ -123,12 +141,13 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
 def _say_limits(report: Report, rate: float) -> None:
     if report.stale:
         note(f"note: {report.stale}")
-    if report.profile.startswith("shipped"):
+    if report.profile == FIRST_IMPORT:
         note(
-            "note: uncalibrated. The index is too small to know what is usual in it; verdicts are "
-            "compared with the shipped sample, false alarms may be more than asked."
+            "note: first import. The index is too small to know what is usual in it: only what is "
+            "wrong by itself is held. The rest is judged as soon as the index can, and pulled back "
+            "if need be."
         )
-    if report.promised > rate:
+    elif report.promised > rate:
         note(
             f"note: {1 / report.promised - 1:.0f} reference documents cannot promise a false-alarm "
             f"rate below {report.promised:.2%}; asked were {rate:.2%}."

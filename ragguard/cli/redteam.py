@@ -9,6 +9,7 @@ import click
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, line, note, say, table
 from ragguard.cli.progress import Progress
+from ragguard.model import FIRST_IMPORT
 
 if TYPE_CHECKING:
     from ragguard.redteam import Redteam
@@ -90,8 +91,8 @@ def _show(found: Redteam) -> None:
     body = found.as_dict()
     if found.stale:
         note(f"note: {found.stale}")
-    if found.profile.startswith("shipped"):
-        note("note: uncalibrated. The index is too small to know what is usual in it.")
+    if found.profile == FIRST_IMPORT:
+        note("note: first import. The index is too small to know what is usual in it.")
     ran = [a for a in body["attacks"] if a["planted"]]
     ran.sort(key=lambda a: (a["holds"], a["stopped"]["documents"]["share"], a["attack"]))
     figures = ("docs", "stopped %", "any", "all", "top 5")

@@ -4,10 +4,14 @@
    reference it is the conformal (1 + #{r >= s}) / (n + 1) (Vovk, Gammerman, Shafer, "Algorithmic
    Learning in a Random World", 2005); beyond its upper tenth an exponential tail through the mean
    excess (Pickands-Balkema-de Haan with shape 0) keeps ranking what no reference chunk reached.
-2. P-values of several checks are combined by the Cauchy combination (Liu, Xie, "Cauchy Combination
-   Test", JASA 115 (2020)), whose tail hardly depends on how the checks depend on each other. Those
-   above one half count as one half: an innocent check is no alibi.
-3. The combined statistic is compared, again conformally, with that of the reference documents. Only
+2. P-values of the checks of one family are combined by the Cauchy combination (Liu, Xie, "Cauchy
+   Combination Test", JASA 115 (2020)), whose tail hardly depends on how the checks depend on each
+   other. Those above one half count as one half: an innocent check is no alibi.
+3. What a family says is compared with what it says of the reference documents: its p-value. The
+   families are combined in the same way, each with its share of the alarm budget; far out that is
+   the smallest p-value over its share (weighted Bonferroni). Since every family was compared with
+   the reference before, one whose honest documents often score high takes nothing of another's.
+4. The combined statistic is compared, again conformally, with that of the reference documents. Only
    this last step makes a promise: whatever happened before, an honest document that is exchangeable
    with the reference is flagged with at most the asked rate.
 """
@@ -68,6 +72,36 @@ def combine(p_values: Doubles, weights: Doubles) -> Doubles:
     terms = np.tan((0.5 - usable) * np.pi)
     total = (terms * weights).sum(axis=1) / max(float(weights.sum()), SMALLEST)
     return np.asarray(total, dtype=np.float64)
+
+
+def family_statistics(p_values: Doubles, weights: Doubles, groups: NDArray[np.int64]) -> Doubles:
+    """Combine the p-values of the checks of each family; log scale, higher is worse.
+
+    Args:
+        p_values: float64 (n, c) in (0, 1]; NaN where a check had nothing to say.
+        weights: float64 (c,), weight of each check within its family.
+        groups: int64 (c,), family of each check, from 0 without gaps.
+
+    Returns:
+        float64 (n, families): log(1 + Cauchy statistic), at least 0; 0 where a family said nothing.
+    """
+    count = int(groups.max(initial=-1)) + 1
+    made = np.zeros((len(p_values), count))
+    for family in range(count):
+        mine = groups == family
+        made[:, family] = np.log1p(combine(p_values[:, mine], weights[mine]))
+    return made
+
+
+def statistic_of(p_values: Doubles) -> Doubles:
+    """The Cauchy statistic whose tail a p-value is, so that `suspicion` can rank it with others.
+
+    Args:
+        p_values: float64 (n,) in [0, 1].
+    """
+    usable = np.clip(p_values, SMALLEST**2, 1.0) / 2.0
+    made: Doubles = np.where(usable < 1e-7, 1.0 / (np.pi * usable), np.tan((0.5 - usable) * np.pi))
+    return made
 
 
 def suspicion(statistic: Doubles) -> Doubles:

@@ -1,16 +1,25 @@
-"""How far a text and its companions among the newcomers stand out from their region.
+"""How far a text and its companions among the newcomers stand out, and how much they agree.
 
 Paraphrase neighbours (high cosine, low word overlap) follow RAGSieve's score; the comparison of
 newcomers with the reference and the local ratio are ours. The ratio has LOF's shape (Breunig et
 al., SIGMOD 2000): how far the surroundings are, over how far the companions are.
+
+Accord is ours: the share of a text's weight that a companion has too, each word weighing the square
+of its inverse document frequency (Sparck Jones, "A statistical interpretation of term specificity",
+Journal of Documentation 28 (1972)). A template's pages share the words that everybody has and
+differ in their subject; a campaign's texts share the subject and the claim. What the reference, and
+the next companions, offer of it is ordinary and is taken off.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ragguard.kernels.text import jaccard
+from ragguard.kernels.text import overlaps
 from ragguard.model import CorpusView, Evidence, Ints, Neighbours
 
 Doubles = NDArray[np.float64]
@@ -21,28 +30,116 @@ Doubles = NDArray[np.float64]
 SLOPE = 6.0
 
 
-def paraphrases(view: CorpusView, neighbours: Neighbours, overlap: float) -> tuple[Doubles, Ints]:
-    """Neighbours that say something close in other words.
+@dataclass(frozen=True)
+class Paraphrases:
+    """Neighbours that say something close in other words, and how much of the weight they share.
+
+    Attributes:
+        values: float64 (n, k), similarities, descending, 0 where absent.
+        rows: int64 (n, k), their rows, -1 where absent.
+        accords: float64 (n, k), share of each judged row's weight that the neighbour has too.
+    """
+
+    values: Doubles
+    rows: Ints
+    accords: Doubles
+
+
+def paraphrases(
+    view: CorpusView, neighbours: Neighbours, overlap: float, least: int
+) -> Paraphrases:
+    """Neighbours that say something close in other words; worked out once a view.
 
     Args:
         view: The view.
         neighbours: One of its tables, (n, k).
         overlap: Word Jaccard above which two texts are copies, not paraphrases.
-
-    Returns:
-        Similarities float64 (n, k), descending, 0 where absent; and their rows, -1 where absent.
+        least: Different words that a text must have to say anything: headings, labels and rulers
+            are near to each other for no reason.
     """
+    key = (paraphrases, id(neighbours), overlap, least)
+    if key not in view.shared:
+        view.shared[key] = _paraphrases(view, neighbours, overlap, least)
+    found: Paraphrases = view.shared[key]
+    return found
+
+
+def _paraphrases(
+    view: CorpusView, neighbours: Neighbours, overlap: float, least: int
+) -> Paraphrases:
     n, k = neighbours.indices.shape
+    says = np.diff(view.terms.indptr) >= least
     rows = np.repeat(np.arange(n), k)
     columns = neighbours.indices.ravel()
-    present = columns >= 0
-    shared = np.ones(n * k, dtype=np.float32)
-    shared[present] = jaccard(view.terms, rows[present], columns[present])
+    present = (columns >= 0) & says[rows] & says[np.maximum(columns, 0)]
+    weights = _weights(view)
+    shared = np.ones(n * k)
+    accord = np.zeros(n * k)
+    shared[present], accord[present] = overlaps(
+        view.terms, weights, rows[present], columns[present]
+    )
     kept = (present & (shared <= overlap)).reshape(n, k)
     values = np.where(kept, np.clip(neighbours.similarities, 0.0, 1.0), 0.0).astype(np.float64)
     order = np.argsort(-values, axis=1, kind="stable")
     found = np.where(kept, neighbours.indices, -1)
-    return np.take_along_axis(values, order, axis=1), np.take_along_axis(found, order, axis=1)
+    agreed = np.where(kept, accord.reshape(n, k), 0.0)
+    return Paraphrases(
+        np.take_along_axis(values, order, axis=1),
+        np.take_along_axis(found, order, axis=1),
+        np.take_along_axis(agreed, order, axis=1),
+    )
+
+
+def _weights(view: CorpusView) -> Doubles:
+    """Squared inverse document frequency of each word of the view, float64 (vocabulary,).
+
+    Counted are the passages of the index and those that are judged: what a whole batch speaks of
+    is no accord of a few.
+    """
+    if _weights not in view.shared:
+        known = view.lexicon.words
+        counts = np.zeros(view.terms.shape[1])
+        vocabulary = dict.fromkeys(chain.from_iterable(view.words))
+        counts[: len(vocabulary)] = [known.get(word, 0) for word in vocabulary]
+        total = max(view.lexicon.documents, max(known.values(), default=0))
+        if not view.lexicon.includes_batch:
+            counts += np.asarray(view.terms[: view.n].sum(axis=0)).ravel()
+            total += view.n
+        view.shared[_weights] = np.log((total + 1.0) / (counts + 1.0)).clip(0.0) ** 2
+    made: Doubles = view.shared[_weights]
+    return made
+
+
+def accord_excess(near: Paraphrases, known: Paraphrases, view: CorpusView, width: int) -> Doubles:
+    """How much more of its weight a text shares with its companions than is ordinary.
+
+    Args:
+        near: Among the newcomers, (n, k).
+        known: In the reference.
+        view: The view.
+        width: Companions of the widest campaign; the mean over campaigns of two to `width` counts.
+
+    Returns:
+        float64 (n,) in [0, 1]: mean accord with the companions less what the reference, or the next
+        companions, offer; at most what two of the companions bear out.
+    """
+    agreed, rows = distinct(near.accords, near.rows, view.documents, by_value=True)
+    usual = -np.sort(-known.accords, axis=1)
+    found = []
+    for some in range(2, width + 1):
+        after = agreed[:, 2 * some + 1 : 3 * some + 1]
+        beyond = after.mean(axis=1) if after.shape[1] else np.zeros(len(agreed))
+        offered = np.maximum(usual[:, :some].mean(axis=1), beyond)
+        found.append(np.maximum(agreed[:, :some].mean(axis=1) - offered, 0.0))
+    excess: Doubles = np.mean(found, axis=0)
+    company = rows[:, :width]
+    judged = (company >= 0) & (company < view.n)
+    theirs = np.where(
+        judged, excess[np.where(judged, company, 0)], np.where(company >= 0, 1.0, 0.0)
+    )
+    best = -np.sort(-theirs, axis=1)[:, :2]
+    made: Doubles = np.minimum(excess, best.mean(axis=1))
+    return made
 
 
 def stand_out(
@@ -73,17 +170,24 @@ def stand_out(
     return scores
 
 
-def distinct(values: Doubles, rows: Ints, documents: Ints) -> tuple[Doubles, Ints]:
+def distinct(
+    values: Doubles, rows: Ints, documents: Ints, by_value: bool = False
+) -> tuple[Doubles, Ints]:
     """A table with the nearest chunk of each other document only: companions are documents.
 
     Args:
         values: float64 (n, k), descending.
         rows: int64 (n, k), -1 where absent.
         documents: int64 (m,), document of every row.
+        by_value: Sort by value first.
 
     Returns:
         The same shapes; what is left out is 0 and -1 at the end.
     """
+    if by_value:
+        order = np.argsort(-values, axis=1, kind="stable")
+        values = np.take_along_axis(values, order, axis=1)
+        rows = np.take_along_axis(rows, order, axis=1)
     owner = np.where(rows >= 0, documents[np.maximum(rows, 0)], -1)
     again = np.zeros(rows.shape, dtype=bool)
     for column in range(1, rows.shape[1]):
@@ -102,8 +206,8 @@ def mutual(alone: Doubles, companions: Ints, near: Ints, documents: Ints) -> Dou
     A campaign's documents stand out each by itself, and have one another for companions. An honest
     document beside a campaign has it for company, but the campaign's own companions are elsewhere.
     So a document scores no more than its companions do on average, times the share of companions
-    that count it among their nearest. Companions that are not judged (in quarantine, or admitted
-    lately) are taken at the document's own word.
+    that count it among their nearest. Companions that are not judged (admitted lately) are taken at
+    the document's own word; what waits in quarantine is judged beside the batch, like any newcomer.
 
     Args:
         alone: float64 (n,), stand-out of each judged row.

@@ -152,6 +152,42 @@ def jaccard(
     return result
 
 
+def overlaps(
+    terms: Any,
+    weights: NDArray[np.float64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    block: int = 50_000,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Word-set overlap of pairs of rows, and the share of the left row's weight that both have.
+
+    Args:
+        terms: Matrix of `term_matrix`.
+        weights: float64 (vocabulary,), weight of each word.
+        left: Row numbers (p,).
+        right: Row numbers (p,).
+        block: Pairs computed at once.
+
+    Returns:
+        Jaccard, float64 (p,) in [0, 1]; weighted share, float64 (p,) in [0, 1]; 0 where a row is
+        empty.
+    """
+    from scipy.sparse import csr_matrix
+
+    sizes = np.diff(terms.indptr).astype(np.float64)
+    totals = np.asarray(terms @ weights, dtype=np.float64)
+    alike, share = np.zeros(len(left)), np.zeros(len(left))
+    both = np.column_stack([np.ones(len(weights)), weights])
+    for start in range(0, len(left), block):
+        a, b = left[start : start + block], right[start : start + block]
+        common = csr_matrix(terms[a].multiply(terms[b])) @ both
+        union = sizes[a] + sizes[b] - common[:, 0]
+        part = slice(start, start + block)
+        np.divide(common[:, 0], union, out=alike[part], where=union > 0)
+        np.divide(common[:, 1], totals[a], out=share[part], where=totals[a] > 0)
+    return alike, share
+
+
 @lru_cache(maxsize=300_000)
 def stable_hash(text: str) -> int:
     """A 32-bit hash that is the same in every process (CRC-32; for buckets, not for secrets)."""

@@ -106,7 +106,7 @@ def settings_digest(workspace: Workspace) -> str:
     """Digest of what decides which scores a document gets: the checks, and the prior weights."""
     checks = scoring.active_checks(workspace.settings.checks)
     params = {name: repr(value) for name, (_, value) in checks.items()}
-    prior = {name: scoring.WEIGHTS.get(name, 1.0) for name in checks}
+    prior = {"weights": dict(scoring.WEIGHTS), "shares": dict(scoring.SHARES)}
     return digest({"checks": params, "prior": prior, "reference": reference.VERSION})
 
 
@@ -191,11 +191,11 @@ def _digest_in(entry: str) -> str:
 
 
 def _require_bounds(found: Calibration, name: str) -> None:
-    for check, weight in found.weights.items():
-        prior = scoring.WEIGHTS.get(check, 1.0)
+    for family, weight in found.weights.items():
+        prior = scoring.SHARES.get(family, 1.0)
         if not LEAST * prior * (1 - SLACK) <= weight <= MOST * prior * (1 + SLACK):
             raise IntegrityError(
-                f"{name}: the weight {weight} of {check} is out of bounds", hint=HINT
+                f"{name}: the weight {weight} of {family} is out of bounds", hint=HINT
             )
 
 
@@ -224,9 +224,9 @@ def in_force(workspace: Workspace) -> tuple[Calibration | None, str]:
     return found, ""
 
 
-def weights_of(found: Calibration | None) -> Mapping[str, float]:
-    """Learned weights over the shipped ones."""
-    return scoring.WEIGHTS if found is None else {**scoring.WEIGHTS, **found.weights}
+def shares_of(found: Calibration | None) -> Mapping[str, float]:
+    """Learned shares of the families of checks over the shipped ones."""
+    return scoring.SHARES if found is None else {**scoring.SHARES, **found.weights}
 
 
 def rounded(value: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -13,12 +13,13 @@ import numpy as np
 from ragguard import lexicon as lexicons
 from ragguard import reference, scoring
 from ragguard.checks import Check
-from ragguard.commit import load_vectors
+from ragguard.commit import JUDGED_UNTIL, load_vectors
 from ragguard.companions import Judging, second_look
 from ragguard.kernels.canonical import digest, format_time
 from ragguard.ledger import corpus
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.corpus import VersionRow
+from ragguard.ledger.tables import get_meta
 from ragguard.model import (
     Chunk,
     DeniedText,
@@ -32,9 +33,12 @@ from ragguard.model import (
 from ragguard.scoring import Profile
 from ragguard.steps import calibration
 from ragguard.steps.originals import originals
-from ragguard.view import Prepared, Surroundings, build_view
+from ragguard.view import Prepared, Surroundings, build_view, near_suspects
 from ragguard.workspace import Workspace
 
+MOST_LATER = 2000  # documents not yet judged that are judged by one ingest
+BLOCK = 256  # and how many of them together
+LEAST_SUSPECTS = 256  # undecided documents that are looked at, however small the index
 GROWTH = 1.2  # a fitted profile is used until the index has grown or shrunk by this factor
 
 
@@ -46,8 +50,10 @@ class Judgement:
         profile: Name of the reference used.
         promised: The smallest false-alarm rate that reference can promise.
         skipped: Checks that had nothing to say, or failed.
-        pulled: Documents admitted lately that are suspect now, with their new verdicts.
+        pulled: Documents admitted before that are suspect now, with their new verdicts: companions
+            of what was caught, and what was not yet judged.
         stale: Why the workspace's calibration was not used; empty when it was, or there is none.
+        judged_until: Number of the newest version that was not yet judged and now is; 0 if none.
     """
 
     verdicts: list[Verdict]
@@ -56,6 +62,7 @@ class Judgement:
     skipped: tuple[Skipped, ...]
     pulled: tuple[tuple[VersionRow, Verdict], ...] = ()
     stale: str = ""
+    judged_until: int = 0
 
 
 def judge_batch(
@@ -65,6 +72,7 @@ def judge_batch(
     progress: Callable[[str, int, int], None],
     *,
     absent: Set[str] = frozenset(),
+    catch_up: bool = False,
 ) -> Judgement:
     """Judge newcomers against the index as it is.
 
@@ -75,6 +83,7 @@ def judge_batch(
         progress: Called with stage, done and total.
         absent: Labels of indexed documents that are brought in again with the batch, and taken as
             not there (`redteam` only).
+        catch_up: Judge documents that came in while the index was too small to judge them, too.
     """
     generation = workspace.generation()
     checks = scoring.active_checks(workspace.settings.checks)
@@ -89,7 +98,8 @@ def judge_batch(
         again = [p for p in batch if p.label in absent]
         around = reference.as_if_new(around, again)
     progress("checks", 0, len(checks))
-    view = build_view(batch, around, absent=absent)
+    beside = near_suspects(batch, around.suspects)
+    view = build_view(batch, around, absent=absent, beside=beside)
     measured = scoring.measure(view, checks)
     progress("checks", len(checks), len(checks))
     rate = workspace.settings.judge.false_alarm_rate
@@ -98,14 +108,97 @@ def judge_batch(
 
     def fetch(labels: Sequence[str]) -> list[Prepared]:
         rows = [serving[label] for label in labels if label in serving]
-        return indexed_documents(workspace, generation, rows) if generation else []
+        return indexed_documents(workspace, generation.serving, rows) if generation else []
 
     judging = Judging(checks, profile, every, rate)
-    pulled = tuple(
-        (serving[prepared.label], verdict)
+    pulled = {
+        prepared.label: verdict
         for prepared, verdict in second_look(batch, verdicts, around, judging, fetch)
+    }
+    until = 0
+    if catch_up and profile.calibrated and generation is not None:
+        rows = not_yet_judged(workspace, serving, {p.label for p in batch})
+        if rows:
+            until = max(row.id for row in rows)
+            fitted = _profile(
+                workspace, generation, serving, around, checks, len(rows), learned, progress
+            )
+            later = replace(judging, profile=fitted)
+            near = replace(around, suspects=[*batch, *around.suspects])
+            pulled |= _catch_up(workspace, generation, rows, near, later, progress)
+    return Judgement(
+        verdicts,
+        profile.name,
+        profile.smallest_rate,
+        measured.skipped,
+        tuple((serving[label], verdict) for label, verdict in pulled.items()),
+        stale,
+        until,
     )
-    return Judgement(verdicts, profile.name, profile.smallest_rate, measured.skipped, pulled, stale)
+
+
+def not_yet_judged(
+    workspace: Workspace, serving: Mapping[str, VersionRow], leaving: Set[str]
+) -> list[VersionRow]:
+    """Serving versions that were admitted while the index was too small to judge them.
+
+    Args:
+        workspace: Open.
+        serving: Indexed documents by label.
+        leaving: Labels that are replaced just now.
+
+    Returns:
+        The oldest `MOST_LATER` of them.
+    """
+    with workspace.ledger.reading() as conn:
+        until = int(get_meta(conn, JUDGED_UNTIL) or 0)
+    rows = [
+        row
+        for label, row in serving.items()
+        if row.outcome == "admit" and row.p_value is None and row.id > until
+        if label not in leaving
+    ]
+    return sorted(rows, key=lambda row: row.id)[:MOST_LATER]
+
+
+def _catch_up(
+    workspace: Workspace,
+    generation: Generation,
+    rows: Sequence[VersionRow],
+    around: Surroundings,
+    judging: Judging,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, Verdict]:
+    """Judge indexed documents as if they came in now; those that arrived together, together.
+
+    Returns:
+        Verdicts on those that would not be let in, by label.
+    """
+    documents = indexed_documents(workspace, generation.serving, rows)
+    every = {p.document.source: Policy() for p in documents} | dict(judging.policies)
+    found: dict[str, Verdict] = {}
+    for start in range(0, len(documents), BLOCK):
+        progress("judge what was not yet judged", start, len(documents))
+        block = documents[start : start + BLOCK]
+        labels = frozenset(p.label for p in block)
+        known = reference.as_if_new(replace(around, recent=around.recent - labels), block)
+        beside = near_suspects(block, around.suspects)
+        view = build_view(block, known, absent=labels, beside=beside)
+        verdicts = scoring.judge(
+            block,
+            view,
+            scoring.measure(view, judging.checks),
+            judging.profile,
+            judging.checks,
+            every,
+            judging.false_alarm_rate,
+        )
+        found |= {
+            p.label: verdict
+            for p, verdict in zip(block, verdicts, strict=True)
+            if verdict.outcome == "quarantine"
+        }
+    return found
 
 
 def surroundings(
@@ -119,19 +212,40 @@ def surroundings(
         batch: Newcomers.
     """
     generation = workspace.generation()
-    collections = (generation.serving, generation.quarantine) if generation else ("", "")
     denied = denied_texts(workspace)
     with workspace.ledger.reading() as conn:
         state = corpus.corpus_digest(conn)
     lexicon = _lexicon(workspace, generation, batch, len(serving), state)
     return Surroundings(
         workspace.open_store(),
-        *collections,
+        generation.serving if generation else "",
         lexicon,
         denied,
         workspace.now,
         recent_labels(workspace, serving),
+        undecided(workspace, generation, len(serving)) if generation else (),
     )
+
+
+def undecided(workspace: Workspace, generation: Generation, indexed: int) -> list[Prepared]:
+    """Documents that wait and arrived lately: suspects among newcomers, witnesses to nothing.
+
+    They expire as recent arrivals do: those of the last `recent_days`, the newest first, at most
+    the configured share of the index.
+
+    Args:
+        workspace: Open.
+        generation: The serving one.
+        indexed: Documents in the index.
+    """
+    judge = workspace.settings.judge
+    since = format_time(workspace.now - timedelta(days=judge.recent_days))
+    with workspace.ledger.reading() as conn:
+        arrived = corpus.arrivals(conn, since)
+        waiting = [r for r in corpus.members(conn, "quarantine").values() if r.commit in arrived]
+    most = max(LEAST_SUSPECTS, int(judge.recent_share * indexed))
+    newest = sorted(waiting, key=lambda row: row.id)[-most:]
+    return indexed_documents(workspace, generation.quarantine, newest) if newest else []
 
 
 def recent_labels(workspace: Workspace, serving: Mapping[str, VersionRow]) -> frozenset[str]:
@@ -219,10 +333,11 @@ def _profile(
     learned: calibration.Calibration | None,
     progress: Callable[[str, int, int], None],
 ) -> Profile:
-    """The reference for a batch of this size: fitted on the index, or shipped while it is small."""
+    """The reference for a batch of this size, fitted on the index; none while that is small."""
     judge = workspace.settings.judge
-    if generation is None or len(serving) < judge.least_documents:
-        return reference.shipped(len(serving))
+    least = scoring.needed(judge.least_documents, judge.false_alarm_rate)
+    if generation is None or len(serving) < least:
+        return scoring.UNCALIBRATED
     held = reference.rounds(arriving, len(serving))
     settings = digest(
         [
@@ -232,6 +347,7 @@ def _profile(
             reference.VERSION,
             held.thin,
             round(20 * len(around.recent) / len(serving)),  # in twentieths of the index
+            round(20 * len(around.suspects) / len(serving)),
             digest(learned.model_dump(mode="json")) if learned else "",
         ]
     )
@@ -249,7 +365,7 @@ def _profile(
         : held.documents(judge.reference_documents)
     ]
     rows = [serving[names[i]] for i in chosen]
-    documents = indexed_documents(workspace, generation, rows)
+    documents = indexed_documents(workspace, generation.serving, rows)
     profile = reference.rehearse(
         documents,
         around,
@@ -257,20 +373,20 @@ def _profile(
         held,
         "corpus",
         lambda done, total: progress("calibrate", done, total),
-        calibration.weights_of(learned),
+        calibration.shares_of(learned),
     )
     reference.keep(profile, path, len(serving))
     return profile
 
 
 def indexed_documents(
-    workspace: Workspace, generation: Generation, rows: Sequence[VersionRow]
+    workspace: Workspace, collection: str, rows: Sequence[VersionRow]
 ) -> list[Prepared]:
-    """Serving documents as they would be prepared if they came in now, read from the index."""
+    """Documents as they would be prepared if they came in now, read from a collection."""
     with workspace.ledger.reading() as conn:
         points = corpus.points_of(conn, [r.id for r in rows])
     wanted = [p.point for found in points.values() for p in found]
-    stored = {p.id: p for p in workspace.open_store().get(generation.serving, wanted, vectors=True)}
+    stored = {p.id: p for p in workspace.open_store().get(collection, wanted, vectors=True)}
     documents = []
     for row in rows:
         found = [(p, stored[p.point]) for p in points[row.id] if p.point in stored]

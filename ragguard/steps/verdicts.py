@@ -6,6 +6,7 @@ Denied bytes and broken contracts first, then parsing, splitting, embedding and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ragguard.ledger import corpus
 from ragguard.ledger.corpus import VersionRow
@@ -30,6 +31,8 @@ def judge_documents(
     dry_run: bool,
     report: Report,
     progress: Progress,
+    *,
+    observe: bool = False,
 ) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
     """Verdicts on new and changed documents, vectors of those that go in, and what is pulled.
 
@@ -41,6 +44,7 @@ def judge_documents(
         dry_run: Keep nothing.
         report: Gets seconds, reference and skipped checks.
         progress: Called with stage, done and total.
+        observe: Hold and pull nothing; write down what would have been held.
 
     Returns:
         Verdicts and embedded documents by document id, and what is pulled back.
@@ -86,16 +90,23 @@ def judge_documents(
         with timed(report, "judge"):
             batch = [embedded[n].prepared for n in order]
             judgement = judge_batch(
-                workspace, batch, {open_items[0].document.source: contract}, progress
+                workspace,
+                batch,
+                {open_items[0].document.source: contract},
+                progress,
+                catch_up=not observe,
             )
-        pulled.extend(judgement.pulled)
+        if not observe:
+            pulled.extend(judgement.pulled)
+            report.judged_until = judgement.judged_until
         report.profile, report.promised = judgement.profile, judgement.promised
         report.stale = judgement.stale
         report.skipped.update((s.check, s) for s in judgement.skipped)
         for number, verdict in zip(order, judgement.verdicts, strict=True):
             item = open_items[number]
             key = (item.document.id, item.document.digest, item.metadata_digest)
-            verdicts[item.document.id] = _with_release(verdict, cleared.get(key))
+            verdict = _with_release(verdict, cleared.get(key))
+            verdicts[item.document.id] = observed(verdict) if observe else verdict
     return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}, pulled
 
 
@@ -114,6 +125,18 @@ def _with_release(verdict: Verdict, covered: set[str] | None) -> Verdict:
             verdict.findings,
         )
     return verdict
+
+
+def observed(verdict: Verdict) -> Verdict:
+    """A verdict as it is written down while the gate only observes: a suspect comes in.
+
+    Args:
+        verdict: As judged; one that rejects stays as it is.
+    """
+    if verdict.outcome != "quarantine":
+        return verdict
+    findings = tuple(replace(f, facts={**f.facts, "observed": True}) for f in verdict.findings)
+    return replace(verdict, outcome="admit", findings=findings)
 
 
 def _reject(item: Incoming, findings: tuple[Finding, ...]) -> Verdict:
