@@ -37,6 +37,7 @@ from ragguard.encode.parse import parse
 from ragguard.kernels import requests, trees
 from ragguard.kernels.canonical import digest_bytes
 from ragguard.kernels.neighbours import top_k
+from ragguard.kernels.prose import prose
 from ragguard.kernels.text import normalise, term_matrix, words
 from ragguard.model import CorpusView, Neighbours
 
@@ -198,7 +199,8 @@ class World:
         self._others = np.flatnonzero(~judged)
         self._passages, self._vectors = passages, vectors
         texts = [passages[i].text for i in self._others]
-        self._words = [words(t) for t in texts]
+        self._prose = [prose(t) for t in texts]
+        self._words = [words(t) for t in self._prose]
         self._lexicon = lexicons.count(texts, len(texts))
         mine, index = vectors[self.rows], vectors[self._others]
         n, m = len(mine), len(index)
@@ -209,13 +211,15 @@ class World:
     def measure(self, texts: Sequence[str]) -> tuple[Asked, int]:
         """Features of passages that stand in the place of the judged ones."""
         n = len(self.rows)
-        split = [*(words(t) for t in texts), *self._words]
+        said = [prose(t) for t in texts]
+        split = [*(words(t) for t in said), *self._words]
         documents = [self._passages[i].document for i in self._others]
         numbers = {d: n + i for i, d in enumerate(dict.fromkeys(documents))}
         places = [*range(n), *(numbers[d] for d in documents)]
         view = CorpusView(
             n=n,
             texts=[*texts, *(self._passages[i].text for i in self._others)],
+            prose=[*said, *self._prose],
             words=split,
             terms=term_matrix(split),
             vectors=self._vectors[np.concatenate([self.rows, self._others])],
@@ -233,7 +237,7 @@ class World:
             denied=(),
             now=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        return Measure(view).features(0, [requests.sentences(t)[:200] for t in texts]), n
+        return Measure(view).features(0, [requests.sentences(t)[:200] for t in said]), n
 
 
 def cases(

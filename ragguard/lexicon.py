@@ -1,4 +1,4 @@
-"""The lexicon: what words, word pairs and letters the serving corpus is made of.
+"""The lexicon: what words, word pairs and letters the serving corpus's prose is made of.
 
 Derived from the serving index, kept beside it in a cache file named by the digest of the corpus it
 was counted on, and counted anew when that is another one.
@@ -20,12 +20,14 @@ import numpy as np
 
 from ragguard.kernels import surprisal
 from ragguard.kernels.neighbours import top_k
+from ragguard.kernels.prose import prose
 from ragguard.kernels.text import normalise, words
 from ragguard.model import Lexicon
 from ragguard.store import Point, Store
 
 SAMPLE = 400  # chunks whose closeness to others is measured
 NEAREST = 4
+COUNTED = "prose-1"  # what of a chunk is counted; a cache of anything else is counted anew
 
 
 def empty() -> Lexicon:
@@ -51,7 +53,7 @@ def count(texts: Iterable[str], documents: int) -> Lexicon:
     bigrams = np.zeros(surprisal.BIGRAM_BUCKETS, dtype=np.uint32)
     cleaned: list[str] = []
     for text in texts:
-        plain = normalise(text)
+        plain = prose(normalise(text))
         cleaned.append(plain)
         row = words(plain)
         frequencies.update(set(row))
@@ -155,6 +157,7 @@ def _closeness(points: Sequence[Point]) -> tuple[float, float]:
 def _save(lexicon: Lexicon, cache: Path, corpus: str) -> None:
     buffer = io.BytesIO()
     head = {
+        "counted": COUNTED,
         "corpus": corpus,
         "documents": lexicon.documents,
         "closeness": lexicon.closeness,
@@ -176,7 +179,7 @@ def _load(cache: Path, corpus: str) -> Lexicon | None:
     try:
         with np.load(cache, allow_pickle=False) as kept:
             head = json.loads(kept["head"].tobytes())
-            if head["corpus"] != corpus:
+            if head["corpus"] != corpus or head.get("counted") != COUNTED:
                 return None
             mean, deviation = head["closeness"]
             return Lexicon(

@@ -251,9 +251,9 @@ class Lexicon:
 
     Attributes:
         documents: Number of its documents.
-        words: Number of chunks each lower-cased word occurs in.
-        bigrams: How many chunks hold a word pair, by hash, uint16 (2**21,), saturating.
-        trigrams: Character trigram counts by hash, float32 (2**16,).
+        words: Number of chunks each lower-cased word occurs in, in their prose.
+        bigrams: How many chunks' prose holds a word pair, by hash, uint16 (2**21,), saturating.
+        trigrams: Character trigram counts of the prose by hash, float32 (2**16,).
         closeness: Mean and standard deviation over sampled serving chunks of the mean similarity to
             their four nearest chunks of other documents; (nan, nan) when there are too few.
         includes_batch: Whether the judged chunks themselves were counted (a cold start).
@@ -298,8 +298,10 @@ class CorpusView:
     Attributes:
         n: Number of chunks to judge.
         texts: Chunk texts (m,), NFKC and without invisible characters.
-        words: Lower-cased words of each chunk (m,).
-        terms: Which chunk holds which word, scipy CSR float32 (m, vocabulary).
+        prose: Their sentences (m,), without code, addresses, tables and what a source repeats on
+            page after page; see `kernels.prose`. May be empty.
+        words: Lower-cased words of each chunk's prose (m,).
+        terms: Which chunk's prose holds which word, scipy CSR float32 (m, vocabulary).
         vectors: float32 (m, d), unit length.
         zones: Per row: `batch`, `serving`, `recent` (admitted lately) or `quarantine`.
         documents: Row to document number, int64 (m,).
@@ -319,6 +321,7 @@ class CorpusView:
 
     n: int
     texts: Sequence[str]
+    prose: Sequence[str]
     words: Sequence[Sequence[str]]
     terms: Any
     vectors: Floats

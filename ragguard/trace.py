@@ -17,6 +17,7 @@ import numpy as np
 from ragguard import lexicon
 from ragguard.encode.encoder import Encoder
 from ragguard.errors import UsageError
+from ragguard.kernels.prose import prose
 from ragguard.kernels.sketch import shared_words
 from ragguard.kernels.support import (
     FEWEST,
@@ -163,6 +164,7 @@ def read_signs(
     """
     plain = [normalise(t) for t in texts]
     rows = [words(t) for t in plain]
+    said = [prose(t) for t in plain]  # the index's words are counted on prose
     asked = words(normalise(query))
     terms = answer_terms(words(normalise(answer)), asked)
     windows = [window(t, terms, asked) for t in plain] if terms else []
@@ -173,7 +175,7 @@ def read_signs(
         encoded[2:] @ encoded[1] if terms else none,
         wide @ encoded[1] if terms else none,
         wide @ encoded[0],
-        strangeness(rows, [name_flags(t) for t in plain], vectors, known),
+        strangeness([words(t) for t in said], [name_flags(t) for t in said], vectors, known),
     )
 
 

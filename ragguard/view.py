@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.kernels.neighbours import merge, top_k
+from ragguard.kernels.prose import prose_rows
 from ragguard.kernels.text import normalise, term_matrix, words
 from ragguard.model import (
     Chunk,
@@ -188,19 +189,23 @@ def build_view(
     newcomers = top_k(vectors, vectors, NEIGHBOURS, documents, documents)
     newcomers = merge(newcomers, lately, NEIGHBOURS)
     texts = [normalise(c.text) for p in batch for c in p.chunks] + context.texts
-    rows = [words(text) for text in texts]
+    numbers = np.concatenate([documents, np.array(context.documents, dtype=np.int64)])
+    sources = [p.document.source for p in batch] + context.sources
+    sentences = prose_rows(texts, numbers, sources)
+    rows = [words(text) for text in sentences]
     return CorpusView(
         n=len(vectors),
         texts=texts,
+        prose=sentences,
         words=rows,
         terms=term_matrix(rows),
         vectors=np.concatenate([vectors, np.stack(context.vectors)])
         if context.vectors
         else vectors,
         zones=[*("batch" if d < arriving else "quarantine" for d in documents), *context.zones],
-        documents=np.concatenate([documents, np.array(context.documents, dtype=np.int64)]),
+        documents=numbers,
         labels=batch_labels + context.labels,
-        sources=[p.document.source for p in batch] + context.sources,
+        sources=sources,
         metadata=[p.document.metadata for p in batch] + context.metadata,
         previous_metadata=[p.previous_metadata for p in batch],
         raws=[p.raw for p in batch],

@@ -25,6 +25,7 @@ from ragguard.audit.spool import Spool
 from ragguard.checks import Check
 from ragguard.kernels.calibration import Doubles
 from ragguard.kernels.graph import Graph
+from ragguard.kernels.prose import prose_rows
 from ragguard.kernels.text import normalise, term_matrix, words
 from ragguard.model import (
     Bools,
@@ -222,7 +223,10 @@ def _view(
     documents = [number[d] for d in owners[judged].tolist()]
     documents += [context[d] for d in owners[beside].tolist()]
     metadata: list[Metadata] = [spool.metadata(d) for d in every]
-    split = [words(text) for text in texts]
+    numbers = np.array(documents, dtype=np.int64)
+    sources = [spool.sources[d] for d in every]
+    sentences = prose_rows(texts, numbers, sources)
+    split = [words(text) for text in sentences]
     vectors = np.asarray(spool.vectors[np.concatenate([judged, beside])], dtype=np.float32)
     lexicon = lexicons.without(known.lexicon, stored[:n], len(part))
     batch, start = [], 0
@@ -244,13 +248,14 @@ def _view(
     return batch, CorpusView(
         n=n,
         texts=texts,
+        prose=sentences,
         words=split,
         terms=term_matrix(split),
         vectors=vectors,
         zones=["batch"] * n + ["quarantine" if waiting[r] else "serving" for r in beside.tolist()],
-        documents=np.array(documents, dtype=np.int64),
+        documents=numbers,
         labels=[spool.labels[d] for d in every],
-        sources=[spool.sources[d] for d in every],
+        sources=sources,
         metadata=metadata,
         previous_metadata=[None] * len(part),
         raws=[p.raw for p in batch],

@@ -41,7 +41,7 @@ def coherence(view: CorpusView, params: Params) -> Signal:
     """Score a chunk by the mean surprisal of its worst stretch.
 
     Returns:
-        Raw scores, float64 (n,), bits a word, higher is less likely.
+        Raw scores, float64 (n,), bits a word, higher is less likely; 0 without two words of prose.
 
     Raises:
         NotApplicable: Too few words are known.
@@ -57,10 +57,11 @@ def coherence(view: CorpusView, params: Params) -> Signal:
         params.vouched,
     )
     scores, places = worst_windows(bits, lengths, params.window, params.prior, params.usual)
+    scores[lengths == 0] = 0.0
     doubted = np.flatnonzero(scores > params.doubt)
     ends = np.cumsum(lengths)
     for row in doubted.tolist():
-        flags = np.array(name_flags(view.texts[row]), dtype=bool)[1:]
+        flags = np.array(name_flags(view.prose[row]), dtype=bool)[1:]
         own = bits[ends[row] - lengths[row] : ends[row]]
         capped = np.where(flags, np.minimum(own, params.name), own)
         scores[row], places[row] = worst_window(capped, params.window, params.prior, params.usual)

@@ -71,18 +71,20 @@ def denylist(view: CorpusView, params: Params) -> Signal:
         for gram in grams:
             holders[gram].append(number)
     mine: dict[int, Floats64] = {}  # by row: how much of the wording one text holds of the other
+    # Copied code and tables are copies too: the whole text is compared, not its prose.
+    said = [words(text) for text in view.texts[: view.n]]
     for row in range(view.n):
-        shared, size = _shared(view.words[row], holders, len(texts))
+        shared, size = _shared(said[row], holders, len(texts))
         held = np.where(shared >= params.fewest, shared / np.maximum(1, np.minimum(size, sizes)), 0)
         shares = _may_share(shared, size, params.copied) or held.max() >= params.contained
         if wordless or near[row] or shares:
             mine[row] = held
     looked_at = list(mine)
-    sketched = sketch_rows([view.words[row] for row in looked_at])
+    sketched = sketch_rows([said[row] for row in looked_at])
     scores = np.zeros(view.n)
     found: dict[int, tuple[str, float, float]] = {}
     for row, sketch in zip(looked_at, sketched, strict=True):
-        if len(view.words[row]) < params.shortest:
+        if len(said[row]) < params.shortest:
             continue
         close = vectors @ view.vectors[row]
         alike, held = resemblance(sketch, sketches), mine[row]
@@ -142,8 +144,9 @@ def _nearer_to_admitted(view: CorpusView, row: int, close: float, denied_text: s
     nearest = int(view.reference.indices[row, 0]) if view.reference.indices.size else -1
     if nearest < 0:
         return False
-    admitted = shared_words(view.words[row], view.words[nearest])
-    rejected = shared_words(view.words[row], words(denied_text))
+    mine = words(view.texts[row])
+    admitted = shared_words(mine, words(view.texts[nearest]))
+    rejected = shared_words(mine, words(denied_text))
     near = float(view.reference.similarities[row, 0])
     return near >= close and admitted >= rejected
 
@@ -153,7 +156,7 @@ def _admitted_likeness(view: CorpusView, row: int, sketch: NDArray[np.uint64]) -
     nearest = int(view.reference.indices[row, 0]) if view.reference.indices.size else -1
     if nearest < 0:
         return 0.0
-    return float(resemblance(sketch, sketch_rows([view.words[nearest]]))[0])
+    return float(resemblance(sketch, sketch_rows([words(view.texts[nearest])]))[0])
 
 
 def _is_original(view: CorpusView, row: int, denied: DeniedText, denied_text: str) -> bool:
@@ -163,8 +166,9 @@ def _is_original(view: CorpusView, row: int, denied: DeniedText, denied_text: st
     is too little to tell by likeness, and the check for edited twins is there for that.
     """
     label = view.labels[int(view.documents[row])]
-    rejected = _said(view.words[row], denied_text)
-    kept = (_said(view.words[row], text) for text in denied.originals.get(label, ()))
+    mine = words(view.texts[row])
+    rejected = _said(mine, denied_text)
+    kept = (_said(mine, text) for text in denied.originals.get(label, ()))
     return max(kept, default=-1.0) >= max(_STILL, rejected - _UPDATE)
 
 

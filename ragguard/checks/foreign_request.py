@@ -93,7 +93,7 @@ def foreign_request(view: CorpusView, params: Params) -> Signal:
     measured = Measure(view)
     for start in range(0, view.n, BLOCK):
         rows = range(start, min(start + BLOCK, view.n))
-        found = [requests.sentences(view.texts[r])[: params.most_sentences] for r in rows]
+        found = [requests.sentences(view.prose[r])[: params.most_sentences] for r in rows]
         asked = measured.features(rows.start, found)
         odds = model().score(asked.table) - params.least
         for at in np.lexsort((-np.arange(len(odds)), odds)).tolist():  # the worst comes last

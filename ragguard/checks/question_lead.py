@@ -47,7 +47,7 @@ def question_lead(view: CorpusView, params: Params) -> Signal:
     scores = np.zeros(view.n)
     found: dict[int, tuple[Lead, float]] = {}
     for row in range(view.n):
-        text = view.texts[row]
+        text = view.prose[row]
         opens = row == 0 or view.documents[row] != view.documents[row - 1]
         for lead in leads(text):
             weight = lead.shape * (1.0 if opens and lead.start == 0 else params.later)
@@ -63,7 +63,7 @@ def question_lead(view: CorpusView, params: Params) -> Signal:
         if row not in found:
             return Evidence("asks no question that it takes up")
         lead, share = found[row]
-        asked = " ".join(view.texts[row][lead.start : lead.end].split())[:160]
+        asked = " ".join(view.prose[row][lead.start : lead.end].split())[:160]
         return Evidence(
             f'asks "{asked}" and repeats {share:.0%} of it in what follows: written for that '
             "question, it seems",

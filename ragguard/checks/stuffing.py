@@ -1,4 +1,4 @@
-"""Stuffing: the same words over and over, to be found for them.
+"""Stuffing: the same words over and over, to be found for them. Only prose is looked at.
 
 Source: Ntoulas et al., "Detecting Spam Web Pages through Content Analysis", WWW 2006 (repetition of
 n-grams and share of the most frequent words).
@@ -6,7 +6,6 @@ n-grams and share of the most frequent words).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.checks import check
-from ragguard.kernels.text import words
 from ragguard.model import CorpusView, Evidence, Signal
 
 
@@ -26,10 +24,6 @@ class Params:
     least: int = 20  # words below which nothing is measured
     top: int = 5  # most frequent words whose share is taken
     natural: float = 0.45  # repetition that ordinary writing reaches (tables, references)
-    code: float = 0.6  # what repetition counts where it is in code samples only
-
-
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 @check("stuffing", family="text", params=Params, unit=0.05)
@@ -41,11 +35,7 @@ def stuffing(view: CorpusView, params: Params) -> Signal:
     """
     scores = np.zeros(view.n)
     for row in range(view.n):
-        repeated = _repetition(view.words[row], params)
-        if "`" in view.texts[row] and repeated > params.natural:
-            prose = _repetition(words(_CODE.sub(" ", view.texts[row])), params)
-            repeated = max(prose, params.code * repeated)
-        scores[row] = max(0.0, repeated - params.natural)
+        scores[row] = max(0.0, _repetition(view.words[row], params) - params.natural)
 
     def explain(row: int) -> Evidence:
         long = _long(view.words[row], params)

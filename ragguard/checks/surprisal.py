@@ -24,6 +24,7 @@ class Params:
     """Tunable values, read from [checks.surprisal]."""
 
     window: int = 60  # characters
+    shortest: int = 24  # characters of prose below which a chunk says nothing
     least: int = 20_000  # characters of reference below which nothing can be said
 
 
@@ -32,7 +33,8 @@ def surprisal(view: CorpusView, params: Params) -> Signal:
     """Score a chunk by the bits a character of its most surprising window.
 
     Returns:
-        Raw scores, float64 (n,), bits a character, higher is less likely.
+        Raw scores, float64 (n,), bits a character, higher is less likely; 0 where there is hardly
+        any prose.
 
     Raises:
         NotApplicable: Too little text to count on.
@@ -43,14 +45,16 @@ def surprisal(view: CorpusView, params: Params) -> Signal:
     scores = np.zeros(view.n)
     places = np.zeros(view.n, dtype=np.int64)
     start = 0
-    for bits, lengths in char_surprisals([t.lower() for t in view.texts[: view.n]], counts):
+    for bits, lengths in char_surprisals([t.lower() for t in view.prose[: view.n]], counts):
         rows = slice(start, start + len(lengths))
         scores[rows], places[rows] = worst_windows(bits, lengths, params.window)
         start += len(lengths)
+    short = [len(text) < params.shortest for text in view.prose[: view.n]]
+    scores[np.array(short, dtype=bool)] = 0.0
 
     def explain(row: int) -> Evidence:
         start = max(0, int(places[row]) - 1)
-        piece = view.texts[row][start : start + params.window].strip()
+        piece = view.prose[row][start : start + params.window].strip()
         return Evidence(
             f"unlikely letters ({scores[row]:.1f} bits a character): {piece!r}",
             {"place": start},

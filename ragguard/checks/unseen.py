@@ -40,7 +40,7 @@ def unseen(view: CorpusView, params: Params) -> Signal:
     """Score a chunk by its worst stretch: share of unseen words less share of common ones.
 
     Returns:
-        Raw scores, float64 (n,), in [0, 2]; 1 where the two balance.
+        Raw scores, float64 (n,), in [0, 2]; 1 where the two balance; 0 where there is no prose.
 
     Raises:
         NotApplicable: Too few words are known.
@@ -64,10 +64,10 @@ def unseen(view: CorpusView, params: Params) -> Signal:
         beside = elsewhere(judged, view.documents[: view.n], 1)
         values = np.where(strange & (beside > 0), params.shared, values)
     worst, _ = worst_windows(values, judged.lengths, params.window, params.prior, params.usual)
-    scores = 1.0 + worst
+    scores = np.where(judged.lengths > 0, 1.0 + worst, 0.0)
     ends = np.cumsum(judged.lengths)
     for row in np.flatnonzero(scores > params.doubt).tolist():
-        flags = np.array(name_flags(view.texts[row]), dtype=bool)
+        flags = np.array(name_flags(view.prose[row]), dtype=bool)
         own = values[ends[row] - judged.lengths[row] : ends[row]]
         lowered = np.where(flags & (own > 0), params.name, own)
         scores[row] = 1.0 + worst_window(lowered, params.window, params.prior, params.usual)[0]

@@ -90,9 +90,13 @@ def test_the_evidence_shows_the_stretch() -> None:
     assert " ".join(shown) in evidence.detail
 
 
-@pytest.mark.parametrize("text", ["", "one", "two words", "\u200b"])
-def test_texts_too_short_for_a_pair_are_usual(text: str) -> None:
-    (found,) = by_document("coherence", [doc("a", text)], lexicon=known()).values()
+@pytest.mark.parametrize("text", ["", "one", "\u200b", "```\nrm -r a/b\n```"])
+def test_texts_too_short_for_a_pair_say_nothing(text: str) -> None:
+    assert by_document("coherence", [doc("a", text)], lexicon=known()) == {"wiki/a": 0.0}
+
+
+def test_a_single_pair_is_usual() -> None:
+    (found,) = by_document("coherence", [doc("a", "two words")], lexicon=known()).values()
     assert 8.0 <= found <= 11.0
 
 

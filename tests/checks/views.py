@@ -20,6 +20,7 @@ from ragguard import checks
 from ragguard import lexicon as lexicons
 from ragguard.encode.parse import parse
 from ragguard.kernels.neighbours import merge, top_k
+from ragguard.kernels.prose import prose_rows
 from ragguard.kernels.sketch import sketch_rows
 from ragguard.kernels.text import normalise, term_matrix, words
 from ragguard.model import CorpusView, DeniedText, Hidden, Lexicon, Metadata, Neighbours, Signal
@@ -122,17 +123,20 @@ def make_view(
         return np.where(found >= 0, placed, -1), close
 
     texts = [normalise(d.texts[i]) for d, i in rows]
-    split = [words(t) for t in texts]
+    sources = [d.label.split("/")[0] for d in kept]
+    sentences = prose_rows(texts, documents, sources)
+    split = [words(t) for t in sentences]
     return CorpusView(
         n=n,
         texts=texts,
+        prose=sentences,
         words=split,
         terms=term_matrix(split),
         vectors=vectors,
         zones=zones,
         documents=documents,
         labels=[d.label for d in kept],
-        sources=[d.label.split("/")[0] for d in kept],
+        sources=sources,
         metadata=[d.metadata for d in kept],
         previous_metadata=[d.previous for d in batch],
         raws=[d.raw or "\n".join(d.texts) for d in batch],
