@@ -19,6 +19,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from ragguard.kernels.families import families
 from ragguard.kernels.text import overlaps
 from ragguard.model import CorpusView, Evidence, Ints, Neighbours
 
@@ -78,6 +79,7 @@ def _paraphrases(
     shared[present], accord[present] = overlaps(
         view.terms, weights, rows[present], columns[present]
     )
+    present &= ~families(view).same(rows, columns)  # a template is nobody's claim
     kept = (present & (shared <= overlap)).reshape(n, k)
     values = np.where(kept, np.clip(neighbours.similarities, 0.0, 1.0), 0.0).astype(np.float64)
     order = np.argsort(-values, axis=1, kind="stable")
