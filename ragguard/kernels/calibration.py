@@ -2,8 +2,9 @@
 
 1. A raw score becomes a p-value against the raw scores of clean reference chunks. Inside the
    reference it is the conformal (1 + #{r >= s}) / (n + 1) (Vovk, Gammerman, Shafer, "Algorithmic
-   Learning in a Random World", 2005); beyond its upper tenth an exponential tail through the mean
-   excess (Pickands-Balkema-de Haan with shape 0) keeps ranking what no reference chunk reached.
+   Learning in a Random World", 2005); in its upper fiftieth an exponential tail through the mean
+   excess (Hill, "A Simple General Approach to Inference About the Tail of a Distribution", Annals of
+   Statistics 3 (1975)) takes over, and goes on where no reference chunk was.
 2. P-values of the checks of one family are combined by the Cauchy combination (Liu, Xie, "Cauchy
    Combination Test", JASA 115 (2020)), whose tail hardly depends on how the checks depend on each
    other. Those above one half count as one half: an innocent check is no alibi.
@@ -23,8 +24,10 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 
-TAIL = 0.1  # upper share of the reference that the tail is fitted on
+TAIL = 0.02  # upper share of the reference that the tail is fitted on
+FEWEST = 20  # and the fewest of it
 SMALLEST = 1e-12
+QUIET = 2.0  # log(1 + Cauchy statistic) of a p-value of 0.05
 FEW = 8  # distinct exceedances below which the tail's scale is the check's own unit
 
 
@@ -45,15 +48,13 @@ def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Dou
         return np.ones(len(scores))
     above = m - np.searchsorted(reference, scores, side="left")
     p = (1.0 + above) / (m + 1.0)
-    start = reference[int(np.floor((1.0 - TAIL) * (m - 1)))]
+    highest = min(m - 1, max(FEWEST, int(TAIL * m)))
+    start = reference[m - 1 - highest]
     excess = reference[reference > start] - start
     scale = float(excess.mean()) if len(np.unique(excess)) >= FEW else unit
     share = max(1.0, float(len(excess))) / (m + 1.0)
     beyond = scores > start
-    p[beyond] = np.minimum(p[beyond], share * np.exp(-(scores[beyond] - start) / max(scale, 1e-9)))
-    # Inside the reference the count is the better estimate; the tail takes over at its end.
-    inside = beyond & (above > 0)
-    p[inside] = (1.0 + above[inside]) / (m + 1.0)
+    p[beyond] = share * np.exp(-(scores[beyond] - start) / max(scale, 1e-9))
     clipped: Doubles = np.clip(p, SMALLEST, 1.0)
     return clipped
 
@@ -83,13 +84,15 @@ def family_statistics(p_values: Doubles, weights: Doubles, groups: NDArray[np.in
         groups: int64 (c,), family of each check, from 0 without gaps.
 
     Returns:
-        float64 (n, families): log(1 + Cauchy statistic), at least 0; 0 where a family said nothing.
+        float64 (n, families): log(1 + Cauchy statistic) above `QUIET`; 0 where a family said no more
+        than it says of one document in twenty: else what is hardly anything would draw the tail.
     """
     count = int(groups.max(initial=-1)) + 1
     made = np.zeros((len(p_values), count))
     for family in range(count):
         mine = groups == family
-        made[:, family] = np.log1p(combine(p_values[:, mine], weights[mine]))
+        statistic = np.log1p(combine(p_values[:, mine], weights[mine]))
+        made[:, family] = np.maximum(statistic - QUIET, 0.0)
     return made
 
 
