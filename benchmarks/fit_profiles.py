@@ -54,6 +54,7 @@ def handbook() -> list[Prepared]:
         overlap=100,
         max_tokens=encoder.recipe.max_tokens,
         count_tokens=encoder.count_tokens,
+        begins=[p.begin for p in parsed],
     )
     flat = encoder.encode([c.text for row in chunks for c in row])
     vectors = iter(flat)
