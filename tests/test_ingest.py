@@ -275,6 +275,73 @@ def test_a_rejected_removal_keeps_the_documents(gate: Gate) -> None:
     assert gate.cases() == []
 
 
+# --- front matter ---------------------------------------------------------------------------------
+
+FRONT = "---\nowner: hr\ndepartment: people\ntags: [leave, rota]\nsource: payroll\n---\n\n"
+
+
+def test_front_matter_is_metadata_beneath_the_manifests_and_is_not_served(gate: Gate) -> None:
+    gate.publish(
+        {"leave.md": FRONT + HONEST["leave.md"]}, metadata={"leave.md": {"department": "staff"}}
+    )
+    (payload,) = gate.points().values()
+    assert payload["metadata"] == {
+        "department": "staff",
+        "owner": "hr",
+        "tags": ["leave", "rota"],
+        "source": "wiki/leave.md",
+    }
+    assert payload["page_content"] == HONEST["leave.md"].strip()
+    assert payload["ragguard"]["start"] == len(FRONT)
+
+
+def test_the_contract_looks_at_metadata_in_force_front_matter_included(gate: Gate) -> None:
+    gate.set_policy(departments=["people"], required_metadata=["owner"])
+    report = gate.publish(
+        {
+            "leave.md": FRONT + HONEST["leave.md"],
+            "laptops.md": FRONT.replace("people", "it") + HONEST["laptops.md"],
+            "visitors.md": HONEST["visitors.md"],
+        }
+    )
+    outcomes = {v.id: v.outcome for v in report.documents}
+    assert outcomes == {"leave.md": "admit", "laptops.md": "reject", "visitors.md": "reject"}
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "---\na: &a [x]\nb: [*a, *a]\n---\n",
+        "---\nbroken: [\n---\n",
+        "---\n" + "k: v\n" * 420 + "---\n",
+    ],
+    ids=["alias", "broken", "huge"],
+)
+def test_damaged_front_matter_is_text_and_stops_nothing(gate: Gate, front: str) -> None:
+    report = gate.publish(
+        {"leave.md": front + HONEST["leave.md"], "visitors.md": "Ask at the desk."}
+    )
+    outcomes = {v.id: v.outcome for v in report.documents}
+    assert outcomes["visitors.md"] == "admit"
+    assert outcomes["leave.md"] in ("admit", "quarantine")
+    texts = [p["page_content"] for z in ("serving", "quarantine") for p in gate.points(z).values()]
+    assert any(front[:6] in text for text in texts)
+
+
+def test_rulers_and_titles_alone_are_not_served(gate: Gate) -> None:
+    body = HONEST["leave.md"]
+    page = f"# Leave\n\n---\n\n{body}\n\n***\n\n## More\n\n```\n```\n\n{body}\n\n-----\n"
+    gate.publish({"leave.md": page, "rota.rst": f"Rota\n====\n\n{body}\n\nMore\n----\n\n{body}\n"})
+    texts = [p["page_content"] for p in gate.points().values()]
+    assert all(len(text.split()) > 12 for text in texts)
+
+
+def test_a_document_without_a_letter_is_refused_and_the_others_come_in(gate: Gate) -> None:
+    report = gate.publish({"rule.md": "---\n\n***\n", "leave.md": HONEST["leave.md"]})
+    outcomes = {v.id: v.outcome for v in report.documents}
+    assert outcomes == {"rule.md": "reject", "leave.md": "admit"}
+
+
 # --- contract and denial --------------------------------------------------------------------------
 
 

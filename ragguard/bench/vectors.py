@@ -152,6 +152,7 @@ def prepare(
         overlap=overlap,
         max_tokens=encoder.recipe.max_tokens,
         count_tokens=encoder.count_tokens,
+        begins=[p.begin for p in parsed],
     )
     rows = [(e, p, tuple(c)) for e, p, c in zip(kept, parsed, chunks, strict=True) if c]
     own = [c.text for e, _, part in rows if e.vector is None for c in part]

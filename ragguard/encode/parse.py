@@ -3,6 +3,7 @@
 `.md .txt .rst` and records keep their decoded text as it is, so that spans point into the file;
 `.html .pdf .docx` give their visible text. Line ends become line feeds; nothing else is changed.
 Hidden text is reported for the checks: what is served for `.md`, `.txt` and records contains it.
+Front matter stays in the text, and makes no passage; see `front`.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ import re
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ragguard.encode.front import FORMATS, NONE, Front, read_front
 from ragguard.encode.html import read_html
 from ragguard.encode.pdf import read_pdf
 from ragguard.encode.word import read_docx
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
 
-PARSER = "ragguard-parse-1"
+PARSER = "ragguard-parse-2"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
 MAX_TEXT = 20_000_000  # characters
 MAX_RENDERED = 500_000  # characters of Markdown; of more, only the markup is looked at
 MAX_BRACKETS = 20_000  # opening ones; each costs the renderer as much as a line
 MAX_LABELS = 200  # link labels that are sentences; of more, none is looked for
 FEW_WORDS = 4  # a title or label of fewer is a name
-MANY_WORDS = 8  # a line of front matter with fewer is a setting
 
 _MARKUP = re.compile(
     r"<!--|<(?:style|template|noscript|font)\b|<[a-z][^<>]{0,300}\b(?:style|hidden)\b",
@@ -39,19 +40,27 @@ _MD_COMMENT = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _RST_UNSEEN = re.compile(
-    r"^\.\.[ \t]+(?:_|\|[^|\n]{1,200}\|[ \t]+replace::|(?:meta|index|only|ifconfig)::)"
+    r"^\.\.[ \t]+(?:_|\|[^|\n]{1,200}\|[ \t]+replace::|(?:index|only|ifconfig)::)"
     r"(?P<one>[^\n]*)(?P<rest>(?:\n[ \t]+\S[^\n]*|\n(?=\n?[ \t]+\S))*)",
     re.MULTILINE,
 )
-_FRONT_MATTER = re.compile(r"---\n(?P<lines>.*?)\n(?:---|\.\.\.)(?:\n|\Z)", re.DOTALL)
+_RST_META = re.compile(
+    r"^\.\.[ \t]+meta::(?P<rest>[^\n]*(?:\n[ \t]+\S[^\n]*|\n(?=\n?[ \t]+\S))*)", re.MULTILINE
+)
+_WORDED = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A document's text and what is hidden in it."""
+    """A document's text and what is hidden in it.
+
+    Attributes:
+        begin: Character offset from which passages are made; before it is front matter.
+    """
 
     text: str
     hidden: tuple[Hidden, ...] = ()
+    begin: int = 0
 
 
 def parse(data: bytes, fmt: str) -> Parsed:
@@ -62,7 +71,7 @@ def parse(data: bytes, fmt: str) -> Parsed:
         fmt: File ending without the dot, one of `TEXT_FORMATS`.
 
     Returns:
-        Text with at least one visible character, and hidden text.
+        Text with at least one letter or digit, and hidden text.
 
     Raises:
         UnreadableError: Damaged, encrypted, too large, or without text.
@@ -76,9 +85,29 @@ def parse(data: bytes, fmt: str) -> Parsed:
         parsed = _html(text) if fmt == "html" else read_text(text, fmt)
     if len(parsed.text) > MAX_TEXT:
         raise UnreadableError(f"more than {MAX_TEXT} characters of text")
-    if not parsed.text.strip():
+    if not has_words(parsed.text):
         raise UnreadableError("no text could be extracted")
     return parsed
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has a letter or a digit of any script: without one there is no passage."""
+    return _WORDED.search(text) is not None
+
+
+def front_of(data: bytes, fmt: str) -> Front:
+    """What a file says about itself; nothing where it cannot be read, which `parse` will tell."""
+    if fmt not in FORMATS:
+        return NONE
+    try:
+        return read_front(_lines(decode_text(data)), fmt)
+    except UnreadableError:
+        return NONE
+
+
+def _lines(text: str) -> str:
+    """Line ends as line feeds, without a byte-order mark."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_text(text: str, fmt: str) -> Parsed:
@@ -88,16 +117,21 @@ def read_text(text: str, fmt: str) -> Parsed:
         text: Decoded text.
         fmt: `md`, `rst`, `txt`; `txt` for records.
     """
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = _lines(text)
+    front = read_front(text, fmt)
+    begin = front.end if has_words(text[front.end :]) else 0
     hidden: list[Hidden] = []
     if fmt == "md":
-        hidden += _markdown(text)
+        hidden += _markdown(text[begin:])
     elif fmt == "rst":
-        hidden += (Hidden("rst-comment", c) for c in _rst_comments(text))
+        hidden += (Hidden("rst-comment", c) for c in _rst_comments(text[begin:]))
+        hidden += _rst_meta(text[begin:])
         hidden += read_html(text)[1] if "raw::" in text else ()
     elif _MARKUP.search(text):
         hidden += read_html(text)[1]
-    return Parsed(text, tuple(hidden))
+    if begin and front.said:
+        hidden.append(Hidden("front-matter", front.said))
+    return Parsed(text, tuple(hidden), begin)
 
 
 def decode_text(data: bytes) -> str:
@@ -118,7 +152,9 @@ def decode_text(data: bytes) -> str:
 
 
 def _html(text: str) -> Parsed:
-    return Parsed(*read_html(text))
+    visible, hidden = read_html(text)
+    said = read_front(text, "html").said
+    return Parsed(visible, (*hidden, Hidden("front-matter", said)) if said else hidden)
 
 
 def _markdown(text: str) -> list[Hidden]:
@@ -142,11 +178,15 @@ def _markdown(text: str) -> list[Hidden]:
         asides.append(token.info.partition(" ")[2] if token.type == "fence" else "")
         for child in token.children or ():
             asides.append(str(child.attrs.get("title", "")))
-    if front := _FRONT_MATTER.match(text):
-        asides += [line for line in front["lines"].split("\n") if len(line.split()) >= MANY_WORDS]
     comments += [a for a in asides if len(a.split()) >= FEW_WORDS]
     hidden = [Hidden("md-comment", comment) for comment in dict.fromkeys(comments)]
     return [*hidden, *read_html(rendered)[1]] if "<" in text else hidden
+
+
+def _rst_meta(text: str) -> list[Hidden]:
+    """What `meta` directives say elsewhere than at the beginning."""
+    said = (" ".join(match["rest"].split()) for match in _RST_META.finditer(text))
+    return [Hidden("front-matter", one) for one in said if one]
 
 
 def _rst_comments(text: str) -> list[str]:

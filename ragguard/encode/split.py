@@ -1,6 +1,7 @@
 """Text to chunks: structure-aware, and never longer than the encoder reads.
 
-The splitters are langchain-text-splitters.
+The splitters are langchain-text-splitters; sections are found here, so that no title is cut from
+what stands under it, and nothing without a letter or a digit becomes a chunk.
 A splitter measures characters, an encoder tokens. A chunk of more tokens than the encoder takes
 would be served whole but embedded only in part, a place to hide: such a chunk is split again until
 every character of it is seen.
@@ -8,15 +9,24 @@ every character of it is seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from ragguard.model import Chunk
 
-SPLITTER = "langchain-recursive-1"
+SPLITTER = "langchain-recursive-2"
 _LANGUAGES = {"md": "markdown", "html": "markdown", "docx": "markdown", "rst": "rst"}
 _SMALLEST = 32  # characters; below it a chunk is cut by characters alone
+_LONGEST_TITLE = 200  # characters of a line that may be a title
+
+_WORDED = re.compile(r"[^\W_]")
+_ATX = re.compile(r" {0,3}#{1,6}(?:[ \t].*)?")
+_FENCE = re.compile(r"[ \t>]*(?:`{3,}[^`]*|~{3,}.*)")
+_RULE = re.compile(r"(?P<mark>[!-/:-@\[-`{-~])(?P=mark){2,}[ \t]*")
+_ANCHOR = re.compile(r"\.\.[ \t]+_[^\n]{1,200}:[ \t]*|<a\b[^<>]{0,200}>(?:</a>)?[ \t]*")
 
 
 @cache
@@ -31,12 +41,146 @@ def _splitter(fmt: str, size: int, overlap: int) -> Any:
     )
 
 
+@dataclass(frozen=True)
+class _Section:
+    """A title, or several that follow one another, and what stands under it.
+
+    Attributes:
+        start: Where its first title begins.
+        body: Where the text under its last title begins; `start` where it has no title.
+        end: Where the next section begins.
+    """
+
+    start: int
+    body: int
+    end: int
+
+
+def _titles(text: str, fmt: str) -> Iterator[tuple[int, int]]:
+    """Where titles begin and end, with their rules and the anchors right before them."""
+    lines = text.split("\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    marked = _LANGUAGES.get(fmt) == "markdown"
+    fenced = False
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        first = last = -1
+        if marked and _FENCE.fullmatch(line):
+            fenced = not fenced
+        elif not fenced and marked and _ATX.fullmatch(line):
+            first = last = at
+        elif not fenced and _underlined(lines, at, fmt):
+            first, last = at, at + 1
+            if (
+                at
+                and _RULE.fullmatch(lines[at - 1])
+                and lines[at - 1].strip() == lines[last].strip()
+            ):
+                first = at - 1
+        if first < 0:
+            at += 1
+            continue
+        while first and (not lines[first - 1].strip() or _ANCHOR.fullmatch(lines[first - 1])):
+            first -= 1
+        yield starts[first], min(starts[last + 1], len(text))
+        at = last + 1
+
+
+def _underlined(lines: Sequence[str], at: int, fmt: str) -> bool:
+    """Whether a line is a title by the rule under it."""
+    title = lines[at].strip()
+    if at + 1 >= len(lines) or not _WORDED.search(title) or len(title) > _LONGEST_TITLE:
+        return False
+    rule = _RULE.fullmatch(lines[at + 1])
+    if rule is None or (fmt != "rst" and rule["mark"] not in "=-"):
+        return False
+    return not at or not _WORDED.search(lines[at - 1])  # else it is a paragraph's last line
+
+
+def _sections(text: str, fmt: str) -> list[_Section]:
+    """A text as sections; only the last may be a title with nothing under it."""
+    found: list[_Section] = []
+    if fmt != "pdf":
+        for start, end in _titles(text, fmt):
+            if found and not _WORDED.search(text, found[-1].body, start):
+                found[-1] = replace(found[-1], body=end)  # a title right under a title
+                continue
+            if found:
+                found[-1] = replace(found[-1], end=start)
+            elif _WORDED.search(text, 0, start):
+                found.append(_Section(0, 0, start))
+            found.append(_Section(start if found else 0, end, len(text)))
+    if not found:
+        return [_Section(0, 0, len(text))]
+    return found
+
+
 def _pieces(text: str, base: int, fmt: str, size: int, overlap: int) -> list[Chunk]:
     """Split a text that starts at character `base` of its document."""
     if len(text) <= size:
-        stripped = text.strip()
-        start = base + len(text) - len(text.lstrip())
-        return [Chunk(start, start + len(stripped), stripped)] if stripped else []
+        return _whole(text, base)
+    sections = _sections(text, fmt)
+    bare = sections[-1].start  # of a title with nothing under it
+    if len(sections) > 1 and not _WORDED.search(text, sections[-1].body):
+        sections[-2:] = [replace(sections[-2], end=len(text))]
+    else:
+        bare = len(text)
+    chunks: list[Chunk] = []
+    start = end = 0  # of short sections that go into one chunk
+    for one in sections:
+        if one.end - start <= size:
+            end = one.end
+            continue
+        chunks += _whole(text[start:end], base + start)
+        start, end = one.start, one.end
+        if end - start > size:
+            chunks += _section(text, one, base, fmt, size, overlap)
+            start = end
+    chunks += _whole(text[start:end], base + start)
+    if len(chunks) > 1 and chunks[-1].start >= base + bare:
+        chunks[-1] = _led(text, base, chunks[-2], chunks[-1], size)
+    return chunks
+
+
+def _led(text: str, base: int, before: Chunk, last: Chunk, size: int) -> Chunk:
+    """A last title with as much of the text before it as there is room for."""
+    start = max(before.start + 1, last.end - size) - base
+    while start < last.start - base and not text[start - 1].isspace():
+        start += 1
+    while text[start].isspace():
+        start += 1
+    return Chunk(base + start, last.end, text[start : last.end - base])
+
+
+def _whole(text: str, base: int) -> list[Chunk]:
+    stripped = text.strip()
+    start = base + len(text) - len(text.lstrip())
+    return [Chunk(start, start + len(stripped), stripped)] if _WORDED.search(stripped) else []
+
+
+def _section(text: str, one: _Section, base: int, fmt: str, size: int, overlap: int) -> list[Chunk]:
+    """Split a section that is too long for a chunk; its title stays with the first piece."""
+    body = text[one.body : one.end]
+    lead = len(body) - len(body.lstrip()) + one.body - one.start
+    if not one.start < one.body or lead > size // 2:
+        return _cut(text[one.start : one.end], base + one.start, fmt, size, overlap)
+    room = size - lead
+    chunks = _cut(body, base + one.body, fmt, room, min(overlap, room // 3))
+    title = text[one.start : one.body]
+    start = base + one.start + len(title) - len(title.lstrip())
+    if not chunks:
+        return _whole(title, base + one.start)
+    if chunks[0].end - start > size:  # something without words parts them
+        return _slices(text[start - base : chunks[0].end - base], start, size) + chunks[1:]
+    first = Chunk(start, chunks[0].end, text[start - base : chunks[0].end - base])
+    return [first, *chunks[1:]]
+
+
+def _cut(text: str, base: int, fmt: str, size: int, overlap: int) -> list[Chunk]:
+    """Split a text without titles."""
     chunks: list[Chunk] = []
     position = 0
     for piece in _splitter(fmt, size, overlap).split_text(text):
@@ -50,13 +194,16 @@ def _pieces(text: str, base: int, fmt: str, size: int, overlap: int) -> list[Chu
         chunks += _slices(text[position:start], base + position, size)
         chunks.append(Chunk(base + start, base + start + len(piece), piece))
         position = start + len(piece)
-    return chunks + _slices(text[position:], base + position, size)
+    chunks += _slices(text[position:], base + position, size)
+    return [chunk for chunk in chunks if _WORDED.search(chunk.text)]
 
 
 def _slices(text: str, base: int, size: int) -> list[Chunk]:
     cut = (text[i : i + size] for i in range(0, len(text), size))
     return [
-        Chunk(base + i * size, base + i * size + len(t), t) for i, t in enumerate(cut) if t.strip()
+        Chunk(base + i * size, base + i * size + len(t), t)
+        for i, t in enumerate(cut)
+        if _WORDED.search(t)
     ]
 
 
@@ -68,6 +215,7 @@ def split(
     overlap: int,
     max_tokens: int,
     count_tokens: Callable[[Sequence[str]], Sequence[int]],
+    begins: Sequence[int] = (),
 ) -> tuple[list[list[Chunk]], list[list[int]]]:
     """Split documents.
 
@@ -75,15 +223,18 @@ def split(
         texts: Document texts.
         formats: Their formats.
         size: Upper characters of a chunk.
-        overlap: Characters repeated between neighbouring chunks.
+        overlap: Characters repeated between neighbouring chunks of a section.
         max_tokens: Upper tokens of a chunk, special tokens included.
         count_tokens: Tokens of each of many texts, special tokens included, not truncated.
+        begins: Where each text begins, what is before being front matter; 0 when not given.
 
     Returns:
-        Per document its chunks in order, and their token counts.
+        Per document its chunks in order, and their token counts. A chunk has a letter or a digit;
+        all of a text that has any is in a chunk.
     """
     documents = [
-        _pieces(text, 0, fmt, size, overlap) for text, fmt in zip(texts, formats, strict=True)
+        _pieces(text[begin:], begin, fmt, size, overlap)
+        for text, fmt, begin in zip(texts, formats, begins or [0] * len(texts), strict=True)
     ]
     counts = _count(documents, count_tokens)
     limit = size

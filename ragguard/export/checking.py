@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ragguard.encode.parse import front_of
 from ragguard.encode.records import RECORD_FORMATS, read_records
 from ragguard.errors import IntegrityError
 from ragguard.export import decided, reading
@@ -28,7 +29,7 @@ from ragguard.export.past import Past, accepting, corpus_problems, read_past
 from ragguard.kernels import note
 from ragguard.kernels.canonical import digest, digest_bytes
 from ragguard.model import Manifest, PublicKey, Root
-from ragguard.steps.gather import format_of
+from ragguard.steps.gather import format_of, with_front
 from ragguard.trust import adoption, policy, signing
 from ragguard.trust import manifest as manifests
 from ragguard.trust.decision import Decision
@@ -265,7 +266,7 @@ class _Check:
                 yield f"object {name[:12]}…: {error.message}"
                 continue
             for row in groups[name]:
-                if said := self._document(row, listed.get(row.manifest, {}), texts, len(data)):
+                if said := self._document(row, listed.get(row.manifest, {}), texts, data):
                     yield f"{row.source}/{row.document}: {said}"
 
     def _document(
@@ -273,7 +274,7 @@ class _Check:
         row: Listed,
         subjects: Mapping[str, Any],
         texts: Mapping[str, Mapping[str, Any]],
-        size: int,
+        data: bytes,
     ) -> str:
         """What is wrong with a document; empty when nothing is."""
         one = self._made.accepted.get(row.manifest)
@@ -285,11 +286,15 @@ class _Check:
             same = one.adopted.get(row.document) == row.digest == row.subject_digest
             return "" if same else "the record of its adoption does not list these bytes"
         subject = subjects.get(row.subject)
-        if subject is None or (subject.digest, subject.length) != (row.subject_digest, size):
+        if subject is None or (subject.digest, subject.length) != (row.subject_digest, len(data)):
             return "its manifest does not list its file with these bytes"
         if row.subject not in texts:
             same = row.document == row.subject and row.digest == row.subject_digest
+            # An index built before parser 2 did not read what a file says about itself.
             metadata = subject.metadata
+            if digest(dict(metadata)) != row.metadata_digest:
+                front = front_of(data, format_of(row.subject))
+                metadata = with_front(front.metadata, metadata, row.subject)
         else:
             record = texts[row.subject].get(row.document)
             if record is None:

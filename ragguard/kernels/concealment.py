@@ -122,6 +122,8 @@ def _may_be_pushed(raw: str) -> bool:
 
 def _parsed_weight(item: Hidden) -> float:
     words = len(item.text.split())
+    if item.kind == "front-matter":
+        return 0.0  # every page of many sites has it: handed on for rules to look at
     if item.kind in ("html-comment", "md-comment", "rst-comment"):
         return 0.5 + max(0.0, log2(max(words, 1)) - 2.5) + requests.pressing(item.text)
     if item.kind in ("html-noscript", "html-template", "html-hidden", "css-display", "css-size"):

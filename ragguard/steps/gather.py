@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ragguard import folder
+from ragguard.encode.parse import front_of
 from ragguard.encode.records import RECORD_FORMATS, Record, read_records
 from ragguard.errors import (
     DocumentMissingError,
@@ -114,14 +115,34 @@ def _refused(source: str, subject: Subject, error: IntegrityError) -> Incoming:
 def _documents(source: str, subject: Subject, data: bytes, policy: Policy) -> Iterator[Incoming]:
     fmt = format_of(subject.name)
     if fmt not in RECORD_FORMATS:
-        broken = tuple(contract.violations(policy, fmt, subject.metadata))
+        metadata = with_front(front_of(data, fmt).metadata, subject.metadata, subject.name)
+        broken = tuple(contract.violations(policy, fmt, metadata))
         document = Document(
-            source, subject.name, subject.digest, subject.metadata, subject.name, subject.digest
+            source, subject.name, subject.digest, metadata, subject.name, subject.digest
         )
         yield Incoming(document, fmt, data, findings=broken)
         return
     for record in read_records(data, fmt, subject.name):
         yield _record(source, subject, record, fmt, policy)
+
+
+def with_front(front: Metadata, signed: Metadata, name: str) -> Metadata:
+    """Metadata in force: the manifest's over those of the front matter.
+
+    Args:
+        front: Of the file's front matter.
+        signed: Of the manifest.
+        name: Of the file, for errors.
+
+    Returns:
+        Both; the manifest's alone where both together are more than a document may carry.
+    """
+    if not front:
+        return signed
+    try:
+        return manifests.check_metadata({**front, **signed}, name)
+    except PredicateError:
+        return signed
 
 
 def _record(source: str, subject: Subject, record: Record, fmt: str, policy: Policy) -> Incoming:

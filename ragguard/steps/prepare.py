@@ -14,7 +14,7 @@ from html import unescape
 import numpy as np
 
 from ragguard.commit import dump_vectors, load_vectors
-from ragguard.encode.parse import Parsed, decode_text, parse, read_text
+from ragguard.encode.parse import Parsed, decode_text, has_words, parse, read_text
 from ragguard.encode.split import split
 from ragguard.errors import UnreadableError
 from ragguard.kernels.canonical import digest_bytes
@@ -71,7 +71,7 @@ def take_apart(
                 parsed[number] = parse(item.data, item.fmt)
             else:
                 parsed[number] = read_text(item.text, "txt")
-                if not item.text.strip():
+                if not has_words(item.text):
                     raise UnreadableError("the record has no text")
         except UnreadableError as error:
             parsed.pop(number, None)
@@ -85,6 +85,7 @@ def take_apart(
         overlap=settings.overlap,
         max_tokens=encoder.recipe.max_tokens,
         count_tokens=encoder.count_tokens,
+        begins=[parsed[n].begin for n in order],
     )
     parts = {
         n: Parts(_source_text(items[n], parsed[n]), parsed[n].hidden, tuple(c))
