@@ -365,9 +365,10 @@ class Signal:
         scores: Raw scores of the judged chunks, float64 (n,); higher is more suspicious; 0 means
             nothing seen; NaN that this chunk could not be examined, which is a finding.
         explain: Evidence for a judged row; called only for rows that end in a finding.
-        p_values: float64 (n,) of a conclusive check: upper bound of the share of ordinary documents
-            that score this much or more, as measured; 1 where nothing was found. `None` for a check
-            whose scores mean something only beside a reference.
+        p_values: For a check that can be conclusive alone, float64 (n,): an upper 95 % bound of the
+            share of ordinary documents that score this much or more, measured on ordinary
+            documents; 1.0 where nothing was found. `None`: scores have to be compared with those
+            of other documents.
     """
 
     scores: NDArray[np.float64]

@@ -1,7 +1,8 @@
 """What a document hides: invisible characters, look-alikes, encoded blobs, text out of sight.
 
-Weights are logarithmic: 1 is something many honest documents have, 4 and more something they do
-not.
+Weights are logarithmic: 0.1 is a note, something many ordinary documents have (a comment, a skip
+link, front matter, a form's fields); 4 and more something they do not have. How often ordinary documents
+have each kind is measured, see `checks.rules`.
 Sources: Boucher et al., "Bad Characters", IEEE S&P 2022; Unicode TR36 and TR39.
 """
 
@@ -17,10 +18,10 @@ from itertools import chain
 from math import log2
 from string import ascii_lowercase
 
-from ragguard.kernels import requests
 from ragguard.kernels.disguise import deciphered
 from ragguard.kernels.names import skeleton
-from ragguard.kernels.text import normalise
+from ragguard.kernels.requests import ACT, PRODUCE, STOP
+from ragguard.kernels.text import normalise, words
 from ragguard.model import CorpusView, Hidden
 
 Find = tuple[float, str, str]  # weight, what, and a sample
@@ -34,6 +35,7 @@ _ZERO_WIDTH = re.compile(
 )
 _ZERO_RUN = re.compile(r"[\u200B-\u200D\u2060-\u2064\uFEFF]{4,}")
 _BIDI = re.compile(r"[\u202A\u202B\u202D\u202E\u2066-\u2068]")
+_OVERRIDES = "\u202d\u202e"
 _RTL_LETTER = re.compile(r"[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFC]")
 _WORD = re.compile(r"\w{3,}")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}={0,2}")
@@ -57,7 +59,10 @@ _MORSE_CODES = (
     " -..- -.-- --.."
 )
 _MORSE_LETTERS = dict(zip(_MORSE_CODES.split(), ascii_lowercase, strict=True))
-_PUSHED = re.compile(r"(?:\S|^)[ \t\u00a0]{120,}\S|\S(?:[ \t]*\n){40,}[ \t]*\S", re.MULTILINE)
+_PUSHED = re.compile(
+    r"(?:\S|^)[ \t\u00a0]{120,}[^\W_]|\S(?:[ \t]*\n){40,}[ \t]*[^\W_]", re.MULTILINE
+)
+_ROW = re.compile(r"^[ \t]{0,8}\|[^\n]*$", re.MULTILINE)  # of a table, padded
 _ATTRIBUTE = re.compile(
     r"[\s\"'](?:alt|title|summary|placeholder|content|label|value|aria-[a-z]{1,20}|data-[\w-]{1,30})"
     r"\s{0,3}=\s{0,3}(?:\"([^\"<>]{12,4000})\"|'([^'<>]{12,4000})')",
@@ -67,8 +72,30 @@ _IMAGE = re.compile(r"!\[([^\[\]\n]{12,2000})\]\(")
 _STYLED = re.compile("[\U0001d400-\U0001d7ff]{3,}")
 _FULL_WIDTH = re.compile(r"[\uFF21-\uFF3A\uFF41-\uFF5A]{2,}")
 _WIDE_SCRIPT = re.compile(r"[\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]")
+DOUBTFUL = frozenset(
+    (
+        "zero-width characters inside words (few)",
+        "bidirectional control in left-to-right text",
+        "text pushed out of sight by white space",
+        "pdf-invisible",
+        "docx-hidden",
+    )
+)  # kinds that hold nothing alone: pasted, or the text layer of a scan, which nobody measured
+_MANY_ZERO = 4
+_LATIN = 0.6  # share of letters in a text that is written in Latin letters
+_HTML = re.compile(r"\s{0,40}(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+_MARKED = re.compile(r"\s*[{<\[]|\w{2,10}:|-----")  # data, markup, addresses: no prose
 _LONG = 2_000_000  # characters; of more, only what patterns find is decoded
 _MANY_LINES = 40
+NOTE = 0.1  # weight of what many ordinary documents have
+NOTES = frozenset(
+    "html-comment md-comment rst-comment front-matter html-noscript html-template html-hidden"
+    " css-display css-size attribute".split()
+)  # kinds that are no more than a note, whatever they say; whether they give orders, rules tell
+_COMMON = STOP | PRODUCE | ACT
+_EVERYDAY = 2  # everyday words that readable prose has
+_COMPARED = 40  # characters by which hidden text is found again in what is served
+_COUNT = re.compile(r"^\d+ ")
 _FEW_WORDS = 4  # an attribute of fewer is a name
 _MOST_ATTRIBUTES = 200
 _MOST_SAID = 20_000  # characters of attributes
@@ -86,31 +113,43 @@ def inspect_all(view: CorpusView, blob_words: int) -> list[list[Find]]:
     """
     key = (inspect_all, blob_words)
     if key not in view.shared:
-        pairs = zip(view.raws, view.hidden, strict=True)
-        view.shared[key] = [inspect(raw, parsed, blob_words) for raw, parsed in pairs]
+        served: list[list[str]] = [[] for _ in view.raws]
+        for row in range(view.n):
+            served[int(view.documents[row])].append(view.texts[row])
+        triples = zip(view.raws, view.hidden, served, strict=True)
+        view.shared[key] = [
+            inspect(raw, parsed, blob_words, "\n".join(texts)) for raw, parsed, texts in triples
+        ]
     found: list[list[Find]] = view.shared[key]
     return found
 
 
-def inspect(raw: str, parsed: Sequence[Hidden], blob_words: int) -> list[Find]:
+def inspect(
+    raw: str, parsed: Sequence[Hidden], blob_words: int, served: str | None = None
+) -> list[Find]:
     """Everything hidden in one document.
 
     Args:
         raw: Decoded source text.
         parsed: What the parser found hidden.
         blob_words: Words a decoded blob must have.
+        served: The text that is served, normalised; of what the parser found, only what is in it
+            weighs more than a note. Not looked at when `None`.
 
     Returns:
         Weight, what, and a sample, per find.
     """
-    hits = [(_parsed_weight(item), item.kind, item.text) for item in parsed]
+    shown = None if served is None or not parsed else " ".join(served.split())
+    if _HTML.match(raw):
+        shown = ""  # what a page hides is not served
+    hits = [(_parsed_weight(item, shown), item.kind, item.text) for item in parsed]
     if not raw.isascii():
         hits += _characters(raw)
         hits += _look_alikes(raw)
     hits += _blobs(raw, blob_words)
     hits += _attributes(raw)
     hits += [(4.0, f"English in disguise: {how}", said) for how, said in deciphered(raw)][:3]
-    if _may_be_pushed(raw) and (match := _PUSHED.search(raw)):
+    if _may_be_pushed(raw) and not _HTML.match(raw) and (match := _PUSHED.search(_ROW.sub("", raw))):
         hits.append((2.0, "text pushed out of sight by white space", match.group()[-40:]))
     return hits
 
@@ -120,26 +159,26 @@ def _may_be_pushed(raw: str) -> bool:
     return "    " in raw or "\t" in raw or "\u00a0" in raw or raw.count("\n") >= _MANY_LINES
 
 
-def _parsed_weight(item: Hidden) -> float:
-    words = len(item.text.split())
-    if item.kind == "front-matter":
-        return 0.0  # every page of many sites has it: handed on for rules to look at
-    if item.kind in ("html-comment", "md-comment", "rst-comment"):
-        return 0.5 + max(0.0, log2(max(words, 1)) - 2.5) + requests.pressing(item.text)
-    if item.kind in ("html-noscript", "html-template", "html-hidden", "css-display", "css-size"):
-        return 1.5 + 0.8 * log2(max(words, 1))
-    return 3.0 + 0.5 * log2(max(words, 1))
+def _parsed_weight(item: Hidden, served: str | None) -> float:
+    """What found hidden text weighs: nothing but a note where no model will see it."""
+    if item.kind in NOTES:
+        return NOTE
+    start = " ".join(normalise(item.text).split())[:_COMPARED]
+    if served is not None and item.kind.startswith(("css-", "html-")) and start not in served:
+        return NOTE
+    return 3.0 + 0.5 * log2(max(len(item.text.split()), 1))
+
+
+def kind_of(find: Find) -> str:
+    """The kind of a find, without what is particular to it."""
+    return _COUNT.sub("", find[1]).partition(":")[0]
 
 
 def _attributes(raw: str) -> list[tuple[float, str, str]]:
-    """Alternative texts, titles and other attributes that give orders as no label does.
-
-    What is not an order by itself is handed on with a weight of 0, for rules to look at.
-    """
+    """Alternative texts, titles and other attributes, for rules to look at; they weigh nothing."""
     if "=" not in raw and "![" not in raw:
         return []
     said: list[str] = []
-    weight = 0.0
     for match in chain(_ATTRIBUTE.finditer(raw), _IMAGE.finditer(raw)):
         text = unescape(match[1] or match[match.lastindex or 1])
         if text.count(" ") + 1 < _FEW_WORDS:
@@ -147,10 +186,7 @@ def _attributes(raw: str) -> list[tuple[float, str, str]]:
         if len(said) == _MOST_ATTRIBUTES:
             break
         said.append(text)
-        weight = max(weight, requests.pressing(text))
-    if not said:
-        return []
-    return [(weight, "attribute that gives orders", "\n".join(said)[:_MOST_SAID])]
+    return [(0.0, "attribute", ".\n".join(said)[:_MOST_SAID])] if said else []
 
 
 def _characters(raw: str) -> list[tuple[float, str, str]]:
@@ -168,14 +204,18 @@ def _characters(raw: str) -> list[tuple[float, str, str]]:
         sample = _ZERO_WIDTH.search(raw)
         around = raw[max(0, sample.start() - 12) : sample.end() + 12] if sample else ""
         weight = 2.5 + log2(len(zero) + 1)
-        hits.append((weight, f"{len(zero)} zero-width characters inside words", normalise(around)))
+        few = " (few)" if len(zero) < _MANY_ZERO else ""  # one is pasted now and then
+        what = f"{len(zero)} zero-width characters inside words{few}"
+        hits.append((weight, what, normalise(around)))
     if match := _ZERO_RUN.search(raw):
         hits.append((5.0, "a run of zero-width characters", f"{len(match.group())} characters"))
     bidi = _BIDI.findall(raw)
     if bidi and not _RTL_LETTER.search(raw):
-        at = raw.index(bidi[0])
+        over = [c for c in bidi if c in _OVERRIDES]
+        at = raw.index((over or bidi)[0])
+        what = "override" if over else "control"
         hits.append(
-            (5.0, "bidirectional control in left-to-right text", normalise(raw[at : at + 40]))
+            (5.0, f"bidirectional {what} in left-to-right text", normalise(raw[at : at + 40]))
         )
     return hits
 
@@ -188,6 +228,7 @@ def _only_flags(raw: str) -> bool:
 def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
     """Words that mix scripts so as to look like Latin ones."""
     mixed: list[str] = []
+    plain = 0  # words of another script that look like none of Latin: somebody writes in it
     foreign = {word for word in _WORD.findall(raw) if not word.isascii()}
     for word in foreign:
         scripts = {_script(c) for c in word if c.isalpha()} - {""}
@@ -195,9 +236,13 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
             scripts in ({"CYRILLIC"}, {"GREEK"}) and skeleton(word).isascii() and len(word) > 3
         ) or ("LATIN" in scripts and any(_poses_as_latin(c) for c in word)):
             mixed.append(word)
+        elif scripts & {"CYRILLIC", "GREEK", "ARMENIAN"} and len(word) > 3:
+            plain += 1
     styled = _STYLED.findall(raw)
     hits = []
-    if mixed and sum(_script(c) == "LATIN" for c in raw[:4000] if c.isalpha()) > 40:
+    scripts_there = [_script(c) == "LATIN" for c in raw[:20_000] if c.isalpha()]
+    latin = sum(scripts_there)
+    if mixed and plain <= len(mixed) and latin > max(40, _LATIN * len(scripts_there)):
         mixed.sort()
         hits.append((3.0 + log2(len(mixed)), "look-alike letters of another script", mixed[0]))
     wide = _FULL_WIDTH.findall(raw)
@@ -293,6 +338,8 @@ def _from_morse(blob: str) -> str:
 
 
 def _readable(text: str) -> bool:
+    if _MARKED.match(text) or len(_COMMON.intersection(words(text))) < _EVERYDAY:
+        return False
     usual = sum(c.isalnum() or c.isspace() or c in ".,;:!?'\"()-/_@<>=" for c in text)
     return usual / len(text) > 0.93 and text.count(" ") >= 2
 

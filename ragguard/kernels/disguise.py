@@ -44,12 +44,18 @@ _EVERYDAY = """
 _PLAIN = (STOP | PRODUCE | frozenset(_EVERYDAY.split())) - {"a", "i"}
 _TOKEN = re.compile(r"[A-Za-z0-9@$!|]+")
 _PIECE = re.compile(r"(?<=[.!?:;])\s+|\n+")
+_NO_PROSE = re.compile(
+    r"<[^<>]{1,2000}>|\b[a-z][a-z+.]{1,12}://\S+|\S*[/\\]\S*[/\\]\S*|\]\([^()\s]{1,600}\)|\w*_\w*"
+    r"|```.{0,20000}?```|`[^`\n]{1,200}`|\w+(?:\.\w+){1,6}\(|\w+=\S*|&#?\w{1,8};",
+    re.DOTALL,
+)
 _ASCII_TOKENS = "".join(c if _TOKEN.match(c) else " " for c in map(chr, range(128)))
 WINDOW = 8  # words looked at together
 MOST_WINDOWS = 20_000  # tried in a text; prose needs a few in a thousand words
 _LONGEST = 64  # words of a stretch
 _LEAST = 3  # plain words a reading must win
 _LETTERS = 8  # letters they must have together
+_LONG_WORD = 4  # letters of a word that decides anything; two of them must be among those won
 _SURE = 7  # letters of two plain words that are enough read backwards
 _SHARE = 0.34  # of the words read that must be plain
 _BEFORE = 0.25  # of the words as written that may be plain
@@ -92,7 +98,8 @@ def deciphered(text: str) -> Iterator[tuple[str, str]]:
     """English that reads as none: letters shifted, words or lines backwards, digits for letters.
 
     A stretch of several words of which hardly one is plain English, and many are once it is read
-    in another way. English only.
+    in another way. English only. Markup is not prose: tags with their class names and fields,
+    addresses and names in code are not deciphered, and short words decide nothing.
 
     Args:
         text: Any text.
@@ -104,6 +111,7 @@ def deciphered(text: str) -> Iterator[tuple[str, str]]:
     lowered = text.lower()
     if not _may_read(lowered):
         return
+    lowered = _NO_PROSE.sub(" . ", lowered)
     for tokens in _stretches(lowered):
         places: dict[str, list[int]] = {}
         for place, token in enumerate(tokens):
@@ -168,10 +176,11 @@ def _read(tokens: list[str], how: str, hits: list[int]) -> str:
         letters = sum(map(len, won))
         enough = len(set(won)) >= _LEAST and letters >= _LETTERS  # a formula repeats its letters
         sure = how == _BACKWARDS_WAY and len(won) >= _LEAST - 1 and letters >= _SURE
+        long = {w for w in won if len(w) >= _LONG_WORD}  # `on` read backwards is a word as well
         had = sum(t in _PLAIN for t in window)
         if (
             (enough or sure)
-            and len(set(won)) > 1
+            and len(long) > 1
             and len(won) >= _SHARE * len(words)
             and had <= _BEFORE * len(words)
         ):

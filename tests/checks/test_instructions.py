@@ -138,11 +138,7 @@ def test_the_evidence_quotes_the_phrase_and_names_the_rule() -> None:
     assert evidence.facts["rules"][0] == "override_previous_instructions"
 
 
-def test_the_parts_that_count_can_be_set() -> None:
-    quoted = make_view([doc("a.md", f'The line "{ORDER}"')])
-    full = measure("instructions", quoted, quoted=1.0).scores[0]
-    assert full == score(ORDER)
-    assert measure("instructions", quoted, quoted=0.5).scores[0] == pytest.approx(0.5 * full)
+def test_the_factor_for_hidden_phrases_can_be_set() -> None:
     hidden = make_view([doc("a.md", PROSE, hidden=[Hidden("css-display", ORDER)])])
     assert measure("instructions", hidden, concealed=1.0).scores[0] == score(ORDER)
 
