@@ -7,33 +7,26 @@ case, release lets the documents go and reject keeps them.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
-from ragguard.commit import Plan, Write, dump_vectors
-from ragguard.errors import IntegrityError, UsageError
-from ragguard.kernels.canonical import digest_bytes
-from ragguard.kernels.sketch import sketch_rows
-from ragguard.kernels.text import normalise, words
+from ragguard.commit import Plan
+from ragguard.errors import DecisionError, IntegrityError, UsageError
 from ragguard.ledger import cases, commits, corpus, past
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.ledger.tables import Ledger
 from ragguard.model import PublicKey
-from ragguard.steps import planning
-from ragguard.steps.planning import Draft, Standing
+from ragguard.steps import deciding, planning
 from ragguard.steps.pulling import Packs, stored_by_version, stored_writes
 from ragguard.trust import decision as decisions
-from ragguard.trust import keys
+from ragguard.trust import keys, policy
 from ragguard.trust.decision import Decision
 from ragguard.workspace import Workspace
 
 Action = Literal["release", "reject"]
+NAMED = 5  # cases that an error names
 
 
 @dataclass(frozen=True)
@@ -140,9 +133,7 @@ def decide_all(
     """Decide every case that a commit opened and that is still open, in one commit.
 
     Releasing undoes a revocation since a day, or an ingest that was held for nothing; rejecting
-    ends what `quarantine hold` began. Each document has a signed decision of its own, as if it had
-    been decided alone; one that the reviewer may not decide stops them all, before anything is
-    done.
+    ends what `quarantine hold` began. See `decide_cases`.
 
     Args:
         workspace: Open and locked.
@@ -162,14 +153,55 @@ def decide_all(
     _check_reason(reason)
     with workspace.ledger.reading() as conn:
         opened = cases.opened_by(conn, commit)
-    generation = workspace.generation()
-    if not opened or generation is None:
+    if not opened:
         raise UsageError(
             f"commit {commit}: it opened no case that is still open",
             hint="`ragguard quarantine list` shows open cases, `ragguard history` commits.",
         )
+    return decide_cases(workspace, opened, action, key, reason), opened
+
+
+def decide_cases(
+    workspace: Workspace,
+    chosen: Sequence[CaseRow],
+    action: Action,
+    key: keys.KeyPair,
+    reason: str,
+) -> int:
+    """Decide many document cases in one commit.
+
+    Each document has a signed decision of its own, as if it had been decided alone. One that the
+    reviewer may not decide stops them all, before anything is done.
+
+    Args:
+        workspace: Open and locked.
+        chosen: Open cases about documents, at least one.
+        action: `release` or `reject`.
+        key: The reviewer's key.
+        reason: In the reviewer's words.
+
+    Returns:
+        Number of the commit.
+
+    Raises:
+        UsageError: One of them is closed or asks for a removal, or there is no reason.
+        DecisionError: The key is no reviewer's in force, or signed one of the documents.
+    """
+    workspace.recover()
+    _check_reason(reason)
+    generation = workspace.generation()
+    if generation is None:
+        raise IntegrityError("ledger: a case without an index")
+    for case in chosen:
+        if case.state != "open":
+            raise UsageError(f"case {case.id} is closed ({case.state})")
+        if case.kind != "document":
+            raise UsageError(f"case {case.id} asks for a removal: it is decided alone")
+    shown = views(workspace, chosen)
+    check_may_decide(workspace, shown, key)
+    versions = [view.version for view in shown if view.version is not None]
+    stored, packs = stored_by_version(workspace, versions), Packs(workspace.vault)
     signed = []
-    shown = _views(workspace, opened)
     for view in shown:
         said = _decision(workspace, view, action, reason)
         envelope = decisions.sign(said, key.signing_key, key.public.keyid)
@@ -178,42 +210,82 @@ def decide_all(
         signed.append((said, envelope, reviewer))
     kept = workspace.vault.put_many([envelope for _, envelope, _ in signed])
     plan = planning.draft(workspace, generation)
-    standing = {c.source: planning.standing_of(workspace, c.source) for c in opened}
-    versions = [view.version for view in shown if view.version is not None]
-    stored, packs = stored_by_version(workspace, versions), Packs(workspace.vault)
-    there = [r for s in standing.values() for z in (s.serving, s.waiting) for r in z.values()]
+    standing = {v.source: planning.standing_of(workspace, v.source) for v in versions}
+    # Only what the decided documents have in the index and in quarantine is touched.
+    there = [
+        zone[v.document]
+        for v in versions
+        for zone in (standing[v.source].serving, standing[v.source].waiting)
+        if v.document in zone
+    ]
     with workspace.ledger.reading() as conn:
         points = corpus.points_of(conn, [r.id for r in there])
     rows, denials = [], []
     for version, (said, _, who), digest in zip(versions, signed, kept, strict=True):
         own, writes = standing[version.source], stored[version.id]
         if action == "release":
-            leaf = _release(plan, version, own, points, writes, packs)
+            leaf = deciding.release(plan, version, own, points, writes, packs)
         else:
-            leaf = _reject(plan, version, own, points)
-            denials.append(_denial(workspace, version, plan.commit, writes, packs))
+            leaf = deciding.reject(plan, version, own, points)
+            denials.append(deciding.denial(workspace, version, plan.commit, writes, packs))
         plan.leaves.append({**leaf, "decision": digest})
         rows.append(_row(plan.commit, said, who, digest))
-    source = opened[0].source if len(standing) == 1 else ""
+    source = versions[0].source if len(standing) == 1 else ""
     actor = signed[0][2].principal
     workspace.committer.commit(plan.finish(action, actor, source, decisions=rows, denials=denials))
-    return plan.commit, opened
+    return plan.commit
 
 
-def _views(workspace: Workspace, opened: Sequence[CaseRow]) -> list[CaseView]:
-    """Document cases with their versions and signers."""
+def check_may_decide(workspace: Workspace, shown: Sequence[CaseView], key: keys.KeyPair) -> None:
+    """Refuse before anything is done what a reviewer may not decide.
+
+    Args:
+        workspace: Open.
+        shown: The cases.
+        key: The reviewer's key.
+
+    Raises:
+        DecisionError: The key's holder signed one of the documents; the first of them are named.
+    """
+    who = key.public.principal
+    known = workspace.root.keys.get(key.public.keyid)
+    if known is not None:
+        who = known.principal
+    own = [
+        view
+        for view in shown
+        if who in policy.principals_of(workspace.root, [k for k, _ in view.signers])
+    ]
+    if not own:
+        return
+    names = ", ".join(f"case {v.case.id} ({v.case.source}/{v.case.document})" for v in own[:NAMED])
+    more = f" and {len(own) - NAMED} more" if len(own) > NAMED else ""
+    out = " ".join(f"--except {v.case.id}" for v in own[:NAMED])
+    raise DecisionError(
+        f"decision: {who!r} signed the document and cannot judge it: {names}{more}; "
+        "nothing was decided",
+        hint=f"Leave them out ({out}), or have another reviewer decide.",
+    )
+
+
+def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
+    """Document cases with their versions and signers.
+
+    Raises:
+        IntegrityError: A case is about no version of a document.
+    """
     signers: dict[str, list[tuple[str, str]]] = {}
-    views = []
+    found = []
     with workspace.ledger.reading() as conn:
-        for case in opened:
+        for case in chosen:
             version = corpus.version(conn, case.version) if case.version else None
             if version is None:
                 raise IntegrityError(f"ledger: case {case.id} is about no version of a document")
             if version.manifest not in signers:
                 manifest = commits.manifest_row(conn, version.manifest)
                 signers[version.manifest] = [tuple(s) for s in manifest.signers] if manifest else []
-            views.append(CaseView(case, version, False, signers[version.manifest]))
-    return views
+            found.append(CaseView(case, version, False, signers[version.manifest]))
+    return found
 
 
 def _check_reason(reason: str) -> None:
@@ -236,37 +308,6 @@ def _row(commit: int, said: Decision, reviewer: PublicKey, envelope: str) -> dic
         "envelope": envelope,
         "commit": commit,
     }
-
-
-def _release(
-    plan: Draft,
-    version: VersionRow,
-    standing: Standing,
-    points: Mapping[int, Sequence[Any]],
-    stored: Sequence[Write],
-    packs: Packs,
-) -> dict[str, Any]:
-    """Put a waiting document into the serving index; returns its leaf."""
-    writes = [_move(plan, "serving", write, packs) for write in stored]
-    plan.put_in(version.id, "serving", writes)
-    before = standing.serving.get(version.document)
-    if before is not None:
-        plan.take_out(before, "serving", points[before.id])
-    planning.close_waiting(plan, version.document, standing, points, "released")
-    plan.counts["released"] += 1
-    return _leaf(version, "released", writes)
-
-
-def _reject(
-    plan: Draft,
-    version: VersionRow,
-    standing: Standing,
-    points: Mapping[int, Sequence[Any]],
-) -> dict[str, Any]:
-    """Take a waiting document out of the quarantine for good; returns its leaf."""
-    planning.close_waiting(plan, version.document, standing, points, "rejected")
-    plan.counts["denied"] += 1
-    return _leaf(version, "denied", [])
 
 
 def _decision(workspace: Workspace, shown: CaseView, action: Action, reason: str) -> Decision:
@@ -322,50 +363,9 @@ def _plan(
                     planning.remove_document(plan, document, standing, points)
     elif action == "release":
         stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
-        plan.leaves.append(_release(plan, version, standing, points, stored, packs))
+        plan.leaves.append(deciding.release(plan, version, standing, points, stored, packs))
     else:
         stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
-        denial = _denial(workspace, version, plan.commit, stored, packs)
-        plan.leaves.append(_reject(plan, version, standing, points))
+        denial = deciding.denial(workspace, version, plan.commit, stored, packs)
+        plan.leaves.append(deciding.reject(plan, version, standing, points))
     return plan.finish(action, reviewer.principal, case.source, decision=row, denial=denial)
-
-
-def _leaf(version: VersionRow, outcome: str, writes: Sequence[Write]) -> dict[str, Any]:
-    return {
-        "source": version.source,
-        "document": version.document,
-        "digest": version.digest,
-        "metadata": version.metadata_digest,
-        "outcome": outcome,
-        "points": [[w.id, w.payload["ragguard"]["seal"]] for w in writes],
-    }
-
-
-def _move(plan: Draft, zone: str, write: Write, packs: Packs) -> Write:
-    """A point sealed for the collection of another zone."""
-    vector = packs.vector(write)
-    payload = planning.seal_payload(
-        plan.workspace, plan.collection(zone), write.id, vector, write.payload
-    )
-    return Write(write.id, payload, write.pack, write.row)
-
-
-def _denial(
-    workspace: Workspace, version: VersionRow, commit: int, stored: Sequence[Write], packs: Packs
-) -> dict[str, Any]:
-    """Row of a denial; what the document looked like goes into the vault."""
-    texts = [normalise(str(w.payload["page_content"])) for w in stored]
-    vectors = np.stack([packs.vector(w) for w in stored])
-    sketches = io.BytesIO()
-    np.save(sketches, sketch_rows([words(t) for t in texts]), allow_pickle=False)
-    body = json.dumps(texts).encode()
-    kept = workspace.vault.put_many([sketches.getvalue(), dump_vectors(vectors), body])
-    return {
-        "version": version.id,
-        "digest": version.digest,
-        "text_digest": digest_bytes("\n".join(texts).encode()),
-        "sketches": kept[0],
-        "vectors": kept[1],
-        "texts": kept[2],
-        "commit": commit,
-    }

@@ -1,0 +1,95 @@
+"""`ragguard quarantine show`."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import console, emit, format_option, line, plain, say
+
+if TYPE_CHECKING:
+    from ragguard.ledger.cases import CaseRow
+    from ragguard.ledger.corpus import VersionRow
+
+
+def case_body(case: CaseRow, version: VersionRow | None) -> dict[str, Any]:
+    """A case as a JSON object, without what only `show` looks up."""
+    return {
+        "case": case.id,
+        "kind": case.kind,
+        "state": case.state,
+        "source": case.source,
+        "document": case.document or None,
+        "opened": case.opened_at,
+        "score": version.score if version else None,
+        "p_value": version.p_value if version else None,
+        "digest": version.digest if version else None,
+        "metadata": dict(version.metadata) if version else None,
+        "findings": [
+            {k: f[k] for k in ("check", "score", "p_value", "detail", "facts")}
+            for f in (version.findings if version else ())
+        ],
+        "detail": dict(case.detail),
+    }
+
+
+@click.command()
+@click.argument("case")
+@format_option
+@click.pass_context
+def show(ctx: click.Context, case: str, fmt: str) -> None:
+    """Show CASE (a number or a document): why it waits, who signed it, what it says.
+
+    \b
+    Example:
+      ragguard quarantine show 3
+    """
+    from ragguard import review
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        shown = review.look(workspace, review.find(workspace.ledger, case), texts=True)
+    body = {
+        **case_body(shown.case, shown.version),
+        "signed_by": [principal for _, principal in shown.signers],
+        "older_version_serves": shown.replaces,
+    }
+    if fmt != "table":
+        emit(fmt, {**body, "texts": list(shown.texts), "serves_as": list(shown.serves_as)})
+        return
+    name = f"{body['source']}/{body['document']}" if body["document"] else body["source"]
+    say(f"case {body['case']} ({body['state']}): {name}")
+    say(f"  signed by   {', '.join(body['signed_by']) or 'nobody'}")
+    if shown.version is None:
+        documents = body["detail"]["documents"]
+        say(f"  asks to remove {len(documents)} documents:")
+        for document in documents[:20]:
+            say(f"    {line(document)}")
+        if len(documents) > 20:
+            say(f"    … and {len(documents) - 20} more (--format json lists all)")
+        if body["state"] == "open":
+            say("next: release lets them go, reject keeps them")
+        return
+    odds = "" if body["p_value"] is None else f", p-value {body['p_value']}"
+    say(f"  suspicion   {body['score']:.2f}{odds}")
+    claims = "; ".join(f"{k} = {v}" for k, v in (body["metadata"] or {}).items())
+    say(f"  claims      {line(claims)}")
+    if shown.replaces:
+        say("  an older version of it is serving meanwhile")
+    for other in shown.serves_as:
+        say(f"  serves with the same bytes: {line(other)}; a rejection denies both")
+    say("why:")
+    for finding in body["findings"]:
+        odds = f" (p {finding['p_value']:.2g})" if finding["p_value"] is not None else ""
+        say(f"  {finding['check']}{odds}: {line(finding['detail'])}")
+    say("text:")
+    width = console().width - 4
+    for text in shown.texts:  # all of it: what is not shown is where a document would hide
+        for part in plain(text).splitlines():
+            for row in textwrap.wrap(part, width, break_on_hyphens=False) or [""]:
+                say(f"  | {row}")
+        say("  |")
+    if body["state"] == "open":
+        say(f"next: ragguard quarantine release|reject {body['case']} --key FILE --reason TEXT")

@@ -1,0 +1,218 @@
+"""What a finding points at: stretches of text, other documents, claims; and its identity.
+
+A finding's score, p-value and place drift from one edition and one batch to the next. What it is
+about does not: the sentence a rule matched, the companions, the twin and the changed words. That is
+what makes two findings the same one, for a reviewer who wants one decision for one cause, and for a
+release, which covers what the reviewer saw and nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ragguard.model import Finding
+
+QUOTES = ("quotes", "sentences", "sentence", "question", "text", "phrase", "phrases")
+OTHERS = ("companions", "twin", "rejected", "copy_of", "campaign", "nearest")
+CLAIMS = ("key", "keys", "value", "neighbours", "field", "expected", "found", "changes")
+MOST = 400  # stretches of one finding that are looked at
+_REPR = re.compile(r"(?<![\w'\"])('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+_WORD = re.compile(r"[^\W_]+")
+_END = re.compile(r"[.!?\u3002](?=[\s\"')\]\u201d\u2019]|$)[\"')\]\u201d\u2019]*|\n+")
+_NOTHING = "passage"
+Span = tuple[int, int]
+
+
+def as_finding(body: Mapping[str, Any]) -> Finding:
+    """A finding out of its JSON object, as the ledger keeps it."""
+    return Finding(
+        str(body["check"]),
+        float(body["score"]),
+        body.get("p_value"),
+        str(body["detail"]),
+        body.get("facts") or {},
+    )
+
+
+def quotes(finding: Finding) -> list[str]:
+    """Stretches of the document's own text that a finding points at, as written, without repeats.
+
+    Facts that hold text go first (`QUOTES`); a check that has none there quotes in its sentence
+    for a person, and what stands in quotation marks there is taken. Words of the document alone
+    (facts `words`) are no stretches, see `pointed_words`. A twin's sentence quotes the other text
+    too, and a claim is not the document's text: both have none.
+    """
+    facts = finding.facts
+    if facts.get("twin") or any(facts.get(k) for k in ("copy_of", "key", "keys", "evidence")):
+        return []
+    found: list[str] = []
+    for name in QUOTES:
+        found += _strings(facts.get(name))
+    if not found and not any(facts.get(name) for name in OTHERS):
+        for match in _REPR.finditer(finding.detail):
+            try:
+                found.append(str(ast.literal_eval(match[1])))
+            except (ValueError, SyntaxError):
+                continue
+    return list(dict.fromkeys(q for q in found if _WORD.search(q)))[:MOST]
+
+
+def pointed_words(finding: Finding) -> list[str]:
+    """Single words a finding points at: repeated or unseen ones, without repeats."""
+    found = finding.facts.get("words")
+    return list(dict.fromkeys(str(w) for w in found)) if isinstance(found, list | Mapping) else []
+
+
+def others(finding: Finding) -> list[str]:
+    """Other documents (`source/id`) that a finding names, without repeats, in its order."""
+    found: list[str] = []
+    for name in OTHERS:
+        found += _strings(finding.facts.get(name))
+    return list(dict.fromkeys(found))
+
+
+def evidence_key(finding: Finding) -> str:
+    """Give the identity of a finding: its check and what stays when it is found again.
+
+    Not scores, p-values, similarities or positions. Two findings with one key are about the same
+    thing: the same rules on the same words, the same companions, the same changes of the same
+    twin, the same claim.
+
+    Returns:
+        `check:` and 64 hexadecimal digits.
+    """
+    return _atom(finding.check, "finding", *sorted(_parts(finding)))
+
+
+def is_particular(finding: Finding) -> bool:
+    """Whether a finding names anything: a sentence, a document, words; an outlier's does not."""
+    return set(_parts(finding)) != {_NOTHING}
+
+
+def parts(finding: Finding, sentences: Sequence[str] = ()) -> frozenset[str]:
+    """Keys of all that a finding rests on, each for itself, so that less of it is covered too.
+
+    One for each companion, changed fact, claim or quoted sentence; for a finding that names
+    nothing of the kind, such as an outlier's, one that says only that.
+
+    Args:
+        finding: The finding.
+        sentences: Sentences of the document that hold what it quotes; else the quotes themselves.
+    """
+    return frozenset(_atom(finding.check, part) for part in _parts(finding, sentences))
+
+
+def locate(text: str, quote: str) -> list[Span]:
+    """Find a quote in a text by its words: case, punctuation and line breaks are passed over.
+
+    The last word of a quote may have been cut; all places are returned, in order, none of which
+    overlap.
+
+    Returns:
+        Character spans in `text`; none when the quote has no word or does not stand there.
+    """
+    return locate_words(spans(text), [w for w, _ in spans(quote)])
+
+
+def locate_words(stream: Sequence[tuple[str, Span]], wanted: Sequence[str]) -> list[Span]:
+    """The same in a text that is taken apart already, see `spans`."""
+    found: list[Span] = []
+    n, at = len(wanted), 0
+    if not n:
+        return found
+    while at + n <= len(stream):
+        same = all(stream[at + i][0] == wanted[i] for i in range(n - 1))
+        last = stream[at + n - 1][0]
+        if same and (last == wanted[-1] or (n > 2 and last.startswith(wanted[-1]))):
+            found.append((stream[at][1][0], stream[at + n - 1][1][1]))
+            at += n
+        else:
+            at += 1
+    return found
+
+
+def spans(text: str) -> list[tuple[str, Span]]:
+    """Words of a text, folded (NFKC, lower case), with their places."""
+    return [(fold(m[0]), m.span()) for m in _WORD.finditer(text)]
+
+
+def fold(text: str) -> str:
+    """Text as it is compared: NFKC, lower case."""
+    low = text.lower()
+    return low if low.isascii() else unicodedata.normalize("NFKC", low).lower()
+
+
+def sentence_spans(text: str) -> list[Span]:
+    """Sentences of a text: up to a full stop, question or exclamation mark, or a line's end."""
+    found: list[Span] = []
+    start = 0
+    for match in _END.finditer(text):
+        found.append((start, match.end()))
+        start = match.end()
+    found.append((start, len(text)))
+    return [(a, b) for a, b in found if _WORD.search(text, a, b)]
+
+
+def same_words(text: str) -> str:
+    """A sentence as far as its identity goes: its words, link targets among them, in order."""
+    return " ".join(word for word, _ in spans(text))
+
+
+def holding(text: str, quote: str) -> list[str]:
+    """Sentences of a text that hold a quote, or a part of it, as `same_words`."""
+    places = locate(text, quote)
+    return [
+        same_words(text[a:b])
+        for a, b in sentence_spans(text)
+        if any(start < b and a < end for start, end in places)
+    ]
+
+
+def _parts(finding: Finding, sentences: Sequence[str] = ()) -> Iterator[str]:
+    facts = finding.facts
+    if given := _strings(facts.get("evidence")):
+        yield from (f"evidence {one}" for one in given)
+        return
+    named = others(finding)
+    claims = [name for name in CLAIMS if facts.get(name) not in (None, "", [], {})]
+    if named or claims:
+        changes = facts.get("changes")
+        if isinstance(facts.get("twin"), str) and isinstance(changes, list):
+            yield from (f"change {facts['twin']} {fold(str(list(c)))}" for c in changes)
+            return
+        yield from (f"document {name}" for name in named)
+        yield from (f"claim {name} {facts[name]!r}" for name in claims)
+        return
+    if finding.p_value is None and not facts:  # a rule's word, such as that a person held it
+        yield f"said {finding.detail}"
+        return
+    rules = _strings(facts.get("rules")) or _strings(facts.get("kinds"))
+    yield from (f"rule {rule}" for rule in sorted(set(rules)))
+    said = list(sentences) or [same_words(q) for q in quotes(finding)]
+    if said:
+        yield from (f"sentence {one}" for one in dict.fromkeys(said))
+    elif not rules:
+        words = sorted(pointed_words(finding))
+        yield "words " + " ".join(words) if words else _NOTHING
+
+
+def _atom(check: str, *parts: str) -> str:
+    body = "\0".join((check, *parts)).encode("utf-8", "surrogatepass")
+    return f"{check}:{hashlib.sha256(body).hexdigest()}"
+
+
+def _strings(value: Any) -> list[str]:
+    """Texts in a fact: one, a list of them, or of objects with a `text`."""
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, list | tuple):
+        found = [
+            v.get("text", v.get("document", "")) if isinstance(v, Mapping) else v for v in value
+        ]
+        return [v for v in found if isinstance(v, str) and v]
+    return []
