@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ragguard.commit import Plan
+from ragguard.commit import Plan, Write
 from ragguard.errors import DecisionError, IntegrityError, UsageError
+from ragguard.kernels.evidence import as_finding, evidence
 from ragguard.ledger import cases, commits, corpus, past
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.ledger.tables import Ledger
 from ragguard.model import PublicKey
-from ragguard.steps import deciding, planning
+from ragguard.steps import deciding, planning, releases
 from ragguard.steps.pulling import Packs, stored_by_version, stored_writes
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys, policy
@@ -27,6 +28,7 @@ from ragguard.workspace import Workspace
 
 Action = Literal["release", "reject"]
 NAMED = 5  # cases that an error names
+MOST_COVERED = 1_000  # entries of a decision: what is beyond them is not covered
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def decide(
         raise UsageError(f"case {case.id} is closed ({case.state})")
     _check_reason(reason)
     shown = look(workspace, case)
-    said = _decision(workspace, shown, action, reason)
+    stored = stored_writes(workspace, shown.version) if shown.version else []
+    said = _decision(workspace, shown, action, reason, stored)
     envelope = decisions.sign(said, key.signing_key, key.public.keyid)
     _, reviewer = decisions.authenticate(
         envelope, workspace.root, [k for k, _ in shown.signers], workspace.now
@@ -203,7 +206,8 @@ def decide_cases(
     stored, packs = stored_by_version(workspace, versions), Packs(workspace.vault)
     signed = []
     for view in shown:
-        said = _decision(workspace, view, action, reason)
+        there = stored[view.version.id] if view.version else ()
+        said = _decision(workspace, view, action, reason, there)
         envelope = decisions.sign(said, key.signing_key, key.public.keyid)
         signers = [k for k, _ in view.signers]
         _, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
@@ -212,14 +216,14 @@ def decide_cases(
     plan = planning.draft(workspace, generation)
     standing = {v.source: planning.standing_of(workspace, v.source) for v in versions}
     # Only what the decided documents have in the index and in quarantine is touched.
-    there = [
+    present = [
         zone[v.document]
         for v in versions
         for zone in (standing[v.source].serving, standing[v.source].waiting)
         if v.document in zone
     ]
     with workspace.ledger.reading() as conn:
-        points = corpus.points_of(conn, [r.id for r in there])
+        points = corpus.points_of(conn, [r.id for r in present])
     rows, denials = [], []
     for version, (said, _, who), digest in zip(versions, signed, kept, strict=True):
         own, writes = standing[version.source], stored[version.id]
@@ -310,7 +314,13 @@ def _row(commit: int, said: Decision, reviewer: PublicKey, envelope: str) -> dic
     }
 
 
-def _decision(workspace: Workspace, shown: CaseView, action: Action, reason: str) -> Decision:
+def _decision(
+    workspace: Workspace,
+    shown: CaseView,
+    action: Action,
+    reason: str,
+    stored: Sequence[Write] = (),
+) -> Decision:
     case, version = shown.case, shown.version
     if version is None:
         return Decision(
@@ -329,10 +339,22 @@ def _decision(workspace: Workspace, shown: CaseView, action: Action, reason: str
         f"{case.source}/{case.document}",
         version.digest,
         version.metadata_digest,
-        tuple(sorted({f["check"] for f in version.findings})),
+        tuple(_covers(version, action, stored)),
         reason,
         workspace.now,
     )
+
+
+def _covers(version: VersionRow, action: Action, stored: Sequence[Write]) -> list[str]:
+    """What a decision covers: for a release the evidence of each finding, see docs/formats.md."""
+    if action == "reject":
+        return sorted({f["check"] for f in version.findings})
+    text = releases.text_of(stored)
+    hidden = [piece for _, piece in version.hidden]
+    found: set[str] = set()
+    for body in version.findings:
+        found |= evidence(as_finding(body), text, hidden, version.metadata)
+    return sorted(found)[:MOST_COVERED]
 
 
 def _plan(

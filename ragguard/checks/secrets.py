@@ -48,6 +48,7 @@ def secrets(view: CorpusView, params: Params) -> Signal:
 
     scores = np.zeros(view.n)
     found: dict[int, list[tuple[str, int]]] = {}
+    which: dict[int, list[str]] = {}
     with default_settings() as settings:
         # Its author may not exempt a line ("pragma: allowlist secret"); a reviewer may.
         settings.disable_filters("detect_secrets.filters.allowlist.is_line_allowlisted")
@@ -55,7 +56,7 @@ def secrets(view: CorpusView, params: Params) -> Signal:
             raw = view.raws[int(view.documents[row])]
             if not _may_hold(raw):
                 continue
-            hits = []
+            hits, marks = [], []
             for number, line in enumerate(raw.splitlines(), start=1):
                 for piece in _pieces(line, params.longest):
                     if not _LIKELY.search(piece):
@@ -63,13 +64,15 @@ def secrets(view: CorpusView, params: Params) -> Signal:
                     for secret in scan.scan_line(piece):
                         if secret.type not in params.ignored:
                             hits.append((secret.type, number))
+                            marks.append(f"{secret.type} {secret.secret_hash[:16]}")
             if hits:
                 scores[row] = 3.0 + (len(hits) - 1)
-                found[row] = hits
+                found[row], which[row] = hits, sorted(set(marks))
 
     def explain(row: int) -> Evidence:
         listed = ", ".join(f"{kind} in line {line}" for kind, line in found.get(row, [])[:4])
-        return Evidence(f"holds a secret: {listed}", {"secrets": found.get(row, [])[:20]})
+        facts = {"secrets": found.get(row, [])[:20], "evidence": which.get(row, [])}
+        return Evidence(f"holds a secret: {listed}", facts)
 
     return Signal(scores, explain)
 

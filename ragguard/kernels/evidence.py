@@ -25,6 +25,7 @@ _REPR = re.compile(r"(?<![\w'\"])('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _WORD = re.compile(r"[^\W_]+")
 _END = re.compile(r"[.!?\u3002](?=[\s\"')\]\u201d\u2019]|$)[\"')\]\u201d\u2019]*|\n+")
 _NOTHING = "passage"
+_EMPTY: Mapping[str, Any] = {}
 Span = tuple[int, int]
 
 
@@ -94,29 +95,67 @@ def is_particular(finding: Finding) -> bool:
     return set(_parts(finding)) != {_NOTHING}
 
 
-def parts(finding: Finding, sentences: Sequence[str] = ()) -> frozenset[str]:
+def evidence(
+    finding: Finding, text: str, hidden: Sequence[str] = (), metadata: Mapping[str, Any] = _EMPTY
+) -> frozenset[str]:
     """Keys of all that a finding rests on, each for itself, so that less of it is covered too.
 
-    One for each companion, changed fact, claim or quoted sentence; for a finding that names
-    nothing of the kind, such as an outlier's, one that says only that.
+    One for each companion, changed fact, claim and sentence; for a finding that names nothing of
+    the kind, such as an outlier's, one that says only that.
 
     Args:
         finding: The finding.
-        sentences: Sentences of the document that hold what it quotes; else the quotes themselves.
+        text: The document's text, in which the sentences around what it quotes are looked up.
+        hidden: Hidden pieces of the document, likewise.
+        metadata: Of the document: what it says in the fields a finding names is evidence too.
+
+    Returns:
+        Texts `check:` and 64 hexadecimal digits.
     """
-    return frozenset(_atom(finding.check, part) for part in _parts(finding, sentences))
+    said = [one for quote in quotes(finding) for one in quoted_in(text, hidden, quote)]
+    found = set(_parts(finding, said))
+    for name in (*_strings(finding.facts.get("key")), *_strings(finding.facts.get("keys"))):
+        found.add(f"metadata {name} {metadata.get(name)!r}")
+    return frozenset(_atom(finding.check, part) for part in found)
+
+
+def quoted_in(text: str, hidden: Sequence[str], quote: str) -> list[str]:
+    """Sentences or hidden pieces that hold a quote, as `same_line`; the quote where none does."""
+    found = holding(text, quote)
+    found += [same_line(piece) for piece in hidden if locate(piece, quote)]
+    return found or [same_line(quote)]
+
+
+def rebuild(pieces: Sequence[tuple[int, int, str]]) -> str:
+    """One text out of passages that overlap or follow each other.
+
+    Args:
+        pieces: Start, end and text of each passage, in order.
+    """
+    text, reached = "", 0
+    for start, end, piece in pieces:
+        if len(piece) != end - start:  # something was put before it: a text of its own
+            text += f"\n\n{piece}"
+        elif start <= reached and text:
+            text += piece[reached - start :]
+        else:
+            text += f"{' ' if start - reached <= 1 else chr(10)}{piece}" if text else piece
+        reached = max(reached, end)
+    return text
 
 
 def locate(text: str, quote: str) -> list[Span]:
     """Find a quote in a text by its words: case, punctuation and line breaks are passed over.
 
-    The last word of a quote may have been cut; all places are returned, in order, none of which
-    overlap.
+    Its first and last word may have been cut off in the middle. All places are returned, in order;
+    none overlap.
 
     Returns:
         Character spans in `text`; none when the quote has no word or does not stand there.
     """
-    return locate_words(spans(text), [w for w, _ in spans(quote)])
+    stream, wanted = spans(text), [w for w, _ in spans(quote)]
+    found = locate_words(stream, wanted)
+    return found if found or len(wanted) < 4 else locate_words(stream, wanted[1:])
 
 
 def locate_words(stream: Sequence[tuple[str, Span]], wanted: Sequence[str]) -> list[Span]:
@@ -158,16 +197,19 @@ def sentence_spans(text: str) -> list[Span]:
     return [(a, b) for a, b in found if _WORD.search(text, a, b)]
 
 
-def same_words(text: str) -> str:
-    """A sentence as far as its identity goes: its words, link targets among them, in order."""
-    return " ".join(word for word, _ in spans(text))
+def same_line(text: str) -> str:
+    """A sentence as far as its identity goes: all of it but how its lines are broken.
+
+    Punctuation and invisible characters count: something may be written in them.
+    """
+    return " ".join(text.split())
 
 
 def holding(text: str, quote: str) -> list[str]:
-    """Sentences of a text that hold a quote, or a part of it, as `same_words`."""
+    """Sentences of a text that hold a quote, or a part of it, as `same_line`."""
     places = locate(text, quote)
     return [
-        same_words(text[a:b])
+        same_line(text[a:b])
         for a, b in sentence_spans(text)
         if any(start < b and a < end for start, end in places)
     ]
@@ -193,7 +235,7 @@ def _parts(finding: Finding, sentences: Sequence[str] = ()) -> Iterator[str]:
         return
     rules = _strings(facts.get("rules")) or _strings(facts.get("kinds"))
     yield from (f"rule {rule}" for rule in sorted(set(rules)))
-    said = list(sentences) or [same_words(q) for q in quotes(finding)]
+    said = list(sentences) or [same_line(q) for q in quotes(finding)]
     if said:
         yield from (f"sentence {one}" for one in dict.fromkeys(said))
     elif not rules:

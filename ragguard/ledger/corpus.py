@@ -336,22 +336,62 @@ def forget_vectors(conn: sa.Connection, recipe: str, digests: Sequence[str]) -> 
 # --- release and denial ---------------------------------------------------------------------------
 
 
-def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:
-    """What reviewers released: (document, digest, metadata digest) to the checks covered."""
+@dataclass(frozen=True)
+class ReleaseRow:
+    """A reviewer's release of a version of a document.
+
+    Attributes:
+        version: Number of the version.
+        covers: What it covers, see docs/formats.md: `check:digest`, in older decisions `check`.
+    """
+
+    version: int
+    digest: str
+    metadata_digest: str
+    covers: frozenset[str]
+
+    @property
+    def checks(self) -> set[str]:
+        """Checks of the findings it covers."""
+        return {entry.partition(":")[0] for entry in self.covers}
+
+
+def releases(conn: sa.Connection, source: str) -> dict[str, list[ReleaseRow]]:
+    """Releases of documents of a source by document id, oldest first.
+
+    A rejection of a later version ends those before it.
+    """
     query = (
         sa.select(
             versions.c.document,
+            versions.c.id,
             versions.c.digest,
             versions.c.metadata_digest,
             decisions.c.covers,
+            decisions.c.action,
         )
         .join(case_table, case_table.c.version == versions.c.id)
         .join(decisions, decisions.c.case == case_table.c.id)
-        .where(versions.c.source == source, decisions.c.action == "release")
+        .where(versions.c.source == source)
+        .order_by(decisions.c.id)
     )
+    result: dict[str, list[ReleaseRow]] = {}
+    for document, number, digest, metadata_digest, covers, action in conn.execute(query):
+        if action == "release":
+            made = ReleaseRow(number, digest, metadata_digest, frozenset(covers))
+            result.setdefault(document, []).append(made)
+        else:
+            result.pop(document, None)
+    return result
+
+
+def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:
+    """What reviewers released: (document, digest, metadata digest) to the checks covered."""
     result: dict[tuple[str, str, str], set[str]] = {}
-    for document, digest, metadata_digest, covers in conn.execute(query):
-        result.setdefault((document, digest, metadata_digest), set()).update(covers)
+    for document, found in releases(conn, source).items():
+        for one in found:
+            key = (document, one.digest, one.metadata_digest)
+            result.setdefault(key, set()).update(one.checks)
     return result
 
 
