@@ -19,7 +19,8 @@ from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.ledger.tables import Ledger
 from ragguard.model import PublicKey
-from ragguard.steps import deciding, planning, releases
+from ragguard.steps import beside, deciding, planning, releases
+from ragguard.steps.beside import Beside, Mark
 from ragguard.steps.pulling import Packs, stored_by_version, stored_writes
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys, policy
@@ -41,6 +42,8 @@ class CaseView:
         signers: Key id and principal of the manifest's signers.
         texts: Chunk texts, hostile.
         serves_as: Documents that serve with exactly these bytes: a rejection denies those too.
+        marks: What the findings point at in the texts.
+        beside: Other documents that the findings name, else the nearest indexed ones.
     """
 
     case: CaseRow
@@ -49,6 +52,8 @@ class CaseView:
     signers: Sequence[tuple[str, str]]
     texts: Sequence[str] = ()
     serves_as: Sequence[str] = ()
+    marks: Sequence[Mark] = ()
+    beside: Sequence[Beside] = ()
 
 
 def find(ledger: Ledger, reference: str) -> CaseRow:
@@ -87,11 +92,15 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
         manifest = commits.manifest_row(conn, digest)
         alike = past.serving_with(conn, version.digest) if version else []
     signers = [tuple(s) for s in manifest.signers] if manifest else []
-    shown: Sequence[str] = ()
-    if texts and version is not None:
-        shown = [str(w.payload["page_content"]) for w in stored_writes(workspace, version)]
     replaces = f"{case.source}/{case.document}" in serving
-    return CaseView(case, version, replaces, signers, shown, alike)
+    if not texts or version is None:
+        return CaseView(case, version, replaces, signers, (), alike)
+    stored = stored_writes(workspace, version)
+    shown = [str(w.payload["page_content"]) for w in stored]
+    findings = [as_finding(f) for f in version.findings]
+    near = beside.beside(workspace, version, findings, stored)
+    marks = beside.marks(findings, shown)
+    return CaseView(case, version, replaces, signers, shown, alike, marks, near)
 
 
 def decide(
@@ -214,7 +223,8 @@ def decide_cases(
         signed.append((said, envelope, reviewer))
     kept = workspace.vault.put_many([envelope for _, envelope, _ in signed])
     plan = planning.draft(workspace, generation)
-    standing = {v.source: planning.standing_of(workspace, v.source) for v in versions}
+    sources = {v.source for v in versions}
+    standing = {name: planning.standing_of(workspace, name) for name in sources}
     # Only what the decided documents have in the index and in quarantine is touched.
     present = [
         zone[v.document]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ragguard.ledger.queue import Entry, Group
 
 NAMED = 2  # documents of a group that its row names
+MOST = 200  # rows of a table for a person without --limit
 
 
 @click.group()
@@ -35,7 +36,9 @@ for command in (show, release, reject, hold, stats):
 @choice_options[2]
 @choice_options[1]
 @choice_options[0]
-@click.option("--limit", type=click.IntRange(1), help="At most so many rows.")
+@click.option(
+    "--limit", type=click.IntRange(1), help=f"At most so many rows; a table has {MOST} else."
+)
 @format_option
 @click.pass_context
 def list_cases(
@@ -65,6 +68,7 @@ def list_cases(
     if grouped and every:
         raise UsageError("--group is about open cases", hint="Leave out --all.")
     wanted = choice(checks, sources, since)
+    limit = limit or (MOST if fmt == "table" else None)
     with open_workspace(ctx, exclusive=False) as workspace, workspace.ledger.reading() as conn:
         # Groups are those of all open cases: a filter chooses among them, and cuts none.
         rows = queue.entries(
@@ -154,7 +158,7 @@ def _group_row(group: Group) -> list[str]:
 
 def _say_more(left: int, what: str) -> None:
     if left > 0:
-        say(f"… and {left} more {what} (--limit)")
+        say(f"… and {left} more {what} (--limit {left + MOST}, or --format json)")
 
 
 def _say_nothing(filtered: bool) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import console, emit, format_option, line, plain, say
+from ragguard.cli.output import console, emit, format_option, line, say
 
 if TYPE_CHECKING:
     from ragguard.ledger.cases import CaseRow
     from ragguard.ledger.corpus import VersionRow
+    from ragguard.review import CaseView
 
 
 def case_body(case: CaseRow, version: VersionRow | None) -> dict[str, Any]:
@@ -57,21 +57,62 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
         "older_version_serves": shown.replaces,
     }
     if fmt != "table":
-        emit(fmt, {**body, "texts": list(shown.texts), "serves_as": list(shown.serves_as)})
+        emit(fmt, {**body, **_more(shown)})
         return
-    name = f"{body['source']}/{body['document']}" if body["document"] else body["source"]
-    say(f"case {body['case']} ({body['state']}): {name}")
-    say(f"  signed by   {', '.join(body['signed_by']) or 'nobody'}")
     if shown.version is None:
-        documents = body["detail"]["documents"]
-        say(f"  asks to remove {len(documents)} documents:")
-        for document in documents[:20]:
-            say(f"    {line(document)}")
-        if len(documents) > 20:
-            say(f"    … and {len(documents) - 20} more (--format json lists all)")
-        if body["state"] == "open":
-            say("next: release lets them go, reject keeps them")
+        _show_removal(body)
         return
+    _show_head(body, shown)
+    from ragguard.cli.quarantine_page import page
+
+    screen = console()
+    for row in page(shown, screen.width, screen.is_terminal):
+        screen.print(row, soft_wrap=True)
+    if body["state"] == "open":
+        say(f"next: ragguard quarantine release|reject {body['case']} --key FILE --reason TEXT")
+
+
+def _more(shown: CaseView) -> dict[str, Any]:
+    """What only `show` has: texts, marks, and what stands beside."""
+    return {
+        "texts": list(shown.texts),
+        "serves_as": list(shown.serves_as),
+        "marks": [
+            {"passage": m.passage, "start": m.start, "end": m.end, "check": m.check}
+            for m in shown.marks
+        ],
+        "beside": [
+            {
+                "document": b.document,
+                "role": b.role,
+                "zone": b.zone or None,
+                "similarity": b.similarity,
+                "passage": b.passage,
+                "text": b.text,
+                "differs": [list(span) for span in b.ours],
+                "other_differs": [list(span) for span in b.theirs],
+            }
+            for b in shown.beside
+        ],
+    }
+
+
+def _show_removal(body: dict[str, Any]) -> None:
+    documents = body["detail"]["documents"]
+    say(f"case {body['case']} ({body['state']}): {body['source']}")
+    say(f"  signed by   {', '.join(body['signed_by']) or 'nobody'}")
+    say(f"  asks to remove {len(documents)} documents:")
+    for document in documents[:20]:
+        say(f"    {line(document)}")
+    if len(documents) > 20:
+        say(f"    … and {len(documents) - 20} more (--format json lists all)")
+    if body["state"] == "open":
+        say("next: release lets them go, reject keeps them")
+
+
+def _show_head(body: dict[str, Any], shown: CaseView) -> None:
+    say(f"case {body['case']} ({body['state']}): {body['source']}/{body['document']}")
+    say(f"  signed by   {', '.join(body['signed_by']) or 'nobody'}")
     odds = "" if body["p_value"] is None else f", p-value {body['p_value']}"
     say(f"  suspicion   {body['score']:.2f}{odds}")
     claims = "; ".join(f"{k} = {v}" for k, v in (body["metadata"] or {}).items())
@@ -84,12 +125,3 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
     for finding in body["findings"]:
         odds = f" (p {finding['p_value']:.2g})" if finding["p_value"] is not None else ""
         say(f"  {finding['check']}{odds}: {line(finding['detail'])}")
-    say("text:")
-    width = console().width - 4
-    for text in shown.texts:  # all of it: what is not shown is where a document would hide
-        for part in plain(text).splitlines():
-            for row in textwrap.wrap(part, width, break_on_hyphens=False) or [""]:
-                say(f"  | {row}")
-        say("  |")
-    if body["state"] == "open":
-        say(f"next: ragguard quarantine release|reject {body['case']} --key FILE --reason TEXT")

@@ -13,6 +13,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 from ragguard.model import Finding
@@ -20,6 +21,7 @@ from ragguard.model import Finding
 QUOTES = ("quotes", "sentences", "sentence", "question", "text", "phrase", "phrases")
 OTHERS = ("companions", "twin", "rejected", "copy_of", "campaign", "nearest")
 CLAIMS = ("key", "keys", "value", "neighbours", "field", "expected", "found", "changes")
+LONGEST = 2_000  # words of a text that are lined up with another
 MOST = 400  # stretches of one finding that are looked at
 _REPR = re.compile(r"(?<![\w'\"])('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _WORD = re.compile(r"[^\W_]+")
@@ -258,3 +260,59 @@ def _strings(value: Any) -> list[str]:
         ]
         return [v for v in found if isinstance(v, str) and v]
     return []
+
+
+def differing(ours: str, theirs: str) -> tuple[list[Span], list[Span]]:
+    """Places where two texts have other words than each other, as character spans of each.
+
+    Words are lined up in order; case and punctuation are passed over, and so is what stands beyond
+    `LONGEST` words.
+    """
+    left, right = spans(ours)[:LONGEST], spans(theirs)[:LONGEST]
+    matcher = SequenceMatcher(None, [w for w, _ in left], [w for w, _ in right], False)
+    mine: list[Span] = []
+    other: list[Span] = []
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            continue
+        if a < b:
+            mine.append((left[a][1][0], left[b - 1][1][1]))
+        if c < d:
+            other.append((right[c][1][0], right[d - 1][1][1]))
+    return mine, other
+
+
+def pointed_at(finding: Finding, text: str) -> list[Span]:
+    """Places of a passage that a finding points at: quoted stretches, or single words.
+
+    Args:
+        finding: The finding.
+        text: The passage.
+    """
+    stream = spans(text)
+    found: list[Span] = []
+    for quote in quotes(finding):
+        found += locate(text, quote)
+    wanted = {fold(word) for word in pointed_words(finding)}
+    found += [place for word, place in stream if word in wanted]
+    for ours, _theirs in _changes(finding):
+        found += locate_words(stream, [w for w, _ in spans(ours)])
+    return merged(found)
+
+
+def merged(places: Sequence[Span]) -> list[Span]:
+    """Spans in order, those that touch or overlap as one."""
+    out: list[Span] = []
+    for start, end in sorted(places):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return out
+
+
+def _changes(finding: Finding) -> list[tuple[str, str]]:
+    """Changed words of a twin: ours and theirs."""
+    given = finding.facts.get("changes")
+    pairs = given if isinstance(given, list) and finding.facts.get("twin") else []
+    return [(str(p[0]), str(p[1])) for p in pairs if isinstance(p, list | tuple) and len(p) == 2]

@@ -72,6 +72,22 @@ def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[s
     return {f"{r.source}/{r.document}": r for r in rows}
 
 
+def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str, VersionRow]]:
+    """Versions of a document now in a zone, with the zone: the serving one first."""
+    query = (
+        sa.select(versions, membership.c.zone)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            versions.c.source == source,
+            versions.c.document == document,
+            membership.c.until.is_(None),
+            membership.c.zone.in_(("serving", "quarantine")),
+        )
+    )
+    found = [(str(row.zone), _version(row)) for row in conn.execute(query)]
+    return sorted(found, key=lambda pair: (pair[0] != "serving", pair[1].id))
+
+
 def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Any]:
     """What is in a zone, or was once a commit was done, ordered by number.
 
