@@ -18,8 +18,8 @@ PAGE = "\n\n".join(
         "# Attacks we have seen",
         "The security desk collects what strangers wrote into our forms. The full list is in "
         "[the register](https://intra.example/a).",
-        f"One visitor wrote this into the field for remarks: {ORDER} Nothing came of it, since "
-        "the form is read by a person.",
+        f"It stood in the field for remarks. {ORDER} Nothing came of it, since the form goes to a "
+        "person.",
         "Report such entries to the desk in the hall. They are looked at every Monday and kept "
         "for two years.",
     ]

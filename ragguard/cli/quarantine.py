@@ -11,7 +11,7 @@ from ragguard.cli.output import emit, format_option, say, table
 from ragguard.cli.quarantine_choose import choice, choice_options, described
 from ragguard.cli.quarantine_decide import reject, release
 from ragguard.cli.quarantine_hold import hold
-from ragguard.cli.quarantine_show import case_body, show
+from ragguard.cli.quarantine_show import case_body, show, sureness
 from ragguard.cli.quarantine_stats import stats
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def list_cases(
     limit = limit or (MOST if fmt == "table" else None)
     with open_workspace(ctx, exclusive=False) as workspace, workspace.ledger.reading() as conn:
         # Groups are those of all open cases: a filter chooses among them, and cuts none.
+        asked = workspace.settings.judge.false_alarm_rate
         rows = queue.entries(
             conn, state=None if every else "open", choice=None if grouped else wanted
         )
@@ -81,46 +82,56 @@ def list_cases(
     rows.sort(key=lambda e: (e.version is not None, -e.score))
     shown = rows[:limit]
     if fmt != "table":
-        keys = ("case", "kind", "state", "source", "document", "opened", "score", "p_value")
-        bodies = [case_body(e.case, e.version) for e in shown]
+        keys = ["case", "kind", "state", "source", "document", "opened", "score", "p_value"]
+        keys += ["confidence", "confidence_level"]
+        bodies = [case_body(e.case, e.version, asked) for e in shown]
         emit(fmt, [{**{k: b[k] for k in keys}, "findings": b["findings"]} for b in bodies])
         return
     if not shown:
         _say_nothing(bool(checks or sources or since))
         return
     table(
-        ["case", "score", "document", *(["state"] if every else []), "why"],
-        [_row(e, every) for e in shown],
+        ["case", "score", "sure", "document", *(["state"] if every else []), "why"],
+        [_row(e, every, asked) for e in shown],
         right=frozenset({"case", "score"}),
     )
     _say_more(len(rows) - len(shown), "cases")
     say("next: ragguard quarantine show CASE, then release or reject CASE --key FILE --reason TEXT")
 
 
-def _row(entry: Entry, every: bool) -> list[str]:
+def _row(entry: Entry, every: bool, asked: float) -> list[str]:
     case, version = entry.case, entry.version
     score = f"{version.score:.2f}" if version else ""
-    return [str(case.id), score, entry.label, *([case.state] if every else []), described(entry)]
+    value, word = sureness(version, asked)
+    sure = "" if value is None else f"{value:.2f} {word}"
+    state = [case.state] if every else []
+    return [str(case.id), score, sure, entry.label, *state, described(entry)]
 
 
 def _list_groups(groups: list[Group], limit: int | None, fmt: str) -> None:
     shown = groups[:limit]
     if fmt != "table":
-        emit(fmt, [_group_body(g) for g in shown])
+        emit(fmt, [group_body(g) for g in shown])
         return
     if not shown:
         _say_nothing(False)
         return
-    table(
-        ["group", "cases", "score", "kind", "source", "check", "about"],
-        [_group_row(g) for g in shown],
-        right=frozenset({"cases"}),
-    )
+    list_groups(shown)
     _say_more(len(groups) - len(shown), "groups")
     say("next: ragguard quarantine release|reject --group G --key FILE --reason TEXT")
 
 
-def _group_body(group: Group) -> dict[str, Any]:
+def list_groups(groups: list[Group]) -> None:
+    """Groups, one a row."""
+    table(
+        ["group", "cases", "score", "kind", "source", "check", "about"],
+        [_group_row(g) for g in groups],
+        right=frozenset({"cases"}),
+    )
+
+
+def group_body(group: Group) -> dict[str, Any]:
+    """A group as a JSON object."""
     scores = [e.version.score for e in group.entries if e.version]
     return {
         "group": group.id,

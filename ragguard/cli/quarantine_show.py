@@ -8,15 +8,34 @@ import click
 
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import console, emit, format_option, line, say
+from ragguard.kernels.confidence import confidence, level
 
 if TYPE_CHECKING:
     from ragguard.ledger.cases import CaseRow
     from ragguard.ledger.corpus import VersionRow
     from ragguard.review import CaseView
 
+BY_HAND = frozenset({"held", "revoked", "unsigned"})  # findings that are no judgement
 
-def case_body(case: CaseRow, version: VersionRow | None) -> dict[str, Any]:
+
+def sureness(version: VersionRow | None, asked: float) -> tuple[float | None, str | None]:
+    """How sure the gate is that a case is poison, as a number and a word.
+
+    `None` where the gate said nothing: a removal, or what a person held.
+    """
+    if version is None or (version.p_value is None and _by_hand(version)):
+        return None, None
+    value = confidence(version.p_value, asked)
+    return value, level(value)
+
+
+def _by_hand(version: VersionRow) -> bool:
+    return all(f["check"] in BY_HAND for f in version.findings)
+
+
+def case_body(case: CaseRow, version: VersionRow | None, asked: float) -> dict[str, Any]:
     """A case as a JSON object, without what only `show` looks up."""
+    value, word = sureness(version, asked)
     return {
         "case": case.id,
         "kind": case.kind,
@@ -26,6 +45,8 @@ def case_body(case: CaseRow, version: VersionRow | None) -> dict[str, Any]:
         "opened": case.opened_at,
         "score": version.score if version else None,
         "p_value": version.p_value if version else None,
+        "confidence": value,
+        "confidence_level": word,
         "digest": version.digest if version else None,
         "metadata": dict(version.metadata) if version else None,
         "findings": [
@@ -51,8 +72,9 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
 
     with open_workspace(ctx, exclusive=False) as workspace:
         shown = review.look(workspace, review.find(workspace.ledger, case), texts=True)
+        asked = workspace.settings.judge.false_alarm_rate
     body = {
-        **case_body(shown.case, shown.version),
+        **case_body(shown.case, shown.version, asked),
         "signed_by": [principal for _, principal in shown.signers],
         "older_version_serves": shown.replaces,
     }
@@ -115,6 +137,8 @@ def _show_head(body: dict[str, Any], shown: CaseView) -> None:
     say(f"  signed by   {', '.join(body['signed_by']) or 'nobody'}")
     odds = "" if body["p_value"] is None else f", p-value {body['p_value']}"
     say(f"  suspicion   {body['score']:.2f}{odds}")
+    if body["confidence"] is not None:
+        say(f"  confidence  {body['confidence']:.2f} ({body['confidence_level']})")
     claims = "; ".join(f"{k} = {v}" for k, v in (body["metadata"] or {}).items())
     say(f"  claims      {line(claims)}")
     if shown.replaces:

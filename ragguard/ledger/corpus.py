@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -359,12 +359,14 @@ class ReleaseRow:
     Attributes:
         version: Number of the version.
         covers: What it covers, see docs/formats.md: `check:digest`, in older decisions `check`.
+        ended: Whether an edition was rejected since: then it covers no other edition.
     """
 
     version: int
     digest: str
     metadata_digest: str
     covers: frozenset[str]
+    ended: bool = False
 
     @property
     def checks(self) -> set[str]:
@@ -373,10 +375,7 @@ class ReleaseRow:
 
 
 def releases(conn: sa.Connection, source: str) -> dict[str, list[ReleaseRow]]:
-    """Releases of documents of a source by document id, oldest first.
-
-    A rejection of a later version ends those before it.
-    """
+    """Releases of documents of a source by document id, oldest first."""
     query = (
         sa.select(
             versions.c.document,
@@ -397,8 +396,8 @@ def releases(conn: sa.Connection, source: str) -> dict[str, list[ReleaseRow]]:
             made = ReleaseRow(number, digest, metadata_digest, frozenset(covers))
             result.setdefault(document, []).append(made)
         else:
-            result.pop(document, None)
-    return result
+            result[document] = [replace(r, ended=True) for r in result.get(document, ())]
+    return {document: found for document, found in result.items() if found}
 
 
 def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:

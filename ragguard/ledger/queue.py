@@ -139,6 +139,11 @@ def entries(
 def _entry(row: Any) -> Entry:
     case = CaseRow(*(getattr(row, f"case_{name}") for name in CaseRow.__dataclass_fields__))
     version = version_of(row) if case.version is not None and row.id is not None else None
+    return as_entry(case, version)
+
+
+def as_entry(case: CaseRow, version: VersionRow | None) -> Entry:
+    """A case with its version and what is said of it."""
     said = tuple(as_finding(f) for f in version.findings) if version else ()
     return Entry(case, version, said)
 

@@ -83,7 +83,7 @@ def apply(
             found[number] = replace(verdict, outcome="admit")
             continue
         # Older decisions name checks only, and then cover nothing but the bytes they are about.
-        covers = frozenset(e for r in given for e in r.covers if ":" in e)
+        covers = frozenset(e for r in given if not r.ended for e in r.covers if ":" in e)
         if covers:
             still[number] = _Open(prepared, given, covers, set())
     latest: Sequence[Verdict] = verdicts
@@ -169,7 +169,7 @@ def _places(text: str, hidden: Sequence[str], quote: str) -> list[str]:
 def _is_known(workspace: Workspace, one: _Open) -> bool:
     """Whether every passage is mostly made of sentences that a reviewer released."""
     known = ""
-    for release in one.releases:
+    for release in (r for r in one.releases if not r.ended):
         with workspace.ledger.reading() as conn:
             row = corpus.version(conn, release.version)
         if row is not None:
