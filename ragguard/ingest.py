@@ -16,6 +16,7 @@ from typing import Any
 from ragguard.errors import IncompleteError, RagguardError
 from ragguard.kernels.canonical import digest, format_time
 from ragguard.ledger import corpus
+from ragguard.ledger.observed import observed
 from ragguard.model import Manifest, Verdict
 from ragguard.report import ManifestResult, Report
 from ragguard.steps import planning
@@ -73,6 +74,10 @@ def ingest(
             )
             if isinstance(error, IncompleteError):
                 break
+    with workspace.ledger.reading() as conn:
+        seen = observed(conn)
+    report.observed_rate = seen.rate if seen.decided else None
+    report.least_promised = seen.binding
     return report
 
 

@@ -19,6 +19,7 @@ from ragguard.attacks import Attack, Target
 from ragguard.errors import ConfigError, UsageError
 from ragguard.kernels.shares import any_and_all, as_body, number_groups, share_by_group, wilson
 from ragguard.ledger import corpus
+from ragguard.ledger.observed import ObservedRate, observed
 from ragguard.model import Bools, Floats, Policy, Verdict
 from ragguard.steps import staging
 from ragguard.steps.judging import indexed_documents, judge_batch
@@ -63,7 +64,8 @@ class Outcome:
         admitted_with_question: Admitted documents that were written for a question.
         reached: How many of those are among the first five for it.
         honest: Honest documents that arrived with it.
-        honest_stopped: How many of them were stopped.
+        honest_held: How many of them were held or rejected.
+        honest_first: Checks by how many of those they were the first finding of.
         first: Checks by how many planted documents they were the first finding of.
         floor: Share that must be stopped.
     """
@@ -77,7 +79,8 @@ class Outcome:
     admitted_with_question: int
     reached: int
     honest: int
-    honest_stopped: int
+    honest_held: int
+    honest_first: Mapping[str, int]
     first: Mapping[str, int]
     floor: float
     examples: tuple[Example, ...]
@@ -114,6 +117,14 @@ class Outcome:
             "quarantined": self.quarantined,
             "rejected": self.rejected,
             "stopped": each,
+            "honest": {
+                "judged": self.honest,
+                "held": self.honest_held,
+                **as_body(
+                    self.honest_held / max(self.honest, 1), wilson(self.honest_held, self.honest)
+                ),
+                "first_findings": dict(self.honest_first),
+            },
             "floor": self.floor,
             "holds": self.holds,
             "first_findings": dict(self.first),
@@ -135,6 +146,8 @@ class Redteam:
         rate: False-alarm rate asked.
         indexed: Documents in the index.
         stale: Why the workspace's calibration was not used; empty when it was, or there is none.
+        observed: What the ledger says of honest documents at the gate. Those that come in again
+            here were admitted once, so alone they flatter it.
     """
 
     seed: int
@@ -143,6 +156,7 @@ class Redteam:
     profile: str
     stale: str
     outcomes: tuple[Outcome, ...]
+    observed: ObservedRate
 
     @property
     def exit_code(self) -> int:
@@ -152,7 +166,7 @@ class Redteam:
     def as_dict(self) -> dict[str, Any]:
         """The result as docs/schemas/redteam.json describes it."""
         honest = sum(o.honest for o in self.outcomes)
-        hits = sum(o.honest_stopped for o in self.outcomes)
+        hits = sum(o.honest_held for o in self.outcomes)
         return {
             "seed": self.seed,
             "false_alarm_rate": self.rate,
@@ -162,7 +176,15 @@ class Redteam:
             "top": TOP,
             "honest": {
                 "judged": honest,
+                "held": hits,
                 "stopped": as_body(hits / max(honest, 1), wilson(hits, honest)),
+                "at_the_gate": {
+                    "admitted": self.observed.admitted,
+                    "released": self.observed.released,
+                    "open": self.observed.open,
+                    **as_body(self.observed.rate, self.observed.interval),
+                    "if_open_honest": round(self.observed.if_open_honest, 4),
+                },
             },
             "attacks": [o.as_dict() for o in self.outcomes],
             "holds": self.exit_code == 0,
@@ -199,6 +221,7 @@ def redteam(
     generation = workspace.generation()
     with workspace.ledger.reading() as conn:
         serving = corpus.members(conn, "serving")
+        at_the_gate = observed(conn)
     if generation is None or len(serving) < 2 * BESIDE:
         raise UsageError(
             f"{len(serving)} documents are indexed: too few to attack",
@@ -227,7 +250,7 @@ def redteam(
             )
         progress("attack", len(attacks), len(attacks))
     rate = workspace.settings.judge.false_alarm_rate
-    return Redteam(seed, rate, len(serving), profile, stale, tuple(outcomes))
+    return Redteam(seed, rate, len(serving), profile, stale, tuple(outcomes), at_the_gate)
 
 
 def _floors(workspace: Workspace, floor: float | None) -> dict[str, float]:
@@ -306,7 +329,6 @@ def _outcome(
     through = [s for s, v in zip(staged, planted, strict=True) if v.outcome == "admit"]
     asked = [s for s in through if s.planted.question]
     reached = _reached(workspace, asked, target, collection)
-    first = Counter(v.findings[0].check for v in planted if v.outcome != "admit" and v.findings)
     return Outcome(
         attack,
         any(s.planted.vector is not None for s in staged),
@@ -318,7 +340,8 @@ def _outcome(
         len(reached),
         len(beside),
         sum(v.outcome != "admit" for v in beside),
-        dict(sorted(first.items(), key=lambda item: (-item[1], item[0]))),
+        _first(beside),
+        _first(planted),
         floor,
         tuple(
             Example(
@@ -328,6 +351,12 @@ def _outcome(
             for s in sorted(through, key=lambda s: s.planted.id not in reached)[:EXAMPLES]
         ),
     )
+
+
+def _first(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """Checks by how many of what was stopped they were the first finding of, the most first."""
+    first = Counter(v.findings[0].check for v in verdicts if v.outcome != "admit" and v.findings)
+    return dict(sorted(first.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _reached(

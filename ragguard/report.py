@@ -48,6 +48,8 @@ class Report:
         skipped: Checks that had nothing to say, or failed, over all batches.
         profile: Reference the verdicts were calibrated on; empty when nothing was judged.
         promised: Smallest false-alarm rate that reference can promise; 1 where it promises none.
+        observed_rate: False-alarm rate that reviewers' decisions show; `None` before any.
+        least_promised: Rate below which nothing is promised, because it was observed.
         observe: Whether the gate only observed: nothing was held.
         judged_until: Number of the newest version that was not yet judged and now is; 0 if none.
         recovered: Commits of an interrupted run that were finished first.
@@ -62,6 +64,8 @@ class Report:
     profile: str = ""
     promised: float = 0.0
     stale: str = ""
+    observed_rate: float | None = None
+    least_promised: float = 0.0
     observe: bool = False
     judged_until: int = 0
     recovered: int = 0
@@ -117,9 +121,12 @@ class Report:
                 for s in self.skipped.values()
             ],
             "profile": self.profile or None,
-            "promised_false_alarm_rate": round(self.promised, 6)
+            "promised_false_alarm_rate": round(max(self.promised, self.least_promised), 6)
             if 0.0 < self.promised < 1.0
             else None,
+            "observed_false_alarm_rate": None
+            if self.observed_rate is None
+            else round(self.observed_rate, 6),
             "not_yet_judged": sum(v.not_yet_judged for v in self.documents),
             "observe": self.observe,
             "stale_calibration": self.stale or None,

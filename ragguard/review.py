@@ -7,33 +7,29 @@ case, release lets the documents go and reject keeps them.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
-from ragguard.commit import Plan, Write, dump_vectors
-from ragguard.errors import IntegrityError, UsageError
-from ragguard.kernels.canonical import digest_bytes
-from ragguard.kernels.sketch import sketch_rows
-from ragguard.kernels.text import normalise, words
+from ragguard.commit import Plan, Write
+from ragguard.errors import DecisionError, IntegrityError, UsageError
+from ragguard.kernels.evidence import as_finding, evidence
 from ragguard.ledger import cases, commits, corpus, past
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.corpus import VersionRow
 from ragguard.ledger.tables import Ledger
 from ragguard.model import PublicKey
-from ragguard.steps import planning
-from ragguard.steps.planning import Draft, Standing
+from ragguard.steps import beside, deciding, planning, releases
+from ragguard.steps.beside import Beside, Mark
 from ragguard.steps.pulling import Packs, stored_by_version, stored_writes
 from ragguard.trust import decision as decisions
-from ragguard.trust import keys
+from ragguard.trust import keys, policy
 from ragguard.trust.decision import Decision
 from ragguard.workspace import Workspace
 
 Action = Literal["release", "reject"]
+NAMED = 5  # cases that an error names
+MOST_COVERED = 1_000  # entries of a decision: what is beyond them is not covered
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,8 @@ class CaseView:
         signers: Key id and principal of the manifest's signers.
         texts: Chunk texts, hostile.
         serves_as: Documents that serve with exactly these bytes: a rejection denies those too.
+        marks: What the findings point at in the texts.
+        beside: Other documents that the findings name, else the nearest indexed ones.
     """
 
     case: CaseRow
@@ -54,6 +52,8 @@ class CaseView:
     signers: Sequence[tuple[str, str]]
     texts: Sequence[str] = ()
     serves_as: Sequence[str] = ()
+    marks: Sequence[Mark] = ()
+    beside: Sequence[Beside] = ()
 
 
 def find(ledger: Ledger, reference: str) -> CaseRow:
@@ -92,11 +92,15 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
         manifest = commits.manifest_row(conn, digest)
         alike = past.serving_with(conn, version.digest) if version else []
     signers = [tuple(s) for s in manifest.signers] if manifest else []
-    shown: Sequence[str] = ()
-    if texts and version is not None:
-        shown = [str(w.payload["page_content"]) for w in stored_writes(workspace, version)]
     replaces = f"{case.source}/{case.document}" in serving
-    return CaseView(case, version, replaces, signers, shown, alike)
+    if not texts or version is None:
+        return CaseView(case, version, replaces, signers, (), alike)
+    stored = stored_writes(workspace, version)
+    shown = [str(w.payload["page_content"]) for w in stored]
+    findings = [as_finding(f) for f in version.findings]
+    near = beside.beside(workspace, version, findings, stored)
+    marks = beside.marks(findings, shown)
+    return CaseView(case, version, replaces, signers, shown, alike, marks, near)
 
 
 def decide(
@@ -123,7 +127,8 @@ def decide(
         raise UsageError(f"case {case.id} is closed ({case.state})")
     _check_reason(reason)
     shown = look(workspace, case)
-    said = _decision(workspace, shown, action, reason)
+    stored = stored_writes(workspace, shown.version) if shown.version else []
+    said = _decision(workspace, shown, action, reason, stored)
     envelope = decisions.sign(said, key.signing_key, key.public.keyid)
     _, reviewer = decisions.authenticate(
         envelope, workspace.root, [k for k, _ in shown.signers], workspace.now
@@ -140,9 +145,7 @@ def decide_all(
     """Decide every case that a commit opened and that is still open, in one commit.
 
     Releasing undoes a revocation since a day, or an ingest that was held for nothing; rejecting
-    ends what `quarantine hold` began. Each document has a signed decision of its own, as if it had
-    been decided alone; one that the reviewer may not decide stops them all, before anything is
-    done.
+    ends what `quarantine hold` began. See `decide_cases`.
 
     Args:
         workspace: Open and locked.
@@ -162,58 +165,141 @@ def decide_all(
     _check_reason(reason)
     with workspace.ledger.reading() as conn:
         opened = cases.opened_by(conn, commit)
-    generation = workspace.generation()
-    if not opened or generation is None:
+    if not opened:
         raise UsageError(
             f"commit {commit}: it opened no case that is still open",
             hint="`ragguard quarantine list` shows open cases, `ragguard history` commits.",
         )
+    return decide_cases(workspace, opened, action, key, reason), opened
+
+
+def decide_cases(
+    workspace: Workspace,
+    chosen: Sequence[CaseRow],
+    action: Action,
+    key: keys.KeyPair,
+    reason: str,
+) -> int:
+    """Decide many document cases in one commit.
+
+    Each document has a signed decision of its own, as if it had been decided alone. One that the
+    reviewer may not decide stops them all, before anything is done.
+
+    Args:
+        workspace: Open and locked.
+        chosen: Open cases about documents, at least one.
+        action: `release` or `reject`.
+        key: The reviewer's key.
+        reason: In the reviewer's words.
+
+    Returns:
+        Number of the commit.
+
+    Raises:
+        UsageError: One of them is closed or asks for a removal, or there is no reason.
+        DecisionError: The key is no reviewer's in force, or signed one of the documents.
+    """
+    workspace.recover()
+    _check_reason(reason)
+    generation = workspace.generation()
+    if generation is None:
+        raise IntegrityError("ledger: a case without an index")
+    for case in chosen:
+        if case.state != "open":
+            raise UsageError(f"case {case.id} is closed ({case.state})")
+        if case.kind != "document":
+            raise UsageError(f"case {case.id} asks for a removal: it is decided alone")
+    shown = views(workspace, chosen)
+    check_may_decide(workspace, shown, key)
+    versions = [view.version for view in shown if view.version is not None]
+    stored, packs = stored_by_version(workspace, versions), Packs(workspace.vault)
     signed = []
-    shown = _views(workspace, opened)
     for view in shown:
-        said = _decision(workspace, view, action, reason)
+        there = stored[view.version.id] if view.version else ()
+        said = _decision(workspace, view, action, reason, there)
         envelope = decisions.sign(said, key.signing_key, key.public.keyid)
         signers = [k for k, _ in view.signers]
         _, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
         signed.append((said, envelope, reviewer))
     kept = workspace.vault.put_many([envelope for _, envelope, _ in signed])
     plan = planning.draft(workspace, generation)
-    standing = {c.source: planning.standing_of(workspace, c.source) for c in opened}
-    versions = [view.version for view in shown if view.version is not None]
-    stored, packs = stored_by_version(workspace, versions), Packs(workspace.vault)
-    there = [r for s in standing.values() for z in (s.serving, s.waiting) for r in z.values()]
+    sources = {v.source for v in versions}
+    standing = {name: planning.standing_of(workspace, name) for name in sources}
+    # Only what the decided documents have in the index and in quarantine is touched.
+    present = [
+        zone[v.document]
+        for v in versions
+        for zone in (standing[v.source].serving, standing[v.source].waiting)
+        if v.document in zone
+    ]
     with workspace.ledger.reading() as conn:
-        points = corpus.points_of(conn, [r.id for r in there])
+        points = corpus.points_of(conn, [r.id for r in present])
     rows, denials = [], []
     for version, (said, _, who), digest in zip(versions, signed, kept, strict=True):
         own, writes = standing[version.source], stored[version.id]
         if action == "release":
-            leaf = _release(plan, version, own, points, writes, packs)
+            leaf = deciding.release(plan, version, own, points, writes, packs)
         else:
-            leaf = _reject(plan, version, own, points)
-            denials.append(_denial(workspace, version, plan.commit, writes, packs))
+            leaf = deciding.reject(plan, version, own, points)
+            denials.append(deciding.denial(workspace, version, plan.commit, writes, packs))
         plan.leaves.append({**leaf, "decision": digest})
         rows.append(_row(plan.commit, said, who, digest))
-    source = opened[0].source if len(standing) == 1 else ""
+    source = versions[0].source if len(standing) == 1 else ""
     actor = signed[0][2].principal
     workspace.committer.commit(plan.finish(action, actor, source, decisions=rows, denials=denials))
-    return plan.commit, opened
+    return plan.commit
 
 
-def _views(workspace: Workspace, opened: Sequence[CaseRow]) -> list[CaseView]:
-    """Document cases with their versions and signers."""
+def check_may_decide(workspace: Workspace, shown: Sequence[CaseView], key: keys.KeyPair) -> None:
+    """Refuse before anything is done what a reviewer may not decide.
+
+    Args:
+        workspace: Open.
+        shown: The cases.
+        key: The reviewer's key.
+
+    Raises:
+        DecisionError: The key's holder signed one of the documents; the first of them are named.
+    """
+    who = key.public.principal
+    known = workspace.root.keys.get(key.public.keyid)
+    if known is not None:
+        who = known.principal
+    own = [
+        view
+        for view in shown
+        if who in policy.principals_of(workspace.root, [k for k, _ in view.signers])
+    ]
+    if not own:
+        return
+    names = ", ".join(f"case {v.case.id} ({v.case.source}/{v.case.document})" for v in own[:NAMED])
+    more = f" and {len(own) - NAMED} more" if len(own) > NAMED else ""
+    out = " ".join(f"--except {v.case.id}" for v in own[:NAMED])
+    raise DecisionError(
+        f"decision: {who!r} signed the document and cannot judge it: {names}{more}; "
+        "nothing was decided",
+        hint=f"Leave them out ({out}), or have another reviewer decide.",
+    )
+
+
+def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
+    """Document cases with their versions and signers.
+
+    Raises:
+        IntegrityError: A case is about no version of a document.
+    """
     signers: dict[str, list[tuple[str, str]]] = {}
-    views = []
+    found = []
     with workspace.ledger.reading() as conn:
-        for case in opened:
+        for case in chosen:
             version = corpus.version(conn, case.version) if case.version else None
             if version is None:
                 raise IntegrityError(f"ledger: case {case.id} is about no version of a document")
             if version.manifest not in signers:
                 manifest = commits.manifest_row(conn, version.manifest)
                 signers[version.manifest] = [tuple(s) for s in manifest.signers] if manifest else []
-            views.append(CaseView(case, version, False, signers[version.manifest]))
-    return views
+            found.append(CaseView(case, version, False, signers[version.manifest]))
+    return found
 
 
 def _check_reason(reason: str) -> None:
@@ -238,38 +324,13 @@ def _row(commit: int, said: Decision, reviewer: PublicKey, envelope: str) -> dic
     }
 
 
-def _release(
-    plan: Draft,
-    version: VersionRow,
-    standing: Standing,
-    points: Mapping[int, Sequence[Any]],
-    stored: Sequence[Write],
-    packs: Packs,
-) -> dict[str, Any]:
-    """Put a waiting document into the serving index; returns its leaf."""
-    writes = [_move(plan, "serving", write, packs) for write in stored]
-    plan.put_in(version.id, "serving", writes)
-    before = standing.serving.get(version.document)
-    if before is not None:
-        plan.take_out(before, "serving", points[before.id])
-    planning.close_waiting(plan, version.document, standing, points, "released")
-    plan.counts["released"] += 1
-    return _leaf(version, "released", writes)
-
-
-def _reject(
-    plan: Draft,
-    version: VersionRow,
-    standing: Standing,
-    points: Mapping[int, Sequence[Any]],
-) -> dict[str, Any]:
-    """Take a waiting document out of the quarantine for good; returns its leaf."""
-    planning.close_waiting(plan, version.document, standing, points, "rejected")
-    plan.counts["denied"] += 1
-    return _leaf(version, "denied", [])
-
-
-def _decision(workspace: Workspace, shown: CaseView, action: Action, reason: str) -> Decision:
+def _decision(
+    workspace: Workspace,
+    shown: CaseView,
+    action: Action,
+    reason: str,
+    stored: Sequence[Write] = (),
+) -> Decision:
     case, version = shown.case, shown.version
     if version is None:
         return Decision(
@@ -288,10 +349,22 @@ def _decision(workspace: Workspace, shown: CaseView, action: Action, reason: str
         f"{case.source}/{case.document}",
         version.digest,
         version.metadata_digest,
-        tuple(sorted({f["check"] for f in version.findings})),
+        tuple(_covers(version, action, stored)),
         reason,
         workspace.now,
     )
+
+
+def _covers(version: VersionRow, action: Action, stored: Sequence[Write]) -> list[str]:
+    """What a decision covers: for a release the evidence of each finding, see docs/formats.md."""
+    if action == "reject":
+        return sorted({f["check"] for f in version.findings})
+    text = releases.text_of(stored)
+    hidden = [piece for _, piece in version.hidden]
+    found: set[str] = set()
+    for body in version.findings:
+        found |= evidence(as_finding(body), text, hidden, version.metadata)
+    return sorted(found)[:MOST_COVERED]
 
 
 def _plan(
@@ -322,50 +395,9 @@ def _plan(
                     planning.remove_document(plan, document, standing, points)
     elif action == "release":
         stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
-        plan.leaves.append(_release(plan, version, standing, points, stored, packs))
+        plan.leaves.append(deciding.release(plan, version, standing, points, stored, packs))
     else:
         stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
-        denial = _denial(workspace, version, plan.commit, stored, packs)
-        plan.leaves.append(_reject(plan, version, standing, points))
+        denial = deciding.denial(workspace, version, plan.commit, stored, packs)
+        plan.leaves.append(deciding.reject(plan, version, standing, points))
     return plan.finish(action, reviewer.principal, case.source, decision=row, denial=denial)
-
-
-def _leaf(version: VersionRow, outcome: str, writes: Sequence[Write]) -> dict[str, Any]:
-    return {
-        "source": version.source,
-        "document": version.document,
-        "digest": version.digest,
-        "metadata": version.metadata_digest,
-        "outcome": outcome,
-        "points": [[w.id, w.payload["ragguard"]["seal"]] for w in writes],
-    }
-
-
-def _move(plan: Draft, zone: str, write: Write, packs: Packs) -> Write:
-    """A point sealed for the collection of another zone."""
-    vector = packs.vector(write)
-    payload = planning.seal_payload(
-        plan.workspace, plan.collection(zone), write.id, vector, write.payload
-    )
-    return Write(write.id, payload, write.pack, write.row)
-
-
-def _denial(
-    workspace: Workspace, version: VersionRow, commit: int, stored: Sequence[Write], packs: Packs
-) -> dict[str, Any]:
-    """Row of a denial; what the document looked like goes into the vault."""
-    texts = [normalise(str(w.payload["page_content"])) for w in stored]
-    vectors = np.stack([packs.vector(w) for w in stored])
-    sketches = io.BytesIO()
-    np.save(sketches, sketch_rows([words(t) for t in texts]), allow_pickle=False)
-    body = json.dumps(texts).encode()
-    kept = workspace.vault.put_many([sketches.getvalue(), dump_vectors(vectors), body])
-    return {
-        "version": version.id,
-        "digest": version.digest,
-        "text_digest": digest_bytes("\n".join(texts).encode()),
-        "sketches": kept[0],
-        "vectors": kept[1],
-        "texts": kept[2],
-        "commit": commit,
-    }

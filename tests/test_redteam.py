@@ -88,7 +88,14 @@ def test_vectors_written_straight_into_the_index_are_judged_in_the_texts_place()
 
 
 def test_honest_documents_beside_are_counted() -> None:
-    honest = _run()[0].as_dict()["honest"]
+    body = _run()[0].as_dict()
+    honest = body["honest"]
+    assert honest["judged"] == sum(a["honest"]["judged"] for a in body["attacks"])
+    assert honest["held"] == sum(a["honest"]["held"] for a in body["attacks"])
+    for attack in body["attacks"]:
+        own = attack["honest"]
+        assert own["held"] == sum(own["first_findings"].values())
+        assert own["interval"][0] <= own["share"] <= own["interval"][1]
     assert honest["judged"] >= 16 * len(NAMES)
     assert honest["stopped"]["share"] < 0.2
 

@@ -8,6 +8,7 @@ ordinary documents hold each kind is measured (`rules/weights.json`).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +34,14 @@ _SAMPLE = re.compile(
     r"|pwd|token|12345|abcdef|deadbeef|test|todo|foo|bar|redacted|user|admin|credential|0000",
     re.IGNORECASE,
 )  # in what stands where a secret would
-_HOST = re.compile(r"(?:localhost|127\.|host|example|proxy|server|\[?::1)\b|[\w.-]{0,40}\bexample\b", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?:localhost|127\.|host|example|proxy|server|\[?::1)\b|[\w.-]{0,40}\bexample\b", re.IGNORECASE
+)
 _KEY = re.compile(r"(?:[A-Za-z0-9+/=]{40,}\s*){2,}")
 _BODY = 8  # lines after a key's header in which the key begins
 _SHORT = 6  # characters of a password in an address that is more than a word
 _VARIED = 8  # different characters a key has
+MOST_MARKS = 100
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def secrets(view: CorpusView, params: Params) -> Signal:
         measured share of ordinary documents that hold one of that kind.
     """
     scores, p_values = np.zeros(view.n), np.ones(view.n)
-    found: dict[int, list[tuple[str, int]]] = {}
+    found: dict[int, list[tuple[str, int, str]]] = {}
     measured = rules.kinds("secrets")
     with _detectors():
         for row in _first_rows(view):
@@ -70,11 +74,16 @@ def secrets(view: CorpusView, params: Params) -> Signal:
             if hits:
                 scores[row] = 3.0 + (len(hits) - 1)
                 found[row] = hits
-                p_values[row] = min(measured.get(kind, rules.UNSEEN) for kind, _ in hits)
+                p_values[row] = min(measured.get(kind, rules.UNSEEN) for kind, _, _ in hits)
 
     def explain(row: int) -> Evidence:
-        listed = ", ".join(f"{kind} in line {line}" for kind, line in found.get(row, [])[:4])
-        return Evidence(f"holds a secret: {listed}", {"secrets": found.get(row, [])[:20]})
+        hits = found.get(row, [])
+        listed = ", ".join(f"{kind} in line {line}" for kind, line, _ in hits[:4])
+        facts = {
+            "secrets": [(kind, line) for kind, line, _ in hits[:20]],
+            "evidence": _marks([mark for *_, mark in hits]),
+        }
+        return Evidence(f"holds a secret: {listed}", facts)
 
     return Signal(scores, explain, p_values)
 
@@ -82,7 +91,7 @@ def secrets(view: CorpusView, params: Params) -> Signal:
 def kinds_in(raw: str) -> set[str]:
     """Kinds of secrets in a source text."""
     with _detectors():
-        return {kind for kind, _ in _hits(raw, Params())}
+        return {kind for kind, *_ in _hits(raw, Params())}
 
 
 @contextmanager
@@ -96,8 +105,8 @@ def _detectors() -> Iterator[None]:
         yield
 
 
-def _hits(raw: str, params: Params) -> list[tuple[str, int]]:
-    """Kind and line of every secret in a source text."""
+def _hits(raw: str, params: Params) -> list[tuple[str, int, str]]:
+    """Kind and line of every secret in a source text, and a mark that tells it from others."""
     from detect_secrets.core import scan
 
     if not _may_hold(raw):
@@ -111,7 +120,7 @@ def _hits(raw: str, params: Params) -> list[tuple[str, int]]:
             for secret in scan.scan_line(piece):
                 if secret.type in params.ignored or _sample(secret, line, lines[number:]):
                     continue
-                hits.append((secret.type, number))
+                hits.append((secret.type, number, f"{secret.type} {secret.secret_hash[:16]}"))
     return hits
 
 
@@ -125,6 +134,14 @@ def _sample(secret: Any, line: str, after: list[str]) -> bool:
         hosts = line.partition(value + "@")[2][:60]
         return bool(_SAMPLE.search(value) or _HOST.match(hosts)) or len(value) < _SHORT
     return bool(_SAMPLE.search(value)) or len(set(value)) < _VARIED
+
+
+def _marks(found: list[str]) -> list[str]:
+    """What tells these secrets from others; many of them have one mark together."""
+    marks = sorted(set(found))
+    if len(marks) <= MOST_MARKS:
+        return marks
+    return [hashlib.sha256("\n".join(marks).encode()).hexdigest()]
 
 
 def _may_hold(raw: str) -> bool:

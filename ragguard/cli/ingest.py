@@ -152,6 +152,11 @@ def _say_limits(report: Report, rate: float) -> None:
             f"note: {1 / report.promised - 1:.0f} reference documents cannot promise a false-alarm "
             f"rate below {report.promised:.2%}; asked were {rate:.2%}."
         )
+    if report.least_promised > max(rate, report.promised):
+        note(
+            f"note: reviewers released {report.least_promised:.2%} of the honest documents; asked "
+            f"were {rate:.2%}. See `ragguard quarantine stats`."
+        )
     for skipped in report.skipped.values():
         if skipped.crashed:
             note(

@@ -95,7 +95,7 @@ def _show(found: Redteam) -> None:
         note("note: first import. The index is too small to know what is usual in it.")
     ran = [a for a in body["attacks"] if a["planted"]]
     ran.sort(key=lambda a: (a["holds"], a["stopped"]["documents"]["share"], a["attack"]))
-    figures = ("docs", "stopped %", "any", "all", "top 5")
+    figures = ("docs", "stopped %", "any", "all", "top 5", "honest held")
     if ran:
         table(
             ["attack", *figures, "", "found by"],
@@ -109,6 +109,7 @@ def _show(found: Redteam) -> None:
                     f"{a['reached_top']}/{a['admitted_with_question']}"
                     if a["admitted_with_question"]
                     else "",
+                    f"{a['honest']['held']}/{a['honest']['judged']}",
                     "ok" if a["holds"] else "FAILS",
                     next(iter(a["first_findings"]), ""),
                 ]
@@ -140,15 +141,28 @@ def _say_more(found: Redteam, body: dict[str, Any], ran: list[dict[str, Any]]) -
     say(
         f"stopped: of the documents (95 % interval), asked {asked} %; any, all: % of campaigns of "
         "which one document, or every one, was. top 5: of those admitted, how many a reader is "
-        "given for the question they were written for."
+        "given for the question they were written for. honest held: of the honest documents that "
+        "arrived with it."
     )
     if any(a["direct"] for a in ran):
         say("* vectors written straight into the index; judged with them in the text's place.")
-    honest = body["honest"]["stopped"]
+    honest = body["honest"]
+    share, (low, high) = honest["stopped"]["share"], honest["stopped"]["interval"]
     say(
-        f"Honest documents stopped beside: {100 * honest['share']:.2f} % "
-        f"(asked {100 * found.rate:g} %)."
+        f"Honest documents held beside: {honest['held']} of {honest['judged']}, {100 * share:.2f} % "
+        f"(95 % interval {100 * low:.2f}-{100 * high:.2f} %; asked {100 * found.rate:g} %)."
     )
+    gate = found.observed
+    if gate.released or gate.open:
+        say(
+            "They had been admitted once. With those that were not: reviewers released "
+            f"{gate.released} of {gate.honest}, {100 * gate.rate:.2f} %"
+            + (
+                f"; {100 * gate.if_open_honest:.2f} % if all {gate.open} that wait are honest."
+                if gate.open
+                else "."
+            )
+        )
 
 
 def _percent(share: float) -> str:

@@ -83,7 +83,9 @@ DOUBTFUL = frozenset(
 )  # kinds that hold nothing alone: pasted, or the text layer of a scan, which nobody measured
 _MANY_ZERO = 4
 _LATIN = 0.6  # share of letters in a text that is written in Latin letters
-_HTML = re.compile(r"\s{0,40}(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+_HTML = re.compile(
+    r"\s{0,40}(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype|html|head|body)\b", re.IGNORECASE
+)
 _MARKED = re.compile(r"\s*[{<\[]|\w{2,10}:|-----")  # data, markup, addresses: no prose
 _LONG = 2_000_000  # characters; of more, only what patterns find is decoded
 _MANY_LINES = 40
@@ -149,7 +151,11 @@ def inspect(
     hits += _blobs(raw, blob_words)
     hits += _attributes(raw)
     hits += [(4.0, f"English in disguise: {how}", said) for how, said in deciphered(raw)][:3]
-    if _may_be_pushed(raw) and not _HTML.match(raw) and (match := _PUSHED.search(_ROW.sub("", raw))):
+    if (
+        _may_be_pushed(raw)
+        and not _HTML.match(raw)
+        and (match := _PUSHED.search(_ROW.sub("", raw)))
+    ):
         hits.append((2.0, "text pushed out of sight by white space", match.group()[-40:]))
     return hits
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,6 +70,22 @@ def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[s
         query = query.where(versions.c.source == source)
     rows = (_version(r) for r in conn.execute(query))
     return {f"{r.source}/{r.document}": r for r in rows}
+
+
+def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str, VersionRow]]:
+    """Versions of a document now in a zone, with the zone: the serving one first."""
+    query = (
+        sa.select(versions, membership.c.zone)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            versions.c.source == source,
+            versions.c.document == document,
+            membership.c.until.is_(None),
+            membership.c.zone.in_(("serving", "quarantine")),
+        )
+    )
+    found = [(str(row.zone), _version(row)) for row in conn.execute(query)]
+    return sorted(found, key=lambda pair: (pair[0] != "serving", pair[1].id))
 
 
 def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Any]:
@@ -336,22 +352,61 @@ def forget_vectors(conn: sa.Connection, recipe: str, digests: Sequence[str]) -> 
 # --- release and denial ---------------------------------------------------------------------------
 
 
-def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:
-    """What reviewers released: (document, digest, metadata digest) to the checks covered."""
+@dataclass(frozen=True)
+class ReleaseRow:
+    """A reviewer's release of a version of a document.
+
+    Attributes:
+        version: Number of the version.
+        covers: What it covers, see docs/formats.md: `check:digest`, in older decisions `check`.
+        ended: Whether an edition was rejected since: then it covers no other edition.
+    """
+
+    version: int
+    digest: str
+    metadata_digest: str
+    covers: frozenset[str]
+    ended: bool = False
+
+    @property
+    def checks(self) -> set[str]:
+        """Checks of the findings it covers."""
+        return {entry.partition(":")[0] for entry in self.covers}
+
+
+def releases(conn: sa.Connection, source: str) -> dict[str, list[ReleaseRow]]:
+    """Releases of documents of a source by document id, oldest first."""
     query = (
         sa.select(
             versions.c.document,
+            versions.c.id,
             versions.c.digest,
             versions.c.metadata_digest,
             decisions.c.covers,
+            decisions.c.action,
         )
         .join(case_table, case_table.c.version == versions.c.id)
         .join(decisions, decisions.c.case == case_table.c.id)
-        .where(versions.c.source == source, decisions.c.action == "release")
+        .where(versions.c.source == source)
+        .order_by(decisions.c.id)
     )
+    result: dict[str, list[ReleaseRow]] = {}
+    for document, number, digest, metadata_digest, covers, action in conn.execute(query):
+        if action == "release":
+            made = ReleaseRow(number, digest, metadata_digest, frozenset(covers))
+            result.setdefault(document, []).append(made)
+        else:
+            result[document] = [replace(r, ended=True) for r in result.get(document, ())]
+    return {document: found for document, found in result.items() if found}
+
+
+def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:
+    """What reviewers released: (document, digest, metadata digest) to the checks covered."""
     result: dict[tuple[str, str, str], set[str]] = {}
-    for document, digest, metadata_digest, covers in conn.execute(query):
-        result.setdefault((document, digest, metadata_digest), set()).update(covers)
+    for document, found in releases(conn, source).items():
+        for one in found:
+            key = (document, one.digest, one.metadata_digest)
+            result.setdefault(key, set()).update(one.checks)
     return result
 
 

@@ -12,11 +12,13 @@ from ragguard.ledger import corpus
 from ragguard.ledger.corpus import VersionRow
 from ragguard.model import Finding, Policy, Verdict
 from ragguard.report import Report
+from ragguard.steps import releases
 from ragguard.steps.gather import Incoming
 from ragguard.steps.judging import judge_batch
 from ragguard.steps.planning import Standing
 from ragguard.steps.prepare import Embedded, embed, take_apart
 from ragguard.steps.timing import timed
+from ragguard.view import Prepared
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
@@ -54,7 +56,7 @@ def judge_documents(
     verdicts = {i.document.id: _reject(i, i.findings) for i in fresh if i.findings}
     with workspace.ledger.reading() as conn:
         denied = {row.digest for row in corpus.denied(conn)}
-        cleared = corpus.released(conn, fresh[0].document.source)
+        cleared = corpus.releases(conn, fresh[0].document.source)
     for item in fresh:
         if item.document.id not in verdicts and item.document.digest in denied:
             verdicts[item.document.id] = _reject(
@@ -102,29 +104,17 @@ def judge_documents(
         report.profile, report.promised = judgement.profile, judgement.promised
         report.stale = judgement.stale
         report.skipped.update((s.check, s) for s in judgement.skipped)
-        for number, verdict in zip(order, judgement.verdicts, strict=True):
-            item = open_items[number]
-            key = (item.document.id, item.document.digest, item.metadata_digest)
-            verdict = _with_release(verdict, cleared.get(key))
-            verdicts[item.document.id] = observed(verdict) if observe else verdict
+        held_again = [cleared.get(open_items[n].document.id, []) for n in order]
+        known = [open_items[n].metadata_digest for n in order]
+
+        def once_more(masked: Sequence[Prepared]) -> list[Verdict]:
+            policies = {open_items[0].document.source: contract}
+            return judge_batch(workspace, masked, policies, progress).verdicts
+
+        found = releases.apply(workspace, batch, judgement.verdicts, known, held_again, once_more)
+        for number, verdict in zip(order, found, strict=True):
+            verdicts[open_items[number].document.id] = observed(verdict) if observe else verdict
     return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}, pulled
-
-
-def _with_release(verdict: Verdict, covered: set[str] | None) -> Verdict:
-    """A release holds until a finding it did not cover appears."""
-    if covered is None or verdict.outcome != "quarantine":
-        return verdict
-    if {f.check for f in verdict.findings} <= covered:
-        return Verdict(
-            verdict.source,
-            verdict.id,
-            verdict.digest,
-            "admit",
-            verdict.score,
-            verdict.p_value,
-            verdict.findings,
-        )
-    return verdict
 
 
 def observed(verdict: Verdict) -> Verdict:

@@ -246,7 +246,14 @@ def test_stats_count_cases_and_how_often_a_check_was_right(served: Shell) -> Non
 
 def test_stats_of_an_empty_quarantine(made: Shell) -> None:
     assert made.ok("quarantine", "stats") == "no cases yet\n"
-    assert made.json("quarantine", "stats") == {"cases": [], "checks": {}}
+    body = made.json("quarantine", "stats")
+    assert (body["cases"], body["checks"]) == ([], {})
+    assert {k: body["observed"][k] for k in ("admitted", "released", "share", "parts")} == {
+        "admitted": 0,
+        "released": 0,
+        "share": 0.0,
+        "parts": False,
+    }
 
 
 def test_a_changed_document_in_quarantine_says_that_the_older_one_serves(served: Shell) -> None:

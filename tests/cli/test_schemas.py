@@ -118,6 +118,7 @@ def test_search_fits_its_schema(served: Shell, schema: Check, proof: list[str]) 
 def test_quarantine_fits_its_schema(served: Shell, schema: Check) -> None:
     listed = served.json("quarantine", "list")
     schema("quarantine", listed)
+    schema("quarantine", served.json("quarantine", "list", "--group"))
     assert [row["document"] for row in listed] == ["safe.md"]
     shown = served.json("quarantine", "show", "1")
     schema("quarantine", shown)
