@@ -42,7 +42,7 @@ from ragguard.kernels.diff import (
     surroundings,
     tokens,
 )
-from ragguard.kernels.facts import LONGER, kind
+from ragguard.kernels.facts import LEGAL_WORDS, LONGER, kind
 from ragguard.kernels.families import families
 from ragguard.kernels.text import jaccard
 from ragguard.model import CorpusView, Evidence, Signal
@@ -51,19 +51,9 @@ BLANK = 2.1  # different fillers of one place from which it is a template's blan
 MEMBERS = 40  # texts of a family asked what they have in a place
 CONSTANT = 0.8  # share of them that must agree on it
 SHOUTED = 0.5  # share of capitals in a sentence from which they say nothing
-# Texts that everybody prints, with other holders, years and versions.
-_LEGAL = frozenset(
-    """
-    copyright copyrighted copyrights licence license licensed licenses licensing warranty warranties
-    liability liable redistribute redistributed redistribution redistributions merchantability
-    sublicense infringement gnu gpl lgpl permission permissions granted distribute distributed
-    modify modified holders disclaimer terms notice notices software rights reserved cookie cookies
-    consent
-    """.split()
-)
 _OWNERSHIP = re.compile(r"\b(?:copyright|copyrighted|all rights reserved)\b", re.IGNORECASE)
 NEAR = 8  # words around a change in which a claim of ownership makes it one
-LEGAL = 3  # different ones of these words from which a text is one of them
+LEGAL = 3  # different ones of these words from which two texts are such
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,7 @@ class Params:
     enough: int = 40  # shared words beyond which more prove no more: a passage may be short
     wording: float = 0.35  # what a change of wording counts, where one of a fact counts 1
     noise: float = 1.1  # likeness that says nothing; honest near-copies and templates stay below
-    place: float = 0.6  # what each change beyond the first takes off
+    place: float = 1.0  # what each change beyond the first takes off
 
 
 @dataclass(frozen=True)
@@ -176,7 +166,9 @@ class _Bench:
                 _Twin(other, view.zones[other] == "serving", difference(ours, self.tokens(other)))
                 for other in near
             ]
-            twins += _joined(twins, ours, {other: self.tokens(other) for other in near}, view, params)
+            twins += _joined(
+                twins, ours, {other: self.tokens(other) for other in near}, view, params
+            )
             if not any(t.indexed and not t.found.changes and not t.found.uncovered for t in twins):
                 lined[row] = twins
         return lined
@@ -200,12 +192,12 @@ class _Bench:
     def tokens(self, row: int) -> list[str]:
         """Tokens of a row."""
         if row not in self._cut:
-            self._cut[row] = tokens(self._view.texts[row])
+            self._cut[row] = tokens(self._view.prose[row])
         return self._cut[row]
 
     def _where(self, row: int) -> Sentences:
         if row not in self._sentences:
-            self._sentences[row] = sentences(self._view.texts[row])
+            self._sentences[row] = sentences(self._view.prose[row])
         return self._sentences[row]
 
     def score(
@@ -217,7 +209,9 @@ class _Bench:
     ) -> tuple[float, list[tuple[str, str]]]:
         """Raw score of one twin, and the changed facts (ours, theirs)."""
         params, found = self._params, twin.found
-        if len(set(self._view.words[row]).intersection(_LEGAL)) >= LEGAL:
+        # The twin has them as well: nobody buys himself off with a few of these words.
+        both = set(self._view.words[row]).intersection(self._view.words[twin.row])
+        if len(both & LEGAL_WORDS) >= LEGAL:
             return 0.0, []
         ordinary = self._lower_cased()
         facts: dict[Pair, Change] = {}
@@ -277,7 +271,7 @@ class _Bench:
         """Whether a source may well have two such pages: about other things, or of one template."""
         view = self._view
         document = int(view.documents[row])
-        name = set(re.findall(r"[^\W_]+", view.labels[document].partition("/")[2].lower()))
+        name = set(re.findall(r"[^\W\d_]+|\d+", view.labels[document].partition("/")[2].lower()))
         first = int(np.searchsorted(view.documents[: view.n], document))
         where = self._where(first)
         titled = len(where.prose) > 1 and not where.prose[0]
@@ -318,7 +312,7 @@ class _Bench:
             view = self._view
             self._ordinary = {
                 word
-                for text in view.texts
+                for text in view.prose
                 for word in re.findall(r"(?<![\w.])[^\W\d_A-Z][^\W\d_A-Z]+(?![\w.]\w)", text)
                 if word.islower()
             }

@@ -23,7 +23,9 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 
 _UNREAD = re.compile(
-    r"\[(?:\d{1,3}|[a-z]|[a-z]{3,8} [a-z ]{1,20})\]|<[^<>\n]{1,300}>|\]\([^()\s]{1,500}[^()\n]{0,100}\)|\b(?:https?|ftp)://\S+|\bwww\.\S+|\S+@\S+\.\w+"
+    r"\[(?:\d{1,3}|[a-z]|[a-z]{3,8} [a-z ]{1,20})\](?!\()"  # marks of footnotes
+    r"|\]\([^()\s]{1,500}[^()\n]{0,100}\)"  # where a link leads
+    r"|<[^<>\n]{1,300}>|\b(?:https?|ftp)://\S+|\bwww\.\S+|\S+@\S+\.\w+"
 )
 _END = re.compile(r"[.!?\u2026\u3002][\"'\u201d\u2019)\]*_]*\s")
 _NEW_BLOCK = re.compile(r"\n\s*(?:\n|[-*+#>|=~`:!])")

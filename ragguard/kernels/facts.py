@@ -58,33 +58,34 @@ NEGATIONS = frozenset(
 SENSE = NEGATIONS | frozenset(
   {
     "everybody", "anybody", "must", "may", "can", "only", "except", "unless", "always", "with",
-    "all", "any", "every", "sometimes", "rarely", "often", "many", "few", "required", "optional", "allowed", "permitted", "forbidden",
-    "prohibited", "mandatory", "voluntary", "before", "after", "minimum", "maximum", "least", "most", "more", "less", "fewer",
-    "above", "below", "over", "under", "up", "down", "increase", "increased", "increases",
-    "decrease", "decreased", "decreases", "rise", "rose", "fall", "fell", "higher", "lower",
-    "highest", "lowest", "largest", "smallest", "larger", "smaller", "earlier", "later", "earliest",
-    "latest", "last", "won", "lost", "win", "lose", "true", "false", "yes", "open", "opened",
-    "closed", "enabled", "disabled", "enable", "disable", "on", "off", "include", "includes",
-    "exclude", "excludes", "included", "excluded", "accept", "accepted", "reject", "rejected",
-    "refused", "approved", "denied", "safe", "unsafe", "dangerous", "harmless", "public",
-    "private", "confidential", "internal", "secret", "until", "since", "north", "south",
-    "east", "west", "northern", "southern", "eastern", "western", "left", "right", "male", "female",
-    "husband", "wife", "father", "mother", "son", "daughter", "brother", "sister", "alive", "dead",
-    "born", "died", "buy", "bought", "sell", "sold", "acquired", "founded", "dissolved", "started",
-    "ended", "success", "failure", "succeeded", "failed", "present", "absent", "positive",
-    "negative", "hot", "cold", "guilty", "innocent", "legal", "illegal", "black", "white", "red",
-    "green", "blue", "yellow", "inside", "outside", "external", "first", "second",
-    "early", "late", "upper", "top", "bottom", "winner", "loser", "victory", "defeat", "successful",
-    "approve", "reject", "accepts", "rejects", "including", "excluding", "opens", "closes", "king",
-    "queen", "man", "woman", "men", "women", "brothers", "sisters", "winter", "summer", "spring",
-    "autumn", "day", "night", "morning", "evening", "annual", "paid", "unpaid", "free",
-    "temporary", "permanent", "full", "partial", "strong", "weak", "warm", "cool", "cold", "fast",
-    "slow", "faster", "slower", "major", "minor", "primary", "secondary", "domestic", "foreign",
-    "ancient", "modern", "rural", "urban", "rich", "poor", "heavy", "light", "wide", "narrow",
-    "deep", "shallow", "high", "low", "import", "export", "imported", "exported", "buyer",
-    "seller", "senior", "junior", "begins", "ends", "begin", "end", "encrypted", "unencrypted",
-    "longer", "shorter", "longest", "shortest", "increasing", "decreasing", "oldest", "youngest",
-    "older", "younger", "best", "worst", "better", "worse", "good", "bad",
+    "all", "any", "every", "sometimes", "rarely", "often", "many", "few", "required", "optional",
+    "allowed", "permitted", "forbidden", "prohibited", "mandatory", "voluntary", "before",
+    "after", "minimum", "maximum", "least", "most", "more", "less", "fewer", "above", "below",
+    "over", "under", "up", "down", "increase", "increased", "increases", "decrease", "decreased",
+    "decreases", "rise", "rose", "fall", "fell", "higher", "lower", "highest", "lowest",
+    "largest", "smallest", "larger", "smaller", "earlier", "later", "earliest", "latest", "last",
+    "won", "lost", "win", "lose", "true", "false", "yes", "open", "opened", "closed", "enabled",
+    "disabled", "enable", "disable", "on", "off", "include", "includes", "exclude", "excludes",
+    "included", "excluded", "accept", "accepted", "reject", "rejected", "refused", "approved",
+    "denied", "safe", "unsafe", "dangerous", "harmless", "public", "private", "confidential",
+    "internal", "secret", "until", "since", "north", "south", "east", "west", "northern",
+    "southern", "eastern", "western", "left", "right", "male", "female", "husband", "wife",
+    "father", "mother", "son", "daughter", "brother", "sister", "alive", "dead", "born", "died",
+    "buy", "bought", "sell", "sold", "acquired", "founded", "dissolved", "started", "ended",
+    "success", "failure", "succeeded", "failed", "present", "absent", "positive", "negative",
+    "hot", "cold", "guilty", "innocent", "legal", "illegal", "black", "white", "red", "green",
+    "blue", "yellow", "inside", "outside", "external", "first", "second", "early", "late",
+    "upper", "top", "bottom", "winner", "loser", "victory", "defeat", "successful", "approve",
+    "accepts", "rejects", "including", "excluding", "opens", "closes", "king", "queen", "man",
+    "woman", "men", "women", "brothers", "sisters", "winter", "summer", "spring", "autumn", "day",
+    "night", "morning", "evening", "annual", "paid", "unpaid", "free", "temporary", "permanent",
+    "full", "partial", "strong", "weak", "warm", "cool", "fast", "slow", "faster", "slower",
+    "major", "minor", "primary", "secondary", "domestic", "foreign", "ancient", "modern", "rural",
+    "urban", "rich", "poor", "heavy", "light", "wide", "narrow", "deep", "shallow", "high", "low",
+    "import", "export", "imported", "exported", "buyer", "seller", "senior", "junior", "begins",
+    "ends", "begin", "end", "encrypted", "unencrypted", "longer", "shorter", "longest",
+    "shortest", "increasing", "decreasing", "oldest", "youngest", "older", "younger", "best",
+    "worst", "better", "worse", "good", "bad",
   }
 )
 OPENERS = frozenset(
@@ -101,6 +102,21 @@ OPENERS = frozenset(
   }
 )
 # fmt: on
+_SIGNS = frozenset("%€$£")
+_LEGAL = """
+    copyright copyrighted copyrights licence license licensed licenses licensing warranty
+    warranties liability liable redistribute redistributed redistribution redistributions
+    merchantability sublicense infringement gnu gpl lgpl permission permissions granted
+    distribute distributed modify modified holders disclaimer terms notice notices software
+    rights reserved cookie cookies consent licensor licensee royalties waived waiver damages
+    indemnity patent hereby herein agreement
+"""
+LEGAL_WORDS = frozenset(
+    _LEGAL.split()
+)  # of texts that everybody prints, with other holders and years
+_COUNTED = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+    fifteen sixteen seventeen eighteen nineteen twenty"""
+_DIGITS = {word: str(i) for i, word in enumerate(_COUNTED.split())}
 _PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "anti", "de")
 _LINKS = frozenset({"of", "the", "and", "de", "la", "von", "van", "der", "di", "al", "in", "for"})
 _AUXILIARIES = frozenset({"do", "does", "did", "be", "is", "are", "was", "were", "any", "ever"})
@@ -143,8 +159,8 @@ def kind(ours: Sequence[str], theirs: Sequence[str], ordinary: Container[str] = 
     return "wording"
 
 
-def _is_number(token: str) -> bool:
-    return token[0].isdigit() or token in "%€$£" or token in NUMBERS or token in UNITS
+def _is_number(word: str) -> bool:
+    return word[0].isdigit() or word in _SIGNS or word in NUMBERS or word in UNITS
 
 
 def _is_name(piece: Sequence[str], ordinary: Container[str]) -> bool:
@@ -192,13 +208,14 @@ def _spelled_alike(ours: Sequence[str], theirs: Sequence[str]) -> bool:
     short, long = sorted((a, b), key=len)
     if any(long == prefix + short for prefix in _PREFIXES):
         return False
-    return long.startswith(short) and len(short) > 2 or (
-        min(len(a), len(b)) > 3
-        and a not in SENSE
-        and SequenceMatcher(None, a, b, autojunk=False).ratio() >= SPELLING
-    )
+    if long.startswith(short) and len(short) > 2:
+        return True
+    if len(short) <= 3 or a in SENSE:
+        return False
+    return SequenceMatcher(None, a, b, autojunk=False).ratio() >= SPELLING
 
 
 def _bare(text: str) -> str:
-    """Letters and digits in lower case, without accents."""
+    """Letters and digits in lower case, without accents; a small number in digits."""
+    text = _DIGITS.get(text.lower(), text)
     return "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if c.isalnum())
