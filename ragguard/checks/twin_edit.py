@@ -1,23 +1,30 @@
-"""Near twins: an existing text again, with a number, a name or a "not" changed.
+"""Near twins: an existing text again, with a number, a date, a name or a "not" changed.
 
 The edit keeps the vector and the words, so it inherits the honest text's rank in every search. A
 changed name can move the vector of a short passage a long way; so twins are told by the words they
 share, not by their similarity. Texts are lined up word by word (`kernels.diff`), and each place
-that differs is asked what kind of thing changed (`kernels.facts`). One substitution made throughout
-is one change.
+that differs is asked what kind of fact changed, if any (`kernels.facts`). It counts where the
+sentence around it is otherwise the same in both texts. One substitution made throughout is one
+change.
 
 Honest texts that look alike and are none of it:
 - Mirrors and releases: nothing changed but where the text was cut. A text that the index already
   has word for word is nobody's edit, whatever else arrives.
-- Templates, tables of yearly figures, licences: the index shows several fillers of the same place,
-  so the place is a blank to be filled in, not a fact.
-- Revisions: many places changed.
+- Templates, tables of yearly figures, licences: others fill the same place with other things, so
+  it is a blank to be filled in, not a fact. Within a family of pages (`kernels.families`) only what
+  the family never varies counts; across sources one other filling in the index is not enough.
+- Pages of one source about different things: the page's own name or title is what changed, or only
+  a part of the page is the other's. A source repeats itself, so within one only a copy of the whole
+  document counts.
+- Revisions: many places changed, words put in or left out.
 Which of two twins is the honest one this check cannot know; it flags the newcomer.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
+from collections.abc import Container
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,13 +32,28 @@ import numpy as np
 
 from ragguard.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.kernels.diff import Change, Difference, difference, join, tokens
-from ragguard.kernels.facts import kind
+from ragguard.kernels.diff import (
+    Change,
+    Difference,
+    Sentences,
+    difference,
+    join,
+    sentences,
+    surroundings,
+    tokens,
+)
+from ragguard.kernels.facts import LEGAL_WORDS, LONGER, kind
+from ragguard.kernels.families import families
 from ragguard.kernels.text import jaccard
 from ragguard.model import CorpusView, Evidence, Signal
 
 BLANK = 2.1  # different fillers of one place from which it is a template's blank
-_FACTS = frozenset({"number", "name", "sense", "term"})
+MEMBERS = 40  # texts of a family asked what they have in a place
+CONSTANT = 0.8  # share of them that must agree on it
+SHOUTED = 0.5  # share of capitals in a sentence from which they say nothing
+_OWNERSHIP = re.compile(r"\b(?:copyright|copyrighted|all rights reserved)\b", re.IGNORECASE)
+NEAR = 8  # words around a change in which a claim of ownership makes it one
+LEGAL = 3  # different ones of these words from which two texts are such
 
 
 @dataclass(frozen=True)
@@ -45,12 +67,15 @@ class Params:
     twins: int = 6  # closest twins compared
     edits: int = 6  # more different changes than this are a rewrite, not an edit
     covered: float = 0.5  # share of the newcomer that must be the twin's
+    whole: float = 0.8  # and of its document, where both are of one source
     torn: float = 0.15  # share not covered from which two pieces of one document are joined
-    longer: int = 3  # words by which a changed fact may grow or shrink
+    context: int = 5  # words of a changed fact's sentence that both texts have
+    alone: int = 10  # words of a line, sentence or not, of a text that differs in one fact alone
+    slack: float = 0.15  # words of that sentence that may differ elsewhere, of those it keeps
     enough: int = 40  # shared words beyond which more prove no more: a passage may be short
     wording: float = 0.35  # what a change of wording counts, where one of a fact counts 1
     noise: float = 1.1  # likeness that says nothing; honest near-copies and templates stay below
-    place: float = 0.6  # what each change beyond the first takes off
+    place: float = 1.0  # what each change beyond the first takes off
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,9 @@ class _Twin:
     row: int
     indexed: bool
     found: Difference
+
+
+Pair = frozenset[tuple[str, ...]]
 
 
 @check("twin_edit", family="conflict", params=Params, unit=0.5)
@@ -77,37 +105,22 @@ def twin_edit(view: CorpusView, params: Params) -> Signal:
     """
     if not any((t.indices >= 0).any() for t in (view.reference, view.newcomers)):
         raise NotApplicable("nothing to compare with")
+    bench = _Bench(view, params)
+    lined = bench.line_up()
+    whole = bench.copied(lined)
     scores = np.zeros(view.n)
     found: dict[int, tuple[str, list[tuple[str, str]]]] = {}
-    cut: dict[int, list[str]] = {}
-    pairs: dict[int, set[tuple[str, str]]] = {}
-    for row, rows in _candidates(view, params).items():
-        # Texts that share words, but in another order, are not lined up at all.
-        mine = set(pairwise(view.words[row]))
-        near: list[int] = []
-        for other in rows:
-            if other not in pairs:
-                pairs[other] = set(pairwise(view.words[other]))
-            if len(mine & pairs[other]) >= params.order * min(len(mine), len(pairs[other])):
-                near.append(other)
-        if not near:
-            continue
-        ours = tokens(view.texts[row])
-        twins: list[_Twin] = []
-        for other in near:
-            if other not in cut:
-                cut[other] = tokens(view.texts[other])
-            indexed = view.zones[other] == "serving"
-            twins.append(_Twin(other, indexed, difference(ours, cut[other])))
-        twins += _joined(twins, ours, cut, view, params)
-        if any(t.indexed and not t.found.changes and not t.found.uncovered for t in twins):
-            continue
+    for row, twins in lined.items():
         fillers = _fillers(twins, params)
         for twin in twins:
-            score, facts = _score(twin.found, len(ours), fillers, view, params)
+            here = int(view.documents[row]), int(view.documents[twin.row])
+            own = view.sources[here[0]] == view.sources[here[1]]
+            if own and whole.get(here, 0.0) < params.whole:
+                continue
+            score, facts = bench.score(row, twin, fillers, own)
             if score > scores[row]:
                 scores[row] = score
-                found[row] = (view.labels[int(view.documents[twin.row])], facts)
+                found[row] = (view.labels[here[1]], facts)
 
     def explain(row: int) -> Evidence:
         other, facts = found.get(row, ("", []))
@@ -120,6 +133,190 @@ def twin_edit(view: CorpusView, params: Params) -> Signal:
         )
 
     return Signal(np.maximum(scores - params.noise, 0.0), explain)
+
+
+class _Bench:
+    """Texts of a view cut into tokens, each once, and lined up."""
+
+    def __init__(self, view: CorpusView, params: Params) -> None:
+        self._view = view
+        self._params = params
+        self._cut: dict[int, list[str]] = {}
+        self._sentences: dict[int, Sentences] = {}
+        self._ordinary: set[str] | None = None
+
+    def line_up(self) -> dict[int, list[_Twin]]:
+        """Each judged row with the texts it is alike; none where one is the same."""
+        view, params = self._view, self._params
+        pairs: dict[int, set[tuple[str, str]]] = {}
+        lined: dict[int, list[_Twin]] = {}
+        for row, rows in _candidates(view, params).items():
+            # Texts that share words, but in another order, are not lined up at all.
+            mine = set(pairwise(view.words[row]))
+            near: list[int] = []
+            for other in rows:
+                if other not in pairs:
+                    pairs[other] = set(pairwise(view.words[other]))
+                if len(mine & pairs[other]) >= params.order * min(len(mine), len(pairs[other])):
+                    near.append(other)
+            if not near:
+                continue
+            ours = self.tokens(row)
+            twins = [
+                _Twin(other, view.zones[other] == "serving", difference(ours, self.tokens(other)))
+                for other in near
+            ]
+            twins += _joined(
+                twins, ours, {other: self.tokens(other) for other in near}, view, params
+            )
+            if not any(t.indexed and not t.found.changes and not t.found.uncovered for t in twins):
+                lined[row] = twins
+        return lined
+
+    def copied(self, lined: dict[int, list[_Twin]]) -> dict[tuple[int, int], float]:
+        """Share of a judged document that another has too, by (document, document)."""
+        view = self._view
+        sizes: Counter[int] = Counter()
+        for row in range(view.n):
+            sizes[int(view.documents[row])] += len(self.tokens(row))
+        shared: Counter[tuple[int, int]] = Counter()
+        for row, twins in lined.items():
+            best: Counter[int] = Counter()
+            for twin in twins:
+                other = int(view.documents[twin.row])
+                best[other] = max(best[other], twin.found.shared)
+            for other, count in best.items():
+                shared[int(view.documents[row]), other] += count
+        return {pair: count / max(1, sizes[pair[0]]) for pair, count in shared.items()}
+
+    def tokens(self, row: int) -> list[str]:
+        """Tokens of a row."""
+        if row not in self._cut:
+            self._cut[row] = tokens(self._view.prose[row])
+        return self._cut[row]
+
+    def _where(self, row: int) -> Sentences:
+        if row not in self._sentences:
+            self._sentences[row] = sentences(self._view.prose[row])
+        return self._sentences[row]
+
+    def score(
+        self,
+        row: int,
+        twin: _Twin,
+        fillers: dict[int, Counter[tuple[str, ...]]],
+        own_source: bool,
+    ) -> tuple[float, list[tuple[str, str]]]:
+        """Raw score of one twin, and the changed facts (ours, theirs)."""
+        params, found = self._params, twin.found
+        # The twin has them as well: nobody buys himself off with a few of these words.
+        both = set(self._view.words[row]).intersection(self._view.words[twin.row])
+        if len(both & LEGAL_WORDS) >= LEGAL:
+            return 0.0, []
+        ordinary = self._lower_cased()
+        facts: dict[Pair, Change] = {}
+        costs: dict[Pair, tuple[float, float]] = {}
+        for change in found.changes:
+            ours, theirs = _lower(change.ours), _lower(change.theirs)
+            # Sorted: words that change places, left out here and put in there, are one change.
+            pair = frozenset((tuple(sorted(ours)), tuple(sorted(theirs))))
+            if pair in facts:
+                continue
+            fact = self._is_fact(row, found, change, ordinary)
+            weight = 1.0 if fact else params.wording
+            costs[pair] = weight, weight * max(len(ours), len(theirs))
+            if fact and not _is_blank(change, fillers):
+                facts[pair] = change
+        size = len(self.tokens(row))
+        covered = (size - found.uncovered) / max(1, size)
+        if not facts or len(costs) > params.edits or covered < params.covered:
+            return 0.0, []
+        if own_source and self._excused(row, twin, facts):
+            return 0.0, []
+        places = sum(place for place, _ in costs.values())
+        changed = sum(words for _, words in costs.values())
+        exact = float(np.log((min(found.shared, params.enough) + 1.0) / (changed + 1.0)))
+        score = covered * (exact - params.place * max(0.0, places - 1.0))
+        shown = [(" ".join(c.ours[:6]), " ".join(c.theirs[:6])) for c in facts.values()]
+        return max(0.0, score) ** 2, shown
+
+    def _is_fact(
+        self, row: int, found: Difference, change: Change, ordinary: Container[str]
+    ) -> bool:
+        """Whether a change is one of a fact, in a sentence that both texts have otherwise."""
+        what = kind(change.ours, change.theirs, ordinary)
+        if what == "wording":
+            return False
+        where = self._where(row)
+        near = self.tokens(row)[max(0, change.start - NEAR) : change.start + NEAR]
+        if _OWNERSHIP.search(" ".join(near)):
+            return False
+        at = min(change.start, len(where.of) - 1)
+        distinct = {(_lower(c.ours), _lower(c.theirs)) for c in found.changes}
+        flowing = where.lines.count(where.lines[at]) >= self._params.alone
+        if len(distinct) == 1 and not found.uncovered and flowing:
+            return True
+        number = where.of[at]
+        if not where.prose[number]:
+            return False
+        around = surroundings(found, change, where.of)
+        if around.kept < self._params.context:
+            return False
+        if around.other > max(1.0, self._params.slack * around.kept):
+            return False
+        said = [t for t, n in zip(self.tokens(row), where.of, strict=True) if n == number]
+        return what != "name" or sum(t.isupper() for t in said) <= SHOUTED * len(said)
+
+    def _excused(self, row: int, twin: _Twin, facts: dict[Pair, Change]) -> bool:
+        """Whether a source may well have two such pages: about other things, or of one template."""
+        view = self._view
+        document = int(view.documents[row])
+        name = set(re.findall(r"[^\W\d_]+|\d+", view.labels[document].partition("/")[2].lower()))
+        first = int(np.searchsorted(view.documents[: view.n], document))
+        where = self._where(first)
+        titled = len(where.prose) > 1 and not where.prose[0]
+        title = {t.lower() for t in self.tokens(first)[: where.of.count(0) if titled else 0]}
+        ours = {t for change in facts.values() for t in _lower(change.ours)}
+        theirs = {t for change in facts.values() for t in _lower(change.theirs)}
+        if (ours - theirs) & (name | title):
+            return True
+        family = families(view)
+        if family.of[row] < 0 or family.of[row] != family.of[twin.row]:
+            return False
+        members = np.flatnonzero(family.of == family.of[row])
+        members = members[~np.isin(view.documents[members], [document, view.documents[twin.row]])]
+        return not any(
+            self._is_constant(row, change, members[:MEMBERS].tolist()) for change in facts.values()
+        )
+
+    def _is_constant(self, row: int, change: Change, members: list[int]) -> bool:
+        """Whether the other texts of a family all have in a place what the twin has there."""
+        ours = [t.lower() for t in self.tokens(row)]
+        end = change.start + len(change.ours)
+        before, after = ours[max(0, change.start - 2) : change.start], ours[end : end + 2]
+        theirs = list(_lower(change.theirs))
+        wanted = [*before, *theirs, *after]
+        asked = same = 0
+        for member in members:
+            text = [t.lower() for t in self.tokens(member)]
+            starts = [i for i in range(len(text)) if text[i : i + len(before)] == before]
+            if not starts:
+                continue
+            asked += 1
+            same += any(text[i : i + len(wanted)] == wanted for i in starts)
+        return asked >= 2 and same >= CONSTANT * asked
+
+    def _lower_cased(self) -> set[str]:
+        """Words that judged texts write in small letters somewhere: a capital makes no name."""
+        if self._ordinary is None:
+            view = self._view
+            self._ordinary = {
+                word
+                for text in view.prose
+                for word in re.findall(r"(?<![\w.])[^\W\d_A-Z][^\W\d_A-Z]+(?![\w.]\w)", text)
+                if word.islower()
+            }
+        return self._ordinary
 
 
 def _candidates(view: CorpusView, params: Params) -> dict[int, list[int]]:
@@ -174,7 +371,7 @@ def _fillers(twins: list[_Twin], params: Params) -> dict[int, Counter[tuple[str,
         if not twin.indexed or len(twin.found.changes) > 2 * params.edits:
             continue  # five edits of one text, arriving together, are not a template
         for change in twin.found.changes:
-            if not change.ours or abs(len(change.ours) - len(change.theirs)) > params.longer:
+            if not change.ours or abs(len(change.ours) - len(change.theirs)) > LONGER:
                 continue
             for at in range(change.start, change.start + len(change.ours)):
                 found[at][_lower(change.theirs)] += 1
@@ -192,41 +389,6 @@ def _is_blank(change: Change, fillers: dict[int, Counter[tuple[str, ...]]]) -> b
         return False
     total = sum(counts.values())
     return total**2 / sum(c * c for c in counts.values()) >= BLANK
-
-
-def _score(
-    found: Difference,
-    size: int,
-    fillers: dict[int, Counter[tuple[str, ...]]],
-    view: CorpusView,
-    params: Params,
-) -> tuple[float, list[tuple[str, str]]]:
-    """Raw score of one twin, and the changed facts (ours, theirs)."""
-    facts: dict[frozenset[tuple[str, ...]], Change] = {}
-    costs: dict[frozenset[tuple[str, ...]], tuple[float, float]] = {}
-    lexicon = view.lexicon
-    for change in found.changes:
-        ours, theirs = _lower(change.ours), _lower(change.theirs)
-        # Sorted: words that change places, left out here and put in there, are one change.
-        pair = frozenset((tuple(sorted(ours)), tuple(sorted(theirs))))
-        if pair in costs:
-            continue
-        what = kind(change.ours, change.theirs, change.start == 0, lexicon.words, lexicon.documents)
-        # More words added, dropped or put in the place of one are a revision.
-        fact = what in _FACTS and abs(len(ours) - len(theirs)) <= params.longer
-        weight = 1.0 if fact else params.wording
-        costs[pair] = weight, weight * max(len(ours), len(theirs))
-        if fact and not _is_blank(change, fillers):
-            facts[pair] = change
-    covered = (size - found.uncovered) / max(1, size)
-    if not facts or len(costs) > params.edits or covered < params.covered:
-        return 0.0, []
-    places = sum(place for place, _ in costs.values())
-    changed = sum(words for _, words in costs.values())
-    exact = float(np.log((min(found.shared, params.enough) + 1.0) / (changed + 1.0)))
-    score = covered * (exact - params.place * max(0.0, places - 1.0))
-    shown = [(" ".join(c.ours[:6]), " ".join(c.theirs[:6])) for c in facts.values()]
-    return max(0.0, score) ** 2, shown
 
 
 def _lower(piece: tuple[str, ...]) -> tuple[str, ...]:

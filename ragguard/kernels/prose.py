@@ -80,6 +80,9 @@ _LINK = re.compile(
     r"(?:\((?:[^()\s]|\([^()\s]{0,300}\)){0,1000}(?:\s{1,9}[\"'(][^\n]{0,500}?[\"')])?\s{0,9}\)"
     r"|\[[^\[\]\n]{0,200}\])(?:\{[^{}\n]{0,200}\})?"
 )
+_MARKS = re.compile(
+    r"(?<!\])(?:\[\d{1,3}\])+(?![\[(:])"
+)  # of footnotes, as encyclopaedias print them
 _FOOTNOTE = re.compile(r"\[[\^#][^\[\]\n]{0,100}\]_?")
 _CODE = re.compile(r"(?::[\w+:.-]{1,40}:)?(`{1,2})([^`]{1,600}?)\1(?P<link>__?(?!\w))?")
 _CODE_TAG = re.compile(r"<(code|kbd|samp|tt)\b[^<>]{0,200}>([^<]{0,500})</\1>", re.IGNORECASE)
@@ -181,7 +184,7 @@ def _entry(line: str) -> bool:
     return (
         len(plain) <= _LONGEST_ENTRY
         and len(plain.split()) <= _ENTRY + 1  # a bullet, or a heading's mark, among them
-        and plain[-1] not in ".!?:,;\u3002\uff01\uff1f"
+        and plain[-1:] not in ".!?:,;\u3002\uff01\uff1f"
     )
 
 
@@ -325,7 +328,7 @@ def _reads(lines: Sequence[str], least: int) -> bool:
 def _without_markup(block: str) -> list[str]:
     """A block's lines with labels for links, and a mark for images, addresses, tags and code."""
     if "[" in block:
-        block = _LINK.sub(r"\1", _IMAGE.sub(_GONE, block))
+        block = _LINK.sub(r"\1", _IMAGE.sub(_GONE, _MARKS.sub("", block)))
         block = _FOOTNOTE.sub(_GONE, _LINK.sub(r"\1", _IMAGE.sub(_GONE, block)))
     if "`" in block:
         block = _CODE.sub(_spoken, block)

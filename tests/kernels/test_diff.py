@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from ragguard.kernels.diff import LONGEST, Change, difference, join, tokens
+from ragguard.kernels.diff import (
+    LONGEST,
+    Change,
+    difference,
+    join,
+    sentences,
+    surroundings,
+    tokens,
+)
 
 TEXT = (
     "The bridge was opened on 4 May 1931 by the mayor of Porto. It is 302 metres long and carries "
@@ -85,3 +93,37 @@ def test_no_more_than_a_bounded_number_of_words_is_looked_at() -> None:
 def test_two_pieces_are_joined_with_what_they_share_once() -> None:
     assert join(["a", "b", "c"], ["b", "c", "d"]) == ["a", "b", "c", "d"]
     assert join(["a"], ["b"]) == ["a", "b"]
+
+
+def test_addresses_tags_and_footnote_marks_are_no_words() -> None:
+    text = "See [the guide](https://a.example/b/7) or <b>ask</b>.[12] Mail x@a.example now."
+    assert tokens(text) == ["See", "the", "guide", "or", "ask", "Mail", "now"]
+
+
+def test_sentences_are_told_from_headings_lists_and_code() -> None:
+    text = (
+        "# What it does\n\nThe tool reads a page and keeps what it\nsays for later. "
+        "It asks nobody.\n\n"
+        "- one thing\n- another thing\n\n    run(a_b, {c: 1}, [2, 3]) == d_e\n"
+    )
+    words, found = tokens(text), sentences(text)
+    shown: dict[int, list[str]] = {}
+    for word, number in zip(words, found.of, strict=True):
+        shown.setdefault(number, []).append(word)
+    told = {" ".join(shown[i]): found.prose[i] for i in shown}
+    assert told["The tool reads a page and keeps what it says for later"]
+    assert not told["What it does"]
+    assert not told["one thing"]
+    assert not any(kept for text, kept in told.items() if "run" in text)
+
+
+def test_the_sentence_around_a_change_is_held_against_the_other_text() -> None:
+    ours = TEXT.replace("302", "309").replace("and nobody may", "but everybody should")
+    found = difference(tokens(ours), tokens(TEXT))
+    where = sentences(ours)
+    by_words = {c.ours: surroundings(found, c, where.of) for c in found.changes}
+    assert (by_words["309",].kept, by_words["309",].other) == (8, 0)
+    assert by_words["but", "everybody", "should"].other == 0
+    two = difference(tokens(ours.replace("two tracks", "one rail")), tokens(TEXT))
+    number = next(c for c in two.changes if c.ours == ("309",))
+    assert surroundings(two, number, where.of).other == 2
