@@ -181,7 +181,7 @@ def _entry(line: str) -> bool:
     return (
         len(plain) <= _LONGEST_ENTRY
         and len(plain.split()) <= _ENTRY + 1  # a bullet, or a heading's mark, among them
-        and plain[-1] not in ".!?:,;\u3002\uff01\uff1f"
+        and plain[-1:] not in ".!?:,;\u3002\uff01\uff1f"
     )
 
 
