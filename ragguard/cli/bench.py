@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from ragguard.cli.bench_honest import exit_code, measure, refuse_others, show
 from ragguard.cli.output import emit, note, say, short, table
 from ragguard.cli.progress import Progress
+from ragguard.errors import UsageError
 
 PROTOCOLS = ("bulk", "drip", "new-topic", "cold-start", "whole-index")
 FIGURES = ("found", "honest", "1 %", "5 %", "open", "gated")  # of more, a terminal has no room
@@ -18,7 +20,12 @@ FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=FOLDER)
+@click.option(
+    "--honest",
+    is_flag=True,
+    help="Measure false alarms on ordinary documents; every DIR is a collection of them.",
+)
 @click.option("--attacks", multiple=True, type=FOLDER, help="Further folder of attack files.")
 @click.option("--topic", "topics", multiple=True, type=FILE, help="Honest corpus on another topic.")
 @click.option("--family", "families", multiple=True, help="Only this family of attacks.")
@@ -63,19 +70,27 @@ FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
     type=click.IntRange(2, 10_000),
     help="Batches a drip is cut into.",
 )
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Repetitions.")
+@click.option(
+    "--seeds", type=click.IntRange(1), help="Repetitions; 3, with --honest 1, unless told."
+)
 @click.option(
     "--rate",
-    default=0.01,
-    show_default=True,
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
-    help="False-alarm rate asked of the gate.",
+    help="False-alarm rate asked of the gate; 0.01, with --honest the default of [judge].",
 )
 @click.option("--sample", type=click.IntRange(20), help="Use so many documents of the corpus.")
 @click.option(
     "--calibration",
     type=FILE,
     help="Weights learned by `calibrate`; on other documents than these.",
+)
+@click.option(
+    "--limit", type=click.IntRange(10), help="With --honest: most documents of a collection."
+)
+@click.option(
+    "--fail-above",
+    type=click.FloatRange(0, 1),
+    help="With --honest: exit 1 when more than this share of a first import or an update is held.",
 )
 @click.option("--model", help="Embedding model; else the default of [model] name.")
 @click.option(
@@ -105,8 +120,11 @@ FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
     show_default=True,
     help="Output format.",
 )
+@click.pass_context
 def bench(
-    folder: Path,
+    context: click.Context,
+    folders: tuple[Path, ...],
+    honest: bool,
     attacks: tuple[Path, ...],
     topics: tuple[Path, ...],
     families: tuple[str, ...],
@@ -116,10 +134,12 @@ def bench(
     per_target: tuple[int, ...],
     campaigns: int,
     batches: tuple[int, ...],
-    seeds: int,
-    rate: float,
+    seeds: int | None,
+    rate: float | None,
     sample: int | None,
     calibration: Path | None,
+    limit: int | None,
+    fail_above: float | None,
     model: str | None,
     engine: str,
     peers: Path | None,
@@ -130,11 +150,27 @@ def bench(
     """Measure what the gate finds of attacks on a corpus, and at which price.
 
     DIR holds corpus.jsonl, queries.jsonl, qrels.trec and attacks/*.jsonl (docs/benchmarks.md).
+    With --honest each DIR holds documents nobody planted anything in (docs/honest.md).
 
     \b
-    Example:
+    Examples:
       ragguard bench nq --topic med/documents.jsonl --cache .vectors -o result
+      ragguard bench --honest docs-site wiki --cache .vectors -o result --fail-above 0.02
     """
+    if honest:
+        refuse_others(context)
+        measured = measure(folders, seeds or 1, rate, limit, model, cache, output)
+        if fmt == "json":
+            emit("json", measured)
+        else:
+            show(measured)
+        context.exit(exit_code(measured, fail_above))
+    if len(folders) != 1 or limit is not None or fail_above is not None:
+        raise UsageError(
+            "several DIR, --limit and --fail-above go with --honest",
+            hint="Name one benchmark folder, or add --honest.",
+        )
+    (folder,) = folders
     from ragguard.bench import dataset, page, retrieval, runner, world
     from ragguard.bench.peers import load_peers
     from ragguard.config import ChunkSettings, ModelSettings
@@ -143,12 +179,12 @@ def bench(
 
     plan = world.Plan(
         protocols=protocols or PROTOCOLS,
-        seeds=seeds,
+        seeds=seeds or 3,
         arriving=tuple(dict.fromkeys(arriving)),
         per_target=tuple(dict.fromkeys(per_target)),
         campaigns=campaigns,
         batches=tuple(dict.fromkeys(batches)),
-        rate=rate,
+        rate=rate or 0.01,
         sample=sample,
         simulate=() if simulate else None,
         families=families,

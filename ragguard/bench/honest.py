@@ -1,0 +1,264 @@
+"""False alarms on ordinary documents: nothing is planted, whatever is held should not be.
+
+Each protocol goes through the real gate (`bench.scratch`), with default settings:
+
+first import   50, 100, 200 and all documents of a collection into an empty workspace.
+judged later   what came in before the index could judge it, at the first ingests that can.
+update         the second date over the first, or 50 documents with small ordinary edits; documents
+               that waited already are not counted again.
+other subject  50 documents of each other collection, by a source of their own, into an index below
+               and above 300 documents.
+small source   5, 10 and 20 documents of a new source, of the same kind as what is there.
+large feed     a tenth and a half of a corpus of records arriving after the rest.
+
+Only first import, judged later and the feeds change a workspace; all else is judged in passing
+(`ingest --dry-run`), so that every batch meets the same index.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragguard.bench.collection import Collection, Paper, read_all
+from ragguard.bench.edits import edit
+from ragguard.bench.scratch import KnownVectors, Scratch, Step
+from ragguard.bench.tally import Row, summarise
+from ragguard.bench.vectors import Progress, VectorCache
+from ragguard.config import Settings
+from ragguard.encode.encoder import Encoder
+from ragguard.errors import BenchError
+from ragguard.steps.judging import MOST_LATER
+from ragguard.version import __version__
+
+FORMAT = "ragguard-bench-honest/1"
+PROTOCOLS = (
+    "first import",
+    "judged later",
+    "update",
+    "other subject",
+    "small source",
+    "large feed",
+)
+SIZES = (50, 100, 200)  # of first imports
+EDITED = 50  # documents with an ordinary edit, where there is no second date
+VISITORS = 50  # documents on another subject that arrive together
+SMALL = (5, 10, 20)  # documents of a new source
+SMALL_INDEX = 200  # documents of the index below `LARGE`
+LARGE = 300
+ROUNDS = 8  # ingests after which what is not yet judged is left so
+LEAST = 10  # documents below which a collection says nothing
+HOME, NEW = "home", "new"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a run.
+
+    Attributes:
+        protocols: Of `PROTOCOLS`.
+        seeds: Repetitions, each with its own draws.
+        limit: Most documents of a collection.
+        settings: Of the workspaces.
+    """
+
+    protocols: tuple[str, ...] = PROTOCOLS
+    seeds: int = 1
+    limit: int | None = None
+    settings: Settings = field(default_factory=Settings)
+
+
+Tell = Callable[[str, str, Step], None]  # protocol, setting, what was heard
+
+
+def measure(
+    places: Sequence[Path],
+    asked: Asked | None = None,
+    *,
+    cache: Path | None = None,
+    encoder: Encoder | None = None,
+    progress: Progress = lambda stage, done, total: None,
+    on_row: Callable[[Row], None] = lambda row: None,
+) -> dict[str, Any]:
+    """Measure false alarms on ordinary documents.
+
+    Args:
+        places: Folders of honest documents, each a collection; see `bench.collection`.
+        asked: Protocols, repetitions, sizes, settings.
+        cache: Folder where vectors are kept, or `None`.
+        encoder: Of the settings' model; opened when `None`.
+        progress: Called with stage, done and total.
+        on_row: Called with each row when it is known.
+
+    Returns:
+        The report (docs/honest.md, "The report").
+
+    Raises:
+        BenchError: A folder without documents, an unknown protocol, or refused documents.
+    """
+    asked = asked or Asked()
+    if unknown := [name for name in asked.protocols if name not in PROTOCOLS]:
+        raise BenchError(f"no protocol {unknown[0]!r}", hint=f"There are {', '.join(PROTOCOLS)}.")
+    found = read_all(places, asked.limit)
+    if encoder is None:
+        from ragguard.encode.encoder import open_encoder
+
+        model, chunks = asked.settings.model, asked.settings.chunks
+        encoder = open_encoder(
+            model.name, runtime=model.runtime, size=chunks.size, overlap=chunks.overlap
+        )
+    known = KnownVectors(encoder, VectorCache(cache, encoder.recipe.digest))
+    rows: dict[tuple[str, str, str], Row] = {}
+
+    def tell(collection: str, protocol: str, setting: str, step: Step) -> None:
+        key = (collection, protocol, setting)
+        row = rows.setdefault(key, Row(*key))
+        row.steps.append(step)
+        on_row(row)
+
+    turns = [(c, seed) for c in found for seed in range(asked.seeds)]
+    for number, (collection, seed) in enumerate(turns):
+        progress("honest documents", number, len(turns))
+        others = [c for c in found if c is not collection]
+
+        def hear(protocol: str, setting: str, step: Step, name: str = collection.name) -> None:
+            tell(name, protocol, setting, step)
+
+        _one(collection, others, seed, asked, known, hear)
+    progress("honest documents", len(turns), len(turns))
+    order = {name: n for n, name in enumerate(PROTOCOLS)}
+    listed = sorted(rows.values(), key=lambda r: order[r.protocol])
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "model": encoder.recipe.model,
+        "plan": {
+            "protocols": list(asked.protocols),
+            "seeds": asked.seeds,
+            "limit": asked.limit,
+            "false_alarm_rate": asked.settings.judge.false_alarm_rate,
+        },
+        "collections": [
+            {
+                "name": c.name,
+                "documents": len(c.papers),
+                "later": len(c.later),
+                "records": c.records,
+                "dropped": c.dropped,
+            }
+            for c in found
+        ],
+        **summarise(listed),
+    }
+
+
+def _one(
+    collection: Collection,
+    others: Sequence[Collection],
+    seed: int,
+    asked: Asked,
+    encoder: Encoder,
+    tell: Tell,
+) -> None:
+    """All protocols on one collection, once."""
+    wanted = set(asked.protocols)
+    papers = _shuffled(collection.papers, seed)
+    if "first import" in wanted:
+        with Scratch(encoder, (HOME,), asked.settings) as scratch:
+            for size, setting in _sizes(len(papers)):
+                tell("first import", setting, scratch.bring(HOME, papers[:size], keep=False))
+    if not wanted - {"first import"} or len(papers) < LEAST:
+        return
+    plan = _divide(collection, papers, seed)
+    with Scratch(encoder, (HOME, NEW), asked.settings) as scratch:
+        _settle(scratch, plan.home, wanted, tell)
+        if "update" in wanted and plan.newer:
+            tell("update", plan.how, scratch.bring(HOME, plan.newer, keep=False))
+        if "small source" in wanted:
+            for size in (n for n in SMALL if n <= len(plan.apart)):
+                step = scratch.bring(NEW, plan.apart[:size], keep=False)
+                tell("small source", f"{size} documents", step)
+        if "large feed" in wanted and collection.records:
+            tell("large feed", "a tenth", scratch.bring(HOME, plan.apart, keep=False))
+        if "other subject" in wanted:
+            _visit(scratch, len(plan.home), others, seed, tell)
+    if "other subject" in wanted and others and len(plan.home) >= LARGE:
+        with Scratch(encoder, (HOME, NEW), asked.settings) as scratch:
+            scratch.bring(HOME, papers[:SMALL_INDEX], keep=True)
+            _visit(scratch, SMALL_INDEX, others, seed, tell)
+    if "large feed" in wanted and collection.records:
+        half = len(papers) // 2
+        with Scratch(encoder, (HOME,), asked.settings) as scratch:
+            _settle(scratch, papers[half:], set(), tell)
+            tell("large feed", "half", scratch.bring(HOME, papers[:half], keep=False))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A collection cut up: what is there, what is kept apart, what is newer, and since when."""
+
+    home: list[Paper]
+    apart: list[Paper]
+    newer: list[Paper]
+    how: str
+
+
+def _divide(collection: Collection, papers: list[Paper], seed: int) -> _Parts:
+    changed = {p.id for p in collection.later}
+    free = [p for p in papers if p.id not in changed]
+    count = min(max(SMALL[-1], len(papers) // 10 if collection.records else 0), len(free) // 4)
+    apart = free[:count]
+    away = {p.id for p in apart}
+    home = [p for p in papers if p.id not in away]
+    if collection.later:
+        return _Parts(home, apart, list(collection.later), "second date")
+    rng = random.Random(seed)  # noqa: S311 - a benchmark draws, it does not guard
+    pairs = [pair for p in home[: 2 * EDITED] if (pair := edit(p, rng)) is not None][:EDITED]
+    older = {old.id: old for old, _ in pairs}
+    newer = [new for _, new in pairs]
+    home = [older.get(p.id, p) for p in home]
+    return _Parts(home, apart, newer, f"{len(newer)} edited")
+
+
+def _settle(scratch: Scratch, papers: Sequence[Paper], wanted: set[str], tell: Tell) -> None:
+    """Import documents; then a few at a time, until what was not yet judged is, or stays so."""
+    late = list(papers[: min(2 * ROUNDS, len(papers) // 4)])
+    step = scratch.bring(HOME, papers[len(late) :], keep=True)
+    left = sum(not h.judged for h in step.heard)
+    while late:
+        size = 2 if left else len(late)
+        step = scratch.bring(HOME, late[:size], keep=True)
+        late = late[size:]
+        now = min(left, MOST_LATER) if step.caught_up else 0
+        left = left - now if now else 0
+        if now and "judged later" in wanted:
+            pulled = tuple(h for h in step.heard if h.outcome == "pulled")
+            told = replace(step, heard=pulled, waited=0, silent=max(now - len(pulled), 0))
+            tell("judged later", "after the import", told)
+
+
+def _visit(
+    scratch: Scratch, indexed: int, others: Sequence[Collection], seed: int, tell: Tell
+) -> None:
+    size = "large" if indexed >= LARGE else "small"
+    for other in others:
+        batch = _shuffled(other.papers, seed)[:VISITORS]
+        if len(batch) >= LEAST:
+            step = scratch.bring(NEW, batch, keep=False)
+            tell("other subject", f"{other.name}, {size} index", step)
+
+
+def _shuffled(papers: Sequence[Paper], seed: int) -> list[Paper]:
+    return [papers[i] for i in np.random.default_rng(seed).permutation(len(papers)).tolist()]
+
+
+def _sizes(count: int) -> Iterator[tuple[int, str]]:
+    for size in SIZES:
+        if size < count:
+            yield size, str(size)
+    yield count, "all"

@@ -1,0 +1,63 @@
+"""The report on ordinary documents as one self-contained page: tables, no script, nothing fetched.
+
+Names and reasons come from strangers' files; all text passes autoescape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import Any
+
+from ragguard.bench.page import percent, span
+from ragguard.errors import BenchError
+
+
+def require() -> None:
+    """Fail early, not after an hour of measuring.
+
+    Raises:
+        BenchError: jinja2 is not installed.
+    """
+    if find_spec("jinja2") is None:
+        raise BenchError(
+            "jinja2 is not installed; the page needs it", hint="pip install 'ragguard[bench]'"
+        )
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The page.
+
+    Args:
+        report: What `honest.measure` returned.
+
+    Raises:
+        BenchError: jinja2 is not installed.
+    """
+    require()
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "span": span}
+    template = environment.from_string(
+        files("ragguard.bench").joinpath("honest.html.j2").read_text("utf-8")
+    )
+    return template.render(report=report, held=held_once(report))
+
+
+def held_once(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every document that was held, once, with the batches it was held in.
+
+    Returns:
+        `collection`, `id`, `reason`, `checks`, `rules`, `batches` each; in the report's order.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for case in report["cases"]:
+        for held in case["held_documents"]:
+            key = (case["collection"], held["id"])
+            row = found.setdefault(key, {"collection": case["collection"], **held, "batches": []})
+            row["batches"].append(f"{case['protocol']} {case['setting']}")
+    return list(found.values())

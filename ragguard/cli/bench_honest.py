@@ -1,0 +1,165 @@
+"""`ragguard bench --honest`: what a person sees of false alarms on ordinary documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ragguard.cli.output import note, say, short, table
+from ragguard.cli.progress import Progress
+from ragguard.errors import UsageError
+
+OWN = ("folders", "honest", "seeds", "rate", "limit", "fail_above", "model", "cache")
+SHOWN = ("output", "fmt")
+GATED = ("first import", "update")  # what `--fail-above` looks at
+EXAMPLES = 12  # held documents in the terminal; the page and the JSON have all
+FIGURES = frozenset(["held", "of", "%", "95 %", "first", "at all", "found"])
+
+
+def refuse_others(context: click.Context) -> None:
+    """Refuse options that say nothing beside `--honest`.
+
+    Raises:
+        UsageError: One was given.
+    """
+    for name in context.params:
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name not in (*OWN, *SHOWN):
+            option = next(p.opts[0] for p in context.command.params if p.name == name)
+            raise UsageError(
+                f"{option} says nothing about honest documents",
+                hint="Leave it away, or --honest.",
+            )
+
+
+def measure(
+    folders: Sequence[Path],
+    seeds: int,
+    rate: float | None,
+    limit: int | None,
+    model: str | None,
+    cache: Path | None,
+    output: Path | None,
+) -> dict[str, Any]:
+    """Run the protocols, and write both files where that is asked for; returns the report."""
+    from ragguard.bench import honest, honest_page
+    from ragguard.config import Settings
+
+    if output is not None:
+        honest_page.require()
+    sections: dict[str, dict[str, Any]] = {}
+    if rate is not None:
+        sections["judge"] = {"false_alarm_rate": rate}
+    if model is not None:
+        sections["model"] = {"name": model}
+    asked = honest.Asked(seeds=seeds, limit=limit, settings=Settings.model_validate(sections))
+    with Progress() as progress:
+        report = honest.measure(folders, asked, cache=cache, progress=progress.update)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "result.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        (output / "report.html").write_text(honest_page.render(report), "utf-8")
+        note(f"wrote {short(output / 'result.json')} and {short(output / 'report.html')}")
+    return report
+
+
+def exit_code(report: Mapping[str, Any], most: float | None) -> int:
+    """1 when a protocol of `GATED` held a larger share, over all collections, than allowed."""
+    if most is None:
+        return 0
+    above = [p for p in report["protocols"] if p["protocol"] in GATED and p["share"] > most]
+    for found in above:
+        note(f"{found['protocol']}: {_percent(found['share'])} % held, allowed {_percent(most)} %")
+    return 1 if above else 0
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """Tables: all together, each batch, each check and rule, and some of what was held."""
+    asked = _percent(report["plan"]["false_alarm_rate"])
+    say(
+        f"Ordinary documents, nothing planted: {report['judged']} in "
+        f"{len(report['collections'])} collections; whatever is held is a false alarm. "
+        f"Asked: {asked} %."
+    )
+    table(
+        ["protocol", "held", "of", "%", "95 %", "worst batch"],
+        [[p["protocol"], *_figures(p), _percent(p["worst"])] for p in report["protocols"]],
+        right=FIGURES | {"worst batch"},
+    )
+    say()
+    table(
+        ["collection", "batch", "held", "of", "%", "95 %", "by check (first finding)"],
+        [[c["collection"], _batch(c), *_figures(c), _first(c)] for c in report["cases"]],
+        right=FIGURES,
+    )
+    for heading, kind in (("check", "checks"), ("rule", "rules")):
+        if report[kind]:
+            say()
+            _rates(heading, report[kind])
+    _examples(report)
+
+
+def _rates(heading: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Honest rates: documents with a finding, held with it, held with it first."""
+    first = heading == "check"
+    columns = [heading, "found", "held", *(["first"] if first else []), "held %", "at most %"]
+    table(
+        columns,
+        [
+            [
+                row["name"],
+                str(row["found"]),
+                str(row["held"]),
+                *([str(row.get("first", 0))] if first else []),
+                _percent(row["share"], 2),
+                _percent(row["interval"][1], 2),
+            ]
+            for row in rows
+        ],
+        right=frozenset(columns[1:]),
+    )
+
+
+def _examples(report: Mapping[str, Any]) -> None:
+    seen: dict[tuple[str, str], list[str]] = {}
+    for case in report["cases"]:
+        for held in case["held_documents"]:
+            key = (case["collection"], held["id"])
+            seen.setdefault(key, [held["id"], held["reason"][:110]])
+    if not seen:
+        return
+    say()
+    step = max(1, len(seen) // EXAMPLES)
+    table(["held, for instance", "reason"], list(seen.values())[::step][:EXAMPLES])
+    say(f"{len(seen)} documents were held at least once; the page and the JSON list them all.")
+
+
+def _batch(case: Mapping[str, Any]) -> str:
+    unit = " documents" if case["setting"].isdigit() else ""
+    return f"{case['protocol']}: {case['setting']}{unit}"
+
+
+def _figures(row: Mapping[str, Any]) -> list[str]:
+    low, high = row["interval"]
+    return [
+        str(row["held"]),
+        str(row["documents"]),
+        _percent(row["share"]),
+        f"{_percent(low)} to {_percent(high)}",
+    ]
+
+
+def _first(case: Mapping[str, Any]) -> str:
+    parts = [f"{name} {count}" for name, count in case["first"].items()]
+    for key, words in (("rejected", "rejected"), ("not_yet_judged", "not yet judged")):
+        if case[key]:
+            parts.append(f"({case[key]} {words})")
+    return ", ".join(parts)
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f}"
