@@ -51,18 +51,19 @@ NOTABLE = 0.02  # check p-value from which a finding is written down
 # Prior belief in how often each check of a family is what gives poison away; only ranks and power
 # depend on it, never the false-alarm rate.
 WEIGHTS: Mapping[str, float] = {
-    "glosh": 0.1,
+    "glosh": 0.02,
     "stuffing": 0.3,
     "surprisal": 0.1,
 }
 # Shares of the alarm budget by family of checks (docs/adr/0021-shares-of-the-alarm-budget.md).
 SHARES: Mapping[str, float] = {
-    "collusion": 4.0,
-    "conflict": 2.0,
-    "text": 2.0,
-    "influence": 1.0,
-    "metadata": 1.0,
-    "isolation": 0.2,
+    "collusion": 6.0,
+    "conflict": 0.5,
+    "hidden": 0.1,
+    "influence": 0.7,
+    "isolation": 0.02,
+    "metadata": 0.1,
+    "text": 3.0,
 }
 
 
@@ -255,7 +256,7 @@ def family_p_values(
     for column, name in enumerate(names):
         known = reference.get(name, _NONE)
         if len(known):
-            made[:, column] = calibration.tail_p_values(statistics[:, column], known)
+            made[:, column] = calibration.family_p_values(statistics[:, column], known)
     return made
 
 

@@ -5,13 +5,16 @@
    Learning in a Random World", 2005); in its upper fiftieth an exponential tail through the mean
    excess (Hill, "A Simple General Approach to Inference About the Tail of a Distribution", Annals of
    Statistics 3 (1975)) takes over, and goes on where no reference chunk was.
-2. P-values of the checks of one family are combined by the Cauchy combination (Liu, Xie, "Cauchy
-   Combination Test", JASA 115 (2020)), whose tail hardly depends on how the checks depend on each
-   other. Those above one half count as one half: an innocent check is no alibi.
-3. What a family says is compared with what it says of the reference documents: its p-value. The
-   families are combined in the same way, each with its share of the alarm budget; far out that is
-   the smallest p-value over its share (weighted Bonferroni). Since every family was compared with
-   the reference before, one whose honest documents often score high takes nothing of another's.
+2. P-values of the checks of one family are multiplied (Fisher, "Statistical Methods for Research
+   Workers", 1925): two that are each a little unusual are more than one. Fisher's distribution
+   asks for independent p-values, which these are not; so what a family says is compared with what
+   it says of the reference documents, which gives its p-value.
+3. The families are combined by the Cauchy combination (Liu, Xie, "Cauchy Combination Test", JASA 115
+   (2020)), each with its share of the alarm budget. Its tail hardly depends on how they depend on
+   each other, and far out it is the smallest p-value over its share (weighted Bonferroni). Since
+   every family was compared with the reference before, one whose honest documents often score
+   high takes nothing of another's. P-values above one half count as one half: an innocent family
+   is no alibi.
 4. The combined statistic is compared, again conformally, with that of the reference documents. Only
    this last step makes a promise: whatever happened before, an honest document that is exchangeable
    with the reference is flagged with at most the asked rate.
@@ -24,15 +27,15 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 
-TAIL = 0.02  # upper share of the reference that the tail is fitted on
+TAIL = 0.02  # upper share of a check's reference that its tail is fitted on
 FEWEST = 20  # and the fewest of it
+UPPER = 0.1  # upper share of a family's reference that its tail is fitted on
 SMALLEST = 1e-12
-QUIET = 2.0  # log(1 + Cauchy statistic) of a p-value of 0.05
 FEW = 8  # distinct exceedances below which the tail's scale is the check's own unit
 
 
 def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Doubles:
-    """P-values of raw scores, finely resolved in the tail.
+    """P-values of a check's raw scores, finely resolved in the tail.
 
     Args:
         scores: float64 (n,), higher is worse.
@@ -46,17 +49,43 @@ def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Dou
     m = len(reference)
     if not m:
         return np.ones(len(scores))
-    above = m - np.searchsorted(reference, scores, side="left")
-    p = (1.0 + above) / (m + 1.0)
-    highest = min(m - 1, max(FEWEST, int(TAIL * m)))
-    start = reference[m - 1 - highest]
+    p = conformal_p_values(scores, reference)
+    start = reference[m - 1 - min(m - 1, max(FEWEST, int(TAIL * m)))]
+    beyond = scores > start
+    p[beyond] = _exceedance(scores[beyond], reference, float(start), unit)
+    return np.asarray(np.clip(p, SMALLEST, 1.0), dtype=np.float64)
+
+
+def family_p_values(statistics: Doubles, reference: Doubles) -> Doubles:
+    """P-values of what a family of checks says: counted, and beyond the reference a tail.
+
+    A family that seldom says anything has no tail that could be drawn inside its reference; there
+    the count is the better estimate.
+
+    Args:
+        statistics: float64 (n,), from `family_statistics`.
+        reference: float64 (m,), ascending, of clean documents.
+
+    Returns:
+        float64 (n,) in (0, 1].
+    """
+    m = len(reference)
+    if not m:
+        return np.ones(len(statistics))
+    p = conformal_p_values(statistics, reference)
+    start = float(reference[int((1.0 - UPPER) * (m - 1))])
+    beyond = statistics > reference[-1]
+    p[beyond] = np.minimum(p[beyond], _exceedance(statistics[beyond], reference, start, 1.0))
+    return np.asarray(np.clip(p, SMALLEST, 1.0), dtype=np.float64)
+
+
+def _exceedance(scores: Doubles, reference: Doubles, start: float, unit: float) -> Doubles:
+    """Exponential tail through the mean excess over `start`, float64 (n,)."""
     excess = reference[reference > start] - start
     scale = float(excess.mean()) if len(np.unique(excess)) >= FEW else unit
-    share = max(1.0, float(len(excess))) / (m + 1.0)
-    beyond = scores > start
-    p[beyond] = share * np.exp(-(scores[beyond] - start) / max(scale, 1e-9))
-    clipped: Doubles = np.clip(p, SMALLEST, 1.0)
-    return clipped
+    share = max(1.0, float(len(excess))) / (len(reference) + 1.0)
+    made: Doubles = share * np.exp(-(scores - start) / max(scale, 1e-9))
+    return made
 
 
 def combine(p_values: Doubles, weights: Doubles) -> Doubles:
@@ -76,7 +105,7 @@ def combine(p_values: Doubles, weights: Doubles) -> Doubles:
 
 
 def family_statistics(p_values: Doubles, weights: Doubles, groups: NDArray[np.int64]) -> Doubles:
-    """Combine the p-values of the checks of each family; log scale, higher is worse.
+    """Multiply the p-values of the checks of each family; log scale, higher is worse.
 
     Args:
         p_values: float64 (n, c) in (0, 1]; NaN where a check had nothing to say.
@@ -84,15 +113,11 @@ def family_statistics(p_values: Doubles, weights: Doubles, groups: NDArray[np.in
         groups: int64 (c,), family of each check, from 0 without gaps.
 
     Returns:
-        float64 (n, families): log(1 + Cauchy statistic) above `QUIET`; 0 where a family said no more
-        than it says of one document in twenty: else what is hardly anything would draw the tail.
+        float64 (n, families): weighted sum of -log p, at least 0; 0 where a family said nothing.
     """
-    count = int(groups.max(initial=-1)) + 1
-    made = np.zeros((len(p_values), count))
-    for family in range(count):
-        mine = groups == family
-        statistic = np.log1p(combine(p_values[:, mine], weights[mine]))
-        made[:, family] = np.maximum(statistic - QUIET, 0.0)
+    said = -np.log(np.where(np.isnan(p_values), 1.0, np.clip(p_values, SMALLEST, 1.0))) * weights
+    made = np.zeros((len(p_values), int(groups.max(initial=-1)) + 1))
+    np.add.at(made.T, groups, said.T)
     return made
 
 
