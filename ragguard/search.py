@@ -93,7 +93,7 @@ def search(
         )
     there = trial.current(workspace)
     if there is None:
-        workspace.check_recipe(workspace.encoder.recipe)
+        workspace.check_recipe(workspace.encoder.recipe, cut=False)
         serving = _Index(workspace, generation, workspace.encoder)
         return serving.hits(serving.first(query, k, proof)[0], proof)
     serving = _Index(workspace, generation, encoder_of(workspace, generation))

@@ -307,8 +307,13 @@ class Workspace:
         self.check_recipe(recipe)
         return found
 
-    def check_recipe(self, recipe: Recipe) -> None:
-        """Compare a recipe with the serving generation's; see `ensure_generation`."""
+    def check_recipe(self, recipe: Recipe, *, cut: bool = True) -> None:
+        """Compare a recipe with the serving generation's; see `ensure_generation`.
+
+        Args:
+            recipe: Of this version, model and settings.
+            cut: Whether texts must be read and cut alike; questions only need the same vectors.
+        """
         found = self.generation()
         if found is None or found.recipe == recipe.digest:
             return
@@ -316,6 +321,10 @@ class Workspace:
             built: dict[str, Any] = dict(commits.recipe_body(conn, found.recipe))
         mine = asdict(recipe)
         odd = [k for k in mine if k != "digest" and mine[k] != built.get(k)]
+        if not cut:
+            odd = [k for k in odd if k not in ("parser", "splitter")]
+        if not odd:
+            return
         if odd == ["model_digest"]:
             raise ModelDigestError(
                 f"model {recipe.model!r}: its files are not those the index was built with "
@@ -323,10 +332,14 @@ class Workspace:
                 hint="Restore the model. A new model goes into a new index.",
             )
         listed = "; ".join(f"{k}: now {mine[k]!r}, index {built.get(k)!r}" for k in odd)
-        raise RecipeMismatchError(
-            f"index: built with another recipe ({listed})",
-            hint="Set [model] and [chunks] back, or rebuild: ragguard reindex --from-clean.",
-        )
+        sizes = [str(of.get("splitter")).partition(" ")[2] for of in (mine, built)]
+        hint = "Set [model] and [chunks] back, or rebuild: ragguard reindex --from-clean."
+        if set(odd) <= {"parser", "splitter"} and sizes[0] == sizes[1]:
+            hint = (
+                "This version reads or cuts texts otherwise than the one the index was built with. "
+                "Rebuild it: ragguard reindex --from-clean."
+            )
+        raise RecipeMismatchError(f"index: built with another recipe ({listed})", hint=hint)
 
     # --- encoder ----------------------------------------------------------------------------------
 

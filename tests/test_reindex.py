@@ -16,6 +16,7 @@ from ragguard.audit import audit
 from ragguard.audit.logcheck import check_log
 from ragguard.commit import Committer
 from ragguard.config import Settings
+from ragguard.encode import encoder
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ledger import commits, corpus, tables
 from ragguard.prove import verify_log
@@ -174,6 +175,31 @@ def test_a_broken_contract_of_today_is_a_reason(gate: Gate) -> None:
         (f"wiki/{FIRST}", "contract")
     ]
     assert gate.documents() == {*HONEST} - {FIRST}
+
+
+def test_an_index_of_an_earlier_parser_is_asked_for_a_rebuild_and_answers_until_then(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = encoder.PARSER, encoder.SPLITTER
+    monkeypatch.setattr(encoder, "PARSER", "ragguard-parse-1")
+    monkeypatch.setattr(encoder, "SPLITTER", "langchain-recursive-1")
+    encoder.open_encoder.cache_clear()
+    gate.publish(HONEST)
+    monkeypatch.setattr(encoder, "PARSER", now[0])
+    monkeypatch.setattr(encoder, "SPLITTER", now[1])
+    encoder.open_encoder.cache_clear()
+    gate.reopen(hours=1)
+    assert search(gate.workspace, QUESTIONS[0], 3, proof=False)
+    with pytest.raises(RecipeMismatchError) as raised:
+        gate.workspace.check_recipe(gate.workspace.encoder.recipe)
+    assert "This version reads or cuts texts otherwise" in raised.value.hint
+    assert "ragguard reindex --from-clean" in raised.value.hint
+    refused = gate.publish({"news.md": NEWS}, keep=False)
+    assert "ragguard-parse-1" in refused.manifests[0].error
+    done = rebuild(gate)
+    assert (done.recipe_changed, done.kept, done.left) == (True, len(HONEST), [])
+    gate.publish({"news.md": NEWS})
+    assert gate.documents() == {*HONEST, "news.md"}
 
 
 def test_another_recipe_is_taken_by_a_rebuild_and_refused_by_ingest(gate: Gate) -> None:

@@ -62,7 +62,7 @@ def check_reembedding(
     total = sum(store.count(n) for n in names)
     if not total:
         return [], 0
-    workspace.check_recipe(workspace.encoder.recipe)
+    workspace.check_recipe(workspace.encoder.recipe, cut=False)
     chance = max(share, LEAST / total)
     rng = _tonight(workspace)
     looked_at = 0

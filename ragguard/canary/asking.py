@@ -77,7 +77,7 @@ def run(
     if encoder is None:
         encoder = workspace.encoder
         if not collection:
-            workspace.check_recipe(encoder.recipe)
+            workspace.check_recipe(encoder.recipe, cut=False)
     if documents is None:
         with workspace.ledger.reading() as conn:
             documents = corpus.members(conn, "serving").keys()

@@ -112,7 +112,7 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
     if made.waiting:
         say(f"  {made.waiting} go on waiting in quarantine")
     if made.recipe_changed:
-        say("  by another recipe: settings of [model] or [chunks] are not those of the old index")
+        say("  by another recipe: texts are read, cut or embedded otherwise than in the old index")
     rows = [
         [
             one.label,

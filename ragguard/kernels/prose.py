@@ -32,6 +32,7 @@ _SYMBOLS = 0.08  # share of a line's characters that are symbols, from which it 
 _WORDLIKE = 0.85  # share of a text's tokens that are words, from which it is sentences
 _FEWEST_LETTERS = 40  # of a block that is declared to be code and is sentences
 _FEW_LETTERS = 12  # of a block that is only indented
+_LONG_LINE = 45  # letters of a line, on the average, from which no full stop is asked for
 _MENU = 6  # short lines in a row that are a menu
 _ENTRY = 4  # words of such a line
 _LONGEST_ENTRY = 48  # its characters
@@ -102,6 +103,7 @@ _WORD = re.compile(
     r"[(\[\"'\u201c\u2018*_]*[^\W\d_]+(?:['\u2019-][^\W\d_]+)*[.,;:!?)\]\"'\u201d\u2019*_]*"
 )
 _FIELD = re.compile(r"[A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)+:[ \t]")
+_ENDED = re.compile(r"[.!?:;,\u3002\uff01\uff1f][\"')*_\u201d\u2019]*\s*\Z")
 _BULLET = re.compile(r"\A[ \t>]*(?:[-*+\u2022][ \t]+|\d{1,3}[.)][ \t]+)?(?:\[[ xX]\][ \t]+)?")
 
 
@@ -311,7 +313,7 @@ def _looks_like_code(line: str) -> bool:
 
 
 def _reads(lines: Sequence[str], least: int) -> bool:
-    """Whether lines are sentences: nearly all words, and enough of them on a line."""
+    """Whether lines are sentences: nearly all words, enough of them on a line, and ended."""
     tokens = " ".join(lines).split()
     if not tokens:
         return False
@@ -320,6 +322,7 @@ def _reads(lines: Sequence[str], least: int) -> bool:
     written = sum(1 for line in lines if line.strip())
     return (
         letters >= max(least, _LETTERS_A_LINE * written)
+        and (letters >= _LONG_LINE * written or _ENDED.search(lines[-1]) is not None)
         and likely >= _WORDLIKE * len(tokens)
         and _coded(lines) < 0.5
     )

@@ -68,6 +68,7 @@ def test_labels_stay_and_targets_go(text: str, left: str) -> None:
         "~~~ yaml\nprinters:\n  - name: second\n~~~",
         "    for drum in drums:\n        print(drum.name)",
         "for (int i = 0; i < n; i++) {\n    drums[i].print();\n}",
+        "    lp drum second floor # prints the drum\n    lp toner first floor # then the toner",
         "$ lpstat -p\nprinter second is idle",
         ">>> drums = load()\n>>> len(drums)\n4",
         '{\n  "name": "second",\n  "colour": true\n}',
