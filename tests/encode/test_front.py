@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ragguard.encode.front import NONE, read_front
 from ragguard.encode.parse import front_of, parse, read_text
 from ragguard.encode.split import split
-from ragguard.kernels.concealment import inspect
+from ragguard.kernels.concealment import NOTE, inspect
 
 BODY = "# Printers\n\nThe second floor has two printers and one scanner.\n"
 RST_BODY = "Printers\n========\n\nThe second floor has two printers and one scanner.\n"
@@ -182,7 +182,7 @@ def test_the_words_of_front_matter_are_handed_to_the_checks(text: str, fmt: str)
     assert [h.kind for h in found if ORDER in h.text] == ["front-matter"]
 
 
-def test_ordinary_front_matter_hides_nothing() -> None:
+def test_ordinary_front_matter_is_no_more_than_a_note() -> None:
     text = f"---\ndescription: When the shuttle leaves and when the last one goes back\n---\n{BODY}"
     parsed = read_text(text, "md")
-    assert [weight for weight, _, _ in inspect(text, parsed.hidden, 3) if weight > 0] == []
+    assert [weight for weight, _, _ in inspect(text, parsed.hidden, 3) if weight > NOTE] == []
