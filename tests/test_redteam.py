@@ -92,8 +92,7 @@ def test_honest_documents_beside_are_counted() -> None:
     honest = body["honest"]
     assert honest["judged"] == sum(a["honest"]["judged"] for a in body["attacks"])
     assert honest["held"] == sum(a["honest"]["held"] for a in body["attacks"])
-    for attack in body["attacks"]:
-        own = attack["honest"]
+    for own in (a["honest"] for a in body["attacks"]):
         assert own["held"] == sum(own["first_findings"].values())
         assert own["interval"][0] <= own["share"] <= own["interval"][1]
     assert honest["judged"] >= 16 * len(NAMES)

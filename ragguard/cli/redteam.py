@@ -149,8 +149,9 @@ def _say_more(found: Redteam, body: dict[str, Any], ran: list[dict[str, Any]]) -
     honest = body["honest"]
     share, (low, high) = honest["stopped"]["share"], honest["stopped"]["interval"]
     say(
-        f"Honest documents held beside: {honest['held']} of {honest['judged']}, {100 * share:.2f} % "
-        f"(95 % interval {100 * low:.2f}-{100 * high:.2f} %; asked {100 * found.rate:g} %)."
+        f"Honest documents held beside: {honest['held']} of {honest['judged']}, "
+        f"{100 * share:.2f} % (95 % interval {100 * low:.2f}-{100 * high:.2f} %; "
+        f"asked {100 * found.rate:g} %)."
     )
     gate = found.observed
     if gate.released or gate.open:
