@@ -112,6 +112,7 @@ def _one(
         report,
         progress,
         observe=report.observe,
+        principals={key.principal for key in signed.signed},
     )
     removed = _removed(manifest, items, standing)
     leaving = {f"{manifest.source}/{name}" for name in removed}

@@ -77,6 +77,9 @@ class Policy:
         max_new_per_day: Upper number of new or changed documents accepted in 24 hours.
         required_metadata: Metadata keys every document must carry.
         block_secrets: Whether a found secret is quarantined (else only reported).
+        fact_changes: What becomes of an update that changes nothing but numbers, dates, names or
+            negations: `allow`, `review` (it waits for a reviewer) or `second-signature` (it waits
+            unless two principals of the source signed).
         tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at.
     """
 
@@ -89,6 +92,7 @@ class Policy:
     required_metadata: tuple[str, ...] = ()
     block_secrets: bool = True
     tier: Literal["standard", "low"] = "standard"
+    fact_changes: Literal["allow", "review", "second-signature"] = "allow"
 
 
 @dataclass(frozen=True)

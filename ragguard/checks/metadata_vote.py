@@ -8,7 +8,8 @@ on which neighbours disagree convicts nobody, and no newcomer has a say in it.
 Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021): out-of-sample probabilities,
 held against what is usual for that value instead of a fixed bar.
 
-Any key votes that few values share.
+Any key votes that few values share, that are names of kinds and no sentences, and that neighbours
+know: on what a page says of itself (title, tags, weight, author) they agree no more than by chance.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ragguard.model import CorpusView, Evidence, Ints, Signal
 PRIOR = 0.05  # share given to every value, so that few voters prove little
 PEERS = 256  # indexed documents that are judged alike
 PEER_SHARE = 0.25  # of the indexed ones at hand, at most
+LONGEST = 5  # words of a value that names a kind of documents
 FITTED = 2000  # chunks the regression is fitted on at most
 
 
@@ -44,6 +46,7 @@ class Params:
     sharpness: float = 12.0  # weight of a voter: exp(sharpness * (similarity - best similarity))
     penalty: float = 1.0  # of the regression
     regression: float = 4.0  # what a lead of one in the regression adds to the log-odds
+    known: float = 0.5  # how far beyond chance neighbours must know a key for it to have a say
     trust: float = 1.0  # power of how far neighbours know a key beyond chance
     odds: float = 1.0  # what the log-odds add, where no peer has such
 
@@ -104,7 +107,8 @@ def metadata_vote(view: CorpusView, params: Params) -> Signal:
         mine = usable.copy()
         mine[count:] = False
         peers = usable & ~mine
-        trust = vote.agreement(odds[peers] <= 0, own[peers]) ** params.trust
+        agreed = vote.agreement(odds[peers] <= 0, own[peers])
+        trust = agreed**params.trust if agreed >= params.known else 0.0
         rare = vote.surprise(odds[mine], own[mine], odds[peers], own[peers])
         rare = np.where(odds[mine] > 0, trust * (rare + params.odds * odds[mine]), 0.0)
         for position, score in zip(np.flatnonzero(mine).tolist(), rare.tolist(), strict=True):
@@ -206,6 +210,7 @@ def _shared_keys(view: CorpusView, known: Ints, params: Params) -> list[str]:
         (-sum(values.values()), key)
         for key, values in seen.items()
         if len(values) <= min(params.most_values, sum(values.values()) / 3)
+        and all(len(value.split()) <= LONGEST for value in values)
     ]
     return [key for _, key in sorted(shared)[: params.most_keys]]
 

@@ -167,7 +167,9 @@ def policy(
     """Show or change the contract of SOURCE.
 
     Fields: labels, departments, formats, required_metadata (lists); max_document_bytes,
-    max_documents, max_new_per_day (numbers); block_secrets; tier (standard or low).
+    max_documents, max_new_per_day (numbers); block_secrets; tier (standard or low);
+    fact_changes (allow, review or second-signature): what becomes of an update that changes
+    nothing but numbers, dates, names or negations.
 
     \b
     Example:
@@ -187,7 +189,8 @@ def policy(
             workspace.set_root(root, signers, act)
         if source not in root.sources:
             raise UsageError(f"no source {source!r}", hint="`ragguard trust list` shows them.")
-        body = policies.dump_policy(root.sources[source].policy)
+        contract = root.sources[source].policy
+        body = {**policies.dump_policy(contract), "fact_changes": contract.fact_changes}
     say(f"source {source!r}, trust root {root.version}")
     for name, value in body.items():
         shown = ", ".join(value) if isinstance(value, list) else json.dumps(value)

@@ -203,14 +203,14 @@ def _spelled_alike(ours: Sequence[str], theirs: Sequence[str]) -> bool:
     a, b = (_bare("".join(piece)) for piece in (ours, theirs))
     if a == b:
         return True
-    if not a.isalpha() or not b.isalpha():
+    if not a.isalpha() or not b.isalpha() or {a, b} & (SENSE | NUMBERS):
         return False
     short, long = sorted((a, b), key=len)
     if any(long == prefix + short for prefix in _PREFIXES):
         return False
     if long.startswith(short) and len(short) > 2:
         return True
-    if len(short) <= 3 or a in SENSE:
+    if len(short) <= 3:
         return False
     return SequenceMatcher(None, a, b, autojunk=False).ratio() >= SPELLING
 

@@ -5,7 +5,7 @@ Denied bytes and broken contracts first, then parsing, splitting, embedding and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 
 from ragguard.ledger import corpus
@@ -13,6 +13,7 @@ from ragguard.ledger.corpus import VersionRow
 from ragguard.model import Finding, Policy, Verdict
 from ragguard.report import Report
 from ragguard.steps import releases
+from ragguard.steps.fact_changes import hold_fact_changes
 from ragguard.steps.gather import Incoming
 from ragguard.steps.judging import judge_batch
 from ragguard.steps.planning import Standing
@@ -35,6 +36,7 @@ def judge_documents(
     progress: Progress,
     *,
     observe: bool = False,
+    principals: Set[str] = frozenset(),
 ) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
     """Verdicts on new and changed documents, vectors of those that go in, and what is pulled.
 
@@ -47,6 +49,7 @@ def judge_documents(
         report: Gets seconds, reference and skipped checks.
         progress: Called with stage, done and total.
         observe: Hold and pull nothing; write down what would have been held.
+        principals: Who signed the manifest, of those who may.
 
     Returns:
         Verdicts and embedded documents by document id, and what is pulled back.
@@ -112,8 +115,10 @@ def judge_documents(
             return judge_batch(workspace, masked, policies, progress).verdicts
 
         found = releases.apply(workspace, batch, judgement.verdicts, known, held_again, once_more)
-        for number, verdict in zip(order, found, strict=True):
-            verdicts[open_items[number].document.id] = observed(verdict) if observe else verdict
+        items = [open_items[n] for n in order]
+        judged = {i.document.id: v for i, v in zip(items, found, strict=True)}
+        judged = hold_fact_changes(workspace, items, judged, standing, contract, principals)
+        verdicts.update({k: observed(v) if observe else v for k, v in judged.items()})
     return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}, pulled
 
 

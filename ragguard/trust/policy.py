@@ -81,10 +81,15 @@ def _dump_grants(grants: Iterable[Grant]) -> dict[str, Any]:
 
 
 def dump_policy(policy: Policy) -> dict[str, Any]:
-    """A policy as a JSON object, every field named."""
+    """A policy as a JSON object, every field named but `fact_changes` where it is the default.
+
+    So the signed bytes of a root that never heard of it stay what they were.
+    """
     body: dict[str, Any] = {key: list(getattr(policy, key)) for key in _LISTS}
     body.update({key: getattr(policy, key) for key in _NUMBERS})
     body.update({"block_secrets": policy.block_secrets, "tier": policy.tier})
+    if policy.fact_changes != "allow":
+        body["fact_changes"] = policy.fact_changes
     return body
 
 
@@ -168,7 +173,7 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
     Raises:
         ValueError: An unknown field, or a value of the wrong type.
     """
-    allowed = {*_LISTS, *_NUMBERS, "block_secrets", "tier"}
+    allowed = {*_LISTS, *_NUMBERS, "block_secrets", "tier", "fact_changes"}
     if unknown := body.keys() - allowed:
         raise ValueError(
             f"unknown policy field {min(unknown)!r}; known: {', '.join(sorted(allowed))}"
@@ -190,6 +195,10 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
                 raise ValueError(f"policy {key}: {value} is too large")
         elif key == "tier" and value not in ("standard", "low"):
             raise ValueError("policy tier: expected 'standard' or 'low'")
+        elif key == "fact_changes" and value not in ("allow", "review", "second-signature"):
+            raise ValueError(
+                "policy fact_changes: expected 'allow', 'review' or 'second-signature'"
+            )
         elif key == "block_secrets" and not isinstance(value, bool):
             raise ValueError("policy block_secrets: expected true or false")
         else:

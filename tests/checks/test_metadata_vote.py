@@ -200,3 +200,19 @@ def test_an_index_without_metadata_says_nothing() -> None:
 def test_without_an_index_nobody_votes() -> None:
     with pytest.raises(NotApplicable, match="no indexed neighbours"):
         measure("metadata_vote", make_view(newcomers()))
+
+
+def test_what_a_page_says_of_itself_has_no_vote() -> None:
+    # Front matter as documentation has it: near neighbours do not know a page's weight or author.
+    def said(i: int) -> dict[str, Any]:
+        return {
+            "title": f"Page {i}",
+            "weight": (7 * i) % 5,
+            "author": ("ana", "ben", "cho")[(5 * i + i // 4) % 3],
+            "description": ("How to begin with the tool on your own machine", "More")[i % 2],
+        }
+
+    known = [placed(subject, i) for subject in range(3) for i in range(60)]
+    docs = [replace(d, metadata=said(i)) for i, d in enumerate(known)]
+    batch = [replace(d, metadata=said(100 + 3 * i)) for i, d in enumerate(newcomers())]
+    assert set(by_document("metadata_vote", [*batch, *docs]).values()) == {0.0}

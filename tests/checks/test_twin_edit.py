@@ -313,3 +313,11 @@ def test_texts_made_to_be_slow_to_line_up_take_no_more_than_a_moment() -> None:
     started = time.process_time()
     measure("twin_edit", make_view(docs))
     assert time.process_time() - started < 5.0
+
+
+def test_a_higher_score_has_a_lower_measured_bound_and_nothing_found_has_one() -> None:
+    docs = [edited("30 days", "90 days"), original(), *honest()]
+    signal = measure("twin_edit", make_view(docs))
+    assert signal.p_values is not None
+    assert signal.p_values[0] <= 0.001
+    assert set(signal.p_values[1:]) == {1.0}

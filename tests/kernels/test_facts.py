@@ -45,6 +45,8 @@ def test_a_revision_states_no_other_fact(ours: str, theirs: str) -> None:
         ("Monday", "Friday", "date"),
         ("before", "after", "sense"),
         ("may", "must", "sense"),
+        ("with", "without", "sense"),
+        ("million", "billion", "number"),
         ("North", "South", "sense"),
         ("not", "", "negation"),
         ("never", "", "negation"),
