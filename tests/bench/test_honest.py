@@ -176,9 +176,7 @@ def test_every_protocol_reports_what_it_judged(small: dict[str, Any]) -> None:
 
 def test_what_is_held_is_listed_with_its_reason_and_rule(small: dict[str, Any]) -> None:
     (case,) = (
-        c
-        for c in small["cases"]
-        if (c["collection"], c["protocol"]) == ("pages", "first import")
+        c for c in small["cases"] if (c["collection"], c["protocol"]) == ("pages", "first import")
     )
     (held,) = (h for h in case["held_documents"] if h["id"] == "<b>order.md")
     assert held["checks"][0] == "instructions"
