@@ -116,7 +116,8 @@ def test_an_ordinary_edit_changes_little_and_the_same_seed_the_same() -> None:
         assert paper in pair
         assert abs(len(older.data) - len(newer.data)) < 120
         assert edit(paper, random.Random(5)) == pair
-    assert edit(Paper("a.pdf", b"%PDF-1.7"), random.Random(5)) is None
+    for name, data in (("a.pdf", b"%PDF-1.7"), ("a.html", b"<p>caf\xe9 and more words</p>")):
+        assert edit(Paper(name, data), random.Random(5)) is None
 
 
 def test_a_record_stays_a_record_when_it_is_edited() -> None:
