@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from ragguard.bench.collection import Paper
 from ragguard.encode.parse import decode_text
+from ragguard.errors import UnreadableError
 from ragguard.steps.gather import format_of
 
 SENTENCES = (
@@ -54,7 +55,7 @@ def edit(paper: Paper, rng: random.Random) -> tuple[Paper, Paper] | None:
     try:
         body = json.loads(paper.data) if paper.record else {}
         text = str(body["text"]) if paper.record else decode_text(paper.data)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, UnreadableError):
         return None
     kinds: list[Change] = [_add_sentence, _move_date, _change_link, _misspell]
     rng.shuffle(kinds)

@@ -211,7 +211,7 @@ class _Parts:
 def _divide(collection: Collection, papers: list[Paper], seed: int) -> _Parts:
     changed = {p.id for p in collection.later}
     free = [p for p in papers if p.id not in changed]
-    count = min(max(SMALL[-1], len(papers) // 10 if collection.records else 0), len(free) // 4)
+    count = min(max(SMALL[-1], len(papers) // 10 if collection.records else 0), len(free) // 3)
     apart = free[:count]
     away = {p.id for p in apart}
     home = [p for p in papers if p.id not in away]
