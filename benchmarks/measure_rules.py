@@ -156,7 +156,9 @@ def _kinds(counts: Counter[str], documents: int) -> dict[str, Any]:
 
 def main() -> None:
     """Read, measure, and say or write what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("sets", nargs="+", metavar="NAME=PATH")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--most", type=int, default=MOST, help="documents of a set")

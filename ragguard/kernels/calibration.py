@@ -3,14 +3,14 @@
 1. A raw score becomes a p-value against the raw scores of clean reference chunks. Inside the
    reference it is the conformal (1 + #{r >= s}) / (n + 1) (Vovk, Gammerman, Shafer, "Algorithmic
    Learning in a Random World", 2005); in its upper fiftieth an exponential tail through the mean
-   excess (Hill, "A Simple General Approach to Inference About the Tail of a Distribution", Annals of
-   Statistics 3 (1975)) takes over, and goes on where no reference chunk was.
+   excess (Hill, "A Simple General Approach to Inference About the Tail of a Distribution",
+   Annals of Statistics 3 (1975)) takes over, and goes on where no reference chunk was.
 2. P-values of the checks of one family are multiplied (Fisher, "Statistical Methods for Research
    Workers", 1925): two that are each a little unusual are more than one. Fisher's distribution
    asks for independent p-values, which these are not; so what a family says is compared with what
    it says of the reference documents, which gives its p-value.
-3. The families are combined by the Cauchy combination (Liu, Xie, "Cauchy Combination Test", JASA 115
-   (2020)), each with its share of the alarm budget. Its tail hardly depends on how they depend on
+3. The families are combined by the Cauchy combination (Liu, Xie, "Cauchy Combination Test", JASA
+   115 (2020)), each with its share of the alarm budget. Its tail hardly depends on how they depend on
    each other, and far out it is the smallest p-value over its share (weighted Bonferroni). Since
    every family was compared with the reference before, one whose honest documents often score
    high takes nothing of another's. P-values above one half count as one half: an innocent family

@@ -91,8 +91,7 @@ _LONG = 2_000_000  # characters; of more, only what patterns find is decoded
 _MANY_LINES = 40
 NOTE = 0.1  # weight of what many ordinary documents have
 NOTES = frozenset(
-    "html-comment md-comment rst-comment front-matter html-noscript html-template html-hidden"
-    " css-display css-size attribute".split()
+    ["html-comment", "md-comment", "rst-comment", "front-matter", "html-noscript", "html-template", "html-hidden", "css-display", "css-size", "attribute"]
 )  # kinds that are no more than a note, whatever they say; whether they give orders, rules tell
 _COMMON = STOP | PRODUCE | ACT
 _EVERYDAY = 2  # everyday words that readable prose has

@@ -53,9 +53,7 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 _LEADS = frozenset(
-    "please kindly and then now just simply also so must should shall you will always or but instead"
-    " therefore hereby assistant ai model bot chatbot gpt dear you'll immediately first next finally"
-    " only do let's better urgent important system note it".split()
+    ["please", "kindly", "and", "then", "now", "just", "simply", "also", "so", "must", "should", "shall", "you", "will", "always", "or", "but", "instead", "therefore", "hereby", "assistant", "ai", "model", "bot", "chatbot", "gpt", "dear", "you'll", "immediately", "first", "next", "finally", "only", "do", "let's", "better", "urgent", "important", "system", "note", "it"]
 )
 _BID = re.compile(
     r"\b(?:you|model|assistant|ai|it|them|required|ordered|instructed|obliged|need|needs|want|wants"
@@ -63,7 +61,7 @@ _BID = re.compile(
     r"|mission|important|us|llms?|assistants|models) to$",
     re.IGNORECASE,
 )
-_PLAIN = frozenset("ignore disregard forget instructions instruction rules previous".split()) | (
+_PLAIN = frozenset(["ignore", "disregard", "forget", "instructions", "instruction", "rules", "previous"]) | (
     PRODUCE | ACT | STOP
 )
 _STOP = re.compile(r"[.!?\n](?:\s|$)")
