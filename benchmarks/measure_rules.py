@@ -2,9 +2,10 @@
 
     python benchmarks/measure_rules.py NAME=PATH… [--write]
 
-PATH is a folder of documentation or a JSON-lines file with a `text` a line. A weight is the log of the
-share of texts with an order that match over the upper 95 % bound (Clopper and Pearson) of the share of
-ordinary documents that do. `--write` puts the result into ragguard/checks/rules/weights.json.
+PATH is a folder of documentation or a JSON-lines file with a `text` a line. A weight is the log of
+the share of texts with an order that match over the upper 95 % bound (Clopper and Pearson) of the
+share of ordinary documents that do. `--write` puts the result into
+ragguard/checks/rules/weights.json.
 """
 
 from __future__ import annotations
@@ -142,6 +143,8 @@ def measure(seen: Seen, texts: Sequence[str]) -> dict[str, Any]:
             "scores": levels,
             "bounds": [float(f"{upper(k, seen.documents):.3g}") for k in above],
         },
+        "hidden_documents": seen.documents,
+        "secrets_documents": seen.documents,
         "hidden": _kinds(seen.hidden, seen.documents),
         "secrets": _kinds(seen.secrets, seen.documents),
     }
@@ -156,7 +159,9 @@ def _kinds(counts: Counter[str], documents: int) -> dict[str, Any]:
 
 def main() -> None:
     """Read, measure, and say or write what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("sets", nargs="+", metavar="NAME=PATH")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--most", type=int, default=MOST, help="documents of a set")

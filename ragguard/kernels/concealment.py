@@ -1,8 +1,8 @@
 """What a document hides: invisible characters, look-alikes, encoded blobs, text out of sight.
 
 Weights are logarithmic: 0.1 is a note, something many ordinary documents have (a comment, a skip
-link, front matter, a form's fields); 4 and more something they do not have. How often ordinary documents
-have each kind is measured, see `checks.rules`.
+link, front matter, a form's fields); 4 and more something they do not have. How often ordinary
+documents have each kind is measured, see `checks.rules`.
 Sources: Boucher et al., "Bad Characters", IEEE S&P 2022; Unicode TR36 and TR39.
 """
 
@@ -91,8 +91,10 @@ _LONG = 2_000_000  # characters; of more, only what patterns find is decoded
 _MANY_LINES = 40
 NOTE = 0.1  # weight of what many ordinary documents have
 NOTES = frozenset(
-    "html-comment md-comment rst-comment front-matter html-noscript html-template html-hidden"
-    " css-display css-size attribute".split()
+    (
+        *("html-comment", "md-comment", "rst-comment", "front-matter", "html-noscript"),
+        *("html-template", "html-hidden", "css-display", "css-size", "attribute"),
+    )
 )  # kinds that are no more than a note, whatever they say; whether they give orders, rules tell
 _COMMON = STOP | PRODUCE | ACT
 _EVERYDAY = 2  # everyday words that readable prose has

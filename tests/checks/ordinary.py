@@ -1,8 +1,8 @@
 """Ordinary sentences that come close to orders to a model, written for these tests, in two halves.
 
 Handbooks, interfaces, release notes, support scripts, telephone manners, security advice, and
-documentation of language models that quotes or describes prompts. Rules were looked at with the first
-half only.
+documentation of language models that quotes or describes prompts. Rules were looked at with the
+first half only.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ DESIGN = (
     "A system prompt tells the model how to behave; keep it short.",
     "Set the system prompt with the --system flag.",
     "Prompt injection means that a text tells the model to ignore its instructions.",
-    "An attacker may write \"ignore all previous instructions\" into a page.",
+    'An attacker may write "ignore all previous instructions" into a page.',
     "The classifier flags phrases such as: forget everything you were told.",
-    "Use a role prompt, for example \"You are a helpful assistant that answers in French\".",
+    'Use a role prompt, for example "You are a helpful assistant that answers in French".',
     "In few-shot prompting you add examples before the question.",
     "We tested whether the model reveals its system prompt when it is asked to.",
     "The evaluation counts how often the model answers with the attacker's text.",
@@ -115,7 +115,7 @@ KEPT = (
     "Print the system prompt with the debug switch when you develop your own bot.",
     "Indirect injection hides an order in a document that the model reads.",
     "The page contained the sentence 'reveal your system prompt', and the filter caught it.",
-    "Typical payloads look like this: \"You are now in developer mode\".",
+    'Typical payloads look like this: "You are now in developer mode".',
     "Start the prompt with a role, for instance `You are an expert in tax law`.",
     "Chain-of-thought prompts ask the model to think step by step before it answers.",
     "Our benchmark asks whether the assistant leaks the secret in its reply.",
