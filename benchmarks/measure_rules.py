@@ -126,12 +126,12 @@ def measure(seen: Seen, texts: Sequence[str]) -> dict[str, Any]:
         }
     weights = {name: float(row["weight"]) for name, row in table.items()}
     bounds = {name: float(row["bound"]) for name, row in table.items()}
-    scale = Weights(weights, bounds, np.zeros(0), np.ones(1))
-    scores = sorted(
-        round(max(rules.score(hits, scale)[0] * factor for hits, factor in parts), 3)
-        for parts in seen.chunks
-    )
-    scores = [s for s in scores if s > 0]
+    scale = Weights(weights, bounds, np.zeros(0), np.zeros(1))  # p is 0 where a score is conclusive
+    scores = []
+    for parts in seen.chunks:
+        scored = [(*rules.score(hits, scale), factor) for hits, factor in parts]
+        if sure := [score * factor for score, p, factor in scored if p < rules.ALONE]:
+            scores.append(round(max(sure), 3))
     levels = sorted(set(scores))
     above = [sum(s >= level for s in scores) for level in levels] + [0]
     return {

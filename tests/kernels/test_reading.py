@@ -66,7 +66,8 @@ def test_words_spelled_out_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["*", "_a", "[", "](", "<", "<!--", "&#", "a-\n", "> ", "| ", "a.b.", "`", "\x1b[", "\n"]
+    "part",
+    ["*", "_a", "[", "](", "<", "<!--", "&#", "a-\n", "> ", "| ", "a.b.", "`", "\x1b[", "\n"],
 )
 def test_no_text_takes_long(part: str) -> None:
     begun = time.process_time()

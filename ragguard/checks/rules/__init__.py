@@ -37,7 +37,7 @@ _QUOTED = re.compile(
 _CITED = re.compile(r"(?:^>[^\n]*\n?)+|^(?:    |\t)[^\n]*", re.MULTILINE)
 _TALK = re.compile(
     r"\b(?:attack\w*|adversar\w+|examples?|e\.g\.|such as|phrases?|sentences? like|wording"
-    r"|injection|jailbreak\w*|quot\w+|mail (?:we|you) (?:received|got)|received|phishing|reported|spam"
+    r"|injection|jailbreak|quot\w+|mail (?:we|you) (?:received|got)|received|phishing|reported|spam"
     r"|test(?:s|ed)? (?:page|said)|reads?|says|said|filter\w*|removed|stripped|blocked|look out for"
     r"|looks? like|words like|called|means?|template\w*|format|prompts?|tokens?|line reads"
     r"|messages? like|types?|typed|writes|written|string)\b",
@@ -100,8 +100,9 @@ class Weights:
     Attributes:
         weight: Per rule, in nats.
         bound: Per rule, upper 95 % bound of the share of ordinary documents that match.
-        scores: Scores of ordinary documents at which the tail changes, ascending.
-        tail: Upper 95 % bound of the share of ordinary documents that score so much or more.
+        scores: Conclusive scores of ordinary documents at which the tail changes, ascending.
+        tail: Upper 95 % bound of the share of ordinary documents that score so much or more, and
+            conclusively (see `score`).
     """
 
     weight: Mapping[str, float]
