@@ -114,7 +114,7 @@ class Weights:
         """Upper bound of the share of ordinary documents that score so much; 1 for a score of 0."""
         if score <= 0.0:
             return 1.0
-        return float(self.tail[int(np.searchsorted(self.scores, score + 1e-9, "left"))])
+        return float(self.tail[int(np.searchsorted(self.scores, score - 1e-9, "left"))])
 
 
 @cache
