@@ -87,7 +87,7 @@ def digest(documents: Iterator[Ordinary] | list[Ordinary]) -> str:
 
 
 def _whole(data: bytes) -> bytes:
-    """Bytes without a character that was cut in two at their end; raises where they are no UTF-8."""
+    """Bytes without a character cut in two at their end; raises where there is no UTF-8."""
     for cut in range(min(4, len(data))):
         try:
             data[: len(data) - cut].decode()

@@ -86,7 +86,8 @@ _LATIN = 0.6  # share of letters in a text that is written in Latin letters
 _HTML = re.compile(
     r"\s{0,40}(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype|html|head|body)\b", re.IGNORECASE
 )
-_MARKED = re.compile(r"\s*[{<\[]|\w{2,10}:|-----")  # data, markup, addresses: no prose
+# Data, markup and addresses are no prose.
+_MARKED = re.compile(r"\s*(?:[{<]|\[[\d{\"\[]|[a-z]{2,10}://|data:|-----)")
 _LONG = 2_000_000  # characters; of more, only what patterns find is decoded
 _MANY_LINES = 40
 NOTE = 0.1  # weight of what many ordinary documents have
