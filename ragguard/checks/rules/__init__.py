@@ -70,8 +70,8 @@ _PLAIN = frozenset(
 ) | (PRODUCE | ACT | STOP)
 _STOP = re.compile(r"[.!?\n](?:\s|$)")
 _RAW_HINTS = re.compile(
-    r"<[|/<a-z]|\[/?INST|###|\{\s*[\"']|(?i:end|begin|start) of"
-    r"|^\s*(?i:human|user|system|assistant|ai)\s?:",
+    r"<[|/<a-z]|\[/?INST|###|\{\s{0,8}[\"']|(?i:end|begin|start) of"
+    r"|^[ \t]{0,8}(?i:human|user|system|assistant|ai)\s?:",
     re.MULTILINE,
 )
 
