@@ -2,9 +2,10 @@
 
     python benchmarks/measure_rules.py NAME=PATH… [--write]
 
-PATH is a folder of documentation or a JSON-lines file with a `text` a line. A weight is the log of the
-share of texts with an order that match over the upper 95 % bound (Clopper and Pearson) of the share of
-ordinary documents that do. `--write` puts the result into ragguard/checks/rules/weights.json.
+PATH is a folder of documentation or a JSON-lines file with a `text` a line. A weight is the log of
+the share of texts with an order that match over the upper 95 % bound (Clopper and Pearson) of the
+share of ordinary documents that do. `--write` puts the result into
+ragguard/checks/rules/weights.json.
 """
 
 from __future__ import annotations
@@ -125,12 +126,12 @@ def measure(seen: Seen, texts: Sequence[str]) -> dict[str, Any]:
         }
     weights = {name: float(row["weight"]) for name, row in table.items()}
     bounds = {name: float(row["bound"]) for name, row in table.items()}
-    scale = Weights(weights, bounds, np.zeros(0), np.ones(1))
-    scores = sorted(
-        round(max(rules.score(hits, scale)[0] * factor for hits, factor in parts), 3)
-        for parts in seen.chunks
-    )
-    scores = [s for s in scores if s > 0]
+    scale = Weights(weights, bounds, np.zeros(0), np.zeros(1))  # p is 0 where a score is conclusive
+    scores = []
+    for parts in seen.chunks:
+        scored = [(*rules.score(hits, scale), factor) for hits, factor in parts]
+        if sure := [score * factor for score, p, factor in scored if p < rules.ALONE]:
+            scores.append(round(max(sure), 3))
     levels = sorted(set(scores))
     above = [sum(s >= level for s in scores) for level in levels] + [0]
     return {
@@ -142,6 +143,8 @@ def measure(seen: Seen, texts: Sequence[str]) -> dict[str, Any]:
             "scores": levels,
             "bounds": [float(f"{upper(k, seen.documents):.3g}") for k in above],
         },
+        "hidden_documents": seen.documents,
+        "secrets_documents": seen.documents,
         "hidden": _kinds(seen.hidden, seen.documents),
         "secrets": _kinds(seen.secrets, seen.documents),
     }

@@ -5,10 +5,10 @@ What a check or a rule says of them is a false alarm. Nothing is downloaded and 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +65,15 @@ def read(name: str, place: Path, most: int) -> Iterator[Ordinary]:
     for relative in _chosen(list(by_name), most):
         path = by_name[relative]
         try:
-            data = gzip.open(path).read(LONGEST) if path.suffix == ".gz" else path.read_bytes()
+            data = path.read_bytes()
+            if path.suffix == ".gz":
+                data = zlib.decompressobj(wbits=31).decompress(data, LONGEST)
             fmt = _format(path)
-            data = data[:LONGEST].decode("utf-8", "ignore").encode()
+            data = _whole(data[:LONGEST])
             if fmt == "man":
                 data, fmt = _manual(data.decode()).encode(), "txt"
             parsed = parse(data, fmt)
-        except (UnreadableError, OSError, EOFError, RecursionError):
+        except (UnreadableError, UnicodeDecodeError, OSError, zlib.error, RecursionError):
             continue
         yield Ordinary(name, relative, fmt, parsed.text, data.decode(), parsed.hidden)
 
@@ -82,6 +84,18 @@ def digest(documents: Iterator[Ordinary] | list[Ordinary]) -> str:
     for each in documents:
         found.update(hashlib.sha256(each.raw.encode("utf-8", "replace")).digest())
     return found.hexdigest()
+
+
+def _whole(data: bytes) -> bytes:
+    """Bytes without a character cut in two at their end; raises where there is no UTF-8."""
+    for cut in range(min(4, len(data))):
+        try:
+            data[: len(data) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+        return data[: len(data) - cut]
+    data.decode()
+    return data
 
 
 def _chosen(names: list[str], most: int) -> list[str]:

@@ -7,6 +7,7 @@ python docs/generate.py --check    # exit 1 if a page is not what the program sa
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import click
 
 from ragguard import checks, scoring
 from ragguard.audit.rules import RULES
+from ragguard.checks import rules as phrases
 from ragguard.cli import cli
 from ragguard.config import Settings
 
@@ -137,10 +139,44 @@ def rules_table() -> str:
     return "\n".join(lines)
 
 
-def with_table(page: Path, table: str) -> str:
+def weights_table() -> str:
+    """The table of rules and kinds of finds, as measured."""
+    found = json.loads((HERE.parent / "ragguard/checks/rules/weights.json").read_text("utf-8"))
+    lines = [
+        f"Seen on {found['documents']:,} ordinary documents; matched in {found['orders']} texts "
+        "with an order.",
+        "",
+        "| rule | ordinary documents | upper 95 % bound | orders | weight | alone |",
+        "|---|---|---|---|---|---|",
+    ]
+    weak = phrases.weak()
+    for name, row in found["rules"].items():
+        alone = "no" if name in weak or row["bound"] > phrases.ORDINARY else "yes"
+        lines.append(
+            f"| `{name}` | {row['seen']} | {row['bound']:.2g} | {row['orders']} "
+            f"| {row['weight']:g} | {alone} |"
+        )
+    for check in ("hidden", "secrets"):
+        of = found[f"{check}_documents"]
+        lines += [
+            "",
+            f"| `{check}`: kind | of {of:,} ordinary documents | upper 95 % bound |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {kind} | {row['seen']} | {row['bound']:.2g} |" for kind, row in found[check].items()
+        ]
+    return "\n".join(lines)
+
+
+def with_table(page: Path, table: str, mark: str = "table") -> str:
     """A page with the table between its marks."""
-    begin, end = "<!-- table:begin -->", "<!-- table:end -->"
-    head, _, rest = page.read_text("utf-8").partition(begin)
+    return _between(page.read_text("utf-8"), table, mark)
+
+
+def _between(text: str, table: str, mark: str) -> str:
+    begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
+    head, _, rest = text.partition(begin)
     _, _, tail = rest.partition(end)
     return f"{head}{begin}\n{table}\n{end}{tail}"
 
@@ -150,7 +186,9 @@ def pages() -> dict[Path, str]:
     return {
         HERE / "cli.md": command_pages(),
         HERE / "configuration.md": configuration_page(),
-        HERE / "checks.md": with_table(HERE / "checks.md", checks_table()),
+        HERE / "checks.md": _between(
+            with_table(HERE / "checks.md", checks_table()), weights_table(), "weights"
+        ),
         HERE / "audit.md": with_table(HERE / "audit.md", rules_table()),
     }
 

@@ -2,9 +2,9 @@
 
 Looked at are the raw characters before normalisation (Unicode tag characters, zero-width characters
 inside words, bidirectional controls, look-alike letters, encoded blobs, text pushed out of sight by
-white space) and what the parser found hidden and is served all the same. What is not served, and what
-nearly every page has (comments, skip links, front matter, form fields), is a note: only an order in it
-is a danger, and `instructions` looks for orders there too. What is looked for stands in
+white space) and what the parser found hidden and is served all the same. What is not served, and
+what nearly every page has (comments, skip links, front matter, form fields), is a note: only an
+order in it is a danger, and `instructions` looks for orders there too. What is looked for stands in
 `kernels.concealment`; how often ordinary documents have it is measured (`rules/weights.json`).
 """
 

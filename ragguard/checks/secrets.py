@@ -2,8 +2,8 @@
 
 The detectors are detect-secrets' (https://github.com/Yelp/detect-secrets); only lines that could
 hold a secret are given to them. What was found is named by kind and line, never shown. Samples
-of documentation are none: EXAMPLE, xxxx, `user:password@host`, a key's header without a key. How often
-ordinary documents hold each kind is measured (`rules/weights.json`).
+of documentation are none: EXAMPLE, xxxx, `user:password@host`, a key's header without a key. How
+often ordinary documents hold each kind is measured (`rules/weights.json`).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _hits(raw: str, params: Params) -> list[tuple[str, int, str]]:
             if not _LIKELY.search(piece):
                 continue
             for secret in scan.scan_line(piece):
-                if secret.type in params.ignored or _sample(secret, line, lines[number:]):
+                if secret.type in params.ignored or _sample(secret, piece, lines[number:]):
                     continue
                 hits.append((secret.type, number, f"{secret.type} {secret.secret_hash[:16]}"))
     return hits
@@ -133,6 +133,9 @@ def _sample(secret: Any, line: str, after: list[str]) -> bool:
     if secret.type == "Basic Auth Credentials":
         hosts = line.partition(value + "@")[2][:60]
         return bool(_SAMPLE.search(value) or _HOST.match(hosts)) or len(value) < _SHORT
+    if len(value) < _VARIED:  # some detectors say the prefix only
+        around = re.search(rf"[\w-]*{re.escape(value)}[\w-]*", line)
+        value = around.group() if around else value
     return bool(_SAMPLE.search(value)) or len(set(value)) < _VARIED
 
 

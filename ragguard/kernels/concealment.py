@@ -1,8 +1,8 @@
 """What a document hides: invisible characters, look-alikes, encoded blobs, text out of sight.
 
 Weights are logarithmic: 0.1 is a note, something many ordinary documents have (a comment, a skip
-link, front matter, a form's fields); 4 and more something they do not have. How often ordinary documents
-have each kind is measured, see `checks.rules`.
+link, front matter, a form's fields); 4 and more something they do not have. How often ordinary
+documents have each kind is measured, see `checks.rules`.
 Sources: Boucher et al., "Bad Characters", IEEE S&P 2022; Unicode TR36 and TR39.
 """
 
@@ -86,12 +86,16 @@ _LATIN = 0.6  # share of letters in a text that is written in Latin letters
 _HTML = re.compile(
     r"\s{0,40}(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype|html|head|body)\b", re.IGNORECASE
 )
-_MARKED = re.compile(r"\s*[{<\[]|\w{2,10}:|-----")  # data, markup, addresses: no prose
+# Data, markup and addresses are no prose.
+_MARKED = re.compile(r"\s*(?:[{<]|\[[\d{\"\[]|[a-z]{2,10}://|data:|-----)")
 _LONG = 2_000_000  # characters; of more, only what patterns find is decoded
 _MANY_LINES = 40
 NOTE = 0.1  # weight of what many ordinary documents have
 NOTES = frozenset(
-    ["html-comment", "md-comment", "rst-comment", "front-matter", "html-noscript", "html-template", "html-hidden", "css-display", "css-size", "attribute"]
+    (
+        *("html-comment", "md-comment", "rst-comment", "front-matter", "html-noscript"),
+        *("html-template", "html-hidden", "css-display", "css-size", "attribute"),
+    )
 )  # kinds that are no more than a note, whatever they say; whether they give orders, rules tell
 _COMMON = STOP | PRODUCE | ACT
 _EVERYDAY = 2  # everyday words that readable prose has

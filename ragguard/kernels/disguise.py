@@ -45,10 +45,10 @@ _PLAIN = (STOP | PRODUCE | frozenset(_EVERYDAY.split())) - {"a", "i"}
 _TOKEN = re.compile(r"[A-Za-z0-9@$!|]+")
 _PIECE = re.compile(r"(?<=[.!?:;])\s+|\n+")
 _NO_PROSE = re.compile(
-    r"<[^<>]{1,2000}>|\b[a-z][a-z+.]{1,12}://\S+|\S*[/\\]\S*[/\\]\S*|\]\([^()\s]{1,600}\)|\w*_\w*"
-    r"|```.{0,20000}?```|`[^`\n]{1,200}`|\w+(?:\.\w+){1,6}\(|\w+=\S*|&#?\w{1,8};",
-    re.DOTALL,
+    r"<[^<>]{1,2000}>|\]\([^()\s]{1,600}\)|```.{0,20000}?```|`[^`\n]{1,200}`|&#?\w{1,8};", re.DOTALL
 )
+_WRITTEN = re.compile(r"\S+")
+_CALL = re.compile(r"\w\.\w+\(")
 _ASCII_TOKENS = "".join(c if _TOKEN.match(c) else " " for c in map(chr, range(128)))
 WINDOW = 8  # words looked at together
 MOST_WINDOWS = 20_000  # tried in a text; prose needs a few in a thousand words
@@ -111,7 +111,7 @@ def deciphered(text: str) -> Iterator[tuple[str, str]]:
     lowered = text.lower()
     if not _may_read(lowered):
         return
-    lowered = _NO_PROSE.sub(" . ", lowered)
+    lowered = _WRITTEN.sub(_prose, _NO_PROSE.sub(" . ", lowered))
     for tokens in _stretches(lowered):
         places: dict[str, list[int]] = {}
         for place, token in enumerate(tokens):
@@ -124,6 +124,13 @@ def deciphered(text: str) -> Iterator[tuple[str, str]]:
             if found := _read(tokens, how, hits):
                 yield how, found
                 break
+
+
+def _prose(match: re.Match[str]) -> str:
+    """A run of characters, or a stop where it is an address, a path or a name in code."""
+    run = match.group()
+    written = "_" in run or "=" in run or "://" in run or run.count("/") > 1 or "\\" in run
+    return " . " if written or ("(" in run and _CALL.search(run[:200])) else run
 
 
 def _may_read(text: str) -> bool:

@@ -1,8 +1,8 @@
-"""What a reader reads of a source text: markup, entities, hyphens, accents and line breaks resolved.
+"""What a reader reads of a source text: markup, entities, hyphens, accents and lines resolved.
 
-A phrase is the same phrase when it is emphasised, linked, spread over list items or lines, hyphenated
-at a line's end, accented, coloured for a terminal or spelled with dots between its letters. Rules
-look at this reading beside the raw text. Nothing here decides anything.
+A phrase is the same phrase when it is emphasised, linked, spread over list items or lines,
+hyphenated at a line's end, accented, coloured for a terminal or spelled with dots between its
+letters. Rules look at this reading beside the raw text. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import unicodedata
 from html import unescape
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[@-Z\\^_])")
-_COMMENT = re.compile(r"<!--.{0,4000}?-->", re.DOTALL)
 _TAG = re.compile(
     r"</?(?:a|abbr|b|bdi|bdo|big|br|center|cite|code|del|dfn|div|em|font|h[1-6]|i|img|ins|kbd|label"
     r"|li|mark|ol|p|q|s|samp|section|small|span|strike|strong|sub|sup|table|tbody|td|th|tr|tt|u|ul"
@@ -24,21 +23,24 @@ _LINK = re.compile(
     r"!?\[([^\[\]\n]{0,400})\](?:\([^()\s]{0,600}(?:\s[^()\n]{0,300})?\)|\[[^\[\]\n]{0,200}\])"
 )
 _ROLE = re.compile(
-    r"(?::[a-z]{1,20}){1,3}:`([^`<\n]{1,200})(?: <[^>\n]{1,200}>)?`|`([^`<\n]{1,200}) <[^>\n]{1,300}>`_{1,2}"
+    r"(?::[a-z]{1,20}){1,3}:`([^`<\n]{1,200})(?: <[^>\n]{1,200}>)?`"
+    r"|`([^`<\n]{1,200}) <[^>\n]{1,300}>`_{1,2}"
 )
 _EMPHASIS = re.compile(
-    r"(?<![^\W_])(?:\*{1,3}|_{1,3}|~~|==)(?=[^\s*_~])|(?<=[^\s*_~])(?:\*{1,3}|_{1,3}|~~|==)(?![^\W_])"
+    r"(?<![^\W_])(?:\*{1,3}|_{1,3}|~~|==)(?=[^\s*_~])"
+    r"|(?<=[^\s*_~])(?:\*{1,3}|_{1,3}|~~|==)(?![^\W_])"
 )
 _INNER_STARS = re.compile(r"(?<=[^\W\d_])\*{1,3}(?=[^\W\d_])")
 _ESCAPED = re.compile(r"\\([!\"#$%&'()*+,./:;<=>?@\[\]^_`{|}~-])")
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u2010]\n[ \t]{0,40}(?=[a-z])")
 _ITEM = re.compile(
-    r"^[ \t]{0,40}(?:[-*+\u2022\u00b7]|\d{1,3}[.)]|[a-z][.)]|#{1,6}|\||(?:>[ \t]?){1,5})(?:[ \t]+|$)",
+    r"^[ \t]{0,40}(?:[-*+\u2022\u00b7]|\d{1,3}[.)]|[a-z][.)]|#{1,6}|\||(?:>[ \t]?){1,5})"
+    r"(?:[ \t]+|$)",
     re.MULTILINE,
 )
 _BLOCKQUOTE = re.compile(r"(?:^[ \t]{0,3}>[^\n]*(?:\n|\Z))+", re.MULTILINE)
-_CELLS = re.compile(r"[ \t]*\|[ \t]*")
-_BREAK = re.compile(r"[ \t]*\n\s*")
+_CELLS = re.compile(r"(?<![ \t])[ \t]*\|[ \t]*")
+_BREAK = re.compile(r"(?<![ \t])[ \t]*\n\s*")
 _SPELLED = re.compile(
     r"(?<![\w.\-])[^\W\d_](?:([.\-_*\u00b7|/~+])[^\W\d_](?:\1[^\W\d_]){1,40})(?![\w\-])"
 )
@@ -65,7 +67,7 @@ def rendered(text: str) -> str:
     if "&" in text:
         text = unescape(text)
     if "<" in text:
-        text = _COMMENT.sub("", text)
+        text = _uncommented(text)
         text = _TAG.sub(lambda m: "\n" if _BLOCK.match(m.group()) else "", text)
     if "\\" in text:
         text = _ESCAPED.sub(r"\1", text)
@@ -77,6 +79,15 @@ def rendered(text: str) -> str:
         text = _EMPHASIS.sub("", text)
         text = _INNER_STARS.sub("", text)
     return text
+
+
+def _uncommented(text: str) -> str:
+    """A text without its HTML comments; one that does not end is none."""
+    kept, at = [], 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        kept.append(text[at:start])
+        at = end + 3
+    return "".join([*kept, text[at:]])
 
 
 def joined(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Orders to a model and ordinary sentences that come close, written for these tests.
+"""Orders to a model in many words and languages, written for these tests.
 
-Each list is in two halves: the rules were looked at with the first (`DESIGN`), and only measured on the
-second (`KEPT`).
+Each list is in two halves: the rules were looked at with the first (`DESIGN`), and only measured on
+the second (`KEPT`).
 """
 
 from __future__ import annotations

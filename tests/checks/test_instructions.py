@@ -106,7 +106,7 @@ def test_an_encoded_order_is_laid_open(raw: str) -> None:
 def test_an_order_after_characters_of_several_bytes_is_still_recognised_as_quoted() -> None:
     """Matches are counted in bytes, quotations in characters."""
     before = "\u65e5\u672c\u8a9e \U0001f600 " * 50
-    assert score(f'{before} "{ORDER}"') == score(f'x "{ORDER}"') < score(ORDER)
+    assert score(f'{before}x "{ORDER}"') == score(f'x "{ORDER}"') < score(ORDER)
     assert score(f'{before} {ORDER} "{before}"') == score(ORDER)
 
 
@@ -135,7 +135,7 @@ def test_the_evidence_quotes_the_phrase_and_names_the_rule() -> None:
     evidence = measure("instructions", view).explain(0)
     assert "speaks to the model" in evidence.detail
     assert "Ignore all previous instructions" in evidence.detail
-    assert evidence.facts["rules"][0] == "override_previous_instructions"
+    assert evidence.facts["rules"][0] == "cancels_instructions"
 
 
 def test_the_factor_for_hidden_phrases_can_be_set() -> None:

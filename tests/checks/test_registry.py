@@ -12,7 +12,7 @@ from ragguard.checks import Check
 from ragguard.errors import ConfigError
 from ragguard.model import CorpusView, Evidence, Signal
 
-MODULES = sorted(m.name for m in pkgutil.iter_modules(checks.__path__))
+MODULES = sorted(m.name for m in pkgutil.iter_modules(checks.__path__) if not m.ispkg)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,12 @@ TOKEN = ".".join(
     base64.urlsafe_b64encode(part).decode().rstrip("=")
     for part in (b'{"alg":"HS256","typ":"JWT"}', b'{"sub":"1234567890"}', bytes(range(32)))
 )
-KEY = "-----BEGIN " + "RSA PRIVATE KEY-----"
-ADDRESS = "postgres://service:" + "Qm7vX2pLz9@db.tarnvale.example/tide"
+BODY = "\n".join(
+    base64.b64encode(hashlib.sha512(bytes([i])).digest()[:48]).decode() for i in range(4)
+)
+HEADER = "-----BEGIN " + "RSA PRIVATE KEY-----"
+KEY = f"{HEADER}\n{BODY}"
+ADDRESS = "postgres://service:" + "Qm7vX2pLz9@db.tarnvale.net/tide"
 
 SECRETS = {
     "cloud key": (f"Use {AWS} for the bucket.", "AWS Access Key"),
@@ -40,6 +44,11 @@ SECRETS = {
 HONEST = {
     "prose": PROSE,
     "empty": "",
+    "a key's header in a how-to": f"The file begins with {HEADER} and goes on for some lines.",
+    "a key with dots for its body": f"{HEADER}\n...\n",
+    "sample key of a manual": "Set the key to AKIA" + "IOSFODNN7EXAMPLE and try it.",
+    "sample credentials": "curl http://user:" + "password@proxy.tarnvale.net:8080/",
+    "reserved host": "postgres://service:" + "Qm7vX2pLz9@db.example.org/tide",
     "talk about passwords": "A password has sixteen characters and is never sent. password: ask",
     "placeholder in an address": "postgres://user:<password>@db.tarnvale.example/tide",
     "address without credentials": "https://queue.tarnvale.example:8443/find?q=cable",

@@ -1,8 +1,8 @@
-"""Rules: phrases that speak to a language model, what they weigh, and what ordinary documents score.
+"""Rules: phrases that speak to a model, what they weigh, and what ordinary documents score.
 
-Rules are YARA (`*.yar`), with words from `words.json` put in where `@WORD@` stands. Their weights are
-measured (`weights.json`, made by benchmarks/measure_rules.py): the log of how often a text with an
-order matches over the upper 95 % bound of how often an ordinary document does.
+Rules are YARA (`*.yar`), with words from `words.json` put in where `@WORD@` stands. Their weights
+are measured (`weights.json`, made by benchmarks/measure_rules.py): the log of how often a text with
+an order matches over the upper 95 % bound of how often an ordinary document does.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ _QUOTED = re.compile(
 )
 _CITED = re.compile(r"(?:^>[^\n]*\n?)+|^(?:    |\t)[^\n]*", re.MULTILINE)
 _TALK = re.compile(
-    r"\b(?:attack\w*|adversar\w+|examples?|e\.g\.|such as|phrases?|sentences? like|wording|injection"
-    r"|jailbreak\w*|quot\w+|mail (?:we|you) (?:received|got)|received|phishing|reported|spam|test(?:s|ed)? (?:page|said)|reads?|says"
-    r"|said|filter\w*|removed|stripped|blocked|look out for|looks? like|words like|called|means?|template\w*|format|prompts?"
-    r"|tokens?|line reads|messages? like|types?|typed|writes|written|string)\b",
+    r"\b(?:attack\w*|adversar\w+|examples?|e\.g\.|such as|phrases?|sentences? like|wording"
+    r"|injection|jailbreak|quot\w+|mail (?:we|you) (?:received|got)|received|phishing|reported|spam"
+    r"|test(?:s|ed)? (?:page|said)|reads?|says|said|filter\w*|removed|stripped|blocked|look out for"
+    r"|looks? like|words like|called|means?|template\w*|format|prompts?|tokens?|line reads"
+    r"|messages? like|types?|typed|writes|written|string)\b",
     re.IGNORECASE,
 )
 _MENTION = re.compile(
@@ -48,25 +49,29 @@ _MENTION = re.compile(
     re.IGNORECASE,
 )
 _NEGATED = re.compile(
-    r"\b(?:never|not|don't|doesn't|didn't|cannot|can't|won't|shouldn't|nobody|no one|nothing|without"
-    r"|neither|nor|unable|refuses?|refused|avoid|instead of)(?:\W+\w+){0,3}\W*$",
+    r"\b(?:never|not|don't|doesn't|didn't|cannot|can't|won't|shouldn't|nobody|no one|nothing"
+    r"|without|neither|nor|unable|refuses?|refused|avoid|instead of)(?:\W+\w+){0,3}\W*$",
     re.IGNORECASE,
 )
-_LEADS = frozenset(
-    ["please", "kindly", "and", "then", "now", "just", "simply", "also", "so", "must", "should", "shall", "you", "will", "always", "or", "but", "instead", "therefore", "hereby", "assistant", "ai", "model", "bot", "chatbot", "gpt", "dear", "you'll", "immediately", "first", "next", "finally", "only", "do", "let's", "better", "urgent", "important", "system", "note", "it"]
-)
+_LEADS_WORDS = """
+    please kindly and then now just simply also so must should shall you will always or but instead
+    therefore hereby assistant ai model bot chatbot gpt dear you'll immediately first next finally
+    only do let's better urgent important system note it
+"""
+_LEADS = frozenset(_LEADS_WORDS.split())
 _BID = re.compile(
     r"\b(?:you|model|assistant|ai|it|them|required|ordered|instructed|obliged|need|needs|want|wants"
     r"|like|have|has|are|is|asked|wish|told|engine|bot|chatbot|mandatory|sure|task|goal|purpose|job"
     r"|mission|important|us|llms?|assistants|models) to$",
     re.IGNORECASE,
 )
-_PLAIN = frozenset(["ignore", "disregard", "forget", "instructions", "instruction", "rules", "previous"]) | (
-    PRODUCE | ACT | STOP
-)
+_PLAIN = frozenset(
+    ["ignore", "disregard", "forget", "instructions", "instruction", "rules", "previous"]
+) | (PRODUCE | ACT | STOP)
 _STOP = re.compile(r"[.!?\n](?:\s|$)")
 _RAW_HINTS = re.compile(
-    r"<[|/<a-z]|\[/?INST|###|\{\s*[\"']|(?i:end|begin|start) of|^\s*(?i:human|user|system|assistant|ai)\s?:",
+    r"<[|/<a-z]|\[/?INST|###|\{\s{0,8}[\"']|(?i:end|begin|start) of"
+    r"|^[ \t]{0,8}(?i:human|user|system|assistant|ai)\s?:",
     re.MULTILINE,
 )
 
@@ -95,8 +100,9 @@ class Weights:
     Attributes:
         weight: Per rule, in nats.
         bound: Per rule, upper 95 % bound of the share of ordinary documents that match.
-        scores: Scores of ordinary documents at which the tail changes, ascending.
-        tail: Upper 95 % bound of the share of ordinary documents that score so much or more.
+        scores: Conclusive scores of ordinary documents at which the tail changes, ascending.
+        tail: Upper 95 % bound of the share of ordinary documents that score so much or more, and
+            conclusively (see `score`).
     """
 
     weight: Mapping[str, float]
@@ -108,7 +114,7 @@ class Weights:
         """Upper bound of the share of ordinary documents that score so much; 1 for a score of 0."""
         if score <= 0.0:
             return 1.0
-        return float(self.tail[int(np.searchsorted(self.scores, score + 1e-9, "left"))])
+        return float(self.tail[int(np.searchsorted(self.scores, score - 1e-9, "left"))])
 
 
 @cache
