@@ -9,12 +9,12 @@
    Workers", 1925): two that are each a little unusual are more than one. Fisher's distribution
    asks for independent p-values, which these are not; so what a family says is compared with what
    it says of the reference documents, which gives its p-value.
-3. The families are combined by the Cauchy combination (Liu, Xie, "Cauchy Combination Test", JASA
-   115 (2020)), each with its share of the alarm budget. Its tail hardly depends on how they depend on
-   each other, and far out it is the smallest p-value over its share (weighted Bonferroni). Since
-   every family was compared with the reference before, one whose honest documents often score
-   high takes nothing of another's. P-values above one half count as one half: an innocent family
-   is no alibi.
+3. The families are combined by the Cauchy combination (Liu, Xie, "Cauchy Combination Test", Journal
+   of the American Statistical Association 115 (2020)), each with its share of the alarm budget. Its
+   tail hardly depends on how they depend on each other, and far out it is the smallest p-value over
+   its share (weighted Bonferroni). Since every family was compared with the reference before, one
+   whose honest documents often score high takes nothing of another's. P-values above one half count
+   as one half: an innocent family is no alibi.
 4. The combined statistic is compared, again conformally, with that of the reference documents. Only
    this last step makes a promise: whatever happened before, an honest document that is exchangeable
    with the reference is flagged with at most the asked rate.
