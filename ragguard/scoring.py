@@ -45,7 +45,9 @@ logger = logging.getLogger(__name__)
 # Outlier scores mean little far out: whatever they say, they are not believed beyond this p-value.
 FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
 # A first import convicts a campaign only beyond these raw scores; see `campaigns`.
-FLAGRANT: Mapping[str, float] = {"collusion": 0.5, "accord": 0.3}
+FLAGRANT: Mapping[str, float] = {"collusion": 0.7, "accord": 0.35}
+UPPER = 0.75  # quantile of a first import that its tail is drawn through: a quarter may be poison
+PART = 0.25  # share of a document's passages that must be flagrant: one menu makes no campaign
 _NONE: Doubles = np.empty(0)
 NOTABLE = 0.02  # check p-value from which a finding is written down
 # Prior belief in how often each check of a family is what gives poison away; only ranks and power
@@ -383,8 +385,9 @@ def campaigns(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
     """What a batch says of campaigns in it by itself, where nothing else tells what is usual.
 
     The batch is its own reference, as an index is in the audit: the tail of each campaign check is
-    drawn through the middle of the batch, which a campaign that is a small share of it cannot
-    move. A document is convicted only where all of them find it unusual and flagrant.
+    drawn through the middle of the batch, which poison that is less than a quarter of it hardly
+    moves. A document is convicted only where all of them find it unusual and flagrant, in a good
+    part of its passages.
 
     Args:
         signals: Raw scores by check.
@@ -395,16 +398,16 @@ def campaigns(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
     """
     m = int(documents[-1]) + 1
     sizes = np.bincount(documents, minlength=m)
-    made = np.zeros(m)
+    if not signals.keys() >= FLAGRANT.keys():
+        return np.ones(m)
+    chunk_p = np.zeros(len(documents))
     for name, bar in FLAGRANT.items():
-        if name not in signals:
-            return np.ones(m)
         scores = np.nan_to_num(signals[name].scores, nan=0.0)
-        chunk_p = np.where(scores >= bar, tail(scores), 1.0)
-        own = np.ones(m)
-        np.minimum.at(own, documents, chunk_p)
-        made = np.maximum(made, np.minimum(1.0, own * sizes))
-    return made
+        chunk_p = np.maximum(chunk_p, np.where(scores >= bar, tail(scores, UPPER), 1.0))
+    found = np.ones(m)
+    np.minimum.at(found, documents, chunk_p)
+    part = np.bincount(documents, weights=chunk_p <= NOTABLE, minlength=m) / sizes
+    return np.where(part >= PART, np.minimum(1.0, found * sizes), 1.0)
 
 
 def _crash(name: str, reason: str) -> Finding:

@@ -92,7 +92,7 @@ def _borne_out(near: Doubles, rows: Ints, owners: Ints, width: int) -> Doubles:
     return made
 
 
-def tail(scores: Doubles) -> Doubles:
+def tail(scores: Doubles, upper_share: float = UPPER) -> Doubles:
     """How usual scores are among themselves, as p-values.
 
     Half of the rows lie above the median, and above it scores are taken to fall off exponentially,
@@ -100,6 +100,8 @@ def tail(scores: Doubles) -> Doubles:
 
     Args:
         scores: float64 (n,), higher is worse.
+        upper_share: Quantile that the tail is drawn through, beside the median: poison that is more
+            than the rest of the rows moves it.
 
     Returns:
         float64 (n,) in (0, 1].
@@ -109,8 +111,8 @@ def tail(scores: Doubles) -> Doubles:
     for _ in range(ROUNDS):
         if not kept.any():
             break
-        middle, upper = np.quantile(scores[kept], [MIDDLE, UPPER])
-        scale = max((upper - middle) / np.log((1 - MIDDLE) / (1 - UPPER)), LEAST_SCALE)
+        middle, upper = np.quantile(scores[kept], [MIDDLE, upper_share])
+        scale = max((upper - middle) / np.log((1 - MIDDLE) / (1 - upper_share)), LEAST_SCALE)
         made = np.where(scores > middle, (1 - MIDDLE) * np.exp(-(scores - middle) / scale), 1.0)
         left = made > UNUSUAL
         if (left == kept).all():
