@@ -61,7 +61,7 @@ WEIGHTS: Mapping[str, float] = {
 SHARES: Mapping[str, float] = {
     "collusion": 6.0,
     "conflict": 0.5,
-    "hidden": 0.1,
+    "hidden": 3.0,
     "influence": 0.7,
     "isolation": 0.02,
     "metadata": 0.1,
