@@ -1,7 +1,7 @@
 """Orders to a model in many words and languages, written for these tests.
 
-Each list is in two halves: the rules were looked at with the first (`DESIGN`), and only measured on
-the second (`KEPT`).
+Each list is in two halves, `DESIGN` and `KEPT`. The rules were written with the first; some of the
+second was looked at too when rules were marked weak, so neither says what strangers' orders meet.
 """
 
 from __future__ import annotations

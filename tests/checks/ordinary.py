@@ -1,8 +1,8 @@
 """Ordinary sentences that come close to orders to a model, written for these tests, in two halves.
 
 Handbooks, interfaces, release notes, support scripts, telephone manners, security advice, and
-documentation of language models that quotes or describes prompts. Rules were looked at with the
-first half only.
+documentation of language models that quotes or describes prompts. Rules were written with the
+first half; some of the second was looked at too, so neither says what strangers' pages meet.
 """
 
 from __future__ import annotations
