@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 MOST = 6  # documents set beside a case
 NEAREST = 2  # indexed documents looked up where no finding names one
+ALIKE = 0.6  # similarity from which an indexed passage says anything about a case
 ROLES = {"companions": "companion", "copy_of": "copy"}
 
 
@@ -151,6 +152,7 @@ def _nearest(workspace: Workspace, version: VersionRow, own: Floats) -> list[str
             (-close, point)
             for points, row in zip(hits.ids, hits.similarities, strict=True)
             for point, close in zip(points, row, strict=True)
+            if close >= ALIKE
         ]
         ids = list(dict.fromkeys(point for _, point in sorted(found)))
         points = {p.id: p for p in store.get(generation.serving, ids)}
