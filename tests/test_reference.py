@@ -269,7 +269,7 @@ def test_the_real_checks_can_be_rehearsed_and_find_honest_documents_ordinary() -
     assert {"hidden", "instructions", "secrets"} <= set(chosen)
     assert set(profile.scores) <= set(checks.registry())
     assert set(profile.families) == {chosen[name][0].family for name in profile.scores}
-    assert not profile.scores["accord"].any()
+    assert profile.scores["accord"].max() < scoring.FLAGRANT["accord"] / 3
     assert profile.calibrated
 
 
