@@ -293,9 +293,10 @@ def judge(
     p, rows = document_p_values(signals, profile.scores, units, documents, names)
     sure, places = conclusive_p_values(signals, certain, documents)
     lenient = [i for i, d in enumerate(batch) if not policies[d.document.source].block_secrets]
+    held_for = sure.copy()
     if "secrets" in certain:
-        sure[lenient, certain.index("secrets")] = 1.0
-    alone = _together(sure)
+        held_for[lenient, certain.index("secrets")] = 1.0  # a finding, but no reason to hold
+    alone = _together(held_for)
     if profile.calibrated:
         families = families_of(names)
         statistics = calibration.family_statistics(p, families.weights, families.groups)

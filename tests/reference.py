@@ -96,6 +96,47 @@ def conformal_p(score: float, reference: Sequence[float]) -> float:
     return (1 + sum(r >= score for r in reference)) / (len(reference) + 1)
 
 
+def tail_p(score: float, known: Sequence[float], unit: float) -> float:
+    """Counted up to the highest fiftieth (at least 20 scores), from there on falling off."""
+    ranked = sorted(known, reverse=True)
+    if not ranked:
+        return 1.0
+    start = ranked[min(len(ranked) - 1, max(20, int(0.02 * len(ranked))))]
+    if score <= start:
+        return conformal_p(score, known)
+    return max(1e-12, _falling(score, known, start, unit))
+
+
+def family_p(statistic: float, known: Sequence[float]) -> float:
+    """Counted; above all that is known the smaller of the count and the tail of the upper tenth."""
+    if not known:
+        return 1.0
+    counted = conformal_p(statistic, known)
+    if statistic <= max(known):
+        return counted
+    start = sorted(known)[int(0.9 * (len(known) - 1))]
+    return max(1e-12, min(counted, _falling(statistic, known, start, 1.0)))
+
+
+def _falling(score: float, known: Sequence[float], start: float, unit: float) -> float:
+    """Hill: e times rarer for each mean excess; for each unit where fewer than 8 excesses differ."""
+    excesses = [k - start for k in known if k > start]
+    scale = sum(excesses) / len(excesses) if len(set(excesses)) >= 8 else unit
+    there = max(1, len(excesses)) / (len(known) + 1)
+    return there * math.exp(-(score - start) / max(scale, 1e-9))
+
+
+def family_statistic(
+    p_values: Sequence[float], weights: Sequence[float], groups: Sequence[int], family: int
+) -> float:
+    """Fisher's, a weight a check: what was not said is no evidence."""
+    total = 0.0
+    for p, weight, group in zip(p_values, weights, groups, strict=True):
+        if group == family and not math.isnan(p):
+            total -= weight * math.log(max(p, 1e-12))
+    return total
+
+
 def cauchy(p_values: Sequence[float], weights: Sequence[float]) -> float:
     """Liu and Xie, equation 1; NaN and everything above one half counts as one half."""
     total = 0.0

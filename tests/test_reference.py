@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +14,9 @@ from ragguard.errors import LedgerError, NotApplicable
 from ragguard.kernels import calibration
 from ragguard.kernels.canonical import digest
 from ragguard.model import CorpusView, Evidence, Signal
-from ragguard.scoring import Profile, active_checks, weights
+from ragguard.scoring import SHARES, WEIGHTS, Profile, active_checks, shares
 from ragguard.view import Prepared, Surroundings
-from tests.batches import QUARANTINE, SERVING, prepared, stored
+from tests.batches import SERVING, prepared, stored
 from tests.checks.views import NOW, direction, near
 
 UNITS = {"a": 1.0, "b": 1.0}
@@ -43,29 +40,52 @@ def names(count: int) -> list[str]:
 def test_scores_and_statistics_are_kept_in_ascending_order() -> None:
     profile = made()
     assert profile.documents == len(profile.combined) == 60
-    for kept in (*profile.scores.values(), profile.combined):
+    assert set(profile.families) == set(UNITS)
+    assert all(len(found) == 60 for found in profile.families.values())
+    for kept in (*profile.scores.values(), *profile.families.values(), profile.combined):
         assert (np.diff(kept) >= 0).all()
         assert np.isfinite(kept).all()
     assert profile.smallest_rate == 1 / 61
 
 
 def test_a_document_is_compared_with_the_others_and_never_with_its_own_fold() -> None:
-    """The slow way: for each document, the p-values against the nine folds it is not in."""
+    """The slow way: checks, then families, each against the nine folds a document is not in."""
     count = 40
     dice = np.random.default_rng(3)
+    units = {"collusion": 1.0, "accord": 1.0, "glosh": 1.0, "other": 1.0}
+    families = {"collusion": ("accord", "collusion"), "isolation": ("glosh",), "other": ("other",)}
+    assert {checks.registry()[name].family for name in families["collusion"]} == {"collusion"}
+    assert checks.registry()["glosh"].family == "isolation"
     owners = np.repeat(np.arange(count), 2)
-    scores = {name: dice.standard_normal(len(owners)) for name in UNITS}
-    found = reference.assemble("x", scores, dict.fromkeys(UNITS, owners), UNITS, names(count))
+    scores = {name: dice.standard_normal(len(owners)) for name in units}
+    found = reference.assemble("x", scores, dict.fromkeys(units, owners), units, names(count))
     fold_of = np.random.default_rng(0).permutation(count) % reference.FOLDS
+    said = {family: np.zeros(count) for family in families}
+    for document in range(count):
+        for family, members in families.items():
+            for name in members:
+                others = np.sort(scores[name][fold_of[owners] != fold_of[document]])
+                worst = np.array([scores[name][owners == document].max()])
+                p = 2 * calibration.tail_p_values(worst, others, 1.0)[0]
+                p = max(p, 2 * scoring.FLOORS.get(name, 0.0))
+                said[family][document] += -np.log(min(1.0, p)) * WEIGHTS.get(name, 1.0)
     expected = []
     for document in range(count):
         row = []
-        for name in sorted(UNITS):
-            others = np.sort(scores[name][fold_of[owners] != fold_of[document]])
-            worst = np.array([scores[name][owners == document].max()])
-            row.append(min(1.0, 2 * calibration.tail_p_values(worst, others, 1.0)[0]))
-        expected.append(calibration.combine(np.array([row]), weights(sorted(UNITS)))[0])
+        for statistics in said.values():
+            others = np.sort(statistics[fold_of != fold_of[document]])
+            row.append(calibration.family_p_values(statistics[[document]], others)[0])
+        expected.append(calibration.combine(np.array([row]), shares(list(said)))[0])
     np.testing.assert_allclose(found.combined, np.sort(expected))
+    assert list(found.families) == list(families)
+    for family, statistics in said.items():
+        np.testing.assert_allclose(found.families[family], np.sort(statistics), atol=1e-12)
+
+
+def test_a_document_alone_in_its_fold_has_families_and_one_without_others_has_none() -> None:
+    statistics = np.random.default_rng(4).random((10, 1))
+    assert np.isfinite(reference.clean_family_p_values(statistics, ["x"])).all()
+    assert np.isnan(reference.clean_family_p_values(statistics[:1], ["x"])).all()
 
 
 def test_an_outlier_stands_out_against_the_others_because_it_is_not_among_them() -> None:
@@ -169,9 +189,10 @@ def rehearse(
     size: int = 16,
     thin: float = 0.0,
 ) -> Profile:
-    store = stored(documents, [prepared("w-1", ["waiting"], [near(direction(9), 0.9)])])
+    waiting = [prepared("w-1000", ["waiting"], [near(direction(9), 0.9)])]
+    waiting.append(prepared("far-2000", ["waiting elsewhere"], [direction(10)]))
     lexicon = lexicons.count([c.text for d in documents for c in d.chunks], len(documents))
-    around = Surroundings(store, SERVING, QUARANTINE, lexicon, (), NOW)
+    around = Surroundings(stored(documents), SERVING, lexicon, (), NOW, suspects=waiting)
     held = reference.Rounds(size, thin)
     return reference.rehearse(documents, around, chosen, held, "corpus")
 
@@ -179,7 +200,7 @@ def rehearse(
 def test_every_document_is_brought_in_once_as_a_newcomer() -> None:
     watch = Watching()
     profile = rehearse(indexed(), watch.checks())
-    assert [v.n for v in watch.seen] == [16, 16, 8]
+    assert [list(v.zones).count("batch") for v in watch.seen] == [16, 16, 8]
     assert profile.scores["watch"].tolist() == [float(i) for i in range(40)]
     assert (profile.name, profile.documents) == ("corpus", 40)
 
@@ -188,12 +209,24 @@ def test_a_rehearsed_document_is_not_in_the_reference_and_its_companions_are_new
     watch = Watching()
     rehearse(indexed(), watch.checks())
     for view in watch.seen:
-        batch = set(view.labels[: view.n])
+        batch = {view.labels[d] for d, zone in zip(view.documents, view.zones, strict=True)
+                 if zone == "batch"}  # fmt: skip
         known = {view.labels[view.documents[j]] for j in view.reference.indices.ravel() if j >= 0}
         beside = {view.labels[view.documents[j]] for j in view.newcomers.indices.ravel() if j >= 0}
         assert known
         assert not known & batch
-        assert beside == batch | {"wiki/w-1"}
+        assert beside == batch | {"wiki/w-1000"}
+
+
+def test_what_waits_is_rehearsed_beside_the_documents_and_is_no_part_of_the_profile() -> None:
+    watch = Watching()
+    profile = rehearse(indexed(), watch.checks())
+    for view in watch.seen:
+        assert view.zones[view.n - 1] == "quarantine"
+        assert view.labels[view.documents[view.n - 1]] == "wiki/w-1000"
+        assert "wiki/far-2000" not in view.labels
+    assert profile.scores["watch"].max() == 39.0
+    assert len(profile.combined) == len(profile.families["watch"]) == 40
 
 
 def test_a_rehearsed_document_does_not_vouch_for_its_own_words() -> None:
@@ -225,16 +258,25 @@ def test_a_chunk_that_could_not_be_examined_is_left_out() -> None:
 
 
 def test_the_real_checks_can_be_rehearsed_and_find_honest_documents_ordinary() -> None:
-    profile = rehearse(indexed(), active_checks({}))
-    assert {"hidden", "instructions", "secrets", "stuffing", "collusion"} <= set(profile.scores)
-    assert not profile.scores["hidden"].any()
+    """What is conclusive knows by itself how rare it is, and has no reference."""
+    where = direction(9)
+    texts = [" ".join(f"word{(i * 5 + j) % 31}" for j in range(15)) for i in range(40)]
+    documents = [prepared(f"d-{i}", [t], [near(where, 0.8, i)]) for i, t in enumerate(texts)]
+    chosen = active_checks({})
+    profile = rehearse(documents, chosen)
+    assert {"accord", "collusion", "hubness", "stuffing"} <= set(profile.scores)
+    assert not {"hidden", "instructions", "secrets", "denylist"} & set(profile.scores)
+    assert {"hidden", "instructions", "secrets"} <= set(chosen)
     assert set(profile.scores) <= set(checks.registry())
+    assert set(profile.families) == {chosen[name][0].family for name in profile.scores}
+    assert profile.scores["accord"].max() < scoring.FLAGRANT["accord"] / 3
+    assert profile.calibrated
 
 
 def test_progress_is_told_to_the_end() -> None:
     told: list[tuple[int, int]] = []
     documents = indexed()
-    around = Surroundings(stored(documents), SERVING, QUARANTINE, lexicons.empty(), (), NOW)
+    around = Surroundings(stored(documents), SERVING, lexicons.empty(), (), NOW)
     reference.rehearse(
         documents,
         around,
@@ -255,7 +297,10 @@ def same(left: Profile, right: Profile) -> bool:
         == (right.name, right.documents, right.fitted_on)
         and left.scores.keys() == right.scores.keys()
         and all(np.array_equal(left.scores[k], right.scores[k]) for k in left.scores)
+        and left.families.keys() == right.families.keys()
+        and all(np.array_equal(left.families[k], right.families[k]) for k in left.families)
         and np.array_equal(left.combined, right.combined)
+        and left.shares == right.shares
     )
 
 
@@ -290,37 +335,32 @@ def test_a_damaged_profile_is_refused_and_a_damaged_cache_fitted_again(how: str)
     assert reference.load_fitted(bytes(8) + damaged()[how]) is None
 
 
-def test_a_profile_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "VERSION", 99)
-    data = reference.dump(made())
-    with pytest.raises(LedgerError, match="version 99"):
-        reference.load(data)
+def test_a_profile_of_another_version_is_refused_and_a_cache_of_one_fitted_again() -> None:
+    for version in (reference.VERSION - 1, 99):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reference, "VERSION", version)
+            data = reference.dump(made())
+        with pytest.raises(LedgerError, match=f"version {version}"):
+            reference.load(data)
+        assert reference.load_fitted(bytes(8) + data) is None
 
 
-def test_a_profile_of_the_first_version_has_the_shipped_weights() -> None:
-    data = (files("ragguard") / "profiles/warm.npz").read_bytes()
-    with np.load(io.BytesIO(data)) as kept:
-        assert json.loads(kept["head"].tobytes())["version"] in reference.READABLE
-        arrays = {key: kept[key] for key in kept.files}
-    head = json.loads(arrays["head"].tobytes())
-    head = {k: v for k, v in head.items() if k != "weights"} | {"version": 1}
-    arrays["head"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    assert reference.load(buffer.getvalue()).weights == scoring.WEIGHTS
+def test_a_profile_keeps_the_shares_it_was_combined_with() -> None:
+    assert made().shares == SHARES
+    profile = replace(made(), shares={"collusion": 0.5})
+    assert reference.load(reference.dump(profile)).shares == {"collusion": 0.5}
 
 
-def test_a_profile_keeps_the_weights_it_was_combined_with() -> None:
-    profile = replace(made(), weights={"collusion": 0.5})
-    assert reference.load(reference.dump(profile)).weights == {"collusion": 0.5}
-
-
-@pytest.mark.parametrize(("indexed", "name"), [(0, "cold"), (49, "cold"), (50, "warm")])
-def test_the_shipped_profile_goes_with_the_size_of_the_index(indexed: int, name: str) -> None:
-    profile = reference.shipped(indexed)
-    assert profile.name == f"shipped-{name}"
-    assert set(profile.scores) <= set(checks.registry())
-    assert profile.smallest_rate < 0.01
-    for kept in (*profile.scores.values(), profile.combined):
-        assert np.isfinite(kept).all()
-        assert (np.diff(kept) >= 0).all()
+def test_other_shares_are_other_statistics_of_the_same_families() -> None:
+    dice = np.random.default_rng(6)
+    owners = np.arange(50)
+    scores = {"a": dice.random(50), "b": dice.random(50)}
+    learned = {"a": 5.0, "b": 0.2}
+    even, uneven = (
+        reference.assemble("x", scores, dict.fromkeys(UNITS, owners), UNITS, names(50), given)
+        for given in (SHARES, learned)
+    )
+    assert uneven.shares == learned
+    assert not np.allclose(even.combined, uneven.combined)
+    for family in UNITS:
+        assert even.families[family].tolist() == uneven.families[family].tolist()

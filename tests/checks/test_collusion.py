@@ -52,15 +52,30 @@ def test_honest_newcomers_on_known_subjects_score_next_to_nothing() -> None:
     assert max(by_document("collusion", corpus()).values()) < 0.1
 
 
-def test_a_drip_feed_is_found_against_the_quarantine() -> None:
+def test_a_drip_feed_is_found_against_the_undecided_that_are_judged_beside_it() -> None:
     waiting = campaign(4, "quarantine", first=1)
     view = make_view([*campaign(1), *waiting, *corpus()])
     found = scores("collusion", view)
-    assert found.argmax() == 0
-    assert found[0] > 1.0 + found[1:].max()
+    assert [view.labels[d] for d in view.documents[: view.n]][0] == "wiki/evil-0"
+    honest = [s for s, d in zip(found, view.documents, strict=False) if "new" in view.labels[d]]
+    assert found[0] > 1.0 + max(honest)
     evidence = measure("collusion", view).explain(0)
     assert "4 of them waiting in quarantine" in evidence.detail
     assert set(evidence.facts["companions"]) <= {d.label for d in waiting}
+
+
+@pytest.mark.parametrize("zone", ["quarantine", "recent"])
+def test_companions_that_wait_or_came_lately_count_as_newcomers_and_for_no_more(zone: str) -> None:
+    together = by_document("collusion", [*campaign(5), *corpus()])["wiki/evil-0"]
+    docs = [*campaign(1), *campaign(4, zone, first=1), *corpus()]
+    assert by_document("collusion", docs)["wiki/evil-0"] == pytest.approx(together, rel=0.15)
+
+
+def test_an_honest_newcomer_near_an_undecided_campaign_is_not_taken_for_one_of_it() -> None:
+    """What waits is judged too, and its own companions are elsewhere."""
+    honest = doc("gold", " ".join(f"gold{j}" for j in range(20)), near(CENTRE, 0.8, 55))
+    found = by_document("collusion", [honest, *campaign(5, "quarantine"), *corpus()])
+    assert found["wiki/gold"] < 0.1 * min(s for name, s in found.items() if "evil" in name)
 
 
 def test_the_same_document_without_its_companions_is_innocent() -> None:
@@ -128,13 +143,6 @@ def test_an_honest_document_beside_a_campaign_is_not_taken_for_one_of_it() -> No
     guilty = min(s for name, s in found.items() if "evil" in name)
     assert guilty > 1.0
     assert found["wiki/gold"] < 0.1 * guilty
-
-
-def test_companions_that_wait_in_quarantine_count_for_more() -> None:
-    docs = [*campaign(1), *campaign(4, "quarantine", first=1), *corpus()]
-    plain = scores("collusion", make_view(docs), waiting=0.0)[0]
-    more = scores("collusion", make_view(docs), waiting=0.5)[0]
-    assert more == pytest.approx(1.5 * plain)
 
 
 def test_a_stand_out_that_is_next_to_nothing_is_nothing() -> None:

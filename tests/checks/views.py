@@ -57,7 +57,7 @@ class Doc:
         name: `source/id`; the source is `wiki` when there is none.
         texts: Its chunks.
         vectors: Theirs; made from the name when not given.
-        zone: `batch`, `serving` or `quarantine`.
+        zone: `batch`, `quarantine` (undecided, judged beside the batch), `recent` or `serving`.
         raw: Source text; the chunks' when empty.
     """
 
@@ -95,7 +95,7 @@ def make_view(
     denied: Sequence[DeniedText] = (),
     k: int = 24,
 ) -> CorpusView:
-    """Put documents into a view: those of the batch first, in their order.
+    """Put documents into a view: those of the batch first, in their order, then what waits.
 
     Args:
         docs: At least one of the batch.
@@ -103,8 +103,8 @@ def make_view(
         denied: Rejected texts.
         k: Neighbours.
     """
-    batch = [d for d in docs if d.zone == "batch"]
-    ordered = batch + [d for d in docs if d.zone != "batch"]
+    judged = [d for zone in ("batch", "quarantine") for d in docs if d.zone == zone]
+    ordered = judged + [d for d in docs if d.zone not in ("batch", "quarantine")]
     numbers: dict[str, int] = {}
     for d in ordered:
         numbers.setdefault(d.label, len(numbers))
@@ -114,10 +114,10 @@ def make_view(
     vectors = np.stack([v for d in ordered for v in d.placed()])
     zones = [d.zone for d, _ in rows]
     documents = np.array([numbers[d.label] for d, _ in rows], dtype=np.int64)
-    n = zones.count("batch")
+    n = sum(len(d.texts) for d in judged)
 
-    def table(zone: str) -> tuple[np.ndarray, np.ndarray]:
-        there = np.flatnonzero([z == zone for z in zones])
+    def table(*where: str) -> tuple[np.ndarray, np.ndarray]:
+        there = np.flatnonzero([z in where for z in zones])
         found, close = top_k(vectors[:n], vectors[there], k, documents[:n], documents[there])
         placed = there[found] if len(there) else found
         return np.where(found >= 0, placed, -1), close
@@ -138,11 +138,11 @@ def make_view(
         labels=[d.label for d in kept],
         sources=sources,
         metadata=[d.metadata for d in kept],
-        previous_metadata=[d.previous for d in batch],
-        raws=[d.raw or "\n".join(d.texts) for d in batch],
-        hidden=[d.hidden for d in batch],
+        previous_metadata=[d.previous for d in judged],
+        raws=[d.raw or "\n".join(d.texts) for d in judged],
+        hidden=[d.hidden for d in judged],
         reference=Neighbours(*table("serving")),
-        newcomers=Neighbours(*merge(table("batch"), table("quarantine"), k)),
+        newcomers=Neighbours(*merge(table("batch", "quarantine"), table("recent"), k)),
         lexicon=lexicon or lexicons.empty(),
         denied=denied,
         now=NOW,

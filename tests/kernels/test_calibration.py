@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ragguard.kernels.calibration import (
+    FEWEST,
     SMALLEST,
+    TAIL,
     combine,
     conformal_p_values,
+    family_p_values,
+    family_statistics,
+    statistic_of,
     suspicion,
     tail_p_values,
 )
@@ -29,13 +34,60 @@ def test_conformal_p_values_agree_with_their_slow_twin(
     assert found.tolist() == [reference.conformal_p(s, clean.tolist()) for s in scores]
 
 
+@given(samples, samples, st.floats(0.01, 10))
+def test_tail_p_values_agree_with_their_slow_twin(
+    scores: np.ndarray, clean: np.ndarray, unit: float
+) -> None:
+    found = tail_p_values(scores, np.sort(clean), unit)
+    expected = [reference.tail_p(s, clean.tolist(), unit) for s in scores.tolist()]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 @given(samples, samples)
-def test_inside_the_reference_the_tail_p_value_is_the_conformal_one(
+def test_family_p_values_agree_with_their_slow_twin(
     scores: np.ndarray, clean: np.ndarray
 ) -> None:
-    known = np.sort(clean)
-    inside = scores[scores <= known[-1]]
+    found = family_p_values(scores, np.sort(clean))
+    expected = [reference.family_p(s, clean.tolist()) for s in scores.tolist()]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@given(
+    arrays(
+        np.float64,
+        st.tuples(st.integers(1, 6), st.just(5)),
+        elements=st.one_of(st.floats(1e-13, 1.0), st.just(float("nan"))),
+    ),
+    arrays(np.float64, 5, elements=st.floats(0.02, 3.0)),
+    st.permutations([0, 0, 1, 2, 2]),
+)
+def test_family_statistics_agree_with_their_slow_twin(
+    p_values: np.ndarray, weights: np.ndarray, groups: list[int]
+) -> None:
+    found = family_statistics(p_values, weights, np.array(groups))
+    assert found.shape == (len(p_values), 3)
+    for row, p in zip(found, p_values.tolist(), strict=True):
+        expected = [reference.family_statistic(p, weights.tolist(), groups, f) for f in range(3)]
+        np.testing.assert_allclose(row, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [30, 400, 3000])
+def test_below_the_upper_fiftieth_the_tail_p_value_is_the_conformal_one(count: int) -> None:
+    known = np.sort(np.random.default_rng(count).exponential(size=count))
+    inside = known[: count - max(FEWEST, int(TAIL * count))]
+    assert len(inside) > 0
     assert tail_p_values(inside, known).tolist() == conformal_p_values(inside, known).tolist()
+    beyond = known[len(inside) :]
+    assert (tail_p_values(beyond, known) != conformal_p_values(beyond, known)).all()
+
+
+@given(samples, samples)
+def test_inside_the_reference_a_familys_p_value_is_the_conformal_one(
+    statistics: np.ndarray, clean: np.ndarray
+) -> None:
+    known = np.sort(clean)
+    inside = statistics[statistics <= known[-1]]
+    assert family_p_values(inside, known).tolist() == conformal_p_values(inside, known).tolist()
 
 
 @given(samples, samples, st.floats(0.01, 10))
@@ -43,23 +95,39 @@ def test_a_higher_score_never_has_a_higher_p_value(
     scores: np.ndarray, clean: np.ndarray, unit: float
 ) -> None:
     ordered, known = np.sort(scores), np.sort(clean)
-    for found in (tail_p_values(ordered, known, unit), conformal_p_values(ordered, known)):
+    for found in (
+        tail_p_values(ordered, known, unit),
+        conformal_p_values(ordered, known),
+        family_p_values(ordered, known),
+    ):
         assert (np.diff(found) <= 0).all()
         assert ((found > 0) & (found <= 1)).all()
 
 
 @given(samples, samples)
-def test_beyond_the_reference_the_tail_never_promises_less_suspicion_than_the_count(
-    scores: np.ndarray, clean: np.ndarray
+def test_beyond_the_reference_a_family_never_promises_less_suspicion_than_the_count(
+    statistics: np.ndarray, clean: np.ndarray
 ) -> None:
     known = np.sort(clean)
-    assert (tail_p_values(scores, known) <= conformal_p_values(scores, known)).all()
+    assert (family_p_values(statistics, known) <= conformal_p_values(statistics, known)).all()
 
 
-def test_the_tail_keeps_ranking_what_no_reference_chunk_reached() -> None:
+def test_in_the_tail_one_odd_reference_chunk_decides_little() -> None:
+    """The count doubles for it; the tail is drawn through all that are in it."""
+    known = np.sort(np.random.default_rng(4).exponential(size=3000))
+    score = np.array([known[-1] + 1.0])
+    odd = np.append(known[:-1], known[-1] + 2.0)
+    assert conformal_p_values(score, odd) == 2 * conformal_p_values(score, known)
+    assert tail_p_values(score, odd) < 1.5 * tail_p_values(score, known)
+
+
+@pytest.mark.parametrize("p_values", [tail_p_values, family_p_values])
+def test_the_tail_keeps_ranking_what_no_reference_reached(
+    p_values: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> None:
     known = np.sort(np.random.default_rng(0).exponential(size=400))
     far = known[-1] + np.arange(1, 12, dtype=float)
-    found = tail_p_values(far, known)
+    found = p_values(far, known)
     assert (np.diff(found) < 0).all()
     assert found[0] < 1 / 401
 
@@ -88,6 +156,7 @@ def test_without_a_reference_every_p_value_is_one() -> None:
     none = np.empty(0)
     assert tail_p_values(np.array([1.0, 9.0]), none).tolist() == [1.0, 1.0]
     assert conformal_p_values(np.array([1.0, 9.0]), none).tolist() == [1.0, 1.0]
+    assert family_p_values(np.array([1.0, 9.0]), none).tolist() == [1.0, 1.0]
     assert tail_p_values(none, np.zeros(3)).shape == (0,)
 
 
@@ -114,6 +183,22 @@ def test_a_check_with_nothing_to_say_and_an_innocent_one_are_no_alibi() -> None:
     assert silent == innocent
     assert doubtful > silent
     assert combine(np.full((2, 3), np.nan), weights) == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_a_check_of_the_family_with_nothing_to_say_is_no_evidence_either_way() -> None:
+    groups = np.array([0, 0, 1])
+    found = family_statistics(np.array([[0.1, np.nan, 1.0], [0.1, 0.1, 0.5]]), np.ones(3), groups)
+    np.testing.assert_allclose(found, -np.log([[0.1, 1.0], [0.01, 0.5]]))
+    assert (family_statistics(np.full((2, 3), np.nan), np.ones(3), groups) == 0).all()
+    assert family_statistics(np.empty((2, 0)), np.empty(0), np.empty(0, int)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.02, 1e-4, 1e-9, 1e-12])
+def test_a_p_value_and_the_statistic_that_is_as_rare_rank_alike(p: float) -> None:
+    statistic = statistic_of(np.array([p]))
+    level = -np.log10(p)
+    assert suspicion(statistic)[0] == pytest.approx(level / (1 + level), rel=1e-3)
+    assert statistic_of(np.array([1.0]))[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_heavier_check_counts_for_more() -> None:

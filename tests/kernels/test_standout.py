@@ -7,6 +7,7 @@ import pytest
 
 from ragguard import lexicon as lexicons
 from ragguard.kernels.standout import (
+    accord_excess,
     companions_evidence,
     distinct,
     familiarity,
@@ -37,7 +38,8 @@ def view() -> CorpusView:
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5, 1.0])
 def test_paraphrases_agree_with_their_slow_twin(view: CorpusView, overlap: float) -> None:
     for table in (view.reference, view.newcomers):
-        values, rows = paraphrases(view, table, overlap)
+        made = paraphrases(view, table, overlap, 1)
+        values, rows = made.values, made.rows
         for i in range(view.n):
             expected = []
             for j, close in zip(table.indices[i], table.similarities[i], strict=True):
@@ -52,7 +54,50 @@ def test_paraphrases_agree_with_their_slow_twin(view: CorpusView, overlap: float
 
 def test_copies_are_no_paraphrases() -> None:
     copied = make_view(crowd(["the same words"] * 4))
-    assert (paraphrases(copied, copied.newcomers, 0.6)[1] == -1).all()
+    assert (paraphrases(copied, copied.newcomers, 0.6, 1).rows == -1).all()
+
+
+def test_a_text_of_few_words_says_nothing_that_another_could_say_in_other_words() -> None:
+    made = make_view(crowd(["one two three", "four five six", "one two seven eight"]))
+    said = paraphrases(made, made.newcomers, 0.9, 3).rows
+    assert (said >= 0).sum(axis=1).tolist() == [2, 2, 2]
+    assert (paraphrases(made, made.newcomers, 0.9, 4).rows == -1).all()
+
+
+def test_accords_agree_with_their_slow_twin(view: CorpusView) -> None:
+    """Of the row's own weight, squared inverse document frequency among the judged, what is shared.
+
+    The view has no index to count in, so words are counted in the judged passages.
+    """
+    made = paraphrases(view, view.newcomers, 0.9, 1)
+    rows = [set(view.words[i]) for i in range(view.n)]
+    seen = 0
+    for i in range(view.n):
+        weight = {
+            word: np.log((view.n + 1) / (1 + sum(word in row for row in rows))) ** 2
+            for row in rows
+            for word in row
+        }
+        for accord, j in zip(made.accords[i], made.rows[i], strict=True):
+            if j >= 0:
+                total = sum(weight[w] for w in rows[i])
+                shared = sum(weight[w] for w in rows[i] & set(view.words[j]))
+                assert accord == pytest.approx(shared / total if total else 0.0)
+                seen += 1
+    assert seen > 10
+
+
+def test_what_the_reference_offers_of_an_accord_is_taken_off(view: CorpusView) -> None:
+    made = paraphrases(view, view.newcomers, 0.9, 1)
+    nothing = replace(made, accords=np.zeros_like(made.accords))
+    excess = accord_excess(made, nothing, view, 4)
+    assert excess.shape == (view.n,)
+    assert excess.max() > 0
+    assert ((excess >= 0) & (excess <= 1)).all()
+    full = replace(made, accords=np.ones_like(made.accords))
+    assert (accord_excess(made, full, view, 4) == 0).all()
+    half = replace(made, accords=made.accords / 2)
+    assert (accord_excess(made, half, view, 4) <= excess).all()
 
 
 def slow_stand_out(near_: list, known: list, companions: int, softening: float) -> float:
@@ -64,8 +109,8 @@ def slow_stand_out(near_: list, known: list, companions: int, softening: float) 
 
 @pytest.mark.parametrize("companions", [1, 2, 3])
 def test_standing_out_agrees_with_its_slow_twin(view: CorpusView, companions: int) -> None:
-    near_, _ = paraphrases(view, view.newcomers, 0.6)
-    known, _ = paraphrases(view, view.reference, 0.6)
+    near_ = paraphrases(view, view.newcomers, 0.6, 1).values
+    known = paraphrases(view, view.reference, 0.6, 1).values
     expected = [
         slow_stand_out(a.tolist(), b.tolist(), companions, 0.02)
         for a, b in zip(near_, known, strict=True)
@@ -87,8 +132,8 @@ def test_texts_with_one_vector_and_other_words_have_a_finite_score() -> None:
         reference=_rounded_up(made.reference, above),
         newcomers=_rounded_up(made.newcomers, above),
     )
-    near_, _ = paraphrases(made, made.newcomers, 0.6)
-    known, _ = paraphrases(made, made.reference, 0.6)
+    near_ = paraphrases(made, made.newcomers, 0.6, 1).values
+    known = paraphrases(made, made.reference, 0.6, 1).values
     with np.errstate(all="raise"):
         assert (stand_out(made, near_, known, 2, 0.02) == 0).all()
 
@@ -114,7 +159,7 @@ def test_familiarity_rises_with_closeness_to_the_reference(view: CorpusView) -> 
 
 
 def test_a_batch_on_a_subject_the_corpus_never_had_is_damped(view: CorpusView) -> None:
-    near_, _ = paraphrases(view, view.newcomers, 0.6)
+    near_ = paraphrases(view, view.newcomers, 0.6, 1).values
     unknown = np.zeros_like(near_)
     new_subject = replace(view, lexicon=closeness(0.5, 0.1))
     assert (
@@ -127,7 +172,8 @@ def test_the_evidence_names_the_companions_and_who_of_them_waits() -> None:
     docs = crowd(["alpha beta", "gamma delta"])
     docs.append(doc("w", "epsilon zeta", near(direction(1000), 0.9, 7), zone="quarantine"))
     made = make_view(docs)
-    near_, rows = paraphrases(made, made.newcomers, 0.6)
+    found = paraphrases(made, made.newcomers, 0.6, 1)
+    near_, rows = found.values, found.rows
     evidence = companions_evidence(made, near_, rows, 0, 2)
     assert set(evidence.facts["companions"]) == {"wiki/p1", "wiki/w"}
     assert "1 of them waiting in quarantine" in evidence.detail
@@ -136,7 +182,7 @@ def test_the_evidence_names_the_companions_and_who_of_them_waits() -> None:
 
 def test_the_view_is_left_as_it_was(view: CorpusView) -> None:
     kept = view.newcomers.similarities.copy(), view.newcomers.indices.copy()
-    near_, _ = paraphrases(view, view.newcomers, 0.6)
+    near_ = paraphrases(view, view.newcomers, 0.6, 1).values
     before = near_.copy()
     stand_out(view, near_, near_, 2, 0.02)
     assert (near_ == before).all()
