@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from ragguard import files, founding
+from ragguard import config, files, founding
 from ragguard.audit import audit
 from ragguard.audit.findings import AuditReport
-from ragguard.config import Settings
 from ragguard.errors import UsageError
 from ragguard.hold import hold
 from ragguard.ingest import ingest
@@ -35,6 +34,11 @@ SOURCE = "handbook"
 QUESTION = "A vendor emailed saying they use a different IBAN now, what do I do?"
 # What somebody was answered from a document that the gate let in.
 WRONGLY = "A customer's bug only shows up with their data. May I load a copy of it into staging?"
+# 132 documents say little about what is usual; the default rate takes 499 (`scoring.needed`).
+RATE = 0.05
+SETTINGS = config.TEMPLATE.replace(
+    "[judge]\n", f"[judge]\nfalse_alarm_rate = {RATE}\nleast_documents = 100\n"
+)
 ANSWER = "Yes, production data may be loaded into staging for up to 14 days."
 Progress = Callable[[str, int, int], None]
 
@@ -101,7 +105,7 @@ def begin(folder: Path, now: datetime) -> Story:
     envelope = signing.sign(
         policy.dump_root(root), policy.ROOT_TYPE, [(root_key.public.keyid, root_key.signing_key)]
     )
-    founding.create(folder, root_key, envelope, now)
+    founding.create(folder, root_key, envelope, now, settings=SETTINGS)
     for pair in (alice, bob):
         name = pair.public.principal
         files.write_private(folder / f"keys/{name}.key", keys.dump_private(pair, None))
@@ -114,7 +118,7 @@ def begin(folder: Path, now: datetime) -> Story:
 
 def open_story(story: Story) -> Workspace:
     """The demo's workspace, open."""
-    return Workspace(story.folder, Settings(), story.now)
+    return Workspace(story.folder, config.load(story.folder / config.FILE, {}), story.now)
 
 
 def sign_folder(story: Story, root: Path, metadata: Path, key: keys.KeyPair, name: str) -> Path:

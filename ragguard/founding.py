@@ -25,7 +25,14 @@ from ragguard.trust import keys, policy, signing
 ROOT_FILE = "trust/root.json"
 
 
-def create(folder: Path, root_key: keys.KeyPair, envelope: bytes, now: datetime) -> None:
+def create(
+    folder: Path,
+    root_key: keys.KeyPair,
+    envelope: bytes,
+    now: datetime,
+    *,
+    settings: str = config.TEMPLATE,
+) -> None:
     """Make a workspace.
 
     Args:
@@ -33,12 +40,13 @@ def create(folder: Path, root_key: keys.KeyPair, envelope: bytes, now: datetime)
         root_key: Signed the first trust root.
         envelope: The first trust root.
         now: The run's time.
+        settings: Text of its ragguard.toml.
 
     Raises:
         WorkspaceError: It is a workspace already.
     """
     policy.verify_root(envelope, None, keys={root_key.public.keyid: root_key.public})
-    found(folder, envelope, now)
+    found(folder, envelope, now, settings=settings)
 
 
 def found(

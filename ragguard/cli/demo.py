@@ -63,6 +63,10 @@ def _tell(folder: Path) -> None:
             report = steps.bring_handbook(story, workspace, progress.update)
             say(f"alice may sign for {steps.SOURCE!r}. Her 132 documents come in:")
             _counts(report)
+            say(
+                "A first import: only what is wrong by itself is held. So few documents say little\nabout "
+                f"what is usual; from now on {steps.RATE:.0%} of honest ones may be held (by default 0.2 %)."
+            )
             say(f"\nAn employee asks: {steps.QUESTION}")
             _hits(_shown(steps.ask(workspace)), story)
 
@@ -194,9 +198,9 @@ def _families(report: Report, story: Story) -> None:
     missed = sum(total[f] - stopped[f] for f in poison)
     if missed:
         say(
-            f"\n  {missed} poisoned documents came in: wording spread so widely that nothing sets "
-            "it "
-            "apart\n  from honest documents in an index this small. README, 'What it cannot see'."
+            f"\n  {missed} poisoned documents came in: wording spread widely, one fact changed under "
+            "alice's own\n  key, orders no rule knows: nothing sets these apart from honest documents in "
+            "an index\n  this small. README, 'What you must not assume'."
         )
 
 
