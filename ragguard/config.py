@@ -250,7 +250,7 @@ TEMPLATE = """\
 # collection = "corpus"           # the alias that readers use
 
 [judge]
-# false_alarm_rate = 0.01         # share of honest documents you accept to see in quarantine
+# false_alarm_rate = 0.002        # share of honest documents you accept to see in quarantine
 
 [model]
 # name = "all-MiniLM-L6-v2"
