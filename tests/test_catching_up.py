@@ -16,12 +16,13 @@ from ragguard.errors import StoreError
 from ragguard.ingest import ingest
 from ragguard.ledger import corpus
 from ragguard.ledger.tables import get_meta
+from ragguard.model import Verdict
 from ragguard.report import Report
 from ragguard.steps import catching_up
 from ragguard.store.qdrant import QdrantStore
 from ragguard.trust.manifest import Accepted
 from tests.handbook import SMALL, add, handbook_gate, poison
-from tests.simulator import Gate
+from tests.simulator import Gate, Publisher
 
 NEEDED = 499  # documents at the default rate
 
@@ -65,6 +66,10 @@ def enlarged(gate: Gate) -> None:
     gate.reopen(hours=1)
 
 
+def twin_first(verdict: Verdict) -> bool:
+    return verdict.findings[0].check == "twin_edit"
+
+
 def until(gate: Gate) -> int:
     with gate.workspace.ledger.reading() as conn:
         return int(get_meta(conn, JUDGED_UNTIL) or 0)
@@ -75,7 +80,9 @@ def caught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caught]:
     folder = tmp_path_factory.mktemp("caught") / "handbook"
     gate = handbook_gate(folder)
     metadata = {name: meta for name, (_, meta) in poison("fact-edit").items()}
-    first = add(gate, EDITS, metadata)
+    gate.trust(gate.alice, source="blog")
+    blog = Publisher(folder.parent / "blog", gate.alice, "blog")
+    first = gate.ingest(blog.publish(EDITS, metadata=metadata, now=gate.now), root=blog.folder)
     enlarged(gate)
     path = gate.publisher.publish(
         NEWS, mode="delta", paths=[gate.publisher.folder / "news.md"], now=gate.now
@@ -105,7 +112,7 @@ def test_what_a_small_index_cannot_judge_comes_in_as_not_yet_judged(caught: Caug
 
 def test_hardly_an_honest_document_is_pulled_back_once_it_is_judged(caught: Caught) -> None:
     assert caught.later.profile == "corpus"
-    honest = [v.id for v in caught.later.pulled if v.id not in EDITS]
+    honest = [v.id for v in caught.later.pulled if v.source != "blog"]
     assert len(honest) <= 4  # 132 documents at 1 %: more than four has a chance of 1 in 100
 
 
@@ -113,6 +120,8 @@ def test_poison_that_came_in_unjudged_is_pulled_back_with_a_case(caught: Caught)
     pulled = {v.id: v for v in caught.later.pulled}
     edits = pulled.keys() & EDITS.keys()
     assert len(edits) >= 2
+    # No original is pulled back for its forgery, which is the younger of the two.
+    assert not [v.id for v in caught.later.pulled if v.source == "wiki" and twin_first(v)]
     assert caught.later.exit_code == 1
     assert all(v.outcome == "quarantine" and v.p_value <= 0.01 for v in pulled.values())
     gate = caught.gate
@@ -154,10 +163,10 @@ def test_a_commit_that_was_interrupted_pulls_back_what_it_was_to_and_marks_it(
     gate.close()
     shutil.copytree(caught.folder.parent / "before", folder)
     gate.folder = folder
-    # What was observed in that copy is undone: go back to the first import.
+    # That copy only observed: what came in with the first import is not judged yet.
     with gate.workspace.ledger.reading() as conn:
         served = set(corpus.members(conn, "serving"))
-    assert {f"wiki/{name}" for name in EDITS} <= served
+    assert {f"blog/{name}" for name in EDITS} <= served
     path = gate.publisher.publish(
         {"rota.md": "# Rota\n\nThe porter has the keys of all halls until six."},
         mode="delta",

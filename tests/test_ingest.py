@@ -399,15 +399,22 @@ def test_what_a_reviewer_rejected_is_refused_by_its_bytes_also_from_another_sour
     assert (verdict.outcome, verdict.findings[0].check) == ("reject", "denied")
 
 
+def elsewhere(gate: Gate) -> Publisher:
+    """Another source, which copies the handbook."""
+    carol = keys.generate("carol")
+    gate.trust(carol, source="blog")
+    return Publisher(gate.folder / "blog", carol, "blog")
+
+
 def test_the_like_of_what_was_rejected_is_quarantined_and_the_honest_original_is_not(
     handbook: Gate,
 ) -> None:
     edits = poison("fact-edit")
-    report = add(
-        handbook, {n: t for n, (t, _) in edits.items()}, {n: m for n, (_, m) in edits.items()}
-    )
-    assert report.counts["quarantined"] >= 3
-    let_in = [f"wiki/{v.id}" for v in report.documents if v.outcome == "admit"]
+    blog = elsewhere(handbook)
+    path = blog.publish({n: t for n, (t, _) in edits.items()})
+    report = handbook.ingest(path, root=blog.folder)
+    assert report.counts["quarantined"] >= 4
+    let_in = [f"blog/{v.id}" for v in report.documents if v.outcome == "admit"]
     if let_in:
         hold(handbook.workspace, let_in, "one fact was changed")
     assert len(handbook.cases()) == len(edits)
@@ -418,7 +425,7 @@ def test_the_like_of_what_was_rejected_is_quarantined_and_the_honest_original_is
     assert report.counts["quarantined"] == len(edits)
     for verdict in (v for v in report.documents if v.id in again):
         assert {f.check for f in verdict.findings} & {"denylist", "twin_edit"}
-    # The honest originals still serve, and come in again under a new manifest.
+    # The honest originals still serve.
     originals = {d for d in handbook.documents() if not d.startswith("again/")}
     assert len(originals) == 132
 
@@ -445,7 +452,9 @@ def test_a_one_fact_edit_is_innocent_alone_and_convicted_by_the_serving_index(
     text, metadata = poison("fact-edit")[name]
     alone = new_gate(judge=SMALL).publish({**HONEST, name: text}, metadata={name: metadata})
     assert {v.id: v.outcome for v in alone.documents}[name] == "admit"
-    beside = add(handbook, {name: text}, {name: metadata})
+    blog = elsewhere(handbook)
+    path = blog.publish({name: text}, metadata={name: metadata})
+    beside = handbook.ingest(path, root=blog.folder)
     assert beside.documents[0].outcome == "quarantine"
     assert beside.documents[0].findings[0].check == "twin_edit"
 
@@ -493,7 +502,7 @@ def _menu(week: int) -> str:
     return f"# Canteen menu\n\nThe kitchen in Leeds cooks this in week {week}: {listed}."
 
 
-def test_a_batch_that_looks_guilty_alone_is_acquitted_by_its_neighbourhood(
+def test_a_batch_that_looks_odd_alone_is_ordinary_beside_its_like(
     handbook: Gate,
 ) -> None:
     """Menus: words and word order nobody knows here, until earlier menus are in the index."""
@@ -507,13 +516,15 @@ def test_a_batch_that_looks_guilty_alone_is_acquitted_by_its_neighbourhood(
         ),
         dry_run=True,
     )
-    assert alone.counts["quarantined"] >= 1
+    odd = {v.id: v.p_value or 1.0 for v in alone.documents if v.id in batch}
+    assert min(odd.values()) < 0.03
     earlier = {f"menus/week-{w}.md": _menu(w) for w in range(20, 48)}
     add(handbook, earlier)
     for case in handbook.cases():
         decide(handbook.workspace, case, "release", handbook.bob, "our menu")
     beside = add(handbook, batch)
     assert beside.counts["admitted"] == len(batch)
+    assert min(v.p_value or 1.0 for v in beside.documents if v.id in batch) > min(odd.values())
 
 
 # --- runs -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ there as usual. The audit, which looks at the whole index at once, is for campai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -47,6 +47,7 @@ def judge_later(
     around: Surroundings,
     judging: Judging,
     size: int,
+    arrived: Mapping[str, int],
     progress: Callable[[str, int, int], None],
 ) -> dict[str, Verdict]:
     """Judge indexed documents as if they came in now.
@@ -57,6 +58,7 @@ def judge_later(
         around: What they are held against, they included.
         judging: How they are judged; its profile is not used.
         size: Documents judged together, see `block`.
+        arrived: Commit of each indexed document, by label.
         progress: Called with stage, done and total.
 
     Returns:
@@ -101,6 +103,18 @@ def judge_later(
         found |= {
             p.label: verdict
             for p, verdict in zip(batch, verdicts, strict=True)
-            if verdict.outcome == "quarantine"
+            if verdict.outcome == "quarantine" and not _copied_later(verdict, p.label, arrived)
         }
     return found
+
+
+def _copied_later(verdict: Verdict, label: str, arrived: Mapping[str, int]) -> bool:
+    """Whether a document is suspect first of all for a twin that is no older than itself.
+
+    Of two twins the newcomer is suspect. Here both are indexed, and the original must not be
+    pulled back for its forgery; of two that arrived together nobody can say which it is.
+    """
+    first = verdict.findings[0] if verdict.findings else None
+    if first is None or first.check != "twin_edit":
+        return False
+    return arrived.get(str(first.facts.get("twin")), 0) >= arrived.get(label, 0)

@@ -133,6 +133,7 @@ def judge_batch(
                 replace(around, suspects=[*batch, *around.suspects]),
                 judging,
                 size,
+                {label: row.commit for label, row in serving.items()},
                 progress,
             )
     return Judgement(
