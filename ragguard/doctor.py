@@ -295,7 +295,7 @@ def _calibration(workspace: Workspace) -> Iterator[Finding]:
             f"{judge.false_alarm_rate:.2%} false alarms; only what is wrong by itself is held",
             "Ingest more of the corpus; what came in is judged as soon as the index can.",
         )
-        promised = judge.false_alarm_rate
+        promised = 1.0 / (judge.reference_documents + 1.0)  # once there are enough
     else:
         promised = 1.0 / (min(indexed, judge.reference_documents) + 1.0)
         if made is not None:

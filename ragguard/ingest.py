@@ -84,6 +84,7 @@ def ingest(
 def _one(
     workspace: Workspace, path: Path, root: Path, dry_run: bool, report: Report, progress: Progress
 ) -> None:
+    report.judged_until = 0
     with timed(report, "verify"):
         manifest, signed, envelope, new = read_manifest(workspace, path)
     source = workspace.root.sources[manifest.source]
@@ -145,7 +146,6 @@ def _one(
                 pulled,
                 report.judged_until,
             )
-            report.judged_until = 0
             progress("commit", 1, 1)
         with timed(report, "index"):
             generation = workspace.generation()

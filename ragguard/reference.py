@@ -29,7 +29,7 @@ from ragguard.errors import LedgerError
 from ragguard.kernels import calibration
 from ragguard.kernels.calibration import Doubles
 from ragguard.kernels.canonical import digest
-from ragguard.model import Evidence, Ints, Signal
+from ragguard.model import Bools, Evidence, Ints, Signal
 from ragguard.scoring import (
     SHARES,
     Profile,
@@ -157,6 +157,23 @@ def bring_in(
     scores = {check: np.concatenate(found) for check, found in parts.items()}
     rows = {check: np.concatenate(found) for check, found in owners.items()}
     return Raw(scores, rows, units, [p.document.digest for p in documents])
+
+
+def leave_out(raw: Raw, gone: Bools) -> Raw:
+    """What checks said of the other documents.
+
+    Args:
+        raw: Of all.
+        gone: bool (m,), documents that are left out.
+    """
+    number = np.cumsum(~gone) - 1
+    kept = {check: ~gone[owners] for check, owners in raw.owners.items()}
+    return Raw(
+        {check: scores[kept[check]] for check, scores in raw.scores.items()},
+        {check: number[owners[kept[check]]] for check, owners in raw.owners.items()},
+        raw.units,
+        [name for name, out in zip(raw.digests, gone.tolist(), strict=True) if not out],
+    )
 
 
 def as_if_new(around: Surroundings, again: Sequence[Prepared]) -> Surroundings:

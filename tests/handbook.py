@@ -40,6 +40,23 @@ def _prepared() -> Path:
 _KEYS: dict[Path, Any] = {}
 
 
+# Settings under which an index of the handbook's size is judged by statistics.
+SMALL = {"false_alarm_rate": 0.01, "least_documents": 100}
+
+
+def judged_handbook_gate(folder: Path, **judge: Any) -> Gate:
+    """A gate at which the handbook is large enough to judge by, and was judged itself."""
+    from ragguard.commit import JUDGED_UNTIL
+    from ragguard.ledger import corpus
+    from ragguard.ledger.tables import set_meta
+
+    gate = handbook_gate(folder, judge={**SMALL, **judge})
+    with gate.workspace.ledger.writing() as conn:
+        newest = max(row.id for row in corpus.members(conn, "serving").values())
+        set_meta(conn, JUDGED_UNTIL, str(newest))
+    return gate
+
+
 def handbook_gate(folder: Path, **settings: Any) -> Gate:
     """A gate whose index holds the handbook (132 documents, 403 passages)."""
     from ragguard.config import Settings

@@ -276,10 +276,14 @@ def test_a_part_that_fails_is_a_finding_and_stops_nothing(
 # --- calibration ----------------------------------------------------------------------------------
 
 
-def test_a_small_index_is_uncalibrated_and_says_how_many_are_needed(gate: Gate) -> None:
+def test_a_small_index_is_a_first_import_and_says_how_many_are_needed(gate: Gate) -> None:
     gate.publish(TEXTS)
-    detail = look(gate)["calibration"][0].detail
-    assert detail.startswith("uncalibrated: 2 documents indexed, 300 are needed")
+    (found,) = look(gate)["calibration"]
+    assert found.state == "note"
+    assert found.detail.startswith(
+        "first import: 2 documents indexed, 499 are needed to judge at 0.20% false alarms"
+    )
+    assert "judged as soon as the index can" in found.hint
 
 
 def test_a_rate_that_cannot_be_promised_is_noted(gate: Gate) -> None:
@@ -291,19 +295,41 @@ def test_a_rate_that_cannot_be_promised_is_noted(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("documents", "rate", "details"),
+    ("documents", "rate", "sample", "details"),
     [
-        pytest.param(99, 0.05, ["uncalibrated: 99 documents indexed"], id="too-few"),
-        pytest.param(100, 0.05, ["on this index; rates from 0.99% can be promised"], id="enough"),
         pytest.param(
-            100, 0.005, ["a false-alarm rate of 0.50% is asked, 0.99% is the least"], id="rate"
+            99, 0.05, 2000, ["first import: 99 documents indexed, 100 are needed"], id="too-few"
+        ),
+        pytest.param(
+            198,
+            0.005,
+            2000,
+            ["first import: 198 documents indexed, 199 are needed to judge at 0.50%"],
+            id="too-few-for-the-rate",
+        ),
+        pytest.param(
+            100, 0.05, 2000, ["on this index; rates from 0.99% can be promised"], id="enough"
+        ),
+        pytest.param(
+            199, 0.005, 2000, ["on this index; rates from 0.50% can be promised"], id="rate"
+        ),
+        pytest.param(
+            199,
+            0.005,
+            100,
+            ["a false-alarm rate of 0.50% is asked, 0.99% is the least"],
+            id="sample",
         ),
     ],
 )
 def test_an_index_large_enough_is_calibrated_on_itself(
-    gate: Gate, documents: int, rate: float, details: list[str]
+    gate: Gate, documents: int, rate: float, sample: int, details: list[str]
 ) -> None:
-    judge = {"least_documents": 100, "false_alarm_rate": rate}
+    judge = {
+        "least_documents": 100,
+        "false_alarm_rate": rate,
+        "reference_documents": sample,
+    }
     gate.settings = gate.settings.model_validate({"judge": judge})
     gate.reopen()
     rows = [version_row(n, f"{n}.md", 1) for n in range(1, documents + 1)]

@@ -15,7 +15,7 @@ from ragguard.prove import prove, verifier_key, verify_bundle, verify_log
 from ragguard.report import Report
 from ragguard.review import decide
 from ragguard.steps.judging import recent_labels
-from tests.handbook import CORPORA, add, handbook_gate, poison
+from tests.handbook import CORPORA, add, judged_handbook_gate, poison
 from tests.simulator import Gate
 
 
@@ -49,7 +49,7 @@ def lately(gate: Gate) -> frozenset[str]:
 
 @pytest.fixture(scope="module")
 def dripped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drip]:
-    gate = handbook_gate(tmp_path_factory.mktemp("drip") / "handbook")
+    gate = judged_handbook_gate(tmp_path_factory.mktemp("drip") / "handbook")
     names = drops("ql-lost-device")
     recent = [lately(gate)]
     reports = []
@@ -110,7 +110,7 @@ def test_what_was_pulled_back_is_proved_and_what_is_released_stays(dripped: Drip
 def test_a_dry_run_says_what_it_would_pull_and_pulls_nothing(dripped: Drip, tmp_path: Path) -> None:
     _, names, reports, _ = dripped
     first = next(i for i, r in enumerate(reports) if r.pulled)
-    gate = handbook_gate(tmp_path / "handbook")
+    gate = judged_handbook_gate(tmp_path / "handbook")
     for name in names[:first]:
         drop(gate, name)
     served = gate.documents()
@@ -129,7 +129,7 @@ def test_a_dry_run_says_what_it_would_pull_and_pulls_nothing(dripped: Drip, tmp_
 
 
 def test_what_counts_as_recent_is_configured(tmp_path: Path) -> None:
-    gate = handbook_gate(tmp_path / "handbook", judge={"recent_days": 0})
+    gate = judged_handbook_gate(tmp_path / "handbook", recent_days=0)
     names = drops("ql-lost-device")
     assert drop(gate, names[0]).counts["admitted"] == 1
     assert lately(gate) == frozenset()

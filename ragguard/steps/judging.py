@@ -15,6 +15,7 @@ from ragguard import reference, scoring
 from ragguard.checks import Check
 from ragguard.commit import JUDGED_UNTIL, load_vectors
 from ragguard.companions import Judging, second_look
+from ragguard.config import JudgeSettings
 from ragguard.kernels.canonical import digest, format_time
 from ragguard.ledger import corpus
 from ragguard.ledger.commits import Generation
@@ -31,13 +32,12 @@ from ragguard.model import (
     Verdict,
 )
 from ragguard.scoring import Profile
-from ragguard.steps import calibration
+from ragguard.steps import calibration, catching_up
 from ragguard.steps.originals import originals
 from ragguard.view import Prepared, Surroundings, build_view, near_suspects
 from ragguard.workspace import Workspace
 
 MOST_LATER = 2000  # documents not yet judged that are judged by one ingest
-BLOCK = 256  # and how many of them together
 LEAST_SUSPECTS = 256  # undecided documents that are looked at, however small the index
 GROWTH = 1.2  # a fitted profile is used until the index has grown or shrunk by this factor
 
@@ -86,6 +86,7 @@ def judge_batch(
         catch_up: Judge documents that came in while the index was too small to judge them, too.
     """
     generation = workspace.generation()
+    judge = workspace.settings.judge
     checks = scoring.active_checks(workspace.settings.checks)
     with workspace.ledger.reading() as conn:
         serving = corpus.members(conn, "serving")
@@ -102,7 +103,7 @@ def judge_batch(
     view = build_view(batch, around, absent=absent, beside=beside)
     measured = scoring.measure(view, checks)
     progress("checks", len(checks), len(checks))
-    rate = workspace.settings.judge.false_alarm_rate
+    rate = judge.false_alarm_rate
     verdicts = scoring.judge(batch, view, measured, profile, checks, policies, rate)
     every = {name: source.policy for name, source in workspace.root.sources.items()} | {**policies}
 
@@ -117,15 +118,24 @@ def judge_batch(
     }
     until = 0
     if catch_up and profile.calibrated and generation is not None:
-        rows = not_yet_judged(workspace, serving, {p.label for p in batch})
+        size = catching_up.block(
+            len(serving), scoring.needed(judge.least_documents, judge.false_alarm_rate)
+        )
+        rows = not_yet_judged(workspace, serving, {p.label for p in batch}) if size else []
         if rows:
             until = max(row.id for row in rows)
-            fitted = _profile(
-                workspace, generation, serving, around, checks, len(rows), learned, progress
+            met = frozenset(learned.fit if learned else ())
+            most = reference.Rounds(size).documents(judge.reference_documents + size)
+            usual = reference_rows(serving, met, judge, most)
+            pulled |= catching_up.judge_later(
+                indexed_documents(workspace, generation.serving, rows),
+                indexed_documents(workspace, generation.serving, usual),
+                replace(around, suspects=[*batch, *around.suspects]),
+                judging,
+                size,
+                {label: row.commit for label, row in serving.items()},
+                progress,
             )
-            later = replace(judging, profile=fitted)
-            near = replace(around, suspects=[*batch, *around.suspects])
-            pulled |= _catch_up(workspace, generation, rows, near, later, progress)
     return Judgement(
         verdicts,
         profile.name,
@@ -159,46 +169,6 @@ def not_yet_judged(
         if label not in leaving
     ]
     return sorted(rows, key=lambda row: row.id)[:MOST_LATER]
-
-
-def _catch_up(
-    workspace: Workspace,
-    generation: Generation,
-    rows: Sequence[VersionRow],
-    around: Surroundings,
-    judging: Judging,
-    progress: Callable[[str, int, int], None],
-) -> dict[str, Verdict]:
-    """Judge indexed documents as if they came in now; those that arrived together, together.
-
-    Returns:
-        Verdicts on those that would not be let in, by label.
-    """
-    documents = indexed_documents(workspace, generation.serving, rows)
-    every = {p.document.source: Policy() for p in documents} | dict(judging.policies)
-    found: dict[str, Verdict] = {}
-    for start in range(0, len(documents), BLOCK):
-        progress("judge what was not yet judged", start, len(documents))
-        block = documents[start : start + BLOCK]
-        labels = frozenset(p.label for p in block)
-        known = reference.as_if_new(replace(around, recent=around.recent - labels), block)
-        beside = near_suspects(block, around.suspects)
-        view = build_view(block, known, absent=labels, beside=beside)
-        verdicts = scoring.judge(
-            block,
-            view,
-            scoring.measure(view, judging.checks),
-            judging.profile,
-            judging.checks,
-            every,
-            judging.false_alarm_rate,
-        )
-        found |= {
-            p.label: verdict
-            for p, verdict in zip(block, verdicts, strict=True)
-            if verdict.outcome == "quarantine"
-        }
-    return found
 
 
 def surroundings(
@@ -356,15 +326,8 @@ def _profile(
         kept = reference.load_fitted(path.read_bytes())
         if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
             return kept[0]
-    # Weights were chosen to let pass what they were learned on: others say what is usual.
     met = frozenset(learned.fit if learned else ())
-    names = sorted(label for label, row in serving.items() if row.digest not in met)
-    if len(names) < judge.least_documents // 2:
-        names = sorted(serving)
-    chosen = np.random.default_rng(0).permutation(len(names))[
-        : held.documents(judge.reference_documents)
-    ]
-    rows = [serving[names[i]] for i in chosen]
+    rows = reference_rows(serving, met, judge, held.documents(judge.reference_documents))
     documents = indexed_documents(workspace, generation.serving, rows)
     profile = reference.rehearse(
         documents,
@@ -377,6 +340,25 @@ def _profile(
     )
     reference.keep(profile, path, len(serving))
     return profile
+
+
+def reference_rows(
+    serving: Mapping[str, VersionRow], met: Set[str], judge: JudgeSettings, most: int
+) -> list[VersionRow]:
+    """Indexed documents that say what is usual, in the order they are to be brought in.
+
+    Args:
+        serving: Indexed documents by label.
+        met: Digests of texts that `calibrate` learned on: shares were chosen to let them pass, so
+            others say what is usual.
+        judge: Settings.
+        most: How many at most.
+    """
+    names = sorted(label for label, row in serving.items() if row.digest not in met)
+    if len(names) < judge.least_documents // 2:
+        names = sorted(serving)
+    chosen = np.random.default_rng(0).permutation(len(names))[:most]
+    return [serving[names[i]] for i in chosen]
 
 
 def indexed_documents(
