@@ -161,6 +161,7 @@ class _Bench:
         self._params = params
         self._cut: dict[int, list[str]] = {}
         self._sentences: dict[int, Sentences] = {}
+        self._same: dict[int, list[int]] = {}
         self._ordinary: set[str] | None = None
 
     def line_up(self) -> dict[int, list[_Twin]]:
@@ -187,12 +188,18 @@ class _Bench:
             twins += _joined(
                 twins, ours, {other: self.tokens(other) for other in near}, view, params
             )
-            if not any(t.indexed and not t.found.changes and not t.found.uncovered for t in twins):
+            same = [t.row for t in twins if t.indexed and _is_same(t.found)]
+            if same:
+                self._same[row] = same
+            else:
                 lined[row] = twins
         return lined
 
     def copied(self, lined: dict[int, list[_Twin]]) -> dict[tuple[int, int], float]:
-        """Share of a judged document that another has too, by (document, document)."""
+        """Share of a judged document that another has too, by (document, document).
+
+        Passages that the other has word for word are the most of it: an edit is in one of many.
+        """
         view = self._view
         sizes: Counter[int] = Counter()
         for row in range(view.n):
@@ -205,6 +212,9 @@ class _Bench:
                 best[other] = max(best[other], twin.found.shared)
             for other, count in best.items():
                 shared[int(view.documents[row]), other] += count
+        for row, rows in self._same.items():
+            for other in {int(view.documents[r]) for r in rows}:
+                shared[int(view.documents[row]), other] += len(self.tokens(row))
         return {pair: count / max(1, sizes[pair[0]]) for pair, count in shared.items()}
 
     def tokens(self, row: int) -> list[str]:
@@ -394,6 +404,10 @@ def _fillers(twins: list[_Twin], params: Params) -> dict[int, Counter[tuple[str,
             for at in range(change.start, change.start + len(change.ours)):
                 found[at][_lower(change.theirs)] += 1
     return found
+
+
+def _is_same(found: Difference) -> bool:
+    return not found.changes and not found.uncovered
 
 
 def _is_blank(change: Change, fillers: dict[int, Counter[tuple[str, ...]]]) -> bool:

@@ -215,6 +215,22 @@ def test_a_passage_that_a_source_repeats_on_other_pages_is_an_edit_only_from_ano
     assert by_document("twin_edit", [outside, original()])["feed/rooms.md"] > 2.0
 
 
+def test_an_edit_in_one_passage_of_a_long_copy_within_its_source_is_found() -> None:
+    more = [
+        " ".join(f"The ledger of room {i} is kept in drawer {i} of floor {floor}." for i in span)
+        for floor, span in (("two", range(8)), ("three", range(20, 28)), ("four", range(40, 48)))
+    ]
+    places = (WHERE, direction(97), direction(98), direction(99))
+    long = Doc("wiki/invoices.md", (TEXT, *more), places, "serving")
+    text = TEXT.replace("30 days", "90 days")
+    mirror = Doc("wiki/mirror.md", (TEXT, *more), places)
+    assert by_document("twin_edit", [mirror, long]) == {"wiki/mirror.md": 0.0}
+    edit = Doc("wiki/copy.md", (text, *more), (near(WHERE, 0.98), *places[1:]))
+    assert by_document("twin_edit", [edit, long])["wiki/copy.md"] > 2.0
+    page = Doc("wiki/page.md", (text, more[0], LETTER, NOTICE), (near(WHERE, 0.98), *places[1:]))
+    assert by_document("twin_edit", [page, long])["wiki/page.md"] == 0.0
+
+
 NOTICE = (
     "Permission is granted to copy and distribute this software under the terms of the licence "
     "below. The notice must be kept in all copies. There is no warranty of any kind, and the "
