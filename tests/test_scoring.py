@@ -63,9 +63,7 @@ def profile(*names: str, count: int = 199) -> Profile:
     p = conformal_p_values(even, even)
     combined = np.sort(np.tan((0.5 - np.minimum(p, 0.5)) * np.pi))
     families = dict.fromkeys(scoring.families_of(names).names, np.sort(-np.log(p)))
-    return Profile(
-        "corpus", count, dict.fromkeys(names, even), combined, "", families=families
-    )
+    return Profile("corpus", count, dict.fromkeys(names, even), combined, "", families=families)
 
 
 def judged(

@@ -306,9 +306,7 @@ def test_only_the_nearest_suspects_of_each_passage_are_looked_at() -> None:
     waiting = several(NEAR_SUSPECTS + 3, 0.7, "w") + [
         prepared(f"o{i}", [f"o {i}"], [near(other, 0.9, i)]) for i in range(NEAR_SUSPECTS - 1)
     ]
-    nearest = [
-        prepared(f"n{i}", [f"n {i}"], [near(WHERE, 0.99, i)]) for i in range(NEAR_SUSPECTS)
-    ]
+    nearest = [prepared(f"n{i}", [f"n {i}"], [near(WHERE, 0.99, i)]) for i in range(NEAR_SUSPECTS)]
     one = [prepared("a", ["a"], [WHERE])]
     assert chosen(one, [*waiting, *nearest]) == [p.document.id for p in nearest]
     both = [*one, prepared("b", ["b"], [other])]

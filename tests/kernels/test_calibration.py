@@ -44,9 +44,7 @@ def test_tail_p_values_agree_with_their_slow_twin(
 
 
 @given(samples, samples)
-def test_family_p_values_agree_with_their_slow_twin(
-    scores: np.ndarray, clean: np.ndarray
-) -> None:
+def test_family_p_values_agree_with_their_slow_twin(scores: np.ndarray, clean: np.ndarray) -> None:
     found = family_p_values(scores, np.sort(clean))
     expected = [reference.family_p(s, clean.tolist()) for s in scores.tolist()]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
