@@ -119,7 +119,7 @@ def family_p(statistic: float, known: Sequence[float]) -> float:
 
 
 def _falling(score: float, known: Sequence[float], start: float, unit: float) -> float:
-    """Hill: e times rarer for each mean excess; for each unit where fewer than 8 excesses differ."""
+    """Hill: e times rarer for each mean excess; for each unit where fewer than 8 differ."""
     excesses = [k - start for k in known if k > start]
     scale = sum(excesses) / len(excesses) if len(set(excesses)) >= 8 else unit
     there = max(1, len(excesses)) / (len(known) + 1)

@@ -452,15 +452,29 @@ def test_one_witness_of_a_campaign_convicts_nobody(missing: str) -> None:
     assert held(judged(said, many(), known=UNCALIBRATED)) == set()
 
 
-def test_the_longer_a_document_is_the_less_one_chunk_of_it_convicts() -> None:
-    """Bonferroni over its chunks, as everywhere."""
-    scores = np.array([0.55] + [0.0] * 99)
+def test_a_campaigns_document_speaks_of_its_claim_in_a_good_part_of_its_passages() -> None:
+    """One passage of a long document convicts nobody; what convicts is Bonferroni-corrected."""
+    few = max(1, int(1.0 / scoring.PART))  # passages of which one is a good part
+    scores = np.array([max(scoring.FLAGRANT.values()) + 0.01] + [0.0] * 99)
     signals = {name: Signal(scores, lambda row: Evidence("")) for name in scoring.FLAGRANT}
     one = scoring.campaigns(signals, np.arange(100))
-    long = scoring.campaigns(signals, np.array([0] * 21 + list(range(1, 80))))
-    assert long[0] == pytest.approx(21 * one[0])
+    assert one[0] < 0.002
     assert (one[1:] == 1).all()
-    assert (long[1:] == 1).all()
+    for passages in (few, few + 1, 21):
+        owners = np.array([0] * passages + list(range(1, 101 - passages)))
+        found = scoring.campaigns(signals, owners)
+        assert found[0] == (pytest.approx(passages * one[0]) if passages == few else 1.0)
+        assert (found[1:] == 1).all()
+
+
+def test_both_witnesses_must_speak_of_the_same_passage() -> None:
+    owners = np.array([0, 0, *range(1, 99)])
+    rows = {"collusion": [0.9, 0.0], "accord": [0.0, 0.9]}
+    signals = {
+        name: Signal(np.array(found + [0.0] * 98), lambda row: Evidence(""))
+        for name, found in rows.items()
+    }
+    assert (scoring.campaigns(signals, owners) == 1).all()
 
 
 def said_by_real_checks(docs: list[Doc]) -> dict[str, Verdict]:

@@ -56,7 +56,7 @@ def test_a_drip_feed_is_found_against_the_undecided_that_are_judged_beside_it() 
     waiting = campaign(4, "quarantine", first=1)
     view = make_view([*campaign(1), *waiting, *corpus()])
     found = scores("collusion", view)
-    assert [view.labels[d] for d in view.documents[: view.n]][0] == "wiki/evil-0"
+    assert view.labels[view.documents[0]] == "wiki/evil-0"
     honest = [s for s, d in zip(found, view.documents, strict=False) if "new" in view.labels[d]]
     assert found[0] > 1.0 + max(honest)
     evidence = measure("collusion", view).explain(0)
