@@ -117,4 +117,5 @@ def _copied_later(verdict: Verdict, label: str, arrived: Mapping[str, int]) -> b
     first = verdict.findings[0] if verdict.findings else None
     if first is None or first.check != "twin_edit":
         return False
-    return arrived.get(str(first.facts.get("twin")), 0) >= arrived.get(label, 0)
+    twin = arrived.get(str(first.facts.get("twin")))  # none: it arrives now, or waits
+    return twin is None or twin >= arrived[label]
