@@ -65,8 +65,8 @@ def _tell(folder: Path) -> None:
             _counts(report)
             say(
                 "A first import: only what is wrong by itself is held. So few documents say\n"
-                f"little about what is usual; from now on {steps.RATE:.0%} of honest ones may be held "
-                "(by\ndefault 0.2 %)."
+                f"little about what is usual; from now on {steps.RATE:.0%} of honest ones may be "
+                "held (by\ndefault 0.2 %)."
             )
             say(f"\nAn employee asks: {steps.QUESTION}")
             _hits(_shown(steps.ask(workspace)), story)
