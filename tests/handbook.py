@@ -58,7 +58,7 @@ def judged_handbook_gate(folder: Path, **judge: Any) -> Gate:
 
 
 def handbook_gate(folder: Path, **settings: Any) -> Gate:
-    """A gate whose index holds the handbook (132 documents, 403 passages)."""
+    """A gate whose index holds the handbook (132 documents, 397 passages)."""
     from ragguard.config import Settings
     from ragguard.trust.manifest import Accepted
     from tests.simulator import NOW, Publisher

@@ -151,7 +151,7 @@ def test_every_command_has_its_section_with_help_and_an_example() -> None:
     for title, body in sections.items():
         assert f"Usage: {title} " in body
         if "COMMAND [ARGS]" not in body:
-            assert f"\n    {title}" in body.partition("Example:")[2]
+            assert re.search(rf"Examples?:\n    {title}", body)
 
 
 def test_every_registered_check_is_in_the_table_and_no_other() -> None:

@@ -64,8 +64,9 @@ def _tell(folder: Path) -> None:
             say(f"alice may sign for {steps.SOURCE!r}. Her 132 documents come in:")
             _counts(report)
             say(
-                "A first import: only what is wrong by itself is held. So few documents say little\nabout "
-                f"what is usual; from now on {steps.RATE:.0%} of honest ones may be held (by default 0.2 %)."
+                "A first import: only what is wrong by itself is held. So few documents say\n"
+                f"little about what is usual; from now on {steps.RATE:.0%} of honest ones may be "
+                "held (by\ndefault 0.2 %)."
             )
             say(f"\nAn employee asks: {steps.QUESTION}")
             _hits(_shown(steps.ask(workspace)), story)
@@ -198,9 +199,9 @@ def _families(report: Report, story: Story) -> None:
     missed = sum(total[f] - stopped[f] for f in poison)
     if missed:
         say(
-            f"\n  {missed} poisoned documents came in: wording spread widely, one fact changed under "
-            "alice's own\n  key, orders no rule knows: nothing sets these apart from honest documents in "
-            "an index\n  this small. README, 'What you must not assume'."
+            f"\n  {missed} poisoned documents came in: wording spread widely, one fact changed "
+            "under alice's\n  own key, orders no rule knows: nothing sets these apart from honest "
+            "documents in an\n  index this small. README, 'What you must not assume'."
         )
 
 

@@ -165,7 +165,7 @@ def test_an_untouched_index_has_no_integrity_finding(story: Story) -> None:
         assert integrity(report) == []
         assert report.exit_code() in (0, 1)
         assert len(report.findings) <= 2
-        assert report.counts["points"] == 403
+        assert report.counts["points"] == 397
         assert report.counts["documents"] == 132
 
 
@@ -179,7 +179,7 @@ def test_every_part_is_there_with_a_state_and_a_reason_where_it_did_less(story: 
         assert all(parts[name].reason for name in less)
     first = {p.name: p for p in story.reports["first"].parts}
     assert (first["drift"].state, first["canaries"].state) == ("partial", "skipped")
-    assert first["index"].looked_at == 403
+    assert first["index"].looked_at == 397
     assert first["checks"].looked_at == 132
     assert first["log"].looked_at > 3
 
@@ -206,7 +206,7 @@ def test_sources_health_and_map_are_there(story: Story) -> None:
     assert (row.source, row.documents, row.quarantined, row.state) == ("wiki", 132, 0, "current")
     assert report.health
     assert all(0 <= share <= 1 for share in report.health.values())
-    assert len(report.places) == 403
+    assert len(report.places) == 397
     assert all(0 <= p.x <= 1 and 0 <= p.y <= 1 for p in report.places)
     assert {p.document for p in report.places} == {
         f"wiki/{p['ragguard']['document']}" for p in story.points["before"].values()
@@ -402,7 +402,7 @@ def test_a_rotation_looks_at_the_whole_index_within_the_nights_it_states(
     assert sum(p.looked_at for p in looked) == 132
     assert all(p.state == "partial" and "within 4 audits" in p.reason for p in looked)
     assert all(r.exit_code() in (0, 1) for r in reports)
-    assert all(r.counts["points"] == 403 for r in reports)
+    assert all(r.counts["points"] == 397 for r in reports)
     with pytest.raises(UsageError, match="too little"):
         night(handbook, max_minutes=1e-6)
 

@@ -150,7 +150,7 @@ def test_a_document_in_the_wrong_department_is_outvoted(tmp_path: Path) -> None:
     passages = handbook()
     assert passages[20].metadata["department"] != "legal"
     passages[20] = replace(passages[20], metadata={"department": "legal"})
-    found = judged(tmp_path, passages, rate=0.01)
+    found = judged(tmp_path, passages, least=60, rate=0.01)
     assert told(found) == {passages[20].document: "label-outvoted"}
 
 
@@ -159,7 +159,7 @@ def test_a_document_in_the_wrong_department_is_outvoted(tmp_path: Path) -> None:
 
 def test_an_honest_index_has_hardly_any_suspects(tmp_path: Path) -> None:
     small = judged(tmp_path / "small", handbook())
-    assert small.profile[0].startswith("shipped")
+    assert small.profile == ("first import", 0)
     assert len(small.findings) <= 2  # a page on prompt injection quotes one
     large = judged(tmp_path / "large", filled(400))
     assert large.profile == ("index", 400)
@@ -168,8 +168,11 @@ def test_an_honest_index_has_hardly_any_suspects(tmp_path: Path) -> None:
 
 def test_a_reference_too_small_for_the_rate_still_names_the_worst(tmp_path: Path) -> None:
     bad = Passage("wiki/safe.md", near(direction(2, D), 0.8, 999), ORDER)
-    found = judged(tmp_path, [*handbook(), bad], rate=1e-6)
+    found = judged(tmp_path / "large", [*filled(400), bad], rate=1e-6)
     assert "wiki/safe.md" in told(found)
+    assert len(found.findings) <= 4  # one of the index, as of any that is its own reference
+    found = judged(tmp_path / "small", [*handbook(), bad], rate=1e-6)
+    assert told(found) == {}  # no reference, and nobody measured anything as rare as that
 
 
 def test_an_index_that_is_its_own_reference_names_what_speaks_to_the_model(tmp_path: Path) -> None:

@@ -41,8 +41,10 @@ def damage(shell: Shell) -> None:
         raw.put(name, nudged(vector), payload)
 
 
-# Another recipe than the index was built with: nothing can be embedded again.
-OTHER_RECIPE = {"RAGGUARD_CHUNKS__SIZE": "500"}
+# A model that is not there: nothing can be embedded again.
+NO_MODEL = {"RAGGUARD_MODEL__NAME": "/nowhere/model"}
+# Texts would be cut otherwise now; those of the index are embedded as they are.
+OTHER_CUT = {"RAGGUARD_CHUNKS__SIZE": "500"}
 
 
 def told(result: Result) -> str:
@@ -137,12 +139,19 @@ def test_tampering_is_3_whatever_else_is_asked(served: Shell) -> None:
 
 
 def test_a_part_that_failed_is_5_and_is_not_masked(served: Shell) -> None:
-    result = served("audit", "--exit-zero", variables=OTHER_RECIPE)
+    result = served("audit", "--exit-zero", variables=NO_MODEL)
     assert result.exit_code == 5, result.output
     assert "FAILED embeddings" in result.stdout
     assert "neighbourhoods ok, checks ok" in told(result)
     damage(served)
-    assert served("audit", variables=OTHER_RECIPE).exit_code == 3  # the gravest wins
+    assert served("audit", variables=NO_MODEL).exit_code == 3  # the gravest wins
+
+
+def test_an_index_that_was_cut_otherwise_is_looked_at_like_any(served: Shell) -> None:
+    result = served("audit", variables=OTHER_CUT)
+    assert result.exit_code == 0, result.output
+    assert "FAILED" not in result.stdout
+    assert "vault ok" in told(result)
 
 
 def test_an_older_checkpoint_is_no_harm_and_a_newer_one_is_3(served: Shell, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from ragguard import doctor as doctors
 from ragguard.commit import Committer
 from ragguard.errors import StoreError
 from tests import trojan
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Clock, Shell
+from tests.handbook import handbook_gate
 
 
 def findings(shell: Shell, code: int = 0, **variables: str) -> dict[str, dict[str, Any]]:
@@ -105,10 +106,37 @@ def test_doctor_finds_a_store_that_does_not_answer(served: Shell) -> None:
 
 
 def test_doctor_tells_when_the_asked_rate_cannot_be_promised(served: Shell) -> None:
-    found = findings(served, 0, RAGGUARD_JUDGE__FALSE_ALARM_RATE="0.0001")["calibration"]
+    rate = "0.0001"
+    found = findings(served, 0, RAGGUARD_JUDGE__FALSE_ALARM_RATE=rate)["calibration"]
     assert found["state"] == "note"
-    said = served.ok("doctor", variables={"RAGGUARD_JUDGE__FALSE_ALARM_RATE": "0.0001"})
-    assert "0.01% is asked" in said
+    said = served.ok("doctor", variables={"RAGGUARD_JUDGE__FALSE_ALARM_RATE": rate})
+    assert "7 documents indexed, 9999 are needed to judge at 0.01% false alarms" in told(said)
+    said = served.ok("doctor")
+    assert "7 documents indexed, 499 are needed to judge at 0.20% false alarms" in told(said)
+
+
+def test_doctor_tells_when_too_few_of_the_indexed_are_sampled_for_the_rate(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = handbook_gate(tmp_path / "h")
+    clock.now = gate.now
+    gate.close()
+    monkeypatch.chdir(tmp_path / "h/w")
+    shell = Shell(tmp_path / "h/w", clock)
+    judge = {"LEAST_DOCUMENTS": "100", "REFERENCE_DOCUMENTS": "100", "FALSE_ALARM_RATE": "0.008"}
+    variables = {f"RAGGUARD_JUDGE__{name}": value for name, value in judge.items()}
+    said = told(shell.ok("doctor", variables=variables))
+    assert "a false-alarm rate of 0.80% is asked, 0.99% is the least that can be promised" in said
+    said = told(
+        shell.ok("doctor", variables={**variables, "RAGGUARD_JUDGE__FALSE_ALARM_RATE": "0.01"})
+    )
+    assert "first import" not in said
+    assert "is asked" not in said
+
+
+def told(said: str) -> str:
+    """What was printed, lines joined."""
+    return " ".join(said.split())
 
 
 def test_an_interrupted_commit_is_told_by_doctor_and_finished_by_resume(

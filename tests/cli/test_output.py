@@ -170,13 +170,13 @@ def test_a_table_fits_the_terminal_and_loses_nothing(wide: Shell, width: int) ->
     rows = ANSI.sub("", shown).replace("\r", "").splitlines()
     head = rows[0]
     body = rows[1 : next(i for i, r in enumerate(rows) if r.startswith("next:"))]
-    assert head.split() == ["case", "score", "document", "why"]
+    assert head.split() == ["case", "score", "sure", "document", "why"]
     assert max(cell_len(r) for r in [head, *body]) <= width
     begin, end = head.index("document"), head.index("why")
     assert LONG in "".join(r[begin:end].strip() for r in body)
     assert sorted(r.split()[0] for r in body if r[:4].strip()) == ["1", "2"]
     reasons = " ".join(r[end:].strip() for r in body)
-    assert reasons.count("override previous instructions") == 2
+    assert reasons.count("cancels instructions") == 2
     assert "…" not in shown
 
 

@@ -68,7 +68,7 @@ def test_calibrate_refuses_a_corpus_that_cannot_promise_the_rate(handbook: Shell
     (handbook.folder / "ragguard.toml").write_text("[judge]\nleast_documents = 100\n")
     result = handbook("calibrate")
     assert result.exit_code == 2
-    assert "of 1.00% takes 334 different documents, 100 of them" in one_line_error(result)
+    assert "of 0.20% takes 1667 different documents, 500 of them" in one_line_error(result)
     assert "can promise --rate 0.02" in result.stderr
     assert not (handbook.folder / "calibration.json").exists()
 
