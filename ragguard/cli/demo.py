@@ -248,9 +248,9 @@ def _families(report: Report, story: Story) -> None:
     missed = sum(total[f] - stopped[f] for f in poison)
     if missed:
         say(
-            f"\n  {missed} of {sum(total[f] for f in poison)} poisoned documents came in. A batch half "
-            "as large as a small index is the worst\n  case of a comparison; and some of this no "
-            "index would show. README, 'What you must not\n  assume'."
+            f"\n  {missed} of {sum(total[f] for f in poison)} poisoned documents came in. A batch "
+            "half as large as a small index is\n  the worst case of a comparison; and some of it no "
+            "index would show. README, 'What you\n  must not assume'."
         )
 
 
