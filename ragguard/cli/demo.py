@@ -249,8 +249,8 @@ def _families(report: Report, story: Story) -> None:
     if missed:
         say(
             f"\n  {missed} of {sum(total[f] for f in poison)} poisoned documents came in. A batch "
-            "half as large as a small index is\n  the worst case of a comparison; and some of it no "
-            "index would show. README, 'What you\n  must not assume'."
+            "half as large as a small index is\n  the worst case of a comparison; and some of it "
+            "no index would show. README, 'What you\n  must not assume'."
         )
 
 
