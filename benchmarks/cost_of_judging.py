@@ -218,7 +218,7 @@ def run(options: argparse.Namespace, store: Store) -> dict[str, Any]:
         )
     ]
     clocked = Clocked(store)
-    around = Surroundings(clocked, "serving", "quarantine", lexicon, denied, NOW)
+    around = Surroundings(clocked, "serving", lexicon, denied, NOW)
     batch = [document(i, texts[old + i], vectors[old + i]) for i in range(new)]
     checks = active_checks({})
     # Libraries load, rules compile and indexes are opened before the clock starts.

@@ -190,7 +190,7 @@ def report(
     verdicts, scores, spent, profile = gate.judge([*held, *guilty], rate)
     stopped: dict[str, list[bool]] = {}
     alone: dict[str, list[bool]] = {}
-    known = profile.scores[name]
+    known = profile.scores.get(name, np.zeros(1))  # none of a check that knows its own rarity
     bar = known[int(np.ceil((1.0 - rate) * (len(known) - 1)))]
     for verdict, score in zip(verdicts, scores[name], strict=True):
         for kind in kinds.get(verdict.id, "honest").split(", "):

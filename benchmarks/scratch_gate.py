@@ -81,7 +81,7 @@ class Gate:
         self.store.upsert("serving", points)
         words = lexicons.count([t.text for t in indexed], len(self.indexed))
         self.around = Surroundings(
-            self.store, "serving", "quarantine", lexicons.with_closeness(words, points), [], NOW
+            self.store, "serving", lexicons.with_closeness(words, points), [], NOW
         )
         self.checks = scoring.active_checks({})
         self.seed = seed

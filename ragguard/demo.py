@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from ragguard import config, files, founding
+from ragguard import config, files, founding, scoring
 from ragguard.audit import audit
 from ragguard.audit.findings import AuditReport
+from ragguard.config import Settings
 from ragguard.errors import UsageError
 from ragguard.hold import hold
 from ragguard.ingest import ingest
 from ragguard.ledger import cases
-from ragguard.model import Root
+from ragguard.model import Root, Verdict
 from ragguard.prove import LogReport, verify_log
 from ragguard.reindex import Rebuilt, reindex
 from ragguard.report import Report
@@ -34,12 +35,15 @@ SOURCE = "handbook"
 QUESTION = "A vendor emailed saying they use a different IBAN now, what do I do?"
 # What somebody was answered from a document that the gate let in.
 WRONGLY = "A customer's bug only shows up with their data. May I load a copy of it into staging?"
-# 132 documents say little about what is usual; the default rate takes 499 (`scoring.needed`).
-RATE = 0.05
-SETTINGS = config.TEMPLATE.replace(
-    "[judge]\n", f"[judge]\nfalse_alarm_rate = {RATE}\nleast_documents = 100\n"
-)
 ANSWER = "Yes, production data may be loaded into staging for up to 14 days."
+# A handbook of 132 documents can say what one in a hundred of them does, not what one in 500 does.
+SETTINGS = """\
+# Of the demo: a small handbook says what is usual in it at this rate. The defaults need more of it.
+
+[judge]
+false_alarm_rate = 0.01
+least_documents = 100
+"""
 Progress = Callable[[str, int, int], None]
 
 
@@ -119,6 +123,24 @@ def begin(folder: Path, now: datetime) -> Story:
 def open_story(story: Story) -> Workspace:
     """The demo's workspace, open."""
     return Workspace(story.folder, config.load(story.folder / config.FILE, {}), story.now)
+
+
+def by_default() -> tuple[float, int]:
+    """Rate that a workspace asks by default, and how many documents it needs for it."""
+    judge = Settings().judge
+    return judge.false_alarm_rate, scoring.needed(judge.least_documents, judge.false_alarm_rate)
+
+
+def alone(verdict: Verdict, report: Report) -> bool:
+    """Whether a held document is wrong by itself, whatever the index is like.
+
+    No comparison with an index gives a p-value below the smallest it can promise.
+    """
+    return (
+        verdict.outcome == "quarantine"
+        and verdict.p_value is not None
+        and verdict.p_value < round(report.promised, 6)
+    )
 
 
 def sign_folder(story: Story, root: Path, metadata: Path, key: keys.KeyPair, name: str) -> Path:

@@ -82,10 +82,11 @@ def test_a_dry_run_with_the_same_seed_gives_the_same_weights_and_writes_nothing(
     assert {p.name for p in new} <= {"ledger.db-wal", "ledger.db-shm"}
 
 
-def test_weights_stay_within_their_bounds_and_no_check_is_silenced(made: Calibration) -> None:
-    assert set(made.weights) == set(scoring.active_checks({}))
+def test_shares_stay_within_their_bounds_and_no_family_is_silenced(made: Calibration) -> None:
+    checks = scoring.active_checks({})
+    assert set(made.weights) == {check.family for check, _ in checks.values()}
     for name, weight in made.weights.items():
-        prior = scoring.WEIGHTS.get(name, 1.0)
+        prior = scoring.SHARES.get(name, 1.0)
         assert prior / 50 * 0.999 <= weight <= prior * 5 * 1.001
 
 
@@ -222,10 +223,10 @@ def test_a_kill_while_writing_leaves_the_old_file_or_the_new(
 # --- what is used ---------------------------------------------------------------------------------
 
 
-def test_ingest_judges_with_the_learned_weights(gate: Gate, made: Calibration) -> None:
+def test_ingest_judges_with_the_learned_shares(gate: Gate, made: Calibration) -> None:
     text = "# Keys\n\nKeys are handed out at the front desk every Monday, against a signature."
-    most = 4.5 * scoring.WEIGHTS.get("collusion", 1.0)
-    weights = {name: scoring.WEIGHTS.get(name, 1.0) for name in made.weights} | {"collusion": most}
+    most = 4.5 * scoring.SHARES["collusion"]
+    weights = {name: scoring.SHARES.get(name, 1.0) for name in made.weights} | {"collusion": most}
     calibration.save(gate.workspace, replaced(made, weights=weights))
     report = add(gate, {"keys.md": text})
     assert report.manifests[0].error is None
@@ -233,7 +234,7 @@ def test_ingest_judges_with_the_learned_weights(gate: Gate, made: Calibration) -
     (path,) = gate.workspace.folder.glob("cache/profile-*.npz")
     profile = load_fitted(path.read_bytes())
     assert profile is not None
-    assert profile[0].weights["collusion"] == most
+    assert profile[0].shares["collusion"] == most
     assert profile[0].documents < 132  # those that weights were learned on are left out
 
 

@@ -16,7 +16,7 @@ from ragguard.errors import StoreError
 from ragguard.ingest import ingest
 from ragguard.ledger import corpus
 from ragguard.ledger.tables import get_meta
-from ragguard.model import Verdict
+from ragguard.model import Finding, Verdict
 from ragguard.report import Report
 from ragguard.steps import catching_up
 from ragguard.store.qdrant import QdrantStore
@@ -195,3 +195,15 @@ def test_a_commit_that_was_interrupted_pulls_back_what_it_was_to_and_marks_it(
     assert gate.documents("quarantine") & let_in(caught)
     gate.close()
     gate.folder = caught.folder
+
+
+def test_an_original_is_not_pulled_back_for_a_forgery_that_arrives_as_it_is_judged() -> None:
+    def found(twin: str) -> Verdict:
+        finding = Finding("twin_edit", 9.0, 0.0004, "a copy", {"twin": twin})
+        return Verdict("wiki", "a.md", "d", "quarantine", 0.9, 0.001, (finding,))
+
+    arrived = {"wiki/a.md": 2, "wiki/older.md": 1, "wiki/later.md": 3}
+    excused = catching_up._copied_later
+    assert not excused(found("wiki/older.md"), "wiki/a.md", arrived)
+    assert excused(found("wiki/later.md"), "wiki/a.md", arrived)
+    assert excused(found("wiki/arriving-now.md"), "wiki/a.md", arrived)

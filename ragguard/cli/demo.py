@@ -20,8 +20,19 @@ if TYPE_CHECKING:
     from ragguard.model import Verdict
     from ragguard.report import Report
     from ragguard.search import Hit
+    from ragguard.workspace import Workspace
 
 WIDTH = 78
+# Why what comes in of a family of poison comes in.
+WHY_IN = {
+    "dispersed": "one false fact, deep in long texts of five kinds",
+    "fact-edit": "a name for a name",
+    "hidden-text": "without what no browser shows, which was cut out",
+    "instruction": "words that honest pages have, too",
+    "off-topic": "junk on a subject of its own",
+    "paraphrase": "one false fact in five wordings",
+    "secret": "written as an example",
+}
 
 
 @click.command()
@@ -60,20 +71,18 @@ def _tell(folder: Path) -> None:
         _head(1, "A handbook, signed")
         story = steps.begin(folder, now())
         with steps.open_story(story) as workspace:
-            report = steps.bring_handbook(story, workspace, progress.update)
-            say(f"alice may sign for {steps.SOURCE!r}. Her 132 documents come in:")
-            _counts(report)
-            say(
-                "A first import: only what is wrong by itself is held. So few documents say\n"
-                f"little about what is usual; from now on {steps.RATE:.0%} of honest ones may be "
-                "held (by\ndefault 0.2 %)."
-            )
+            first = steps.bring_handbook(story, workspace, progress.update)
+            _settings(workspace)
+            say(f"\nalice may sign for {steps.SOURCE!r}. Her 132 documents come in:")
+            _counts(first)
+            _held(first)
             say(f"\nAn employee asks: {steps.QUESTION}")
             _hits(_shown(steps.ask(workspace)), story)
 
             _head(2, "Alice's key is stolen: a poisoned batch, perfectly signed")
             report = steps.bring_poison(story, workspace, progress.update)
             _counts(report)
+            _caught_up(report, first)
             _families(report, story)
             say("\nSome of the reasons given:")
             _reasons(report, story)
@@ -176,32 +185,72 @@ def _hits(hits: list[tuple[float, str, str]], story: Story) -> None:
         say(f"     {shown[: WIDTH - 8]}{'…' if len(shown) > WIDTH - 8 else ''}")
 
 
+def _settings(workspace: Workspace) -> None:
+    from ragguard import demo as steps
+
+    asked, (rate, documents) = workspace.settings.judge, steps.by_default()
+    say(
+        f"This workspace accepts that {_share(asked.false_alarm_rate)} of the honest documents are "
+        f"held, where the default is\n{_share(rate)}: at that an index needs {documents} documents "
+        "before it can say what is unusual in it, and\nthis one has 132. Until then only what is "
+        "wrong by itself is held."
+    )
+
+
+def _share(rate: float) -> str:
+    return f"1 in {round(1 / rate)}"
+
+
+def _held(report: Report) -> None:
+    for verdict in report.documents:
+        if verdict.outcome == "quarantine":
+            say(f"  held: {verdict.id}")
+            _reason(verdict)
+    later = sum(v.not_yet_judged for v in report.documents)
+    if later:
+        say(f"  {later} are not yet judged: nothing was there to compare them with.")
+
+
+def _caught_up(report: Report, before: Report) -> None:
+    later = sum(v.not_yet_judged for v in before.documents)
+    say(
+        f"  First the {later} of before are judged, now that there are enough of them: "
+        f"{len(report.pulled)} are pulled back."
+    )
+    for verdict in report.pulled:
+        say(f"  pulled back: {verdict.id}, which is honest")
+        _reason(verdict)
+
+
 def _families(report: Report, story: Story) -> None:
+    from ragguard.demo import alone
+
     total: Counter[str] = Counter()
-    stopped: Counter[str] = Counter()
+    certain: Counter[str] = Counter()
+    compared: Counter[str] = Counter()
     for verdict in report.documents:
         family = story.labels[verdict.id]
         total[family] += 1
-        stopped[family] += verdict.outcome != "admit"
-    say("\n  family              turned away")
+        certain[family] += alone(verdict, report)
+        compared[family] += verdict.outcome != "admit" and not alone(verdict, report)
+    stopped = certain + compared
+    say("\n  # wrong by itself, + unlike the handbook, . came in")
     for family in sorted(total, key=lambda f: (f.startswith("honest"), -stopped[f] / total[f], f)):
         count, of = stopped[family], total[family]
-        note = ""
+        bar = "#" * certain[family] + "+" * compared[family] + "." * (of - count)
+        note = f"{of - count} came in" if count < of else ""
         if family.startswith("honest"):
             note = "not poison: a reviewer's business"
-        elif count < of:
-            note = f"{of - count} came in"
-        say(
-            f"  {family:18}  {'#' * count}{'.' * (of - count):<{12 - count}} {count} of {of}  "
-            f"{note}"
-        )
+        elif count < of and family in WHY_IN:
+            note += f": {WHY_IN[family]}"
+        say(f"  {family:16}  {bar:12} {count} of {of}  {note}".rstrip())
     poison = [f for f in total if not f.startswith("honest")]
     missed = sum(total[f] - stopped[f] for f in poison)
     if missed:
         say(
-            f"\n  {missed} poisoned documents came in: wording spread widely, one fact changed "
-            "under alice's\n  own key, orders no rule knows: nothing sets these apart from honest "
-            "documents in an\n  index this small. README, 'What you must not assume'."
+            f"\n  {missed} of {sum(total[f] for f in poison)} poisoned documents came in. A batch "
+            "half as large as a small index is\n  the worst case of a comparison; and some of it "
+            "no index would show. README, 'What you\n  must not assume'."
         )
 
 
@@ -210,7 +259,13 @@ def _reasons(report: Report, story: Story) -> None:
     for verdict in sorted(report.documents, key=lambda v: -v.score):
         if verdict.outcome == "quarantine" and verdict.findings:
             chosen.setdefault(verdict.findings[0].check, verdict)
-    for check, verdict in list(chosen.items())[:9]:
+    for verdict in list(chosen.values())[:9]:
         say(f"  {verdict.id}")
-        detail = line(verdict.findings[0].detail)
-        say(f"    {check}: {detail[: 2 * WIDTH]}{'…' if len(detail) > 2 * WIDTH else ''}")
+        _reason(verdict)
+
+
+def _reason(verdict: Verdict) -> None:
+    if verdict.findings:
+        found = verdict.findings[0]
+        detail = line(found.detail)
+        say(f"    {found.check}: {detail[: 2 * WIDTH]}{'…' if len(detail) > 2 * WIDTH else ''}")

@@ -111,8 +111,10 @@ def judge_later(
 def _copied_later(verdict: Verdict, label: str, arrived: Mapping[str, int]) -> bool:
     """Whether a document is suspect first of all for a twin that is no older than itself.
 
-    Of two twins the newcomer is suspect. Here both are indexed, and the original must not be
-    pulled back for its forgery; of two that arrived together nobody can say which it is.
+    Of two twins the newcomer is suspect: an original must not be pulled back for its forgery. What
+    is not indexed, arriving now or waiting, is the newer one: twins that were there before were
+    looked for when the document came in, however small the index was. Of two that arrived together
+    nobody can say which it is.
     """
     first = verdict.findings[0] if verdict.findings else None
     if first is None or first.check != "twin_edit":

@@ -9,6 +9,7 @@ import pytest
 from ragguard import lexicon as lexicons
 from ragguard.bench.gate import Engine, Gate, Profiles, grow, points
 from ragguard.bench.world import draw
+from ragguard.model import FIRST_IMPORT
 from tests.bench.conftest import SMALL
 
 
@@ -50,11 +51,14 @@ def test_verdicts_are_carried_out_and_the_admitted_count_as_recent(world: Any) -
         assert gate.fitted == {i.entry.digest for i in world.home[:150]}
 
 
-def test_an_empty_index_is_judged_by_the_shipped_profile(world: Any) -> None:
+def test_an_empty_index_promises_nothing_and_holds_nothing_that_is_merely_unusual(
+    world: Any,
+) -> None:
     with Gate([], world.dimensions, 0.05) as gate:
         judged = gate.bring(world.home[:60], seed=0)
-    assert judged.profile == "shipped-cold"
-    assert judged.promised < 0.01
+    assert judged.profile == FIRST_IMPORT
+    assert judged.promised == 1.0
+    assert not judged.quarantined.any()
 
 
 def test_engines_agree(world: Any) -> None:

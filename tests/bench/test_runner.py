@@ -14,6 +14,7 @@ from ragguard.bench.gate import Gate
 from ragguard.bench.protocols import bulk
 from ragguard.bench.world import PROTOCOLS, draw, simulate, simulators
 from ragguard.errors import BenchError
+from ragguard.model import FIRST_IMPORT
 from tests.bench.conftest import SMALL
 from tests.bench.folder import REPOSITORY
 
@@ -86,12 +87,10 @@ def test_readers_see_poison_without_the_gate_and_less_behind_it(report: Report) 
     assert readers["honest"]["clean"]["recall@5"] == 1.0
 
 
-def test_cold_start_and_a_small_whole_index_are_judged_by_the_shipped_profiles(
-    report: Report,
-) -> None:
-    for protocol, profile in (("cold-start", "shipped-cold"), ("whole-index", "shipped-warm")):
+def test_cold_start_and_a_small_whole_index_are_judged_as_first_imports(report: Report) -> None:
+    for protocol in ("cold-start", "whole-index"):
         case = _case(report, protocol)
-        assert case["gate"]["profile"] == profile
+        assert case["gate"]["profile"] == FIRST_IMPORT
         assert case["disjoint"]["fitted_on"] == [0, 0]
 
 

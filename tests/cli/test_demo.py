@@ -12,6 +12,7 @@ import pytest
 from ragguard.cli import context
 from ragguard.config import load
 from ragguard.demo import shipped_corpus
+from ragguard.encode.parse import parse
 from ragguard.ledger import cases, commits, corpus
 from ragguard.ledger.cases import CaseRow
 from ragguard.workspace import Workspace
@@ -83,11 +84,65 @@ def test_the_poison_turned_away_is_what_the_ledger_holds(
     stopped = Counter(labels[name] for name in versions)
     printed = {
         m[1]: (int(m[2]), int(m[3]))
-        for m in re.finditer(r"^  (\S+) +[#.]+ +(\d+) of (\d+)", text, re.MULTILINE)
+        for m in re.finditer(r"^  (\S+) +[#+.]+ +(\d+) of (\d+)", text, re.MULTILINE)
     }
     assert printed == {family: (stopped[family], total[family]) for family in total}
     missed = sum(n - stopped[f] for f, n in total.items() if not f.startswith("honest"))
-    assert (f"{missed} poisoned documents came in" in text) == bool(missed)
+    assert (f"{missed} of 69 poisoned documents came in" in text) == bool(missed)
+    bars = re.findall(r"^  \S+ +([#+]*)\.* +(\d+) of", text, re.MULTILINE)
+    assert [len(bar) for bar, _ in bars] == [int(n) for _, n in bars]
+
+
+def test_what_is_held_of_the_handbook_is_said_and_what_is_not_yet_judged_and_at_which_rate(
+    told: tuple[str, Path], kept: Workspace
+) -> None:
+    asked = kept.settings.judge
+    assert (asked.false_alarm_rate, asked.least_documents) == (0.01, 100)
+    text = _part(told[0], 1)
+    assert "1 in 100 of the honest documents are held, where the default is\n1 in 500" in text
+    assert "an index needs 499 documents" in text
+    held = re.findall(r"^  held: (\S+)\n    [a-z_]+: \S", text, re.MULTILINE)
+    assert len(held) == 1  # a page that quotes an order word for word; 132 at 1 % are one
+    assert f"{132 - len(held)} are not yet judged" in text
+    assert {c.document for c in _cases(kept) if c.opened == 1} == set(held)
+
+
+def test_hardly_an_honest_document_is_pulled_back_once_it_is_judged(told: tuple[str, Path]) -> None:
+    """What copies a page does not have the page pulled back."""
+    text = _part(told[0], 2)
+    found = re.search(r"the 131 of before are judged, .*: (\d+) are pulled back", text)
+    assert found is not None
+    assert int(found[1]) == len(re.findall(r"pulled back: \S+, which is honest", text))
+    assert int(found[1]) <= 4  # 132 documents at 1 %: more than four has a chance of 1 in 100
+
+
+def test_what_was_hidden_in_pages_that_came_in_is_not_served(kept: Workspace) -> None:
+    generation = kept.generation()
+    assert generation is not None
+    served = [
+        str(p.payload["page_content"])
+        for block in kept.open_store().scan(generation.serving)
+        for p in block
+    ]
+    assert len(served) > 300
+    pages = [n for n, f in _labels().items() if f == "hidden-text" and n.endswith(".html")]
+    cut = 0
+    for name in pages:
+        body = (shipped_corpus() / "poison/documents" / name).read_bytes()
+        for hidden in parse(body, "html").hidden:
+            if hidden.kind != "front-matter" and len(hidden.text) > 60:
+                cut += 1
+                assert not any(hidden.text[:60] in text for text in served), name
+    assert cut >= 5
+
+
+def test_whole_families_are_turned_away(kept: Workspace) -> None:
+    """Campaigns that lead with their question, false metadata, copies with a fact changed."""
+    labels = _labels()
+    stopped = Counter(labels.get(c.document) for c in _cases(kept) if c.opened == 2)
+    assert stopped["question-led"] == 10
+    assert stopped["metadata-flip"] == 4
+    assert stopped["fact-edit"] >= 4
 
 
 def test_most_poison_is_turned_away(kept: Workspace) -> None:
