@@ -26,9 +26,9 @@ from ragguard.model import CorpusView, Evidence, Ints, Neighbours
 Doubles = NDArray[np.float64]
 
 # How belief falls where the reference is farther than usual: half is left at `CENTRE` standard
-# deviations. An honest batch of manuals beside other documentation stood
-# out between -1.1 and -0.7, campaigns into a known subject between -0.6 and 1.2 (one in ten lower).
-SLOPE, CENTRE = 6.0, -0.65
+# deviations. An honest batch of manuals beside other documentation that stood out lay between -1.1
+# and -0.7, campaigns into a known subject between -0.6 and 1.2 (one in ten lower).
+SLOPE, CENTRE = 6.0, -0.5
 COPIED = 0.4  # runs of `RUN` words of the shorter text that a copy has, however it was cut
 RUN = 4
 FEW_SHARED = 0.2  # word Jaccard below which two texts share no runs to speak of
