@@ -25,7 +25,7 @@ T = TypeVar("T")
 ROWS = 512  # of a tile
 COLUMNS = 1024  # of a tile: 2 MB of similarities
 STRIP = 16  # columns looked at together
-SPARE = 8  # kept beyond k: float32 misplaces what float64 tells apart
+SPARE = 16  # kept beyond k: float32 misplaces what float64 tells apart
 PAIRS = 1 << 16  # pairs computed again at once, 200 MB in 384 dimensions
 
 _SIGN = np.uint32(0x80000000)
