@@ -155,7 +155,7 @@ def bench(
     \b
     Examples:
       ragguard bench nq --topic med/documents.jsonl --cache .vectors -o result
-      ragguard bench --honest docs-site wiki --cache .vectors -o result --fail-above 0.02
+      ragguard bench --honest docs-site wiki -o result --fail-above 0.02
     """
     if honest:
         refuse_others(context)

@@ -35,6 +35,13 @@ class Wrong:
     stdin: str | None = None
 
 
+def cut_otherwise(shell: Shell) -> None:
+    """A changed document, signed, and other chunk sizes than those of the index."""
+    shell.write({"leave.md": "# Leave\n\nEverybody has 28 days of paid leave a year."})
+    shell.sign("next.intoto.json")
+    (shell.folder / "ragguard.toml").write_text("[chunks]\nsize = 500\n")
+
+
 def settings(text: str) -> Prepare:
     return lambda shell: (shell.folder / "ragguard.toml").write_text(text)
 
@@ -273,7 +280,7 @@ SERVED = {
         "quarantine release 1 --key keys/bob.key --reason x", 2, "seal.key", gone("keys/seal.key")
     ),
     "another recipe": Wrong(
-        "search leave", 2, "built with another recipe", settings("[chunks]\nsize = 500")
+        "ingest next.intoto.json --root ../docs", 2, "built with another recipe", cut_otherwise
     ),
 }
 
@@ -287,6 +294,12 @@ def _check(shell: Shell, wrong: Wrong) -> None:
     assert result.exit_code == wrong.code, result.output
     assert wrong.says in one_line_error(result)
     assert shell.state() == before
+
+
+def test_an_index_that_was_cut_otherwise_answers_until_it_is_rebuilt(served: Shell) -> None:
+    before = served.ok("search", "leave")
+    cut_otherwise(served)
+    assert served.ok("search", "leave") == before
 
 
 @pytest.mark.parametrize("wrong", FRESH.values(), ids=FRESH.keys())
