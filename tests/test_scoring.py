@@ -408,7 +408,7 @@ def test_what_only_statistics_could_tell_comes_in_as_not_yet_judged() -> None:
 
 
 def test_a_campaign_that_the_batch_itself_convicts_is_held() -> None:
-    few = [0.9] * 4 + [0.0] * 56
+    few = [1.5] * 4 + [0.0] * 56
     found = first_import(few, few)
     assert held(found) == {"d0", "d1", "d2", "d3"}
     for name in held(found):
@@ -424,13 +424,13 @@ def test_a_campaign_that_the_batch_itself_convicts_is_held() -> None:
 @pytest.mark.parametrize(
     ("collusion", "accord"),
     [
-        ([0.9] * 4 + [0.0] * 56, [0.0] * 60),
-        ([0.0] * 60, [0.9] * 4 + [0.0] * 56),
-        ([0.9] * 4 + [0.0] * 56, [0.0] * 4 + [0.9] * 4 + [0.0] * 52),
-        ([0.9] * 4 + [0.0] * 56, [scoring.FLAGRANT["accord"] - 0.01] * 4 + [0.0] * 56),
-        ([scoring.FLAGRANT["collusion"] - 0.01] * 4 + [0.0] * 56, [0.9] * 4 + [0.0] * 56),
-        ([0.9] * 40 + [0.0] * 20, [0.9] * 40 + [0.0] * 20),
-        (list(np.linspace(0, 1, 60)), list(np.linspace(0, 1, 60))),
+        ([1.5] * 4 + [0.0] * 56, [0.0] * 60),
+        ([0.0] * 60, [1.5] * 4 + [0.0] * 56),
+        ([1.5] * 4 + [0.0] * 56, [0.0] * 4 + [1.5] * 4 + [0.0] * 52),
+        ([1.5] * 4 + [0.0] * 56, [scoring.FLAGRANT["accord"] - 0.01] * 4 + [0.0] * 56),
+        ([scoring.FLAGRANT["collusion"] - 0.01] * 4 + [0.0] * 56, [1.5] * 4 + [0.0] * 56),
+        ([1.5] * 40 + [0.0] * 20, [1.5] * 40 + [0.0] * 20),
+        (list(np.linspace(0, 1.5, 60)), list(np.linspace(0, 1.5, 60))),
     ],
     ids=[
         "a template", "rare words only", "of different documents", "accord not flagrant",
@@ -448,7 +448,7 @@ def test_an_honest_first_import_is_not_convicted(
 @pytest.mark.parametrize("missing", list(scoring.FLAGRANT))
 def test_one_witness_of_a_campaign_convicts_nobody(missing: str) -> None:
     (other,) = scoring.FLAGRANT.keys() - {missing}
-    said = {other: giving([0.9] * 4 + [0.0] * 56), missing: not_applicable}
+    said = {other: giving([1.5] * 4 + [0.0] * 56), missing: not_applicable}
     assert held(judged(said, many(), known=UNCALIBRATED)) == set()
 
 
@@ -469,7 +469,7 @@ def test_a_campaigns_document_speaks_of_its_claim_in_a_good_part_of_its_passages
 
 def test_both_witnesses_must_speak_of_the_same_passage() -> None:
     owners = np.array([0, 0, *range(1, 99)])
-    rows = {"collusion": [0.9, 0.0], "accord": [0.0, 0.9]}
+    rows = {"collusion": [1.5, 0.0], "accord": [0.0, 1.5]}
     signals = {
         name: Signal(np.array(found + [0.0] * 98), lambda row: Evidence(""))
         for name, found in rows.items()
@@ -491,9 +491,12 @@ def said_by_real_checks(docs: list[Doc]) -> dict[str, Verdict]:
 def about_one_claim(count: int) -> list[Doc]:
     """Documents that say one thing, two words in three the same, the others their own."""
     claim = [f"claim{j}" for j in range(16)]
-    texts = [" ".join([*claim, *(f"own{i}x{j}" for j in range(8))]) for i in range(count)]
+    texts = []
+    for i in range(count):
+        words = [*claim, *(f"own{i}x{j}" for j in range(8))]
+        texts.append(" ".join(np.random.default_rng(i).permutation(words)))  # not word for word
     where = direction(4242)
-    return [doc(f"evil-{i}", t, near(where, 0.98, 300 + i)) for i, t in enumerate(texts)]
+    return [doc(f"evil-{i}", t, near(where, 0.995, 300 + i)) for i, t in enumerate(texts)]
 
 
 def test_the_checks_themselves_convict_a_campaign_in_a_first_import() -> None:
