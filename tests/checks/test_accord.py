@@ -27,11 +27,12 @@ def text(shared: list[str], own: str, count: int) -> str:
 
 
 def campaign(count: int, zone: str = "batch", first: int = 0) -> list[Doc]:
-    """Documents that say one thing: the words of the claim are theirs alone."""
-    return [
-        doc(f"evil-{i}", text(CLAIM, f"own{i}", 10), near(CENTRE, 0.97, 300 + i), zone=zone)
-        for i in range(first, first + count)
-    ]
+    """Documents that say one thing, not word for word: the words of the claim are theirs alone."""
+    made = []
+    for i in range(first, first + count):
+        words = np.random.default_rng(i).permutation(text(CLAIM, f"own{i}", 10).split())
+        made.append(doc(f"evil-{i}", " ".join(words), near(CENTRE, 0.97, 300 + i), zone=zone))
+    return made
 
 
 def template(count: int, zone: str = "batch", first: int = 0, name: str = "page") -> list[Doc]:
@@ -135,7 +136,7 @@ def test_headings_and_labels_say_nothing_that_could_be_agreed_on() -> None:
 
 
 def test_scores_are_finite_where_the_encoder_cannot_tell_texts_apart() -> None:
-    docs = [doc(f"e{i}", text(CLAIM, f"own{i}", 10), CENTRE) for i in range(8)]
+    docs = [doc(d.name, d.texts[0], CENTRE) for d in campaign(8)]
     found = scores("accord", make_view([*docs, *topics(2, 8)]))
     assert np.isfinite(found).all()
     assert (found >= 0).all()

@@ -11,6 +11,7 @@ from ragguard.cli.quarantine_page import page
 from ragguard.kernels.evidence import differing
 from ragguard.ledger.cases import CaseRow
 from ragguard.review import CaseView
+from ragguard.steps import beside as beside_step
 from ragguard.steps.beside import Beside, Mark
 from tests.cli.conftest import SITE, SUSPECT, Shell
 
@@ -117,8 +118,10 @@ def test_json_has_spans_of_what_the_reason_points_at(served: Shell) -> None:
 
 
 def test_the_nearest_indexed_documents_are_beside_where_no_finding_names_one(
-    served: Shell,
+    served: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert body_of(served, "safe.md")["beside"] == []  # nothing is alike enough to tell anything
+    monkeypatch.setattr(beside_step, "ALIKE", 0.0)
     found = body_of(served, "safe.md")["beside"]
     assert found
     assert {b["role"] for b in found} == {"nearest"}
