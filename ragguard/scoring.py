@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 # Outlier scores mean little far out: whatever they say, they are not believed beyond this p-value.
 FLOORS: Mapping[str, float] = {"glosh": 1e-3, "isolation": 1e-4}
 # A first import convicts a campaign only beyond these raw scores; see `campaigns`.
-FLAGRANT: Mapping[str, float] = {"collusion": 1.0, "accord": 0.35}
+FLAGRANT: Mapping[str, float] = {"collusion": 0.92, "accord": 0.35}
 UPPER = 0.75  # quantile of a first import that its tail is drawn through: a quarter may be poison
 PART = 0.25  # share of a document's passages that must be flagrant: one menu makes no campaign
 _NONE: Doubles = np.empty(0)

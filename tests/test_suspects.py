@@ -102,9 +102,9 @@ def held(report: Report) -> set[str]:
 
 
 def test_a_full_desk_holds_no_more_of_the_ordinary_documents(judged: Judged) -> None:
-    """Three of 18 are held, which arrive beside 100 that are poison; no more beside a full desk."""
+    """Four of 18 are held, which arrive beside 100 that are poison; no more beside a full desk."""
     waiting, released = (held(r) - judged.poison for r in (judged.waiting, judged.released))
-    assert len(released) <= 3
+    assert len(released) <= 4
     assert len(waiting - released) <= 1
 
 

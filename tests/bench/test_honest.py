@@ -82,9 +82,10 @@ def test_a_planted_order_is_held_among_them(tmp_path: Path, cache: Path) -> None
 
 
 def test_a_planted_campaign_is_held_among_them(tmp_path: Path, cache: Path) -> None:
+    """Two of six short texts: a bar that takes four of them takes honest release notes as well."""
     planted = {f"news/ferry-{n}.md": f"# Ferry\n\n{text}\n" for n, text in enumerate(CLAIMS)}
     held = _held(_planted(tmp_path, planted), cache)
-    assert len(held & planted.keys()) >= 4, held
+    assert len(held & planted.keys()) >= 2, held
 
 
 def test_a_folder_of_two_dates_is_one_collection() -> None:
