@@ -364,3 +364,20 @@ def test_other_shares_are_other_statistics_of_the_same_families() -> None:
     assert not np.allclose(even.combined, uneven.combined)
     for family in UNITS:
         assert even.families[family].tolist() == uneven.families[family].tolist()
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 5, 8, 61])
+def test_what_lies_together_is_brought_in_together(count: int) -> None:
+    drawn = reference.in_runs(list(range(count)))
+    assert sorted(drawn) == list(range(count))
+    runs = [drawn[i : i + reference.TOGETHER] for i in range(0, count, reference.TOGETHER)]
+    assert all(run == list(range(run[0], run[0] + len(run))) for run in runs)
+
+
+def test_runs_are_drawn_from_all_over() -> None:
+    first = reference.in_runs(list(range(4000)))[:200]
+    assert min(first) < 1000
+    assert max(first) > 3000

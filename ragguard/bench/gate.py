@@ -184,7 +184,8 @@ class Gate:
                 self._refresh_closeness()
                 around = replace(around, lexicon=self._lexicon)
             wanted = held.documents(self._judge.reference_documents)
-            sample = [i.prepared for i in self._home[:wanted]]
+            places = sorted((i.prepared for i in self._home), key=lambda p: p.label)
+            sample = reference.in_runs(places)[:wanted]
             fitted = reference.rehearse(
                 sample, around, self._checks, held, "corpus", learned=self._shares
             )

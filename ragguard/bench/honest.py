@@ -10,6 +10,9 @@ other subject  50 documents of each other collection, by a source of their own, 
                and above 300 documents.
 small source   5, 10 and 20 documents of a new source, of the same kind as what is there.
 large feed     a tenth and a half of a corpus of records arriving after the rest.
+several sites  half of the collections in one index that is large enough to judge; 50 pages of each
+               other one, and 10, by a source of their own; 50 further pages of each that is there.
+               Then the halves change places.
 
 Only first import, judged later and the feeds change a workspace; all else is judged in passing
 (`ingest --dry-run`), so that every batch meets the same index.
@@ -20,6 +23,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,7 @@ from ragguard.bench.vectors import Progress, VectorCache
 from ragguard.config import Settings
 from ragguard.encode.encoder import Encoder
 from ragguard.errors import BenchError
+from ragguard.scoring import needed
 from ragguard.steps.judging import MOST_LATER
 from ragguard.version import __version__
 
@@ -44,6 +50,7 @@ PROTOCOLS = (
     "other subject",
     "small source",
     "large feed",
+    "several sites",
 )
 SIZES = (50, 100, 200)  # of first imports
 EDITED = 50  # documents with an ordinary edit, where there is no second date
@@ -51,6 +58,7 @@ VISITORS = 50  # documents on another subject that arrive together
 SMALL = (5, 10, 20)  # documents of a new source
 SMALL_INDEX = 200  # documents of the index below `LARGE`
 LARGE = 300
+SITE = 200  # documents of one site in an index of several
 ROUNDS = 8  # ingests after which what is not yet judged is left so
 LEAST = 10  # documents below which a collection says nothing
 HOME, NEW = "home", "new"
@@ -131,6 +139,9 @@ def measure(
 
         _one(collection, others, seed, asked, known, hear)
     progress("honest documents", len(turns), len(turns))
+    if "several sites" in asked.protocols:
+        for seed in range(asked.seeds):
+            _several(found, seed, asked, known, tell)
     order = {name: n for n, name in enumerate(PROTOCOLS)}
     listed = sorted(rows.values(), key=lambda r: order[r.protocol])
     return {
@@ -196,6 +207,51 @@ def _one(
         with Scratch(encoder, (HOME,), asked.settings) as scratch:
             _settle(scratch, papers[half:], set(), tell)
             tell("large feed", "half", scratch.bring(HOME, papers[:half], keep=False))
+
+
+def _several(
+    found: Sequence[Collection],
+    seed: int,
+    asked: Asked,
+    encoder: Encoder,
+    tell: Callable[[str, str, str, Step], None],
+) -> None:
+    """An index of several sites, and what arrives there: nothing where it would be too small."""
+    sites = {c.name: _shuffled(c.papers, seed) for c in found}
+    halves: tuple[list[str], list[str]] = ([], [])
+    for name in sorted(sites, key=lambda n: -len(sites[n])):  # the larger first, to the emptier
+        min(halves, key=lambda half: sum(len(sites[n]) for n in half)).append(name)
+    least = judged_from(asked.settings)
+    for there, away in (halves, halves[::-1]):
+        apart = {n: sites[n][:VISITORS] for n in there if len(sites[n]) >= 3 * VISITORS}
+        home = {n: sites[n][len(apart.get(n, ())) :][:SITE] for n in there}
+        papers = [_within(n, p) for n in there for p in home[n]]
+        if not away or len(papers) < least:
+            continue
+        papers = _shuffled(papers, seed)
+        with Scratch(encoder, (HOME, NEW), asked.settings) as scratch:
+            _settle(scratch, papers, {"judged later"}, partial(tell, "several sites"))
+            for name, more in apart.items():
+                step = scratch.bring(HOME, [_within(name, p) for p in more], keep=False)
+                tell(name, "several sites", "more of a known site", step)
+            for name in away:
+                for size in (SMALL[1], VISITORS):
+                    batch = [_within(name, p) for p in sites[name][:size]]
+                    if len(batch) >= min(size, LEAST):
+                        step = scratch.bring(NEW, batch, keep=False)
+                        tell(name, "several sites", f"a new site, {size} pages", step)
+
+
+def judged_from(settings: Settings) -> int:
+    """Documents from which an index judges all that comes in, and what came in before."""
+    judge = settings.judge
+    return ceil(5 / 4 * (needed(judge.least_documents, judge.false_alarm_rate) + 1))
+
+
+def _within(site: str, paper: Paper) -> Paper:
+    """A page of one of several sites that one source brings."""
+    joint = "-" if paper.record else "/"
+    return replace(paper, id=f"{site}{joint}{paper.id}")
 
 
 @dataclass(frozen=True)

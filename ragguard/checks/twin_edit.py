@@ -52,6 +52,8 @@ MEMBERS = 40  # texts of a family asked what they have in a place
 CONSTANT = 0.8  # share of them that must agree on it
 SHOUTED = 0.5  # share of capitals in a sentence from which they say nothing
 _OWNERSHIP = re.compile(r"\b(?:copyright|copyrighted|all rights reserved)\b", re.IGNORECASE)
+LONGEST_TITLE = 120  # characters
+_SENTENCE = re.compile(r"[.!?][\"'*_]*$")
 NEAR = 8  # words around a change in which a claim of ownership makes it one
 # Score, and an upper 95 % bound (Clopper-Pearson, one-sided) of the ordinary documents that
 # score more. Of 14,301: documentation, web pages, manual pages, licences and READMEs of packages,
@@ -299,14 +301,11 @@ class _Bench:
         """Whether a source may well have two such pages: about other things, or of one template."""
         view = self._view
         document = int(view.documents[row])
-        name = set(re.findall(r"[^\W\d_]+|\d+", view.labels[document].partition("/")[2].lower()))
         first = int(np.searchsorted(view.documents[: view.n], document))
-        where = self._where(first)
-        titled = len(where.prose) > 1 and not where.prose[0]
-        title = {t.lower() for t in self.tokens(first)[: where.of.count(0) if titled else 0]}
+        name = _named(view.labels[document].partition("/")[2]) | _named(_title(view.texts[first]))
         ours = {t for change in facts.values() for t in _lower(change.ours)}
         theirs = {t for change in facts.values() for t in _lower(change.theirs)}
-        if (ours - theirs) & (name | title):
+        if (ours - theirs) & name:
             return True
         family = families(view)
         if family.of[row] < 0 or family.of[row] != family.of[twin.row]:
@@ -421,6 +420,19 @@ def _is_blank(change: Change, fillers: dict[int, Counter[tuple[str, ...]]]) -> b
         return False
     total = sum(counts.values())
     return total**2 / sum(c * c for c in counts.values()) >= BLANK
+
+
+def _title(text: str) -> str:
+    """The first line of a document, if it is a heading and no sentence."""
+    lines = text.lstrip().split("\n", 1)
+    heading = re.sub(r"^[#=*\s]+", "", lines[0])
+    return heading if len(heading) <= LONGEST_TITLE and not _SENTENCE.search(heading) else ""
+
+
+def _named(text: str) -> set[str]:
+    """What a file's name or a title names: its words, and numbers as they are written."""
+    low = text.lower()
+    return {*tokens(low), *re.findall(r"[^\W\d_]+|\d+", low)}
 
 
 def _lower(piece: tuple[str, ...]) -> tuple[str, ...]:

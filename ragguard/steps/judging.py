@@ -357,8 +357,7 @@ def reference_rows(
     names = sorted(label for label, row in serving.items() if row.digest not in met)
     if len(names) < judge.least_documents // 2:
         names = sorted(serving)
-    chosen = np.random.default_rng(0).permutation(len(names))[:most]
-    return [serving[names[i]] for i in chosen]
+    return [serving[name] for name in reference.in_runs(names)[:most]]
 
 
 def indexed_documents(

@@ -337,3 +337,40 @@ def test_a_higher_score_has_a_lower_measured_bound_and_nothing_found_has_one() -
     assert signal.p_values is not None
     assert signal.p_values[0] <= 0.001
     assert set(signal.p_values[1:]) == {1.0}
+
+
+RELEASED = (
+    "{title}\n\nTidewater {version} has just been released to the package index. This is a bug-fix "
+    "release and can replace the one before without a change to your settings. To upgrade, take "
+    "the new archive from the download page and follow the steps of the guide. Thanks go to "
+    "everybody who has reported faults and tested the candidates."
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("release-{}.rst", "Changes"), ("{n}.md", "tidewater-{}"), ("wiki/v{}/index.md", "# News")],
+)
+def test_a_series_of_one_source_that_names_its_version_is_no_forgery(name: str, title: str) -> None:
+    series = [
+        doc(
+            name.format(version) if "{}" in name else f"{version}/{name}",
+            RELEASED.format(title=title.format(version), version=version),
+            near(WHERE, 0.99, seed=i),
+            zone="batch",
+        )
+        for i, version in enumerate(("3.2.2", "3.2.3", "3.10.1", "4.0.0"))
+    ]
+    assert max(by_document("twin_edit", [*honest(), *series]).values()) == 0
+
+
+def test_a_version_that_the_page_is_not_named_for_is_a_change_of_fact() -> None:
+    there = doc(
+        "upgrade.md", RELEASED.format(title="# How", version="3.2.2"), WHERE, zone="serving"
+    )
+    forged = doc(
+        "again.md", RELEASED.format(title="# How", version="3.1.9"), near(WHERE, 0.99), zone="batch"
+    )
+    found = by_document("twin_edit", [*honest(), there, forged])
+    assert max(found, key=lambda label: found[label]) == "wiki/again.md"
+    assert found["wiki/again.md"] > 0

@@ -92,7 +92,7 @@ rule whatever_is_asked {
   strings:
     $a = /\b(answer|reply|respond|say|state|claim|output|print|return|write|recommend|repeat|insist|answers|tell them)\b( only| always| just)? ?(with|that|in|by|:|"|the (word|sentence|phrase))[^.\n]{0,100}\b@NOMATTER@\b/i
     $b = /\b@NOMATTER@\b[^.\n]{0,40}\b(answer|reply|respond|say|state|claim|output|print|return|write|recommend|repeat|insist|(answer|reply|response) (is|has to be|must be|shall be|should be|will be))\b( only| always| just)? ?(with|that|in|by|:|"|the (word|sentence|phrase))/i
-    $c = /\b(answer|reply|respond)( to)? (each|every|any|all)( of)?( the)?( \w{1,20})? ?(questions?|quer(y|ies)|prompts?|requests?|messages?|users?)\b[^.\n]{0,50}\b(with|by saying|using)\b/i
+    $c = /\b(answer|reply|respond)( to)? (each|every|any|all)( of)?( the)?( \w{1,20})? ?(questions?|quer(y|ies)|prompts?|requests?|messages?|users?)\b[^.,\n]{0,50}\b(with|by saying)\b/i
     $d = /\b(to|for) (each|every|any) (question|query|prompt)\b[^.\n]{0,30}\b(answer|reply|respond|say|the answer|the reply|the response|return)\b[^.\n]{0,16}(\b(with|that|always)\b|:|")/i
     $e = /\{[^\n}]{3,200}\} (whatever|no matter|regardless)\b/i
   condition:
@@ -163,7 +163,7 @@ rule carries_data_off {
     order = true
   strings:
     $b = /\b(render|show|load|display|fetch|open|request|insert|include|embed|draw|call|visit|add)\b[^\n]{0,40}https?:\/\/[^\n]{0,120}\b(chat so far|chat history|(the|this) conversation|user\x27?s? (question|input|last message|query)|last message|context window|previous messages|(complete|whole|full|entire) (chat|conversation))\b/i
-    $c = /https?:\/\/[^\s)\]]{1,120}[?&][a-z_]{1,30}=(\{|\[|<|%7B|%5B)?(conversation|chat|history|user_?(question|input|message)|prompt|secret|context|summary)\b/i
+    $c = /https?:\/\/[^\s)\]]{1,120}[?&][a-z_]{1,30}=((\{|\[|<|%7B|%5B)(conversation|chat|history|user_?(question|input|message)|prompt|secret|context|summary)|conversation|chat_?history|user_?(question|input|message)|system_?prompt)\b/i
     $d = /!\[[^\]]{0,200}\]\(\s{0,4}https?:\/\/[^)\s]{1,200}[?&][a-z_]{1,30}=(\{(conv|chat|hist|user|prompt|data|sec)|HISTORY|CHAT|DATA|SECRET|CONTEXT|PROMPT)[^)]{0,300}\)/
     $a = /\b(send|post|forward|upload|transmit|exfiltrate|leak|e-?mail|submit|append|attach|copy|encode|embed|deliver|pass|relay|put)\b[^\n]{0,60}\b((whole|entire|full|complete) (chat|conversation|dialogue|history)|(chat|conversation) (so far|history|log)|everything (the user|you know|you were told|that was said)|what the user (said|wrote|typed|asked)|the conversation|user\x27?s? (question|query|last message|message))\b[^\n]{0,60}(https?:\/\/|\w@\w)/i
   condition:
