@@ -354,7 +354,7 @@ RELEASED = (
 def test_a_series_of_one_source_that_names_its_version_is_no_forgery(name: str, title: str) -> None:
     series = [
         doc(
-            name.format(version) if "{}" in name else f"{version}/{name}",
+            name.format(version, n="abcd"[i]),
             RELEASED.format(title=title.format(version), version=version),
             near(WHERE, 0.99, seed=i),
             zone="batch",
