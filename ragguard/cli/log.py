@@ -149,3 +149,25 @@ def prove(ctx: click.Context, what: str, output: Path | None) -> None:
         f"{output}: {len(body['links'])} links, log of {body['checkpoint'].splitlines()[1]} entries"
     )
     say(f"next: ragguard log verify {output} --log-key '{key}' --signer SIGNER.pub")
+
+
+@log.command()
+@click.argument("commit", type=click.IntRange(min=1))
+@click.option("--reason", required=True, help="Why, in your words; it is logged.")
+@click.pass_context
+def abandon(ctx: click.Context, commit: int, reason: str) -> None:
+    """Give up COMMIT, which is pending and cannot be finished.
+
+    For a plan that ragguard refuses to carry out: one that somebody wrote into the ledger, or one
+    that an older version began and that is gone. What it did to the index before is not undone.
+
+    \b
+    Example:
+      ragguard log abandon 17 --reason "nobody here began it"
+    """
+    from ragguard import abandon as giving_up
+
+    with open_workspace(ctx) as workspace:
+        giving_up.abandon(workspace, commit, reason)
+    say(f"commit {commit} is given up, and the log says so")
+    say("next: ragguard audit; if it names points, ragguard reindex --from-clean")

@@ -283,3 +283,8 @@ def set_meta(conn: sa.Connection, key: str, value: str) -> None:
     """Set a value of the `meta` table."""
     conn.execute(sa.delete(meta).where(meta.c.key == key))
     conn.execute(sa.insert(meta), {"key": key, "value": value})
+
+
+def drop_meta(conn: sa.Connection, key: str) -> None:
+    """Forget a value of the `meta` table."""
+    conn.execute(sa.delete(meta).where(meta.c.key == key))
