@@ -10,9 +10,9 @@ A plan says everything a commit will do, and is on disk before anything is done:
    commit as `confirmed`, in one transaction.
 
 Killed before 2, nothing has happened. Killed after it, `recover` does 3 and 4 again from the plan;
-every step of it may be repeated. A plan that this workspace did not make, or made on another log, is
-never carried out; no plan is read back but the logged one. Readers of the ledger see a commit from 4
-on; a reader straight on Qdrant may see part of a batch between 3 and 4.
+every step of it may be repeated. A plan that this workspace did not make, or made on another log,
+is never carried out, and no plan is read back but the logged one. Readers of the ledger see a
+commit from 4 on; a reader straight on Qdrant may see part of a batch between 3 and 4.
 """
 
 from __future__ import annotations

@@ -115,6 +115,12 @@ class AuditSettings(_Section):
     reembed_share: float = Field(
         default=0.01, ge=0, le=1, description="share of the points that are embedded again"
     )
+    derive_documents: int = Field(
+        default=100,
+        ge=0,
+        description="serving documents whose passages are made again from their signed bytes; "
+        "`--full`: all",
+    )
     vault_files: int = Field(
         default=1000, ge=0, description="files of the vault that are read and hashed again"
     )
