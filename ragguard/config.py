@@ -50,6 +50,9 @@ class ModelSettings(_Section):
         default="all-MiniLM-L6-v2", description="bundled model, a folder, or a hub name"
     )
     runtime: Literal["auto", "openvino", "torch"] = "auto"
+    offline: bool = Field(
+        default=True, description="a hub name is taken from this machine only, never fetched"
+    )
 
 
 class ChunkSettings(_Section):

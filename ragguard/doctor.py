@@ -152,7 +152,8 @@ def _disk(workspace: Workspace) -> Iterator[Finding]:
 def _model(workspace: Workspace) -> Iterator[Finding]:
     from ragguard.encode import models
 
-    model = models.load(workspace.settings.model.name)
+    settings = workspace.settings.model
+    model = models.load(settings.name, offline=settings.offline)
     known = probing.is_known(model.name, model.digest)
     detail = f"{model.name}, files sha256 {model.digest[:12]}…"
     if known:

@@ -350,7 +350,11 @@ class Workspace:
 
         model, chunks = self.settings.model, self.settings.chunks
         return open_encoder(
-            model.name, runtime=model.runtime, size=chunks.size, overlap=chunks.overlap
+            model.name,
+            runtime=model.runtime,
+            size=chunks.size,
+            overlap=chunks.overlap,
+            offline=model.offline,
         )
 
     # --- commits ----------------------------------------------------------------------------------
