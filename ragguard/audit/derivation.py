@@ -181,7 +181,7 @@ class _Look:
                 continue
             try:
                 data = self._workspace.vault.get(subjects[name].digest)
-                items = {
+                there = {
                     i.document.id: i
                     for i in documents_of(standing.manifest.source, subjects[name], data, _ANY)
                 }
@@ -190,7 +190,7 @@ class _Look:
                     self._lost(row, error.message)
                 continue
             for row in group:
-                item = items.get(row.document)
+                item = there.get(row.document)
                 if item is None or item.document.digest != row.digest:
                     self._say(row, "the signed file does not hold it")
                 elif wrong := _metadata(row, item, subjects[name].metadata):
