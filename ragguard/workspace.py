@@ -138,7 +138,7 @@ class Workspace:
     def _take_lock(self) -> None:
         from filelock import FileLock, Timeout
 
-        self._lock = FileLock(self.folder / LOCK_FILE)
+        self._lock = FileLock(self.folder / LOCK_FILE, mode=0o600)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

@@ -109,7 +109,7 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
             size, note = logs.kept_checkpoints(conn)[-1]
         key = prove.verifier_key(workspace)
     if output is not None:
-        replace_file(output, note.encode())
+        replace_file(output, note.encode(), shared=True)
     if fmt != "table":
         emit(fmt, {"size": size, "checkpoint": note, "log_key": key})
         return
@@ -144,7 +144,7 @@ def prove(ctx: click.Context, what: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    replace_file(output, text.encode())
+    replace_file(output, text.encode(), shared=True)
     say(
         f"{output}: {len(body['links'])} links, log of {body['checkpoint'].splitlines()[1]} entries"
     )

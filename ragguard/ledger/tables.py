@@ -8,6 +8,7 @@ written with the confirmation.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -220,6 +221,7 @@ class Ledger:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         if create:
+            self._make_file()
             with self.writing() as conn:
                 schema.create_all(conn)
                 conn.execute(sa.insert(meta), {"key": "schema", "value": SCHEMA_VERSION})
@@ -231,6 +233,12 @@ class Ledger:
                     f"ledger: schema {found or 'missing'}, this ragguard reads {SCHEMA_VERSION}",
                     hint="See docs/upgrading.md.",
                 )
+
+    def _make_file(self) -> None:
+        """Make SQLite's file 0600; those that it makes beside it get the same mode."""
+        name = self.engine.url.database
+        if self.engine.dialect.name == "sqlite" and name and name != ":memory:":
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
