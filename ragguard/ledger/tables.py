@@ -233,6 +233,20 @@ class Ledger:
                     f"ledger: schema {found or 'missing'}, this ragguard reads {SCHEMA_VERSION}",
                     hint="See docs/upgrading.md.",
                 )
+            self._refuse_triggers()
+
+    def _refuse_triggers(self) -> None:
+        """Refuse a database that does more than is asked of it; ours has tables and indexes."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        query = "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index')"
+        with self.reading() as conn:
+            odd = conn.exec_driver_sql(query).first()
+        if odd is not None:
+            raise LedgerError(
+                f"ledger: it has a {odd[0]} {str(odd[1])[:80]!r} that ragguard did not make",
+                hint="Somebody wrote to it: restore it from its backup, and find out who.",
+            )
 
     def _make_file(self) -> None:
         """Make SQLite's file 0600; those that it makes beside it get the same mode."""
