@@ -18,6 +18,7 @@ from ragguard.files import open_to_others
 from ragguard.kernels.canonical import format_time, parse_time
 from ragguard.ledger import commits, corpus
 from ragguard.steps import calibration
+from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
 
 State = Literal["ok", "note", "wrong"]
@@ -93,8 +94,10 @@ def _root(workspace: Workspace) -> Iterator[Finding]:
             "none may be ingested yet",
             "`ragguard trust add KEY.pub --source S`.",
         )
-    signers = {root.keys[g.keyid].principal for s in root.sources.values() for g in s.signers}
-    reviewers = {root.keys[g.keyid].principal for g in root.reviewers}
+    signers = persons(
+        root.keys[g.keyid].principal for s in root.sources.values() for g in s.signers
+    )
+    reviewers = persons(root.keys[g.keyid].principal for g in root.reviewers)
     if root.sources and not reviewers - signers:
         yield Finding(
             "reviewers",

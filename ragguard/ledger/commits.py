@@ -134,6 +134,11 @@ def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:
     return (row.version, row.digest) if row else None
 
 
+def sources(conn: sa.Connection) -> set[str]:
+    """Sources that a manifest was ever accepted of, adoptions included."""
+    return set(conn.execute(sa.select(manifests.c.source).distinct()).scalars())
+
+
 def next_adoption(conn: sa.Connection, source: str) -> int:
     """Version of a source's next adoption record: 0 and below, so that manifests begin at 1."""
     query = sa.select(sa.func.min(manifests.c.version)).where(

@@ -17,6 +17,7 @@ from ragguard.kernels.canonical import parse_time
 from ragguard.ledger import streams, trials
 from ragguard.ledger.commits import CommitRow
 from ragguard.model import Root
+from ragguard.steps.cosigners import signed_by
 from ragguard.trust import decision as decisions
 from ragguard.trust import policy, signing
 from ragguard.workspace import Workspace
@@ -46,7 +47,8 @@ class Releases:
         with workspace.ledger.reading() as conn:
             self._roots = {v: data for v, data, _ in streams.all_roots(conn)}
             kept = streams.small_tables(conn)["manifests"]
-        self._manifests = {r["digest"]: [k for k, _ in r["signers"]] for r in kept}
+        self._manifests = {r["digest"]: r for r in kept}
+        self._signers: dict[str, list[str]] = {}
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
         """A confirmed commit whose plan is the logged one."""
@@ -106,9 +108,9 @@ class Releases:
 
     def _wrong(self, row: CommitRow, envelope: str, about: Document, manifest: str) -> str:
         """Why a decision does not release a document; empty when it does."""
-        signers = self._manifests.get(manifest, [])
         refused = "no trust root knows its reviewer"
         try:
+            signers = self._signed(manifest)
             data = self._workspace.vault.get(envelope)
             at = parse_time(row.at)
             if row.kind == RESTORE:
@@ -127,6 +129,14 @@ class Releases:
                 return "it is about something else"
             return ""
         return refused
+
+    def _signed(self, manifest: str) -> list[str]:
+        """Key ids of all who signed a manifest."""
+        if manifest not in self._signers:
+            row = self._manifests.get(manifest)
+            found = signed_by(self._workspace, row["envelope"], row["signers"]) if row else []
+            self._signers[manifest] = [keyid for keyid, _ in found]
+        return self._signers[manifest]
 
     def _trusted(self, row: CommitRow) -> list[Root]:
         """Trust roots whose reviewers might decide then, the newest first."""
