@@ -17,6 +17,7 @@ from ragguard.audit.contents import check_reembedding
 from ragguard.audit.derivation import check_derivation
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.integrity import check_index
+from ragguard.audit.job import Asked, audit
 from ragguard.audit.logcheck import check_log
 from ragguard.commit import Committer, Plan, Write, dump_vectors
 from ragguard.kernels.canonical import digest_bytes
@@ -261,3 +262,29 @@ def test_an_index_of_another_parser_is_not_accused(
 
 def test_a_workspace_without_an_index_has_nothing_to_derive(gate: Gate) -> None:
     assert check_derivation(gate.workspace, None).of == 0
+
+
+def test_the_audit_has_it_as_a_part_and_ends_as_an_alarm(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned(
+        gate,
+        monkeypatch,
+        lambda g, plan: rewritten(g, plan, "invoices.md", lambda w: says(POISON)(g, w)),
+    )
+    for full in (False, True):
+        gate.reopen(days=1)
+        report = audit(gate.workspace, Asked(full=full, re_embed=full)).report
+        (part,) = [p for p in report.parts if p.name == "derivation"]
+        assert (part.state, part.looked_at) == ("done", 11)
+        assert [f.document for f in report.findings if f.rule == "text-not-of-document"] == [
+            "wiki/invoices.md"
+        ]
+        assert report.exit_code() == 3
+    gate.close()
+    gate.settings = gate.settings.model_copy(
+        update={"audit": gate.settings.audit.model_copy(update={"derive_documents": 0})}
+    )
+    gate.reopen(days=1)
+    (part,) = [p for p in audit(gate.workspace).report.parts if p.name == "derivation"]
+    assert (part.state, part.reason) == ("skipped", "[audit] derive_documents is 0")

@@ -32,7 +32,8 @@ from tests.simulator import Gate
 
 HERE = Path(__file__).resolve().parents[2]
 SERVING = "corpus-g1"
-QUIET: Mapping[str, Any] = {"audit": {"reembed_share": 0.0}}  # embedding again has its own tests
+# Embedding again and making passages again have their own tests.
+QUIET: Mapping[str, Any] = {"audit": {"reembed_share": 0.0, "derive_documents": 0}}
 PARTS = [
     *("log", "index", "provenance", "embeddings", "derivation", "vault", "neighbours"),
     "neighbourhoods",
@@ -459,7 +460,7 @@ owner = import_module(module)
 for part in path:
     owner = getattr(owner, part)
 setattr(owner, last, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-settings = Settings.model_validate({"audit": {"reembed_share": 0.0}})
+settings = Settings.model_validate({"audit": {"reembed_share": 0.0, "derive_documents": 0}})
 with Workspace(Path(folder), settings, datetime.fromisoformat(at)) as workspace:
     audit(workspace, Asked(quarantine=True))
 """
