@@ -3,21 +3,23 @@
 A plan says everything a commit will do, and is on disk before anything is done:
 
 1. the plan goes into the vault;
-2. ledger: the commit as `pending`, with all verdicts and points (belonging to nobody yet);
+2. ledger: the commit as `pending`, with all verdicts and points (belonging to nobody yet), and
+   what authenticates the plan (`trust.intent`);
 3. store: points written and deleted, flushed, read back and compared;
 4. ledger: membership, cases, decisions, seals, the log entry and a signed checkpoint, and the
    commit as `confirmed`, in one transaction.
 
 Killed before 2, nothing has happened. Killed after it, `recover` does 3 and 4 again from the plan;
-every step of it may be repeated. Readers of the ledger see a commit from 4 on; a reader straight on
-Qdrant may see part of a batch between 3 and 4.
+every step of it may be repeated. A plan that this workspace did not make, or made on another log,
+is never carried out, and no plan is read back but the logged one. Readers of the ledger see a
+commit from 4 on; a reader straight on Qdrant may see part of a batch between 3 and 4.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -27,13 +29,16 @@ from ragguard.errors import LedgerError, StoreError
 from ragguard.kernels import canonical, merkle
 from ragguard.kernels.note import Checkpoint, checkpoint_text
 from ragguard.ledger import cases, commits, corpus, log
-from ragguard.ledger.commits import Generation
-from ragguard.ledger.tables import Ledger, set_meta
+from ragguard.ledger.commits import CommitRow, Generation
+from ragguard.ledger.tables import Ledger, drop_meta, get_meta, set_meta
 from ragguard.model import Floats
 from ragguard.store import Point, Store
+from ragguard.trust import intent
+from ragguard.trust.intent import Intent
 from ragguard.vault import Vault
 
 BLOCK = 1000  # points read back at once
+_LOOK = "Run `ragguard log verify`, and restore the ledger from its backup."
 JUDGED_UNTIL = "judged_until"  # key of the ledger's meta table, see `Plan.judged_until`
 
 
@@ -186,16 +191,86 @@ class Committer:
             "counts": dict(plan.counts),
         }
         with self.ledger.writing() as conn:
+            leaves = log.leaves(conn)
+            head = Intent(self.origin, plan.commit, digest, len(leaves), merkle.root(leaves).hex())
+            set_meta(conn, intent.key_of(plan.commit), intent.dump(head, self.seal_key))
             commits.record_pending(conn, row, plan.versions, plan.points)
         self._finish(plan, digest)
 
     def recover(self) -> int:
-        """Finish what was begun; return how many commits that were."""
+        """Finish what was begun; return how many commits that were.
+
+        Raises:
+            LedgerError: A pending commit is not one that this workspace planned; it and all after
+                it stay as they are.
+        """
         with self.ledger.reading() as conn:
             begun = commits.pending(conn)
         for row in begun:
-            self._finish(load_plan(self.vault.get(row.plan)), row.plan)
+            self._finish(self.begun(row), row.plan)
         return len(begun)
+
+    def begun(self, row: CommitRow) -> Plan:
+        """The plan of a pending commit, authenticated.
+
+        Raises:
+            LedgerError: It was not planned here, or for another state of the log, or is done.
+            VaultError: It cannot be read.
+        """
+        with self.ledger.reading() as conn:
+            kept = get_meta(conn, intent.key_of(row.id)) or ""
+            entries = log.entries(conn)
+            checkpoints = log.kept_checkpoints(conn)
+        made = intent.authenticate(kept, self.origin, row.id, row.plan, self.seal_key)
+        if made is None:
+            raise _unplanned(row.id, "it was not planned here: nothing authenticates its plan")
+        leaves = [merkle.leaf_hash(body.encode()) for _, body, _ in entries]
+        self._check_head(leaves, checkpoints[-1:])
+        if made.size > len(leaves) or merkle.root(leaves[: made.size]).hex() != made.root:
+            raise _unplanned(row.id, "it was planned on another log than the one that is here")
+        if any(_names(body, row.id) for _, body, _ in entries[made.size :]):
+            raise _unplanned(row.id, "it is in the log already, done or given up")
+        plan = load_plan(self.vault.get(row.plan))
+        if plan.commit != row.id:
+            raise _unplanned(row.id, f"its plan is one for commit {plan.commit}")
+        return plan
+
+    def logged_plans(self, rows: Iterable[CommitRow]) -> dict[int, Plan]:
+        """Plans of confirmed commits, by number: those that the signed log names, and no others.
+
+        Raises:
+            LedgerError: The ledger names another plan than the log.
+            LogError: The log is not what was signed, or has no such entry.
+            VaultError: A plan cannot be read.
+        """
+        found: dict[int, Plan] = {}
+        with self.ledger.reading() as conn:
+            leaves = log.leaves(conn)
+            self._check_head(leaves, log.kept_checkpoints(conn)[-1:])
+            for row in rows:
+                index = -1 if row.log_index is None else row.log_index
+                entry = log.body(conn, index)
+                if not isinstance(entry, dict) or leaf(entry) != leaves[index]:
+                    raise LedgerError(
+                        f"log: entry {index} was changed after it was logged", hint=_LOOK
+                    )
+                if (entry.get("commit"), entry.get("plan")) != (row.id, row.plan):
+                    raise LedgerError(
+                        f"commit {row.id}: its plan in the ledger is not the one that was logged",
+                        hint=_LOOK,
+                    )
+                found[row.id] = load_plan(self.vault.get(row.plan))
+        return found
+
+    def _check_head(self, leaves: Sequence[bytes], newest: Sequence[tuple[int, str]]) -> None:
+        """Refuse a log that is not the one of its newest signed head.
+
+        Signing the same head again gives the same note, so that no public key is needed here.
+        """
+        head = Checkpoint(self.origin, len(leaves), merkle.root(leaves))
+        signed = [(head.size, self.sign_note(checkpoint_text(head)))] if leaves else []
+        if list(newest) != signed:
+            raise LedgerError("log: it is not what its newest checkpoint signs", hint=_LOOK)
 
     def build(self, plan: Plan) -> None:
         """Fill the collections of a plan's generation, which nobody reads yet.
@@ -328,6 +403,27 @@ class Committer:
                 body["generation"] = {"id": plan.generation["id"], "state": state_now}
             index = append_entry(conn, body, self.origin, self.sign_note)
             commits.confirm(conn, plan.commit, state, index)
+            drop_meta(conn, intent.key_of(plan.commit))
+
+
+def _unplanned(commit: int, why: str) -> LedgerError:
+    return LedgerError(
+        f"ledger: commit {commit} is pending, and {why}; it is not carried out",
+        hint="If an older version of ragguard was killed at it, finish it with the version that "
+        "began it. Else somebody wrote to the ledger: find out who, and restore it from its backup,"
+        f" or give the commit up with `ragguard log abandon {commit}`.",
+    )
+
+
+def _names(text: str, commit: int) -> bool:
+    """Whether a log entry says that a commit was done or given up."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(body, dict):
+        return False
+    return body.get("abandoned") == commit or ("plan" in body and body.get("commit") == commit)
 
 
 def append_entry(

@@ -5,10 +5,12 @@ Precedence: flag, `RAGGUARD_<SECTION>__<KEY>` variable, ragguard.toml, default. 
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +19,7 @@ from ragguard.kernels.canonical import digest
 
 FILE = "ragguard.toml"
 _PREFIX = "RAGGUARD_"
+_SECRET = ("store", "ledger", "vault")  # sections that may hold a key, or a url with credentials
 
 
 class _Section(BaseModel):
@@ -29,7 +32,7 @@ class StoreSettings(_Section):
     url: str = Field(default="", description="Qdrant server or cluster; empty: embedded")
     path: str = Field(default="index", description="folder of the embedded index")
     api_key: str = Field(
-        default="", description="for the server; better in RAGGUARD_STORE__API_KEY"
+        default="", repr=False, description="for the server; better in RAGGUARD_STORE__API_KEY"
     )
     collection: str = Field(default="corpus", description="alias that readers use")
     index_after: int = Field(
@@ -50,6 +53,9 @@ class ModelSettings(_Section):
         default="all-MiniLM-L6-v2", description="bundled model, a folder, or a hub name"
     )
     runtime: Literal["auto", "openvino", "torch"] = "auto"
+    offline: bool = Field(
+        default=True, description="a hub name is taken from this machine only, never fetched"
+    )
 
 
 class ChunkSettings(_Section):
@@ -88,6 +94,9 @@ class JudgeSettings(_Section):
     removal_share: float = Field(
         default=0.2, gt=0, le=1, description="share of a source that may vanish without a reviewer"
     )
+    removal_days: int = Field(
+        default=7, ge=0, description="days over which removals of a source are counted together"
+    )
 
 
 class RedteamSettings(_Section):
@@ -114,6 +123,12 @@ class AuditSettings(_Section):
     )
     reembed_share: float = Field(
         default=0.01, ge=0, le=1, description="share of the points that are embedded again"
+    )
+    derive_documents: int = Field(
+        default=100,
+        ge=0,
+        description="serving documents whose passages are made again from their signed bytes; "
+        "`--full`: all",
     )
     vault_files: int = Field(
         default=1000, ge=0, description="files of the vault that are read and hashed again"
@@ -225,12 +240,50 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{where}: no such setting", hint=_known(first["loc"])) from None
         raise ConfigError(
-            f"{where}: {first['msg'].lower()}, found {first['input']!r}",
+            f"{where}: {first['msg'].lower()}, found {_shown(first['loc'], first['input'])}",
             hint="docs/configuration.md lists all settings.",
         ) from None
+    check_key(settings.store.url, settings.store.api_key)
     if settings.chunks.overlap >= settings.chunks.size:
         raise ConfigError("[chunks] overlap must be smaller than size")
     return settings
+
+
+def check_key(url: str, api_key: str | None) -> None:
+    """Refuse to send a key, or credentials in a url, where anybody on the way can read them.
+
+    Raises:
+        ConfigError: The url is neither https nor on this machine.
+    """
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    if not (api_key or "@" in parts.netloc) or parts.scheme == "https" or url == "memory:":
+        return
+    host = (parts.hostname or "localhost").rstrip(".")
+    try:
+        near = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        near = host == "localhost" or host.endswith(".localhost")
+    if not near:
+        raise ConfigError(
+            f"store: the API key would go to {without_credentials(url)} in the clear",
+            hint="Use an https url. Over http a key is sent to this machine only.",
+        )
+
+
+def without_credentials(url: str) -> str:
+    """A url as reports and records may hold it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the url"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _shown(place: Sequence[int | str], value: Any) -> str:
+    """A value for a message; what may hold a secret is told by its type."""
+    if (place and place[0] in _SECRET) or isinstance(value, dict | list):
+        return f"something of type {type(value).__name__}"
+    return repr(value)
 
 
 def _known(place: tuple[int | str, ...]) -> str:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
-from ragguard.commit import load_plan
 from ragguard.errors import LedgerError, RecipeMismatchError, UsageError
 from ragguard.ledger import commits, trials
 from ragguard.ledger.commits import Generation
@@ -349,7 +348,8 @@ def _zones_of(workspace: Workspace, there: Trial) -> Zones:
     """What the candidate was built to hold, by the plan of its commit."""
     with workspace.ledger.reading() as conn:
         row = commits.get(conn, there.built)
-        plan = load_plan(workspace.vault.get(row.plan)) if row else None
+    plan = workspace.committer.logged_plans([row])[row.id] if row else None
+    with workspace.ledger.reading() as conn:
         zones = plan.generation.get("zones") if plan else None
         if plan is None or zones is None or plan.generation["id"] != there.generation.id:
             raise LedgerError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ from typing import Literal
 from ragguard import scoring
 from ragguard.canary import in_force, probing
 from ragguard.errors import RagguardError
+from ragguard.files import open_to_others
 from ragguard.kernels.canonical import format_time, parse_time
 from ragguard.ledger import commits, corpus
 from ragguard.steps import calibration
+from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
 
 State = Literal["ok", "note", "wrong"]
@@ -56,6 +59,7 @@ def examine(
     parts: tuple[tuple[str, Callable[[Workspace], Iterator[Finding]]], ...] = (
         ("trust root", _root),
         ("keys", _keys),
+        ("permissions", _permissions),
         ("clock", _clock),
         ("disk", _disk),
         ("model", _model),
@@ -90,8 +94,10 @@ def _root(workspace: Workspace) -> Iterator[Finding]:
             "none may be ingested yet",
             "`ragguard trust add KEY.pub --source S`.",
         )
-    signers = {root.keys[g.keyid].principal for s in root.sources.values() for g in s.signers}
-    reviewers = {root.keys[g.keyid].principal for g in root.reviewers}
+    signers = persons(
+        root.keys[g.keyid].principal for s in root.sources.values() for g in s.signers
+    )
+    reviewers = persons(root.keys[g.keyid].principal for g in root.reviewers)
     if root.sources and not reviewers - signers:
         yield Finding(
             "reviewers",
@@ -99,6 +105,22 @@ def _root(workspace: Workspace) -> Iterator[Finding]:
             "nobody can decide cases: there is no reviewer beside the signers",
             "`ragguard trust add KEY.pub --role reviewer`.",
         )
+
+
+def _permissions(workspace: Workspace) -> Iterator[Finding]:
+    found = open_to_others(workspace.folder)
+    if not found:
+        yield Finding("permissions", "ok", "nobody else can read the workspace")
+        return
+    first = ", ".join(os.path.relpath(path, workspace.folder) for path in found[:NAMED])
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    yield Finding(
+        "permissions",
+        "note",
+        f"{len(found)} files and folders are open to others, as older versions made them: "
+        f"{first}{more}",
+        f"chmod -R go= {workspace.folder}",
+    )
 
 
 def _keys(workspace: Workspace) -> Iterator[Finding]:
@@ -152,7 +174,8 @@ def _disk(workspace: Workspace) -> Iterator[Finding]:
 def _model(workspace: Workspace) -> Iterator[Finding]:
     from ragguard.encode import models
 
-    model = models.load(workspace.settings.model.name)
+    settings = workspace.settings.model
+    model = models.load(settings.name, offline=settings.offline)
     known = probing.is_known(model.name, model.digest)
     detail = f"{model.name}, files sha256 {model.digest[:12]}…"
     if known:

@@ -123,6 +123,10 @@ class GapError(IntegrityError):
     """`previous` does not name the last accepted manifest."""
 
 
+class VersionJumpError(IntegrityError):
+    """A version so far above the last accepted one that it would lock the source."""
+
+
 class MixAndMatchError(IntegrityError):
     """Parts of different manifests put together."""
 

@@ -16,7 +16,7 @@ from ragguard import config
 from ragguard.commit import append_entry
 from ragguard.config import Settings
 from ragguard.errors import WorkspaceError
-from ragguard.files import replace_file, write_private
+from ragguard.files import make_folder, replace_file, write_private
 from ragguard.kernels.canonical import digest_bytes, format_time
 from ragguard.ledger import commits
 from ragguard.ledger.tables import Ledger, set_meta
@@ -73,7 +73,7 @@ def found(
         raise WorkspaceError(
             f"{folder}: is a workspace already", hint="Work in it, or choose another folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     checkpoint = keys.generate("checkpoint")
     write_private(folder / "keys/checkpoint.key", keys.dump_private(checkpoint, None))
     replace_file(folder / "keys/checkpoint.pub", keys.dump_public(checkpoint.public))

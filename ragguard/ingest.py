@@ -28,7 +28,9 @@ from ragguard.steps.pulling import pull_document, stored_writes
 from ragguard.steps.settled import as_before, sort_out, to_retry
 from ragguard.steps.timing import timed
 from ragguard.steps.verdicts import Pulled, judge_documents
+from ragguard.trust import manifest as manifests
 from ragguard.trust import policy
+from ragguard.trust.person import persons
 from ragguard.trust.signing import VerificationResult
 from ragguard.workspace import Workspace
 
@@ -91,7 +93,10 @@ def _one(
     standing = planning.standing_of(workspace, manifest.source)
     with workspace.ledger.reading() as conn:
         latest = corpus.latest(conn, manifest.source)
-    if not new and not to_retry(manifest, latest):
+    retried = not new and to_retry(manifest, latest)
+    if retried:  # what comes in now comes in by a manifest that must still be good
+        manifests.check_freshness(manifest, workspace.now)
+    if not new and not retried:
         report.manifests.append(
             ManifestResult(str(path), manifest.digest, manifest.source, manifest.version)
         )
@@ -113,17 +118,23 @@ def _one(
         report,
         progress,
         observe=report.observe,
-        principals={key.principal for key in signed.signed},
+        principals=persons(key.principal for key in signed.signed),
     )
     removed = _removed(manifest, items, standing)
     leaving = {f"{manifest.source}/{name}" for name in removed}
     pulled = [(row, v) for row, v in pulled if f"{row.source}/{row.document}" not in leaving]
     note = ""
-    asks = len(removed) > workspace.settings.judge.removal_share * len(standing.serving)
+    judge = workspace.settings.judge
+    since = format_time(workspace.now - timedelta(days=judge.removal_days))
+    with workspace.ledger.reading() as conn:
+        gone = corpus.removed_since(conn, manifest.source, since) - standing.serving.keys()
+    before = len(standing.serving) + len(gone)
+    asks = len(gone) + len(removed) > judge.removal_share * before
     asks = asks and any(d in standing.serving for d in removed)
     if asks:
+        days = f" after {len(gone)} in {judge.removal_days} days" if gone else " at once"
         note = (
-            f"would remove {len(removed)} of {len(standing.serving)} documents at once: "
+            f"would remove {len(removed)} of {len(standing.serving)} documents{days}: "
             "nothing was removed, a reviewer decides (ragguard quarantine list)"
         )
     commit: int | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from ragguard.files import replace_file
 from ragguard.kernels import surprisal
 from ragguard.kernels.neighbours import top_k
 from ragguard.kernels.prose import prose
@@ -169,10 +169,7 @@ def _save(lexicon: Lexicon, cache: Path, corpus: str) -> None:
         bigrams=lexicon.bigrams,
         trigrams=lexicon.trigrams,
     )
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    aside = cache.with_name(f".{cache.name}.new")
-    aside.write_bytes(buffer.getvalue())
-    os.replace(aside, cache)
+    replace_file(cache, buffer.getvalue())
 
 
 def _load(cache: Path, corpus: str) -> Lexicon | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragguard.errors import UsageError
+from ragguard.files import share
 from ragguard.ledger import commits
 from ragguard.workspace import Workspace
 
@@ -108,6 +109,7 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
         copies.sync_folder(target)
     if aliases.get(alias) != name:
         replace_json(target / "aliases.json", {**aliases, alias: name})
+    share(target)
     removed = _prune(target, generation.serving, name, keep)
     points, size = store.count(generation.serving), copies.used(place)
     return Published(target, name, alias, newest[0].id, points, size, fresh, removed)

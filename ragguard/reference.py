@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ import numpy as np
 from ragguard import lexicon as lexicons
 from ragguard.checks import Check
 from ragguard.errors import LedgerError
+from ragguard.files import replace_file
 from ragguard.kernels import calibration
 from ragguard.kernels.calibration import Doubles
 from ragguard.kernels.canonical import digest
@@ -375,10 +375,7 @@ def keep(profile: Profile, path: Path, indexed: int) -> None:
         path: Cache file.
         indexed: Documents in the index when it was fitted.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_bytes(indexed.to_bytes(8, "big") + dump(profile))
-    os.replace(aside, path)
+    replace_file(path, indexed.to_bytes(8, "big") + dump(profile))
 
 
 def load_fitted(data: bytes) -> tuple[Profile, int] | None:

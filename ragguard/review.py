@@ -21,10 +21,12 @@ from ragguard.ledger.tables import Ledger
 from ragguard.model import PublicKey
 from ragguard.steps import beside, deciding, planning, releases
 from ragguard.steps.beside import Beside, Mark
+from ragguard.steps.cosigners import signed_by
 from ragguard.steps.pulling import Packs, stored_by_version, stored_writes
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys, policy
 from ragguard.trust.decision import Decision
+from ragguard.trust.person import person, persons
 from ragguard.workspace import Workspace
 
 Action = Literal["release", "reject"]
@@ -39,7 +41,7 @@ class CaseView:
     Attributes:
         version: The quarantined version; `None` for a removal.
         replaces: Whether an older version of the document is serving meanwhile.
-        signers: Key id and principal of the manifest's signers.
+        signers: Key id and principal of all who signed the manifest.
         texts: Chunk texts, hostile.
         serves_as: Documents that serve with exactly these bytes: a rejection denies those too.
         marks: What the findings point at in the texts.
@@ -68,7 +70,15 @@ def find(ledger: Ledger, reference: str) -> CaseRow:
             if case is not None:
                 return case
         every = cases.listed(conn)
-    matches = [c for c in every if reference in (c.document, f"{c.source}/{c.document}")]
+        sources = commits.sources(conn)
+    source, slash, _ = reference.partition("/")
+    # Who writes SOURCE/ID means that source, whatever another one calls its documents.
+    whole = bool(slash) and source in sources
+    matches = [
+        c
+        for c in every
+        if reference == f"{c.source}/{c.document}" or (reference == c.document and not whole)
+    ]
     if len(matches) == 1:
         return matches[0]
     raise UsageError(
@@ -91,7 +101,7 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
         digest = version.manifest if version else str(case.detail.get("manifest", ""))
         manifest = commits.manifest_row(conn, digest)
         alike = past.serving_with(conn, version.digest) if version else []
-    signers = [tuple(s) for s in manifest.signers] if manifest else []
+    signers = signed_by(workspace, manifest.envelope, manifest.signers) if manifest else []
     replaces = f"{case.source}/{case.document}" in serving
     if not texts or version is None:
         return CaseView(case, version, replaces, signers, (), alike)
@@ -126,6 +136,7 @@ def decide(
     if case.state != "open":
         raise UsageError(f"case {case.id} is closed ({case.state})")
     _check_reason(reason)
+    decisions.check_time(workspace.root, workspace.now)
     shown = look(workspace, case)
     stored = stored_writes(workspace, shown.version) if shown.version else []
     said = _decision(workspace, shown, action, reason, stored)
@@ -209,6 +220,7 @@ def decide_cases(
             raise UsageError(f"case {case.id} is closed ({case.state})")
         if case.kind != "document":
             raise UsageError(f"case {case.id} asks for a removal: it is decided alone")
+    decisions.check_time(workspace.root, workspace.now)
     shown = views(workspace, chosen)
     check_may_decide(workspace, shown, key)
     versions = [view.version for view in shown if view.version is not None]
@@ -268,7 +280,8 @@ def check_may_decide(workspace: Workspace, shown: Sequence[CaseView], key: keys.
     own = [
         view
         for view in shown
-        if who in policy.principals_of(workspace.root, [k for k, _ in view.signers])
+        if person(who)
+        in persons(policy.principals_of(workspace.root, [k for k, _ in view.signers]))
     ]
     if not own:
         return
@@ -297,7 +310,9 @@ def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
                 raise IntegrityError(f"ledger: case {case.id} is about no version of a document")
             if version.manifest not in signers:
                 manifest = commits.manifest_row(conn, version.manifest)
-                signers[version.manifest] = [tuple(s) for s in manifest.signers] if manifest else []
+                signers[version.manifest] = (
+                    signed_by(workspace, manifest.envelope, manifest.signers) if manifest else []
+                )
             found.append(CaseView(case, version, False, signers[version.manifest]))
     return found
 

@@ -27,6 +27,7 @@ from ragguard.steps import planning
 from ragguard.steps.pulling import Packs, pull_document, stored_by_version
 from ragguard.trust import amend
 from ragguard.trust.keys import KeyPair
+from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
 
 CHECK = "revoked"
@@ -220,7 +221,7 @@ def _enough(root: Root, manifest: Any, target: Target) -> bool:
 
 
 def _count(source: SourcePolicy, signers: Mapping[str, str]) -> int:
-    return len(set(signers.values()) if source.distinct == "principals" else signers)
+    return len(persons(signers.values()) if source.distinct == "principals" else signers)
 
 
 def _of_manifests(

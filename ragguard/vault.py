@@ -80,10 +80,12 @@ class Vault:
             return
         folder = os.path.dirname(path)
         if not os.path.isdir(folder):
-            os.makedirs(folder, exist_ok=True)
+            os.makedirs(self._root, 0o700, exist_ok=True)
+            os.makedirs(folder, 0o700, exist_ok=True)
         aside = f"{folder}/.{digest[:8]}.{secrets.token_hex(8)}"
         try:
-            with open(aside, "xb") as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(aside, flags, 0o600), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

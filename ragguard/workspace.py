@@ -12,11 +12,14 @@ when it is first used. Layout:
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
@@ -56,19 +59,43 @@ LOCK_FILE = ".lock"
 log = logging.getLogger(__name__)
 
 
-def find(start: Path) -> Path:
+def find(start: Path, *, named: bool = False) -> Path:
     """The workspace a folder is in: itself or the nearest above it with a ragguard.toml.
 
+    Args:
+        start: The folder.
+        named: The user named it; else what is found must belong to the user, as git asks it: its
+            settings say where keys and documents go.
+
     Raises:
-        WorkspaceError: There is none.
+        WorkspaceError: There is none, or it is another user's, or others may change its settings.
     """
     for folder in (start.absolute(), *start.absolute().parents):
         if (folder / config.FILE).is_file():
+            if not named:
+                _check_owner(folder)
             return folder
     raise WorkspaceError(
         f"{start.absolute()}: not in a ragguard workspace (no {config.FILE} here or above)",
         hint="Make one with `ragguard init DIR`, or name one with --workspace.",
     )
+
+
+def _check_owner(folder: Path) -> None:
+    for path in (folder, folder / config.FILE):
+        there = path.stat()
+        if there.st_uid not in (os.geteuid(), 0):
+            raise WorkspaceError(
+                f"{path}: belongs to another user (uid {there.st_uid}, expected {os.geteuid()}), "
+                "and its settings say where keys go",
+                hint=f"If you trust it, name it: -w {folder}",
+            )
+        loose = there.st_mode & 0o002 or (there.st_mode & 0o020 and there.st_gid != os.getegid())
+        if loose and not (path == folder and there.st_mode & stat.S_ISVTX):
+            raise WorkspaceError(
+                f"{path}: others may change it (mode {stat.S_IMODE(there.st_mode):04o})",
+                hint=f"chmod go-w {path}, or name the workspace if you trust it: -w {folder}",
+            )
 
 
 def candidate_alias(settings: Settings) -> str:
@@ -98,6 +125,7 @@ class Workspace:
         self.now = now
         self.encoders: dict[str, Encoder] = {}  # of other recipes than the settings', by recipe
         self._lock: Any = None
+        self._held: int | None = None
         self._store: Store | None = None
         self._repaired = False
         self._cache = folder / "cache"
@@ -138,7 +166,7 @@ class Workspace:
     def _take_lock(self) -> None:
         from filelock import FileLock, Timeout
 
-        self._lock = FileLock(self.folder / LOCK_FILE)
+        self._lock = FileLock(self.folder / LOCK_FILE, mode=0o600)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -147,8 +175,29 @@ class Workspace:
                 f"{self.folder}: another ragguard process works on this workspace",
                 hint="Wait for it to end. Embedded means one process, readers included.",
             ) from None
+        self._hold_folder()
+
+    def _hold_folder(self) -> None:
+        """Lock the folder too: a lock file can be unlinked, and then be made and locked again."""
+        self._held = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._release()
+            raise LockedError(
+                f"{self.folder}: another ragguard process works on this workspace, and its "
+                f"{LOCK_FILE} was removed",
+                hint="Wait for it to end. Embedded means one process, readers included.",
+            ) from None
+        except OSError:  # a file system that locks no folders: the lock file has to do
+            pass
 
     def _release(self) -> None:
+        if self._held is not None:
+            with suppress(OSError):
+                fcntl.flock(self._held, fcntl.LOCK_UN)
+            os.close(self._held)
+            self._held = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -350,7 +399,11 @@ class Workspace:
 
         model, chunks = self.settings.model, self.settings.chunks
         return open_encoder(
-            model.name, runtime=model.runtime, size=chunks.size, overlap=chunks.overlap
+            model.name,
+            runtime=model.runtime,
+            size=chunks.size,
+            overlap=chunks.overlap,
+            offline=model.offline,
         )
 
     # --- commits ----------------------------------------------------------------------------------

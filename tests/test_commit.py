@@ -339,7 +339,7 @@ def test_a_pending_commit_that_names_something_else_as_its_plan_is_refused(world
     with sqlite3.connect(world.folder / "ledger.db") as conn:
         conn.execute("UPDATE commits SET plan = ?", (other,))
     conn.close()
-    with pytest.raises(LedgerError, match="plan of a commit"):
+    with pytest.raises(LedgerError, match="commit 1 is pending, and it was not planned here"):
         world.committer.recover()
 
 

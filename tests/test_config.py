@@ -80,7 +80,7 @@ def test_settings_are_frozen(field: str) -> None:
         ("[model]\nruntime = 'jax'", "model.runtime", "'openvino'"),
         ("[limits]\ndocument = -1", "limits.document", "greater than or equal to 1000"),
         ("[store]\nindex_after = 1", "store.index_after", "greater than or equal to 1000"),
-        ("store = 'here'", "store", "found 'here'"),
+        ("store = 'here'", "store", "found something of type str"),
         ("[checks]\nhidden = false", "checks.hidden", "valid dictionary"),
         ("[ledger]\npath = 'x'", "ledger", "ledger"),
     ],

@@ -64,7 +64,7 @@ def check_reembedding(
         return [], 0
     workspace.check_recipe(workspace.encoder.recipe, cut=False)
     chance = max(share, LEAST / total)
-    rng = _tonight(workspace)
+    rng = tonight(workspace)
     looked_at = 0
     for name in names:
         for block in store.scan(name, vectors=True, batch=BLOCK):
@@ -80,7 +80,7 @@ def check_reembedding(
     return fold.findings(), looked_at
 
 
-def _tonight(workspace: Workspace) -> np.random.Generator:
+def tonight(workspace: Workspace) -> np.random.Generator:
     """Another sample every run, the same one for one time."""
     return np.random.default_rng(list(format_time(workspace.now).encode()))
 
@@ -131,7 +131,7 @@ def check_vault(
     with workspace.ledger.reading() as conn:
         total = sum(1 for _ in streams.vault_names(conn))
         chance = 1.0 if sample is None else sample / max(total, 1)
-        rng = _tonight(workspace)
+        rng = tonight(workspace)
         for what, digest in streams.vault_names(conn):
             if rng.random() >= chance:
                 continue

@@ -22,7 +22,7 @@ from ragguard.audit.findings import AuditFinding
 from ragguard.audit.fold import FEW, Fold
 from ragguard.audit.likeness import Likeness
 from ragguard.audit.seals import SealTable, raw_seal
-from ragguard.commit import Plan, load_plan
+from ragguard.commit import Plan
 from ragguard.errors import RagguardError, StoreError
 from ragguard.kernels.canonical import seal
 from ragguard.ledger import commits, streams
@@ -211,9 +211,9 @@ def _pending(workspace: Workspace) -> _Expected:
         begun = commits.pending(conn)
     for row in begun:
         try:
-            expected.add(load_plan(workspace.vault.get(row.plan)))
-        except RagguardError as error:  # recovery will fail too, and say so
-            log.warning("commit %d is unfinished, and its plan unreadable: %s", row.id, error)
+            expected.add(workspace.committer.begun(row))
+        except RagguardError as error:  # recovery will refuse it too: it excuses nothing
+            log.warning("commit %d is unfinished, and cannot be finished: %s", row.id, error)
     return expected
 
 

@@ -15,6 +15,7 @@ from ragguard.audit import analysis, drift, neighbourhoods, past, reading
 from ragguard.audit.analysis import Analysis
 from ragguard.audit.canaries import check_canaries
 from ragguard.audit.contents import check_reembedding, check_vault
+from ragguard.audit.derivation import check_derivation
 from ragguard.audit.findings import AuditFinding, AuditReport, Place, SourceRow
 from ragguard.audit.health import health
 from ragguard.audit.integrity import check_collections
@@ -200,6 +201,24 @@ class _Run:
                 self._course.add(findings)
                 if share < 1:
                     note.less(f"a sample of {share:.0%}; all with --re-embed")
+        with self._course.part("derivation") as note:
+            sample = None if self._asked.full else limits.derive_documents
+            made = check_derivation(
+                self._workspace,
+                sample,
+                vectors=not self._asked.re_embed,  # else every text was embedded just now
+                progress=self._course.progress,
+            )
+            note.looked_at = made.documents
+            self._course.add(made.findings)
+            if sample == 0 or generation is None:
+                note.skip(
+                    "nothing is indexed" if generation is None else "[audit] derive_documents is 0"
+                )
+            elif made.less:
+                note.less(made.less)
+            elif made.documents < made.of:
+                note.less(f"{made.documents} of {made.of} documents; all with --full")
         with self._course.part("vault") as note:
             sample = None if self._asked.full else limits.vault_files
             findings, note.looked_at = check_vault(

@@ -3,21 +3,26 @@
 - `log-broken`: an entry, a leaf or a signed tree head is not what was logged and signed.
 - `log-rolled-back`: the checkpoint that somebody kept elsewhere is not in this log.
 - `ledger-inconsistent`: commits, verdicts, membership, seals, cases, decisions, denials or trust
-  roots are not what the logged acts add up to.
+  roots are not what the logged acts add up to, a commit is pending that this workspace did not
+  plan, or a document was released and no reviewer said so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.fold import Fold
 from ragguard.audit.replay import Replay
+from ragguard.commit import Plan
 from ragguard.errors import LogError, VaultError
 from ragguard.kernels.canonical import digest, digest_bytes
 from ragguard.ledger import commits, streams
+from ragguard.ledger.commits import CommitRow
 from ragguard.steps import logged
 from ragguard.steps.logged import LogReport, Records
+from ragguard.steps.released import Releases
 from ragguard.workspace import Workspace
 
 SENTENCES = {
@@ -56,13 +61,21 @@ def check_log(workspace: Workspace, expected_checkpoint: str | None = None) -> l
         if older:
             found("log-rolled-back", older)
     replay = Replay(workspace)
-    for wrong in logged.check_commits(workspace, records, report, replay.take):
+    releases = Releases(workspace, logged.bodies(records.entries))
+
+    def take(row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
+        replay.take(row, plan, entry)
+        releases.take(row, plan, entry)
+
+    for wrong in logged.check_commits(workspace, records, report, take):
         damaged = isinstance(wrong, VaultError)
         found("vault-damaged" if damaged else "ledger-inconsistent", wrong.message)
     if report.commits == len(records.rows):  # else what is missing would be told many times over
         replay.finish()
-    for problem in [*replay.problems, *_trust(workspace, records)]:
-        found("ledger-inconsistent", f"ledger: {problem}")
+        releases.finish()
+    told = [*replay.problems, *releases.problems, *logged.check_pending(workspace)]
+    for problem in [*told, *_trust(workspace, records)]:
+        found("ledger-inconsistent", f"ledger: {problem.removeprefix('ledger: ')}")
     return fold.findings()
 
 

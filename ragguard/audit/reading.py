@@ -94,7 +94,8 @@ def keep(folder: Path, graph: Graph) -> None:
     shutil.rmtree(folder / LAST, ignore_errors=True)
     (folder / NOW).rename(folder / LAST)
     interval = graph.recall_interval or (float("nan"), float("nan"))
-    with (folder / LAST / GRAPH).open("wb") as file:
+    (folder / LAST / GRAPH).unlink(missing_ok=True)
+    with (folder / LAST / GRAPH).open("xb") as file:
         np.savez(
             file,
             indices=graph.indices,

@@ -39,7 +39,9 @@ class Replay:
         self._late: list[str] = []  # true only if no commit was left out
         with self._ledger.reading() as conn:
             known = streams.all_generations(conn)
-            self._states = {n: state for n, (state, _) in commits.generation_states(conn).items()}
+            known_states = commits.generation_states(conn)
+            self._states = {n: state for n, (state, _) in known_states.items()}
+            self._built = {n: at for n, (_, at) in known_states.items()}
             self._known = {g.id: (g.serving, g.quarantine, g.recipe) for g in known}
             names = [c for g in known for c in (g.serving, g.quarantine)]
             self._seals = {name: SealTable(conn, name) for name in names}
@@ -102,6 +104,8 @@ class Replay:
             named = (made["serving"], made["quarantine"], made["recipe"])
             if rows.setdefault(made["id"], named) != named:
                 self.problems.append(f"generation {made['id']}: two commits name it differently")
+            if "at" in made and self._built.get(made["id"], made["at"]) != made["at"]:
+                self.problems.append(f"generation {made['id']}: its time is not the one logged")
         for number, state in self._states.items():
             wanted = states.get(number, "not there")
             if state != wanted:
@@ -161,7 +165,7 @@ class Replay:
         self._denials += [*_rows(plan.denial), *plan.denials]
         for made in _rows(plan.generation):
             drops = made.get("drops", ())
-            kept = ("id", "serving", "quarantine", "recipe", "state")
+            kept = ("id", "serving", "quarantine", "recipe", "state", "at")
             self._switches.append({k: made[k] for k in kept if k in made} | {"drops": drops})
             for old in drops:
                 self._dropped[old["id"]] = (old["serving"], old["quarantine"])

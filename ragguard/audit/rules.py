@@ -157,6 +157,13 @@ _TABLE = (
         "Restore the vault from its backup.",
     ),
     Rule(
+        "RG118",
+        "text-not-of-document",
+        "error",
+        "What serves is not what the signed bytes of its document say.",
+        "Find out who had the keys of this workspace; rebuild the index from the vault.",
+    ),
+    Rule(
         "RG201",
         "source-stale",
         "warning",

@@ -116,6 +116,9 @@ def cli(ctx: click.Context, workspace: str | None, debug: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; the one place where errors become exit codes."""
+    from ragguard.files import keep_private
+
+    keep_private()
     sys.exit(run(args))
 
 

@@ -173,7 +173,7 @@ def suggest(ctx: click.Context, count: int, seed: int, output: Path | None, take
     )
     text = formats.dump_queries(found.canaries)
     if output is not None:
-        replace_file(output, text.encode())
+        replace_file(output, text.encode(), shared=True)
         say(f"{short(output)}: {len(found.canaries.queries)} queries")
     elif not take:
         say(text.rstrip("\n"))
@@ -207,7 +207,7 @@ def run(ctx: click.Context, k: int, run_file: Path | None, exit_zero: bool, fmt:
         asked = _in_force(workspace)
         found = canaries.run(workspace, asked, k)
     if run_file is not None:
-        replace_file(run_file, formats.dump_run(found.rankings).encode())
+        replace_file(run_file, formats.dump_run(found.rankings).encode(), shared=True)
         note(f"{short(run_file)}: {len(found.rankings)} queries")
     if fmt == "json":
         emit("json", found.as_dict())

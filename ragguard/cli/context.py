@@ -49,7 +49,7 @@ def workspace_folder(ctx: click.Context) -> Path:
             f"{start}: not a ragguard workspace (no ragguard.toml in it)",
             hint=f"Make one with `ragguard init {start}`.",
         )
-    return workspace.find(start)
+    return workspace.find(start, named=bool(named))
 
 
 def open_workspace(ctx: click.Context, *, exclusive: bool = True) -> Workspace:

@@ -109,7 +109,7 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
             size, note = logs.kept_checkpoints(conn)[-1]
         key = prove.verifier_key(workspace)
     if output is not None:
-        replace_file(output, note.encode())
+        replace_file(output, note.encode(), shared=True)
     if fmt != "table":
         emit(fmt, {"size": size, "checkpoint": note, "log_key": key})
         return
@@ -144,8 +144,30 @@ def prove(ctx: click.Context, what: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    replace_file(output, text.encode())
+    replace_file(output, text.encode(), shared=True)
     say(
         f"{output}: {len(body['links'])} links, log of {body['checkpoint'].splitlines()[1]} entries"
     )
     say(f"next: ragguard log verify {output} --log-key '{key}' --signer SIGNER.pub")
+
+
+@log.command()
+@click.argument("commit", type=click.IntRange(min=1))
+@click.option("--reason", required=True, help="Why, in your words; it is logged.")
+@click.pass_context
+def abandon(ctx: click.Context, commit: int, reason: str) -> None:
+    """Give up COMMIT, which is pending and cannot be finished.
+
+    For a plan that ragguard refuses to carry out: one that somebody wrote into the ledger, or one
+    that an older version began and that is gone. What it did to the index before is not undone.
+
+    \b
+    Example:
+      ragguard log abandon 17 --reason "nobody here began it"
+    """
+    from ragguard import abandon as giving_up
+
+    with open_workspace(ctx) as workspace:
+        giving_up.abandon(workspace, commit, reason)
+    say(f"commit {commit} is given up, and the log says so")
+    say("next: ragguard audit; if it names points, ragguard reindex --from-clean")

@@ -47,7 +47,7 @@ def init(folder: Path, ask: bool) -> None:
         policy.dump_root(root), policy.ROOT_TYPE, [(key.public.keyid, key.signing_key)]
     )
     private = keys.dump_private(key, passphrase(ask, confirm=True))
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     files.write_private(folder / "keys/root.key", private)
     files.replace_file(folder / "keys/root.pub", keys.dump_public(key.public))
     founding.create(folder, key, envelope, moment)

@@ -108,7 +108,7 @@ def sign(
             )
         body = manifests.parse(envelope.payload, max_bytes=LARGEST)
         signed = signing.add_signature(data, pair.public.keyid, pair.signing_key, max_bytes=LARGEST)
-        files.replace_file(output, signed)
+        files.replace_file(output, signed, shared=True)
         say(
             f"{output}: manifest {body.version} of {body.source!r}, {len(body.subjects)} files, "
             f"signed once more, by {pair.public.principal!r}"
@@ -135,7 +135,7 @@ def sign(
         metadata=read_metadata(metadata_file) if metadata_file else None,
         strict=strict,
     )
-    files.replace_file(output, made.envelope)
+    files.replace_file(output, made.envelope, shared=True)
     manifest = made.manifest
     say(
         f"{output}: {made.documents} documents in {len(manifest.subjects)} files of {source!r}, "

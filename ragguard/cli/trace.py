@@ -88,7 +88,7 @@ def trace(
         chains = [custody.trace_document(workspace, name) for name in names]
     if export is not None:
         body = prov_json([asdict(c) for c in chains])
-        replace_file(export, json.dumps(body, indent=1).encode() + b"\n")
+        replace_file(export, json.dumps(body, indent=1).encode() + b"\n", shared=True)
     broken = any(c.problems for c in chains)
     if fmt != "table":
         emit(fmt, _body(chains, found))

@@ -8,9 +8,13 @@ The runtime is not part of the recipe.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -24,6 +28,7 @@ from ragguard.model import Floats, Recipe
 
 Progress = Callable[[int, int], None]
 BATCH = 8
+LEAST_VERSION = (6, 2)  # of sentence-transformers
 
 
 class Encoder(Protocol):
@@ -71,7 +76,12 @@ def make_recipe(model: models.Model, dimensions: int, size: int, overlap: int) -
 
 
 def open_encoder(
-    name: str, *, runtime: Literal["auto", "openvino", "torch"], size: int, overlap: int
+    name: str,
+    *,
+    runtime: Literal["auto", "openvino", "torch"],
+    size: int,
+    overlap: int,
+    offline: bool = True,
 ) -> Encoder:
     """Load a model.
 
@@ -80,12 +90,13 @@ def open_encoder(
         runtime: `openvino`, `torch`, or `auto`: the first that can compute the model.
         size: Upper characters of a chunk, for the recipe.
         overlap: Overlap of chunks, for the recipe.
+        offline: See `models.find`.
 
     Raises:
-        EncodeError: Not found, or the runtime cannot compute it.
+        EncodeError: Not found, not to be trusted, or the runtime cannot compute it.
         ModelDigestError: Not the pinned files.
     """
-    model = models.load(name)
+    model = models.load(name, offline=offline)
     config = json.loads(model.files.get("config.json", b"{}"))
     from ragguard.encode import bert
 
@@ -181,6 +192,9 @@ class DirectEncoder:
 class TorchEncoder:
     """sentence-transformers, for any model it can load from safetensors.
 
+    It is given a folder of its own with the digested bytes in it: what else lies beside the model
+    is never seen, and what is changed after it was digested is not what is loaded.
+
     Args:
         model: Read model.
         size: Chunk size, for the recipe.
@@ -188,16 +202,22 @@ class TorchEncoder:
     """
 
     def __init__(self, model: models.Model, size: int, overlap: int) -> None:
-        from sentence_transformers import SentenceTransformer
+        _check_version()
+        import sentence_transformers
 
         try:
-            self._model = SentenceTransformer(
-                str(model.folder),
-                device="cpu",
-                trust_remote_code=False,
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True},
-            )
+            with tempfile.TemporaryDirectory(prefix="ragguard-model-") as folder:
+                for name, data in model.files.items():
+                    path = Path(folder) / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(data)
+                self._model = sentence_transformers.SentenceTransformer(
+                    folder,
+                    device="cpu",
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    model_kwargs={"use_safetensors": True},
+                )
         except (OSError, ValueError, KeyError) as error:
             raise EncodeError(f"model {model.name!r}: {str(error)[:300]}") from error
         longest = self._model.max_seq_length
@@ -228,6 +248,23 @@ class TorchEncoder:
         if not parts:
             return np.empty((0, self.recipe.dimensions), dtype=np.float32)
         return unit(np.concatenate(parts))
+
+
+def _check_version() -> None:
+    """Refuse a sentence-transformers that runs code lying in a model's folder.
+
+    Raises:
+        EncodeError: It is older than `LEAST_VERSION`, before it is imported.
+    """
+    found = importlib.metadata.version("sentence-transformers")
+    parts = re.fullmatch(r"(\d+)\.(\d+)(?:\.\d+)*(?:\.post\d+)?(?:\+[\w.]+)?", found)
+    if parts is None or (int(parts[1]), int(parts[2])) < LEAST_VERSION:
+        least = ".".join(map(str, LEAST_VERSION))
+        raise EncodeError(
+            f"model: sentence-transformers {found[:40]} is installed, older ones run Python that "
+            "lies in a model's folder",
+            hint=f"pip install 'sentence-transformers>={least}'",
+        )
 
 
 def unit(vectors: Floats) -> Floats:

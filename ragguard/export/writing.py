@@ -21,6 +21,7 @@ from ragguard.errors import LedgerError, LogError, UsageError, VaultError
 from ragguard.export import denying
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Inventory, Listed, Omitted, Vouched
+from ragguard.files import make_folder
 from ragguard.kernels import note
 from ragguard.kernels.canonical import digest_bytes, format_time
 from ragguard.ledger import commits, corpus, log, past, streams
@@ -96,7 +97,8 @@ def export(
     row = _commit(records.rows, at)
     aside = target.with_name(f".{target.name}.ragguard-export")
     shutil.rmtree(aside, ignore_errors=True)  # what a killed run left
-    aside.mkdir(parents=True)
+    make_folder(aside.parent)
+    aside.mkdir(mode=0o700)
     try:
         made, size = _fill(workspace, aside, row, records, progress, denied_texts)
         _sync_folders(aside)
@@ -231,7 +233,7 @@ class _Writer:
         self.written |= {path: (digest_bytes(data), len(data)) for path, data in files.items()}
 
     def _write(self, path: str, data: bytes) -> None:
-        with open(self._folder / path, "wb") as file:
+        with open(self._folder / path, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -86,6 +86,14 @@ def confirm(conn: sa.Connection, commit: int, corpus: str, log_index: int) -> No
     )
 
 
+def give_up(conn: sa.Connection, commit: int) -> None:
+    """Forget a pending commit with its verdicts and points, which belong to nobody."""
+    made = sa.select(versions.c.id).where(versions.c.commit == commit)
+    conn.execute(sa.delete(points).where(points.c.version.in_(made)))
+    conn.execute(sa.delete(versions).where(versions.c.commit == commit))
+    conn.execute(sa.delete(commits).where(commits.c.id == commit, commits.c.state == "pending"))
+
+
 def pending(conn: sa.Connection) -> list[CommitRow]:
     """Commits that were begun and not confirmed, oldest first."""
     query = sa.select(commits).where(commits.c.state == "pending").order_by(commits.c.id)
@@ -124,6 +132,11 @@ def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:
     )
     row = conn.execute(query).first()
     return (row.version, row.digest) if row else None
+
+
+def sources(conn: sa.Connection) -> set[str]:
+    """Sources that a manifest was ever accepted of, adoptions included."""
+    return set(conn.execute(sa.select(manifests.c.source).distinct()).scalars())
 
 
 def next_adoption(conn: sa.Connection, source: str) -> int:

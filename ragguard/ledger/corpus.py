@@ -434,3 +434,29 @@ def arrivals_since(conn: sa.Connection, source: str, since: str) -> int:
         )
     )
     return int(conn.execute(query).scalar() or 0)
+
+
+def removed_since(conn: sa.Connection, source: str, since: str) -> set[str]:
+    """Documents that manifests of a source took out of the serving zone at or after a time.
+
+    What a reviewer let go, what was updated, and what was pulled back into quarantine is not meant.
+    """
+    later = versions.alias()
+    made = sa.select(later.c.id).where(
+        later.c.commit == membership.c.until,
+        later.c.source == versions.c.source,
+        later.c.document == versions.c.document,
+    )
+    query = (
+        sa.select(versions.c.document)
+        .join(membership, membership.c.version == versions.c.id)
+        .join(commits, commits.c.id == membership.c.until)
+        .where(
+            versions.c.source == source,
+            membership.c.zone == "serving",
+            commits.c.kind == "ingest",
+            commits.c.at >= since,
+            ~made.exists(),
+        )
+    )
+    return set(conn.execute(query).scalars())

@@ -199,6 +199,7 @@ def standing(conn: sa.Connection) -> Iterator[Any]:
             versions.c.subject,
             versions.c.subject_digest,
             versions.c.manifest,
+            versions.c.outcome,
             membership.c.zone,
             membership.c.since,
         )

@@ -8,6 +8,7 @@ written with the confirmation.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -220,6 +221,7 @@ class Ledger:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         if create:
+            self._make_file()
             with self.writing() as conn:
                 schema.create_all(conn)
                 conn.execute(sa.insert(meta), {"key": "schema", "value": SCHEMA_VERSION})
@@ -231,6 +233,26 @@ class Ledger:
                     f"ledger: schema {found or 'missing'}, this ragguard reads {SCHEMA_VERSION}",
                     hint="See docs/upgrading.md.",
                 )
+            self._refuse_triggers()
+
+    def _refuse_triggers(self) -> None:
+        """Refuse a database that does more than is asked of it; ours has tables and indexes."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        query = "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index')"
+        with self.reading() as conn:
+            odd = conn.exec_driver_sql(query).first()
+        if odd is not None:
+            raise LedgerError(
+                f"ledger: it has a {odd[0]} {str(odd[1])[:80]!r} that ragguard did not make",
+                hint="Somebody wrote to it: restore it from its backup, and find out who.",
+            )
+
+    def _make_file(self) -> None:
+        """Make SQLite's file 0600; those that it makes beside it get the same mode."""
+        name = self.engine.url.database
+        if self.engine.dialect.name == "sqlite" and name and name != ":memory:":
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -283,3 +305,8 @@ def set_meta(conn: sa.Connection, key: str, value: str) -> None:
     """Set a value of the `meta` table."""
     conn.execute(sa.delete(meta).where(meta.c.key == key))
     conn.execute(sa.insert(meta), {"key": key, "value": value})
+
+
+def drop_meta(conn: sa.Connection, key: str) -> None:
+    """Forget a value of the `meta` table."""
+    conn.execute(sa.delete(meta).where(meta.c.key == key))

@@ -18,6 +18,7 @@ from typing import IO
 
 import numpy as np
 
+from ragguard.files import make_folder
 from ragguard.kernels.ranking import paired_bootstrap
 from ragguard.workspace import Workspace
 
@@ -92,14 +93,15 @@ def record(path: Path, line: Line) -> Line:
         path: The file; made when missing.
         line: Without its sums.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     before = _last(path, line.trial)
     compared, total = (before.compared, before.total) if before else (0, 0.0)
     if line.rbo is not None:
         compared, total = compared + 1, total + 1.0 - line.rbo
     made = Line(**{**asdict(line), "compared": compared, "total": round(total, 9)})
     text = json.dumps(asdict(made), separators=(",", ":")) + "\n"
-    with open(path, "a+b") as file:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o600), "a+b") as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)

@@ -91,7 +91,7 @@ def gather(
         try:
             data = folder.read(root, subject.name, limit)
             manifests.check_bytes(subject, data, limit)
-            documents = list(_documents(manifest.source, subject, data, policy))
+            documents = list(documents_of(manifest.source, subject, data, policy))
         except IntegrityError as error:
             found.append(_refused(manifest.source, subject, error))
             continue
@@ -112,7 +112,18 @@ def _refused(source: str, subject: Subject, error: IntegrityError) -> Incoming:
     )
 
 
-def _documents(source: str, subject: Subject, data: bytes, policy: Policy) -> Iterator[Incoming]:
+def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> Iterator[Incoming]:
+    """Documents of one signed file, with the metadata in force.
+
+    Args:
+        source: Source that signs it.
+        subject: As its manifest lists it.
+        data: Its bytes, which the caller has compared with the subject's digest.
+        policy: The source's contract; what breaks it is in a document's findings.
+
+    Raises:
+        RecordError: A record file whose lines are not the documented records.
+    """
     fmt = format_of(subject.name)
     if fmt not in RECORD_FORMATS:
         metadata = with_front(front_of(data, fmt).metadata, subject.metadata, subject.name)

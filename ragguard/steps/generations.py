@@ -92,7 +92,11 @@ def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
     if generation.recipe not in workspace.encoders:
         model, chunks = workspace.settings.model, workspace.settings.chunks
         made = open_encoder(
-            str(built["model"]), runtime=model.runtime, size=chunks.size, overlap=chunks.overlap
+            str(built["model"]),
+            runtime=model.runtime,
+            size=chunks.size,
+            overlap=chunks.overlap,
+            offline=model.offline,
         )
         if made.recipe.model_digest != wanted[1]:
             raise ModelDigestError(

@@ -1,6 +1,8 @@
 """The log against its signed tree heads, and the ledger's commits against the log.
 
-Every plan of a commit is read once; whoever wants to look into it too is called with it.
+Every plan of a commit is read once; whoever wants to look into it too is called with it. A document
+that was released must have the decision of a reviewer (`released`), and a commit that is pending
+must be one that this workspace planned.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from ragguard.commit import Plan, leaf, load_plan
 from ragguard.errors import LedgerError, LogError, VaultError
 from ragguard.kernels import merkle, note
 from ragguard.ledger import commits, corpus, log
+from ragguard.steps.released import Releases
 from ragguard.trust import signing
 from ragguard.workspace import Workspace
 
@@ -70,9 +73,27 @@ def verify_log(workspace: Workspace, expect: str | None = None) -> LogReport:
     leaves = check_tree(workspace, records, report)
     if expect is not None and (problem := check_expected(workspace, expect, leaves)):
         report.problems.append(problem)
-    for error in check_commits(workspace, records, report):
+    releases = Releases(workspace, bodies(records.entries))
+    for error in check_commits(workspace, records, report, releases.take):
         report.problems.append(error.message)
+    report.problems += (
+        releases.finish() if report.commits == len(records.rows) else releases.problems
+    )
+    report.problems += check_pending(workspace)
     return report
+
+
+def check_pending(workspace: Workspace) -> list[str]:
+    """Pending commits that recovery will refuse, a sentence each."""
+    with workspace.ledger.reading() as conn:
+        begun = commits.pending(conn)
+    found = []
+    for row in begun:
+        try:
+            workspace.committer.begun(row)
+        except (LedgerError, VaultError) as error:
+            found.append(error.message)
+    return found
 
 
 def read_records(workspace: Workspace) -> Records:
@@ -171,7 +192,9 @@ def check_commits(
     """
     logged = logged_commits(records.entries)
     for row in records.rows:
-        entry = logged.pop(row.id, {})
+        index, entry = logged.pop(row.id, (None, {}))
+        if row.log_index != index:
+            yield LedgerError(f"commit {row.id}: its log_index is not where the log has it")
         if (entry.get("plan"), entry.get("corpus")) != (row.plan, row.corpus):
             yield LedgerError(f"commit {row.id} is not in the log as the ledger has it")
             continue
@@ -194,12 +217,14 @@ def check_commits(
         yield LedgerError("the serving corpus in the ledger is not what the last commit left")
 
 
-def logged_commits(entries: Sequence[tuple[int, str, bytes]]) -> dict[int, dict[str, Any]]:
-    """Entries about commits, by commit; one that was changed may hold anything."""
-    logged: dict[int, dict[str, Any]] = {}
-    for body in bodies(entries):
+def logged_commits(
+    entries: Sequence[tuple[int, str, bytes]],
+) -> dict[int, tuple[int, dict[str, Any]]]:
+    """Index and entry about each commit; an entry that was changed may hold anything."""
+    logged: dict[int, tuple[int, dict[str, Any]]] = {}
+    for index, body in enumerate(bodies(entries)):
         if "plan" in body and isinstance(body.get("commit"), int):
-            logged[body["commit"]] = body
+            logged[body["commit"]] = (index, body)
     return logged
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ragguard.commit import Write, load_plan, load_vectors
+from ragguard.commit import Write, load_vectors
 from ragguard.errors import LedgerError
 from ragguard.ledger import commits
 from ragguard.ledger.corpus import VersionRow
@@ -17,6 +17,8 @@ from ragguard.model import Floats, Verdict
 from ragguard.steps.planning import Draft, finding_body, open_case, seal_payload
 from ragguard.vault import Vault
 from ragguard.workspace import Workspace
+
+_IDENTITY = ("source", "document", "digest", "metadata_digest", "subject_digest", "manifest")
 
 
 class Packs:
@@ -104,7 +106,7 @@ def stored_writes(workspace: Workspace, version: VersionRow) -> list[Write]:
     """The points of a version as they were planned, from the vault and not from the index.
 
     Raises:
-        LedgerError: The version belongs to no confirmed commit.
+        LedgerError: The version belongs to no confirmed commit, or its plan is not the logged one.
     """
     return stored_by_version(workspace, [version])[version.id]
 
@@ -114,20 +116,34 @@ def stored_by_version(
 ) -> dict[int, list[Write]]:
     """The points of many versions, as `stored_writes` gives them; each plan is read once.
 
+    A plan is the one that the signed log names, whatever the ledger's row of the commit says.
+
     Raises:
-        LedgerError: A version belongs to no confirmed commit.
+        LedgerError: A version belongs to no confirmed commit, or its plan is not the logged one.
+        LogError: The log has no entry for a commit.
     """
     found: dict[int, list[Write]] = {}
-    wanted: dict[int, set[int]] = {}
+    wanted: dict[int, dict[int, VersionRow]] = {}
     for version in versions:
         found[version.id] = []
-        wanted.setdefault(version.commit, set()).add(version.id)
-    for number, ids in wanted.items():
-        with workspace.ledger.reading() as conn:
-            commit = commits.get(conn, number)
-        if commit is None:
-            raise LedgerError(f"ledger: version {min(ids)} belongs to no confirmed commit")
-        plan = load_plan(workspace.vault.get(commit.plan))
+        wanted.setdefault(version.commit, {})[version.id] = version
+    with workspace.ledger.reading() as conn:
+        rows = {number: commits.get(conn, number) for number in wanted}
+    for number, row in rows.items():
+        if row is None:
+            raise LedgerError(
+                f"ledger: version {min(wanted[number])} belongs to no confirmed commit"
+            )
+    plans = workspace.committer.logged_plans(row for row in rows.values() if row is not None)
+    for number, plan in plans.items():
+        ids = wanted[number]
+        made = {row["id"]: row for row in plan.versions}
+        for name, version in ids.items():
+            if any(made.get(name, {}).get(k) != getattr(version, k) for k in _IDENTITY):
+                raise LedgerError(
+                    f"ledger: version {name} is not the one that commit {number} made",
+                    hint="Run `ragguard log verify`, and restore the ledger from its backup.",
+                )
         for writes in plan.writes.values():
             for write in writes:
                 if write.payload["ragguard"]["version"] in ids:

@@ -47,7 +47,7 @@ def recut(
     """
     cut: dict[int, tuple[Parsed, tuple[Chunk, ...]]] = {}
     for number, item in items.items():
-        if spans.get(number) and (made := _cut(item, spans[number])) is not None:
+        if spans.get(number) and (made := cut_again(item, spans[number])) is not None:
             cut[number] = made
     digests = {p.text_digest for number in cut for p in spans[number]}
     with workspace.ledger.reading() as conn:
@@ -69,7 +69,7 @@ def recut(
     return found
 
 
-def _cut(item: Incoming, spans: Sequence[Any]) -> tuple[Parsed, tuple[Chunk, ...]] | None:
+def cut_again(item: Incoming, spans: Sequence[Any]) -> tuple[Parsed, tuple[Chunk, ...]] | None:
     """A document's text and its chunks; `None` where the text is not what it was."""
     try:
         parsed = parse(item.data, item.fmt) if item.data else read_text(item.text, "txt")

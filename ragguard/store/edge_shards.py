@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,7 @@ class Shards:
         self._open: dict[str, Any] = {}
         self._unflushed: dict[str, int] = {}
         self._lock = threading.RLock()
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def aliases(self) -> dict[str, str]:
         """Alias to collection."""
@@ -221,12 +222,16 @@ class Shards:
 
 def replace_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, also after power loss."""
-    aside = path.with_name(f".{path.name}.new")
-    with open(aside, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        with open(aside, "x", encoding="utf-8") as file:  # never a file or link that is there
+            json.dump(value, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from ragguard.config import without_credentials
 from ragguard.errors import StoreError, UsageError
 from ragguard.model import Floats
 from ragguard.store import NORM_TOLERANCE, Point
-from ragguard.store.readers import Reader, Shape, open_path, open_server, without_credentials
+from ragguard.store.readers import Reader, Shape, open_path, open_server
 
 TIMEOUT = 60  # seconds an answer of a server may take
 _NONE = np.empty(0, dtype=np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
+from ragguard.config import check_key, without_credentials
 from ragguard.errors import StoreError
 from ragguard.model import Floats
 from ragguard.store import PAYLOAD_INDEXES, Hits, Point, check_points
@@ -21,10 +22,12 @@ def connect(url: str, api_key: str | None) -> QdrantClient:
     """A client of a Qdrant server.
 
     Raises:
+        ConfigError: The key would go over the network in the clear.
         StoreError: Not reachable, or it refuses the key.
     """
+    check_key(url, api_key)
     client = QdrantClient(url=url, api_key=api_key, timeout=60, check_compatibility=False)
-    _call(client.get_collections, what=f"connect to {url}")
+    _call(client.get_collections, what=f"connect to {without_credentials(url)}")
     return client
 
 

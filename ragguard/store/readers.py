@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlsplit, urlunsplit
 
+from ragguard.config import check_key, without_credentials
 from ragguard.errors import StoreError, UsageError
 from ragguard.store.copies import copy_folder, held, read_json, shard_of
 
@@ -144,20 +144,12 @@ class Server:
         self._client.close()
 
 
-def without_credentials(url: str) -> str:
-    """A url as reports and records may hold it."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "the url"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 def open_server(url: str, name: str, api_key: str | None, vector: str, timeout: int) -> Opened:
     """Open a collection of a server; see `foreign.open_foreign`."""
     from qdrant_client import QdrantClient
 
     place = without_credentials(url)
+    check_key(url, api_key)
     try:
         client = QdrantClient(url=url, api_key=api_key, timeout=timeout, check_compatibility=False)
     except ValueError as error:

@@ -11,6 +11,7 @@ from ragguard.errors import TrustRootError, UsageError
 from ragguard.model import Grant, PublicKey, Revocation, Root, SourcePolicy
 from ragguard.trust import policy
 from ragguard.trust.manifest import is_source_name
+from ragguard.trust.person import person
 
 Role = Literal["signer", "reviewer", "root"]
 LIFE = timedelta(days=365)
@@ -60,6 +61,14 @@ def _with_key(root: Root, key: PublicKey) -> dict[str, PublicKey]:
             f"key {key.keyid[:16]}… belongs to {known.principal!r} already, not to "
             f"{key.principal!r}"
         )
+    for other in root.keys.values():
+        if other.principal != key.principal and person(other.principal) == person(key.principal):
+            raise TrustRootError(
+                f"principal {key.principal!r}: looks like {other.principal!r}, who has a key "
+                f"({other.keyid[:16]}…)",
+                hint="One person has one name: make the key under that name, or under one that "
+                "nobody takes for it.",
+            )
     return {**root.keys, key.keyid: key}
 
 

@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 from nacl.signing import SigningKey
 
-from ragguard.errors import DecisionError, MalformedError, PredicateError
+from ragguard.errors import DecisionError, ExpiredError, MalformedError, PredicateError
 from ragguard.kernels import strictjson
 from ragguard.kernels.canonical import canonical, format_time, parse_time
 from ragguard.model import PublicKey, Root
 from ragguard.trust import policy, signing
 from ragguard.trust.manifest import STATEMENT_TYPE
+from ragguard.trust.person import person, persons
 
 PREDICATE_TYPE = "urn:ragguard:decision:v1"
 MAX_DECISION_BYTES = 200_000
@@ -102,6 +103,20 @@ def parse(payload: bytes) -> Decision:
         raise PredicateError(f"decision: malformed ({error})") from None
 
 
+def check_time(root: Root, now: datetime) -> None:
+    """Refuse to decide under a trust root whose time is over.
+
+    Raises:
+        ExpiredError: It is.
+    """
+    if root.expires <= now:
+        raise ExpiredError(
+            f"trust root: version {root.version} expired {format_time(root.expires)}, nobody is a "
+            "reviewer by it",
+            hint="Renew it with `ragguard trust rotate --renew` and the root key.",
+        )
+
+
 def authenticate(
     data: bytes, root: Root, signers: Iterable[str], now: datetime
 ) -> tuple[Decision, PublicKey]:
@@ -127,8 +142,8 @@ def authenticate(
             "decision: not signed by a reviewer in force",
             hint="Make the key a reviewer with `ragguard trust add KEY.pub --role reviewer`.",
         )
-    own = policy.principals_of(root, signers)
-    independent = [key for key in result.signed if key.principal not in own]
+    own = persons(policy.principals_of(root, signers))
+    independent = [key for key in result.signed if person(key.principal) not in own]
     if not independent:
         raise DecisionError(
             f"decision: {result.signed[0].principal!r} signed the document and cannot judge it",

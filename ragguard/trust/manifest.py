@@ -34,6 +34,7 @@ from ragguard.errors import (
     NotYetValidError,
     PredicateError,
     RollbackError,
+    VersionJumpError,
 )
 from ragguard.kernels import strictjson
 from ragguard.kernels.canonical import canonical, digest_bytes, format_time, parse_time
@@ -44,6 +45,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:ragguard:corpus-manifest:v1"
 CLOCK_SKEW = timedelta(minutes=5)
 MAX_METADATA_BYTES = 16_384
+MAX_STEP = 1000  # versions that one manifest may go on by
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PREDICATE_KEYS = {
@@ -320,6 +322,7 @@ def check_sequence(manifest: Manifest, last: Accepted | None) -> bool:
         RollbackError: An older version.
         EquivocationError: The same version, other content.
         GapError: `previous` is not the last accepted manifest.
+        VersionJumpError: Far more versions are left out than can have been signed and lost.
     """
     who = f"manifest {manifest.version} of {manifest.source!r}"
     if last is None:
@@ -348,6 +351,13 @@ def check_sequence(manifest: Manifest, last: Accepted | None) -> bool:
             f"{who}: follows {str(manifest.previous)[:12]}…, the last accepted is "
             f"version {last.version}, {last.digest[:12]}…",
             hint="Ingest the manifests between, or sign again with --previous.",
+        )
+    if manifest.version - last.version > MAX_STEP:
+        raise VersionJumpError(
+            f"{who}: the accepted version is {last.version}, and at most {MAX_STEP} versions may "
+            "be left out",
+            hint="A jump to the highest number would lock the source: ask the signer, who signs "
+            "again with --previous.",
         )
     return True
 

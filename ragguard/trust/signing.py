@@ -36,6 +36,7 @@ from ragguard.errors import (
 from ragguard.kernels import note, strictjson
 from ragguard.kernels.canonical import canonical
 from ragguard.model import PublicKey
+from ragguard.trust.person import persons
 
 IN_TOTO = "application/vnd.in-toto+json"
 MAX_SIGNATURES = 64
@@ -237,7 +238,7 @@ def verify(
         keys: Trusted keys by key id.
         payload_type: The type expected.
         threshold: How many distinct signers are needed.
-        distinct: Whether keys or principals are counted.
+        distinct: Whether keys or principals are counted; names that look alike are one.
 
     Returns:
         A result that is truthy when the threshold is met. With a threshold below 1 it never is.
@@ -262,7 +263,7 @@ def verify(
         else:
             unknown.append(hint)
     by_id = tuple(sorted(signed.values(), key=lambda k: k.keyid))
-    counted = len({k.principal for k in by_id}) if distinct == "principals" else len(by_id)
+    counted = len(persons(k.principal for k in by_id)) if distinct == "principals" else len(by_id)
     return VerificationResult(
         envelope.payload, by_id, tuple(unknown), threshold, counted, f"distinct {distinct}"
     )

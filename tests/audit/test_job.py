@@ -32,9 +32,11 @@ from tests.simulator import Gate
 
 HERE = Path(__file__).resolve().parents[2]
 SERVING = "corpus-g1"
-QUIET: Mapping[str, Any] = {"audit": {"reembed_share": 0.0}}  # embedding again has its own tests
+# Embedding again and making passages again have their own tests.
+QUIET: Mapping[str, Any] = {"audit": {"reembed_share": 0.0, "derive_documents": 0}}
 PARTS = [
-    *("log", "index", "provenance", "embeddings", "vault", "neighbours", "neighbourhoods"),
+    *("log", "index", "provenance", "embeddings", "derivation", "vault", "neighbours"),
+    "neighbourhoods",
     *("checks", "health", "drift", "canaries"),
 ]
 # Four people say the same of one door, each in words of their own.
@@ -175,7 +177,7 @@ def test_every_part_is_there_with_a_state_and_a_reason_where_it_did_less(story: 
         assert [p.name for p in report.parts if p.name != "quarantine"] == PARTS
         assert report.incomplete == []
         less = {name for name, p in parts.items() if p.state != "done"}
-        assert less <= {"embeddings", "drift", "canaries", "checks"}
+        assert less <= {"embeddings", "derivation", "drift", "canaries", "checks"}
         assert all(parts[name].reason for name in less)
     first = {p.name: p for p in story.reports["first"].parts}
     assert (first["drift"].state, first["canaries"].state) == ("partial", "skipped")
@@ -458,7 +460,7 @@ owner = import_module(module)
 for part in path:
     owner = getattr(owner, part)
 setattr(owner, last, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-settings = Settings.model_validate({"audit": {"reembed_share": 0.0}})
+settings = Settings.model_validate({"audit": {"reembed_share": 0.0, "derive_documents": 0}})
 with Workspace(Path(folder), settings, datetime.fromisoformat(at)) as workspace:
     audit(workspace, Asked(quarantine=True))
 """

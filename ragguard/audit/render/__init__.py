@@ -81,7 +81,7 @@ def _write(
     troubles: list[str],
 ) -> None:
     try:
-        replace_file(path, dump())
+        replace_file(path, dump(), shared=True)
     except OSError as error:
         troubles.append(f"{path}: {error.strerror}")
     else:
