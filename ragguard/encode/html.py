@@ -9,8 +9,6 @@ fetched.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from base64 import b64decode
 from contextlib import suppress
 from urllib.parse import unquote_to_bytes
@@ -71,17 +69,20 @@ _COSTLY = re.compile(r":has|:nth|~")  # each node is compared with many others
 _MAX_VARIABLE = 200  # characters
 MAX_MATCHING = 50_000_000  # comparisons of a node with a selector
 MAX_NODES = 500_000
-_DIRECT = 64_000  # characters; more is tried in a process of its own first
-_PROBE = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
-try:
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-except (OSError, ValueError):
-    pass  # a system without this limit
-from selectolax.lexbor import LexborHTMLParser
-LexborHTMLParser(sys.stdin.buffer.read(), scripting=True)
-"""
+MAX_NESTING = 10_000  # the parser's time grows with the square of it, and of the next
+MAX_ATTRIBUTES = 10_000  # of one tag
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
+_QUOTED = re.compile(r"\"[^\"]*+\"|'[^']*+'")
+_WHOLE_TAG = re.compile(r"<[a-zA-Z](?:[^\"'>]++|\"[^\"]*+\"|'[^']*+')*+")
+_SHALLOW = frozenset(  # tags that go without an end, or end one another
+    {
+        "area", "b", "base", "big", "body", "br", "code", "col", "colgroup", "dd", "dt", "em",
+        "embed", "font", "head", "hr", "html", "i", "img", "input", "li", "link", "meta",
+        "nobr", "optgroup", "option", "p", "param", "plaintext", "rp", "rt", "s", "small",
+        "source", "strike", "strong", "tbody", "td", "tfoot", "th", "thead", "tr", "track", "tt",
+        "u", "wbr",
+    }
+)  # fmt: skip
 
 
 def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
@@ -96,9 +97,7 @@ def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
     Raises:
         UnreadableError: Built to exhaust the reader.
     """
-    if len(markup) > _DIRECT and not _bearable(markup):
-        raise UnreadableError("markup nested too deeply, or a tag with too many attributes")
-    tree = LexborHTMLParser(markup, scripting=True)
+    tree = _tree(markup, scripting=True)
     walker = _Walker(*_styled(tree))
     root = tree.root
     if root is not None:
@@ -113,13 +112,24 @@ def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
     return walker.text(), tuple(walker.hidden)
 
 
-def _bearable(markup: str) -> bool:
-    """Whether the parser gets through; its time grows with the square of depth and attributes."""
-    command = [sys.executable, "-P", "-c", _PROBE]
-    done = subprocess.run(  # noqa: S603 - this interpreter, a constant program
-        command, input=markup.encode("utf-8", "replace"), capture_output=True, check=False
-    )
-    return done.returncode == 0
+def _tree(markup: str, *, scripting: bool) -> LexborHTMLParser:
+    """Parse markup that is not built to exhaust the parser.
+
+    Raises:
+        UnreadableError: It is.
+    """
+    if len(markup) > 2 * MAX_ATTRIBUTES:
+        depth = 0
+        for end, name in _TAG.findall(markup):
+            if name.lower() not in _SHALLOW:
+                depth = max(depth - 1, 0) if end else depth + 1
+                if depth > MAX_NESTING:
+                    raise UnreadableError(f"markup nested more than {MAX_NESTING} deep")
+        for tag in _WHOLE_TAG.finditer(markup):
+            long = tag.end() - tag.start() > 2 * MAX_ATTRIBUTES
+            if long and len(_QUOTED.sub(" ", tag[0]).replace("/", " ").split()) > MAX_ATTRIBUTES:
+                raise UnreadableError(f"a tag with more than {MAX_ATTRIBUTES} attributes")
+    return LexborHTMLParser(markup, scripting=scripting)
 
 
 def _sheets(tree: LexborHTMLParser) -> list[str]:
@@ -284,7 +294,7 @@ class _Walker:
             self.comment(child)
         if tag in ("template", "noscript"):
             inner = re.sub(r"^<\w[^>]*>|</\w+>$", "", node.html or "")
-            parsed = LexborHTMLParser(inner).root
+            parsed = _tree(inner, scripting=False).root
             if parsed is not None:
                 self._hide(f"html-{tag}", parsed.text(deep=True, separator=" "))
 

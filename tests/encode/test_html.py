@@ -290,7 +290,8 @@ HOSTILE = {
 
 REFUSED = {
     "100,000 nested boxes", "100,000 nested boxes, hidden", "100,000 attributes",
-    "600,000 elements", "2,000 rules for 20,000 elements", "siblings of siblings",
+    "600,000 elements", "20,000 templates", "2,000 rules for 20,000 elements",
+    "siblings of siblings",
 }  # fmt: skip
 
 
