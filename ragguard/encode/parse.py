@@ -134,7 +134,7 @@ def front_of(data: bytes, fmt: str) -> Front:
         return NONE
     try:
         return read_front(_lines(decode_text(data)), fmt)
-    except UnreadableError:
+    except Exception:  # also of a parser's own making: what a file says of itself is optional
         return NONE
 
 

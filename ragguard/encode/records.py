@@ -47,7 +47,12 @@ def read_records(data: bytes, fmt: str, name: str) -> list[Record]:
         RecordError: A line that is no record, with its number.
         DuplicateIdError: The same id twice.
     """
-    rows = _jsonl(data, name) if fmt == "jsonl" else _csv(data, name)
+    try:
+        rows = list(_jsonl(data, name) if fmt == "jsonl" else _csv(data, name))
+    except RecordError:
+        raise
+    except Exception as error:  # of a parser's own making: that file alone is refused
+        raise RecordError(f"{name!r}: damaged ({type(error).__name__})") from error
     records: list[Record] = []
     seen: dict[str, int] = {}
     for number, record in rows:

@@ -170,3 +170,17 @@ def test_a_truncated_file_never_gives_a_shortened_record() -> None:
         except RecordError:
             continue
         assert all(texts[r.id] == r.text for r in found)
+
+
+@pytest.mark.parametrize("error", [RecursionError(), KeyError("x"), SystemError()])
+@pytest.mark.parametrize("fmt", ["jsonl", "csv"])
+def test_whatever_reading_raises_refuses_that_file(
+    monkeypatch: pytest.MonkeyPatch, fmt: str, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ragguard.kernels.strictjson.parse", fail)
+    monkeypatch.setattr("csv.DictReader", fail)
+    with pytest.raises(RecordError, match="damaged"):
+        read_records(b'{"id": "a", "text": "b"}', fmt, "rows")
