@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ragguard.encode.charsets import declared
 from ragguard.encode.front import FORMATS, NONE, Front, read_front
 from ragguard.encode.html import read_html
 from ragguard.encode.pdf import MAX_TEXT, read_pdf
@@ -21,6 +22,7 @@ from ragguard.model import Hidden
 
 PARSER = "ragguard-parse-2"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
+OTHER_ENDINGS = {"htm": "html", "markdown": "md"}  # of a file's name, for these formats
 MAX_RENDERED = 500_000  # characters of Markdown; of more, only the markup is looked at
 MAX_BRACKETS = 20_000  # opening ones; each costs the renderer as much as a line
 MAX_LABELS = 200  # link labels that are sentences; of more, none is looked for
@@ -97,7 +99,7 @@ def _parse(data: bytes, fmt: str) -> Parsed:
         return Parsed(*read_pdf(data))
     if fmt == "docx":
         return Parsed(*read_docx(data))
-    text = decode_text(data)
+    text = decode_text(data, fmt)
     return _html(text) if fmt == "html" else read_text(text, fmt)
 
 
@@ -133,7 +135,7 @@ def front_of(data: bytes, fmt: str) -> Front:
     if fmt not in FORMATS:
         return NONE
     try:
-        return read_front(_lines(decode_text(data)), fmt)
+        return read_front(_lines(decode_text(data, fmt)), fmt)
     except Exception:  # also of a parser's own making: what a file says of itself is optional
         return NONE
 
@@ -167,20 +169,24 @@ def read_text(text: str, fmt: str) -> Parsed:
     return Parsed(text, tuple(hidden), begin)
 
 
-def decode_text(data: bytes) -> str:
-    """UTF-8, or UTF-16 with its mark.
+def decode_text(data: bytes, fmt: str = "") -> str:
+    """UTF-8, or UTF-16 with its mark; a page that is neither, as it declares.
 
     Raises:
-        UnreadableError: Neither, or not text.
+        UnreadableError: None of them, or not text.
     """
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     encoding, name = ("utf-16", "UTF-16") if marked else ("utf-8-sig", "UTF-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"not valid {name} (byte {error.start})") from None
+        label, codec = declared(data) if fmt == "html" and not marked else ("", None)
+        if codec is None:
+            unknown = f", and its charset {label!r} is not known" if label else ""
+            raise UnreadableError(f"not valid {name} (byte {error.start}){unknown}") from None
+        text = data.decode(codec, "replace")  # as browsers do
     if "\x00" in text:
-        raise UnreadableError("holds NUL characters: binary, not text")
+        raise UnreadableError("holds NUL characters: binary, or UTF-16 without its mark")
     return text
 
 

@@ -27,6 +27,13 @@ MAX_MEMBERS = 10_000
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
+_STRICT = {  # names of ISO 29500 strict, and those of ECMA-376 that are asked for here
+    b"http://purl.oclc.org/ooxml/wordprocessingml/main":
+    b"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+    b"http://purl.oclc.org/ooxml/officeDocument/math":
+    b"http://schemas.openxmlformats.org/officeDocument/2006/math",
+}  # fmt: skip
+_POINTS = {"pt": 1.0, "in": 72.0, "cm": 72 / 2.54, "mm": 72 / 25.4, "pc": 12.0, "pi": 12.0}
 _RELATION = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 _INSIDE = frozenset(  # elements whose content stands where they stand
     {_W + n for n in ("hyperlink", "ins", "moveTo", "smartTag", "sdt", "sdtContent", "fldSimple",
@@ -85,6 +92,9 @@ def _member(archive: zipfile.ZipFile, name: str) -> Any:
     content = archive.read(name)
     if content.count(b"<") > MAX_TAGS:
         raise UnreadableError(f"{name} has more than {MAX_TAGS} tags")
+    if b"purl.oclc.org/ooxml" in content:
+        for strict, usual in _STRICT.items():
+            content = content.replace(strict, usual)
     parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False)
     return etree.fromstring(content, parser)
 
@@ -109,9 +119,14 @@ def _related(archive: zipfile.ZipFile, name: str, kind: str) -> str | None:
     return None
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: str | None, parts: float = 1.0) -> float | None:
+    """A measure as a number; with a unit (as in strict files), in `parts` of a point."""
+    text = (text or "").strip()
+    unit = _POINTS.get(text[-2:])
     try:
-        return float(text) if text else None
+        if unit is not None:
+            return float(text[:-2]) * unit * parts
+        return float(text.removesuffix("%")) if text else None
     except ValueError:
         return None
 
@@ -188,13 +203,13 @@ class _Reader:
                 theme = _THEME.get(_value(item, "themeColor") or "")
                 made["color"] = theme or value or "auto"
             elif item.tag == _W + "sz":
-                made["size"] = _number(value)
+                made["size"] = _number(value, 2)
             elif item.tag == _W + "w":
                 made["stretch"] = _number(value)
             elif item.tag == _W + "highlight" and value not in (None, "none"):
                 made["ground"] = {"darkBlue": "00008B"}.get(value or "", (value or "").lower())
             elif item.tag == _W + "position":
-                if abs(_number(value) or 0) > _FAR_RAISED:
+                if abs(_number(value, 2) or 0) > _FAR_RAISED:
                     made["vanish"] = True
             elif item.tag == _W14 + "textFill" and item.find(_W14 + "noFill") is not None:
                 made["vanish"] = True
@@ -313,12 +328,12 @@ def _out_of_sight(properties: Any) -> bool:
     if properties is None:
         return False
     spacing = properties.find(_W + "spacing")
-    if _value(spacing, "lineRule") == "exact" and (_number(_value(spacing, "line")) or 0) < 40:
+    if _value(spacing, "lineRule") == "exact" and (_number(_value(spacing, "line"), 20) or 0) < 40:
         return True
     frame, indent = properties.find(_W + "framePr"), properties.find(_W + "ind")
     places = [_value(frame, "x"), _value(frame, "y")]
     places += [_value(indent, side) for side in ("left", "start", "firstLine")]
-    return any((_number(place) or 0) < -_FAR_TWIPS for place in places)
+    return any((_number(place, 20) or 0) < -_FAR_TWIPS for place in places)
 
 
 def _hides(format_: _Format) -> bool:

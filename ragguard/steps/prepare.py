@@ -117,7 +117,7 @@ def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | U
 def _source_text(item: Incoming, parsed: Parsed) -> str:
     """What raw inspection reads: markup with its character references resolved, else the text."""
     if item.fmt == "html":
-        return unescape(decode_text(item.data))
+        return unescape(decode_text(item.data, item.fmt))
     return parsed.text
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import random
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -286,6 +288,54 @@ def test_what_is_no_text_of_the_body_is_not_served(data: bytes) -> None:
     parsed = parse(data, "docx")
     assert VISIBLE in parsed.text
     assert MARK not in parsed.text
+
+
+# --- strict files ---------------------------------------------------------------------------------
+
+
+def strict(data: bytes) -> bytes:
+    """A file as Word saves it as Strict Open XML."""
+    usual = b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    office = b"http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as archive:
+        for name in old.namelist():
+            content = old.read(name)
+            content = content.replace(usual, b"http://purl.oclc.org/ooxml/wordprocessingml/main")
+            content = content.replace(
+                office, b"http://purl.oclc.org/ooxml/officeDocument/relationships/"
+            )
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def test_a_strict_file_is_read() -> None:
+    def change(document: Document) -> None:
+        document.add_heading("Pumps", 1)
+        document.add_table(1, 1).cell(0, 0).text = "cell"
+
+    assert parse(strict(word(change)), "docx") == parse(word(change), "docx")
+
+
+@pytest.mark.parametrize(
+    "properties",
+    ["<w:vanish/>", '<w:sz w:val="1pt"/>', '<w:sz w:val="0.2mm"/>', '<w:position w:val="-9in"/>',
+     '<w:w w:val="1%"/>'],
+)  # fmt: skip
+def test_what_a_strict_file_hides_is_recorded_and_not_served(properties: str) -> None:
+    parsed = parse(strict(word_run(properties)), "docx")
+    assert parsed.text == VISIBLE
+    assert [h.text for h in parsed.hidden] == [SECRET]
+
+
+def test_a_file_without_styles_has_titles() -> None:
+    data = word(lambda document: document.add_heading("Pumps", 2))
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as archive:
+        for name in old.namelist():
+            if name not in ("word/styles.xml", "word/_rels/document.xml.rels"):
+                archive.writestr(name, old.read(name))
+    assert parse(out.getvalue(), "docx").text == f"{VISIBLE}\n\n## Pumps"
 
 
 # --- damage and bombs -----------------------------------------------------------------------------
