@@ -42,7 +42,7 @@ _NAMES = {
 }  # fmt: skip
 LOOKS = frozenset(  # what `Look` follows
     {"color", "-webkit-text-fill-color", "background", "background-color", "font-size", "font",
-     "visibility", "opacity", "filter"}
+     "visibility", "opacity", "filter", "fill", "fill-opacity"}
 )  # fmt: skip
 _SAME = 20 / 255  # colours nearer than this in every channel cannot be told apart
 _FAINT = 0.1

@@ -20,7 +20,7 @@ from ragguard.encode.word import read_docx
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
 
-PARSER = "ragguard-parse-2"
+PARSER = "ragguard-parse-3"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
 OTHER_ENDINGS = {"htm": "html", "markdown": "md"}  # of a file's name, for these formats
 MAX_RENDERED = 500_000  # characters of Markdown; of more, only the markup is looked at

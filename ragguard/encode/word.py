@@ -1,8 +1,9 @@
 """DOCX to the text a reader sees, and apart from it the text he does not.
 
-Read is the body: paragraphs, tables, text boxes, tracked insertions as Word shows them. Formatting
-is what styles, the run and what lies behind it add up to. Not read, and so never served: tracked
-deletions, comments, headers and footers, notes, alternative texts, document properties.
+Read is the body: paragraphs, tables, text boxes, equations, the base of ruby, tracked insertions as
+Word shows them. Formatting is what styles, the run and what lies behind it add up to. Not read, and
+so never served: tracked deletions, comments, headers and footers, notes, alternative texts,
+document properties.
 Source: ECMA-376 part 1, sections 17.3 (paragraphs and runs), 17.4 (tables) and 17.7 (styles).
 """
 
@@ -25,6 +26,7 @@ MAX_TAGS = 2_000_000  # opening and closing ones of a member
 MAX_MEMBERS = 10_000
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
 _STRICT = {  # names of ISO 29500 strict, and those of ECMA-376 that are asked for here
@@ -257,6 +259,9 @@ class _Reader:
                 look = self._shaded(look, properties)
                 look["vanish"] = bool(look.get("vanish")) or _out_of_sight(properties)
             format_ = look
+            if isinstance(run, str):  # a sign of an equation, seen where its parts are seen
+                (visible if visible or not concealed else concealed).append(run)
+                continue
             own = run.find(_W + "rPr")
             if own is not None:
                 style = _value(own.find(_W + "rStyle"))
@@ -282,7 +287,7 @@ def _text(run: Any) -> str:
     parts = []
     for child in run:
         tag = child.tag
-        if tag == _W + "t":
+        if tag in (_W + "t", _M + "t"):
             parts.append(child.text or "")
         elif tag in _SIGNS:
             parts.append(_SIGNS[tag])
@@ -307,11 +312,36 @@ def _below(parent: Any, tag: str, closed: Set[str]) -> Iterator[Any]:
 
 
 def _runs(parent: Any) -> Iterator[Any]:
+    """Runs in order, those of equations among them, and the signs that stand between these."""
     for child in parent:
         if child.tag == _W + "r":
             yield child
+            for ruby in child.iterchildren(_W + "ruby"):  # its base; how it is read is left out
+                for base in ruby.iterchildren(_W + "rubyBase"):
+                    yield from _runs(base)
+        elif child.tag in (_M + "oMath", _M + "oMathPara"):
+            yield from _equation(child)
         elif child.tag in _INSIDE:
             yield from _runs(child)
+
+
+_BETWEEN = {  # what stands before the second part of an equation's element
+    _M + "den": "/", _M + "sup": "^", _M + "sub": "_", _M + "deg": "", _M + "lim": " ",
+}  # fmt: skip
+
+
+def _equation(parent: Any) -> Iterator[Any]:
+    """Runs of an equation as they are read aloud: 1/2, x^2, a_1."""
+    stack = [parent]
+    while stack:
+        element = stack.pop()
+        if isinstance(element, str) or element.tag in (_M + "r", _W + "r"):
+            yield element
+        elif element.tag not in (_M + "phant", _W + "del", _W + "moveFrom"):
+            for child in reversed(element):
+                stack.append(child)
+                if sign := _BETWEEN.get(child.tag):
+                    stack.append(sign)
 
 
 _BOX = _W + "txbxContent"
