@@ -183,6 +183,36 @@ class LimitSettings(_Section):
     document: int = Field(default=100_000_000, ge=1000)
 
 
+class ParseSettings(_Section):
+    """[parse]: what reading one document may cost; one that takes more is rejected."""
+
+    processor_seconds: int = Field(
+        default=4, ge=1, le=3600, description="processor time of a document of up to 0.5 MiB"
+    )
+    processor_seconds_per_mib: int = Field(
+        default=12, ge=0, le=3600, description="the same for each MiB beyond that"
+    )
+    processor_seconds_most: int = Field(
+        default=120, ge=1, le=36_000, description="the same, however large the document"
+    )
+    wall_factor: int = Field(
+        default=15,
+        ge=1,
+        le=1000,
+        description="time by the clock, in processor times: for machines under load",
+    )
+    memory_mib: int = Field(
+        default=512, ge=192, description="address space of a process that reads documents"
+    )
+    output_mib: int = Field(
+        default=64, ge=1, description="text of a document, hidden and visible, as it is handed on"
+    )
+    chunks: int = Field(default=10_000, ge=1, description="chunks of a document")
+    processes: int = Field(
+        default=0, ge=0, le=256, description="documents read at a time; 0: a processor each, to 8"
+    )
+
+
 class Settings(_Section):
     """All settings."""
 
@@ -193,6 +223,7 @@ class Settings(_Section):
     chunks: ChunkSettings = ChunkSettings()
     judge: JudgeSettings = JudgeSettings()
     limits: LimitSettings = LimitSettings()
+    parse: ParseSettings = ParseSettings()
     redteam: RedteamSettings = RedteamSettings()
     audit: AuditSettings = AuditSettings()
     reindex: ReindexSettings = ReindexSettings()

@@ -134,4 +134,5 @@ def _classify(base: Path, path: Path, formats: frozenset[str]) -> str | Skipped:
     try:
         return check_name(name)
     except SubjectNameError as error:
-        return Skipped(name, error.message)
+        problem = error.message.removeprefix(f"subject name {name!r}: ")
+        return Skipped(name, f"name is {problem}" if problem.startswith("not ") else problem)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ragguard import folder
-from ragguard.encode.parse import TEXT_FORMATS
+from ragguard.encode.parse import OTHER_ENDINGS, TEXT_FORMATS
 from ragguard.encode.records import RECORD_FORMATS, read_records
 from ragguard.errors import RecordError, UsageError
 from ragguard.folder import Skipped
@@ -21,7 +21,7 @@ from ragguard.trust import keys, signing
 from ragguard.trust import manifest as manifests
 from ragguard.trust.manifest import Accepted
 
-FORMATS = TEXT_FORMATS | RECORD_FORMATS
+FORMATS = TEXT_FORMATS | RECORD_FORMATS | OTHER_ENDINGS.keys()
 MAX_FILE = 2_000_000_000
 
 

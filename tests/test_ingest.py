@@ -145,8 +145,8 @@ def test_unchanged_documents_are_neither_parsed_nor_embedded_again(
     spy = Spy(gate, monkeypatch)
     parsed: list[str] = []
     monkeypatch.setattr(
-        "ragguard.steps.prepare.parse",
-        lambda data, fmt: parsed.append(fmt) or pytest.fail("parsed again"),
+        "ragguard.encode.workers.read_documents",
+        lambda sources, *_, **__: parsed.extend(s.fmt for s in sources) or [],
     )
     report = gate.publish()
     assert report.counts["unchanged"] == 6

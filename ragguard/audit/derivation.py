@@ -152,10 +152,10 @@ class _Look:
         """Chunks of documents, by version."""
         numbers = list(items)
         if not self.cut:
-            made = {n: cut_again(items[n], places[n]) for n in numbers}
-            for number in (n for n in numbers if made[n] is None):
+            made = cut_again(self._workspace, items, places)
+            for number in (n for n in numbers if n not in made):
                 self._say(rows[number], "its text is another at the spans of its passages")
-            return {n: both[1] for n, both in made.items() if both is not None}
+            return {n: chunks for n, (_, chunks) in made.items()}
         parts, unreadable = take_apart(self._workspace, [items[n] for n in numbers])
         for place, found in unreadable.items():
             self._say(rows[numbers[place]], f"its bytes cannot be read ({found.detail})")

@@ -126,6 +126,13 @@ def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     from ragguard.errors import RagguardError
 
+    for place, given in enumerate(sys.argv[1:] if args is None else args, 1):
+        if any("\ud800" <= c <= "\udfff" for c in given):
+            return _tell(
+                f"argument {place} ({given.encode('utf-8', 'replace').decode()!r}) is not UTF-8",
+                "Give it in the encoding of this terminal's locale, or set LC_ALL=C.UTF-8.",
+                2,
+            )
     try:
         result: Any = cli.main(args=args, prog_name="ragguard", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,8 +78,9 @@ def sign(
 ) -> None:
     """Sign documents and record files of a source.
 
-    Takes .md .txt .rst .html .pdf .docx and the record files .jsonl and .csv; other files are
-    skipped and counted. Version and predecessor come from the workspace, or from --previous.
+    Takes .md (.markdown) .txt .rst .html (.htm) .pdf .docx and the record files .jsonl and .csv;
+    other files are skipped and counted. Version and predecessor come from the workspace, or from
+    --previous.
 
     \b
     Example:
@@ -144,7 +146,14 @@ def sign(
     )
     if made.skipped:
         why = Counter(s.reason for s in made.skipped)
-        say(f"skipped {len(made.skipped)}: " + "; ".join(f"{n} {r}" for r, n in why.most_common(6)))
+        say(f"skipped {len(made.skipped)}: " + "; ".join(f"{n} {r}" for r, n in why.most_common()))
+        apart = [s.name for s in made.skipped if not unicodedata.is_normalized("NFC", s.name)]
+        if apart:
+            note(
+                f"{len(apart)} names are spelt as macOS spells them, such as "
+                f"{unicodedata.normalize('NFC', apart[0])!r}: rename them, for example with "
+                "convmv -r -f utf8 -t utf8 --nfc --notest DIR"
+            )
     if made.unused:
         note(
             f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"

@@ -42,7 +42,7 @@ _NAMES = {
 }  # fmt: skip
 LOOKS = frozenset(  # what `Look` follows
     {"color", "-webkit-text-fill-color", "background", "background-color", "font-size", "font",
-     "visibility", "opacity", "filter"}
+     "visibility", "opacity", "filter", "fill", "fill-opacity"}
 )  # fmt: skip
 _SAME = 20 / 255  # colours nearer than this in every channel cannot be told apart
 _FAINT = 0.1
@@ -126,13 +126,13 @@ def declarations(style: str, variables: dict[str, str] | None = None) -> Declara
 
 def _split(style: str) -> list[str]:
     """Declarations as written; a semicolon inside a string or an address ends none."""
-    parts: list[str] = [""]
+    parts: list[list[str]] = [[]]
     for piece in _PIECE.findall(_URL.sub("url()", _COMMENT.sub("", style))):
         if piece == ";":
-            parts.append("")
+            parts.append([])
         else:
-            parts[-1] += piece
-    return parts
+            parts[-1].append(piece)
+    return ["".join(part) for part in parts]
 
 
 def removes(declared: Declarations) -> str:

@@ -28,6 +28,7 @@ MAX_CHARACTERS = 16_384  # of a block
 MAX_LINES = 400
 MAX_DEPTH = 8  # of what is nested in a block; the nested is no metadata, but does no harm
 MAX_VALUE = 4_000  # characters of a value that is metadata
+_MOST_DOTS = 100  # before an equals sign; the TOML reader's time grows with their square
 _MOST_HEAD = 65_536  # characters of a page in which its head is looked for
 
 _YAML = re.compile(r"---[ \t]*\n(?P<body>.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -120,6 +121,8 @@ def _yaml(body: str) -> Mapping[Any, Any] | None:
 
 
 def _toml(body: str) -> Mapping[str, Any] | None:
+    if any(line.partition("=")[0].count(".") > _MOST_DOTS for line in body.split("\n")):
+        return None
     try:
         return tomllib.loads(body)
     except (ValueError, RecursionError):

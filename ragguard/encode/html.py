@@ -2,17 +2,18 @@
 
 Visible text keeps its structure in Markdown's manner (`#` headings, `-` items, blank lines between
 blocks), so that chunks follow sections. Hidden is what a browser would not show: comments, elements
-hidden by style or attribute, text too small or of the colour of its ground. Nothing is executed or
-fetched.
+hidden by style or attribute, text too small or of the colour of its ground. Formulas (MathML) are
+text; of a drawing (SVG) its texts are, where nothing about them may leave no ink. Nothing is
+executed or fetched.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from base64 import b64decode
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import unquote_to_bytes
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
@@ -33,7 +34,8 @@ from ragguard.model import Hidden
 # fmt: off
 _SILENT = frozenset(
   {
-    "script", "style", "template", "noscript", "head", "iframe", "object", "svg", "math",
+    "script", "style", "template", "noscript", "head", "iframe", "object", "annotation",
+    "annotation-xml",
   }
 )
 _BLOCKS = frozenset(
@@ -57,12 +59,29 @@ _UNSHOWN = frozenset(  # shown only where something is not supported, or not bef
         "noembed",
         "noframes",
         "progress",
+        "mphantom",
         "rp",
         "title",
         "video",
     }
 )
-_PRESENTATION = {"color": "color", "text": "color", "bgcolor": "background"}
+_PRESENTATION = {
+    "color": "color", "text": "color", "bgcolor": "background", "mathcolor": "color",
+    "mathbackground": "background", "mathsize": "font-size",
+}  # fmt: skip
+_DRAWN = (  # attributes of a drawing that are declarations as well
+    "fill", "fill-opacity", "opacity", "font-size", "display", "visibility", "transform",
+)  # fmt: skip
+_UNDRAWN = frozenset(  # in a drawing: used elsewhere, or never shown
+    {
+        "defs", "symbol", "clippath", "mask", "pattern", "marker", "metadata", "title", "desc",
+        "style", "script", "filter", "foreignobject", "switch",
+    }
+)  # fmt: skip
+_CUT = ("mask", "clip-path", "filter")  # attributes that may leave nothing of a text
+_SIGNS = {"mfrac": "/", "msup": "^", "msub": "_"}  # before the second child
+_NUMBERS = re.compile(r"[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})(?:e[+-]?\d{1,2})?", re.IGNORECASE)
+_BEYOND = 3_000.0  # pixels; a drawing of unknown size is not larger
 _DATA_SHEET = re.compile(r"data:text/css([^,\"']{0,100}),([^\"'<>]*)", re.IGNORECASE)
 _FUSSY = re.compile(r":not\([^()]*\)|:(?:lang|dir)\([^()]*\)|:defined|:host")
 _PREFIXED = re.compile(r":-(?:moz|webkit)-any\(")
@@ -71,17 +90,20 @@ _COSTLY = re.compile(r":has|:nth|~")  # each node is compared with many others
 _MAX_VARIABLE = 200  # characters
 MAX_MATCHING = 50_000_000  # comparisons of a node with a selector
 MAX_NODES = 500_000
-_DIRECT = 64_000  # characters; more is tried in a process of its own first
-_PROBE = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
-try:
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-except (OSError, ValueError):
-    pass  # a system without this limit
-from selectolax.lexbor import LexborHTMLParser
-LexborHTMLParser(sys.stdin.buffer.read(), scripting=True)
-"""
+MAX_NESTING = 10_000  # the parser's time grows with the square of it, and of the next
+MAX_ATTRIBUTES = 10_000  # of one tag
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
+_QUOTED = re.compile(r"\"[^\"]*+\"|'[^']*+'")
+_WHOLE_TAG = re.compile(r"<[a-zA-Z](?:[^\"'>]++|\"[^\"]*+\"|'[^']*+')*+")
+_SHALLOW = frozenset(  # tags that go without an end, or end one another
+    {
+        "area", "b", "base", "big", "body", "br", "code", "col", "colgroup", "dd", "dt", "em",
+        "embed", "font", "head", "hr", "html", "i", "img", "input", "li", "link", "meta",
+        "nobr", "optgroup", "option", "p", "param", "plaintext", "rp", "rt", "s", "small",
+        "source", "strike", "strong", "tbody", "td", "tfoot", "th", "thead", "tr", "track", "tt",
+        "u", "wbr",
+    }
+)  # fmt: skip
 
 
 def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
@@ -96,9 +118,7 @@ def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
     Raises:
         UnreadableError: Built to exhaust the reader.
     """
-    if len(markup) > _DIRECT and not _bearable(markup):
-        raise UnreadableError("markup nested too deeply, or a tag with too many attributes")
-    tree = LexborHTMLParser(markup, scripting=True)
+    tree = _tree(markup, scripting=True)
     walker = _Walker(*_styled(tree))
     root = tree.root
     if root is not None:
@@ -113,13 +133,24 @@ def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
     return walker.text(), tuple(walker.hidden)
 
 
-def _bearable(markup: str) -> bool:
-    """Whether the parser gets through; its time grows with the square of depth and attributes."""
-    command = [sys.executable, "-P", "-c", _PROBE]
-    done = subprocess.run(  # noqa: S603 - this interpreter, a constant program
-        command, input=markup.encode("utf-8", "replace"), capture_output=True, check=False
-    )
-    return done.returncode == 0
+def _tree(markup: str, *, scripting: bool) -> LexborHTMLParser:
+    """Parse markup that is not built to exhaust the parser.
+
+    Raises:
+        UnreadableError: It is.
+    """
+    if len(markup) > 2 * MAX_ATTRIBUTES:
+        depth = 0
+        for end, name in _TAG.findall(markup):
+            if name.lower() not in _SHALLOW:
+                depth = max(depth - 1, 0) if end else depth + 1
+                if depth > MAX_NESTING:
+                    raise UnreadableError(f"markup nested more than {MAX_NESTING} deep")
+        for tag in _WHOLE_TAG.finditer(markup):
+            long = tag.end() - tag.start() > 2 * MAX_ATTRIBUTES
+            if long and len(_QUOTED.sub(" ", tag[0]).replace("/", " ").split()) > MAX_ATTRIBUTES:
+                raise UnreadableError(f"a tag with more than {MAX_ATTRIBUTES} attributes")
+    return LexborHTMLParser(markup, scripting=scripting)
 
 
 def _sheets(tree: LexborHTMLParser) -> list[str]:
@@ -254,6 +285,9 @@ class _Walker:
             if tag in _SILENT:
                 self._silent(tag, item)
                 continue
+            if tag == "svg":
+                self._drawing(item, look)
+                continue
             declared = self._declared(item)
             kind = self._kind(tag, item, declared)
             if kind or depth > _MAX_DEPTH:
@@ -266,6 +300,45 @@ class _Walker:
             verbatim = verbatim or tag == "pre"
             children = list(item.iter(include_text=True))
             stack.extend((child, depth + 1, verbatim, look) for child in reversed(children))
+
+    def _drawing(self, svg: LexborNode, look: Look) -> None:
+        """Texts of a drawing; one that may leave no ink is hidden."""
+        self._out.append(" ")
+        place = _extent(svg)
+        stack: list[tuple[LexborNode, Look, bool, bool]] = [(svg, _inked(look), True, False)]
+        seen: list[str] = []
+        unseen: list[str] = []
+        count = 0
+        while stack:
+            node, look, shown, within = stack.pop()
+            count += 1
+            if count > MAX_NODES:
+                raise UnreadableError(f"more than {MAX_NODES} elements in a drawing")
+            if node.is_text_node:
+                if within:
+                    (seen if shown and not look.hides() else unseen).append(node.text_content or "")
+                continue
+            self.comment(node)
+            tag = (node.tag or "").lower()
+            if not node.is_element_node or tag in _UNDRAWN:
+                continue
+            attributes = node.attributes
+            declared = self._declared(node)
+            given = [(n, (attributes.get(n) or "").strip().lower(), False) for n in _DRAWN]
+            declared = [d for d in given if d[1]] + declared
+            look = look.under([_as_ink(d) for d in declared])
+            shown = shown and not removes(declared)
+            shown = shown and not any(attributes.get(n) or n in _named(declared) for n in _CUT)
+            if tag in ("text", "tspan", "textpath", "a"):
+                within = within or tag == "text"
+                shown = shown and tag != "textpath" and _inside(attributes, place)
+                seen.append(" ")
+                unseen.append(" ")
+            children = list(node.iter(include_text=True))
+            stack.extend((child, look, shown, within) for child in reversed(children))
+        self._flush()
+        self._out.append(" ".join("".join(seen).replace("\x00", "\ufffd").split()) + " ")
+        self._hide("html-hidden", "".join(unseen))
 
     def _text(self, text: str, verbatim: bool, look: Look) -> None:
         how = look.hides() if text.strip() else ""
@@ -284,7 +357,7 @@ class _Walker:
             self.comment(child)
         if tag in ("template", "noscript"):
             inner = re.sub(r"^<\w[^>]*>|</\w+>$", "", node.html or "")
-            parsed = LexborHTMLParser(inner).root
+            parsed = _tree(inner, scripting=False).root
             if parsed is not None:
                 self._hide(f"html-{tag}", parsed.text(deep=True, separator=" "))
 
@@ -319,4 +392,60 @@ def _frame(tag: str, node: LexborNode) -> tuple[str, str]:
         return "\n", ""
     if tag == "br":
         return "\n", ""
+    if tag == "math":
+        return " ", " "
+    above = node.parent
+    if above is not None and above.tag in _SIGNS:
+        return (_SIGNS[above.tag or ""] if _follows(node) else ""), ""
     return ("\n\n", "\n\n") if tag in _BLOCKS else ("", "")
+
+
+def _follows(node: LexborNode) -> bool:
+    """Whether an element stands behind another of the same parent."""
+    before = node.prev
+    while before is not None and not before.is_element_node:
+        before = before.prev
+    return before is not None
+
+
+def _inked(look: Look) -> Look:
+    """The look in which a drawing begins: black, unless something above it hides."""
+    return look if look.hides() else replace(look, fore=(0.0, 0.0, 0.0), alpha=1.0, size=16.0)
+
+
+def _as_ink(declared: tuple[str, str, bool]) -> tuple[str, str, bool]:
+    """A drawing's declaration as one of text."""
+    name, value, urgent = declared
+    if name == "fill":
+        return "color", "transparent" if value == "none" else value, urgent
+    if name == "fill-opacity":
+        return "opacity", value, urgent
+    return ("-", value, urgent) if name == "color" else declared
+
+
+def _named(declared: Declarations) -> set[str]:
+    return {name for name, value, _ in declared if value != "none"}
+
+
+def _extent(svg: LexborNode) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a drawing, as its texts count; a little more than it shows."""
+    attributes = svg.attributes
+    numbers = [
+        float(n)
+        for n in _NUMBERS.findall(attributes.get("viewbox") or attributes.get("viewBox") or "")
+    ]
+    if len(numbers) != 4:
+        sizes = [_NUMBERS.match(attributes.get(n) or "") for n in ("width", "height")]
+        numbers = [0.0, 0.0, *(float(m[0]) if m else _BEYOND for m in sizes)]
+    x, y, wide, high = numbers
+    return x, y, x + wide, y + high
+
+
+def _inside(attributes: Mapping[str, str | None], place: tuple[float, float, float, float]) -> bool:
+    """Whether a text begins inside its drawing."""
+    for name, least, most in (("x", place[0], place[2]), ("y", place[1], place[3])):
+        given = attributes.get(name) or ""
+        found = [float(n) for n in _NUMBERS.findall(given)] if "%" not in given else []
+        if any(not least <= n <= most for n in found):
+            return False
+    return True

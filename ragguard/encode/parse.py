@@ -12,16 +12,17 @@ import re
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ragguard.encode.charsets import declared
 from ragguard.encode.front import FORMATS, NONE, Front, read_front
 from ragguard.encode.html import read_html
-from ragguard.encode.pdf import read_pdf
+from ragguard.encode.pdf import MAX_TEXT, read_pdf
 from ragguard.encode.word import read_docx
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
 
-PARSER = "ragguard-parse-2"
+PARSER = "ragguard-parse-3"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
-MAX_TEXT = 20_000_000  # characters
+OTHER_ENDINGS = {"htm": "html", "markdown": "md"}  # of a file's name, for these formats
 MAX_RENDERED = 500_000  # characters of Markdown; of more, only the markup is looked at
 MAX_BRACKETS = 20_000  # opening ones; each costs the renderer as much as a line
 MAX_LABELS = 200  # link labels that are sentences; of more, none is looked for
@@ -74,20 +75,54 @@ def parse(data: bytes, fmt: str) -> Parsed:
         Text with at least one letter or digit, and hidden text.
 
     Raises:
-        UnreadableError: Damaged, encrypted, too large, or without text.
+        UnreadableError: Damaged, encrypted, too large, or without text; whatever a parser raises
+            but for want of memory.
+        MemoryError: It takes more memory than there is.
     """
-    if fmt == "pdf":
-        parsed = Parsed(*read_pdf(data))
-    elif fmt == "docx":
-        parsed = Parsed(*read_docx(data))
-    else:
-        text = decode_text(data)
-        parsed = _html(text) if fmt == "html" else read_text(text, fmt)
+    try:
+        parsed = _parse(data, fmt)
+    except (UnreadableError, MemoryError):
+        raise
+    except RecursionError:
+        raise UnreadableError(f"damaged .{fmt} (nested too deeply)") from None
+    except Exception as error:  # a parser's own fault is a fault of that document alone
+        raise UnreadableError(f"damaged .{fmt} ({type(error).__name__})") from error
     if len(parsed.text) > MAX_TEXT:
         raise UnreadableError(f"more than {MAX_TEXT} characters of text")
     if not has_words(parsed.text):
         raise UnreadableError("no text could be extracted")
     return parsed
+
+
+def _parse(data: bytes, fmt: str) -> Parsed:
+    if fmt == "pdf":
+        return Parsed(*read_pdf(data))
+    if fmt == "docx":
+        return Parsed(*read_docx(data))
+    text = decode_text(data, fmt)
+    return _html(text) if fmt == "html" else read_text(text, fmt)
+
+
+def read_record(text: str) -> Parsed:
+    """Read the text of a record.
+
+    Raises:
+        UnreadableError: Without words, or its markup cannot be read.
+        MemoryError: It takes more memory than there is.
+    """
+    if not has_words(text):
+        raise UnreadableError("the record has no text")
+    try:
+        return read_text(text, "txt")
+    except (UnreadableError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadableError(f"damaged record ({type(error).__name__})") from error
+
+
+def is_plain(text: str) -> bool:
+    """Whether a plain text holds nothing to parse: what `read_record` gives is the text itself."""
+    return not _MARKUP.search(text)
 
 
 def has_words(text: str) -> bool:
@@ -100,8 +135,8 @@ def front_of(data: bytes, fmt: str) -> Front:
     if fmt not in FORMATS:
         return NONE
     try:
-        return read_front(_lines(decode_text(data)), fmt)
-    except UnreadableError:
+        return read_front(_lines(decode_text(data, fmt)), fmt)
+    except Exception:  # also of a parser's own making: what a file says of itself is optional
         return NONE
 
 
@@ -134,20 +169,24 @@ def read_text(text: str, fmt: str) -> Parsed:
     return Parsed(text, tuple(hidden), begin)
 
 
-def decode_text(data: bytes) -> str:
-    """UTF-8, or UTF-16 with its mark.
+def decode_text(data: bytes, fmt: str = "") -> str:
+    """UTF-8, or UTF-16 with its mark; a page that is neither, as it declares.
 
     Raises:
-        UnreadableError: Neither, or not text.
+        UnreadableError: None of them, or not text.
     """
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     encoding, name = ("utf-16", "UTF-16") if marked else ("utf-8-sig", "UTF-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"not valid {name} (byte {error.start})") from None
+        label, codec = declared(data) if fmt == "html" and not marked else ("", None)
+        if codec is None:
+            unknown = f", and its charset {label!r} is not known" if label else ""
+            raise UnreadableError(f"not valid {name} (byte {error.start}){unknown}") from None
+        text = data.decode(codec, "replace")  # as browsers do
     if "\x00" in text:
-        raise UnreadableError("holds NUL characters: binary, not text")
+        raise UnreadableError("holds NUL characters: binary, or UTF-16 without its mark")
     return text
 
 

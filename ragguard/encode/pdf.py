@@ -40,18 +40,13 @@ MAX_OPERATORS = 2_000_000  # in all pages together
 MAX_CONTENT = 60_000_000  # bytes of decoded content streams, in all pages together
 MAX_STREAM = 10_000_000  # bytes of one decoded stream
 MAX_SHOWS = 50_000  # operators that show text, on one page
+MAX_TEXT = 20_000_000  # characters, in all pages together
 MAX_FORMS = 1_000  # drawn on one page
 _MAX_PAINTED = 300  # painted areas remembered
 _FAINT = 0.1
 _SMALLEST = 1.5  # points, height
 _NARROWEST = 0.3  # points, an em
 
-# What pypdf raises of its own accord (a filter or cipher it does not know: NotImplementedError), or
-# trips over, in a file that is damaged or hostile. Each becomes "unreadable": the file is rejected.
-_DAMAGE = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, AssertionError,
-    NotImplementedError, UnicodeError,
-)  # fmt: skip
 _SHOWS = frozenset({b"Tj", b"TJ", b"'", b'"'})
 _FILLS = frozenset({b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"})
 _ENDS = _FILLS | {b"n", b"S", b"s"}
@@ -67,28 +62,21 @@ def read_pdf(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
         Visible text, and what is hidden.
 
     Raises:
-        UnreadableError: Damaged, encrypted or too large.
+        UnreadableError: Encrypted or too large.
+        Exception: Whatever pypdf raises or trips over in a damaged file; `parse` translates it.
     """
     from pypdf import apply_configuration
-    from pypdf.errors import PyPdfError
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    try:
-        with apply_configuration(
-            zlib_maximum_output_length=MAX_STREAM,
-            lzw_maximum_output_length=MAX_STREAM,
-            run_length_maximum_output_length=MAX_STREAM,
-            brotli_maximum_output_length=MAX_STREAM,
-            array_based_stream_maximum_output_length=MAX_STREAM,
-            xform_maximum_invocations_per_extraction=MAX_FORMS,
-        ):
-            return _read(data)
-    except UnreadableError:
-        raise
-    except (RecursionError, MemoryError):
-        raise UnreadableError("damaged .pdf (nested too deeply or too large)") from None
-    except (PyPdfError, *_DAMAGE) as error:
-        raise UnreadableError(f"damaged .pdf ({type(error).__name__})") from None
+    with apply_configuration(
+        zlib_maximum_output_length=MAX_STREAM,
+        lzw_maximum_output_length=MAX_STREAM,
+        run_length_maximum_output_length=MAX_STREAM,
+        brotli_maximum_output_length=MAX_STREAM,
+        array_based_stream_maximum_output_length=MAX_STREAM,
+        xform_maximum_invocations_per_extraction=MAX_FORMS,
+    ):
+        return _read(data)
 
 
 def _read(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
@@ -103,18 +91,30 @@ def _read(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
         raise UnreadableError(f"{len(reader.pages)} pages, at most {MAX_PAGES}")
     off = _layers_off(reader)
     budget = _Budget()
+    known: dict[int, tuple[str, str]] = {}  # one page may stand in many places
     for page in reader.pages:
-        watch = _Watch(page, off, budget)
-        text = _extract(page, watch)
-        if watch.concealed:
-            unseen = _extract(page, _Watch(page, off, budget, inverse=True))
-            # A scanned page carries its recognised text invisibly, all of it: that is no trick.
-            if watch.scanned:
-                text = unseen
-            elif unseen.strip():
-                hidden.append(Hidden("pdf-invisible", " ".join(unseen.split())))
+        number = getattr(page.indirect_reference, "idnum", -len(pages) - 1)
+        if number not in known:
+            known[number] = _page(page, off, budget)
+        text, unseen = known[number]
+        if unseen:
+            hidden.append(Hidden("pdf-invisible", unseen))
         pages.append(text)
-    return "\n\n".join(p.strip() for p in pages).strip(), tuple(hidden)
+        budget.say(len(text))
+    return "\n\n".join(pages).strip(), tuple(hidden)
+
+
+def _page(page: Any, off: frozenset[int], budget: _Budget) -> tuple[str, str]:
+    """Visible and hidden text of a page."""
+    watch = _Watch(page, off, budget)
+    text = _extract(page, watch)
+    unseen = ""
+    if watch.concealed:
+        unseen = _extract(page, _Watch(page, off, budget, inverse=True))
+        # A scanned page carries its recognised text invisibly, all of it: that is no trick.
+        if watch.scanned:
+            text, unseen = unseen, ""
+    return text.strip(), " ".join(unseen.split())
 
 
 @dataclass
@@ -123,6 +123,12 @@ class _Budget:
 
     operators: int = MAX_OPERATORS
     content: int = MAX_CONTENT
+    text: int = MAX_TEXT
+
+    def say(self, characters: int) -> None:
+        self.text -= characters
+        if self.text < 0:
+            raise UnreadableError(f"more than {MAX_TEXT} characters of text")
 
     def spend(self, operators: int, content: int) -> None:
         self.operators -= operators

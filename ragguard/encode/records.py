@@ -47,7 +47,13 @@ def read_records(data: bytes, fmt: str, name: str) -> list[Record]:
         RecordError: A line that is no record, with its number.
         DuplicateIdError: The same id twice.
     """
-    rows = _jsonl(data, name) if fmt == "jsonl" else _csv(data, name)
+    try:
+        data = _as_utf8(data, name)
+        rows = list(_jsonl(data, name) if fmt == "jsonl" else _csv(data, name))
+    except RecordError:
+        raise
+    except Exception as error:  # of a parser's own making: that file alone is refused
+        raise RecordError(f"{name!r}: damaged ({type(error).__name__})") from error
     records: list[Record] = []
     seen: dict[str, int] = {}
     for number, record in rows:
@@ -81,6 +87,16 @@ def _record(number: int, name: str, key: Any, text: Any, metadata: Any) -> Recor
     return Record(key, text, metadata)
 
 
+def _as_utf8(data: bytes, name: str) -> bytes:
+    """Bytes without the mark that some programs put first; those of UTF-16 in UTF-8."""
+    if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return data.decode("utf-16").encode()
+    except UnicodeError:
+        raise RecordError(f"{name!r}: not valid UTF-16") from None
+
+
 def _jsonl(data: bytes, name: str) -> Iterator[tuple[int, Record]]:
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
@@ -102,7 +118,7 @@ def _jsonl(data: bytes, name: str) -> Iterator[tuple[int, Record]]:
 
 def _csv(data: bytes, name: str) -> Iterator[tuple[int, Record]]:
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
         raise RecordError(f"{name!r}: not UTF-8 (byte {error.start})") from None
     csv.field_size_limit(MAX_LINE_BYTES)

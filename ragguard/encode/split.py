@@ -233,9 +233,62 @@ def split(
         all of a text that has any is in a chunk.
     """
     documents = [
-        _pieces(text[begin:], begin, fmt, size, overlap)
+        cut(text[begin:], begin, fmt, size=size, overlap=overlap)
         for text, fmt, begin in zip(texts, formats, begins or [0] * len(texts), strict=True)
     ]
+    return refine(
+        documents,
+        formats,
+        size=size,
+        overlap=overlap,
+        max_tokens=max_tokens,
+        count_tokens=count_tokens,
+    )
+
+
+def warm() -> None:
+    """Import the splitters, for a process that cannot do it later."""
+    _splitter("md", 1000, 100)
+
+
+def cut(text: str, base: int, fmt: str, *, size: int, overlap: int) -> list[Chunk]:
+    """Split one text by characters alone, as `split` does first.
+
+    Args:
+        text: From its beginning in the document on.
+        base: That beginning, a character offset.
+        fmt: The document's format.
+        size: Upper characters of a chunk.
+        overlap: Characters repeated between neighbouring chunks of a section.
+
+    Returns:
+        Chunks in order; whether an encoder reads them whole is for `refine` to see.
+    """
+    return _pieces(text, base, fmt, size, overlap)
+
+
+def refine(
+    documents: list[list[Chunk]],
+    formats: Sequence[str],
+    *,
+    size: int,
+    overlap: int,
+    max_tokens: int,
+    count_tokens: Callable[[Sequence[str]], Sequence[int]],
+) -> tuple[list[list[Chunk]], list[list[int]]]:
+    """Split chunks of more tokens than the encoder takes until every character is seen.
+
+    Args:
+        documents: Chunks of each document by characters, as of `cut`; changed in place.
+        formats: Their formats.
+        size: Upper characters of a chunk.
+        overlap: Characters repeated between neighbouring chunks of a section.
+        max_tokens: Upper tokens of a chunk, special tokens included.
+        count_tokens: Tokens of each of many texts, special tokens included, not truncated.
+
+    Returns:
+        As `split`.
+    """
     counts = _count(documents, count_tokens)
     limit = size
     while any(n > max_tokens for row in counts for n in row):

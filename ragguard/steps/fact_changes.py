@@ -17,14 +17,14 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from ragguard.encode.parse import parse
-from ragguard.errors import UnreadableError
+from ragguard.encode.workers import Read, Unread
 from ragguard.kernels.diff import tokens
 from ragguard.kernels.facts import Kind, kind
 from ragguard.kernels.text import normalise
 from ragguard.model import Finding, Policy, Verdict
 from ragguard.steps.gather import Incoming
 from ragguard.steps.planning import Standing
+from ragguard.steps.prepare import read_items
 from ragguard.steps.shelf import read_back
 from ragguard.workspace import Workspace
 
@@ -119,23 +119,19 @@ def hold_fact_changes(
     ]
     old, _ = read_back(workspace, [row for _, row in updates])
     held = dict(verdicts)
-    for item, row in updates:
-        if row.id not in old:
-            continue  # its bytes are gone from the vault: the audit says so
-        changes = fact_changes(_text(old[row.id]), _text(item))
+    kept = [(item, old[row.id]) for item, row in updates if row.id in old]
+    # What is gone from the vault is left out here: the audit says so.
+    read = read_items(workspace, [version for pair in kept for version in pair])
+    for (item, _), now, was in zip(kept, read[::2], read[1::2], strict=True):
+        changes = fact_changes(_text(was), _text(now))
         if changes:
             held[item.document.id] = _held(held[item.document.id], changes, contract)
     return held
 
 
-def _text(item: Incoming) -> str:
+def _text(found: Read | Unread) -> str:
     """A document's parsed text; empty where it cannot be read any more."""
-    if not item.data:
-        return item.text
-    try:
-        return parse(item.data, item.fmt).text
-    except UnreadableError:
-        return ""
+    return found.parsed.text if isinstance(found, Read) else ""
 
 
 def _held(verdict: Verdict, changes: Sequence[FactChange], contract: Policy) -> Verdict:

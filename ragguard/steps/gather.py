@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ragguard import folder
-from ragguard.encode.parse import front_of
+from ragguard.encode.parse import OTHER_ENDINGS, front_of
 from ragguard.encode.records import RECORD_FORMATS, Record, read_records
 from ragguard.errors import (
     DocumentMissingError,
@@ -66,8 +66,9 @@ class Incoming:
 
 
 def format_of(name: str) -> str:
-    """File ending without the dot, lower-cased."""
-    return name.rpartition(".")[2].lower() if "." in name else ""
+    """A file's format by the ending of its name: without the dot, lower-cased."""
+    ending = name.rpartition(".")[2].lower() if "." in name else ""
+    return OTHER_ENDINGS.get(ending, ending)
 
 
 def gather(

@@ -14,9 +14,10 @@ from html import unescape
 import numpy as np
 
 from ragguard.commit import dump_vectors, load_vectors
-from ragguard.encode.parse import Parsed, decode_text, has_words, parse, read_text
-from ragguard.encode.split import split
-from ragguard.errors import UnreadableError
+from ragguard.encode import workers
+from ragguard.encode.parse import Parsed, decode_text
+from ragguard.encode.split import refine
+from ragguard.encode.workers import Read, Source, Unread
 from ragguard.kernels.canonical import digest_bytes
 from ragguard.ledger import corpus
 from ragguard.model import Chunk, Finding, Floats, Hidden, Metadata
@@ -63,41 +64,60 @@ def take_apart(
     Returns:
         Parts and findings by position in `items`; a document that cannot be read has a finding.
     """
-    parsed: dict[int, Parsed] = {}
-    unreadable: dict[int, Finding] = {}
-    for number, item in enumerate(items):
-        try:
-            if item.data:
-                parsed[number] = parse(item.data, item.fmt)
-            else:
-                parsed[number] = read_text(item.text, "txt")
-                if not has_words(item.text):
-                    raise UnreadableError("the record has no text")
-        except UnreadableError as error:
-            parsed.pop(number, None)
-            unreadable[number] = Finding("unreadable", 1.0, None, error.reason)
-    order = list(parsed)
+    if items:
+        workers.start()  # while the model is loaded
     settings, encoder = workspace.settings.chunks, workspace.encoder
-    chunks, _ = split(
-        [parsed[n].text for n in order],
-        [items[n].fmt for n in order],
+    read: dict[int, Read] = {}
+    unreadable: dict[int, Finding] = {}
+    for number, found in enumerate(read_items(workspace, items)):
+        if isinstance(found, Unread):
+            unreadable[number] = Finding("unreadable", 1.0, None, found.reason)
+        else:
+            read[number] = found
+    chunks, _ = refine(
+        [list(found.chunks) for found in read.values()],
+        [items[n].fmt for n in read],
         size=settings.size,
         overlap=settings.overlap,
         max_tokens=encoder.recipe.max_tokens,
         count_tokens=encoder.count_tokens,
-        begins=[parsed[n].begin for n in order],
     )
-    parts = {
-        n: Parts(_source_text(items[n], parsed[n]), parsed[n].hidden, tuple(c))
-        for n, c in zip(order, chunks, strict=True)
-    }
+    most = workspace.settings.parse.chunks
+    parts: dict[int, Parts] = {}
+    for (number, found), cut in zip(read.items(), chunks, strict=True):
+        if len(cut) > most:
+            reason = f"{len(cut)} chunks, at most {most} ([parse] chunks)"
+            unreadable[number] = Finding("unreadable", 1.0, None, reason)
+            continue
+        raw = _source_text(items[number], found.parsed)
+        parts[number] = Parts(raw, found.parsed.hidden, tuple(cut))
     return parts, unreadable
+
+
+def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | Unread]:
+    """Read documents in workers, within `[parse]`.
+
+    Args:
+        workspace: Open.
+        items: Documents, from a folder or from the vault.
+
+    Returns:
+        In the order given.
+
+    Raises:
+        IncompleteError: No worker can be started.
+    """
+    settings = workspace.settings
+    sources = [Source(i.data, i.fmt) if i.data else workers.record(i.text) for i in items]
+    return workers.read_documents(
+        sources, settings.parse, size=settings.chunks.size, overlap=settings.chunks.overlap
+    )
 
 
 def _source_text(item: Incoming, parsed: Parsed) -> str:
     """What raw inspection reads: markup with its character references resolved, else the text."""
     if item.fmt == "html":
-        return unescape(decode_text(item.data))
+        return unescape(decode_text(item.data, item.fmt))
     return parsed.text
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from ragguard.commit import load_vectors
-from ragguard.encode.parse import Parsed, parse, read_text
-from ragguard.errors import UnreadableError
+from ragguard.encode.parse import Parsed
+from ragguard.encode.workers import Read
 from ragguard.kernels.canonical import digest_bytes
 from ragguard.ledger import corpus
 from ragguard.model import Chunk, Floats
 from ragguard.steps.gather import Incoming
-from ragguard.steps.prepare import Embedded
+from ragguard.steps.prepare import Embedded, read_items
 from ragguard.view import Prepared
 from ragguard.workspace import Workspace
 
@@ -45,10 +45,7 @@ def recut(
     Raises:
         VaultError: Vectors are gone or damaged.
     """
-    cut: dict[int, tuple[Parsed, tuple[Chunk, ...]]] = {}
-    for number, item in items.items():
-        if spans.get(number) and (made := cut_again(item, spans[number])) is not None:
-            cut[number] = made
+    cut = cut_again(workspace, items, spans)
     digests = {p.text_digest for number in cut for p in spans[number]}
     with workspace.ledger.reading() as conn:
         places = corpus.known_vectors(conn, recipe, sorted(digests))
@@ -69,15 +66,24 @@ def recut(
     return found
 
 
-def cut_again(item: Incoming, spans: Sequence[Any]) -> tuple[Parsed, tuple[Chunk, ...]] | None:
-    """A document's text and its chunks; `None` where the text is not what it was."""
-    try:
-        parsed = parse(item.data, item.fmt) if item.data else read_text(item.text, "txt")
-    except UnreadableError:
-        return None
+def cut_again(
+    workspace: Workspace, items: Mapping[int, Incoming], spans: Mapping[int, Sequence[Any]]
+) -> dict[int, tuple[Parsed, tuple[Chunk, ...]]]:
+    """Text and chunks of documents, by number; left out where the text is not what it was."""
+    listed = [number for number in items if spans.get(number)]
+    read = read_items(workspace, [items[number] for number in listed])
+    cut: dict[int, tuple[Parsed, tuple[Chunk, ...]]] = {}
+    for number, one in zip(listed, read, strict=True):
+        if isinstance(one, Read) and (chunks := _cut(one.parsed, spans[number])) is not None:
+            cut[number] = (one.parsed, chunks)
+    return cut
+
+
+def _cut(parsed: Parsed, spans: Sequence[Any]) -> tuple[Chunk, ...] | None:
+    """A document's chunks; `None` where the text is not what it was."""
     chunks = tuple(Chunk(p.start, p.end, parsed.text[p.start : p.end]) for p in spans)
     same = all(
         digest_bytes(chunk.text.encode()) == p.text_digest
         for chunk, p in zip(chunks, spans, strict=True)
     )
-    return (parsed, chunks) if same else None
+    return chunks if same else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -22,6 +23,43 @@ def test_the_second_manifest_follows_the_accepted_one_without_being_told(served:
     body = served.json("ingest", "two.intoto.json", "--root", "../docs", code=1)
     assert (body["counts"]["unchanged"], body["counts"]["quarantined"]) == (7, 1)
     assert "version 3" in served.sign("three.intoto.json")
+
+
+def test_every_reason_of_skipping_is_counted_and_decomposed_names_have_a_hint(
+    made: Shell,
+) -> None:
+    endings = ("a", "b", "c", "d", "e", "f", "g")
+    for name in (
+        *(f"x.{e}" for e in endings),
+        "Makefile",
+        "cafe\u0301.md",
+        "re\u0301sume\u0301.md",
+    ):
+        (made.site / name).write_bytes(b"The counter opens at nine.")
+    (made.site / "old.htm").write_bytes(b"<p>The counter opens at nine.")
+    (made.site / "page.markdown").write_bytes(b"The counter opens at nine.")
+    result = made("sign", "../docs", "--source", "wiki", "--key", "keys/alice.key", "-o", "n.json")
+    assert result.exit_code == 0
+    for ending in endings:
+        assert f"1 format .{ending} is not supported" in result.stdout
+    assert "1 format without an ending is not supported" in result.stdout
+    assert "2 name is not in Unicode normal form C" in result.stdout
+    assert "2 names are spelt as macOS spells them, such as 'caf\u00e9.md'" in result.stderr
+    names = [s["name"] for s in manifest_subjects(made.folder / "n.json")]
+    assert {"old.htm", "page.markdown"} <= set(names)
+
+
+def manifest_subjects(path: Path) -> list[dict[str, Any]]:
+    payload = base64.b64decode(json.loads(path.read_bytes())["payload"])
+    subjects: list[dict[str, Any]] = json.loads(payload)["subject"]
+    return subjects
+
+
+@pytest.mark.parametrize("command", [["search", "caf\udce9"], ["trace", "--query", "\udcff"]])
+def test_an_argument_that_is_not_utf_8_is_a_wrong_use(made: Shell, command: list[str]) -> None:
+    result = made(*command)
+    assert result.exit_code == 2
+    assert "is not UTF-8" in one_line_error(result)
 
 
 def test_without_a_workspace_the_manifest_before_is_given(

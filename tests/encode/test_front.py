@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -186,3 +187,9 @@ def test_ordinary_front_matter_is_no_more_than_a_note() -> None:
     text = f"---\ndescription: When the shuttle leaves and when the last one goes back\n---\n{BODY}"
     parsed = read_text(text, "md")
     assert [weight for weight, _, _ in inspect(text, parsed.hidden, 3) if weight > NOTE] == []
+
+
+def test_a_key_of_thousands_of_parts_costs_nothing() -> None:
+    start = time.process_time()
+    assert read_front("+++\n" + "a." * 8_000 + "b = 1\n+++\nText.", "md") == NONE
+    assert time.process_time() - start < 0.1

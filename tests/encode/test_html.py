@@ -260,6 +260,72 @@ def test_what_a_reader_sees_or_can_open_is_served(markup: str) -> None:
     assert hidden == ()
 
 
+DRAWINGS = {
+    "a label": '<svg viewBox="0 0 90 40"><rect width="90" height="40" fill="#555"/>'
+    '<text x="9" y="20">{}</text></svg>',
+    "a label in parts": "<svg><g><text><tspan>The refund code</tspan> <tspan dy='9'>is ZEBRA."
+    "</tspan></text></g></svg>",
+    "a label that is moved": '<svg><g transform="translate(40 20)"><text>{}</text></g></svg>',
+    "a link": '<svg><text><a href="#x">{}</a></text></svg>',
+    "a formula's words": "<math><mtext>{}</mtext></math>",
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_texts_of_drawings_and_formulas_are_served(name: str) -> None:
+    text, hidden = read_html(f"<p>{VISIBLE} " + DRAWINGS[name].format(SECRET) + "</p>")
+    assert " ".join(text.split()) == f"{VISIBLE} {SECRET}"
+    assert hidden == ()
+
+
+UNDRAWN = {
+    "beside the drawing": '<svg viewBox="0 0 90 40"><text x="-300" y="9">{}</text></svg>',
+    "below the drawing": '<svg height="40"><text x="1" y="900">{}</text></svg>',
+    "white": '<svg><text fill="white">{}</text></svg>',
+    "white by style": '<svg><text style="fill:#fff">{}</text></svg>',
+    "white by a sheet": "<style>text{{fill:#fff}}</style><svg><text>{}</text></svg>",
+    "without ink": '<svg><g fill="none"><text>{}</text></g></svg>',
+    "of no opacity": '<svg><g fill-opacity="0"><text>{}</text></g></svg>',
+    "tiny": '<svg><text font-size="1">{}</text></svg>',
+    "not displayed": '<svg><g display="none"><text>{}</text></g></svg>',
+    "not visible": '<svg visibility="hidden"><text>{}</text></svg>',
+    "masked": '<svg><g mask="url(#m)"><text>{}</text></g></svg>',
+    "cut by style": '<svg><text style="clip-path:url(#c)">{}</text></svg>',
+    "far away": '<svg><text transform="translate(-9999 0)">{}</text></svg>',
+    "as small as nothing": '<svg><g transform="scale(0)"><text>{}</text></g></svg>',
+    "in a hidden box": '<div style="display:none"><svg><text>{}</text></svg></div>',
+    "on a white paragraph": '<p style="opacity:0"><svg><text>{}</text></svg></p>',
+    "a white term": '<math><mtext mathcolor="#ffffff">{}</mtext></math>',
+    "a phantom": "<math><mphantom><mtext>{}</mtext></mphantom></math>",
+    "a tiny term": '<math><mtext mathsize="1px">{}</mtext></math>',
+}
+
+
+@pytest.mark.parametrize("name", UNDRAWN)
+def test_texts_of_drawings_that_leave_no_ink_are_hidden(name: str) -> None:
+    text, hidden = read_html(f"<p>{VISIBLE}</p>" + UNDRAWN[name].format(SECRET))
+    assert text == VISIBLE
+    assert [h.text for h in hidden] == [SECRET]
+
+
+@pytest.mark.parametrize(
+    "markup",
+    ["<svg><title>{}</title></svg>", "<svg><defs><text>{}</text></defs></svg>",
+     "<svg><desc>{}</desc><path d='M0 0'/></svg>", "<svg><symbol><text>{}</text></symbol></svg>",
+     '<math><semantics><mi></mi><annotation encoding="x">{}</annotation></semantics></math>'],
+)  # fmt: skip
+def test_what_a_drawing_only_says_of_itself_is_neither(markup: str) -> None:
+    assert read_html(f"<p>{VISIBLE}</p>" + markup.format(SECRET)) == (VISIBLE, ())
+
+
+def test_a_formula_is_read_as_it_is_seen() -> None:
+    markup = (
+        "<p>Area <math><mi>A</mi><mo>=</mo><mfrac><mn>1</mn><mn>2</mn></mfrac>"
+        "<msup><mi>r</mi><mn>2</mn></msup><msub><mi>k</mi><mn>0</mn></msub></math>.</p>"
+    )
+    assert read_html(markup) == ("Area A=1/2r^2k_0 .", ())
+
+
 HOSTILE = {
     "100,000 nested boxes": "<div>" * 100_000 + "x",
     "100,000 nested boxes, hidden": "<p>v</p><div hidden>" + "<div>" * 100_000 + "x",
@@ -290,7 +356,8 @@ HOSTILE = {
 
 REFUSED = {
     "100,000 nested boxes", "100,000 nested boxes, hidden", "100,000 attributes",
-    "600,000 elements", "2,000 rules for 20,000 elements", "siblings of siblings",
+    "600,000 elements", "20,000 templates", "2,000 rules for 20,000 elements",
+    "siblings of siblings",
 }  # fmt: skip
 
 

@@ -8,8 +8,11 @@ from contextlib import suppress
 
 import pytest
 from pypdf import PdfReader, PdfWriter
+from pypdf.errors import DependencyError
 
+from ragguard.config import ParseSettings
 from ragguard.encode.parse import parse
+from ragguard.encode.workers import Read, Source, read_documents
 from ragguard.errors import UnreadableError
 from tests.encode.documents import (
     MARK,
@@ -224,18 +227,37 @@ def test_a_font_cannot_show_one_text_and_say_another() -> None:
     assert MARK not in parse(data, "pdf").text
 
 
-def encrypted(password: str) -> bytes:
-    writer = PdfWriter(clone_from=io.BytesIO(pdf(SHOWN)))
-    writer.encrypt(user_password=password, owner_password="owner", algorithm="RC4-128")
+def encrypted(algorithm: str, password: str) -> bytes:
+    writer = PdfWriter(PdfReader(io.BytesIO(pdf(SHOWN))))
+    writer.encrypt(password, owner_password="for the owner", algorithm=algorithm)
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()
 
 
-def test_an_encrypted_file_is_refused_unless_everybody_may_open_it() -> None:
-    with pytest.raises(UnreadableError, match=r"encrypted"):
-        parse(encrypted("secret"), "pdf")
-    assert parse(encrypted(""), "pdf").text == VISIBLE
+@pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256-R5", "AES-256"])
+def test_a_file_that_opens_without_a_password_is_read(algorithm: str) -> None:
+    data = encrypted(algorithm, "")
+    assert VISIBLE.encode() not in data
+    assert parse(data, "pdf").text == VISIBLE
+    (found,) = read_documents([Source(data, "pdf")], ParseSettings(), size=1000, overlap=100)
+    assert isinstance(found, Read)
+    assert found.parsed.text == VISIBLE
+
+
+@pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256"])
+def test_a_file_that_asks_for_a_password_is_refused_with_that_reason(algorithm: str) -> None:
+    with pytest.raises(UnreadableError, match=r"encrypted \.pdf"):
+        parse(encrypted(algorithm, "for readers"), "pdf")
+
+
+def test_a_file_whose_cipher_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise DependencyError("no cipher")
+
+    monkeypatch.setattr(PdfReader, "decrypt", fail)
+    with pytest.raises(UnreadableError, match="DependencyError"):
+        parse(encrypted("AES-128", ""), "pdf")
 
 
 _CATALOG = "<< /Type /Catalog /Pages 2 0 R >>"

@@ -120,7 +120,7 @@ def test_a_table_without_ids_takes_line_numbers() -> None:
         pytest.param(b'id,text\n1,"a"b\n', "expected", id="text after a closing quote"),
         pytest.param(b"id,text\n,a\n", "id must be", id="an empty id"),
         pytest.param(b"id,text\n1,a\x00b\n", "NUL", id="NUL in the text"),
-        pytest.param("id,text\n1,a\n".encode("utf-16"), "not UTF-8", id="UTF-16"),
+        pytest.param("id,text\n1,a\n".encode("utf-16-le"), "column `text`", id="UTF-16 unmarked"),
         pytest.param(b"id,text\n1,\xff\n", "not UTF-8", id="no UTF-8"),
     ],
 )
@@ -170,3 +170,34 @@ def test_a_truncated_file_never_gives_a_shortened_record() -> None:
         except RecordError:
             continue
         assert all(texts[r.id] == r.text for r in found)
+
+
+@pytest.mark.parametrize("error", [RecursionError(), KeyError("x"), SystemError()])
+@pytest.mark.parametrize("fmt", ["jsonl", "csv"])
+def test_whatever_reading_raises_refuses_that_file(
+    monkeypatch: pytest.MonkeyPatch, fmt: str, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ragguard.kernels.strictjson.parse", fail)
+    monkeypatch.setattr("csv.DictReader", fail)
+    with pytest.raises(RecordError, match="damaged"):
+        read_records(b'{"id": "a", "text": "b"}', fmt, "rows")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("fmt", "text"),
+    [("jsonl", '{"id": "1", "text": "Größe"}\n'), ("csv", "id,text\n1,Größe\n")],
+)
+def test_files_with_a_mark_are_read(fmt: str, text: str, encoding: str) -> None:
+    mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
+    assert read_records(mark + text.encode(encoding), fmt, "f") == [Record("1", "Größe")]
+
+
+@pytest.mark.parametrize("fmt", ["jsonl", "csv"])
+@pytest.mark.parametrize("data", [b"\xff\xfe{", b"\xff\xfe\x00\xd8", b"\xef\xbb\xbf\xff"])
+def test_files_that_are_not_what_their_mark_says_are_refused(fmt: str, data: bytes) -> None:
+    with pytest.raises(RecordError):
+        read_records(data, fmt, "f")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import random
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -244,6 +246,55 @@ def test_text_that_shows_in_an_unusual_place_is_served_once(data: bytes) -> None
     assert parsed.hidden == ()
 
 
+_MATH = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+
+
+def math(inner: str) -> bytes:
+    """A DOCX with an equation."""
+    return word_xml(f'<m:oMath xmlns:m="{_MATH}">{inner}</m:oMath><w:r><w:t> liters.</w:t></w:r>')
+
+
+def term(text: str, properties: str = "") -> str:
+    return f"<m:r>{properties}<m:t>{text}</m:t></m:r>"
+
+
+@pytest.mark.parametrize(
+    ("inner", "text"),
+    [
+        (term("V=abc"), "V=abc"),
+        (f"<m:f><m:num>{term('1')}</m:num><m:den>{term('2')}</m:den></m:f>", "1/2"),
+        (f"<m:sSup><m:e>{term('x')}</m:e><m:sup>{term('2')}</m:sup></m:sSup>", "x^2"),
+        (f"<m:sSub><m:e>{term('a')}</m:e><m:sub>{term('1')}</m:sub></m:sSub>", "a_1"),
+        (f"<m:rad><m:deg/><m:e>{term('9')}</m:e></m:rad>", "9"),
+    ],
+)
+def test_equations_are_served(inner: str, text: str) -> None:
+    parsed = parse(math(inner), "docx")
+    assert parsed.text == f"{VISIBLE}\n\n{text} liters."
+    assert parsed.hidden == ()
+
+
+def test_what_an_equation_hides_is_not_served() -> None:
+    hidden = term(SECRET, "<w:rPr><w:vanish/></w:rPr>")
+    parsed = parse(
+        math(term("x") + hidden + f"<m:phant><m:e>{term(SECRET)}</m:e></m:phant>"), "docx"
+    )
+    assert parsed.text == f"{VISIBLE}\n\nx liters."
+    assert [h.text for h in parsed.hidden] == [SECRET]
+
+
+def test_the_base_of_ruby_is_served_and_its_reading_is_not() -> None:
+    run = "<w:r>{}<w:t>{}</w:t></w:r>"
+    base = run.format("", "東京") + run.format("<w:rPr><w:vanish/></w:rPr>", SECRET)
+    inner = (
+        f"<w:r><w:ruby><w:rt>{run.format('', 'とうきょう')}</w:rt>"
+        f"<w:rubyBase>{base}</w:rubyBase></w:ruby></w:r>"
+    )
+    parsed = parse(word_xml(run.format("", "In ") + inner + run.format("", " only.")), "docx")
+    assert parsed.text == f"{VISIBLE}\n\nIn 東京 only."
+    assert [h.text for h in parsed.hidden] == [SECRET]
+
+
 def header(document: Document) -> None:
     document.sections[0].header.paragraphs[0].text = SECRET
 
@@ -286,6 +337,54 @@ def test_what_is_no_text_of_the_body_is_not_served(data: bytes) -> None:
     parsed = parse(data, "docx")
     assert VISIBLE in parsed.text
     assert MARK not in parsed.text
+
+
+# --- strict files ---------------------------------------------------------------------------------
+
+
+def strict(data: bytes) -> bytes:
+    """A file as Word saves it as Strict Open XML."""
+    usual = b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    office = b"http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as archive:
+        for name in old.namelist():
+            content = old.read(name)
+            content = content.replace(usual, b"http://purl.oclc.org/ooxml/wordprocessingml/main")
+            content = content.replace(
+                office, b"http://purl.oclc.org/ooxml/officeDocument/relationships/"
+            )
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def test_a_strict_file_is_read() -> None:
+    def change(document: Document) -> None:
+        document.add_heading("Pumps", 1)
+        document.add_table(1, 1).cell(0, 0).text = "cell"
+
+    assert parse(strict(word(change)), "docx") == parse(word(change), "docx")
+
+
+@pytest.mark.parametrize(
+    "properties",
+    ["<w:vanish/>", '<w:sz w:val="1pt"/>', '<w:sz w:val="0.2mm"/>', '<w:position w:val="-9in"/>',
+     '<w:w w:val="1%"/>'],
+)  # fmt: skip
+def test_what_a_strict_file_hides_is_recorded_and_not_served(properties: str) -> None:
+    parsed = parse(strict(word_run(properties)), "docx")
+    assert parsed.text == VISIBLE
+    assert [h.text for h in parsed.hidden] == [SECRET]
+
+
+def test_a_file_without_styles_has_titles() -> None:
+    data = word(lambda document: document.add_heading("Pumps", 2))
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as archive:
+        for name in old.namelist():
+            if name not in ("word/styles.xml", "word/_rels/document.xml.rels"):
+                archive.writestr(name, old.read(name))
+    assert parse(out.getvalue(), "docx").text == f"{VISIBLE}\n\n## Pumps"
 
 
 # --- damage and bombs -----------------------------------------------------------------------------

@@ -1,0 +1,6 @@
+from typing import Any
+
+class XMLParser:
+    def __init__(self, *, remove_blank_text: bool = ..., resolve_entities: bool = ...) -> None: ...
+
+def fromstring(text: bytes, parser: XMLParser | None = ...) -> Any: ...
