@@ -15,7 +15,7 @@ from ragguard.errors import UsageError
 
 OWN = ("folders", "honest", "seeds", "rate", "limit", "fail_above", "model", "cache")
 SHOWN = ("output", "fmt")
-GATED = ("first import", "update")  # what `--fail-above` looks at
+GATED = ("first import", "update", "several sites")  # what `--fail-above` looks at
 EXAMPLES = 12  # held documents in the terminal; the page and the JSON have all
 FIGURES = frozenset(["held", "of", "%", "95 %", "first", "at all", "found"])
 
