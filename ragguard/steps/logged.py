@@ -193,11 +193,11 @@ def check_commits(
     logged = logged_commits(records.entries)
     for row in records.rows:
         index, entry = logged.pop(row.id, (None, {}))
-        if row.log_index != index:
-            yield LedgerError(f"commit {row.id}: its log_index is not where the log has it")
         if (entry.get("plan"), entry.get("corpus")) != (row.plan, row.corpus):
             yield LedgerError(f"commit {row.id} is not in the log as the ledger has it")
             continue
+        if row.log_index != index:
+            yield LedgerError(f"commit {row.id}: its log_index is not where the log has it")
         try:
             plan = load_plan(workspace.vault.get(row.plan))
         except VaultError as error:
