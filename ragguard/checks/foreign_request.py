@@ -60,9 +60,8 @@ FEW = 5  # neighbours in the index below which the batch stands in for it
 FEW_ROWS = 50  # indexed passages below which the batch stands in for them
 MOST_ROWS = 4000  # passages from which it is learnt where words are used
 BLOCK = 4096  # passages measured at once
-WORDING = 0.5  # what a nat of wording is worth beside one of the trees
 ALIKE = -4.0  # log-odds of the wording of a passage's other sentences from which it is given credit
-ABOVE = 1.5  # added, so that of ordinary passages a few in a hundred score at all
+ABOVE = -1.5  # added: what ordinary passages of any kind seldom reach
 PHRASING = "8394a56cbd4a20b8419816b915292f9f15a1e0dd6850e653ad86ac7b4051ffb7"  # SHA-256
 
 
@@ -74,6 +73,7 @@ class Params:
     """Tunable values, read from [checks.foreign_request]."""
 
     least: float = 0.0  # log-odds of a sentence from which it counts at all
+    wording: float = 0.5  # what a nat of how it is put is worth beside one of where it stands
     most_sentences: int = 200  # of a passage; what has more is not prose
     passages: int = 50  # to compare with; to fewer nothing is foreign
 
@@ -101,11 +101,11 @@ def wording() -> Phrasing:
     return phrasing.load(data)
 
 
-def _odds(asked: Asked) -> NDArray[np.float64]:
-    """Log-odds of sentences, trees and wording together, above `ABOVE`."""
+def _odds(asked: Asked, weight: float) -> NDArray[np.float64]:
+    """Log-odds of sentences: the trees', `weight` of the wording's, and `ABOVE`."""
     worded = wording().score(asked.sentences, asked.table[:, :FORMS])
     alike = np.maximum(0.0, phrasing.company(worded, asked.rows) - ALIKE)
-    made: NDArray[np.float64] = model().score(asked.table) + WORDING * (worded - alike) + ABOVE
+    made: NDArray[np.float64] = model().score(asked.table) + weight * (worded - alike) + ABOVE
     return made
 
 
@@ -128,7 +128,7 @@ def foreign_request(view: CorpusView, params: Params) -> Signal:
         rows = range(start, min(start + BLOCK, view.n))
         found = [requests.sentences(view.prose[r])[: params.most_sentences] for r in rows]
         asked = measured.features(rows.start, found)
-        odds = _odds(asked) - params.least
+        odds = _odds(asked, params.wording) - params.least
         for at in np.lexsort((-np.arange(len(odds)), odds)).tolist():  # the worst comes last
             row = start + int(asked.rows[at])
             if odds[at] > 0:
