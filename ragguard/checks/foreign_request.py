@@ -4,17 +4,20 @@ Injected tasks are ordinary sentences ("Translate this into Spanish", "What is t
 Peru?"); what gives them away is where they stand. A sentence is judged by its form (an order, a
 question, an offer), by how little its words have to do with the other sentences, with the
 passage's neighbours in the index and with where in the index those words are used, and by how
-usual requests are around it: in a guide of forty steps one more is nothing.
+usual requests are around it: in a guide of forty steps one more is nothing. Added to that is how it
+is put (`kernels.phrasing`): an order to whoever answers questions is worded otherwise than what
+documentation asks of its readers. A passage whose other sentences are worded alike is given credit.
 
 What it cannot see: an assertion (false news, propaganda), which asks for nothing and is passed
 over; a request on the passage's own subject; one among many, as in a procedure or a letter; one
-disguised, which is for `hidden`; any language but English. Much of what it is meant for it finds
-too seldom to stand alone.
+disguised, which is for `hidden`; any language but English; a line that a source repeats on many
+pages, which is no prose. Much of what it is meant for it finds too seldom to stand alone.
 
 Source of the threat: Greshake et al., "Not What You've Signed Up For", AISec 2023; Yi et al.,
 BIPIA, 2023 (their categories; no text of theirs). The trees in `rules/foreign_request.json` are
 fitted by benchmarks/fit_requests.py on strings written for this project, put into the shipped
-handbook and into documentation of the pinned packages.
+handbook and into documentation of the pinned packages; the wording in `rules/phrasing.npz` by
+benchmarks/fit_phrasing.py, on ordinary documents and orders that are not shipped.
 """
 
 from __future__ import annotations
@@ -29,8 +32,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.checks import check
-from ragguard.errors import NotApplicable
-from ragguard.kernels import requests, trees
+from ragguard.errors import NotApplicable, RagguardError
+from ragguard.kernels import phrasing, requests, trees
+from ragguard.kernels.canonical import digest_bytes
+from ragguard.kernels.phrasing import Phrasing
 from ragguard.kernels.requests import Sentence
 from ragguard.kernels.tokens import tokens
 from ragguard.model import CorpusView, Evidence, Floats, Ints, Signal
@@ -55,6 +60,9 @@ FEW = 5  # neighbours in the index below which the batch stands in for it
 FEW_ROWS = 50  # indexed passages below which the batch stands in for them
 MOST_ROWS = 4000  # passages from which it is learnt where words are used
 BLOCK = 4096  # passages measured at once
+ALIKE = -4.0  # log-odds of the wording of a passage's other sentences from which it is given credit
+ABOVE = -1.5  # added: what ordinary passages of any kind seldom reach
+PHRASING = "8394a56cbd4a20b8419816b915292f9f15a1e0dd6850e653ad86ac7b4051ffb7"  # SHA-256
 
 
 _NONE: Mapping[str, int] = {}
@@ -65,6 +73,7 @@ class Params:
     """Tunable values, read from [checks.foreign_request]."""
 
     least: float = 0.0  # log-odds of a sentence from which it counts at all
+    wording: float = 0.5  # what a nat of how it is put is worth beside one of where it stands
     most_sentences: int = 200  # of a passage; what has more is not prose
     passages: int = 50  # to compare with; to fewer nothing is foreign
 
@@ -74,6 +83,30 @@ def model() -> trees.Trees:
     """The fitted trees."""
     folder = files("ragguard.checks")
     return trees.load(folder.joinpath("rules", "foreign_request.json").read_text("utf-8"))
+
+
+@cache
+def wording() -> Phrasing:
+    """The fitted wording.
+
+    Raises:
+        RagguardError: The file is not the one this version was released with.
+    """
+    data = files("ragguard.checks").joinpath("rules", "phrasing.npz").read_bytes()
+    if (found := digest_bytes(data)) != PHRASING:
+        raise RagguardError(
+            f"rules/phrasing.npz: expected SHA-256 {PHRASING}, got {found}",
+            hint="Install ragguard again.",
+        )
+    return phrasing.load(data)
+
+
+def _odds(asked: Asked, weight: float) -> NDArray[np.float64]:
+    """Log-odds of sentences: the trees', `weight` of the wording's, and `ABOVE`."""
+    worded = wording().score(asked.sentences, asked.table[:, :FORMS])
+    alike = np.maximum(0.0, phrasing.company(worded, asked.rows) - ALIKE)
+    made: NDArray[np.float64] = model().score(asked.table) + weight * (worded - alike) + ABOVE
+    return made
 
 
 @check("foreign_request", family="hidden", params=Params, unit=0.5)
@@ -95,7 +128,7 @@ def foreign_request(view: CorpusView, params: Params) -> Signal:
         rows = range(start, min(start + BLOCK, view.n))
         found = [requests.sentences(view.prose[r])[: params.most_sentences] for r in rows]
         asked = measured.features(rows.start, found)
-        odds = model().score(asked.table) - params.least
+        odds = _odds(asked, params.wording) - params.least
         for at in np.lexsort((-np.arange(len(odds)), odds)).tolist():  # the worst comes last
             row = start + int(asked.rows[at])
             if odds[at] > 0:
