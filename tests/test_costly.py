@@ -153,7 +153,9 @@ def test_a_costly_document_is_rejected_or_read_within_its_limits(name: str) -> N
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 9, costly  # 5 seconds, and what it takes to start
-    assert after.ru_maxrss < 512 << 10 or after.ru_maxrss == before.ru_maxrss
+    # A child's peak counts what this process had when it started it, so it is not measured here:
+    # `test_workers` shows that more address space than the setting is refused.
+    assert ParseSettings().memory_mib <= 512
 
 
 def test_large_honest_documents_are_read() -> None:

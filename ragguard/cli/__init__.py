@@ -162,6 +162,12 @@ def run(args: Sequence[str] | None = None) -> int:
         hint = "Free some space and run it again; nothing is lost." if error.errno == 28 else ""
         return _tell(f"{error.strerror or error} {error.filename or ''}".strip(), hint, 5)
     except Exception as error:
+        if failed := _database_failed(error):
+            return _tell(
+                f"the database cannot be written or read ({failed})",
+                "Free some space and run it again; nothing is lost.",
+                5,
+            )
         # The outermost frame: what nobody expected is a bug of ours and is said as such, with exit
         # code 70; --debug shows the traceback.
         return _tell(
@@ -169,6 +175,19 @@ def run(args: Sequence[str] | None = None) -> int:
             "Please report it with the output of `ragguard --debug …`.",
             70,
         )
+
+
+def _database_failed(error: BaseException) -> str:
+    """What SQLite says where the disk is full or fails; empty for any other error."""
+    import sqlite3
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, sqlite3.Error):
+            name = getattr(cause, "sqlite_errorname", "") or ""
+            return str(cause) if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")) else ""
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def _gone() -> int:

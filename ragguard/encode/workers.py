@@ -4,7 +4,7 @@ A parser is the door that hostile bytes come through. So none runs here: `read_d
 document to a worker (`worker`), which has no network and no files, and limits of processor time,
 memory, time by the clock, size of its answer and number of chunks (`[parse]`). A document over its
 limits is unreadable with that reason, and so is one whose worker dies, however it dies. Workers are
-as many as there are processors. Small documents share one, in turn; PDF and DOCX have one each.
+as many as there are processors. Small documents share one, in turn; a PDF has its own.
 
 What comes back is data, never objects: text, hidden passages and spans as JSON, looked through.
 Plain text that fits one chunk and holds no markup has nothing to parse, and is read in place.
@@ -38,8 +38,8 @@ from ragguard.model import Chunk, Hidden
 
 MOST_PROCESSES = 8  # where the settings do not say
 _MIB = 1 << 20
-_ALONE = frozenset({"pdf", "docx"})  # formats whose documents share no process
 _GROUP = 64  # documents that share a process at most
+_MOST = {"pdf": 1, "docx": 4}  # the same, of formats that cost more than to start a process
 _GROUP_BYTES = 1 * _MIB
 _START_SECONDS = 120.0  # until the first worker is there
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); \
@@ -98,21 +98,20 @@ def read_documents(
     """
     found: dict[int, Read | Unread] = {}
     groups: deque[list[int]] = deque()
-    open_bytes = 0
+    filling: dict[int, tuple[list[int], int]] = {}  # by most: a group and its bytes
     for number, source in enumerate(sources):
+        most, size_of = _MOST.get(source.fmt, _GROUP), len(source.data)
         if source.fmt in (RECORD, "txt") and (read := _in_place(source, size, overlap)):
             found[number] = read
-        elif source.fmt in _ALONE or len(source.data) > _GROUP_BYTES // 4:
+        elif most == 1 or size_of > _GROUP_BYTES // 4:
             groups.appendleft([number])  # the largest first, so that no one waits for them
         else:
-            open_bytes += len(source.data)
-            last = groups[-1] if groups else None
-            joins = last and open_bytes <= _GROUP_BYTES and len(last) < _GROUP
-            if last and joins and sources[last[0]].fmt not in _ALONE:
-                last.append(number)
-            else:
-                groups.append([number])
-                open_bytes = len(source.data)
+            group, filled = filling.get(most, ([], 0))
+            if not group or len(group) == most or filled + size_of > _GROUP_BYTES:
+                group, filled = [], 0
+                groups.append(group)
+            group.append(number)
+            filling[most] = group, filled + size_of
     if groups:
         _Batch(sources, settings, size, overlap, found).run(groups)
     return [found[number] for number in range(len(sources))]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.cli.conftest import SITE, SUSPECT, Shell, one_line_error
 
@@ -60,6 +62,21 @@ def test_an_argument_that_is_not_utf_8_is_a_wrong_use(made: Shell, command: list
     result = made(*command)
     assert result.exit_code == 2
     assert "is not UTF-8" in one_line_error(result)
+
+
+@pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_IOERR", "SQLITE_IOERR_WRITE"])
+def test_a_full_disk_is_said_and_is_no_bug(
+    made: Shell, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorname = name
+        raise OperationalError("BEGIN", {}, full) from full
+
+    monkeypatch.setattr("ragguard.workspace.Ledger", fail)
+    result = made("history")
+    assert result.exit_code == 5
+    assert "database or disk is full" in one_line_error(result)
 
 
 def test_without_a_workspace_the_manifest_before_is_given(

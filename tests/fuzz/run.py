@@ -1,0 +1,36 @@
+"""Fuzz a reader with atheris: `python -m tests.fuzz.run TARGET SECONDS [CORPUS]`.
+
+`pip install atheris` first; it is no dependency. Targets are those of `tests.fuzz.targets`; inputs
+that reach new code are kept in CORPUS (tests/fuzz/corpus/TARGET if not given), and what fails is
+written to `crash-…` in the current folder. An input fails that takes more than 10 seconds or 2 GiB.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run until the time is over or an input fails."""
+    import atheris
+
+    with atheris.instrument_imports(include=["ragguard", "pypdf"]):
+        from tests.fuzz.targets import TARGETS, one
+
+    name, seconds, *rest = sys.argv[1:]
+    target = TARGETS[name]
+    corpus = Path(rest[0] if rest else Path(__file__).parent / "corpus" / name)
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.seeds):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    atheris.Setup(
+        [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-timeout=10",
+         "-rss_limit_mb=2048", "-max_len=20000"],
+        lambda data: one(target, data),
+    )  # fmt: skip
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

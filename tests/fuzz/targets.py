@@ -1,0 +1,158 @@
+"""What is fuzzed: readers of hostile bytes, the errors each may raise, and where to begin.
+
+A target that raises anything else has a fault, and so has one that takes the process down or stands
+still. `parse` turns what its parsers raise into "unreadable", so they are called beneath it here.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from lxml.etree import XMLSyntaxError
+
+from ragguard.encode import charsets, css
+from ragguard.encode.front import read_front
+from ragguard.encode.html import read_html
+from ragguard.encode.parse import decode_text, read_text
+from ragguard.encode.pdf import read_pdf
+from ragguard.encode.records import read_records
+from ragguard.encode.split import cut
+from ragguard.encode.word import read_docx
+from ragguard.errors import RagguardError, UnreadableError
+from ragguard.kernels import note
+from ragguard.trust import adoption, decision, keys, manifest, signing
+from tests.encode.documents import SECRET, SHOWN, VISIBLE, pdf, pdf_form, pdf_text, word, word_run
+
+_LIMIT = 1 << 20
+# Whatever pypdf trips over in a damaged file is that file's fault; a crash or a standstill is not.
+_DAMAGED = (Exception,)
+_ZIP = (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, EOFError, OSError,
+        RuntimeError, XMLSyntaxError, UnreadableError)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader.
+
+    Attributes:
+        read: Called with hostile bytes.
+        allowed: What it may raise.
+        seeds: Inputs to begin with.
+    """
+
+    read: Callable[[bytes], object]
+    allowed: tuple[type[BaseException], ...]
+    seeds: tuple[bytes, ...]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _plain(fmt: str) -> Callable[[bytes], object]:
+    def read(data: bytes) -> object:
+        parsed = read_text(_text(data), fmt)
+        chunks = cut(parsed.text[parsed.begin :], parsed.begin, fmt, size=200, overlap=20)
+        for chunk in chunks:
+            if parsed.text[chunk.start : chunk.end] != chunk.text:
+                raise AssertionError("a chunk is not what stands at its span")
+        return chunks
+
+    return read
+
+
+def _page(data: bytes) -> object:
+    text = decode_text(data, "html")
+    return read_html(text), read_front(text, "html")
+
+
+def _body(data: bytes) -> object:
+    """A DOCX whose document is these bytes: fuzzing a ZIP file reaches little."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(_WORD)) as old, zipfile.ZipFile(out, "w") as archive:
+        for name in old.namelist():
+            archive.writestr(name, data if name == "word/document.xml" else old.read(name))
+    return read_docx(out.getvalue())
+
+
+def _style(data: bytes) -> object:
+    text = _text(data)
+    for selector, body in css.rules(text):
+        declared = css.declarations(body)
+        css.weight(selector), css.removes(declared), css.Look().under(declared).hides()
+    return None
+
+
+def _note(data: bytes) -> object:
+    text, _ = note.split(_text(data))
+    return note.parse_checkpoint(text)
+
+
+def _sized(read: Callable[..., Any]) -> Callable[[bytes], object]:
+    return lambda data: read(data, max_bytes=_LIMIT)
+
+
+_WORD = word()
+_PAIR = keys.generate("fuzz")
+_MAIN = zipfile.ZipFile(io.BytesIO(word_run("<w:vanish/>"))).read("word/document.xml")
+_STATEMENT = (
+    b'{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a.md","digest":{"sha256":"'
+    + b"0" * 64
+    + b'"}}],"predicateType":"x","predicate":{}}'
+)
+_DSSE = signing.sign(_STATEMENT, signing.IN_TOTO, [(_PAIR.public.keyid, _PAIR.signing_key)])
+
+TARGETS: dict[str, Target] = {
+    "html": Target(_page, (UnreadableError,), (
+        f"<h1>x</h1><p style='color:#fff'>{SECRET}</p><p>{VISIBLE}</p>".encode(),
+        b"<style>p:not(.a)>b{display:none;top:calc(1px*2)}</style><svg><text x=1>a</text></svg>",
+        b"<math><mfrac><mn>1</mn><mn>2</mn></mfrac></math><noscript><i>x</i></noscript>",
+        '<meta charset="gb2312">\u524d\u53f0'.encode("gb18030"),
+    )),
+    "css": Target(_style, (), (
+        b"@media (min-width:9px){a{color:rgb(1 2 3/.5)}b{font:1px/2 x;transform:scale(0)}}",
+        b".a{--x:var(--y,1);clip-path:inset(50%)}/* x */",
+    )),
+    "md": Target(_plain("md"), (UnreadableError,), (
+        b"---\ntitle: x\nat: 2020-01-01\n---\n# T\n\n[x]: y \"a b c d\"\n\n```a b\nx\n```\n<b>x",
+        b"+++\na.b = [1, 2]\n+++\n> a\n\n| a | b |\n|---|---|\n",
+    )),
+    "rst": Target(_plain("rst"), (UnreadableError,), (
+        b":a: b\n\nT\n=\n\n.. c\n   d\n\n.. meta::\n   :x: y\n\n.. raw:: html\n\n   <b>x</b>\n",
+    )),
+    "txt": Target(_plain("txt"), (UnreadableError,), (b"<b hidden>x</b> words", b"a\r\nb\n\n\nd")),
+    "docx": Target(read_docx, _ZIP, (_WORD, word_run("<w:vanish/>"))),
+    "docx-body": Target(_body, _ZIP, (_MAIN,)),
+    "pdf": Target(read_pdf, _DAMAGED, (
+        pdf(SHOWN + pdf_text(state="3 Tr")),
+        pdf(f"{SHOWN}/X Do", objects=[pdf_form(pdf_text())], resources="/XObject << /X 6 0 R >>"),
+    )),
+    "jsonl": Target(lambda d: read_records(d, "jsonl", "f"), (RagguardError,), (
+        b'{"id": "1", "text": "a", "metadata": {"x": [1]}}\n', b'\xef\xbb\xbf{"id":1,"text":""}',
+    )),
+    "csv": Target(lambda d: read_records(d, "csv", "f"), (RagguardError,), (
+        b'id,text,x\n1,"a\nb",c\n', "id,text\n1,a\n".encode("utf-16"),
+    )),
+    "charset": Target(charsets.declared, (), (
+        b'<meta http-equiv="content-type" content="text/html; charset=koi8-r">',
+        b'<?xml version="1.0" encoding="latin1"?>',
+    )),
+    "envelope": Target(_sized(signing.parse_envelope), (RagguardError,), (_DSSE,)),
+    "manifest": Target(_sized(manifest.parse), (RagguardError,), (_STATEMENT,)),
+    "adoption": Target(_sized(adoption.parse), (RagguardError,), (_STATEMENT, b'{"type":"x"}')),
+    "decision": Target(decision.parse, (RagguardError,), (b'{"type":"x","outcome":"release"}',)),
+    "note": Target(_note, (RagguardError, ValueError), (
+        b"origin\n1\nAAAA\n\n\xe2\x80\x94 name AAAAAAAA\n",
+    )),
+}  # fmt: skip
+
+
+def one(target: Target, data: bytes) -> None:
+    """Read an input; what the target may not raise gets out."""
+    with suppress(*target.allowed):
+        target.read(data)
