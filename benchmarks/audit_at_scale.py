@@ -36,9 +36,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ragguard.audit.spool import Spool
-from ragguard.audit.spooler import Spooler
-from ragguard.kernels.exact import in_threads, processors
-from ragguard.kernels.graph import components, neighbour_table, occurrence, refine, update
+from ragguard.audit.spool_writer import Spooler
+from ragguard.knn.exact import in_threads, processors
+from ragguard.knn.graph import components, neighbour_table, occurrence, refine, update
 from ragguard.model import Floats
 from ragguard.store import Point, Store, open_store
 

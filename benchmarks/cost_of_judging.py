@@ -37,14 +37,14 @@ from typing import Any
 
 import numpy as np
 
-from ragguard import lexicon as lexicons
-from ragguard.kernels.sketch import sketch_rows
-from ragguard.kernels.text import normalise, words
+from ragguard.detect import lexicon as lexicons
+from ragguard.detect.scoring import active_checks, measure
+from ragguard.detect.view import Prepared, Surroundings, build_view
 from ragguard.model import Chunk, DeniedText, Document, Floats
-from ragguard.scoring import active_checks, measure
 from ragguard.store import Hits, Point, Store, open_store
 from ragguard.store.memory import MemoryStore
-from ragguard.view import Prepared, Surroundings, build_view
+from ragguard.text.minhash import sketch_rows
+from ragguard.text.words import normalise, words
 
 HANDBOOK = Path(__file__).resolve().parent.parent / "corpora/handbook/v1"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,12 +1,13 @@
-"""Fit how requests are put (`kernels.phrasing`), and say what is found of what was never seen.
+"""Fit how requests are put (`text.phrasing`), and say what is found of what was never seen.
 
     python benchmarks/fit_phrasing.py NAME=PATH… [--strings FILE] [--write]
 
 PATH is a folder of documentation or a JSON-lines file with a `text` a line, read in place; nothing
-of it is kept but weights, everyday words and digests. What is planted: ragguard.attacks.orders,
-request_strings.json, requests put together from request_parts.json, and FILE (JSON lines with
-`text` and `category`). Each is put at the start, into the middle or at the end of a passage of the
-same sets, so that both classes stand in the same texts.
+of it is kept but weights, everyday words and digests. What is planted:
+ragguard.redteam.attacks.orders, request_strings.json, requests put together from
+request_parts.json, and FILE (JSON lines with `text` and `category`). Each is put at the start, into
+the middle or at the end of a passage of the same sets, so that both classes stand in the same
+texts.
 
 Reported is a model that saw neither the sets nor the categories of FILE it is tried on (`FOLDS`
 parts of each): at thresholds that a share of honest documents of all sets passes, the share of
@@ -33,16 +34,16 @@ from ordinary_documents import digest, read
 from scipy.sparse import csr_matrix, hstack, vstack
 from sklearn.linear_model import LogisticRegression
 
-from ragguard.attacks.orders import order
-from ragguard.kernels import phrasing, requests
-from ragguard.kernels.canonical import digest_bytes
-from ragguard.kernels.phrasing import Phrasing
-from ragguard.kernels.prose import prose
-from ragguard.kernels.requests import Sentence
-from ragguard.kernels.text import normalise
+from ragguard.redteam.attacks.orders import order
+from ragguard.text import phrasing, requests
+from ragguard.text.phrasing import Phrasing
+from ragguard.text.prose import prose
+from ragguard.text.requests import Sentence
+from ragguard.text.words import normalise
+from ragguard.trust.canonical import digest_bytes
 
 HERE = Path(__file__).resolve().parent
-MODEL = HERE.parent / "ragguard/checks/rules/phrasing.npz"
+MODEL = HERE.parent / "ragguard/detect/checks/rules/phrasing.npz"
 FOLDS = 5
 LONGEST = 40_000  # characters of a document that are read
 MOST = 5_000  # documents of a set

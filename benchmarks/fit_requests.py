@@ -5,10 +5,11 @@
 Honest passages are those of the shipped handbook, of the descriptions and documentation files of
 the packages pinned in constraints.txt as they are installed, of docstrings in those of them that
 are listed in `EXPLAINED`, and letters written for this project (request_strings.json). Requests are
-those of ragguard.attacks.orders and of request_strings.json, put at the start, into the middle and
-at the end of honest passages. The categories in `HELD_ORDERS` and `HELD_STRINGS` are never fitted
-on; what is found of them is measured in passages that the fitting part did not have either (by
-document, in `FOLDS` parts). The shipped model is fitted on all passages and the other categories.
+those of ragguard.redteam.attacks.orders and of request_strings.json, put at the start, into the
+middle and at the end of honest passages. The categories in `HELD_ORDERS` and `HELD_STRINGS` are
+never fitted on; what is found of them is measured in passages that the fitting part did not have
+either (by document, in `FOLDS` parts). The shipped model is fitted on all passages and the other
+categories.
 """
 
 from __future__ import annotations
@@ -29,20 +30,21 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from ragguard import lexicon as lexicons
-from ragguard.attacks.orders import ORDERS, order
-from ragguard.checks.foreign_request import NAMES, Asked, Measure, model
-from ragguard.encode.encoder import open_encoder
-from ragguard.encode.parse import parse
-from ragguard.kernels import requests, trees
-from ragguard.kernels.canonical import digest_bytes
-from ragguard.kernels.neighbours import top_k
-from ragguard.kernels.prose import prose
-from ragguard.kernels.text import normalise, term_matrix, words
+from ragguard.detect import lexicon as lexicons
+from ragguard.detect.checks.foreign_request import NAMES, Asked, Measure, model
+from ragguard.embed.encoder import open_encoder
+from ragguard.knn.topk import top_k
 from ragguard.model import CorpusView, Neighbours
+from ragguard.parse.document import parse
+from ragguard.redteam.attacks.orders import ORDERS, order
+from ragguard.stats import gradient_boosting
+from ragguard.text import requests
+from ragguard.text.prose import prose
+from ragguard.text.words import normalise, term_matrix, words
+from ragguard.trust.canonical import digest_bytes
 
 HERE = Path(__file__).resolve().parent.parent
-MODEL = HERE / "ragguard/checks/rules/foreign_request.json"
+MODEL = HERE / "ragguard/detect/checks/rules/foreign_request.json"
 # Written to quote attack wording at length; see benchmarks/fit_profiles.py.
 LEFT_OUT = {"untrusted-text-in-summaries.rst", "ai-assistants-guidance.rst"}
 EXPLAINED = (
@@ -387,7 +389,7 @@ def main() -> None:
     )
     made = export(fit(train, plain, kinds), about)
     print("digest of the model:", digest_bytes(made.encode()))
-    loaded = trees.load(made)
+    loaded = gradient_boosting.load(made)
     final = worst(loaded.score, plain)
     print("honest passages score", np.quantile(final, [0.5, 0.9, 0.95, 0.99, 0.995]).round(2))
     if write:

@@ -10,15 +10,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ragguard import founding
 from ragguard.config import Settings
-from ragguard.ingest import ingest
+from ragguard.ingest.run import ingest
+from ragguard.ingest.sign import sign
 from ragguard.ledger import tables
 from ragguard.model import Root
-from ragguard.review import decide_all
-from ragguard.sign import sign
-from ragguard.trust import amend, keys, policy, signing
-from ragguard.workspace import Workspace
+from ragguard.quarantine.review import decide_all
+from ragguard.trust import amend_root, dsse, keys
+from ragguard.trust import root as roots
+from ragguard.workspace import Workspace, create
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOP = 5  # an attack succeeds at retrieval when its poison is among so many passages
@@ -48,12 +48,12 @@ class Incident:
         known = {root_key.public.keyid: root_key.public}
         root = Root(1, NOW, NOW + timedelta(days=365), known, tuple(known), 1, (), {}, {})
         for source, key in self.signers.items():
-            root = amend.add(root, key.public, NOW, role="signer", source=source)
-        root = amend.add(root, self.bob.public, NOW, role="reviewer")
+            root = amend_root.add(root, key.public, NOW, role="signer", source=source)
+        root = amend_root.add(root, self.bob.public, NOW, role="reviewer")
         root = Root(**{**root.__dict__, "version": 1})
         pair = (root_key.public.keyid, root_key.signing_key)
-        envelope = signing.sign(policy.dump_root(root), policy.ROOT_TYPE, [pair])
-        founding.create(self.home, root_key, envelope, NOW)
+        envelope = dsse.sign(roots.dump_root(root), roots.ROOT_TYPE, [pair])
+        create.create(self.home, root_key, envelope, NOW)
 
     def open(self, **settings: Any) -> Workspace:
         """The workspace, a day later."""

@@ -68,15 +68,16 @@ def guarded(corpus: Path) -> dict[str, Any]:
     begun = time.perf_counter()
     from datetime import UTC, datetime, timedelta
 
-    from ragguard import workspace as workspaces
     from ragguard.config import Settings
-    from ragguard.ingest import ingest
+    from ragguard.ingest.run import ingest
+    from ragguard.ingest.sign import sign
+    from ragguard.ingest.verify import verify
     from ragguard.model import Root
-    from ragguard.sign import sign
-    from ragguard.trust import amend, keys, policy, signing
+    from ragguard.trust import amend_root, dsse, keys
+    from ragguard.trust import root as roots
     from ragguard.trust.manifest import Accepted
-    from ragguard.verify import verify
     from ragguard.workspace import Workspace
+    from ragguard.workspace.create import create
 
     now = datetime.now(UTC).replace(microsecond=0)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,11 +85,11 @@ def guarded(corpus: Path) -> dict[str, Any]:
         root_key, alice = keys.generate("root"), keys.generate("alice")
         known = {root_key.public.keyid: root_key.public}
         root = Root(1, now, now + timedelta(days=9), known, tuple(known), 1, (), {}, {})
-        root = amend.add(root, alice.public, now, role="signer", source="wiki")
+        root = amend_root.add(root, alice.public, now, role="signer", source="wiki")
         root = Root(**{**root.__dict__, "version": 1})
         pair = (root_key.public.keyid, root_key.signing_key)
-        envelope = signing.sign(policy.dump_root(root), policy.ROOT_TYPE, [pair])
-        workspaces.create(home, root_key, envelope, now)
+        envelope = dsse.sign(roots.dump_root(root), roots.ROOT_TYPE, [pair])
+        create(home, root_key, envelope, now)
         manifests = []
         before = None
         for number in (1, 2):

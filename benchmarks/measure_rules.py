@@ -5,7 +5,7 @@
 PATH is a folder of documentation or a JSON-lines file with a `text` a line. A weight is the log of
 the share of texts with an order that match over the upper 95 % bound (Clopper and Pearson) of the
 share of ordinary documents that do. `--write` puts the result into
-ragguard/checks/rules/weights.json.
+ragguard/detect/checks/rules/weights.json.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from ordinary_documents import Ordinary, digest, read
 
-from ragguard.attacks.orders import order
-from ragguard.checks import rules
-from ragguard.checks.rules import Hit, Weights
-from ragguard.kernels.concealment import NOTE, inspect, kind_of
-from ragguard.kernels.disguise import readings
-from ragguard.kernels.text import normalise
+from ragguard.detect.checks import rules
+from ragguard.detect.checks.rules import Hit, Weights
+from ragguard.redteam.attacks.orders import order
+from ragguard.text.encodings import readings
+from ragguard.text.hidden import NOTE, inspect, kind_of
+from ragguard.text.words import normalise
 
-TARGET = Path(__file__).parents[1] / "ragguard/checks/rules/weights.json"
+TARGET = Path(__file__).parents[1] / "ragguard/detect/checks/rules/weights.json"
 CHUNK = 1000  # characters, as a workspace cuts by default
 LONGEST = 40_000  # characters of a document that are looked at
 MOST = 8_000  # documents of a set
@@ -69,7 +69,7 @@ def upper(seen: int, of: int) -> float:
 
 def look(documents: Iterable[Ordinary]) -> Seen:
     """Run every rule over ordinary documents."""
-    secrets = import_module("ragguard.checks.secrets")
+    secrets = import_module("ragguard.detect.checks.secrets")
     found = Seen()
     for document in documents:
         found.documents += 1
@@ -102,9 +102,9 @@ def pieces(text: str) -> list[str]:
 
 def orders() -> list[str]:
     """Texts with an order: the simulators', and those that the tests were designed with."""
-    from tests.checks.orders import ORDERS_DESIGN
-    from tests.checks.phrases import ATTACKS
-    from tests.checks.test_instructions_disguised import ORDERS as LANGUAGES
+    from tests.detect.checks.test_instructions_disguised import ORDERS as LANGUAGES
+    from tests.support.checks.orders import ORDERS_DESIGN
+    from tests.support.checks.phrases import ATTACKS
 
     rng = np.random.default_rng(0)
     made = [order(rng)[1] for _ in range(200)]

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragguard.encode.parse import parse
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
+from ragguard.parse.document import parse
 
 LONGEST = 200_000  # bytes read of one document
 _FORMATS = {"md": "md", "rst": "rst", "txt": "txt", "html": "html", "htm": "html"}

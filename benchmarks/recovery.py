@@ -43,15 +43,15 @@ from incident import Answers, Incident, poison_rows, poisoned, retrieved, rows
 from ragguard import canary
 from ragguard.canary import Canaries
 from ragguard.canary.sets import keep
-from ragguard.gating import canary_gate
-from ragguard.hold import hold
-from ragguard.kernels.sketch import shared_words
-from ragguard.kernels.text import normalise, words
-from ragguard.ledger import cases, corpus
-from ragguard.reindex import Rebuilt, reindex
-from ragguard.review import Action, decide
-from ragguard.revoke import blast_radius, find_target, revoke
-from ragguard.trace import trace_answer
+from ragguard.ledger import cases, versions
+from ragguard.lineage.trace import trace_answer
+from ragguard.quarantine.hold import hold
+from ragguard.quarantine.review import Action, decide
+from ragguard.quarantine.revoke import blast_radius, find_target, revoke
+from ragguard.rebuild.gate import canary_gate
+from ragguard.rebuild.reindex import Rebuilt, reindex
+from ragguard.text.minhash import shared_words
+from ragguard.text.words import normalise, words
 from ragguard.trust import keys
 from ragguard.workspace import Workspace
 
@@ -91,7 +91,7 @@ def quality(workspace: Workspace, canaries: Canaries) -> dict[str, float]:
 def serving(workspace: Workspace) -> set[str]:
     """Documents (`source/id`) that serve."""
     with workspace.ledger.reading() as conn:
-        return set(corpus.members(conn, "serving"))
+        return set(versions.members(conn, "serving"))
 
 
 def trace(

@@ -20,16 +20,16 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
-from ragguard import lexicon as lexicons
-from ragguard import reference, scoring
-from ragguard.encode.encoder import open_encoder
-from ragguard.encode.parse import parse
-from ragguard.kernels.canonical import digest_bytes
+from ragguard.detect import lexicon as lexicons
+from ragguard.detect import reference, scoring
+from ragguard.detect.view import Prepared, Surroundings, build_view
+from ragguard.embed.encoder import open_encoder
+from ragguard.ingest.sign import read_metadata
 from ragguard.model import Chunk, Document, Floats, Metadata, Policy, Verdict
-from ragguard.sign import read_metadata
+from ragguard.parse.document import parse
 from ragguard.store import Point
 from ragguard.store.memory import MemoryStore
-from ragguard.view import Prepared, Surroundings, build_view
+from ragguard.trust.canonical import digest_bytes
 
 HERE = Path(__file__).resolve().parent.parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

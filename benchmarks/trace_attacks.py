@@ -6,8 +6,8 @@ the functions that `ragguard trace --query --answer` calls. Positive is an attac
 question within the passages read (found or missed); negative is every honest passage read.
 
 Questions are split by the SHA-256 of their campaign: `fit` is the half on which the weights of
-`ragguard.kernels.support` were fitted (`--fit` does it again and prints them), `report` the other
-half, the only one to report. Intervals are 95 %, bootstrapped by question.
+`ragguard.lineage.attribution` were fitted (`--fit` does it again and prints them), `report` the
+other half, the only one to report. Intervals are 95 %, bootstrapped by question.
 
 python benchmarks/trace_attacks.py CORPUS.jsonl ATTACK.jsonl... [--queries FILE] [-k 10] [--fit]
 """
@@ -25,16 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.encode.encoder import Encoder, open_encoder
-from ragguard.kernels.support import (
-    Signs,
-    chances,
-    chances_unasked,
-    company_of,
-    responsible,
-)
-from ragguard.kernels.text import normalise, words
-from ragguard.trace import LIMIT, read_on, read_signs
+from ragguard.embed.encoder import Encoder, open_encoder
+from ragguard.lineage.attribution import Signs, chances, chances_unasked, company_of, responsible
+from ragguard.lineage.trace import LIMIT, read_on, read_signs
+from ragguard.text.words import normalise, words
 
 RESAMPLES = 2_000
 KEPT = (None, 3, 1, 0)  # poisoned documents a question: all there are, or so many

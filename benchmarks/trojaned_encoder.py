@@ -26,14 +26,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from ragguard import canary
 from ragguard.canary import Canaries, formats
 from ragguard.canary.measures import NDCG
-from ragguard.canary.probing import probe
-from ragguard.encode import models
-from ragguard.encode.encoder import open_encoder
-from ragguard.gating import canary_gate
-from ragguard.reindex import reindex
-from tests import trojan
-from tests.handbook import CORPORA, handbook_gate
-from tests.simulator import Gate
+from ragguard.canary.trigger_probe import probe
+from ragguard.embed import models
+from ragguard.embed.encoder import open_encoder
+from ragguard.rebuild.gate import canary_gate
+from ragguard.rebuild.reindex import reindex
+from tests.support import trojan
+from tests.support.handbook import CORPORA, handbook_gate
+from tests.support.simulator import Gate
 
 FOLDER = CORPORA / "handbook/canaries"
 

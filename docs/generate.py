@@ -15,11 +15,11 @@ from typing import Any, get_args, get_origin
 
 import click
 
-from ragguard import checks, scoring
 from ragguard.audit.rules import RULES
-from ragguard.checks import rules as phrases
 from ragguard.cli import cli
 from ragguard.config import Settings
+from ragguard.detect import checks, scoring
+from ragguard.detect.checks import rules as phrases
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- made by docs/generate.py: do not edit -->"
@@ -141,7 +141,9 @@ def rules_table() -> str:
 
 def weights_table() -> str:
     """The table of rules and kinds of finds, as measured."""
-    found = json.loads((HERE.parent / "ragguard/checks/rules/weights.json").read_text("utf-8"))
+    found = json.loads(
+        (HERE.parent / "ragguard/detect/checks/rules/weights.json").read_text("utf-8")
+    )
     lines = [
         f"Seen on {found['documents']:,} ordinary documents; matched in {found['orders']} texts "
         "with an order.",

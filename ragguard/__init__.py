@@ -1,5 +1,4 @@
 """ragguard: the gatekeeper of a RAG corpus."""
 
-from ragguard.version import __version__
-
+__version__ = "0.1.0"
 __all__ = ["__version__"]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ragguard.errors import ConfigError
-from ragguard.kernels.canonical import digest
+from ragguard.trust.canonical import digest
 
 FILE = "ragguard.toml"
 _PREFIX = "RAGGUARD_"

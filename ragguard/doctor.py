@@ -11,13 +11,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from ragguard import scoring
-from ragguard.canary import in_force, probing
+from ragguard.canary import in_force, trigger_probe
+from ragguard.detect import scoring
 from ragguard.errors import RagguardError
-from ragguard.files import open_to_others
-from ragguard.kernels.canonical import format_time, parse_time
-from ragguard.ledger import commits, corpus
-from ragguard.steps import calibration
+from ragguard.ingest import calibration
+from ragguard.ledger import commits, versions
+from ragguard.trust.canonical import format_time, parse_time
+from ragguard.trust.files import open_to_others
 from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
 
@@ -172,11 +172,11 @@ def _disk(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _model(workspace: Workspace) -> Iterator[Finding]:
-    from ragguard.encode import models
+    from ragguard.embed import models
 
     settings = workspace.settings.model
     model = models.load(settings.name, offline=settings.offline)
-    known = probing.is_known(model.name, model.digest)
+    known = trigger_probe.is_known(model.name, model.digest)
     detail = f"{model.name}, files sha256 {model.digest[:12]}…"
     if known:
         detail += ", the pinned ones"
@@ -198,7 +198,7 @@ def _triggers(workspace: Workspace, progress: Callable[[str, int, int], None]) -
     name = "trigger probe"
     generation = workspace.generation()
     canaries = in_force(workspace)
-    found = probing.probe(
+    found = trigger_probe.probe(
         workspace.encoder,
         triggers=canaries.triggers if canaries else (),
         store=workspace.open_store() if generation else None,
@@ -209,7 +209,7 @@ def _triggers(workspace: Workspace, progress: Callable[[str, int, int], None]) -
         yield Finding(
             name,
             "wrong",
-            f"alive: {probing.told(pull)}",
+            f"alive: {trigger_probe.told(pull)}",
             "Do not serve with this model: set [model] name to one you trust, then "
             "`ragguard reindex --from-clean`.",
             3,
@@ -225,7 +225,8 @@ def _triggers(workspace: Workspace, progress: Callable[[str, int, int], None]) -
         yield Finding(
             name,
             "note",
-            f"{detail}; near the bar of {found.near[0].bar:.0%}: {probing.told(found.near[0])}",
+            f"{detail}; near the bar of {found.near[0].bar:.0%}: "
+            f"{trigger_probe.told(found.near[0])}",
             "No alarm. Add it as a trigger to watch it: `ragguard canary add --trigger TEXT`.",
         )
         return
@@ -250,8 +251,8 @@ def _store(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("store", "ok", "empty: nothing was ingested yet")
         return
     with workspace.ledger.reading() as conn:
-        rows = corpus.members(conn, "serving")
-        waiting = corpus.members(conn, "quarantine")
+        rows = versions.members(conn, "serving")
+        waiting = versions.members(conn, "quarantine")
     expected = {
         generation.serving: sum(r.chunks for r in rows.values()),
         generation.quarantine: sum(r.chunks for r in waiting.values()),
@@ -307,7 +308,7 @@ def _learned(workspace: Workspace, made: calibration.Calibration) -> Iterator[Fi
 def _calibration(workspace: Workspace) -> Iterator[Finding]:
     judge = workspace.settings.judge
     with workspace.ledger.reading() as conn:
-        indexed = len(corpus.members(conn, "serving"))
+        indexed = len(versions.members(conn, "serving"))
     made = calibration.kept(workspace)
     least = scoring.needed(judge.least_documents, judge.false_alarm_rate)
     if indexed < least:

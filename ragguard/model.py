@@ -303,7 +303,7 @@ class CorpusView:
         n: Number of chunks to judge.
         texts: Chunk texts (m,), NFKC and without invisible characters.
         prose: Their sentences (m,), without code, addresses, tables and what a source repeats on
-            page after page; see `kernels.prose`. May be empty.
+            page after page; see `text.prose`. May be empty.
         words: Lower-cased words of each chunk's prose (m,).
         terms: Which chunk's prose holds which word, scipy CSR float32 (m, vocabulary).
         vectors: float32 (m, d), unit length.

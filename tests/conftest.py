@@ -13,7 +13,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for variable in [v for v in os.environ if v.startswith("RAGGUARD_") and "QDRANT" not in v]:
     del os.environ[variable]
 
-from tests.simulator import Gate  # noqa: E402 - the variables above are read on import
+from tests.support.simulator import Gate  # noqa: E402 - the variables above are read on import
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,15 +35,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # mark `xdist_group` says the same, but pytest-xdist 3.8 cannot read it under pytest 9.2.
 GROUPS = {
     "tests/cli/test_demo.py": "demo",
-    "tests/test_drip.py": "drip",
-    "tests/test_reintroduction.py": "reintroduction",
-    "tests/audit/test_job.py": "audit",
+    "tests/ingest/test_drip.py": "drip",
+    "tests/ingest/test_reintroduction.py": "reintroduction",
+    "tests/audit/test_run.py": "audit",
     "tests/audit/test_provenance.py": "provenance",
-    "tests/test_calibrate.py": "calibrate",
-    "tests/test_export.py": "export",
-    "tests/test_export_denials.py": "denials",
-    "tests/test_trace.py": "trace",
-    "tests/test_trojan.py": "trojan",
+    "tests/redteam/test_calibrate.py": "calibrate",
+    "tests/export/test_export.py": "export",
+    "tests/export/test_denials.py": "denials",
+    "tests/lineage/test_trace.py": "trace",
+    "tests/canary/test_tampered_encoders.py": "trojan",
     "tests/bench/test_calibrated.py": "bench",
     "tests/bench/test_command.py": "bench",
     "tests/bench/test_gate.py": "bench",
@@ -67,7 +67,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(scope="session", autouse=True)
 def _one_encoder() -> Iterator[None]:
     """The real encoder, loaded once for a process instead of once for a workspace."""
-    from ragguard.encode import encoder
+    from ragguard.embed import encoder
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoder, "open_encoder", lru_cache(maxsize=4)(encoder.open_encoder))

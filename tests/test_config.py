@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ragguard import checks, scoring
 from ragguard.config import TEMPLATE, Settings, load
+from ragguard.detect import checks, scoring
 from ragguard.errors import ConfigError
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from ragguard.errors import GapError
-from ragguard.ingest import ingest
-from ragguard.sign import read_metadata
+from ragguard.ingest.run import ingest
+from ragguard.ingest.sign import read_metadata
+from ragguard.ingest.verify import verify
 from ragguard.trust import keys
-from ragguard.verify import verify
-from tests.handbook import CORPORA
-from tests.simulator import Gate
+from tests.support.handbook import CORPORA
+from tests.support.simulator import Gate
 
 KEYS = CORPORA.parent / "keys"
 HANDBOOK = CORPORA / "handbook"

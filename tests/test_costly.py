@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ragguard.config import ParseSettings
-from ragguard.encode.workers import Read, Source, Unread, read_documents
-from tests.encode.documents import SHOWN, pdf_deflated, pdf_form, pdf_objects, pdf_text
-from tests.simulator import HONEST, Gate
+from ragguard.parse.workers import Read, Source, Unread, read_documents
+from tests.support.documents import SHOWN, pdf_deflated, pdf_form, pdf_objects, pdf_text
+from tests.support.simulator import HONEST, Gate
 
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -126,7 +126,7 @@ COSTLY = {
 @pytest.fixture
 def _fresh() -> Iterator[None]:
     """The processes of other tests are gone, so that those of this one are measured."""
-    from ragguard.encode import workers
+    from ragguard.parse import workers
 
     workers._FIRST.stop()
     yield
@@ -136,7 +136,7 @@ def _fresh() -> Iterator[None]:
 @pytest.mark.usefixtures("_fresh")
 @pytest.mark.parametrize("name", COSTLY)
 def test_a_costly_document_is_rejected_or_read_within_its_limits(name: str) -> None:
-    from ragguard.encode import workers
+    from ragguard.parse import workers
 
     fmt, make = COSTLY[name]
     note = Source(b"# Filter\n\nRinse the *filter* every week.", "md")

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from ragguard import checks, config
+from ragguard import config
 from ragguard.cli import COMMANDS
+from ragguard.detect import checks
 from ragguard.errors import RagguardError
 
 REPOSITORY = Path(__file__).resolve().parents[1]

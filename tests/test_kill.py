@@ -46,7 +46,7 @@ def test_the_next_start_completes_what_a_kill_interrupted(
     """Every nth boundary is tried, `--kills 1` tries all."""
     each = pytestconfig.getoption("--kills")
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.{scenario}", str(folder), str(each // 2), str(each)],
+        [sys.executable, "-m", f"tests.support.{scenario}", str(folder), str(each // 2), str(each)],
         capture_output=True,
         text=True,
         cwd=HERE,

@@ -8,19 +8,20 @@ from random import Random
 
 import numpy as np
 
-from ragguard import cutover, review
 from ragguard.audit.integrity import check_index
-from ragguard.audit.logcheck import check_log
+from ragguard.audit.log_check import check_log
 from ragguard.audit.provenance import check_provenance
 from ragguard.errors import IntegrityError, UsageError
-from ragguard.hold import hold
-from ragguard.ledger import commits, corpus
-from ragguard.ledger.corpus import VersionRow
-from ragguard.reindex import reindex
-from ragguard.rollback import rollback
-from ragguard.search import search
-from tests.simulator import HONEST, Gate
-from tests.test_rollback import MENU, NEWS, OTHER, QUESTIONS, SUSPECT
+from ragguard.ledger import commits, versions
+from ragguard.ledger.versions import VersionRow
+from ragguard.quarantine import review
+from ragguard.quarantine.hold import hold
+from ragguard.rebuild import cutover
+from ragguard.rebuild.reindex import reindex
+from ragguard.rebuild.rollback import rollback
+from ragguard.serving.search import search
+from tests.rebuild.test_rollback import MENU, NEWS, OTHER, QUESTIONS, SUSPECT
+from tests.support.simulator import HONEST, Gate
 
 SEED, STEPS = 108_738, 14  # of each kind of step but one
 Zone = dict[str, VersionRow]
@@ -73,7 +74,7 @@ class Walk:
     def zones(self) -> tuple[Zone, Zone]:
         """What serves and what waits, by the ledger."""
         with self.gate.workspace.ledger.reading() as conn:
-            return corpus.members(conn, "serving"), corpus.members(conn, "quarantine")
+            return versions.members(conn, "serving"), versions.members(conn, "quarantine")
 
     def _commit(self, often: float) -> int | None:
         with self.gate.workspace.ledger.reading() as conn:
@@ -97,7 +98,7 @@ class Walk:
         for case in self.gate.cases()[:1]:
             action: review.Action = "release" if self._random.random() < 0.5 else "reject"
             with self.gate.workspace.ledger.reading() as conn:
-                row = corpus.version(conn, case.version) if case.version else None
+                row = versions.version(conn, case.version) if case.version else None
             review.decide(self.gate.workspace, case, action, self.gate.bob, "seen")
             if action == "reject" and row is not None:
                 self.denied.add(row.digest)
@@ -119,8 +120,8 @@ class Walk:
 def by_hand(gate: Gate, query: str, k: int) -> list[float]:
     """Cosines of the k nearest passages that serve, out of the vault: no index is asked."""
     with gate.workspace.ledger.reading() as conn:
-        rows = corpus.members(conn, "serving")
-        points = corpus.points_of(conn, [row.id for row in rows.values()])
+        rows = versions.members(conn, "serving")
+        points = versions.points_of(conn, [row.id for row in rows.values()])
     texts = [
         gate.workspace.vault.get(row.subject_digest).decode()[point.start : point.end]
         for row in rows.values()

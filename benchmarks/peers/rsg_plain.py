@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.bench.scan import Scan
-from ragguard.kernels.text import jaccard
+from ragguard.text.words import jaccard
 
 NAME = "RSG, plain"
 NEIGHBOURS = 16

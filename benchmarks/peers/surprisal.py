@@ -3,7 +3,7 @@
 Source: Jain et al., "Baseline Defenses for Adversarial Attacks Against Aligned Language Models",
 arXiv:2309.00614 (2023): the text is cut into contiguous windows of ten tokens, and the window of
 highest perplexity decides. A token is a word here, and its probability is that of a pair model
-interpolated with single words (`ragguard.kernels.surprisal`), counted on what was indexed before;
+interpolated with single words (`ragguard.text.ngram_model`), counted on what was indexed before;
 on everything where nothing was. What a document itself adds to the counts is taken off again.
 """
 
@@ -15,13 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.bench.scan import Scan
-from ragguard.kernels.surprisal import (
-    BIGRAM_BUCKETS,
-    TRIGRAM_BUCKETS,
-    pair_buckets,
-    pair_surprisals,
-)
 from ragguard.model import Lexicon
+from ragguard.text.ngram_model import BIGRAM_BUCKETS, TRIGRAM_BUCKETS, pair_buckets, pair_surprisals
 
 NAME = "windowed perplexity"
 WINDOW = 10  # tokens

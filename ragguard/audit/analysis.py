@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ragguard import lexicon as lexicons
-from ragguard.audit import judging, neighbourhoods
-from ragguard.audit.findings import AuditFinding, Place, SourceRow
-from ragguard.audit.judging import Judged, Known
+from ragguard.audit import neighbourhoods, recheck
+from ragguard.audit.findings import AuditFinding, Course, Place, SourceRow
 from ragguard.audit.neighbourhoods import Neighbourhoods
-from ragguard.audit.parts import Course
+from ragguard.audit.recheck import Judged, Known
 from ragguard.audit.snapshot import Corpus
 from ragguard.audit.spool import Spool
-from ragguard.checks import Check
 from ragguard.config import Settings
-from ragguard.kernels.graph import Graph
+from ragguard.detect import lexicon as lexicons
+from ragguard.detect.checks import Check
+from ragguard.knn.graph import Graph
 from ragguard.model import Bools, Floats, Ints, Lexicon
 
 LABELLED = ("department", "label", "language")  # metadata whose shares are followed
@@ -97,8 +96,8 @@ def analyse(
             note.skip("there is no table of neighbours")
         else:
             documents = chosen(table)
-            checks: Mapping[str, tuple[Check, object]] = judging.active(settings.checks)
-            judged = judging.judge_indexed(
+            checks: Mapping[str, tuple[Check, object]] = recheck.active(settings.checks)
+            judged = recheck.judge_indexed(
                 spool,
                 table,
                 documents,

@@ -13,18 +13,17 @@ from dataclasses import replace
 
 from ragguard import canary
 from ragguard.audit.drift import REMEMBERED
-from ragguard.audit.findings import AuditFinding
-from ragguard.audit.parts import Course, Note
+from ragguard.audit.findings import AuditFinding, Course, Note
 from ragguard.audit.snapshot import Snapshot
-from ragguard.canary.comparing import TOLERANCE, Comparison
+from ragguard.canary.comparison import TOLERANCE, Comparison
 from ragguard.canary.formats import dump_run, load_run
 from ragguard.canary.measures import NDCG
-from ragguard.canary.runs import Run, told
+from ragguard.canary.result import Run, told
 from ragguard.canary.sets import acts
-from ragguard.commit import append_entry
 from ragguard.errors import VaultError
-from ragguard.kernels.canonical import format_time
-from ragguard.ledger import corpus
+from ragguard.ledger import versions
+from ragguard.ledger.writer import append_entry
+from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
 
 ACT = "canary run"
@@ -97,7 +96,7 @@ def _earlier(
 ) -> list[tuple[str, Run]]:
     """The last run of this set, and the oldest that is remembered: drop by drop adds up."""
     with workspace.ledger.reading() as conn:
-        serving = corpus.members(conn, "serving").keys()
+        serving = versions.members(conn, "serving").keys()
     same = [
         body
         for body in acts(workspace, ACT)

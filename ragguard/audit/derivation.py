@@ -19,21 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.audit.contents import BLOCK, TOLERANCE, tonight
-from ragguard.audit.findings import AuditFinding
-from ragguard.audit.fold import Fold
+from ragguard.audit.findings import AuditFinding, Fold
+from ragguard.audit.reembedding import BLOCK, TOLERANCE, tonight
+from ragguard.corpus.clean_set import read_back
+from ragguard.corpus.documents import Incoming, documents_of
+from ragguard.corpus.embed import take_apart
+from ragguard.corpus.provenance import Signatures
+from ragguard.corpus.reuse_vectors import cut_again
 from ragguard.errors import RagguardError
-from ragguard.kernels.canonical import digest, digest_bytes
-from ragguard.ledger import commits, corpus
+from ragguard.ledger import commits, versions
 from ragguard.ledger.commits import Generation
-from ragguard.ledger.corpus import VersionRow
+from ragguard.ledger.versions import VersionRow
 from ragguard.model import Chunk, Metadata, Policy
-from ragguard.steps.gather import Incoming, documents_of
-from ragguard.steps.prepare import take_apart
-from ragguard.steps.recutting import cut_again
-from ragguard.steps.shelf import read_back
-from ragguard.steps.signatures import Signatures
 from ragguard.store import Point
+from ragguard.trust.canonical import digest, digest_bytes
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
@@ -84,7 +83,7 @@ def check_derivation(
     """
     generation = workspace.generation()
     with workspace.ledger.reading() as conn:
-        serving = corpus.members(conn, "serving")
+        serving = versions.members(conn, "serving")
         built = commits.recipe_body(conn, generation.recipe) if generation else {}
     if generation is None or not serving or sample == 0:
         return Derived([], 0, len(serving))
@@ -128,7 +127,7 @@ class _Look:
         items = self._signed(manifest, rows)
         numbers = list(items)
         with self._workspace.ledger.reading() as conn:
-            places = corpus.points_of(conn, numbers)
+            places = versions.points_of(conn, numbers)
         chunks = self._chunks({row.id: row for row in rows}, items, places)
         store = self._workspace.open_store(repair=False)
         wanted = [p.point for n in numbers for p in places[n]]

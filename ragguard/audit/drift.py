@@ -21,10 +21,10 @@ import numpy as np
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.snapshot import SAMPLE, Group, Snapshot
-from ragguard.kernels import shift
-from ragguard.kernels.canonical import parse_time
-from ragguard.kernels.shift import NO_SHIFT, Shift
 from ragguard.model import Floats
+from ragguard.stats import two_sample
+from ragguard.stats.two_sample import NO_SHIFT, Shift
+from ragguard.trust.canonical import parse_time
 
 FALSE_ALARM_RATE = 0.01
 REMEMBERED = 30  # audits
@@ -101,7 +101,7 @@ def compare(
         *_resized(now, before),
     ]
     counted = [test for test in tests if test.counted]
-    raised = shift.holm(np.array([test.found.p_value for test in counted], dtype=np.float64))
+    raised = two_sample.holm(np.array([test.found.p_value for test in counted], dtype=np.float64))
     corrected = {id(t): p for t, p in zip(counted, raised.tolist(), strict=True)}
     best: dict[tuple[str, str], tuple[float, AuditFinding]] = {}
     for test in tests:
@@ -170,7 +170,7 @@ def _came(name: str, new: Floats, stood: Group, share: float, since: str) -> lis
     """What came against what was there; the effect is that on the whole group."""
     if not _enough(new, stood):
         return []
-    found = shift.energy_shift(stood.sample, new)
+    found = two_sample.energy_shift(stood.sample, new)
     return [
         _Test(
             "embedding-drift",
@@ -205,7 +205,7 @@ def _whole(name: str, group: Group, stood: Group, since: str) -> list[_Test]:
         _Test(
             "embedding-drift",
             name,
-            shift.energy_shift(stood.sample, group.sample) if changed else NO_SHIFT,
+            two_sample.energy_shift(stood.sample, group.sample) if changed else NO_SHIFT,
             MOVED,
             f"{name}: its documents are about other things than on {since}",
             facts={"since": since},
@@ -260,7 +260,7 @@ def _relabelled(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
 def _share_shift(before: Mapping[str, int], after: Mapping[str, int]) -> Shift:
     names = sorted({*before, *after})
     rows = [np.array([side.get(n, 0) for n in names], np.int64) for side in (before, after)]
-    return shift.share_shift(rows[0], rows[1]) if before and after else NO_SHIFT
+    return two_sample.share_shift(rows[0], rows[1]) if before and after else NO_SHIFT
 
 
 def _most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
@@ -280,7 +280,7 @@ def _rescored(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
     for past in {id(p): p for p in (*before[-1:], *before[:1])}.values():
         for check, scores in now.scores.items():
             if check in past.scores:
-                found, moved = shift.score_shift(past.scores[check], scores)
+                found, moved = two_sample.score_shift(past.scores[check], scores)
                 way = "higher" if moved > 0 else "lower"
                 yield _Test(
                     "score-drift",
@@ -307,7 +307,7 @@ def _arrived(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
         if len(earlier) < USUAL:
             continue
         counts, lengths = np.array(earlier, dtype=np.float64).T
-        found = shift.burst(count, length, counts, lengths)
+        found = two_sample.burst(count, length, counts, lengths)
         usual = count / exp(found.effect)
         yield _Test(
             "arrival-burst",
@@ -339,7 +339,7 @@ def _resized(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
         )
         facts = {"since": before[-1].at}
         if len(before) > USUAL:
-            found = shift.jump(sizes)
+            found = two_sample.jump(sizes)
             yield _Test("size-jump", what, found, GREW, detail, facts=facts)
         else:
             step = abs(log(max(sizes[-1], 1.0)) - log(max(sizes[-2], 1.0)))

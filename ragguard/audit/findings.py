@@ -2,18 +2,38 @@
 
 A finding names what is wrong with one thing, or with many things of one kind as one event. A part
 that could not look says so and why: silence never means clean.
+
+Findings of one kind, told one by one while they are few and as one event when they are many.
+
+An index that was wrecked must not fill memory or a page: past `FEW` findings of a rule in a
+collection only a count, a sample, and what they concern are kept.
+
+Bookkeeping of an audit: which parts looked, how long it took, and what they found.
+
+A part that fails is written down with its reason and stops no other part; the audit then did not do
+what it was asked.
 """
 
 from __future__ import annotations
 
+import logging
+import resource
+import sys
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ragguard.audit.rules import RULES, Level
+from ragguard.errors import LockedError, RagguardError
 
 State = Literal["done", "partial", "skipped", "failed"]
+FEW = 50  # findings of one kind told one by one
+SAMPLE = 20  # named in a finding that speaks for many
+logger = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -182,3 +202,113 @@ class AuditReport:
         order: list[Level] = ["note", "warning", "error"]
         worst = max((order.index(f.level) for f in self.findings), default=-1)
         return 1 if worst >= order.index(fail_on) else 0
+
+
+@dataclass
+class _Kind:
+    count: int = 0
+    few: list[AuditFinding] = field(default_factory=list)
+    sources: Counter[str] = field(default_factory=Counter)
+
+
+class Fold:
+    """Gathers findings of one rule and collection each.
+
+    Args:
+        sentences: By rule, what many of its things are said to be, such as
+            `points were never written by ragguard`; the count is put before it.
+    """
+
+    def __init__(self, sentences: Mapping[str, str]) -> None:
+        self._sentences = sentences
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+
+    def add(self, finding: AuditFinding) -> None:
+        """Take a finding in."""
+        kind = self._kinds.setdefault((finding.rule, finding.collection), _Kind())
+        kind.count += finding.count
+        if len(kind.few) < FEW:
+            kind.few.append(finding)
+        source = finding.document.partition("/")[0]
+        if source in kind.sources or len(kind.sources) < SAMPLE:
+            kind.sources[source] += finding.count
+
+    def findings(self) -> list[AuditFinding]:
+        """All of them, folded where they are many."""
+        made: list[AuditFinding] = []
+        for (rule, collection), kind in self._kinds.items():
+            if kind.count <= FEW:
+                made.extend(kind.few)
+                continue
+            facts: dict[str, Any] = {
+                "points": [f.point for f in kind.few if f.point][:SAMPLE],
+                "documents": sorted({f.document for f in kind.few if f.document})[:SAMPLE],
+                "sources": dict(kind.sources),
+                "first": kind.few[0].detail,
+            }
+            detail = f"{kind.count:,} {self._sentences[rule]}"
+            made.append(
+                AuditFinding(rule, detail, collection=collection, count=kind.count, facts=facts)
+            )
+        return made
+
+
+@dataclass
+class Note:
+    """What a part says of itself while it runs."""
+
+    looked_at: int = 0
+    state: State = "done"
+    reason: str = ""
+
+    def skip(self, reason: str) -> None:
+        """Say that it had nothing to look at."""
+        self.state, self.reason = "skipped", reason
+
+    def less(self, reason: str) -> None:
+        """Say that it looked at less than all, as was asked."""
+        self.state, self.reason = "partial", reason
+
+
+@dataclass
+class Course:
+    """Parts and findings of the audit that runs."""
+
+    progress: Progress
+    parts: list[Part] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[Note]:
+        """Run a part; what goes wrong in it is written down and goes no further."""
+        note, began = Note(), time.perf_counter()
+        self.progress(name, 0, 1)
+        try:
+            yield note
+        except LockedError:
+            raise
+        except RagguardError as error:
+            note.state, note.reason = "failed", error.message
+        except Exception as error:
+            # Nothing is swallowed: the part is told as failed in every report, the exit code is 5,
+            # and the traceback is logged. Else one bug would hide what all other parts found, and
+            # whoever can provoke it could silence the audit.
+            logger.exception("the part %s of the audit failed", name)
+            note.state, note.reason = "failed", f"{type(error).__name__}: {error}"[:300]
+        spent = time.perf_counter() - began
+        self.progress(name, 1, 1)
+        self.parts.append(Part(name, note.state, note.reason, note.looked_at, round(spent, 3)))
+
+    def add(self, findings: Sequence[AuditFinding]) -> None:
+        """Write findings down."""
+        self.findings.extend(findings)
+
+    def state_of(self, name: str) -> State:
+        """What became of a part; `failed` where it did not run."""
+        return next((p.state for p in self.parts if p.name == name), "failed")
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024

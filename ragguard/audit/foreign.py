@@ -13,20 +13,27 @@ from pathlib import Path
 
 import numpy as np
 
+from ragguard import __version__
 from ragguard.audit import analysis, neighbourhoods
-from ragguard.audit.findings import AuditFinding, AuditReport, Place, SourceRow
-from ragguard.audit.judging import Known
-from ragguard.audit.parts import Course, Progress, peak_memory
+from ragguard.audit.findings import (
+    AuditFinding,
+    AuditReport,
+    Course,
+    Place,
+    Progress,
+    SourceRow,
+    peak_memory,
+)
+from ragguard.audit.recheck import Known
 from ragguard.audit.spool import Spool
-from ragguard.audit.spooler import Spooler
+from ragguard.audit.spool_writer import Spooler
 from ragguard.config import Settings
 from ragguard.errors import UsageError
-from ragguard.kernels.canonical import format_time
-from ragguard.kernels.graph import Graph, neighbour_table
+from ragguard.knn.graph import Graph, neighbour_table
 from ragguard.model import Ints
-from ragguard.steps import layout as layouts
+from ragguard.store import foreign_layout as layouts
 from ragguard.store.foreign import ForeignCollection
-from ragguard.version import __version__
+from ragguard.trust.canonical import format_time
 
 NAMED = 50  # points named in a finding
 UNKNOWN = "a collection that ragguard never wrote has no log, no seals and no signatures"

@@ -3,9 +3,11 @@
 One streaming pass: each point's seal is computed anew and compared with the one it carries and with
 the ledger's current one, so that an old state with its old, valid seal is found too. What is left
 over in the ledger at the end is missing from the index. Nothing is changed; what was done to a
-point is named by `diagnosis`.
+point is named by `tampering`.
 
 Memory: `seals.SealTable`, 49 bytes a point, and a block of points.
+
+How alike the points of another hand are: lengths, mean similarity, repeated texts.
 """
 
 from __future__ import annotations
@@ -13,28 +15,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from ragguard.audit.diagnosis import Diagnosis, Suspect
-from ragguard.audit.findings import AuditFinding
-from ragguard.audit.fold import FEW, Fold
-from ragguard.audit.likeness import Likeness
-from ragguard.audit.seals import SealTable, raw_seal
-from ragguard.commit import Plan
+from ragguard.audit.findings import FEW, AuditFinding, Fold
+from ragguard.audit.seal_table import SealTable, raw_seal
+from ragguard.audit.tampering import Diagnosis, Suspect
+from ragguard.detect.view import own
 from ragguard.errors import RagguardError, StoreError
-from ragguard.kernels.canonical import seal
-from ragguard.ledger import commits, streams
+from ragguard.ledger import audit_queries, commits
 from ragguard.ledger.commits import Generation
+from ragguard.ledger.seals import seal
+from ragguard.ledger.writer import Plan
+from ragguard.model import Floats
 from ragguard.store import Point
-from ragguard.view import own
+from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
 
 Zone = Literal["serving", "quarantine"]
 ZONES: tuple[Zone, ...] = ("serving", "quarantine")
 BLOCK = 1000
-
 SENTENCES = {
     "foreign-point": "points were never written by ragguard",
     "missing-point": "points that were written are gone",
@@ -47,8 +48,8 @@ SENTENCES = {
     "vector-invalid": "points have vectors that no search finds or that distort it",
     "ledger-inconsistent": "rows of the ledger do not fit together",
 }
-
 log = logging.getLogger(__name__)
+TEXTS = 10_000  # distinct texts counted at most
 
 
 class Reconciler:
@@ -141,7 +142,7 @@ class Reconciler:
         missed = (point for point in table.unmarked() if point not in gone)
         first = list(islice(missed, FEW))
         with self._workspace.ledger.reading() as conn:
-            places = streams.places(conn, first)
+            places = audit_queries.places(conn, first)
         for point in first:
             rows = places.get(point, [])
             label = f"{rows[0].source}/{rows[0].document}" if rows else ""
@@ -157,10 +158,10 @@ class Reconciler:
             for zone in self._zones:
                 name = self._collections[zone]
                 lists = {
-                    "has a seal and belongs to no document there": streams.unexplained_seals(
+                    "has a seal and belongs to no document there": audit_queries.unexplained_seals(
                         conn, name, zone
                     ),
-                    "belongs to a document there and has no seal": streams.unsealed_points(
+                    "belongs to a document there and has no seal": audit_queries.unsealed_points(
                         conn, name, zone
                     ),
                     "is no point id": self._tables[zone].odd,
@@ -283,3 +284,71 @@ def check_index(
             done += len(block)
             progress(zone, done, total)
     return found + pass_.finish()
+
+
+class Likeness:
+    """Sums over foreign points; memory of one vector and some text digests."""
+
+    def __init__(self) -> None:
+        self._sum: np.ndarray[Any, np.dtype[np.float64]] | None = None
+        self._usable = 0
+        self._points = 0
+        self._blank = 0
+        self._norms = (np.inf, -np.inf)
+        self._texts: set[str] = set()
+
+    def add(self, points: Sequence[Point]) -> None:
+        """Take foreign points in."""
+        for point in points:
+            self._points += 1
+            text = point.payload.get("page_content")
+            if not isinstance(text, str) or not text.strip():
+                self._blank += 1
+            elif len(self._texts) < TEXTS:
+                self._texts.add(digest_bytes(text.encode("utf-8", "surrogatepass")))
+            self._add_vector(point.vector)
+
+    def _add_vector(self, vector: Floats) -> None:
+        exact = vector.astype(np.float64)
+        norm = float(np.linalg.norm(exact))
+        if not np.isfinite(norm) or norm == 0:
+            return
+        if self._sum is None:
+            self._sum = np.zeros_like(exact)
+        if self._sum.shape == exact.shape:
+            self._sum += exact / norm
+            self._usable += 1
+            self._norms = (min(self._norms[0], norm), max(self._norms[1], norm))
+
+    @property
+    def similarity(self) -> float | None:
+        """Mean cosine similarity of all pairs, from the length of the sum of directions."""
+        if self._sum is None or self._usable < 2:
+            return None
+        n = self._usable
+        return float((self._sum @ self._sum - n) / (n * (n - 1)))
+
+    def sentence(self) -> str:
+        """What they have in common, for a person."""
+        parts = []
+        if self.similarity is not None:
+            low, high = self._norms
+            lengths = f"length {low:.3g}" if high - low < 1e-3 else f"lengths {low:.3g}-{high:.3g}"
+            parts.append(f"mean similarity {self.similarity:.3f}, {lengths}")
+        odd = self._points - self._usable
+        if odd:
+            parts.append(f"{odd:,} with vectors that no search finds")
+        if self._blank:
+            parts.append(f"{self._blank:,} without text")
+        more = "at least " if len(self._texts) == TEXTS else ""
+        parts.append(f"{more}{len(self._texts):,} distinct texts")
+        return ", ".join(parts)
+
+    def facts(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "mean_similarity": self.similarity,
+            "lengths": list(self._norms) if self._usable else [],
+            "without_text": self._blank,
+            "distinct_texts": len(self._texts),
+        }

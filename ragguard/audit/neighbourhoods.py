@@ -15,14 +15,14 @@ import numpy as np
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.spool import Spool
-from ragguard.kernels import apart
-from ragguard.kernels.cells import deal
-from ragguard.kernels.graph import Graph, occurrence
-from ragguard.kernels.spectral import signature
-from ragguard.kernels.text import jaccard, normalise, term_matrix, words
+from ragguard.detect import index_campaigns
+from ragguard.detect.index_campaigns import signature
+from ragguard.knn.graph import Graph, occurrence
+from ragguard.knn.ivf import deal
 from ragguard.model import Bools, Ints
+from ragguard.text.words import jaccard, normalise, term_matrix, words
 
-Doubles = apart.Doubles
+Doubles = index_campaigns.Doubles
 
 K = 24  # neighbours of a row
 MANY, FEW_K = 200_000, 16  # rows from which on fewer neighbours are kept
@@ -67,17 +67,17 @@ def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourh
         collection: Name for the findings.
     """
     documents = np.asarray(spool.documents, dtype=np.int64)
-    scores, companions, widths = apart.stand_apart(
+    scores, companions, widths = index_campaigns.stand_apart(
         graph.indices, graph.similarities, documents, _copies(spool, graph, documents)
     )
     # A version that waits for a person is company, and says nothing of the one that serves: neither
     # may it accuse that one, nor cover it.
     m = len(spool.labels)
     versions = np.where(spool.quarantined, documents + m, documents)
-    p_values, rows = apart.document_p_values(scores, versions)
+    p_values, rows = index_campaigns.document_p_values(scores, versions)
     p_values, rows = p_values[:m], rows[:m]
     suspects: Bools = p_values <= rate
-    number = apart.groups(suspects, rows, companions, documents)
+    number = index_campaigns.groups(suspects, rows, companions, documents)
     found = []
     for campaign in range(int(number.max(initial=-1)) + 1):
         members = np.flatnonzero(number == campaign)
@@ -97,8 +97,12 @@ def _copies(spool: Spool, graph: Graph, documents: Ints) -> Bools:
     copies = np.zeros((n, k), dtype=bool)
     rows = np.arange(n)
     if n > READ:
-        scores, companions, _ = apart.stand_apart(graph.indices, graph.similarities, documents)
-        usual = np.stack([apart.tail(scores[:, at]) for at in range(scores.shape[1])]).min(axis=0)
+        scores, companions, _ = index_campaigns.stand_apart(
+            graph.indices, graph.similarities, documents
+        )
+        usual = np.stack(
+            [index_campaigns.tail(scores[:, at]) for at in range(scores.shape[1])]
+        ).min(axis=0)
         first = np.argsort(usual, kind="stable")[: max(READ, int(WORTH * n))]
         beside = companions[first].ravel()
         rows = np.union1d(first, beside[beside >= 0])
@@ -133,7 +137,7 @@ def _campaign(
 ) -> AuditFinding:
     """One finding for documents that are one another's companions; the most unusual speaks."""
     row = int(rows[members[0]])
-    wide = apart.WIDTHS[int(widths[row])]
+    wide = index_campaigns.WIDTHS[int(widths[row])]
     beside = [int(c) for c in companions[row, :wide] if c >= 0]
     labels = [spool.labels[int(m)] for m in members[:NAMED]]
     everyone = list(
@@ -238,6 +242,6 @@ def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
 
 
 def _suspicion(p_value: float) -> float:
-    """A p-value as suspicion in [0, 1), on the scale of verdicts (`kernels.calibration`)."""
+    """A p-value as suspicion in [0, 1), on the scale of verdicts (`stats.conformal`)."""
     level = -float(np.log10(max(p_value, 1e-300)))
     return round(level / (1.0 + level), 6)

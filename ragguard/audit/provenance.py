@@ -1,9 +1,14 @@
 """Is the provenance of what stands in the corpus still good, under the trust of today?
 
-Each manifest that documents stand on is verified again (`signatures`), and the contract of today is
-asked about every serving document as ingest would ask it. An expired manifest makes its source
-stale; its documents stay. Documents that ragguard adopted from elsewhere stand on no signature;
-their source is `unsigned`.
+Each manifest that documents stand on is verified again (`corpus.provenance`), and the contract of
+today is asked about every serving document as ingest would ask it. An expired manifest makes its
+source stale; its documents stay. Documents that ragguard adopted from elsewhere stand on no
+signature; their source is `unsigned`.
+
+Retrieval health: how much of what serves is current, verifiable and signed.
+
+Shares of serving documents, from the ledger and the vault alone; one number each, to be followed
+over the nights. What is wrong with a single document is for the findings to say.
 """
 
 from __future__ import annotations
@@ -14,13 +19,14 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from ragguard.audit.findings import AuditFinding
-from ragguard.audit.fold import SAMPLE
-from ragguard.kernels.canonical import parse_time
-from ragguard.ledger import streams
-from ragguard.steps.signatures import Signatures, Standing, forgery, violations
-from ragguard.trust import policy
+from ragguard.audit.findings import SAMPLE, AuditFinding
+from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
+from ragguard.ledger import audit_queries, commits, versions
+from ragguard.trust import root
+from ragguard.trust.canonical import parse_time
 from ragguard.workspace import Workspace
+
+MOST = 100_000  # digests looked for in the vault, spread evenly over all
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def check_provenance(workspace: Workspace) -> Provenance:
     """
     look = _Look(workspace)
     with workspace.ledger.reading() as conn:
-        for name, rows in groupby(streams.standing(conn), key=lambda r: r.manifest):
+        for name, rows in groupby(audit_queries.standing(conn), key=lambda r: r.manifest):
             look.take(name, rows)
     return look.result()
 
@@ -176,7 +182,7 @@ class _Look:
             return "gone"
         if ("key-revoked", source) in self._tallies:
             return "revoked"
-        speakers = policy.active(known.signers, self._root, self._workspace.now)
+        speakers = root.active(known.signers, self._root, self._workspace.now)
         if not speakers and any(g.keyid in self._root.revoked for g in known.signers):
             return "revoked"
         return "stale" if source in self._stale else "current"
@@ -205,3 +211,46 @@ def _told(rule: str, source: str, tally: _Tally) -> AuditFinding:
             "reasons": dict(tally.reasons.most_common()),
         },
     )
+
+
+def health(
+    workspace: Workspace, provenance: Provenance | None = None, *, most: int = MOST
+) -> dict[str, float]:
+    """Shares of the serving documents, in [0, 1], higher is better; empty when nothing serves.
+
+    Args:
+        workspace: Open.
+        provenance: What the audit found already; looked at now when not given.
+        most: Bytes of at most so many files are looked for in the vault; above it, of a sample.
+
+    Returns:
+        `current`: its source's last manifest has not expired, and no newer version of it waits for
+        a reviewer. `verifiable`: the bytes that were signed are in the vault. `signed`: its
+        manifest has signatures enough under today's trust.
+    """
+    found = provenance if provenance is not None else check_provenance(workspace)
+    now = workspace.now
+    current = serving = 0
+    files: Counter[str] = Counter()
+    with workspace.ledger.reading() as conn:
+        expiry: dict[str, str] = {}
+        for row in commits.accepted_manifests(conn):
+            if row.version >= 1:  # a later one of a source overwrites the earlier
+                expiry[row.source] = row.expires
+        stale = {source for source, text in expiry.items() if parse_time(text) <= now}
+        waiting = versions.members(conn, "quarantine").keys()
+        for row in audit_queries.standing(conn):
+            if row.zone == "serving":
+                serving += 1
+                current += row.source not in stale and f"{row.source}/{row.document}" not in waiting
+                files[row.subject_digest] += 1
+    if not serving:
+        return {}
+    digests = sorted(files)
+    sample = digests[:: max(1, -(-len(digests) // most))]
+    there = sum(files[d] for d in sample if workspace.vault.has(d))
+    return {
+        "current": current / serving,
+        "verifiable": there / sum(files[d] for d in sample),
+        "signed": found.signed / max(1, found.serving),
+    }

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.audit.seals import SealTable, raw_id, raw_seal
-from ragguard.commit import Plan
-from ragguard.ledger import commits, streams
+from ragguard.audit.seal_table import SealTable, raw_id, raw_seal
+from ragguard.ledger import audit_queries, commits
 from ragguard.ledger.commits import CommitRow
+from ragguard.ledger.writer import Plan
 from ragguard.workspace import Workspace
 
 NAMED = 5  # odd rows named in one sentence
@@ -38,15 +38,15 @@ class Replay:
         self.problems: list[str] = []
         self._late: list[str] = []  # true only if no commit was left out
         with self._ledger.reading() as conn:
-            known = streams.all_generations(conn)
+            known = audit_queries.all_generations(conn)
             known_states = commits.generation_states(conn)
             self._states = {n: state for n, (state, _) in known_states.items()}
             self._built = {n: at for n, (_, at) in known_states.items()}
             self._known = {g.id: (g.serving, g.quarantine, g.recipe) for g in known}
             names = [c for g in known for c in (g.serving, g.quarantine)]
             self._seals = {name: SealTable(conn, name) for name in names}
-            self._stays = _Stays(streams.stays(conn))
-            self._small = streams.small_tables(conn)
+            self._stays = _Stays(audit_queries.stays(conn))
+            self._small = audit_queries.small_tables(conn)
         self._gone: dict[str, set[bytes | None]] = {name: set() for name in self._seals}
         self._manifests: dict[str, Mapping[str, Any]] = {}
         self._cases: dict[int, dict[str, Any]] = {}
@@ -62,8 +62,8 @@ class Replay:
             if (getattr(row, name) or None) != (entry.get(_LOGGED.get(name, name)) or None):
                 self.problems.append(f"commit {row.id}: its {name} is not the one logged")
         with self._ledger.reading() as conn:
-            versions = streams.versions_of(conn, row.id)
-            points = streams.points_made(conn, row.id)
+            versions = audit_queries.versions_of(conn, row.id)
+            points = audit_queries.points_made(conn, row.id)
         self._compare(f"commit {row.id}: versions", {v["id"]: v for v in plan.versions}, versions)
         wanted = {(p["version"], p["ordinal"]): p for p in plan.points}
         self._compare(f"commit {row.id}: points", wanted, points)

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.errors import LedgerError, MalformedError, OversizedError
-from ragguard.kernels import strictjson
-from ragguard.kernels.calibration import Doubles
-from ragguard.kernels.canonical import parse_time
-from ragguard.kernels.shift import project
 from ragguard.model import Bools, Floats, Ints
+from ragguard.stats.conformal import Doubles
+from ragguard.stats.two_sample import project
+from ragguard.trust import strict_json
+from ragguard.trust.canonical import parse_time
 
 FORMAT = "ragguard-snapshot-v1"
 SAMPLE = 200  # documents kept of a group
@@ -129,7 +129,7 @@ def snapshot(
         space: What made the vectors.
         points: In the whole index, where the corpus is a slice of it.
         documents: Likewise.
-        arrived: Likewise, by source; else counted where `corpus.fresh` says so.
+        arrived: Likewise, by source; else counted where `versions.fresh` says so.
         measures: Figures to be followed.
     """
     order = _digests(corpus.names, key)
@@ -281,7 +281,7 @@ def load_snapshot(data: bytes) -> Snapshot:
         LedgerError: Anything else.
     """
     try:
-        body = strictjson.parse(data, what="snapshot", max_bytes=MAX_BYTES, max_depth=8)
+        body = strict_json.parse(data, what="snapshot", max_bytes=MAX_BYTES, max_depth=8)
         if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
             raise ValueError("of another format")
         if body.keys() != Snapshot.__dataclass_fields__.keys():

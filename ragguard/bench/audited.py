@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ragguard.audit import analysis, judging, neighbourhoods
-from ragguard.audit.spooler import Spooler
+from ragguard.audit import analysis, neighbourhoods, recheck
+from ragguard.audit.spool_writer import Spooler
 from ragguard.bench.gate import NOW, Judged, points
 from ragguard.bench.vectors import Item
 from ragguard.config import Settings
-from ragguard.kernels import apart
-from ragguard.kernels.graph import neighbour_table
+from ragguard.detect import index_campaigns
+from ragguard.knn.graph import neighbour_table
 from ragguard.model import Bools
 
 BLOCK = 1000
@@ -54,12 +54,12 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
         hoods = neighbourhoods.look(spool, graph, rate, "bench")
         ticks.append(time.perf_counter())
         lexicon = replace(analysis.counted(spool), closeness=analysis.closeness(spool, graph))
-        judged = judging.judge_indexed(
+        judged = recheck.judge_indexed(
             spool,
             graph,
             np.arange(len(spool.labels)),
-            judging.Known(lexicon, (), {}, {}, NOW),
-            judging.active({}),
+            recheck.Known(lexicon, (), {}, {}, NOW),
+            recheck.active({}),
             rate=rate,
             sample=settings.judge.reference_documents,
             least=settings.judge.least_documents,
@@ -81,7 +81,9 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
             worst = np.full(len(spool.labels), -np.inf)
             seen = ~np.isnan(scores)
             np.maximum.at(worst, owners[seen], scores[seen])
-            checks[name] = -np.log10(apart.tail(np.where(np.isfinite(worst), worst, 0.0)))[order]
+            checks[name] = -np.log10(
+                index_campaigns.tail(np.where(np.isfinite(worst), worst, 0.0))
+            )[order]
         checks[CAMPAIGN] = campaign[order]
         first = [
             _first(int(d), judged, hoods.suspects, bool(campaign[d] >= alone[d])) for d in order
@@ -99,7 +101,7 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
     )
 
 
-def _first(document: int, judged: judging.Judged, named: Bools, more: bool) -> str:
+def _first(document: int, judged: recheck.Judged, named: Bools, more: bool) -> str:
     """What speaks against a document first; empty where nothing does."""
     verdict = judged.suspects.get(document)
     if named[document] and (more or verdict is None):

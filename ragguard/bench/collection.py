@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ragguard import folder as folders
-from ragguard.encode.parse import TEXT_FORMATS
-from ragguard.encode.records import RECORD_FORMATS, read_records
+from ragguard.corpus.documents import format_of
 from ragguard.errors import BenchError, RagguardError
-from ragguard.folder import Skipped
-from ragguard.steps.gather import format_of
+from ragguard.parse.document import TEXT_FORMATS
+from ragguard.parse.records import RECORD_FORMATS, read_records
+from ragguard.trust import folder as folders
+from ragguard.trust.folder import Skipped
 
 CORPUS = ("corpus.jsonl", "documents.jsonl")
 MAX_FILE = 100_000_000

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from ragguard.errors import BenchError
-from ragguard.kernels.canonical import digest_bytes
 from ragguard.model import Floats, Metadata
+from ragguard.trust.canonical import digest_bytes
 
 MAX_BYTES = 2_000_000_000  # of one file
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ragguard.bench.collection import Paper
-from ragguard.encode.parse import decode_text
+from ragguard.corpus.documents import format_of
 from ragguard.errors import UnreadableError
-from ragguard.steps.gather import format_of
+from ragguard.parse.document import decode_text
 
 SENTENCES = (
     "The examples on this page were checked again this spring.",

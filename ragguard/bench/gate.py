@@ -1,7 +1,7 @@
 """A scratch gate: the product's own view, checks, reference and judgement, without a workspace.
 
 What `ingest` does between embedding and committing is done here in the same order with the same
-functions (`steps.judging` assembles them for a workspace): the lexicon is counted on the index, the
+functions (`ingest.judge` assembles them for a workspace): the lexicon is counted on the index, the
 profile is fitted by rehearsing indexed documents in rounds of the size at hand or none
 while the index is small, and verdicts are those of `scoring.judge`. There is no ledger, so
 nothing is signed, denied or released.
@@ -21,20 +21,20 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
-from ragguard import lexicon as lexicons
-from ragguard import reference, scoring
 from ragguard.bench.vectors import SOURCE, Item
-from ragguard.companions import Judging, second_look
 from ragguard.config import JudgeSettings
-from ragguard.kernels.calibration import Doubles
+from ragguard.detect import lexicon as lexicons
+from ragguard.detect import reference, scoring
+from ragguard.detect.reference import Rounds
+from ragguard.detect.scoring import Profile
+from ragguard.detect.second_look import Judging, second_look
+from ragguard.detect.view import Prepared, Surroundings, build_view
 from ragguard.model import Bools, Lexicon, Policy, Skipped
-from ragguard.reference import Rounds
-from ragguard.scoring import Profile
+from ragguard.stats.conformal import Doubles
 from ragguard.store import Point, Store
-from ragguard.view import Prepared, Surroundings, build_view
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # figures must not depend on the day they are made
-GROWTH = 1.2  # a profile serves until the index has grown by this factor, as in `steps.judging`
+GROWTH = 1.2  # a profile serves until the index has grown by this factor, as in `ingest.judge`
 Engine = Literal["memory", "edge"]
 # By rounds and share of recent documents; with how many documents were indexed then.
 Profiles = dict[tuple[Rounds, int], tuple[Profile, int]]

@@ -30,17 +30,17 @@ from typing import Any
 
 import numpy as np
 
+from ragguard import __version__
 from ragguard.bench.collection import Collection, Paper, read_all
 from ragguard.bench.edits import edit
 from ragguard.bench.scratch import KnownVectors, Scratch, Step
 from ragguard.bench.tally import Row, summarise
 from ragguard.bench.vectors import Progress, VectorCache
 from ragguard.config import Settings
-from ragguard.encode.encoder import Encoder
+from ragguard.detect.scoring import needed
+from ragguard.embed.encoder import Encoder
 from ragguard.errors import BenchError
-from ragguard.scoring import needed
-from ragguard.steps.judging import MOST_LATER
-from ragguard.version import __version__
+from ragguard.ingest.judge import MOST_LATER
 
 FORMAT = "ragguard-bench-honest/1"
 PROTOCOLS = (
@@ -114,7 +114,7 @@ def measure(
         raise BenchError(f"no protocol {unknown[0]!r}", hint=f"There are {', '.join(PROTOCOLS)}.")
     found = read_all(places, asked.limit)
     if encoder is None:
-        from ragguard.encode.encoder import open_encoder
+        from ragguard.embed.encoder import open_encoder
 
         model, chunks = asked.settings.model, asked.settings.chunks
         encoder = open_encoder(

@@ -2,7 +2,7 @@
 
 Thresholds are conformal: with m honest scores to set it, a threshold at rate r is passed by a
 further honest document with probability at most r, and there is none where r < 1 / (m + 1) (Vovk,
-Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005). Intervals: `kernels.shares`.
+Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005). Intervals: `stats.intervals`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from ragguard.kernels.calibration import Doubles
+from ragguard.stats.conformal import Doubles
 
 
 def threshold(honest: Doubles, rate: float) -> float | None:

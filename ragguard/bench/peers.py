@@ -12,10 +12,10 @@ import numpy as np
 from ragguard.bench.scan import NEIGHBOURS, Peer, Scan
 from ragguard.bench.vectors import Item
 from ragguard.errors import BenchError
-from ragguard.kernels.calibration import Doubles
-from ragguard.kernels.neighbours import merge, top_k
-from ragguard.kernels.text import term_matrix
+from ragguard.knn.topk import merge, top_k
 from ragguard.model import Bools, Floats, Ints, Neighbours
+from ragguard.stats.conformal import Doubles
+from ragguard.text.words import term_matrix
 
 Table = tuple[Ints, Floats]
 OURS = "ragguard"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ragguard import __version__
 from ragguard.bench import protocols
 from ragguard.bench.folds import Fold, divide
 from ragguard.bench.gate import Gate, Profiles
@@ -14,9 +15,8 @@ from ragguard.bench.summary import summarise
 from ragguard.bench.vectors import Item
 from ragguard.bench.world import PROTOCOLS, World, draw, simulate, simulators
 from ragguard.errors import BenchError
-from ragguard.kernels.canonical import digest
-from ragguard.steps.calibration import body_of, shares_of
-from ragguard.version import __version__
+from ragguard.ingest.calibration import body_of, shares_of
+from ragguard.trust.canonical import digest
 
 FORMAT = "ragguard-bench/1"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ragguard.kernels.calibration import Doubles
 from ragguard.model import Bools, Floats, Neighbours
+from ragguard.stats.conformal import Doubles
 
 NEIGHBOURS = 32
 

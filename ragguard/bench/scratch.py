@@ -13,20 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ragguard import founding
 from ragguard.bench.collection import Paper
 from ragguard.bench.vectors import VectorCache
 from ragguard.config import Settings
-from ragguard.encode.encoder import Encoder, Progress
+from ragguard.embed.encoder import Encoder, Progress
 from ragguard.errors import BenchError
-from ragguard.ingest import ingest
-from ragguard.kernels.canonical import digest_bytes
+from ragguard.ingest.report import Report, verdict_body
+from ragguard.ingest.run import ingest
+from ragguard.ingest.sign import sign
 from ragguard.model import Finding, Floats, Root, Verdict
-from ragguard.report import Report, verdict_body
-from ragguard.sign import sign
-from ragguard.trust import amend, keys, policy, signing
+from ragguard.trust import amend_root, dsse, keys
+from ragguard.trust import root as roots
+from ragguard.trust.canonical import digest_bytes
 from ragguard.trust.manifest import Accepted
-from ragguard.workspace import Workspace
+from ragguard.workspace import Workspace, create
 
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)  # figures must not depend on the day they are made
 
@@ -123,11 +123,11 @@ class Scratch:
         until = BEGIN + timedelta(days=3650)
         root = Root(1, BEGIN, until, known, tuple(known), 1, (), {}, {})
         for source in sources:
-            root = amend.add(root, self._signer.public, BEGIN, role="signer", source=source)
+            root = amend_root.add(root, self._signer.public, BEGIN, role="signer", source=source)
         root = Root(**{**root.__dict__, "version": 1})
         pair = (root_key.public.keyid, root_key.signing_key)
-        envelope = signing.sign(policy.dump_root(root), policy.ROOT_TYPE, [pair])
-        founding.create(self._folder / "w", root_key, envelope, BEGIN)
+        envelope = dsse.sign(roots.dump_root(root), roots.ROOT_TYPE, [pair])
+        create.create(self._folder / "w", root_key, envelope, BEGIN)
         self._last: dict[str, Accepted] = {}
         self._places: dict[tuple[str, str], str] = {}  # record file of (source, paper)
         self._rows: dict[tuple[str, str], dict[str, bytes]] = {}  # lines of (source, file)

@@ -17,14 +17,14 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ragguard.bench.dataset import Entry
-from ragguard.encode.encoder import Encoder
-from ragguard.encode.parse import decode_text, parse, read_text
-from ragguard.encode.split import split
+from ragguard.detect.view import Prepared
+from ragguard.embed.encoder import Encoder
 from ragguard.errors import UnreadableError
-from ragguard.kernels.canonical import digest_bytes
-from ragguard.kernels.text import normalise, words
 from ragguard.model import Document, Floats
-from ragguard.view import Prepared
+from ragguard.parse.chunk import split
+from ragguard.parse.document import decode_text, parse, read_text
+from ragguard.text.words import normalise, words
+from ragguard.trust.canonical import digest_bytes
 
 PACK = 2048  # texts a pack: what a killed run loses at most
 SOURCE = "bench"

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ragguard import attacks
-from ragguard.attacks import Passage, Planted, Question, Target
 from ragguard.bench.dataset import Dataset, Entry
 from ragguard.bench.folds import Fold
 from ragguard.bench.gate import Engine
@@ -18,10 +16,12 @@ from ragguard.bench.peers import Corpus
 from ragguard.bench.scan import Peer
 from ragguard.bench.vectors import Item, Progress, VectorCache, prepare
 from ragguard.config import ChunkSettings, JudgeSettings
-from ragguard.encode.encoder import Encoder
-from ragguard.kernels.canonical import digest
+from ragguard.embed.encoder import Encoder
+from ragguard.ingest.calibration import Calibration
 from ragguard.model import Floats
-from ragguard.steps.calibration import Calibration
+from ragguard.redteam import attacks
+from ragguard.redteam.attacks import Passage, Planted, Question, Target
+from ragguard.trust.canonical import digest
 
 PROTOCOLS = ("bulk", "drip", "new-topic", "cold-start", "whole-index")
 RATES = (0.001, 0.01, 0.05)

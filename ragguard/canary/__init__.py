@@ -4,17 +4,17 @@ A run asks a collection all of them; a comparison holds two runs against each ot
 why the second may not take the first one's place. Nothing here changes an index.
 """
 
-from ragguard.canary.asking import judged as judged
-from ragguard.canary.asking import run as run
-from ragguard.canary.comparing import Comparison as Comparison
-from ragguard.canary.comparing import compare as compare
-from ragguard.canary.comparing import gate as gate
-from ragguard.canary.runs import Run as Run
+from ragguard.canary.ask import judged as judged
+from ragguard.canary.ask import run as run
+from ragguard.canary.comparison import Comparison as Comparison
+from ragguard.canary.comparison import compare as compare
+from ragguard.canary.comparison import gate as gate
+from ragguard.canary.result import Run as Run
 from ragguard.canary.sets import Canaries as Canaries
 from ragguard.canary.sets import Forbidden as Forbidden
 from ragguard.canary.sets import in_force as in_force
 from ragguard.canary.sets import keep as keep
 from ragguard.canary.sets import merge as merge
 from ragguard.canary.sets import touched as touched
-from ragguard.canary.suggesting import Suggested as Suggested
-from ragguard.canary.suggesting import suggest as suggest
+from ragguard.canary.suggestions import Suggested as Suggested
+from ragguard.canary.suggestions import suggest as suggest

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from ragguard.canary.sets import MAX_BYTES, Canaries, Forbidden
 from ragguard.errors import MalformedError, UsageError
-from ragguard.kernels import strictjson
+from ragguard.trust import strict_json
 
 MAX_LINE = 100_000  # bytes
 TAG = "ragguard"
@@ -183,7 +183,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
-        row = strictjson.parse(line.encode(), what=where, max_bytes=MAX_LINE)
+        row = strict_json.parse(line.encode(), what=where, max_bytes=MAX_LINE)
     except MalformedError as error:
         raise UsageError(error.message) from None
     if not isinstance(row, dict):

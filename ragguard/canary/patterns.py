@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ragguard.errors import UsageError
-from ragguard.kernels.disguise import readings
-from ragguard.kernels.names import skeleton
-from ragguard.kernels.text import normalise
+from ragguard.text.encodings import readings
+from ragguard.text.words import normalise
+from ragguard.trust.names import skeleton
 
 MAX_PATTERN = 500  # characters
 MAX_PATTERNS = 500

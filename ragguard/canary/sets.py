@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ragguard.canary.patterns import MAX_PATTERNS, Patterns
-from ragguard.commit import append_entry
 from ragguard.errors import LedgerError, MalformedError, OversizedError, UsageError
-from ragguard.kernels import strictjson
-from ragguard.kernels.canonical import canonical, digest_bytes, format_time
 from ragguard.ledger import log
+from ragguard.ledger.writer import append_entry
+from ragguard.trust import strict_json
+from ragguard.trust.canonical import canonical, digest_bytes, format_time
 from ragguard.workspace import Workspace
 
 FORMAT = "ragguard-canaries-v1"
@@ -178,7 +178,7 @@ def load(data: bytes) -> Canaries:
         LedgerError: Anything else.
     """
     try:
-        body = strictjson.parse(data, what="canary set", max_bytes=MAX_BYTES, max_depth=8)
+        body = strict_json.parse(data, what="canary set", max_bytes=MAX_BYTES, max_depth=8)
         if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
             raise ValueError("of another format")
         if body.keys() != {f.name for f in fields(Canaries)}:

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from ragguard.version import __version__
+from ragguard import __version__
 
 # Command: module and its help's first sentence (a test compares it with the command's own).
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Show the whole story on a shipped corpus, in a temporary workspace."),
-    "init": ("setup", "Make a workspace: settings, keys, trust root, ledger."),
+    "init": ("init", "Make a workspace: settings, keys, trust root, ledger."),
     "doctor": ("doctor", "Look at everything that can be wrong with a workspace."),
     "key": ("key", "Make and list key pairs."),
     "trust": ("trust", "Say which keys may speak for which source."),
@@ -116,7 +116,7 @@ def cli(ctx: click.Context, workspace: str | None, debug: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; the one place where errors become exit codes."""
-    from ragguard.files import keep_private
+    from ragguard.trust.files import keep_private
 
     keep_private()
     sys.exit(run(args))

@@ -13,7 +13,7 @@ from ragguard.cli.output import emit, format_option, note, plain, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.adopt import Adopted
+    from ragguard.ingest.adopt import Adopted
 
 KEY = "RAGGUARD_FOREIGN_API_KEY"
 SHOWN = 20
@@ -53,7 +53,7 @@ def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, *
     Example:
       ragguard adopt --url http://localhost:6333 --collection docs --source legacy
     """
-    from ragguard.adopt import adopt as run
+    from ragguard.ingest.adopt import adopt as run
     from ragguard.store.foreign import open_foreign
 
     with (
@@ -89,7 +89,7 @@ def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, *
 
 
 def _show(done: Adopted, collection: str, source: str, mode: str, dry_run: bool) -> None:
-    from ragguard.adopt import passed
+    from ragguard.ingest.adopt import passed
 
     report, layout = done.report, done.layout
     (result,) = report.manifests

@@ -11,7 +11,7 @@ from ragguard.cli.output import emit, note, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.steps.calibration import Calibration, Share
+    from ragguard.ingest.calibration import Calibration, Share
 
 
 @click.command()
@@ -50,8 +50,8 @@ def calibrate(
     Example:
       ragguard calibrate --rate 0.01 --dry-run
     """
-    from ragguard.calibrate import calibrate as run
-    from ragguard.steps import calibration
+    from ragguard.ingest import calibration
+    from ragguard.redteam.calibrate import calibrate as run
 
     with open_workspace(ctx) as workspace, Progress() as progress:
         made = run(

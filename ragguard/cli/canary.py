@@ -160,7 +160,7 @@ def suggest(ctx: click.Context, count: int, seed: int, output: Path | None, take
     """
     from ragguard import canary as canaries
     from ragguard.canary import formats
-    from ragguard.files import replace_file
+    from ragguard.trust.files import replace_file
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
@@ -200,7 +200,7 @@ def run(ctx: click.Context, k: int, run_file: Path | None, exit_zero: bool, fmt:
     """
     from ragguard import canary as canaries
     from ragguard.canary import formats
-    from ragguard.files import replace_file
+    from ragguard.trust.files import replace_file
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
@@ -218,7 +218,7 @@ def run(ctx: click.Context, k: int, run_file: Path | None, exit_zero: bool, fmt:
 
 def _show_run(found: Run, asked: Canaries) -> None:
     from ragguard.canary.measures import NDCG
-    from ragguard.canary.runs import told
+    from ragguard.canary.result import told
 
     figures = "  ".join(f"{name} {value:.3f}" for name, value in found.means.items())
     say(f"{found.name}: {len(found.rankings)} queries, {len(found.qrels)} judged")
@@ -274,7 +274,7 @@ def compare(
       ragguard canary compare before.run serving
     """
     from ragguard import canary as canaries
-    from ragguard.steps.contrast import contrast, lines
+    from ragguard.rebuild.compare import contrast, lines
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
@@ -299,13 +299,13 @@ def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
     """A run of a generation, or one that was written down."""
     from ragguard import canary as canaries
     from ragguard.canary import formats
-    from ragguard.ledger import corpus, streams
+    from ragguard.ledger import audit_queries, versions
 
     if name == "serving":
         return canaries.run(workspace, asked, k)
     if name.isdecimal():
         with workspace.ledger.reading() as conn:
-            known = {g.id: g for g in streams.all_generations(conn)}
+            known = {g.id: g for g in audit_queries.all_generations(conn)}
         found = known.get(int(name))
         if found is None or not workspace.open_store(repair=False).exists(found.serving):
             raise UsageError(f"generation {name}: there is none, or it was dropped")
@@ -321,7 +321,7 @@ def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
             hint="Expected a TREC run file, the number of a generation, or `serving`.",
         )
     with workspace.ledger.reading() as conn:
-        there = corpus.members(conn, "serving").keys()
+        there = versions.members(conn, "serving").keys()
     return canaries.judged(name, asked, k, formats.read_run(Path(name)), there)
 
 

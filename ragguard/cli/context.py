@@ -82,8 +82,8 @@ def passphrase(ask: bool, *, confirm: bool = False) -> bytes | None:
 
 def read_key(path: Path, ask: bool) -> KeyPair:
     """Read a private key file."""
-    from ragguard.files import read_private
     from ragguard.trust import keys
+    from ragguard.trust.files import read_private
 
     data = read_private(path)
     with _naming(path):

@@ -12,7 +12,7 @@ from ragguard.cli.output import emit, format_option, note, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.cutover import Finished, Status
+    from ragguard.rebuild.cutover import Finished, Status
 
 SHOWN = 20  # documents named one by one
 SHADOWS = click.Choice(["candidate", "all", "none"])
@@ -66,8 +66,8 @@ def start(ctx: click.Context, traffic: float, days: int, shadow: Any, fmt: str) 
     Example:
       ragguard cutover start --traffic 10% --days 7
     """
-    from ragguard.cutover import start as run
-    from ragguard.cutover import status as look
+    from ragguard.rebuild.cutover import start as run
+    from ragguard.rebuild.cutover import status as look
 
     with open_workspace(ctx) as workspace:
         trial = run(workspace, traffic, timedelta(days=days), shadow)
@@ -92,7 +92,7 @@ def status(ctx: click.Context, fmt: str) -> None:
     Example:
       ragguard cutover status
     """
-    from ragguard.cutover import status as look
+    from ragguard.rebuild.cutover import status as look
 
     with open_workspace(ctx, exclusive=False) as workspace:
         found = look(workspace)
@@ -120,8 +120,8 @@ def finish(ctx: click.Context, yes: bool, quiet: bool, fmt: str) -> int:
     Example:
       ragguard cutover finish
     """
-    from ragguard.cutover import finish as run
-    from ragguard.gating import canary_gate
+    from ragguard.rebuild.cutover import finish as run
+    from ragguard.rebuild.gate import canary_gate
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
         made = run(workspace, gate=canary_gate(workspace), yes=yes, progress=progress.update)
@@ -142,7 +142,7 @@ def abort(ctx: click.Context, fmt: str) -> None:
     Example:
       ragguard cutover abort
     """
-    from ragguard.cutover import abort as run
+    from ragguard.rebuild.cutover import abort as run
 
     with open_workspace(ctx) as workspace:
         made = run(workspace)

@@ -12,7 +12,7 @@ from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, note, say, short
 
 if TYPE_CHECKING:
-    from ragguard.export.checking import Checked
+    from ragguard.export.verify import Checked
 
 SHOWN = 20  # problems and documents named on the terminal
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -103,14 +103,14 @@ def _check_usage(
 
 
 def _pin(root: Path | None, root_digest: str | None) -> str | None:
-    from ragguard.kernels.canonical import digest_bytes
+    from ragguard.trust.canonical import digest_bytes
 
     return digest_bytes(root.read_bytes()) if root is not None else root_digest
 
 
 def _export(ctx: click.Context, folder: Path, at: int | None, denied_texts: bool, fmt: str) -> int:
     from ragguard.cli.progress import Progress
-    from ragguard.export.writing import export as run
+    from ragguard.export.write import export as run
 
     with open_workspace(ctx) as workspace, Progress(fmt != "table") as progress:
         done = run(workspace, folder, at=at, denied_texts=denied_texts, progress=progress.update)
@@ -149,7 +149,7 @@ def _export(ctx: click.Context, folder: Path, at: int | None, denied_texts: bool
 
 
 def _verify(folder: Path, log_key: str, pin: str | None, fmt: str) -> int:
-    from ragguard.export.checking import verify as run
+    from ragguard.export.verify import verify as run
 
     found = run(folder, log_key, root=pin)
     code = 3 if found.problems else 0
@@ -204,7 +204,7 @@ def _tell_verified(found: Checked) -> None:
 
 def _restore(ctx: click.Context, folder: Path, fmt: str) -> int:
     from ragguard.cli.progress import Progress
-    from ragguard.export.restoring import restore as run
+    from ragguard.export.restore_vault import restore as run
 
     with open_workspace(ctx) as workspace, Progress(fmt != "table") as progress:
         done = run(workspace, folder, progress=progress.update)
@@ -241,7 +241,7 @@ def _restore_into(folder: Path, target: Path, log_key: str, pin: str | None, fmt
     import os
 
     from ragguard.cli.progress import Progress
-    from ragguard.export.refounding import restore_into as run
+    from ragguard.export.restore_workspace import restore_into as run
 
     with Progress(fmt != "table") as progress:
         done = run(

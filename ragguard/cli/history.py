@@ -10,9 +10,9 @@ from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, say, table
 
 if TYPE_CHECKING:
-    from ragguard.history import Shown
     from ragguard.ledger.commits import CommitRow
-    from ragguard.ledger.corpus import VersionRow
+    from ragguard.ledger.versions import VersionRow
+    from ragguard.lineage.history import Shown
 
 
 @click.group(invoke_without_command=True)
@@ -61,7 +61,7 @@ def show(ctx: click.Context, commit: int, documents: bool, fmt: str) -> int:
     Example:
       ragguard history show 3 --documents
     """
-    from ragguard import history as job
+    from ragguard.lineage import history as job
 
     with open_workspace(ctx, exclusive=False) as workspace:
         shown = job.show(workspace, commit)
@@ -105,7 +105,7 @@ def diff(ctx: click.Context, first: int, second: int, fmt: str) -> int:
     Example:
       ragguard history diff 1 4
     """
-    from ragguard import history as job
+    from ragguard.lineage import history as job
 
     with open_workspace(ctx, exclusive=False) as workspace:
         made = job.diff(workspace, first, second)

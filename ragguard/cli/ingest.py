@@ -13,7 +13,7 @@ from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT
 
 if TYPE_CHECKING:
-    from ragguard.report import Report
+    from ragguard.ingest.report import Report
 
 SHOWN = 20
 
@@ -55,7 +55,7 @@ def ingest(
       ragguard ingest wiki.intoto.json --root docs
     """
     from ragguard.errors import UsageError
-    from ragguard.ingest import ingest as run
+    from ragguard.ingest.run import ingest as run
 
     if not manifests and not resume:
         raise UsageError("no manifest given", hint="Name one, or finish a run with --resume.")

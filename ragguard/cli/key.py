@@ -35,9 +35,8 @@ def generate(ctx: click.Context, name: str, output: Path | None, ask: bool) -> N
     Example:
       ragguard key generate alice
     """
-    from ragguard import files
     from ragguard.errors import KeyFileError, WorkspaceError
-    from ragguard.trust import keys
+    from ragguard.trust import files, keys
 
     pair = keys.generate(name)
     if output is None:

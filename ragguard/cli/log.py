@@ -44,7 +44,7 @@ def verify(
       ragguard log verify
       ragguard log verify proof.json --log-key "$(cat log.vkey)" --signer a.pub
     """
-    from ragguard import prove
+    from ragguard.lineage import prove
 
     if bundle is not None:
         known = {k.keyid: k for k in map(read_public, signers)}
@@ -100,9 +100,9 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
     Example:
       ragguard log checkpoint -o checkpoint.txt
     """
-    from ragguard import prove
-    from ragguard.files import replace_file
     from ragguard.ledger import log as logs
+    from ragguard.lineage import prove
+    from ragguard.trust.files import replace_file
 
     with open_workspace(ctx, exclusive=False) as workspace:
         with workspace.ledger.reading() as conn:
@@ -134,8 +134,8 @@ def prove(ctx: click.Context, what: str, output: Path | None) -> None:
     Example:
       ragguard log prove wiki/handbook.md -o proof.json
     """
-    from ragguard import prove as proofs
-    from ragguard.files import replace_file
+    from ragguard.lineage import prove as proofs
+    from ragguard.trust.files import replace_file
 
     with open_workspace(ctx, exclusive=False) as workspace:
         body = proofs.prove(workspace, what)
@@ -165,7 +165,7 @@ def abandon(ctx: click.Context, commit: int, reason: str) -> None:
     Example:
       ragguard log abandon 17 --reason "nobody here began it"
     """
-    from ragguard import abandon as giving_up
+    from ragguard.corpus import abandon as giving_up
 
     with open_workspace(ctx) as workspace:
         giving_up.abandon(workspace, commit, reason)

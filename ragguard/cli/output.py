@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ragguard.kernels.visible import line as line
-from ragguard.kernels.visible import plain as plain
+from ragguard.text.safe_display import line as line
+from ragguard.text.safe_display import plain as plain
 
 FORMATS = click.Choice(["table", "json", "jsonl"])
 format_option = click.option(

@@ -31,7 +31,7 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
     Example:
       ragguard publish /srv/corpus
     """
-    from ragguard.publish import publish as run
+    from ragguard.serving.publish import publish as run
 
     with open_workspace(ctx) as workspace:
         done = run(workspace, folder, keep=keep)

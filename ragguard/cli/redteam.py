@@ -12,7 +12,7 @@ from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT
 
 if TYPE_CHECKING:
-    from ragguard.redteam import Redteam
+    from ragguard.redteam.run import Redteam
 
 SHOWN = 2  # examples of an attack
 
@@ -67,7 +67,7 @@ def redteam(
     Example:
       ragguard redteam --attack paraphrase --attack fact_edit --floor 0.8
     """
-    from ragguard.redteam import redteam as run
+    from ragguard.redteam.run import redteam as run
 
     with open_workspace(ctx) as workspace, Progress() as progress:
         found = run(

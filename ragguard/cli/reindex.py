@@ -12,7 +12,7 @@ from ragguard.cli.output import emit, format_option, note, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.reindex import Rebuilt
+    from ragguard.rebuild.reindex import Rebuilt
 
 SHOWN = 20  # documents named one by one
 
@@ -63,8 +63,8 @@ def reindex(
       ragguard reindex --from-clean
       ragguard reindex --from-clean --stage
     """
-    from ragguard.gating import canary_gate
-    from ragguard.reindex import reindex as run
+    from ragguard.rebuild.gate import canary_gate
+    from ragguard.rebuild.reindex import reindex as run
 
     def ask(made: Rebuilt) -> bool:
         if not sys.stdin.isatty():
@@ -132,7 +132,7 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
     if len(rows) > SHOWN:
         say(f"… and {len(rows) - SHOWN} more (--format json lists all)")
     if made.compared is not None:
-        from ragguard.steps.contrast import lines
+        from ragguard.rebuild.compare import lines
 
         for text in lines(made.compared):
             say(f"  {text}")

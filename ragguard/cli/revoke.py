@@ -19,7 +19,7 @@ from ragguard.cli.output import emit, format_option, note, say, table
 
 if TYPE_CHECKING:
     from ragguard.model import Root
-    from ragguard.revoke import Radius, Target
+    from ragguard.quarantine.revoke import Radius, Target
 
 SHOWN = 10  # documents named one by one
 
@@ -61,8 +61,8 @@ def revoke(
       ragguard trust revoke alice --reason "laptop stolen"
       ragguard trust revoke alice --since 2026-02-20 --reason "laptop stolen"
     """
-    from ragguard import revoke as job
     from ragguard.errors import UsageError
+    from ragguard.quarantine import revoke as job
 
     if dry_run and since is None:
         raise UsageError("--dry-run says what --since would touch", hint="Give a day with --since.")

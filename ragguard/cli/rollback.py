@@ -12,7 +12,7 @@ from ragguard.cli.output import emit, format_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.rollback import RolledBack
+    from ragguard.rebuild.rollback import RolledBack
 
 SHOWN = 20  # documents named one by one
 
@@ -43,7 +43,7 @@ def rollback(
       ragguard rollback 12
       ragguard rollback g2
     """
-    from ragguard.rollback import rollback as run
+    from ragguard.rebuild.rollback import rollback as run
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
         made = run(workspace, where, leave_out=leave_out, dry_run=dry_run, progress=progress.update)

@@ -21,8 +21,8 @@ def search(ctx: click.Context, query: str, k: int, proof: bool, fmt: str) -> int
     Example:
       ragguard search "how do I rotate a key"
     """
-    from ragguard.search import on_trial
-    from ragguard.search import search as ask
+    from ragguard.serving.search import on_trial
+    from ragguard.serving.search import search as ask
 
     with open_workspace(ctx) as workspace:
         workspace.recover()

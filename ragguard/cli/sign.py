@@ -86,12 +86,11 @@ def sign(
     Example:
       ragguard sign docs --source wiki --key keys/alice.key -o wiki.intoto.json
     """
-    from ragguard import files
     from ragguard.errors import PayloadTypeError, UsageError
-    from ragguard.sign import read_metadata
-    from ragguard.sign import sign as make
+    from ragguard.ingest.sign import read_metadata
+    from ragguard.ingest.sign import sign as make
+    from ragguard.trust import dsse, files
     from ragguard.trust import manifest as manifests
-    from ragguard.trust import signing
 
     pair = read_key(key_file, ask)
     if output.exists() and not _is_manifest(output):
@@ -101,15 +100,15 @@ def sign(
         )
     if cosign is not None:
         data = cosign.read_bytes()
-        envelope = signing.parse_envelope(data, max_bytes=LARGEST)
-        if envelope.payload_type != signing.IN_TOTO:
+        envelope = dsse.parse_envelope(data, max_bytes=LARGEST)
+        if envelope.payload_type != dsse.IN_TOTO:
             raise PayloadTypeError(
                 f"{cosign}: holds {envelope.payload_type!r}, expected a manifest "
-                f"({signing.IN_TOTO!r})",
+                f"({dsse.IN_TOTO!r})",
                 hint="A trust root is signed with `ragguard trust … --root-key`.",
             )
         body = manifests.parse(envelope.payload, max_bytes=LARGEST)
-        signed = signing.add_signature(data, pair.public.keyid, pair.signing_key, max_bytes=LARGEST)
+        signed = dsse.add_signature(data, pair.public.keyid, pair.signing_key, max_bytes=LARGEST)
         files.replace_file(output, signed, shared=True)
         say(
             f"{output}: manifest {body.version} of {body.source!r}, {len(body.subjects)} files, "
@@ -164,25 +163,25 @@ def sign(
 def _is_manifest(path: Path) -> bool:
     """Whether a file that would be overwritten is an older manifest, and not a document or key."""
     from ragguard.errors import IntegrityError
-    from ragguard.trust import signing
+    from ragguard.trust import dsse
 
     try:
-        kind = signing.parse_envelope(path.read_bytes(), max_bytes=1 << 28).payload_type
+        kind = dsse.parse_envelope(path.read_bytes(), max_bytes=1 << 28).payload_type
     except IntegrityError:
         return False
-    return kind == signing.IN_TOTO
+    return kind == dsse.IN_TOTO
 
 
 def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted | None:
     """The manifest before: from a file, or what the workspace accepted last."""
     from ragguard.errors import WorkspaceError
     from ragguard.ledger import commits
+    from ragguard.trust import dsse
     from ragguard.trust import manifest as manifests
-    from ragguard.trust import signing
     from ragguard.trust.manifest import Accepted
 
     if previous is not None:
-        envelope = signing.parse_envelope(previous.read_bytes(), max_bytes=1 << 28)
+        envelope = dsse.parse_envelope(previous.read_bytes(), max_bytes=1 << 28)
         before = manifests.parse(envelope.payload, max_bytes=1 << 28)
         return Accepted(before.version, before.digest)
     try:
@@ -213,7 +212,7 @@ def verify(ctx: click.Context, manifest: Path, root: Path | None, fmt: str) -> i
     Example:
       ragguard verify wiki.intoto.json --root docs
     """
-    from ragguard.verify import verify as check
+    from ragguard.ingest.verify import verify as check
 
     with open_workspace(ctx, exclusive=False) as workspace:
         found = check(workspace, manifest, root=root)

@@ -13,8 +13,8 @@ from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, line, say
 
 if TYPE_CHECKING:
-    from ragguard.custody import Custody
-    from ragguard.trace import Traced
+    from ragguard.lineage.custody import Custody
+    from ragguard.lineage.trace import Traced
 
 SHOWN = 10  # companions named one by one
 
@@ -65,12 +65,12 @@ def trace(
       ragguard trace wiki/handbook.md
       ragguard trace --query "who signs invoices?" --answer "nobody"
     """
-    from ragguard import custody
-    from ragguard import trace as job
     from ragguard.errors import UsageError
-    from ragguard.files import replace_file
-    from ragguard.judge import command_judge
-    from ragguard.kernels.prov import prov_json
+    from ragguard.lineage import custody
+    from ragguard.lineage import trace as job
+    from ragguard.lineage.external_judge import command_judge
+    from ragguard.lineage.prov import prov_json
+    from ragguard.trust.files import replace_file
 
     if (what is None) == (query is None):
         raise UsageError("give WHAT or --query", hint="ragguard trace --help")

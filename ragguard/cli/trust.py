@@ -65,7 +65,7 @@ def add(
       ragguard trust add keys/bob.pub --role reviewer
     """
     from ragguard.errors import UsageError
-    from ragguard.trust import amend
+    from ragguard.trust import amend_root
 
     key = read_public(public)
     ends = moment(until) if until else None
@@ -73,7 +73,7 @@ def add(
         raise UsageError(f"--until {until}: is past, the leave would end before it begins")
     with open_workspace(ctx) as workspace:
         signers = read_root_keys(workspace.folder, root_keys, ask)
-        root = amend.add(
+        root = amend_root.add(
             workspace.root,
             key,
             now(),
@@ -124,20 +124,20 @@ def rotate(
       ragguard trust rotate --renew
     """
     from ragguard.errors import UsageError
-    from ragguard.trust import amend
+    from ragguard.trust import amend_root
 
     if renew == (old is not None or new is not None) or (old is None) != (new is None):
         raise UsageError("give OLD and NEW, or --renew", hint="ragguard trust rotate --help")
     with open_workspace(ctx) as workspace:
         signers = read_root_keys(workspace.folder, root_keys, ask)
         if old is None or new is None:
-            root = amend.renew(workspace.root, now())
+            root = amend_root.renew(workspace.root, now())
             workspace.set_root(root, signers, {"act": "trust renew"})
             say(f"trust root {root.version}: expires {root.expires:%Y-%m-%d}")
             return
-        before = amend.find_key(workspace.root, old)
+        before = amend_root.find_key(workspace.root, old)
         after = read_public(new)
-        root = amend.rotate(workspace.root, before, after, now())
+        root = amend_root.rotate(workspace.root, before, after, now())
         act = {"act": "trust rotate", "old": before.keyid, "new": after.keyid}
         workspace.set_root(root, signers, act)
     say(
@@ -176,15 +176,15 @@ def policy(
       ragguard trust policy wiki --set departments=it,legal --set tier=low
     """
     from ragguard.errors import UsageError
-    from ragguard.trust import amend
-    from ragguard.trust import policy as policies
+    from ragguard.trust import amend_root
+    from ragguard.trust import root as policies
 
     with open_workspace(ctx, exclusive=bool(changes)) as workspace:
         root = workspace.root
         if changes:
             values = dict(_change(text) for text in changes)
             signers = read_root_keys(workspace.folder, root_keys, ask)
-            root = amend.set_policy(root, source, values, now())
+            root = amend_root.set_policy(root, source, values, now())
             act = {"act": "trust policy", "source": source, "changes": values}
             workspace.set_root(root, signers, act)
         if source not in root.sources:
@@ -199,7 +199,7 @@ def policy(
 
 def _change(text: str) -> tuple[str, Any]:
     from ragguard.errors import UsageError
-    from ragguard.trust.policy import _LISTS
+    from ragguard.trust.root import _LISTS
 
     name, separator, value = text.partition("=")
     if not separator:
@@ -222,7 +222,7 @@ def list_trust(ctx: click.Context, fmt: str) -> None:
     Example:
       ragguard trust list
     """
-    from ragguard.trust import policy as policies
+    from ragguard.trust import root as policies
 
     with open_workspace(ctx, exclusive=False) as workspace:
         root = workspace.root

@@ -1,10 +1,10 @@
 """The trusted baseline, off this host: written, verified by a stranger, restored from.
 
-- `writing`: the clean set of a commit, its manifests, decisions, trust roots and the log, a folder.
-- `checking`: that folder verified with public keys alone; needs no workspace, no model, no engine.
-- `decided`: the reviewers' decisions in it, likewise. `denying`: what they rejected, out and in.
-- `restoring`: what the vault lost, put back from it.
-- `refounding`: a new workspace from it, after the old one is lost.
+- `write`: the clean set of a commit, its manifests, decisions, trust roots and the log, a folder.
+- `verify`: that folder verified with public keys alone; needs no workspace, no model, no engine.
+- `decisions`: the reviewers' decisions in it, likewise. `denials`: what they rejected, out and in.
+- `restore_vault`: what the vault lost, put back from it.
+- `restore_workspace`: a new workspace from it, after the old one is lost.
 
 Nothing is imported here, so that verifying does not load what only writing needs. The format is in
 docs/formats.md, the reasons are in docs/adr/0019-export.md.

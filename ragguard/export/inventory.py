@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ragguard.errors import MalformedError
-from ragguard.kernels import strictjson
-from ragguard.kernels.canonical import canonical
+from ragguard.trust import strict_json
+from ragguard.trust.canonical import canonical
 
 FORMAT = "ragguard-export-v1"
 INVENTORY = "export.json"
@@ -189,7 +189,7 @@ def parse(data: bytes) -> Inventory:
     Raises:
         MalformedError, OversizedError: Not strict JSON of the documented shape, or too large.
     """
-    body = strictjson.parse(data, what=INVENTORY, max_bytes=MAX_INVENTORY)
+    body = strict_json.parse(data, what=INVENTORY, max_bytes=MAX_INVENTORY)
     if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
         raise MalformedError(
             f"{INVENTORY}: of another format, expected {FORMAT!r}",

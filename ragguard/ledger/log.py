@@ -13,9 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from ragguard.errors import LogError
-from ragguard.kernels import merkle
-from ragguard.kernels.canonical import canonical
 from ragguard.ledger.tables import checkpoints, log_entries
+from ragguard.trust import merkle
+from ragguard.trust.canonical import canonical
 
 
 def append(conn: sa.Connection, body: Mapping[str, Any]) -> int:

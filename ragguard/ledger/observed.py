@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from ragguard.kernels.shares import Interval, wilson
 from ragguard.ledger.cases import CaseRow
-from ragguard.ledger.corpus import version_of
 from ragguard.ledger.queue import Entry, as_entry
 from ragguard.ledger.tables import cases, commits, denials, versions
+from ragguard.ledger.versions import version_of
+from ragguard.stats.intervals import Interval, wilson
 
 JUDGED = ("ingest",)  # kinds of commits whose verdicts are the gate's
 LEAST_DECIDED = 20  # decided cases from which the observed rate binds what is promised

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from ragguard.kernels.evidence import as_finding, evidence_key, is_particular, others
 from ragguard.ledger.cases import CaseRow
-from ragguard.ledger.corpus import VersionRow, version_of
+from ragguard.ledger.evidence import as_finding, evidence_key, is_particular, others
 from ragguard.ledger.tables import cases, commits, versions
+from ragguard.ledger.versions import VersionRow, version_of
 from ragguard.model import Finding
 
 SHORT, LONG = 8, 16  # hexadecimal digits of a group's name

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from ragguard.errors import MalformedError, PredicateError
-from ragguard.kernels import strictjson
-from ragguard.kernels.canonical import canonical, format_time
+from ragguard.trust import strict_json
+from ragguard.trust.canonical import canonical, format_time
 from ragguard.trust.manifest import STATEMENT_TYPE
 
 PREDICATE_TYPE = "urn:ragguard:adoption:v1"
@@ -91,7 +91,7 @@ def parse(data: bytes, *, max_bytes: int) -> Adoption | None:
         PredicateError: It says that it is a record and is not as documented.
     """
     try:
-        body = strictjson.parse(data, what="adoption", max_bytes=max_bytes)
+        body = strict_json.parse(data, what="adoption", max_bytes=max_bytes)
     except MalformedError:
         return None
     if not isinstance(body, dict) or body.get("predicateType") != PREDICATE_TYPE:

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from nacl.signing import SigningKey
 
 from ragguard.errors import DecisionError, ExpiredError, MalformedError, PredicateError
-from ragguard.kernels import strictjson
-from ragguard.kernels.canonical import canonical, format_time, parse_time
 from ragguard.model import PublicKey, Root
-from ragguard.trust import policy, signing
+from ragguard.trust import dsse, strict_json
+from ragguard.trust import root as roots
+from ragguard.trust.canonical import canonical, format_time, parse_time
 from ragguard.trust.manifest import STATEMENT_TYPE
 from ragguard.trust.person import person, persons
 
@@ -71,7 +71,7 @@ def dump(decision: Decision) -> bytes:
 
 def sign(decision: Decision, key: SigningKey, keyid: str) -> bytes:
     """Envelope of a decision."""
-    return signing.sign(dump(decision), signing.IN_TOTO, [(keyid, key)])
+    return dsse.sign(dump(decision), dsse.IN_TOTO, [(keyid, key)])
 
 
 def parse(payload: bytes) -> Decision:
@@ -81,7 +81,9 @@ def parse(payload: bytes) -> Decision:
         PredicateError: Not a decision, or not one as `dump` writes it.
     """
     try:
-        body = strictjson.parse(payload, what="decision", max_bytes=MAX_DECISION_BYTES, max_depth=8)
+        body = strict_json.parse(
+            payload, what="decision", max_bytes=MAX_DECISION_BYTES, max_depth=8
+        )
         predicate: dict[str, Any] = body["predicate"]
         (subject,) = body["subject"]
         if predicate["action"] not in ("release", "reject"):
@@ -134,15 +136,15 @@ def authenticate(
     Raises:
         DecisionError: No reviewer's key signed, or the reviewer signed the document.
     """
-    envelope = signing.parse_envelope(data, max_bytes=MAX_DECISION_BYTES)
-    reviewers = policy.active(root.reviewers, root, now)
-    result = signing.verify(envelope, reviewers, payload_type=signing.IN_TOTO, threshold=1)
+    envelope = dsse.parse_envelope(data, max_bytes=MAX_DECISION_BYTES)
+    reviewers = roots.active(root.reviewers, root, now)
+    result = dsse.verify(envelope, reviewers, payload_type=dsse.IN_TOTO, threshold=1)
     if not result:
         raise DecisionError(
             "decision: not signed by a reviewer in force",
             hint="Make the key a reviewer with `ragguard trust add KEY.pub --role reviewer`.",
         )
-    own = persons(policy.principals_of(root, signers))
+    own = persons(roots.principals_of(root, signers))
     independent = [key for key in result.signed if person(key.principal) not in own]
     if not independent:
         raise DecisionError(

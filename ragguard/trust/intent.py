@@ -14,7 +14,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 
-from ragguard.kernels.canonical import canonical
+from ragguard.trust.canonical import canonical
 
 FORMAT = "ragguard-intent-v1"
 _DIGEST = re.compile("[0-9a-f]{64}")

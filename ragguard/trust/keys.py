@@ -17,9 +17,9 @@ from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
 from ragguard.errors import KeyFileError, MalformedError, OversizedError
-from ragguard.kernels import strictjson
-from ragguard.kernels.canonical import canonical, digest
 from ragguard.model import PublicKey
+from ragguard.trust import strict_json
+from ragguard.trust.canonical import canonical, digest
 
 MAX_KEY_BYTES = 16_384
 PRIVATE_FORMAT = "ragguard-private-key-v1"
@@ -196,7 +196,7 @@ def _decrypt(body: dict[str, Any], passphrase: bytes | None) -> bytes:
 
 def _object(data: bytes, expected: str, what: str) -> dict[str, Any]:
     try:
-        body = strictjson.parse(data, what=what, max_bytes=MAX_KEY_BYTES, max_depth=4)
+        body = strict_json.parse(data, what=what, max_bytes=MAX_KEY_BYTES, max_depth=4)
     except (MalformedError, OversizedError) as error:
         raise KeyFileError(error.message) from None
     if not isinstance(body, dict) or body.get("format") != expected:

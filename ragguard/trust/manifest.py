@@ -36,10 +36,10 @@ from ragguard.errors import (
     RollbackError,
     VersionJumpError,
 )
-from ragguard.kernels import strictjson
-from ragguard.kernels.canonical import canonical, digest_bytes, format_time, parse_time
-from ragguard.kernels.names import check_name, collision_keys
 from ragguard.model import Manifest, Metadata, Subject
+from ragguard.trust import strict_json
+from ragguard.trust.canonical import canonical, digest_bytes, format_time, parse_time
+from ragguard.trust.names import check_name, collision_keys
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:ragguard:corpus-manifest:v1"
@@ -129,7 +129,7 @@ def parse(payload: bytes, *, max_bytes: int) -> Manifest:
         MixAndMatchError: Subjects and predicate list different documents.
         SubjectNameError, CollisionError, DuplicateIdError: Names that are not allowed.
     """
-    statement = strictjson.parse(payload, what="manifest", max_bytes=max_bytes)
+    statement = strict_json.parse(payload, what="manifest", max_bytes=max_bytes)
     if not isinstance(statement, dict) or statement.get("_type") != STATEMENT_TYPE:
         raise PredicateError(f"manifest: not an in-toto statement ({STATEMENT_TYPE})")
     if statement.get("predicateType") != PREDICATE_TYPE:

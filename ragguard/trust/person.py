@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from ragguard.kernels.names import skeleton
+from ragguard.trust.names import skeleton
 
 
 def person(principal: str) -> str:

@@ -10,15 +10,14 @@ import pytest
 from ragguard import canary
 from ragguard.audit import audit
 from ragguard.audit.canaries import check_canaries
-from ragguard.audit.findings import AuditFinding
-from ragguard.audit.parts import Course, Note
+from ragguard.audit.findings import AuditFinding, Course, Note
 from ragguard.audit.snapshot import Snapshot
 from ragguard.canary.sets import Canaries, Forbidden, acts
-from ragguard.kernels.canonical import format_time
-from ragguard.prove import verify_log
-from ragguard.review import decide
-from tests.canary.test_asking import QRELS, QUERIES
-from tests.simulator import HONEST, Gate
+from ragguard.lineage.prove import verify_log
+from ragguard.quarantine.review import decide
+from ragguard.trust.canonical import format_time
+from tests.canary.test_ask import QRELS, QUERIES
+from tests.support.simulator import HONEST, Gate
 
 # Twelve queries, so that a bootstrap has something to say.
 TWICE = {**QUERIES, **{f"{query}-2": f"tell me: {text}" for query, text in QUERIES.items()}}

@@ -8,9 +8,9 @@ import pytest
 from ragguard.audit import drift
 from ragguard.audit.drift import compare
 from ragguard.audit.rules import RULES
-from ragguard.kernels.canonical import format_time
-from ragguard.kernels.shift import NO_SHIFT
-from tests.audit.nights import Nights, said
+from ragguard.stats.two_sample import NO_SHIFT
+from ragguard.trust.canonical import format_time
+from tests.support.audit.nights import Nights, said
 
 
 def test_the_first_audit_has_nothing_to_compare_with() -> None:

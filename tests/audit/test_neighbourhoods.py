@@ -13,9 +13,9 @@ import pytest
 from ragguard.audit import neighbourhoods
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.neighbourhoods import Neighbourhoods, look
-from ragguard.kernels.graph import neighbour_table
-from tests.audit.spools import D, Passage, campaign, crowd, prose, spooled
-from tests.checks.views import unit
+from ragguard.knn.graph import neighbour_table
+from tests.support.audit.spools import D, Passage, campaign, crowd, prose, spooled
+from tests.support.checks.views import unit
 
 RATE = 0.002
 

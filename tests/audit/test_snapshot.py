@@ -11,7 +11,7 @@ import pytest
 from ragguard.audit import snapshot as snapshots
 from ragguard.audit.snapshot import Corpus, dump_snapshot, load_snapshot, snapshot
 from ragguard.errors import LedgerError
-from tests.audit.nights import KEY, Nights
+from tests.support.audit.nights import KEY, Nights
 
 
 @pytest.fixture(scope="module")

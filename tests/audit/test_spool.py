@@ -11,11 +11,11 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from ragguard.audit import spooler as writing
+from ragguard.audit import spool_writer as writing
 from ragguard.audit.spool import INDEX, Spool, find_spool
-from ragguard.audit.spooler import Spooler
+from ragguard.audit.spool_writer import Spooler
 from ragguard.errors import IncompleteError, StoreError
-from ragguard.kernels.graph import neighbour_table
+from ragguard.knn.graph import neighbour_table
 from ragguard.store import Point, open_store
 
 D = 8

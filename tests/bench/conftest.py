@@ -8,9 +8,9 @@ import pytest
 from ragguard.bench import dataset, runner, world
 from ragguard.bench.scan import Peer, Scan
 from ragguard.config import JudgeSettings
-from ragguard.encode import encoder
-from ragguard.kernels.calibration import Doubles
-from tests.bench import folder
+from ragguard.embed import encoder
+from ragguard.stats.conformal import Doubles
+from tests.support import bench_folder
 
 SMALL = JudgeSettings(least_documents=100, reference_documents=100)
 
@@ -27,7 +27,7 @@ def near_newcomers(scan: Scan) -> Doubles:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return folder.make(tmp_path_factory.mktemp("bench") / "handbook")
+    return bench_folder.make(tmp_path_factory.mktemp("bench") / "handbook")
 
 
 @pytest.fixture(scope="session")

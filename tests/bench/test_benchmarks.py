@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tests.bench.folder import REPOSITORY
+from tests.support.bench_folder import REPOSITORY
 
 SCRIPTS = REPOSITORY / "benchmarks"
 

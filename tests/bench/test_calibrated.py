@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ragguard.cli import run
-from ragguard.steps.calibration import Calibration, Figures, Seeds, Share, dump
-from tests.bench.folder import paragraphs
+from ragguard.ingest.calibration import Calibration, Figures, Seeds, Share, dump
+from tests.support.bench_folder import paragraphs
 
 NONE = Share(share=0.0, interval=(0.0, 1.0))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ragguard.cli import run
-from tests.bench.folder import write_rows
+from tests.support.bench_folder import write_rows
 
 ASKED = ["--arriving", "0.5", "--seeds", "1", "--per-target", "4", "--rate", "0.05"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from ragguard.bench import dataset
 from ragguard.errors import BenchError
-from tests.bench.folder import write_rows
+from tests.support.bench_folder import write_rows
 
 
 def _corpus(folder: Path) -> Path:

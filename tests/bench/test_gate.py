@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragguard import lexicon as lexicons
 from ragguard.bench.gate import Engine, Gate, Profiles, grow, points
 from ragguard.bench.world import draw
+from ragguard.detect import lexicon as lexicons
 from ragguard.model import FIRST_IMPORT
 from tests.bench.conftest import SMALL
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ragguard.bench import measures
-from ragguard.kernels import shares
+from ragguard.stats import intervals as shares
 
 
 def test_threshold_is_the_largest_score_that_keeps_the_promise() -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from ragguard.bench.scan import Scan
-from ragguard.kernels.neighbours import top_k
-from ragguard.kernels.text import term_matrix, words
+from ragguard.knn.topk import top_k
 from ragguard.model import Neighbours
+from ragguard.text.words import term_matrix, words
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks/peers"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))

@@ -16,7 +16,7 @@ from ragguard.bench.world import PROTOCOLS, draw, simulate, simulators
 from ragguard.errors import BenchError
 from ragguard.model import FIRST_IMPORT
 from tests.bench.conftest import SMALL
-from tests.bench.folder import REPOSITORY
+from tests.support.bench_folder import REPOSITORY
 
 Report = dict[str, Any]
 

@@ -7,8 +7,8 @@ import pytest
 
 from ragguard.bench.dataset import Entry, make_entry
 from ragguard.bench.vectors import VectorCache, prepare
-from ragguard.encode import encoder
-from ragguard.encode.encoder import Encoder
+from ragguard.embed import encoder
+from ragguard.embed.encoder import Encoder
 
 TEXTS = ["The canteen opens at eleven.", "A badge costs ten euros.", "The canteen opens at eleven."]
 

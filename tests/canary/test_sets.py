@@ -10,8 +10,8 @@ import pytest
 from ragguard.canary import sets
 from ragguard.canary.sets import Canaries, Forbidden
 from ragguard.errors import LedgerError, UsageError, VaultError
-from ragguard.prove import verify_log
-from tests.simulator import Gate
+from ragguard.lineage.prove import verify_log
+from tests.support.simulator import Gate
 
 SET = Canaries(
     {"q1": "how many days off?", "q2": "who signs?"},

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import SUSPECT, Shell
-from tests.simulator import HONEST
-from tests.store import qdrant_shim
-from tests.test_adopt import legacy, point
+from tests.ingest.test_adopt import legacy, point
+from tests.support import qdrant_shim
+from tests.support.simulator import HONEST
 
 pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
 

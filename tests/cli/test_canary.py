@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.canary.test_asking import QUERIES
+from tests.canary.test_ask import QUERIES
 from tests.cli.conftest import Shell, one_line_error
 
 Check = Callable[[str, Any], None]

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from ragguard.cli import context
+from ragguard.cli.demo.story import shipped_corpus
 from ragguard.config import load
-from ragguard.demo import shipped_corpus
-from ragguard.encode.parse import parse
-from ragguard.ledger import cases, commits, corpus
+from ragguard.ledger import cases, commits
+from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import CaseRow
+from ragguard.parse.document import parse
 from ragguard.workspace import Workspace
 from tests.cli.conftest import Shell, one_line_error
 
@@ -75,7 +76,7 @@ def test_the_poison_turned_away_is_what_the_ledger_holds(
     with kept.ledger.reading() as conn:
         second = commits.get(conn, 2)
         opened = [c for c in cases.listed(conn, state=None) if c.opened == 2]
-        versions = {c.document: corpus.version(conn, c.version) for c in opened if c.version}
+        versions = {c.document: version_rows.version(conn, c.version) for c in opened if c.version}
     assert second is not None
     text = _part(told[0], 2)
     assert f"{second.counts['quarantine']} quarantined" in text
@@ -229,7 +230,7 @@ def test_the_clean_rebuild_is_audited_and_clean(told: tuple[str, Path], kept: Wo
 
 
 def test_the_log_is_intact_and_counted(told: tuple[str, Path], kept: Workspace) -> None:
-    from ragguard.prove import verify_log
+    from ragguard.lineage.prove import verify_log
 
     report = verify_log(kept)
     assert report.problems == []

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from ragguard import doctor as doctors
-from ragguard.commit import Committer
 from ragguard.errors import StoreError
-from tests import trojan
+from ragguard.ledger.writer import Committer
 from tests.cli.conftest import Clock, Shell
-from tests.handbook import handbook_gate
+from tests.support import trojan
+from tests.support.handbook import handbook_gate
 
 
 def findings(shell: Shell, code: int = 0, **variables: str) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ from ragguard.cli import COMMANDS, cli
 from ragguard.cli.output import line, plain
 from ragguard.cli.progress import Progress
 from tests.cli.conftest import SUSPECT, Shell, child_command, child_environment, subprocess_run
-from tests.simulator import NOW
+from tests.support.simulator import NOW
 
 ESCAPES = {
     "colour": "\x1b[31mred\x1b[0m",

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ragguard import attacks
 from ragguard.cli.output import plain
+from ragguard.redteam import attacks
 from tests.cli.conftest import Clock, Shell, one_line_error
-from tests.handbook import handbook_gate
+from tests.support.handbook import handbook_gate
 
 Check = Callable[[str, Any], None]
 FEW = ("fact_edit", "question_led")
@@ -22,7 +22,7 @@ FEW = ("fact_edit", "question_led")
 def handbook(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """A workspace with the handbook, attacked by two simulators only."""
     known = {name: attacks.registry()[name] for name in FEW}
-    monkeypatch.setattr("ragguard.steps.staging.registry", lambda: known)
+    monkeypatch.setattr("ragguard.redteam.staging.registry", lambda: known)
     gate = handbook_gate(tmp_path / "h")
     clock.now = gate.now
     gate.close()

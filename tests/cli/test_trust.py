@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ragguard.trust import keys, policy, signing
+from ragguard.trust import dsse, keys, root
 from tests.cli.conftest import Shell, one_line_error
 
 
@@ -105,8 +105,8 @@ def test_every_change_is_a_signed_version_and_an_entry_of_the_log(made: Shell) -
     known = None
     for name in (*(f"root.{n}.json" for n in range(1, 6)), "root.json"):
         data = Path("trust", name).read_bytes()
-        first = policy.parse_root(signing.parse_envelope(data, max_bytes=1 << 20).payload)
-        known = policy.verify_root(data, known, keys=first.keys if known is None else None)
+        first = root.parse_root(dsse.parse_envelope(data, max_bytes=1 << 20).payload)
+        known = root.verify_root(data, known, keys=first.keys if known is None else None)
     assert known is not None
     assert known.version == 6
     assert made.ok("log", "verify").startswith("6 entries, 6 checkpoints")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from ragguard import checks
-from ragguard.vault import Vault
+from ragguard.detect import checks
+from ragguard.ledger.vault import Vault
 from tests.cli.conftest import Shell, one_line_error, subprocess_run
 
 

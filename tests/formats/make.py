@@ -11,14 +11,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ragguard import prove, review
-from ragguard.calibrate import calibrate
-from ragguard.kernels.canonical import canonical
-from ragguard.steps import calibration
+from ragguard import __version__
+from ragguard.ingest import calibration
+from ragguard.lineage import prove
+from ragguard.quarantine import review
+from ragguard.redteam.calibrate import calibrate
 from ragguard.trust import keys
-from ragguard.version import __version__
-from tests.handbook import handbook_gate
-from tests.simulator import HONEST, Gate
+from ragguard.trust.canonical import canonical
+from tests.support.handbook import handbook_gate
+from tests.support.simulator import HONEST, Gate
 
 HERE = Path(__file__).parent
 PASSPHRASE = b"a passphrase that everybody may know"

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from ragguard import prove, workspace
+from ragguard import __version__, workspace
 from ragguard.config import Settings
-from ragguard.ledger import cases, commits, corpus
-from ragguard.steps import calibration
-from ragguard.steps.gather import gather
-from ragguard.trust import decision, keys, manifest, policy, signing
-from ragguard.version import __version__
+from ragguard.corpus.documents import gather
+from ragguard.ingest import calibration
+from ragguard.ledger import cases, commits, versions
+from ragguard.lineage import prove
+from ragguard.trust import decision, dsse, keys, manifest
+from ragguard.trust import root as roots
 from tests.formats.make import PASSPHRASE
-from tests.simulator import NOW
+from tests.support.simulator import NOW
 
 HERE = Path(__file__).parent
 RELEASES = sorted(p.name for p in HERE.glob("v*"))
@@ -58,7 +59,7 @@ def test_every_trust_root_follows_from_the_one_before(release: Path) -> None:
     folder = release / "workspace" / "trust"
     root = None
     for path in [*sorted(folder.glob("root.*.json")), folder / "root.json"]:
-        root = policy.verify_root(path.read_bytes(), root)
+        root = roots.verify_root(path.read_bytes(), root)
     assert root is not None
     assert root.version == 3
     assert set(root.sources) == {"wiki"}
@@ -69,7 +70,7 @@ def test_manifests_are_accepted_in_order(
 ) -> None:
     last = None
     for path in sorted(release.glob("wiki-*.intoto.json")):
-        body, signed = policy.authenticate(path.read_bytes(), kept.root, NOW, max_bytes=LIMIT)
+        body, signed = roots.authenticate(path.read_bytes(), kept.root, NOW, max_bytes=LIMIT)
         manifest.check_freshness(body, NOW)
         assert manifest.check_sequence(body, last)
         last = manifest.Accepted(body.version, body.digest)
@@ -79,7 +80,7 @@ def test_manifests_are_accepted_in_order(
 
 def test_the_site_is_still_what_was_signed(release: Path, kept: workspace.Workspace) -> None:
     path = release / "wiki-2.intoto.json"
-    body, _ = policy.authenticate(path.read_bytes(), kept.root, NOW, max_bytes=LIMIT)
+    body, _ = roots.authenticate(path.read_bytes(), kept.root, NOW, max_bytes=LIMIT)
     items, _ = gather(body, kept.root.sources["wiki"].policy, release / "site", LIMIT)
     assert [i.document.id for i in items if i.findings] == []
 
@@ -87,9 +88,9 @@ def test_the_site_is_still_what_was_signed(release: Path, kept: workspace.Worksp
 def test_the_ledger_is_read(kept: workspace.Workspace) -> None:
     with kept.ledger.reading() as conn:
         acts = [c.kind for c in commits.listed(conn)]
-        serving = corpus.members(conn, "serving")
+        serving = versions.members(conn, "serving")
         closed = cases.listed(conn, state="rejected")
-        denied = corpus.denied(conn)
+        denied = versions.denied(conn)
     assert sorted(acts) == ["ingest", "ingest", "reject"]
     assert len(serving) == 6
     assert [c.document for c in closed] == ["pin.md"]
@@ -136,7 +137,7 @@ def test_the_calibration_is_read_and_would_be_written_so(release: Path) -> None:
 
 def test_an_envelope_is_what_this_version_would_write(release: Path) -> None:
     raw = (release / "wiki-1.intoto.json").read_bytes()
-    envelope = signing.parse_envelope(raw, max_bytes=LIMIT)
+    envelope = dsse.parse_envelope(raw, max_bytes=LIMIT)
     body = manifest.parse(envelope.payload, max_bytes=LIMIT)
     again = manifest.dump(
         source=body.source,

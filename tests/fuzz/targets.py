@@ -15,18 +15,17 @@ from typing import Any
 
 from lxml.etree import XMLSyntaxError
 
-from ragguard.encode import charsets, css
-from ragguard.encode.front import read_front
-from ragguard.encode.html import read_html
-from ragguard.encode.parse import decode_text, read_text
-from ragguard.encode.pdf import read_pdf
-from ragguard.encode.records import read_records
-from ragguard.encode.split import cut
-from ragguard.encode.word import read_docx
 from ragguard.errors import RagguardError, UnreadableError
-from ragguard.kernels import note
-from ragguard.trust import adoption, decision, keys, manifest, signing
-from tests.encode.documents import SECRET, SHOWN, VISIBLE, pdf, pdf_form, pdf_text, word, word_run
+from ragguard.parse import charsets, css
+from ragguard.parse.chunk import cut
+from ragguard.parse.document import decode_text, read_text
+from ragguard.parse.docx import read_docx
+from ragguard.parse.front_matter import read_front
+from ragguard.parse.html import read_html
+from ragguard.parse.pdf import read_pdf
+from ragguard.parse.records import read_records
+from ragguard.trust import adoption, decision, dsse, keys, manifest, signed_note
+from tests.support.documents import SECRET, SHOWN, VISIBLE, pdf, pdf_form, pdf_text, word, word_run
 
 _LIMIT = 1 << 20
 # Whatever pypdf trips over in a damaged file is that file's fault; a crash or a standstill is not.
@@ -89,8 +88,8 @@ def _style(data: bytes) -> object:
 
 
 def _note(data: bytes) -> object:
-    text, _ = note.split(_text(data))
-    return note.parse_checkpoint(text)
+    text, _ = signed_note.split(_text(data))
+    return signed_note.parse_checkpoint(text)
 
 
 def _sized(read: Callable[..., Any]) -> Callable[[bytes], object]:
@@ -105,7 +104,7 @@ _STATEMENT = (
     + b"0" * 64
     + b'"}}],"predicateType":"x","predicate":{}}'
 )
-_DSSE = signing.sign(_STATEMENT, signing.IN_TOTO, [(_PAIR.public.keyid, _PAIR.signing_key)])
+_DSSE = dsse.sign(_STATEMENT, dsse.IN_TOTO, [(_PAIR.public.keyid, _PAIR.signing_key)])
 
 TARGETS: dict[str, Target] = {
     "html": Target(_page, (UnreadableError,), (
@@ -142,7 +141,7 @@ TARGETS: dict[str, Target] = {
         b'<meta http-equiv="content-type" content="text/html; charset=koi8-r">',
         b'<?xml version="1.0" encoding="latin1"?>',
     )),
-    "envelope": Target(_sized(signing.parse_envelope), (RagguardError,), (_DSSE,)),
+    "envelope": Target(_sized(dsse.parse_envelope), (RagguardError,), (_DSSE,)),
     "manifest": Target(_sized(manifest.parse), (RagguardError,), (_STATEMENT,)),
     "adoption": Target(_sized(adoption.parse), (RagguardError,), (_STATEMENT, b'{"type":"x"}')),
     "decision": Target(decision.parse, (RagguardError,), (b'{"type":"x","outcome":"release"}',)),

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ragguard.ledger import cases
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.tables import Ledger
-from tests.ledger.rows import AT, commit, version_row
+from tests.support.ledger_rows import AT, commit, version_row
 
 
 def case_row(number: int, document: str = "a.md", **changes: Any) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from ragguard.ledger import commits, corpus, log, streams
+from ragguard.corpus.state import retirements, switches
+from ragguard.ledger import audit_queries, commits, log, versions
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.tables import commits as table
-from ragguard.steps.zones import retirements, switches
 
 
 @pytest.fixture
@@ -62,11 +62,13 @@ def test_what_is_given_up_loses_its_seals_and_no_other(ledger: Ledger) -> None:
     switched(ledger, row(2, body={}, at="t2", state="candidate"))
     with ledger.writing() as conn:
         for name in ("c-g1", "c-g2", "c-g2-quarantine"):
-            corpus.set_seals(conn, name, {"p": "s"})
+            versions.set_seals(conn, name, {"p": "s"})
     gone = row(2, again=True, state="dropped", drops=[row(2)])
     assert switched(ledger, gone) == {1: "serving", 2: "dropped"}
     with ledger.reading() as conn:
-        counts = {n: streams.count_seals(conn, n) for n in ("c-g1", "c-g2", "c-g2-quarantine")}
+        counts = {
+            n: audit_queries.count_seals(conn, n) for n in ("c-g1", "c-g2", "c-g2-quarantine")
+        }
     assert counts == {"c-g1": 1, "c-g2": 0, "c-g2-quarantine": 0}
 
 

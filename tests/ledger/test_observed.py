@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ragguard.cli.quarantine_stats import verdict
-from ragguard.kernels.shares import wilson
+from ragguard.cli.quarantine.stats import verdict
 from ragguard.ledger import cases
 from ragguard.ledger.observed import ObservedRate, observed, would_wait
 from ragguard.ledger.tables import Ledger
-from tests.ledger.rows import commit, version_row
+from ragguard.stats.intervals import wilson
+from tests.support.ledger_rows import commit, version_row
 
 NEXT = {"digest": "ff" * 32}
 
@@ -72,12 +72,12 @@ def test_what_no_judgement_held_says_nothing_about_the_gate(ledger: Ledger) -> N
 
 
 def test_a_denied_text_that_was_admitted_once_is_not_honest(ledger: Ledger) -> None:
-    from ragguard.ledger import corpus
+    from ragguard.ledger import versions
 
     fill(ledger, 5, [])
     with ledger.writing() as conn:
         row = {"version": 1, "digest": f"{1:064x}", "text_digest": "0" * 64, "commit": 2}
-        corpus.add_denial(conn, {**row, "sketches": "", "vectors": "", "texts": ""})
+        versions.add_denial(conn, {**row, "sketches": "", "vectors": "", "texts": ""})
     assert (rate(ledger).admitted, rate(ledger).rejected) == (4, 1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ragguard.ledger import cases, queue
 from ragguard.ledger.queue import Choice
 from ragguard.ledger.tables import Ledger
-from tests.ledger.rows import commit, version_row
+from tests.support.ledger_rows import commit, version_row
 
 
 def finding(check: str, detail: str = "odd", p: float | None = 0.001, **facts: Any) -> Any:

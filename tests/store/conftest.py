@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ragguard.store import Point, Store, open_store
-from tests.store.qdrant_shim import Shim
+from tests.support.qdrant_shim import Shim
 
 D = 16
 

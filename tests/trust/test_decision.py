@@ -17,13 +17,13 @@ from ragguard.errors import (
     PredicateError,
     UnsignedError,
 )
-from ragguard.kernels.canonical import canonical
 from ragguard.model import Grant
-from ragguard.trust import amend, decision, signing
+from ragguard.trust import amend_root, decision, dsse
+from ragguard.trust.canonical import canonical
 from ragguard.trust.decision import Decision
 from ragguard.trust.keys import KeyPair
-from tests.simulator import NOW
-from tests.trust.people import ALICE, BOB, CAROL, LIMIT, MALLORY, ROBOT, grants, make_root
+from tests.support.people import ALICE, BOB, CAROL, LIMIT, MALLORY, ROBOT, grants, make_root
+from tests.support.simulator import NOW
 
 SAID = Decision(
     case=3,
@@ -41,14 +41,12 @@ ROOT = make_root(reviewers=grants(BOB, CAROL))
 def signed(*who: KeyPair, said: Decision = SAID) -> bytes:
     envelope = decision.sign(said, who[0].signing_key, who[0].public.keyid)
     for key in who[1:]:
-        envelope = signing.add_signature(
-            envelope, key.public.keyid, key.signing_key, max_bytes=LIMIT
-        )
+        envelope = dsse.add_signature(envelope, key.public.keyid, key.signing_key, max_bytes=LIMIT)
     return envelope
 
 
 def payload() -> bytes:
-    return signing.parse_envelope(signed(BOB), max_bytes=LIMIT).payload
+    return dsse.parse_envelope(signed(BOB), max_bytes=LIMIT).payload
 
 
 def judge(data: bytes, *signers: KeyPair, root: Any = ROOT) -> tuple[Decision, str]:
@@ -112,7 +110,7 @@ def test_a_signer_whom_the_root_forgot_bars_nobody_else() -> None:
 @pytest.mark.parametrize(
     "root",
     [
-        pytest.param(amend.revoke(ROOT, BOB.public, NOW, "left"), id="revoked"),
+        pytest.param(amend_root.revoke(ROOT, BOB.public, NOW, "left"), id="revoked"),
         pytest.param(replace(ROOT, reviewers=(Grant(BOB.public.keyid, NOW),)), id="leave-ended"),
         pytest.param(replace(ROOT, reviewers=()), id="no-reviewers"),
     ],
@@ -149,12 +147,12 @@ def test_a_changed_decision_is_refused() -> None:
             id="unsigned",
         ),
         pytest.param(
-            signing.sign(payload(), "text/plain", [(BOB.public.keyid, BOB.signing_key)]),
+            dsse.sign(payload(), "text/plain", [(BOB.public.keyid, BOB.signing_key)]),
             PayloadTypeError,
             id="payload-type",
         ),
         pytest.param(
-            signing.sign(b"{}", signing.IN_TOTO, [(BOB.public.keyid, BOB.signing_key)]),
+            dsse.sign(b"{}", dsse.IN_TOTO, [(BOB.public.keyid, BOB.signing_key)]),
             PredicateError,
             id="another-payload",
         ),

@@ -10,8 +10,8 @@ from nacl import pwhash
 from nacl.signing import SigningKey
 
 from ragguard.errors import KeyFileError
-from ragguard.kernels.canonical import digest
 from ragguard.trust import keys
+from ragguard.trust.canonical import digest
 from ragguard.trust.keys import KeyPair
 
 PAIR = keys.pair(SigningKey(bytes(range(32))), "alice")

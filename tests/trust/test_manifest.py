@@ -29,11 +29,11 @@ from ragguard.errors import (
     RollbackError,
     SubjectNameError,
 )
-from ragguard.kernels.canonical import canonical, digest_bytes
 from ragguard.model import Manifest, Subject
 from ragguard.trust import manifest
+from ragguard.trust.canonical import canonical, digest_bytes
 from ragguard.trust.manifest import Accepted
-from tests.simulator import NOW
+from tests.support.simulator import NOW
 
 LIMIT = 100_000
 A, B = (

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
 from ragguard.errors import IntegrityError, SubjectNameError, UsageError
-from ragguard.kernels.canonical import canonical, digest_bytes
-from ragguard.kernels.names import check_name, collision_keys
 from ragguard.model import Grant, Root, SourcePolicy, Subject
-from ragguard.trust import decision, keys, manifest, policy, signing
+from ragguard.trust import decision, dsse, keys, manifest, root
+from ragguard.trust.canonical import canonical, digest_bytes
 from ragguard.trust.decision import Decision
-from tests.simulator import NOW
+from ragguard.trust.names import check_name, collision_keys
+from tests.support.simulator import NOW
 
 LIMIT = 1 << 20
 ALICE, BOB, ROBOT, MALLORY = (
@@ -59,7 +59,7 @@ def payload_of(*subjects: Subject, source: str = "wiki", **rest: Any) -> bytes:
 
 
 def sign(payload: bytes, *who: keys.KeyPair) -> bytes:
-    return signing.sign(payload, signing.IN_TOTO, [(k.public.keyid, k.signing_key) for k in who])
+    return dsse.sign(payload, dsse.IN_TOTO, [(k.public.keyid, k.signing_key) for k in who])
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def test_no_mutation_yields_a_payload_or_a_signer_that_was_not_signed(
             continue
         seen["mutated"] += 1
         try:
-            found, result = policy.authenticate(data, ROOT, NOW, max_bytes=LIMIT)
+            found, result = root.authenticate(data, ROOT, NOW, max_bytes=LIMIT)
         except (IntegrityError, UsageError) as error:
             refused[type(error).__name__] += 1
             continue
@@ -175,7 +175,7 @@ def test_no_mutation_yields_a_payload_or_a_signer_that_was_not_signed(
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_shapes_are_accepted_as_they_are(name: str) -> None:
-    found, result = policy.authenticate(SHAPES[name].envelope, ROOT, NOW, max_bytes=LIMIT)
+    found, result = root.authenticate(SHAPES[name].envelope, ROOT, NOW, max_bytes=LIMIT)
     assert found == manifest.parse(SHAPES[name].payload, max_bytes=LIMIT)
     assert {key.public for key in result.signed} == SHAPES[name].signers
     assert len(result.unknown) == (1 if name == "unknown extra signature" else 0)
@@ -188,7 +188,7 @@ ODD: tuple[Any, ...] = (
     *([], {}, [[]], ["a", "a"], [1], {"": 1}, {"sha256": 1}, {"a": {"b": {"c": {"d": 1}}}}),
 )
 DECISION = Decision(3, "release", "wiki/a.md", "ab" * 32, "cd" * 32, ("hidden",), "fine", NOW)
-DECISION_PAYLOAD = signing.parse_envelope(
+DECISION_PAYLOAD = dsse.parse_envelope(
     decision.sign(DECISION, BOB.signing_key, BOB.public.keyid), max_bytes=LIMIT
 ).payload
 
@@ -233,7 +233,7 @@ READERS = [
         lambda p: manifest.parse(p, max_bytes=LIMIT),
         id="manifest-with-metadata",
     ),
-    pytest.param(policy.dump_root(ROOT), policy.parse_root, id="root"),
+    pytest.param(root.dump_root(ROOT), root.parse_root, id="root"),
     pytest.param(DECISION_PAYLOAD, decision.parse, id="decision"),
 ]
 
@@ -293,7 +293,7 @@ def test_any_honest_manifest_is_accepted_and_read_back(
     assume(subjects)
     previous = None if version == 1 else "ab" * 32
     payload = payload_of(*subjects, version=version, previous=previous, mode=mode)
-    found, result = policy.authenticate(sign(payload, ALICE), ROOT, NOW, max_bytes=LIMIT)
+    found, result = root.authenticate(sign(payload, ALICE), ROOT, NOW, max_bytes=LIMIT)
     assert found.subjects == tuple(sorted(subjects, key=lambda s: s.name))
     assert (found.version, found.mode, found.previous) == (version, mode, previous)
     assert (found.issued, found.expires) == (NOW, NOW + timedelta(days=90))

@@ -1,0 +1,82 @@
+"""What earlier audits said: an entry of the log names report and snapshot, the vault keeps both.
+
+So the past of an audit is as hard to rewrite as the log, and the ledger needs no table for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+
+from ragguard.audit.drift import REMEMBERED
+from ragguard.audit.findings import AuditReport
+from ragguard.audit.report import json as report_json
+from ragguard.audit.snapshot import Snapshot, dump_snapshot, load_snapshot
+from ragguard.errors import RagguardError
+from ragguard.ledger import log
+from ragguard.ledger.writer import append_entry
+from ragguard.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+ACT = "audit"
+
+
+@dataclass(frozen=True)
+class Past:
+    """An earlier audit.
+
+    Attributes:
+        report: What it said.
+        snapshot: What it remembered; `None` where it could not look at the index.
+    """
+
+    report: AuditReport
+    snapshot: Snapshot | None
+
+
+def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past], list[str]]:
+    """The last audits, oldest first.
+
+    Args:
+        workspace: Open.
+        most: How many.
+
+    Returns:
+        The audits, and what is wrong with those that cannot be read.
+    """
+    with workspace.ledger.reading() as conn:
+        texts = [text for _, text, _ in log.entries(conn) if f'"{ACT}"' in text]
+    found: list[Past] = []
+    damaged: list[str] = []
+    for text in reversed(texts):
+        if len(found) + len(damaged) == most:
+            break
+        try:
+            entry = json.loads(text)
+            if entry.get("act") != ACT or "plan" in entry:  # that one took suspects out
+                continue
+            report = report_json.load(workspace.vault.get(str(entry["report"])))
+            kept = entry.get("snapshot")
+            snapshot = load_snapshot(workspace.vault.get(str(kept))) if kept else None
+            found.append(Past(report, snapshot))
+        except (ValueError, KeyError, AttributeError) as error:
+            damaged.append(f"an entry of the log on an audit cannot be read ({error})")
+        except RagguardError as error:
+            damaged.append(f"an earlier audit cannot be read: {error.message}")
+    return found[::-1], damaged
+
+
+def remember(workspace: Workspace, report: AuditReport, snapshot: Snapshot | None) -> None:
+    """Keep report and snapshot in the vault, and log the act; the log gets a new checkpoint."""
+    entry = {
+        "act": ACT,
+        "at": report.at,
+        "report": workspace.vault.put(report_json.dump(report)),
+        "snapshot": workspace.vault.put(dump_snapshot(snapshot)) if snapshot else None,
+        "findings": {level: count for level, count in sorted(report.levels.items())},
+        "failed": [p.name for p in report.incomplete],
+    }
+    with workspace.ledger.writing() as conn:
+        append_entry(conn, entry, workspace.origin, workspace.sign_note)

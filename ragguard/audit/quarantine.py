@@ -1,0 +1,105 @@
+"""Suspects out of the index, for a person to decide: all of an audit in one commit.
+
+Only what a rule says of a document's text or place counts: what is wrong with points, keys or
+contracts is for a rebuild, or for `trust revoke`. What a reviewer released is not taken again for
+what the release covered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ragguard.audit.findings import AuditFinding
+from ragguard.corpus import changes
+from ragguard.corpus.pull_back import Packs, pull_document, stored_by_version
+from ragguard.ledger import versions
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.versions import VersionRow
+from ragguard.model import Finding, Verdict
+from ragguard.workspace import Workspace
+
+RULES = frozenset({"campaign", "hub", "suspect-document", "hidden-or-instructing"})
+ACTOR = "audit"
+
+
+def take_out(
+    workspace: Workspace,
+    generation: Generation,
+    serving: Mapping[str, VersionRow],
+    findings: Sequence[AuditFinding],
+) -> tuple[int | None, int]:
+    """Quarantine the documents that findings name.
+
+    Args:
+        workspace: Open and locked.
+        generation: The serving generation.
+        serving: Serving versions by label.
+        findings: Of this audit.
+
+    Returns:
+        Number of the commit, `None` when nothing was to be taken out; and how many documents were.
+
+    Raises:
+        StoreError: See `Committer.commit`; the next start finishes the commit.
+    """
+    said = _said(findings)
+    rows = {label: serving[label] for label in said if label in serving}
+    released = _released(workspace, {row.source for row in rows.values()})
+    for label, row in list(rows.items()):
+        covered = released.get(row.source, {}).get((row.document, row.digest, row.metadata_digest))
+        if covered is not None and {f.check for f in said[label]} <= covered:
+            del rows[label]
+    if not rows:
+        return None, 0
+    workspace.recover()
+    plan = changes.draft(workspace, generation)
+    standing = {
+        name: changes.standing_of(workspace, name) for name in {r.source for r in rows.values()}
+    }
+    stored = stored_by_version(workspace, rows.values())
+    packs = Packs(workspace.vault)
+    waiting = [
+        s.waiting[r.document]
+        for r in rows.values()
+        if r.document in (s := standing[r.source]).waiting
+    ]
+    with workspace.ledger.reading() as conn:
+        points = versions.points_of(conn, [r.id for r in (*rows.values(), *waiting)])
+    for label, row in sorted(rows.items()):
+        changes.close_waiting(plan, row.document, standing[row.source], points, "superseded")
+        worst = max(said[label], key=lambda f: f.score)
+        verdict = Verdict(
+            row.source,
+            row.document,
+            row.digest,
+            "quarantine",
+            worst.score,
+            min((f.p_value for f in said[label] if f.p_value is not None), default=None),
+            tuple(said[label]),
+        )
+        pull_document(plan, row, verdict, stored[row.id], points[row.id], packs)
+    workspace.committer.commit(plan.finish("audit", ACTOR, ""))
+    return plan.commit, len(rows)
+
+
+def _said(findings: Sequence[AuditFinding]) -> dict[str, list[Finding]]:
+    """What is said of each document, as findings of a verdict; a campaign is said of all of it."""
+    said: dict[str, list[Finding]] = {}
+    for found in findings:
+        if found.rule not in RULES:
+            continue
+        names = found.facts.get("members", []) if found.rule == "campaign" else [found.document]
+        check = str(found.facts.get("check", found.rule))
+        for name in names:
+            facts = {k: v for k, v in found.facts.items() if k not in ("members", "text")}
+            said.setdefault(str(name), []).append(
+                Finding(check, found.score, found.p_value, found.detail, facts)
+            )
+    return said
+
+
+def _released(
+    workspace: Workspace, sources: set[str]
+) -> dict[str, dict[tuple[str, str, str], set[str]]]:
+    with workspace.ledger.reading() as conn:
+        return {source: versions.released(conn, source) for source in sources}

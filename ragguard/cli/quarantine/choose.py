@@ -1,0 +1,132 @@
+"""Which cases a command is about: the filters that `quarantine list|release|reject` share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragguard.cli import context
+from ragguard.cli.context import duration, moment
+from ragguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ragguard.ledger.queue import Choice, Entry
+    from ragguard.workspace import Workspace
+
+WAYS = "give CASEs or --commit or --group or filters (--check, --source, --since, --all)"
+choice_options = (
+    click.option(
+        "--since",
+        help="Opened since this day or UTC time, or so long ago (7d), by the clock of the log.",
+    ),
+    click.option("--source", "sources", multiple=True, help="Of this source; may be repeated."),
+    click.option(
+        "--check",
+        "checks",
+        multiple=True,
+        help="Held by this check first of all; may be repeated.",
+    ),
+)
+
+
+def choice(
+    checks: tuple[str, ...], sources: tuple[str, ...], since: str | None, commit: int | None = None
+) -> Choice:
+    """Read the filters.
+
+    Raises:
+        UsageError: `since` is neither a time nor a length of time.
+    """
+    from ragguard.ledger.queue import Choice
+    from ragguard.trust.canonical import format_time
+
+    begins = format_time(_begin(since)) if since is not None else ""
+    return Choice(frozenset(checks), frozenset(sources), begins, commit)
+
+
+def _begin(text: str) -> datetime:
+    """A day or UTC time, or a length of time before now."""
+    return context.now() - duration(text) if text.strip()[-1:] in tuple("mhdw") else moment(text)
+
+
+def chosen(
+    workspace: Workspace,
+    action: str,
+    *,
+    case: tuple[str, ...],
+    commit: int | None,
+    group: str | None,
+    checks: tuple[str, ...],
+    sources: tuple[str, ...],
+    since: str | None,
+    every: bool,
+    spared: tuple[str, ...],
+) -> list[Entry]:
+    """The open cases that a decision is about, oldest first; one named twice once.
+
+    Raises:
+        UsageError: No way of choosing or more than one, or nothing is chosen.
+    """
+    from ragguard.ledger import queue
+    from ragguard.quarantine import review
+
+    filters = bool(checks or sources or since is not None or every)
+    if [bool(case), commit is not None, group is not None, filters].count(True) != 1:
+        raise UsageError(
+            f"{WAYS}: exactly one of these ways",
+            hint=f"ragguard quarantine {action} --help",
+        )
+    left_out = {review.find(workspace.ledger, name).id for name in spared}
+    if case:
+        named = {c.id: c for c in (review.find(workspace.ledger, name) for name in case)}
+        for one in named.values():
+            if one.state != "open":
+                raise UsageError(f"case {one.id} is closed ({one.state})")
+    with workspace.ledger.reading() as conn:
+        rows = queue.entries(conn, choice=choice(checks, sources, since, commit))
+    if case:
+        rows = [e for e in rows if e.case.id in named]
+    elif group is not None:
+        rows = _members(rows, group)
+    else:
+        # A source that asks to drop documents is never answered along with others.
+        rows = [e for e in rows if e.version is not None]
+    rows = [e for e in rows if e.case.id not in left_out]
+    if not rows:
+        raise UsageError(_nothing(commit), hint=_hint(commit))
+    return rows
+
+
+def _nothing(commit: int | None) -> str:
+    if commit is not None:
+        return f"commit {commit}: it opened no case that is still open"
+    return "no open case about a document is like that"
+
+
+def _hint(commit: int | None) -> str:
+    more = ", `ragguard history` commits" if commit is not None else ""
+    return f"`ragguard quarantine list` shows open cases{more}."
+
+
+def _members(rows: list[Entry], group: str) -> list[Entry]:
+    from ragguard.ledger import queue
+
+    for found in queue.groups(rows):
+        if found.id == group:
+            return sorted(found.entries, key=lambda e: e.case.id)
+    raise UsageError(
+        f"no open group {group!r}",
+        hint="A group has another name once a case joins or leaves it: look at it again with "
+        "`ragguard quarantine list --group`.",
+    )
+
+
+def described(entry: Entry) -> str:
+    """Why a case waits, as one cell."""
+    if entry.version is None:
+        return f"would remove {len(entry.case.detail['documents'])} documents at once"
+    first: Any = entry.findings[0] if entry.findings else None
+    return f"{first.check}: {first.detail}" if first else ""

@@ -1,0 +1,182 @@
+"""`ragguard quarantine release` and `reject`: one case, many, or all of one cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from ragguard.cli.context import open_workspace, passphrase_option, read_key
+from ragguard.cli.output import emit, format_option, line, note, say, table
+from ragguard.cli.quarantine.choose import choice_options, chosen
+
+if TYPE_CHECKING:
+    from ragguard.ledger.queue import Entry
+    from ragguard.trust.keys import KeyPair
+    from ragguard.workspace import Workspace
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+SHOWN = 20  # cases of a dry run, and of what was decided together
+DONE = {"release": "released", "reject": "rejected"}
+
+
+def _options(function: Callable[..., Any]) -> Any:
+    for option in (
+        format_option,
+        click.option("--dry-run", is_flag=True, help="Say what would be decided; decide nothing."),
+        passphrase_option,
+        click.option("--reason", required=True, help="Why, in your words; signed and logged."),
+        click.option("--key", type=FILE, required=True, help="Private key of the reviewer."),
+        click.option(
+            "--except", "spared", multiple=True, help="Leave this CASE out; may be repeated."
+        ),
+        click.option("--all", "every", is_flag=True, help="Every open case about a document."),
+        *choice_options,
+        click.option("--group", help="All cases of this group (quarantine list --group)."),
+        click.option(
+            "--commit", type=click.IntRange(1), help="Every case that this commit opened."
+        ),
+        click.argument("case", nargs=-1),
+    ):
+        function = option(function)
+    return click.pass_context(function)
+
+
+@click.command()
+@_options
+def release(ctx: click.Context, **given: Any) -> None:
+    """Bring the documents of CASEs into the serving index.
+
+    Say which in one way: CASEs, --commit, --group, or filters (--check, --source, --since, which
+    narrow each other, or --all). However many, it is one commit with a signed decision a document;
+    one that you may not decide stops them all before anything is done.
+
+    \b
+    Example:
+      ragguard quarantine release 3 --key keys/bob.key --reason "asked the author"
+      ragguard quarantine release --group g3f0a61c2 --key bob.key --reason "fine"
+      ragguard quarantine release --commit 12 --key bob.key --reason "my error"
+    """
+    _decide(ctx, "release", **given)
+
+
+@click.command()
+@_options
+def reject(ctx: click.Context, **given: Any) -> None:
+    """Deny the documents of CASEs, and quarantine their like from now on.
+
+    Say which in one way: CASEs, --commit, --group, or filters (--check, --source, --since, which
+    narrow each other, or --all). However many, it is one commit with a signed decision a document;
+    one that you may not decide stops them all before anything is done.
+
+    \b
+    Example:
+      ragguard quarantine reject 4 5 6 --key keys/bob.key --reason "poison"
+      ragguard quarantine reject --check collusion --source vendor --dry-run ...
+    """
+    _decide(ctx, "reject", **given)
+
+
+def _decide(
+    ctx: click.Context,
+    action: Literal["release", "reject"],
+    *,
+    key: Path,
+    reason: str,
+    ask: bool,
+    dry_run: bool,
+    fmt: str,
+    **which: Any,
+) -> None:
+    from ragguard.quarantine import review
+
+    pair = read_key(key, ask)
+    with open_workspace(ctx, exclusive=not dry_run) as workspace:
+        if not dry_run:
+            workspace.recover()
+        entries = chosen(workspace, action, **which)
+        documents = [e.case for e in entries if e.version is not None]
+        views = review.views(workspace, documents)
+        review.check_may_decide(workspace, views, pair)
+        if dry_run:
+            _tell_plan(entries, action, fmt)
+            return
+        _carry_out(workspace, entries, action, pair, reason, fmt)
+
+
+def _carry_out(
+    workspace: Workspace,
+    entries: list[Entry],
+    action: Literal["release", "reject"],
+    pair: KeyPair,
+    reason: str,
+    fmt: str,
+) -> None:
+    from ragguard.ledger import versions_at
+    from ragguard.quarantine import review
+
+    documents = [e for e in entries if e.version is not None]
+    alike: dict[int, list[str]] = {}
+    if action == "reject":
+        with workspace.ledger.reading() as conn:
+            alike = {
+                e.case.id: versions_at.serving_with(conn, e.version.digest)
+                for e in documents
+                if e.version
+            }
+    numbers: dict[int, int] = {}
+    try:
+        if documents:
+            made = review.decide_cases(workspace, [e.case for e in documents], action, pair, reason)
+            numbers = {e.case.id: made for e in documents}
+        for entry in entries:
+            if entry.version is None:  # each removal is a commit of its own
+                numbers[entry.case.id] = review.decide(workspace, entry.case, action, pair, reason)
+    finally:  # what was decided before an error is told too
+        if numbers:
+            done = [e for e in entries if e.case.id in numbers]
+            _tell_done(done, numbers, action, fmt)
+            for number, names in alike.items():
+                for other in names if number in numbers else ():
+                    note(f"note: {line(other)} has the same bytes: a rebuild takes it out")
+
+
+def _tell_done(entries: list[Entry], numbers: dict[int, int], action: str, fmt: str) -> None:
+    if fmt != "table":
+        emit(
+            fmt,
+            [{"case": e.case.id, "action": action, "commit": numbers[e.case.id]} for e in entries],
+        )
+        return
+    for entry in entries[:SHOWN] if len(entries) > 2 * SHOWN else entries:
+        case = entry.case
+        name = f"{case.source}/{case.document}" if case.document else f"removal in {case.source}"
+        say(f"case {case.id}: {name} {DONE[action]}, commit {numbers[case.id]}")
+    if len(entries) > 2 * SHOWN:
+        say(f"… and {len(entries) - SHOWN} more (--format json lists all)")
+    say("next: ragguard quarantine list")
+
+
+def _tell_plan(entries: list[Entry], action: str, fmt: str) -> None:
+    if fmt != "table":
+        emit(fmt, [{"case": e.case.id, "action": action, "commit": None} for e in entries])
+        return
+    table(
+        ["case", "document", "why"],
+        [
+            [
+                str(e.case.id),
+                e.label,
+                f"{e.check}: {e.findings[0].detail}" if e.findings else "removal",
+            ]
+            for e in entries[:SHOWN]
+        ],
+        right=frozenset({"case"}),
+    )
+    if len(entries) > SHOWN:
+        say(f"… and {len(entries) - SHOWN} more (--format json lists all)")
+    sources = ", ".join(sorted({e.case.source for e in entries}))
+    say(f"{len(entries)} cases of {sources} would be {DONE[action]}; nothing was done")
+    say("next: the same without --dry-run")

@@ -1,0 +1,51 @@
+"""`ragguard quarantine hold`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ragguard.cli.context import open_workspace
+from ragguard.cli.output import emit, format_option, say
+
+MAX_NAMES = 1 << 24  # characters of names read from standard input
+
+
+@click.command()
+@click.argument("document", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why, in your words; stands in each case.")
+@format_option
+@click.pass_context
+def hold(ctx: click.Context, document: tuple[str, ...], reason: str, fmt: str) -> int:
+    """Take DOCUMENTs (source/document) out of the index, to wait for a reviewer.
+
+    One commit, with a case each; `ragguard quarantine release --commit` undoes it. A single dash
+    reads the names from standard input, one a line.
+
+    \b
+    Example:
+      ragguard quarantine hold wiki/safe.md --reason "trace named it"
+      ragguard trace --query Q --answer A --format json |
+        jq -r ".responsible[]" | ragguard quarantine hold - --reason "traced"
+    """
+    from ragguard.quarantine.hold import hold as job
+
+    names = list(document)
+    if names == ["-"]:
+        lines = sys.stdin.read(MAX_NAMES).splitlines()
+        names = [name for text in lines if (name := text.strip())]
+    with open_workspace(ctx) as workspace:
+        made = job(workspace, names, reason)
+    if fmt != "table":
+        emit(fmt, {"commit": made.commit, "held": made.documents, "waiting": made.waiting})
+        return 0
+    for name in made.documents:
+        say(f"held: {name}")
+    for name in made.waiting:
+        say(f"waits in quarantine already: {name}")
+    if made.commit is not None:
+        say(f"{len(made.documents)} out of the index, commit {made.commit}")
+        say(f"to undo: ragguard quarantine release --commit {made.commit} --key FILE --reason TEXT")
+    say("next: ragguard quarantine list")
+    return 0

@@ -1,0 +1,197 @@
+"""Gather: a verified manifest and a folder to documents, each with its bytes or a reason.
+
+What is read is what is hashed, once. A file that is missing, altered, too large or no record file
+gives a finding for that file and stops nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragguard.errors import (
+    DocumentMissingError,
+    DocumentOversizedError,
+    DocumentTamperedError,
+    DuplicateIdError,
+    IntegrityError,
+    PredicateError,
+    RecordError,
+    SymlinkError,
+)
+from ragguard.model import Document, Finding, Manifest, Metadata, Policy, Subject
+from ragguard.parse.document import OTHER_ENDINGS, front_of
+from ragguard.parse.records import RECORD_FORMATS, Record, read_records
+from ragguard.trust import contract, folder
+from ragguard.trust import manifest as manifests
+from ragguard.trust.canonical import digest, digest_bytes
+
+# Findings that mean: these are not the signed bytes, or no documents at all. Exit code 3.
+INTEGRITY = {
+    DocumentMissingError: "missing",
+    DocumentTamperedError: "digest",
+    DocumentOversizedError: "oversized",
+    SymlinkError: "symlink",
+    DuplicateIdError: "duplicate-id",
+    RecordError: "record",
+    PredicateError: "metadata",
+}
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A document of a manifest, before anything is known about it.
+
+    Attributes:
+        document: As signed.
+        fmt: File ending without the dot; `txt` for records.
+        data: The file's bytes; empty for records.
+        text: A record's text; empty for files.
+        findings: Why it is rejected already; empty when it is not.
+    """
+
+    document: Document
+    fmt: str
+    data: bytes = b""
+    text: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def metadata_digest(self) -> str:
+        """Digest of its metadata."""
+        return digest(dict(self.document.metadata))
+
+
+def format_of(name: str) -> str:
+    """A file's format by the ending of its name: without the dot, lower-cased."""
+    ending = name.rpartition(".")[2].lower() if "." in name else ""
+    return OTHER_ENDINGS.get(ending, ending)
+
+
+def gather(
+    manifest: Manifest, policy: Policy, root: Path, max_bytes: int
+) -> tuple[list[Incoming], dict[str, bytes]]:
+    """Read every document of a manifest.
+
+    Args:
+        manifest: Verified.
+        policy: The source's contract.
+        root: Folder the names are relative to.
+        max_bytes: Upper size of a file, beside the contract's.
+
+    Returns:
+        Documents in manifest order, and the bytes of the files read, by digest.
+    """
+    limit = min(max_bytes, policy.max_document_bytes)
+    found: list[Incoming] = []
+    files: dict[str, bytes] = {}
+    for subject in manifest.subjects:
+        try:
+            data = folder.read(root, subject.name, limit)
+            manifests.check_bytes(subject, data, limit)
+            documents = list(documents_of(manifest.source, subject, data, policy))
+        except IntegrityError as error:
+            found.append(_refused(manifest.source, subject, error))
+            continue
+        files[subject.digest] = data
+        found.extend(documents)
+    return _without_repeats(found), files
+
+
+def _refused(source: str, subject: Subject, error: IntegrityError) -> Incoming:
+    rule = INTEGRITY.get(type(error), "integrity")
+    document = Document(
+        source, subject.name, subject.digest, subject.metadata, subject.name, subject.digest
+    )
+    return Incoming(
+        document,
+        format_of(subject.name),
+        findings=(Finding(rule, 1.0, None, error.message, {"integrity": True}),),
+    )
+
+
+def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> Iterator[Incoming]:
+    """Documents of one signed file, with the metadata in force.
+
+    Args:
+        source: Source that signs it.
+        subject: As its manifest lists it.
+        data: Its bytes, which the caller has compared with the subject's digest.
+        policy: The source's contract; what breaks it is in a document's findings.
+
+    Raises:
+        RecordError: A record file whose lines are not the documented records.
+    """
+    fmt = format_of(subject.name)
+    if fmt not in RECORD_FORMATS:
+        metadata = with_front(front_of(data, fmt).metadata, subject.metadata, subject.name)
+        broken = tuple(contract.violations(policy, fmt, metadata))
+        document = Document(
+            source, subject.name, subject.digest, metadata, subject.name, subject.digest
+        )
+        yield Incoming(document, fmt, data, findings=broken)
+        return
+    for record in read_records(data, fmt, subject.name):
+        yield _record(source, subject, record, fmt, policy)
+
+
+def with_front(front: Metadata, signed: Metadata, name: str) -> Metadata:
+    """Metadata in force: the manifest's over those of the front matter.
+
+    Args:
+        front: Of the file's front matter.
+        signed: Of the manifest.
+        name: Of the file, for errors.
+
+    Returns:
+        Both; the manifest's alone where both together are more than a document may carry.
+    """
+    if not front:
+        return signed
+    try:
+        return manifests.check_metadata({**front, **signed}, name)
+    except PredicateError:
+        return signed
+
+
+def _record(source: str, subject: Subject, record: Record, fmt: str, policy: Policy) -> Incoming:
+    name = f"{subject.name}#{record.id}"
+    findings: tuple[Finding, ...]
+    metadata: Metadata
+    try:
+        metadata = manifests.check_metadata({**record.metadata, **subject.metadata}, name)
+        findings = tuple(contract.violations(policy, fmt, metadata))
+    except PredicateError as error:
+        metadata = subject.metadata
+        findings = (Finding("metadata", 1.0, None, error.message, {"integrity": True}),)
+    document = Document(
+        source,
+        name,
+        digest_bytes(record.text.encode()),
+        metadata,
+        subject.name,
+        subject.digest,
+    )
+    return Incoming(document, "txt", text=record.text, findings=findings)
+
+
+def _without_repeats(found: list[Incoming]) -> list[Incoming]:
+    """Refuse a document id that stands twice: a file named like a record of another file."""
+    seen: set[str] = set()
+    result: list[Incoming] = []
+    for item in found:
+        if item.document.id in seen:
+            detail = f"the id {item.document.id!r} stands twice in this manifest"
+            finding = Finding("duplicate-id", 1.0, None, detail, {"integrity": True})
+            result = [_with(i, finding) if i.document.id == item.document.id else i for i in result]
+            continue
+        seen.add(item.document.id)
+        result.append(item)
+    return result
+
+
+def _with(item: Incoming, finding: Finding) -> Incoming:
+    values: dict[str, Any] = {**item.__dict__, "findings": (*item.findings, finding)}
+    return Incoming(**values)

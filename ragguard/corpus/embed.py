@@ -1,0 +1,201 @@
+"""Prepare: documents to chunks and vectors; what was embedded once is not embedded again.
+
+Vectors are kept in the vault in packs, a matrix each, found again by recipe and text digest. A pack
+is written while embedding goes on, so that a killed run loses at most one pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from html import unescape
+
+import numpy as np
+
+from ragguard.corpus.documents import Incoming
+from ragguard.detect.view import Prepared
+from ragguard.ledger import versions
+from ragguard.ledger.writer import dump_vectors, load_vectors
+from ragguard.model import Chunk, Finding, Floats, Hidden, Metadata
+from ragguard.parse import workers
+from ragguard.parse.chunk import refine
+from ragguard.parse.document import Parsed, decode_text
+from ragguard.parse.workers import Read, Source, Unread
+from ragguard.trust.canonical import digest_bytes
+from ragguard.workspace import Workspace
+
+PACK = 4096  # chunks a pack
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A prepared document and where the vault keeps its vectors.
+
+    Attributes:
+        prepared: For the view.
+        text_digests: SHA-256 of each chunk's text.
+        places: (pack, row) of each chunk's vector; empty on a dry run.
+    """
+
+    prepared: Prepared
+    text_digests: tuple[str, ...]
+    places: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A document taken apart: its source text, what is hidden in it, its chunks."""
+
+    raw: str
+    hidden: tuple[Hidden, ...]
+    chunks: tuple[Chunk, ...]
+
+
+def take_apart(
+    workspace: Workspace, items: Sequence[Incoming]
+) -> tuple[dict[int, Parts], dict[int, Finding]]:
+    """Parse and split documents.
+
+    Args:
+        workspace: Open.
+        items: Documents without findings.
+
+    Returns:
+        Parts and findings by position in `items`; a document that cannot be read has a finding.
+    """
+    if items:
+        workers.start()  # while the model is loaded
+    settings, encoder = workspace.settings.chunks, workspace.encoder
+    read: dict[int, Read] = {}
+    unreadable: dict[int, Finding] = {}
+    for number, found in enumerate(read_items(workspace, items)):
+        if isinstance(found, Unread):
+            unreadable[number] = Finding("unreadable", 1.0, None, found.reason)
+        else:
+            read[number] = found
+    chunks, _ = refine(
+        [list(found.chunks) for found in read.values()],
+        [items[n].fmt for n in read],
+        size=settings.size,
+        overlap=settings.overlap,
+        max_tokens=encoder.recipe.max_tokens,
+        count_tokens=encoder.count_tokens,
+    )
+    most = workspace.settings.parse.chunks
+    parts: dict[int, Parts] = {}
+    for (number, found), cut in zip(read.items(), chunks, strict=True):
+        if len(cut) > most:
+            reason = f"{len(cut)} chunks, at most {most} ([parse] chunks)"
+            unreadable[number] = Finding("unreadable", 1.0, None, reason)
+            continue
+        raw = _source_text(items[number], found.parsed)
+        parts[number] = Parts(raw, found.parsed.hidden, tuple(cut))
+    return parts, unreadable
+
+
+def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | Unread]:
+    """Read documents in workers, within `[parse]`.
+
+    Args:
+        workspace: Open.
+        items: Documents, from a folder or from the vault.
+
+    Returns:
+        In the order given.
+
+    Raises:
+        IncompleteError: No worker can be started.
+    """
+    settings = workspace.settings
+    sources = [Source(i.data, i.fmt) if i.data else workers.record(i.text) for i in items]
+    return workers.read_documents(
+        sources, settings.parse, size=settings.chunks.size, overlap=settings.chunks.overlap
+    )
+
+
+def _source_text(item: Incoming, parsed: Parsed) -> str:
+    """What raw inspection reads: markup with its character references resolved, else the text."""
+    if item.fmt == "html":
+        return unescape(decode_text(item.data, item.fmt))
+    return parsed.text
+
+
+def embed(
+    workspace: Workspace,
+    items: Sequence[Incoming],
+    parts: dict[int, Parts],
+    before: dict[str, Metadata],
+    *,
+    keep: bool,
+    progress: Callable[[int, int], None],
+    afresh: bool = False,
+) -> dict[int, Embedded]:
+    """Vectors of every chunk, from the vault where it has them.
+
+    Args:
+        workspace: Open.
+        items: Documents.
+        parts: Their parts, by position.
+        before: Metadata of the version a document replaces, by document id.
+        keep: Write new vectors to the vault.
+        progress: Called with done and total.
+        afresh: Embed everything again, whatever the vault has.
+
+    Returns:
+        Embedded documents by position.
+    """
+    recipe = workspace.encoder.recipe.digest
+    texts: dict[str, str] = {}
+    digests: dict[int, tuple[str, ...]] = {}
+    for number, part in parts.items():
+        digests[number] = tuple(digest_bytes(c.text.encode()) for c in part.chunks)
+        texts.update(zip(digests[number], (c.text for c in part.chunks), strict=True))
+    with workspace.ledger.reading() as conn:
+        places = {} if afresh else versions.known_vectors(conn, recipe, list(texts))
+    missing = [d for d in texts if d not in places]
+    fresh: dict[str, Floats] = {}
+    for start in range(0, len(missing), PACK):
+        block = missing[start : start + PACK]
+        vectors = workspace.encoder.encode(
+            [texts[d] for d in block],
+            partial(_further, progress, start, len(missing)),
+        )
+        fresh.update(zip(block, vectors, strict=True))
+        if keep:
+            pack = workspace.vault.put(dump_vectors(vectors))
+            with workspace.ledger.writing() as conn:
+                if afresh:
+                    versions.forget_vectors(conn, recipe, block)
+                versions.add_vectors(conn, recipe, pack, block)
+            places.update((d, (pack, row)) for row, d in enumerate(block))
+    packs: dict[str, Floats] = {}
+    result: dict[int, Embedded] = {}
+    for number, part in parts.items():
+        rows = []
+        for digest in digests[number]:
+            if digest in fresh:
+                rows.append(fresh[digest])
+                continue
+            pack, row = places[digest]
+            if pack not in packs:
+                packs[pack] = load_vectors(workspace.vault.get(pack))
+            rows.append(packs[pack][row])
+        item = items[number]
+        prepared = Prepared(
+            item.document,
+            part.raw,
+            part.hidden,
+            part.chunks,
+            np.stack(rows),
+            before.get(item.document.id),
+        )
+        kept = tuple(places[d] for d in digests[number]) if keep else ()
+        result[number] = Embedded(prepared, digests[number], kept)
+    return result
+
+
+def _further(
+    progress: Callable[[int, int], None], start: int, total: int, done: int, _block: int
+) -> None:
+    progress(start + done, total)

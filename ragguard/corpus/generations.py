@@ -1,0 +1,117 @@
+"""Generations: which collections are given up, and with which encoder each is asked."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ragguard.errors import ModelDigestError
+from ragguard.ledger import audit_queries, commits
+from ragguard.ledger.commits import Generation
+from ragguard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ragguard.embed.encoder import Encoder
+
+_SPLIT = re.compile(r" size=(\d+) overlap=(\d+)$")
+
+log = logging.getLogger(__name__)
+
+
+def too_old(workspace: Workspace, coming: int | None = None) -> list[dict[str, Any]]:
+    """Rows of the generations to give up once another one serves, the oldest first.
+
+    Args:
+        workspace: Open.
+        coming: The one that will serve, where the ledger has it already; it counts as new.
+    """
+    with workspace.ledger.reading() as conn:
+        states = commits.generation_states(conn)
+        known = audit_queries.all_generations(conn)
+        serving = commits.serving_generation(conn)
+    there = [g for g in known if states[g.id][0] != "dropped" and g.id != coming]
+    keep = workspace.settings.reindex.keep - 1
+    old = [g for g in there if serving is None or g.id != serving.id]
+    return [row_of(g) for g in (old[: max(0, len(there) - keep)] if keep else there)]
+
+
+def row_of(generation: Generation) -> dict[str, Any]:
+    """What a plan says of a generation that is given up."""
+    return {
+        "id": generation.id,
+        "serving": generation.serving,
+        "quarantine": generation.quarantine,
+    }
+
+
+def drop(workspace: Workspace, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Delete the collections of generations that the ledger gave up; returns their names."""
+    store = workspace.open_store()
+    names = [name for row in rows for name in (row["serving"], row["quarantine"])]
+    for name in names:
+        store.drop(name)
+    return names
+
+
+def sweep(workspace: Workspace, coming: Sequence[Generation] = ()) -> None:
+    """Delete collections of generations not in use: those of killed runs, and dropped ones.
+
+    Args:
+        workspace: Open.
+        coming: Generations that are about to be built and that the ledger does not have.
+    """
+    store = workspace.open_store()
+    with workspace.ledger.reading() as conn:
+        states = commits.generation_states(conn)
+        known = audit_queries.all_generations(conn)
+    dropped = [g for g in known if states[g.id][0] == "dropped"]
+    for generation in (*coming, *dropped):
+        for name in (generation.serving, generation.quarantine):
+            if store.exists(name):
+                log.info("collection %r is of no generation in use: dropped", name)
+                store.drop(name)
+
+
+def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
+    """An encoder of the model that a generation was built with; chunking has no part in it.
+
+    Raises:
+        ModelDigestError: The model of that name has other files than then.
+        EncodeError: It cannot be loaded.
+    """
+    from ragguard.embed.encoder import open_encoder
+
+    with workspace.ledger.reading() as conn:
+        built = commits.recipe_body(conn, generation.recipe)
+    wanted = (built["model"], built["model_digest"])
+    mine = workspace.encoder
+    if wanted == (mine.recipe.model, mine.recipe.model_digest):
+        return mine
+    if generation.recipe not in workspace.encoders:
+        model, chunks = workspace.settings.model, workspace.settings.chunks
+        made = open_encoder(
+            str(built["model"]),
+            runtime=model.runtime,
+            size=chunks.size,
+            overlap=chunks.overlap,
+            offline=model.offline,
+        )
+        if made.recipe.model_digest != wanted[1]:
+            raise ModelDigestError(
+                f"model {wanted[0]!r}: its files are not those that generation {generation.id} "
+                f"was built with (sha256 {made.recipe.model_digest[:12]}…, then "
+                f"{str(wanted[1])[:12]}…)",
+                hint="Restore the model.",
+            )
+        workspace.encoders[generation.recipe] = made
+    return workspace.encoders[generation.recipe]
+
+
+def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that make a recipe, by name: `[model] name`, `[chunks] size` and `overlap`."""
+    found: dict[str, Any] = {"[model] name": recipe["model"]}
+    if match := _SPLIT.search(str(recipe["splitter"])):
+        found |= {"[chunks] size": int(match[1]), "[chunks] overlap": int(match[2])}
+    return found

@@ -1,0 +1,363 @@
+"""Turning: a generation comes to hold a state of the corpus, whichever generation and state it is.
+
+What a rollback and a cut-over share. `state` says what the two zones are to hold; `turn` plans one
+commit after which they hold just that, in the collections of one generation.
+
+- The serving generation is changed by the difference. Any other one was out of ragguard's sight: it
+  is read point by point, and whatever the ledger has no current seal for is written again.
+- Bytes and vectors come from the vault, never from an index. Nothing is embedded unless that is
+  asked for, and then only texts that the vault has no vector of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from ragguard.corpus import changes
+from ragguard.corpus import embed as prepare
+from ragguard.corpus.carry_over import renew, same
+from ragguard.corpus.changes import Draft
+from ragguard.corpus.clean_set import read_back
+from ragguard.corpus.documents import Incoming
+from ragguard.corpus.embed import Embedded
+from ragguard.corpus.reuse_vectors import recut
+from ragguard.corpus.state import (
+    ZONES,
+    Place,
+    Zones,
+    good_today,
+    label_of,
+    places_of,
+    replayed,
+    switches,
+    zones_at,
+)
+from ragguard.errors import IntegrityError, RecipeMismatchError
+from ragguard.ledger import audit_queries, cases, versions
+from ragguard.ledger.cases import CaseRow
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.versions import VersionRow
+from ragguard.ledger.writer import Plan, Write
+from ragguard.store import Point
+from ragguard.workspace import Workspace
+
+__all__ = ["Zones", "good_today", "replayed", "switches", "turn", "zones_at"]
+
+NAMED = 20  # documents named in an error
+
+
+def turn(
+    workspace: Workspace,
+    generation: Generation,
+    target: Zones,
+    *,
+    kind: str,
+    actor: str,
+    embed: bool,
+    row: Mapping[str, Any] | None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Plan:
+    """Plan the commit after which the two zones hold exactly what is asked for.
+
+    Nothing is changed but that, with `embed`, vectors come into the vault.
+
+    Args:
+        workspace: Open and locked, no commit unfinished.
+        generation: Whose collections are to hold it; they are there.
+        target: What the zones are to hold. A version by another recipe gives way to one that is the
+            same but for the recipe, or else to a new one.
+        kind: Of the commit.
+        actor: Who causes it.
+        embed: Embed texts that the vault has no vector of, by the recipe of the settings, which
+            then must be the generation's.
+        row: The plan's generation, see `Plan`; `None` for the one that serves.
+        progress: Called with stage, done and total.
+
+    Raises:
+        IntegrityError: A collection of the generation is gone or holds what cannot be removed, or
+            bytes of a document are gone.
+        RecipeMismatchError: There are texts to embed, and `embed` is not given or the settings are
+            of another recipe.
+    """
+    work = _Turn(workspace, generation, target)
+    current = workspace.generation()
+    if current is not None and current.id == generation.id:
+        work.compare_zones()
+    else:
+        work.compare_points(progress)
+    work.make(embed, progress)
+    work.settle_cases()
+    return work.plan.finish(kind, actor, "", generation=dict(row or {}))
+
+
+class _Turn:
+    """One plan in the making."""
+
+    def __init__(self, workspace: Workspace, generation: Generation, target: Zones) -> None:
+        self._workspace = workspace
+        self._generation = generation
+        self.plan: Draft = changes.draft(workspace, generation)
+        with workspace.ledger.reading() as conn:
+            self._now = zones_at(conn)
+            self._places = places_of(conn, target, generation.recipe)
+            sources = {r.source for z in ZONES for r in (*self._now.of(z).values(),)}
+            sources |= {p.wanted.source for p in self._places}
+            self._cases: dict[str, CaseRow] = {}
+            for source in sorted(sources):
+                found = cases.open_for(conn, source)
+                self._cases |= {f"{source}/{name}": case for name, case in found.items()}
+        self._stale: dict[str, set[str]] | None = None  # ids to write by zone; none: all of them
+        self._seals: dict[str, dict[str, str]] = {zone: {} for zone in ZONES}
+        self._waits: dict[str, int] = {}  # number of the version that will wait, by label
+
+    # --- what has to be written and dropped -------------------------------------------------------
+
+    def compare_zones(self) -> None:
+        """The serving generation: what leaves is dropped, what comes is written."""
+        stay = {(p.zone, p.version.id) for p in self._places if p.version is not None}
+        leaving = [
+            (zone, row)
+            for zone in ZONES
+            for row in self._now.of(zone).values()
+            if (zone, row.id) not in stay
+        ]
+        with self._workspace.ledger.reading() as conn:
+            points = versions.points_of(conn, [row.id for _, row in leaving])
+        for zone, row in leaving:
+            ids = [p.point for p in points[row.id]]
+            self.plan.drops.setdefault(self.plan.collection(zone), []).extend(ids)
+
+    def compare_points(self, progress: Callable[[str, int, int], None]) -> None:
+        """Another generation: every point is held against the ledger's current seals."""
+        self._stale = {}
+        for zone in ZONES:
+            name = self.plan.collection(zone)
+            there = self._sound_points(zone, name, progress)
+            with self._workspace.ledger.reading() as conn:
+                sealed = dict(audit_queries.current_seals(conn, name))
+            wanted = {
+                p.point: place.version.id
+                for place in self._places
+                if place.zone == zone and place.version is not None
+                for p in place.spans
+            }
+            good = {
+                point
+                for point, (version, seal) in there.items()
+                if wanted.get(point) == version and sealed.get(point) == seal
+            }
+            self._stale[zone] = set(wanted) - good
+            self._seals[zone] = {point: sealed[point] for point in good}
+            self.plan.drops.setdefault(name, []).extend(
+                (there.keys() | sealed.keys()) - set(wanted)
+            )
+
+    def _sound_points(
+        self, zone: str, name: str, progress: Callable[[str, int, int], None]
+    ) -> dict[str, tuple[int, str]]:
+        """Points of a collection: version and seal as computed, empty where it is not its own."""
+        store = self._workspace.open_store()
+        if not store.exists(name):
+            raise IntegrityError(
+                f"index: collection {name!r} of generation {self._generation.id} is gone",
+                hint="Restore the index from its backup, or `ragguard reindex --from-clean`.",
+            )
+        found: dict[str, tuple[int, str]] = {}
+        total = store.count(name)
+        for block in store.scan(name, vectors=True):
+            for point in block:
+                _check_id(point, name)
+                found[point.id] = self._sealed(name, point)
+            progress(f"read {zone}", len(found), total)
+        return found
+
+    def _sealed(self, name: str, point: Point) -> tuple[int, str]:
+        try:
+            own = point.payload["ragguard"]
+            made = self._workspace.committer.seal(name, point.id, point.vector, point.payload)
+            return int(own["version"]), made if own.get("seal") == made else ""
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return 0, ""  # nothing that ragguard wrote
+
+    # --- the plan ---------------------------------------------------------------------------------
+
+    def make(self, embed: bool, progress: Callable[[str, int, int], None]) -> None:
+        """Membership, versions and points."""
+        items, ready = self._load([p for p in self._places if self._is_written(p)], embed, progress)
+        stay = {
+            (p.zone, self._put(p, items.get(p.wanted.id), ready.get(p.wanted.id)))
+            for p in self._places
+        }
+        will = {
+            zone: {label_of(p.wanted) for p in self._places if p.zone == zone} for zone in ZONES
+        }
+        told = {(leaf["source"], leaf["document"]) for leaf in self.plan.leaves}
+        for zone in ZONES:
+            for label, row in self._now.of(zone).items():
+                if (zone, row.id) in stay:
+                    continue
+                self.plan.leave.append((row.id, zone))
+                goes = label not in will["serving"]
+                if zone == "quarantine":
+                    goes = goes and label not in will[zone] and label not in self._now.serving
+                if goes:
+                    self.plan.counts["removed"] += 1
+                if goes and (row.source, row.document) not in told:
+                    self._leaf(row, "removed", [])
+
+    def _is_written(self, place: Place) -> bool:
+        if place.version is None:
+            return True
+        if self._stale is not None:
+            return any(p.point in self._stale[place.zone] for p in place.spans)
+        here = self._now.of(place.zone).get(label_of(place.wanted))
+        return here is None or here.id != place.version.id
+
+    def _load(
+        self,
+        places: Sequence[Place],
+        embed: bool,
+        progress: Callable[[str, int, int], None],
+    ) -> tuple[dict[int, Incoming], dict[int, Embedded]]:
+        """Documents, and their chunks and vectors, by the version asked for."""
+        workspace, recipe = self._workspace, self._generation.recipe
+        rows = [p.wanted for p in places]
+        items, damaged = read_back(workspace, rows)
+        if damaged:
+            raise IntegrityError(
+                f"vault: bytes of {len(damaged)} documents are not there as they were signed "
+                f"({_named(one.label for one in damaged)})",
+                hint="Restore the vault from its backup, or `ragguard reindex --from-clean`.",
+            )
+        spans = {p.wanted.id: p.spans for p in places}
+        ready = recut(workspace, items, spans, recipe)
+        lacking = [row for row in rows if row.id not in ready]
+        if not lacking:
+            return items, ready
+        if not embed:
+            raise RecipeMismatchError(
+                f"{len(lacking)} documents were never embedded by the recipe of generation "
+                f"{self._generation.id} ({_named(label_of(row) for row in lacking)})",
+                hint="`ragguard reindex --from-clean --at COMMIT` embeds them.",
+            )
+        if workspace.encoder.recipe.digest != recipe:
+            raise RecipeMismatchError(
+                f"{len(lacking)} documents have to be embedded by the recipe of generation "
+                f"{self._generation.id}, and [model] and [chunks] are of another one",
+                hint="Set [model] and [chunks] back to what that generation was built with.",
+            )
+        listed = [items[row.id] for row in lacking]
+        parts, unreadable = prepare.take_apart(workspace, listed)
+        if unreadable:
+            first = next(iter(unreadable))
+            raise IntegrityError(
+                f"{label_of(lacking[first])}: cannot be read ({unreadable[first].detail})",
+                hint="`ragguard reindex --from-clean` leaves it out.",
+            )
+        made = prepare.embed(
+            workspace,
+            listed,
+            parts,
+            {},
+            keep=True,
+            progress=lambda done, total: progress("embed", done, total),
+        )
+        return items, ready | {lacking[place].id: one for place, one in made.items()}
+
+    def _put(self, place: Place, item: Incoming | None, embedded: Embedded | None) -> int:
+        """A document into its zone, or left where it is; returns the version that is there then."""
+        plan, zone, wanted, version = self.plan, place.zone, place.wanted, place.version
+        name, recipe = plan.collection(zone), self._generation.recipe
+        writes: list[Write] = []
+        if (
+            embedded is not None
+            and version is not None
+            and not same(version, embedded, place.spans)
+        ):
+            plan.drops.setdefault(name, []).extend(p.point for p in place.spans)
+            version = None  # its text is read otherwise now than when it was cut
+        number, commit = (version.id, version.commit) if version else (-1, plan.commit)
+        if item is not None and embedded is not None:
+            if version is None:
+                number = renew(plan, wanted, embedded, {})
+            writes = changes.point_writes(
+                plan, number, commit, item, embedded, zone, recipe, wanted.manifest
+            )
+            if version is None:
+                plan.points += changes.point_rows(number, writes, embedded)
+            elif self._stale is not None:
+                writes = [w for w in writes if w.id in self._stale[zone]]
+            plan.writes.setdefault(name, []).extend(writes)
+        here = self._now.of(zone).get(label_of(wanted))
+        if zone == "quarantine":
+            self._waits[label_of(wanted)] = number
+        if here is None or here.id != number:
+            plan.enter.append((number, zone))
+        elif self._stale is None:
+            return number  # in the serving generation, where it was: nothing to tell
+        outcome = "kept" if _bytes(wanted) == _bytes(here) else "back"
+        outcome = "waiting" if zone == "quarantine" else outcome
+        plan.counts[outcome] += 1
+        made = {w.id: str(w.payload["ragguard"]["seal"]) for w in writes}
+        ids = [p.point for p in place.spans] if version else list(made)
+        self._leaf(wanted, outcome, [[i, made.get(i) or self._seals[zone][i]] for i in ids])
+        return number
+
+    def settle_cases(self) -> None:
+        """Cases whose document waits no more are closed; what waits without one gets one."""
+        serving = {label_of(p.wanted): p.wanted for p in self._places if p.zone == "serving"}
+        waiting = {label_of(p.wanted): p.wanted for p in self._places if p.zone == "quarantine"}
+        with self._workspace.ledger.reading() as conn:
+            about = {
+                label: versions.version(conn, case.version) if case.version else None
+                for label, case in self._cases.items()
+            }
+        for label, case in self._cases.items():
+            if self._waits.get(label) == case.version:
+                continue
+            now = about[label]
+            over = now is not None and _bytes(serving.get(label)) == _bytes(now)
+            over = over or label in waiting
+            self.plan.closes.append((case.id, "superseded" if over else "withdrawn"))
+        for label, number in self._waits.items():
+            known = self._cases.get(label)
+            if known is None or known.version != number:
+                row = waiting[label]
+                changes.open_case(self.plan, row.source, row.document, number)
+
+    def _leaf(self, row: VersionRow, outcome: str, points: list[list[str]]) -> None:
+        self.plan.leaves.append(
+            {
+                "source": row.source,
+                "document": row.document,
+                "digest": row.digest,
+                "metadata": row.metadata_digest,
+                "outcome": outcome,
+                "points": points,
+            }
+        )
+
+
+def _check_id(point: Point, name: str) -> None:
+    try:
+        if str(UUID(point.id)) == point.id:
+            return
+    except (ValueError, AttributeError, TypeError):
+        pass
+    raise IntegrityError(
+        f"index: point {str(point.id)[:60]!r} in {name!r} is none that ragguard wrote, nor one "
+        "that it can remove",
+        hint="Remove it by hand, or `ragguard reindex --from-clean`.",
+    )
+
+
+def _bytes(row: VersionRow | None) -> tuple[str, str] | None:
+    return (row.digest, row.metadata_digest) if row is not None else None
+
+
+def _named(labels: Iterable[str]) -> str:
+    every = sorted(labels)
+    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    return ", ".join(every[:NAMED]) + more

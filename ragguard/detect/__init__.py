@@ -1,0 +1,1 @@
+"""What is measured about documents, and what verdict it makes."""

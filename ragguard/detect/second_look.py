@@ -1,0 +1,97 @@
+"""Campaign-level evidence: when one of five is caught, its companions are looked at again.
+
+The first documents of a campaign that comes drop by drop look like any lone newcomer and are let
+in. When a later one is caught colluding, those it colludes with that were admitted lately are
+judged once more, as if all of them arrived together now. What fails then is pulled back into
+quarantine; a person decides, as always.
+
+An honest document admitted lately can be pulled by poison written around it. It is missing from
+the index until a reviewer releases it; it is never rejected, and what a reviewer released, or what
+is long in the index, is never pulled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ragguard.detect.checks import Check
+from ragguard.detect.scoring import Profile, judge, measure
+from ragguard.detect.view import Prepared, Surroundings, build_view
+from ragguard.model import Policy, Verdict
+
+MOST = 256  # companions looked at again at once
+CHECKS = frozenset({"collusion", "accord"})
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How documents are judged: the same for newcomers and for their companions.
+
+    Attributes:
+        checks: The checks in force, with their parameters.
+        profile: What clean documents score.
+        policies: Contract of each source.
+        false_alarm_rate: Share of honest documents accepted in quarantine.
+    """
+
+    checks: Mapping[str, tuple[Check, object]]
+    profile: Profile
+    policies: Mapping[str, Policy]
+    false_alarm_rate: float
+
+
+def second_look(
+    batch: Sequence[Prepared],
+    verdicts: Sequence[Verdict],
+    around: Surroundings,
+    judging: Judging,
+    fetch: Callable[[Sequence[str]], Sequence[Prepared]],
+) -> list[tuple[Prepared, Verdict]]:
+    """Judge the recent companions of what was caught colluding.
+
+    Args:
+        batch: The newcomers.
+        verdicts: Theirs, in the same order.
+        around: What they were held against.
+        judging: How they were judged.
+        fetch: Indexed documents by label, as if they came in now; unknown labels are left out.
+
+    Returns:
+        Recent documents that would be quarantined today, with their new verdicts.
+    """
+    caught = [i for i, v in enumerate(verdicts) if v.outcome == "quarantine" and _colludes(v)]
+    arriving = {p.label for p in batch}
+    named = {
+        str(label)
+        for i in caught
+        for finding in verdicts[i].findings
+        if finding.check in CHECKS
+        for label in finding.facts.get("companions", ())
+    }
+    wanted = sorted((named & around.recent) - arriving)[:MOST]
+    found = list(fetch(wanted)) if wanted else []
+    if not found:
+        return []
+    again = [*found, *(batch[i] for i in caught)]
+    labels = frozenset(p.label for p in again)
+    beside = replace(around, recent=around.recent - labels)
+    view = build_view(again, beside, absent=labels)
+    second = judge(
+        again,
+        view,
+        measure(view, judging.checks),
+        judging.profile,
+        judging.checks,
+        judging.policies,
+        judging.false_alarm_rate,
+    )
+    return [
+        (prepared, verdict)
+        for prepared, verdict in zip(found, second[: len(found)], strict=True)
+        if verdict.outcome == "quarantine" and _colludes(verdict)
+    ]
+
+
+def _colludes(verdict: Verdict) -> bool:
+    return any(finding.check in CHECKS for finding in verdict.findings)

@@ -1,0 +1,247 @@
+"""What reviewers rejected goes into an export and comes into a new workspace.
+
+A workspace that has forgotten what was denied takes it in again, from the next manifest that lists
+it. So denials travel: the digest, which refuses the bytes, and what recognises their like. The
+bytes themselves do not; the texts of the chunks do, unless the operator wants no poison in the
+baseline.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.corpus import changes
+from ragguard.errors import VaultError
+from ragguard.export import decisions as decided
+from ragguard.export import inventory as inventories
+from ragguard.export.decisions import Read
+from ragguard.export.inventory import Denied
+from ragguard.ledger import audit_queries, commits
+from ragguard.ledger import versions as version_rows
+from ragguard.ledger.writer import Plan, dump_vectors, load_vectors
+from ragguard.model import Finding, Floats, PublicKey
+from ragguard.text.minhash import PERMUTATIONS, sketch_rows
+from ragguard.text.words import words
+from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.decision import Decision
+from ragguard.workspace import Workspace
+
+KIND = "restore"
+_BROKEN = (
+    ValueError,
+    EOFError,
+    OSError,
+    MemoryError,
+)  # what numpy says of bytes that are no matrix
+
+
+def gather(
+    workspace: Workspace, files: dict[str, bytes], missing: list[str], *, texts: bool
+) -> list[Denied]:
+    """All denials, with what is kept of the texts and the decisions behind them.
+
+    Args:
+        workspace: Open.
+        files: Gets their files, by path in the export.
+        missing: Gets a sentence for each that the vault does not give.
+        texts: Also the texts and their vectors; else the sketches alone.
+    """
+    with workspace.ledger.reading() as conn:
+        tables = audit_queries.small_tables(conn)
+        indices = {row.id: row.log_index for row in commits.listed(conn)}
+        rows = sorted(tables["denials"], key=lambda row: int(row["id"]))
+        versions = {row["version"]: version_rows.version(conn, row["version"]) for row in rows}
+    cases = {row["id"]: row["version"] for row in tables["cases"]}
+    decisions = {
+        (row["commit"], cases.get(row["case"])): row["envelope"]
+        for row in tables["decisions"]
+        if row["action"] == "reject"
+    }
+    made = []
+    for row in rows:
+        version = versions[row["version"]]
+        envelope = decisions.get((row["commit"], row["version"]))
+        if version is None or envelope is None:
+            missing.append(f"denial {row['id']}: the ledger has no version or no decision of it")
+            continue
+        label = f"{version.source}/{version.document}"
+        found = _of_vault(workspace, row, label, missing, texts=texts)
+        files |= {inventories.denied_path(row[name]): data for name, data in found.items()}
+        if (said := _read(workspace, envelope, label, missing)) is not None:
+            files[inventories.decision_path(envelope)] = said
+        made.append(
+            Denied(
+                envelope=envelope,
+                source=version.source,
+                document=version.document,
+                digest=version.digest,
+                metadata=dict(version.metadata),
+                metadata_digest=version.metadata_digest,
+                subject=version.subject,
+                subject_digest=version.subject_digest,
+                manifest=version.manifest,
+                policy_digest=version.policy_digest,
+                log_index=indices[row["commit"]] or 0,
+                text_digest=row["text_digest"],
+                sketches=row["sketches"] if "sketches" in found else None,
+                vectors=row["vectors"] if "vectors" in found else None,
+                texts=row["texts"] if "texts" in found else None,
+            )
+        )
+    return made
+
+
+def _of_vault(
+    workspace: Workspace, row: Mapping[str, Any], label: str, missing: list[str], *, texts: bool
+) -> dict[str, bytes]:
+    """What is kept of a denied text and can be read, by what it is."""
+    names = ["sketches"]
+    if texts:
+        body = _read(workspace, row["texts"], label, missing)
+        # One that came without its texts, from an older export, has none to give.
+        own = "" if body is None else "\n".join(json.loads(body))
+        if body is not None and digest_bytes(own.encode()) == row["text_digest"]:
+            names += ["vectors", "texts"]
+    found = {name: _read(workspace, row[name], label, missing) for name in names}
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def _read(workspace: Workspace, name: str, label: str, missing: list[str]) -> bytes | None:
+    try:
+        return workspace.vault.get(name)
+    except VaultError as error:
+        missing.append(f"denial of '{label}': {error.message}")
+        return None
+
+
+def record(
+    plan: changes.Draft,
+    read: Read,
+    one: Denied,
+    said: Decision,
+    reviewer: PublicKey,
+    number: int,
+    manifest: Mapping[str, Any],
+    *,
+    same_recipe: bool,
+) -> Plan:
+    """A commit that takes a denial over, with the case and the decision that it stands on.
+
+    Args:
+        plan: Empty draft.
+        read: Gives a file of the export.
+        one: The denial, verified.
+        said: What the reviewer signed.
+        reviewer: His key.
+        number: Of the version, below all documents': the newest version of what serves is not it.
+        manifest: Row of the manifest it came with, or empty.
+        same_recipe: Whether texts get the vectors now that they got then.
+    """
+    finding = Finding("denied", 1.0, None, "a reviewer rejected exactly these bytes")
+    plan.versions.append(
+        {
+            "id": number,
+            "source": one.source,
+            "document": one.document,
+            "digest": one.digest,
+            "metadata": dict(one.metadata),
+            "metadata_digest": one.metadata_digest,
+            "policy_digest": one.policy_digest,
+            "recipe": plan.generation.recipe,
+            "subject": one.subject,
+            "subject_digest": one.subject_digest,
+            "manifest": one.manifest,
+            "outcome": "reject",
+            "score": 1.0,
+            "p_value": None,
+            "findings": [changes.finding_body(finding)],
+            "hidden": [],
+            "chunks": 0,
+            "commit": plan.commit,
+        }
+    )
+    case = plan.next_case
+    changes.open_case(plan, one.source, one.document, number)
+    plan.closes.append((case, "rejected"))
+    plan.leaves.append(
+        {
+            "source": one.source,
+            "document": one.document,
+            "digest": one.digest,
+            "metadata": one.metadata_digest,
+            "outcome": "denied",
+            "points": [],
+        }
+    )
+    plan.counts["denied"] += 1
+    decision = {
+        **{k: v for k, v in asdict(said).items() if k in ("action", "reason")},
+        "case": case,
+        "reviewer": reviewer.principal,
+        "keyid": reviewer.keyid,
+        "covers": list(said.covers),
+        "envelope": one.envelope,
+        "commit": plan.commit,
+    }
+    names = plan.workspace.vault.put_many(_kept(plan.workspace, read, one, same_recipe))
+    denial = {
+        "version": number,
+        "digest": one.digest,
+        "text_digest": one.text_digest,
+        **dict(zip(("sketches", "vectors", "texts"), names, strict=True)),
+        "commit": plan.commit,
+    }
+    return plan.finish(
+        KIND, reviewer.principal, one.source, manifest, decision=decision, denial=denial
+    )
+
+
+def _kept(workspace: Workspace, read: Read, one: Denied, same_recipe: bool) -> list[bytes]:
+    """Sketches, vectors and texts by which the like of a denied text is recognised.
+
+    Sketches are made again from the texts: nothing in an export is believed that can be computed.
+    Without texts the sketches are taken as they are, with empty texts and vectors of nothing.
+    """
+    if one.texts is not None:
+        body = decided.read_kept(read, one.texts)
+        texts = decided.texts_of(body)
+        given = decided.read_kept(read, one.vectors) if one.vectors and same_recipe else b""
+        sketches = sketch_rows([words(text) for text in texts])
+        return [_npy(sketches), dump_vectors(_vectors(workspace, given, texts)), body]
+    sketches = _sketches(decided.read_kept(read, one.sketches) if one.sketches else b"")
+    nothing = np.zeros((len(sketches), workspace.encoder.recipe.dimensions), dtype=np.float32)
+    return [_npy(sketches), dump_vectors(nothing), json.dumps([""] * len(sketches)).encode()]
+
+
+def _npy(sketches: NDArray[np.uint64]) -> bytes:
+    made = io.BytesIO()
+    np.save(made, sketches, allow_pickle=False)
+    return made.getvalue()
+
+
+def _sketches(data: bytes) -> NDArray[np.uint64]:
+    """Sketches, uint64 (m, permutations); none where the bytes are not that."""
+    try:
+        found: NDArray[np.uint64] = np.load(io.BytesIO(data), allow_pickle=False)
+    except _BROKEN:
+        found = np.empty((0, 0), dtype=np.uint64)
+    fits = found.ndim == 2 and found.shape[1] == PERMUTATIONS and found.dtype == np.uint64
+    return found if fits else np.empty((0, PERMUTATIONS), dtype=np.uint64)
+
+
+def _vectors(workspace: Workspace, data: bytes, texts: list[str]) -> Floats:
+    """Vectors, float32 (m, d): those given where they can be the texts', else made again."""
+    try:
+        found = load_vectors(data)
+    except _BROKEN:
+        return workspace.encoder.encode(texts)
+    fits = found.shape == (len(texts), workspace.encoder.recipe.dimensions)
+    unit = fits and bool(np.allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-3))
+    return found if unit else workspace.encoder.encode(texts)

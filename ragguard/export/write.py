@@ -1,0 +1,386 @@
+"""Export: the clean set of a commit in a folder that another host keeps and a stranger verifies.
+
+Clean is what `corpus.clean_set` says: provenance good under the trust of today, not denied, bytes
+in the vault as they were signed. What waits for a reviewer today is not in it, whatever the commit.
+What was rejected is in it as far as it takes to recognise it, apart (`denials`). The folder is made
+aside, synced and renamed: killed at any moment, nothing is under its name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragguard.corpus import log_check
+from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
+from ragguard.errors import LedgerError, LogError, UsageError, VaultError
+from ragguard.export import denials
+from ragguard.export import inventory as inventories
+from ragguard.export.inventory import Inventory, Listed, Omitted, Vouched
+from ragguard.ledger import audit_queries, commits, log, versions, versions_at
+from ragguard.ledger.commits import CommitRow
+from ragguard.ledger.versions import VersionRow
+from ragguard.model import Finding
+from ragguard.trust import signed_note
+from ragguard.trust.canonical import digest_bytes, format_time
+from ragguard.trust.files import make_folder
+from ragguard.workspace import Workspace
+
+Progress = Callable[[str, int, int], None]
+PART = 64  # files of the vault that are read at once
+_WRITERS = 8
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
+
+    Attributes:
+        folder: Where it is.
+        inventory: What is in it.
+        digest: Digest of its inventory.
+        bytes: What it takes on disk.
+        log_key: Verifier key of the log, with which it is verified.
+        recovered: Commits that an interrupted run had begun, finished first.
+    """
+
+    folder: Path
+    inventory: Inventory
+    digest: str
+    bytes: int
+    log_key: str
+    recovered: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """1 when something was left out or could not be read."""
+        return 1 if self.inventory.left or self.inventory.missing else 0
+
+
+def export(
+    workspace: Workspace,
+    target: Path,
+    *,
+    at: int | None = None,
+    denied_texts: bool = True,
+    progress: Progress = lambda stage, done, total: None,
+) -> Exported:
+    """Write the clean set into a folder.
+
+    Args:
+        workspace: Open and locked; an interrupted commit is finished first.
+        target: A folder that is new or empty, outside the workspace.
+        at: Commit whose corpus is meant; `None` for the last one.
+        denied_texts: Also the texts of what reviewers rejected, by which rewrites are recognised.
+        progress: Called with stage, done and total.
+
+    Raises:
+        UsageError: Nothing was ingested yet, no such commit, or the folder is not empty or in the
+            workspace.
+        LogError, LedgerError: The log or the ledger is not what was signed; nothing is exported.
+    """
+    target = _check_target(workspace, target)
+    recovered = workspace.recover()
+    records = log_check.read_records(workspace)
+    report = log_check.LogReport()
+    log_check.check_tree(workspace, records, report)
+    if report.problems:
+        raise LogError(
+            f"log: {report.problems[0]}: nothing is exported", hint="Run `ragguard log verify`."
+        )
+    row = _commit(records.rows, at)
+    aside = target.with_name(f".{target.name}.ragguard-export")
+    shutil.rmtree(aside, ignore_errors=True)  # what a killed run left
+    make_folder(aside.parent)
+    aside.mkdir(mode=0o700)
+    try:
+        made, size = _fill(workspace, aside, row, records, progress, denied_texts)
+        _sync_folders(aside)
+        if target.exists():
+            target.rmdir()
+        aside.rename(target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    _sync_folder(target.parent)
+    key = signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
+    return Exported(target, made, digest_bytes(inventories.dump(made)), size, key, recovered)
+
+
+def _check_target(workspace: Workspace, target: Path) -> Path:
+    """Where the export goes, links followed."""
+    place = Path(os.path.realpath(target))
+    if place.is_relative_to(workspace.folder.resolve()):
+        raise UsageError(
+            f"{target}: is in the workspace, and would be lost with it",
+            hint="Name a folder elsewhere, best on another host.",
+        )
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise UsageError(f"{target}: is no empty folder", hint="Name a new folder for each export.")
+    return place
+
+
+def _commit(rows: Sequence[CommitRow], at: int | None) -> CommitRow:
+    """The commit that is meant; rows come newest first."""
+    if not rows:
+        raise UsageError(
+            "nothing to export: no manifest was ingested yet",
+            hint="`ragguard ingest` a manifest first.",
+        )
+    for row in rows:
+        if at is None or row.id == at:
+            return row
+    raise UsageError(f"commit {at}: there is none", hint="`ragguard history` lists the commits.")
+
+
+def _fill(
+    workspace: Workspace,
+    aside: Path,
+    row: CommitRow,
+    records: log_check.Records,
+    progress: Progress,
+    denied_texts: bool,
+) -> tuple[Inventory, int]:
+    """Write everything into the folder aside; returns the inventory and the bytes written."""
+    generation = workspace.generation()
+    with workspace.ledger.reading() as conn:
+        stays = versions.stays_at(conn, "serving", row.id)
+        waiting = {_bytes(versions.version_of(r)) for r in versions.stays_at(conn, "quarantine")}
+        everything = [versions.version_of(r) for r in stays]
+        index = row.log_index if row.log_index is not None else -1
+        entry = log.body(conn, index)
+        roots = audit_queries.all_roots(conn)
+        recipe = commits.recipe_body(conn, generation.recipe) if generation is not None else {}
+    if not versions_at.digest_of(everything) == row.corpus == entry.get("corpus"):
+        raise LedgerError(
+            f"commit {row.id}: the ledger's corpus is not the one that was logged",
+            hint="Run `ragguard audit`; nothing is exported.",
+        )
+    since = {r.id: r.since for r in stays}
+    clean, left = sift(workspace, stays)
+    left += [_waits(r) for r in clean if _bytes(r) in waiting]
+    with workspace.ledger.reading() as conn:
+        rest = [r for r in clean if _bytes(r) not in waiting]
+        undecided = versions_at.undecided(conn, rest)
+    left += [never_decided(r) for r in rest if r.id in undecided]
+    rest = [r for r in rest if r.id not in undecided]
+    writer = _Writer(aside)
+    kept: list[VersionRow] = []
+    for number, part in enumerate(parts := list(_parts(rest))):
+        progress("objects", number, len(parts))
+        found, damaged = read_back(workspace, part)
+        left += damaged
+        good = [r for r in part if r.id in found]
+        kept += good
+        names = sorted({r.subject_digest for r in good})
+        writer.write({inventories.object_path(n): workspace.vault.get(n) for n in names})
+    progress("objects", len(parts), len(parts))
+    objects = {Path(path).name: size for path, (_, size) in writer.written.items()}
+    missing: list[str] = []
+    files = dict(_records(workspace, records, roots))
+    denied = denials.gather(workspace, files, missing, texts=denied_texts)
+    standing = {row.manifest for row in kept} | {one.manifest for one in denied}
+    manifests = _manifests(workspace, standing, files, missing)
+    decisions = _decisions(workspace, kept, files, missing)
+    canaries = _canaries(workspace, records, files, missing)
+    writer.write(files)
+    made = Inventory(
+        made=format_time(workspace.now),
+        origin=workspace.origin,
+        commit=row.id,
+        log_index=index,
+        corpus=row.corpus,
+        size=len(records.entries),
+        roots=[name for _, _, name in roots],
+        recipe=dict(recipe),
+        documents=[_listed(r, since[r.id]) for r in sorted(kept, key=_order)],
+        left=[_omitted(one) for one in sorted(left, key=lambda one: _order(one.version))],
+        manifests=manifests,
+        decisions=decisions,
+        denied=denied,
+        canaries=canaries,
+        missing=missing,
+        objects=objects,
+        files={path: list(writer.written[path]) for path in files},
+    )
+    data = inventories.dump(made)
+    text = inventories.note_text(workspace.origin, digest_bytes(data))
+    signed = workspace.sign_note(text).encode()
+    writer.write({inventories.INVENTORY: data, inventories.NOTE: signed})
+    digests = {path: name for path, (name, _) in writer.written.items()}
+    writer.write({inventories.SUMS: inventories.sums(digests)})
+    return made, sum(size for _, size in writer.written.values())
+
+
+class _Writer:
+    """Writes files durably below a folder, and remembers digest and size of each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.written: dict[str, tuple[str, int]] = {}
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        for path in files:
+            (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            list(pool.map(self._write, files, files.values()))
+        self.written |= {path: (digest_bytes(data), len(data)) for path, data in files.items()}
+
+    def _write(self, path: str, data: bytes) -> None:
+        with open(self._folder / path, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _sync_folders(top: Path) -> None:
+    for folder, _, _ in os.walk(top):
+        _sync_folder(Path(folder))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _parts(rows: Sequence[VersionRow]) -> Iterator[list[VersionRow]]:
+    """Documents, all of a file together, few files at once."""
+    files: dict[str, list[VersionRow]] = defaultdict(list)
+    for row in rows:
+        files[row.subject_digest].append(row)
+    names = sorted(files)
+    for start in range(0, len(names), PART):
+        yield [row for name in names[start : start + PART] for row in files[name]]
+
+
+def _records(
+    workspace: Workspace, records: log_check.Records, roots: Iterable[tuple[int, bytes, str]]
+) -> Iterator[tuple[str, bytes]]:
+    """The log, the checkpoint that covers it, its key, and every trust root."""
+    yield inventories.LOG, "".join(f"{text}\n" for _, text, _ in records.entries).encode()
+    yield inventories.CHECKPOINT, records.kept[-1][1].encode()
+    key = signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
+    yield inventories.LOG_KEY, f"{key}\n".encode()
+    for version, envelope, _ in roots:
+        yield inventories.root_path(version), envelope
+
+
+def _manifests(
+    workspace: Workspace, standing: Set[str], files: dict[str, bytes], missing: list[str]
+) -> dict[str, str]:
+    """What documents stand on, and the newest manifest of every source: digest to file digest."""
+    with workspace.ledger.reading() as conn:
+        accepted = {row.digest: row for row in commits.accepted_manifests(conn)}
+    newest: dict[str, Any] = {}
+    for row in accepted.values():
+        if row.version >= 1 and row.version >= getattr(newest.get(row.source), "version", 0):
+            newest[row.source] = row
+    wanted = (standing & accepted.keys()) | {row.digest for row in newest.values()}
+    found: dict[str, str] = {}
+    for name in sorted(wanted):
+        row = accepted[name]
+        try:
+            files[inventories.manifest_path(name)] = workspace.vault.get(row.envelope)
+        except VaultError as error:  # no document of the clean set stands on it
+            missing.append(f"manifest {row.version} of {row.source!r}: {error.message}")
+            continue
+        found[name] = row.envelope
+    return found
+
+
+def _decisions(
+    workspace: Workspace, kept: Sequence[VersionRow], files: dict[str, bytes], missing: list[str]
+) -> list[Vouched]:
+    """Releases that speak for documents of the clean set."""
+    clean = {_bytes(row) for row in kept}
+    with workspace.ledger.reading() as conn:
+        tables = audit_queries.small_tables(conn)
+        indices = {row.id: row.log_index for row in commits.listed(conn)}
+        cases = {row["id"]: row for row in tables["cases"]}
+        found = [
+            (row, versions.version(conn, cases[row["case"]]["version"]))
+            for row in tables["decisions"]
+            if row["action"] == "release" and cases[row["case"]]["version"] is not None
+        ]
+    made = []
+    for row, version in found:
+        if version is None or _bytes(version) not in clean:
+            continue
+        try:
+            data = workspace.vault.get(row["envelope"])
+        except VaultError as error:
+            missing.append(
+                f"release of '{version.source}/{version.document}' by {row['reviewer']}: "
+                f"{error.message}"
+            )
+            continue
+        files[inventories.decision_path(row["envelope"])] = data
+        made.append(
+            Vouched(
+                row["envelope"], *_bytes(version), version.manifest, indices[row["commit"]] or 0
+            )
+        )
+    return made
+
+
+def _canaries(
+    workspace: Workspace, records: log_check.Records, files: dict[str, bytes], missing: list[str]
+) -> str | None:
+    """The canary set in force, which the log names last."""
+    named = [b.get("digest") for b in log_check.bodies(records.entries) if b.get("act") == "canary"]
+    if not named:
+        return None
+    try:
+        files[inventories.CANARIES] = workspace.vault.get(str(named[-1]))
+    except VaultError as error:
+        missing.append(f"canary set in force: {error.message}")
+        return None
+    return str(named[-1])
+
+
+def _listed(row: VersionRow, since: int) -> Listed:
+    return Listed(
+        source=row.source,
+        document=row.document,
+        digest=row.digest,
+        metadata=dict(row.metadata),
+        metadata_digest=row.metadata_digest,
+        subject=row.subject,
+        subject_digest=row.subject_digest,
+        manifest=row.manifest,
+        commit=row.commit,
+        since=since,
+        policy_digest=row.policy_digest,
+        outcome=row.outcome,
+        score=row.score,
+        p_value=row.p_value,
+        findings=list(row.findings),
+        hidden=[list(one) for one in row.hidden],
+    )
+
+
+def _omitted(one: Left) -> Omitted:
+    first = one.findings[0]
+    return Omitted(*_bytes(one.version), first.check, first.detail)
+
+
+def _waits(row: VersionRow) -> Left:
+    found = Finding("waits", 1.0, None, "the same bytes wait for a reviewer today")
+    return Left(row, (found,), waits=True)
+
+
+def _bytes(row: VersionRow) -> tuple[str, str, str, str]:
+    return row.source, row.document, row.digest, row.metadata_digest
+
+
+def _order(row: VersionRow) -> tuple[str, str]:
+    return row.source, row.document

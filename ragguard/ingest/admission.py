@@ -1,0 +1,175 @@
+"""Accept: whether a manifest may be taken at all, before any of its files is read.
+
+What is settled already: documents whose verdict stands, and those that have to be judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from ragguard.corpus.changes import Standing
+from ragguard.corpus.documents import Incoming
+from ragguard.errors import QuotaError, UsageError
+from ragguard.ledger import commits, versions
+from ragguard.ledger.versions import VersionRow
+from ragguard.model import Finding, Manifest, Outcome, Policy, Verdict
+from ragguard.trust import manifest as manifests
+from ragguard.trust import root
+from ragguard.trust.canonical import format_time
+from ragguard.trust.dsse import VerificationResult
+from ragguard.trust.manifest import Accepted
+from ragguard.workspace import Workspace
+
+RATE_WINDOW = timedelta(days=1)
+
+
+def read_manifest(
+    workspace: Workspace, path: Path
+) -> tuple[Manifest, VerificationResult, bytes, bool]:
+    """Read and verify a manifest file up to its place in the sequence.
+
+    Args:
+        workspace: Open.
+        path: Manifest file.
+
+    Returns:
+        Manifest, who signed, the envelope's bytes, and whether it is new (not the accepted one).
+
+    Raises:
+        IntegrityError: Any of the refusals of `root.authenticate` and `trust.manifest`.
+    """
+    limit = workspace.settings.limits.envelope
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UsageError(f"manifest {path}: {error.strerror}") from None
+    manifest, result = root.authenticate(data, workspace.root, workspace.now, max_bytes=limit)
+    with workspace.ledger.reading() as conn:
+        last = commits.last_manifest(conn, manifest.source)
+    new = manifests.check_sequence(manifest, Accepted(*last) if last else None)
+    if new:
+        manifests.check_freshness(manifest, workspace.now)
+    return manifest, result, data, new
+
+
+def check_quota(
+    workspace: Workspace, manifest: Manifest, contract: Policy, listed: int, fresh: int
+) -> None:
+    """Refuse a manifest that delivers more than its source's contract allows.
+
+    Args:
+        workspace: Open.
+        manifest: The manifest.
+        contract: The source's policy.
+        listed: Documents it lists.
+        fresh: Those of them that are new or changed.
+
+    Raises:
+        QuotaError: Too many at once, or in 24 hours.
+    """
+    who = f"manifest {manifest.version} of {manifest.source!r}"
+    if contract.max_documents is not None and listed > contract.max_documents:
+        raise QuotaError(
+            f"{who}: {listed} documents, its contract allows {contract.max_documents}",
+            hint="Ask the source, or change the contract with `ragguard trust policy`.",
+        )
+    if contract.max_new_per_day is None:
+        return
+    since = format_time(workspace.now - RATE_WINDOW)
+    with workspace.ledger.reading() as conn:
+        arrived = versions.arrivals_since(conn, manifest.source, since)
+    if arrived + fresh > contract.max_new_per_day:
+        raise QuotaError(
+            f"{who}: {fresh} new or changed documents after {arrived} in the last 24 hours, its "
+            f"contract allows {contract.max_new_per_day} a day",
+            hint="Wait, or change the contract with `ragguard trust policy`.",
+        )
+
+
+def to_retry(manifest: Manifest, latest: Mapping[str, VersionRow]) -> bool:
+    """Whether documents of an accepted manifest never came in, their bytes being wrong.
+
+    Args:
+        manifest: Accepted before.
+        latest: Newest version of each document of its source.
+    """
+    return any(
+        row.manifest == manifest.digest
+        and row.outcome == "reject"
+        and any(f["facts"].get("integrity") for f in row.findings)
+        for row in latest.values()
+    )
+
+
+def as_before(
+    manifest: Manifest, standing: Standing, latest: Mapping[str, VersionRow]
+) -> list[Verdict]:
+    """Verdicts of the documents of an accepted manifest that comes again: as they stand."""
+    names = {s.name for s in manifest.subjects}
+    verdicts = []
+    for row in latest.values():
+        if row.subject in names:
+            here = row.document in standing.serving or row.document in standing.waiting
+            verdicts.append(stands(row) if not here else stands(row, "unchanged"))
+    return verdicts
+
+
+def stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
+    """A recorded verdict, as it was or under another name.
+
+    Args:
+        row: The version it is on.
+        outcome: `unchanged` drops its findings; none: as recorded.
+    """
+    findings = tuple(
+        Finding(f["check"], f["score"], f["p_value"], f["detail"], f["facts"]) for f in row.findings
+    )
+    return Verdict(
+        row.source,
+        row.document,
+        row.digest,
+        outcome or _outcome(row),
+        row.score,
+        row.p_value,
+        () if outcome == "unchanged" else findings,
+    )
+
+
+def _outcome(row: VersionRow) -> Outcome:
+    return "reject" if row.outcome == "reject" else "quarantine"
+
+
+def _same(item: Incoming, row: VersionRow, policy_digest: str, recipe: str) -> bool:
+    return (
+        row.digest,
+        row.metadata_digest,
+        row.policy_digest,
+        row.recipe,
+    ) == (item.document.digest, item.metadata_digest, policy_digest, recipe)
+
+
+def sort_out(
+    workspace: Workspace,
+    items: Sequence[Incoming],
+    standing: Standing,
+    policy_digest: str,
+) -> tuple[dict[str, Verdict], list[Incoming]]:
+    """Documents whose verdict stands, and documents to be judged."""
+    generation = workspace.generation()
+    recipe = generation.recipe if generation else ""
+    settled: dict[str, Verdict] = {}
+    fresh: list[Incoming] = []
+    for item in items:
+        name = item.document.id
+        serving, waiting = standing.serving.get(name), standing.waiting.get(name)
+        here = serving if waiting is None else waiting
+        if item.findings or here is None or not _same(item, here, policy_digest, recipe):
+            fresh.append(item)
+        elif waiting is None:
+            settled[name] = stands(here, "unchanged")
+        else:
+            settled[name] = stands(here)
+    return settled, fresh

@@ -1,0 +1,323 @@
+"""Adopt: documents of a collection that ragguard never wrote, taken over as an unsigned source.
+
+Nobody speaks for such documents, and everything says so: the record that stands in place of a
+manifest has no signers, every document has the finding `unsigned`. Only their text is taken: it is
+chunked and embedded anew, for a vector in a foreign index need not be the embedding of its text.
+
+- mode `quarantine`: every document waits for a reviewer, with what the checks say of it.
+- mode `trust` (trust on first use): documents are judged like newcomers, and those that pass are
+  admitted; so are those that wait only because nobody signed them.
+
+Running it again adds what is new or changed, and removes nothing. Once a source has a signed
+manifest nothing more is adopted into it; a signed document replaces the adopted one of its id.
+See docs/adr/0013-adopting-unsigned.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+from ragguard.corpus import changes
+from ragguard.corpus.changes import Standing
+from ragguard.corpus.documents import Incoming
+from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.pull_back import pull_document, stored_writes
+from ragguard.errors import UsageError
+from ragguard.ingest.admission import sort_out, stands
+from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
+from ragguard.ingest.report import ManifestResult, Report, timed
+from ragguard.ingest.verdicts import Pulled, judge_documents
+from ragguard.ledger import commits, versions
+from ragguard.ledger.versions import VersionRow
+from ragguard.model import Finding, Policy, Verdict
+from ragguard.store.foreign import ForeignCollection
+from ragguard.store.foreign_layout import Layout, detect, read
+from ragguard.trust import adoption, root
+from ragguard.trust.canonical import digest, digest_bytes
+from ragguard.trust.manifest import is_source_name
+from ragguard.workspace import Workspace
+
+Mode = Literal["quarantine", "trust"]
+Progress = Callable[[str, int, int], None]
+UNSIGNED = "unsigned"  # check name of the finding that every adopted document has
+ACTOR = "nobody"  # who signed
+
+
+@dataclass
+class Adopted:
+    """What an adoption did.
+
+    Attributes:
+        layout: Where text, metadata and documents were found.
+        points: Points that were read.
+        left_out: Points that are in no document, and passages that were cut, by reason.
+        report: As of an ingest; its one entry of `manifests` is the record of the adoption.
+    """
+
+    layout: Layout
+    points: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    report: Report = field(default_factory=Report)
+
+
+def adopt(
+    workspace: Workspace,
+    foreign: ForeignCollection,
+    source: str,
+    mode: Mode = "quarantine",
+    *,
+    text: str = "",
+    metadata: str = "",
+    document: str = "",
+    dry_run: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Adopted:
+    """Take the documents of a foreign collection into a workspace, unsigned.
+
+    Args:
+        workspace: Open and locked.
+        foreign: Open collection; nothing is written to it.
+        source: Name of the unsigned source they become.
+        mode: `quarantine`, or `trust` on first use.
+        text: Path of the text, if it is not to be found out.
+        metadata: Path of the metadata, likewise.
+        document: Path of the document id, likewise.
+        dry_run: Judge and report, change nothing.
+        progress: Called with stage, done and total.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UsageError: No such source name, one with signed manifests, or no text is found.
+        StoreError: The collection does not answer, or is damaged.
+    """
+    if not is_source_name(source):
+        raise UsageError(
+            f"source {source!r}: 1 to 64 of a-z, 0-9, '_', '.', '-'", hint="Such as `legacy`."
+        )
+    report = Report()
+    if not dry_run:
+        with timed(report, "recover"):
+            report.recovered = workspace.recover()
+    with workspace.ledger.reading() as conn:
+        if commits.last_manifest(conn, source) is not None:
+            raise UsageError(
+                f"source {source!r} has signed manifests: nothing unsigned comes into it",
+                hint="Choose another name for what is adopted, such as `legacy`.",
+            )
+    known = workspace.root.sources.get(source)
+    contract = known.policy if known is not None else Policy()
+    with timed(report, "read"):
+        layout = detect(foreign.sample(), text=text, metadata=metadata, document=document)
+        made = Adopted(layout, report=report)
+        items = _gather(workspace, foreign, source, contract, made, progress)
+    standing = changes.standing_of(workspace, source)
+    rules = digest([UNSIGNED, root.dump_policy(contract)])
+    settled, fresh = sort_out(workspace, items, standing, rules)
+    with workspace.ledger.reading() as conn:
+        refused = _refused_before(versions.latest(conn, source), fresh, rules)
+    settled.update(refused)
+    fresh = [i for i in fresh if i.document.id not in refused]
+    verdicts, embedded, pulled = judge_documents(
+        workspace, fresh, contract, standing, dry_run, report, progress
+    )
+    if mode == "trust":
+        waiting = {n for n, v in settled.items() if v.outcome == "quarantine" and passed(v)}
+        verdicts.update((name, _admitted(settled[name])) for name in waiting)
+        again = [i for i in items if i.document.id in waiting]
+        embedded.update(_embedded(workspace, again, dry_run))
+        fresh += again
+    alike = look_alikes(items)
+    place = f"{foreign.name} at {foreign.place}"
+    for item in fresh:
+        name = item.document.id
+        verdicts[name] = _unsigned(verdicts[name], mode, place, alike.get(name, ""))
+    result = ManifestResult(foreign.place, source=source, note=_note(made))
+    if fresh and not dry_run:
+        with timed(report, "commit"):
+            result = _commit(
+                workspace,
+                foreign,
+                mode,
+                [(i, verdicts[i.document.id]) for i in fresh],
+                embedded,
+                standing,
+                rules,
+                made,
+                len(items) - len(fresh),
+                pulled,
+                result,
+            )
+        with timed(report, "index"):
+            generation = workspace.generation()
+            if generation is not None:
+                workspace.open_store().maintain(
+                    generation.serving, workspace.settings.store.index_after
+                )
+    report.pulled.extend(verdict for _, verdict in pulled)
+    report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)
+    report.manifests.append(result)
+    return made
+
+
+def _gather(
+    workspace: Workspace,
+    foreign: ForeignCollection,
+    source: str,
+    contract: Policy,
+    made: Adopted,
+    progress: Progress,
+) -> list[Incoming]:
+    """Read every point; documents in the order of their ids."""
+    passages: dict[str, list[Piece]] = {}
+    left_out: Counter[str] = Counter()
+    total = foreign.count()
+    for block in foreign.scan():
+        for point in block:
+            made.points += 1
+            found = read(point, made.layout)
+            left_out.update(found.faults)
+            if found.text.strip():
+                piece = Piece(point.id, found.text, found.metadata, found.start)
+                passages.setdefault(found.document, []).append(piece)
+        progress("read", made.points, total)
+    made.left_out = dict(sorted(left_out.items()))
+    limit = workspace.settings.limits.document
+    return documents_of(passages, source, contract, offsets=made.layout.offsets, max_bytes=limit)
+
+
+def _refused_before(
+    latest: Mapping[str, VersionRow], fresh: Sequence[Incoming], rules: str
+) -> dict[str, Verdict]:
+    """Verdicts on documents that were rejected as they are now: they stand."""
+    found = {}
+    for item in fresh:
+        row, document = latest.get(item.document.id), item.document
+        if row is None or row.outcome != "reject":
+            continue
+        if (row.digest, row.metadata_digest, row.policy_digest) == (
+            document.digest,
+            item.metadata_digest,
+            rules,
+        ):
+            found[document.id] = stands(row, "reject")
+    return found
+
+
+def passed(verdict: Verdict) -> bool:
+    """Whether a document passed the checks, and waits, if it does, for a signature only."""
+    return any(f.check == UNSIGNED and f.facts.get("passed") is True for f in verdict.findings)
+
+
+def _admitted(verdict: Verdict) -> Verdict:
+    kept = tuple(f for f in verdict.findings if f.check != UNSIGNED)
+    return replace(verdict, outcome="admit", findings=kept)
+
+
+def _embedded(
+    workspace: Workspace, items: Sequence[Incoming], dry_run: bool
+) -> dict[str, Embedded]:
+    """Documents that were embedded when they were put into quarantine: the vault has the vectors.
+
+    They are not judged again: beside their own copies they would look like a campaign.
+    """
+    if not items:
+        return {}
+    parts, _ = take_apart(workspace, items)
+    made = embed(workspace, items, parts, {}, keep=not dry_run, progress=lambda done, total: None)
+    return {items[n].document.id: e for n, e in made.items()}
+
+
+def _unsigned(verdict: Verdict, mode: Mode, place: str, alike: str) -> Verdict:
+    """A verdict on a document that nobody signed."""
+    if verdict.outcome == "reject":
+        return verdict
+    said = f"nobody signed it: adopted from the collection {place}"
+    findings = list(verdict.findings)
+    outcome = verdict.outcome
+    if alike:
+        detail = f"its name cannot be told from that of {alike!r}"
+        findings.insert(0, Finding("look-alike", 1.0, None, detail))
+        outcome = "quarantine"
+    findings.append(Finding(UNSIGNED, 0.0, None, said, {"passed": outcome == "admit"}))
+    if mode == "quarantine":
+        outcome = "quarantine"
+    return replace(verdict, outcome=outcome, findings=tuple(findings))
+
+
+def _note(made: Adopted) -> str:
+    if not made.left_out:
+        return ""
+    listed = ", ".join(f"{n} with {reason!r}" for reason, n in made.left_out.items())
+    return f"of {made.points} points not all could be read as the layout says: {listed}"
+
+
+def _commit(
+    workspace: Workspace,
+    foreign: ForeignCollection,
+    mode: Mode,
+    judged: Sequence[tuple[Incoming, Verdict]],
+    embedded: Mapping[str, Embedded],
+    standing: Standing,
+    rules: str,
+    made: Adopted,
+    unchanged: int,
+    pulled: Sequence[Pulled],
+    result: ManifestResult,
+) -> ManifestResult:
+    """Write the commit, its record first."""
+    generation = workspace.generation() or workspace.ensure_generation(workspace.encoder.recipe)
+    source = judged[0][0].document.source
+    record = adoption.dump(
+        source=source,
+        now=workspace.now,
+        place=foreign.place,
+        collection=foreign.name,
+        mode=mode,
+        layout=asdict(made.layout),
+        documents={i.document.id: i.document.digest for i, _ in judged},
+    )
+    texts = [i.text.encode() for i, v in judged if v.outcome != "reject"]
+    workspace.vault.put_many([*texts, record])
+    plan = changes.draft(workspace, generation)
+    touched = {i.document.id for i, _ in judged}
+    rows = [
+        row
+        for zone in (standing.waiting, standing.serving)
+        for row in zone.values()
+        if row.document in touched
+    ]
+    with workspace.ledger.reading() as conn:
+        points = versions.points_of(conn, [r.id for r in [*rows, *(r for r, _ in pulled)]])
+        version = commits.next_adoption(conn, source)
+    name = digest_bytes(record)
+    for item, verdict in judged:
+        changes.add_document(
+            plan,
+            item,
+            verdict,
+            embedded.get(item.document.id) if verdict.outcome != "reject" else None,
+            standing,
+            rules,
+            generation.recipe,
+            name,
+            points,
+        )
+    for row, verdict in pulled:
+        pull_document(plan, row, verdict, stored_writes(workspace, row), points[row.id])
+    plan.counts["unchanged"] += unchanged
+    accepted = {
+        "digest": name,
+        "source": source,
+        "version": version,
+        "envelope": name,
+        "signers": [],
+        "expires": adoption.FOREVER,
+        "commit": plan.commit,
+    }
+    workspace.committer.commit(plan.finish("adopt", ACTOR, source, accepted))
+    return replace(result, digest=name, commit=plan.commit)

@@ -1,0 +1,173 @@
+"""Foreign passages to documents: put together, named, and bounded; what could not be is counted.
+
+A document's passages are joined in the order they say, else in the order of their ids; where they
+say at which character they begin, what two of them share stands once.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ragguard.corpus.documents import Incoming
+from ragguard.errors import PredicateError
+from ragguard.model import Document, Finding, Metadata, Policy
+from ragguard.trust import contract
+from ragguard.trust import manifest as manifests
+from ragguard.trust.canonical import canonical, digest_bytes
+from ragguard.trust.names import collision_keys
+
+MAX_ID_BYTES = 512
+_CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_PARTED = "\n\n"
+_MADE = re.compile(r"id-[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A passage of a foreign document.
+
+    Attributes:
+        point: Its point's id.
+        text: Not empty.
+        metadata: Bounded.
+        start: Its place in the document; `None` when unknown.
+    """
+
+    point: str
+    text: str
+    metadata: Metadata
+    start: int | None
+
+
+def document_id(said: str) -> str:
+    """A name that a ledger, a terminal and a person can hold; others are named by their digest."""
+    sound = (
+        0 < len(said.encode()) <= MAX_ID_BYTES
+        and unicodedata.is_normalized("NFC", said)
+        and said == said.strip()
+        and not _MADE.fullmatch(said)
+        and not any(unicodedata.category(c) in _CONTROL for c in said)
+    )
+    return said if sound else f"id-{digest_bytes(said.encode())[:32]}"
+
+
+def put_together(pieces: Iterable[Piece], *, offsets: bool) -> tuple[str, dict[str, Any]]:
+    """Text and metadata of a document.
+
+    Args:
+        pieces: Its passages, at least one.
+        offsets: Whether their places count characters (else they only order).
+
+    Returns:
+        The text, and the metadata that all passages share, within the bounds of a manifest's.
+    """
+    ordered = sorted(pieces, key=_place)
+    known = offsets and all(p.start is not None for p in ordered)
+    text, end = "", 0
+    seen: set[str] = set()
+    for piece in ordered:
+        if piece.text in seen:
+            continue
+        seen.add(piece.text)
+        start = piece.start if known and piece.start is not None else None
+        text += _joint(text, end, piece.text, start)
+        end = max(end, (start or 0) + len(piece.text))
+    shared = {
+        key: value
+        for key, value in ordered[0].metadata.items()
+        if all(key in p.metadata and p.metadata[key] == value for p in ordered[1:])
+    }
+    return text, _within(shared)
+
+
+def _place(piece: Piece) -> tuple[Any, ...]:
+    number = int(piece.point) if piece.point.isascii() and piece.point.isdigit() else -1
+    return (piece.start is None, piece.start or 0, number, piece.point)
+
+
+def _joint(before: str, end: int, text: str, start: int | None) -> str:
+    """What a passage adds to the text before it, which ends at a character of the document."""
+    if not before:
+        return text
+    if start is None or start > end + 1:
+        return _PARTED + text
+    shared = end - start
+    if shared < 0:
+        return "\n" + text
+    if shared >= len(text) and text in before:
+        return ""
+    if before.endswith(text[:shared]):
+        return text[shared:]
+    return _PARTED + text  # they do not fit: nothing is lost, and nothing is guessed
+
+
+def _within(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """As much of the metadata as a manifest could hold, the small values first."""
+    kept: dict[str, Any] = {}
+    left = manifests.MAX_METADATA_BYTES
+    for size, key in sorted((len(canonical({k: v})), k) for k, v in metadata.items()):
+        left -= size
+        if left < 0:
+            break
+        kept[key] = metadata[key]
+    return kept
+
+
+def documents_of(
+    passages: Mapping[str, Sequence[Piece]],
+    source: str,
+    policy: Policy,
+    *,
+    offsets: bool,
+    max_bytes: int,
+) -> list[Incoming]:
+    """Documents as unsigned records, with what is wrong with them already.
+
+    Args:
+        passages: Passages by what they say their document is.
+        source: Unsigned source.
+        policy: Contract that holds for it.
+        offsets: See `put_together`.
+        max_bytes: Upper size of a document's text.
+    """
+    named = {said: document_id(said) for said in passages}
+    found = []
+    for said, pieces in sorted(passages.items(), key=lambda item: named[item[0]]):
+        name = named[said]
+        text, metadata = put_together(pieces, offsets=offsets)
+        data = text.encode()
+        findings = [*contract.violations(policy, "txt", metadata)]
+        limit = min(max_bytes, policy.max_document_bytes)
+        if len(data) > limit:
+            detail = f"its passages make {len(data)} bytes, at most {limit} are taken"
+            findings.append(Finding("oversized", 1.0, None, detail))
+        if "\x00" in text:
+            findings.append(Finding("unreadable", 1.0, None, "its text holds NUL characters"))
+        try:
+            metadata = dict(manifests.check_metadata(metadata, name))
+        except PredicateError as error:
+            metadata = {}
+            findings.append(Finding("metadata", 1.0, None, error.message))
+        kept = digest_bytes(data)
+        # The vault keeps plain text: the subject's ending says so, whatever the document is called.
+        document = Document(source, name, kept, metadata, f"{name}.txt", kept)
+        found.append(Incoming(document, "txt", text=text, findings=tuple(findings)))
+    return found
+
+
+def look_alikes(items: Sequence[Incoming]) -> dict[str, str]:
+    """Documents whose names a person cannot tell apart, with another of that likeness."""
+    first: dict[tuple[int, str], str] = {}
+    found: dict[str, str] = {}
+    for item in items:
+        name = item.document.id
+        for key in enumerate(collision_keys(name)):
+            other = first.setdefault(key, name)
+            if other != name:
+                found[name] = other
+                found.setdefault(other, name)
+    return found

@@ -1,0 +1,183 @@
+"""What an ingest did, as one object; the commands and their JSON are drawn from it.
+
+Timing: the seconds each stage of a job takes, in what the job reports.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ragguard.model import Finding, Skipped, Verdict
+
+
+@dataclass(frozen=True)
+class ManifestResult:
+    """What became of a manifest.
+
+    Attributes:
+        path: As given.
+        digest: Of its payload; empty when it could not be read.
+        commit: Commit number, `None` when nothing was committed.
+        error: Why it was refused, or `None`.
+        hint: What to do next.
+        exit_code: Of the error; 0 without one.
+        unknown: Key id hints of signatures that were ignored.
+        note: What else is to be said, such as a removal that waits for a reviewer.
+    """
+
+    path: str
+    digest: str = ""
+    source: str = ""
+    version: int = 0
+    commit: int | None = None
+    error: str | None = None
+    hint: str = ""
+    exit_code: int = 0
+    unknown: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass
+class Report:
+    """What an ingest did.
+
+    Attributes:
+        manifests: One for each given.
+        documents: A verdict for every document of the accepted manifests.
+        pulled: Verdicts on documents admitted earlier that were pulled back into quarantine.
+        removed: Number of documents taken out.
+        skipped: Checks that had nothing to say, or failed, over all batches.
+        profile: Reference the verdicts were calibrated on; empty when nothing was judged.
+        promised: Smallest false-alarm rate that reference can promise; 1 where it promises none.
+        observed_rate: False-alarm rate that reviewers' decisions show; `None` before any.
+        least_promised: Rate below which nothing is promised, because it was observed.
+        observe: Whether the gate only observed: nothing was held.
+        judged_until: Number of the newest version that was not yet judged and now is; 0 if none.
+        recovered: Commits of an interrupted run that were finished first.
+        seconds: Wall seconds by stage.
+    """
+
+    manifests: list[ManifestResult] = field(default_factory=list)
+    documents: list[Verdict] = field(default_factory=list)
+    pulled: list[Verdict] = field(default_factory=list)
+    removed: int = 0
+    skipped: dict[str, Skipped] = field(default_factory=dict)
+    profile: str = ""
+    promised: float = 0.0
+    stale: str = ""
+    observed_rate: float | None = None
+    least_promised: float = 0.0
+    observe: bool = False
+    judged_until: int = 0
+    recovered: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Documents by outcome."""
+        found = Counter(v.outcome for v in self.documents)
+        return {
+            "admitted": found["admit"],
+            "quarantined": found["quarantine"],
+            "rejected": found["reject"],
+            "unchanged": found["unchanged"],
+            "removed": self.removed,
+        }
+
+    @property
+    def exit_code(self) -> int:
+        """The gravest of what happened."""
+        codes = {m.exit_code for m in self.manifests}
+        if any(_is_integrity(f) for v in self.documents for f in v.findings):
+            codes.add(3)
+        if any(s.crashed for s in self.skipped.values()):
+            codes.add(5)
+        waits = any(m.note for m in self.manifests)
+        if waits or self.pulled or self.counts["quarantined"] or self.counts["rejected"]:
+            codes.add(1)
+        return next((code for code in (70, 3, 5, 4, 2, 1) if code in codes), 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as docs/schemas/ingest.json describes it."""
+        return {
+            "manifests": [
+                {
+                    "path": m.path,
+                    "digest": m.digest,
+                    "source": m.source,
+                    "version": m.version,
+                    "commit": m.commit,
+                    "error": m.error,
+                    "hint": m.hint or None,
+                    "ignored_signatures": list(m.unknown),
+                    "note": m.note or None,
+                }
+                for m in self.manifests
+            ],
+            "counts": self.counts,
+            "documents": [verdict_body(v) for v in self.documents],
+            "pulled": [verdict_body(v) for v in self.pulled],
+            "skipped": [
+                {"check": s.check, "reason": s.reason, "crashed": s.crashed}
+                for s in self.skipped.values()
+            ],
+            "profile": self.profile or None,
+            "promised_false_alarm_rate": round(max(self.promised, self.least_promised), 6)
+            if 0.0 < self.promised < 1.0
+            else None,
+            "observed_false_alarm_rate": None
+            if self.observed_rate is None
+            else round(self.observed_rate, 6),
+            "not_yet_judged": sum(v.not_yet_judged for v in self.documents),
+            "observe": self.observe,
+            "stale_calibration": self.stale or None,
+            "recovered": self.recovered,
+            "seconds": {stage: round(s, 3) for stage, s in self.seconds.items()},
+        }
+
+
+def verdict_body(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as a JSON object."""
+    return {
+        "source": verdict.source,
+        "id": verdict.id,
+        "digest": verdict.digest,
+        "verdict": verdict.outcome,
+        "score": verdict.score,
+        "p_value": verdict.p_value,
+        "not_yet_judged": verdict.not_yet_judged,
+        "observed": verdict.observed,
+        "findings": [
+            {"check": f.check, "score": f.score, "p_value": f.p_value, "detail": f.detail}
+            for f in verdict.findings
+        ],
+    }
+
+
+def _is_integrity(finding: Finding) -> bool:
+    return bool(finding.facts.get("integrity"))
+
+
+class Reported(Protocol):
+    """What a job says of itself.
+
+    Attributes:
+        seconds: By stage.
+    """
+
+    seconds: dict[str, float]
+
+
+@contextmanager
+def timed(report: Reported, stage: str) -> Iterator[None]:
+    """Add the seconds a block takes to a stage of the report."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - start

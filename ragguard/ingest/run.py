@@ -1,0 +1,282 @@
+"""Ingest: signed manifests in; an admitted, quarantined or rejected document for each they list.
+
+One manifest is one commit. The order, each step stopping what it must and no more: envelope and
+signatures, freshness, sequence, bytes against digests, contract and quota, denial, parsing,
+splitting, embedding, neighbours, checks, verdicts, two-phase commit. A bad manifest stops only
+itself, a bad document only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ragguard.corpus import changes
+from ragguard.corpus.changes import Standing
+from ragguard.corpus.documents import Incoming, gather
+from ragguard.corpus.embed import Embedded
+from ragguard.corpus.pull_back import pull_document, stored_writes
+from ragguard.errors import IncompleteError, RagguardError
+from ragguard.ingest.admission import as_before, check_quota, read_manifest, sort_out, to_retry
+from ragguard.ingest.report import ManifestResult, Report, timed
+from ragguard.ingest.verdicts import Pulled, judge_documents
+from ragguard.ledger import versions
+from ragguard.ledger.observed import observed
+from ragguard.model import Manifest, Verdict
+from ragguard.trust import manifest as manifests
+from ragguard.trust import root as roots
+from ragguard.trust.canonical import digest, format_time
+from ragguard.trust.dsse import VerificationResult
+from ragguard.trust.person import persons
+from ragguard.workspace import Workspace
+
+Progress = Callable[[str, int, int], None]
+RATE_WINDOW = timedelta(days=1)
+
+
+def ingest(
+    workspace: Workspace,
+    paths: Sequence[Path],
+    *,
+    root: Path | None = None,
+    dry_run: bool = False,
+    observe: bool | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Report:
+    """Bring manifests in.
+
+    Args:
+        workspace: Open and locked.
+        paths: Manifest files; none to finish an interrupted run only.
+        root: Folder the names are relative to; else the folder of each manifest.
+        dry_run: Judge and report, change nothing.
+        observe: Hold nothing, write down and report what would have been held; `[judge] observe`
+            when `None`.
+        progress: Called with stage, done and total.
+
+    Returns:
+        The report. Errors of a manifest are in it, not raised.
+    """
+    report = Report(observe=workspace.settings.judge.observe if observe is None else observe)
+    if not dry_run:
+        with timed(report, "recover"):
+            report.recovered = workspace.recover()
+    for path in paths:
+        try:
+            _one(workspace, path, root or path.parent, dry_run, report, progress)
+        except RagguardError as error:
+            report.manifests.append(
+                ManifestResult(
+                    str(path), error=error.message, hint=error.hint, exit_code=error.exit_code
+                )
+            )
+            if isinstance(error, IncompleteError):
+                break
+    with workspace.ledger.reading() as conn:
+        seen = observed(conn)
+    report.observed_rate = seen.rate if seen.decided else None
+    report.least_promised = seen.binding
+    return report
+
+
+def _one(
+    workspace: Workspace, path: Path, root: Path, dry_run: bool, report: Report, progress: Progress
+) -> None:
+    report.judged_until = 0
+    with timed(report, "verify"):
+        manifest, signed, envelope, new = read_manifest(workspace, path)
+    source = workspace.root.sources[manifest.source]
+    standing = changes.standing_of(workspace, manifest.source)
+    with workspace.ledger.reading() as conn:
+        latest = versions.latest(conn, manifest.source)
+    retried = not new and to_retry(manifest, latest)
+    if retried:  # what comes in now comes in by a manifest that must still be good
+        manifests.check_freshness(manifest, workspace.now)
+    if not new and not retried:
+        report.manifests.append(
+            ManifestResult(str(path), manifest.digest, manifest.source, manifest.version)
+        )
+        report.documents.extend(as_before(manifest, standing, latest))
+        return
+    with timed(report, "read"):
+        progress("read", 0, len(manifest.subjects))
+        items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
+        progress("read", len(manifest.subjects), len(manifest.subjects))
+    policy_digest = digest(roots.dump_policy(source.policy))
+    settled, fresh = sort_out(workspace, items, standing, policy_digest)
+    check_quota(workspace, manifest, source.policy, len(items), len(fresh))
+    verdicts, embedded, pulled = judge_documents(
+        workspace,
+        fresh,
+        source.policy,
+        standing,
+        dry_run,
+        report,
+        progress,
+        observe=report.observe,
+        principals=persons(key.principal for key in signed.signed),
+    )
+    removed = _removed(manifest, items, standing)
+    leaving = {f"{manifest.source}/{name}" for name in removed}
+    pulled = [(row, v) for row, v in pulled if f"{row.source}/{row.document}" not in leaving]
+    note = ""
+    judge = workspace.settings.judge
+    since = format_time(workspace.now - timedelta(days=judge.removal_days))
+    with workspace.ledger.reading() as conn:
+        gone = versions.removed_since(conn, manifest.source, since) - standing.serving.keys()
+    before = len(standing.serving) + len(gone)
+    asks = len(gone) + len(removed) > judge.removal_share * before
+    asks = asks and any(d in standing.serving for d in removed)
+    if asks:
+        days = f" after {len(gone)} in {judge.removal_days} days" if gone else " at once"
+        note = (
+            f"would remove {len(removed)} of {len(standing.serving)} documents{days}: "
+            "nothing was removed, a reviewer decides (ragguard quarantine list)"
+        )
+    commit: int | None = None
+    if not dry_run:
+        with timed(report, "commit"):
+            progress("commit", 0, 1)
+            commit = _commit(
+                workspace,
+                manifest,
+                signed,
+                envelope,
+                [(item, verdicts[item.document.id]) for item in fresh],
+                embedded,
+                files,
+                standing,
+                policy_digest,
+                removed,
+                asks,
+                items,
+                pulled,
+                report.judged_until,
+            )
+            progress("commit", 1, 1)
+        with timed(report, "index"):
+            generation = workspace.generation()
+            if generation is not None:
+                workspace.open_store().maintain(
+                    generation.serving, workspace.settings.store.index_after
+                )
+    report.pulled.extend(verdict for _, verdict in pulled)
+    report.removed += 0 if asks else len(removed)
+    report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)
+    report.manifests.append(
+        ManifestResult(
+            str(path),
+            manifest.digest,
+            manifest.source,
+            manifest.version,
+            commit,
+            unknown=signed.unknown,
+            note=note,
+        )
+    )
+
+
+def _removed(manifest: Manifest, items: Sequence[Incoming], standing: Standing) -> list[str]:
+    """Documents this manifest takes out."""
+    listed = {i.document.id for i in items}
+    # A file that could not be read says nothing about its records.
+    broken = {
+        i.document.subject for i in items if i.findings and i.document.id == i.document.subject
+    }
+    there = {**standing.waiting, **standing.serving}
+    if manifest.mode == "full":
+        candidates = set(there)
+    else:
+        subjects = {s.name for s in manifest.subjects}
+        gone = set(manifest.removes)
+        candidates = {
+            name
+            for name, row in there.items()
+            if name in gone or row.subject in gone or row.subject in subjects
+        }
+    return sorted(
+        name for name in candidates if name not in listed and there[name].subject not in broken
+    )
+
+
+def _commit(
+    workspace: Workspace,
+    manifest: Manifest,
+    signed: VerificationResult,
+    envelope: bytes,
+    judged: Sequence[tuple[Incoming, Verdict]],
+    embedded: Mapping[str, Embedded],
+    files: Mapping[str, bytes],
+    standing: Standing,
+    policy_digest: str,
+    removed: Sequence[str],
+    asks: bool,
+    items: Sequence[Incoming],
+    pulled: Sequence[Pulled],
+    judged_until: int,
+) -> int:
+    """Write the commit; returns its number."""
+    generation = workspace.generation() or workspace.ensure_generation(workspace.encoder.recipe)
+    entering = {i.document.subject_digest for i, v in judged if v.outcome != "reject"}
+    blobs = [files[d] for d in sorted(entering)]
+    kept = workspace.vault.put_many([*blobs, envelope])
+    plan = changes.draft(workspace, generation)
+    touched = {i.document.id for i, _ in judged} | set(removed)
+    numbers = [
+        row.id
+        for zone in (standing.waiting, standing.serving)
+        for row in zone.values()
+        if row.document in touched
+    ]
+    theirs = {
+        name: changes.standing_of(workspace, name) for name in {row.source for row, _ in pulled}
+    }
+    numbers += [row.id for row, _ in pulled]
+    numbers += [
+        there.waiting[row.document].id
+        for row, _ in pulled
+        if row.document in (there := theirs[row.source]).waiting
+    ]
+    with workspace.ledger.reading() as conn:
+        points = versions.points_of(conn, numbers)
+    for item, verdict in judged:
+        changes.add_document(
+            plan,
+            item,
+            verdict,
+            embedded.get(item.document.id) if verdict.outcome != "reject" else None,
+            standing,
+            policy_digest,
+            generation.recipe,
+            manifest.digest,
+            points,
+        )
+    for row, verdict in pulled:
+        stored = stored_writes(workspace, row)
+        # One version of a document waits at a time; what waited comes again with its manifest.
+        changes.close_waiting(plan, row.document, theirs[row.source], points, "superseded")
+        pull_document(plan, row, verdict, stored, points[row.id])
+    for case in standing.removals:
+        plan.closes.append((case.id, "superseded"))
+    if asks:
+        changes.open_removal(plan, manifest.source, removed, manifest.digest)
+    else:
+        for name in removed:
+            changes.remove_document(plan, name, standing, points)
+    plan.counts["unchanged"] += len(items) - len(judged)
+    accepted: dict[str, Any] = {
+        "digest": manifest.digest,
+        "source": manifest.source,
+        "version": manifest.version,
+        "envelope": kept[-1],
+        "signers": [[k.keyid, k.principal] for k in signed.signed],
+        "expires": format_time(manifest.expires),
+        "commit": plan.commit,
+    }
+    actor = ", ".join(sorted({k.principal for k in signed.signed}))
+    workspace.committer.commit(
+        plan.finish("ingest", actor, manifest.source, accepted, judged_until=judged_until)
+    )
+    return plan.commit

@@ -1,0 +1,151 @@
+"""Sign: files and record files of a source to a signed manifest. Needs no workspace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ragguard.corpus.documents import format_of
+from ragguard.errors import RecordError, UsageError
+from ragguard.model import Manifest, Metadata, Subject
+from ragguard.parse.document import OTHER_ENDINGS, TEXT_FORMATS
+from ragguard.parse.records import RECORD_FORMATS, read_records
+from ragguard.trust import dsse, folder, keys
+from ragguard.trust import manifest as manifests
+from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.folder import Skipped
+from ragguard.trust.manifest import Accepted
+
+FORMATS = TEXT_FORMATS | RECORD_FORMATS | OTHER_ENDINGS.keys()
+MAX_FILE = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A signed manifest.
+
+    Attributes:
+        envelope: Bytes of the manifest file.
+        documents: How many documents it lists; a record counts as one.
+        skipped: Files that were not taken, and why.
+        unused: Names in the metadata file that no signed file has.
+    """
+
+    envelope: bytes
+    manifest: Manifest
+    documents: int
+    skipped: tuple[Skipped, ...]
+    unused: tuple[str, ...]
+
+
+def sign(
+    paths: Sequence[Path],
+    *,
+    root: Path,
+    source: str,
+    key: keys.KeyPair,
+    now: datetime,
+    expires: timedelta,
+    previous: Accepted | None = None,
+    mode: str = "full",
+    removes: Sequence[str] = (),
+    metadata: Mapping[str, Metadata] | None = None,
+    strict: bool = False,
+) -> Signed:
+    """Sign files.
+
+    Args:
+        paths: Files and folders, at or below `root`.
+        root: Names are relative to it.
+        source: The source that speaks.
+        key: The signer's key.
+        now: The run's time.
+        expires: How long the manifest may be ingested.
+        previous: The manifest before, `None` for the first.
+        mode: `full` or `delta`.
+        removes: Names a delta removes.
+        metadata: Metadata by name.
+        strict: Refuse when any file would be skipped.
+
+    Raises:
+        UsageError: Nothing to sign, a skipped file under `strict`, or no such path.
+        CollisionError, RecordError, DuplicateIdError, PredicateError: What would be refused later.
+    """
+    metadata = metadata or {}
+    names: dict[str, None] = {}
+    skipped: list[Skipped] = []
+    for path in paths:
+        for found in folder.walk(root, path, FORMATS):
+            if isinstance(found, Skipped):
+                skipped.append(found)
+            else:
+                names[found] = None
+    if strict and skipped:
+        raise UsageError(
+            f"{len(skipped)} files cannot be signed, the first is {skipped[0].name!r}: "
+            f"{skipped[0].reason}",
+            hint="Leave --strict away to skip them.",
+        )
+    if not names and not removes:
+        raise UsageError(
+            f"nothing to sign: no file of a supported format ({', '.join(sorted(FORMATS))})",
+            hint="Name a folder or files.",
+        )
+    manifests.check_collisions(names)
+    subjects, documents = [], 0
+    for name in names:
+        data = folder.read(root, name, MAX_FILE)
+        fmt = format_of(name)
+        documents += len(read_records(data, fmt, name)) if fmt in RECORD_FORMATS else 1
+        checked = manifests.check_metadata(dict(metadata.get(name, {})), name)
+        subjects.append(Subject(name, digest_bytes(data), len(data), checked))
+    payload = manifests.dump(
+        source=source,
+        version=previous.version + 1 if previous else 1,
+        issued=now,
+        expires=now + expires,
+        previous=previous.digest if previous else None,
+        mode=mode,
+        subjects=subjects,
+        removes=removes,
+    )
+    manifest = manifests.parse(payload, max_bytes=len(payload))
+    pair = (key.public.keyid, key.signing_key)
+    return Signed(
+        envelope=dsse.sign(payload, dsse.IN_TOTO, [pair]),
+        manifest=manifest,
+        documents=documents,
+        skipped=tuple(skipped),
+        unused=tuple(sorted(metadata.keys() - names.keys())),
+    )
+
+
+def read_metadata(path: Path) -> dict[str, Metadata]:
+    """Read a metadata file: a JSON object by name, or JSON lines with a `name` each.
+
+    Raises:
+        RecordError: Neither.
+    """
+    try:
+        text = path.read_text("utf-8")
+        if path.suffix == ".jsonl":
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            return {
+                row["name"]: row.get("metadata", {k: v for k, v in row.items() if k != "name"})
+                for row in rows
+            }
+        body: Any = json.loads(text)
+        if not isinstance(body, dict) or not all(isinstance(v, dict) for v in body.values()):
+            raise ValueError("not an object of objects")
+        return body
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(
+            f"metadata file {path}: {error}",
+            hint='Expected {"name.md": {"department": …}, …}, or JSON lines with a name each.',
+        ) from None
+    except OSError as error:
+        raise UsageError(f"metadata file {path}: {error.strerror}") from None

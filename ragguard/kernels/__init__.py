@@ -1,1 +1,0 @@
-"""Pure functions: bytes or arrays in, bytes or arrays out; no disk, clock or network."""

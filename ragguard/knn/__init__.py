@@ -1,0 +1,1 @@
+"""Nearest neighbours: exact, approximate, and the table of a whole index."""

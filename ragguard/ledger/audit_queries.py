@@ -1,0 +1,210 @@
+"""Whole tables, read in one pass: what the audit compares with the index, the log and the vault.
+
+Rows come as plain tuples and are never all in memory at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.tables import (
+    cases,
+    commits,
+    decisions,
+    denials,
+    generations,
+    manifests,
+    membership,
+    points,
+    roots,
+    seals,
+    vectors,
+    versions,
+)
+from ragguard.ledger.versions import BATCH
+
+PAGE = 10_000  # rows fetched at once
+
+
+def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
+    result = conn.execution_options(yield_per=PAGE).execute(query)
+    for part in result.partitions(PAGE):
+        yield from part
+
+
+def all_generations(conn: sa.Connection) -> list[Generation]:
+    """Every generation there ever was, oldest first."""
+    query = sa.select(generations).order_by(generations.c.id)
+    return [Generation(r.id, r.serving, r.quarantine, r.recipe) for r in conn.execute(query)]
+
+
+def count_seals(conn: sa.Connection, collection: str) -> int:
+    """Points that a collection should hold."""
+    query = sa.select(sa.func.count()).where(seals.c.collection == collection)
+    return int(conn.execute(query.select_from(seals)).scalar() or 0)
+
+
+def current_seals(conn: sa.Connection, collection: str) -> Iterator[tuple[str, str]]:
+    """Point id and seal of every point that a collection should hold, in no order."""
+    yield from _stream(
+        conn, sa.select(seals.c.point, seals.c.seal).where(seals.c.collection == collection)
+    )
+
+
+def unexplained_seals(conn: sa.Connection, collection: str, zone: str) -> list[str]:
+    """Points with a seal for a collection that no document now in its zone has."""
+    here = (
+        sa.select(points.c.version)
+        .join(membership, membership.c.version == points.c.version)
+        .where(
+            points.c.point == seals.c.point,
+            membership.c.zone == zone,
+            membership.c.until.is_(None),
+        )
+    )
+    query = sa.select(seals.c.point).where(seals.c.collection == collection, ~here.exists())
+    return [point for (point,) in conn.execute(query)]
+
+
+def unsealed_points(conn: sa.Connection, collection: str, zone: str) -> list[str]:
+    """Points of documents now in a zone that have no seal for its collection."""
+    sealed = sa.select(seals.c.seal).where(
+        seals.c.point == points.c.point, seals.c.collection == collection
+    )
+    query = (
+        sa.select(points.c.point)
+        .join(membership, membership.c.version == points.c.version)
+        .where(membership.c.zone == zone, membership.c.until.is_(None), ~sealed.exists())
+    )
+    return [point for (point,) in conn.execute(query)]
+
+
+def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Chunks that points are or were: rows with version, ordinal, span, text_digest, and zones.
+
+    Args:
+        conn: Connection.
+        ids: Point ids.
+
+    Returns:
+        By point id, the newest version first; `zone` is where that version is now, or `None`.
+    """
+    found: dict[str, list[Any]] = {}
+    for start in range(0, len(ids), BATCH):
+        query = (
+            sa.select(
+                points.c.point,
+                points.c.ordinal,
+                points.c.start,
+                points.c.end,
+                points.c.text_digest,
+                membership.c.zone,
+                versions.c.id.label("version"),
+                versions.c.source,
+                versions.c.document,
+                versions.c.digest,
+                versions.c.metadata,
+                versions.c.metadata_digest,
+                versions.c.manifest,
+                versions.c.recipe,
+                versions.c.commit,
+            )
+            .join(versions, versions.c.id == points.c.version)
+            .outerjoin(
+                membership,
+                sa.and_(membership.c.version == versions.c.id, membership.c.until.is_(None)),
+            )
+            .where(points.c.point.in_(ids[start : start + BATCH]))
+            .order_by(versions.c.id.desc())
+        )
+        for row in conn.execute(query):
+            found.setdefault(row.point, []).append(row)
+    return found
+
+
+def stays(conn: sa.Connection) -> Iterator[tuple[int, str, int, int | None]]:
+    """Version, zone, first commit and end of every stay there ever was."""
+    columns = (membership.c.version, membership.c.zone, membership.c.since, membership.c.until)
+    yield from _stream(conn, sa.select(*columns))
+
+
+def versions_of(conn: sa.Connection, commit: int) -> dict[int, Mapping[str, Any]]:
+    """Rows of the versions that a commit made, by number."""
+    query = sa.select(versions).where(versions.c.commit == commit)
+    return {r.id: dict(r._mapping) for r in conn.execute(query)}
+
+
+def points_made(conn: sa.Connection, commit: int) -> dict[tuple[int, int], Mapping[str, Any]]:
+    """Rows of the points of a commit's versions, by version and ordinal."""
+    query = (
+        sa.select(points)
+        .join(versions, versions.c.id == points.c.version)
+        .where(versions.c.commit == commit)
+    )
+    return {(r.version, r.ordinal): dict(r._mapping) for r in conn.execute(query)}
+
+
+def small_tables(conn: sa.Connection) -> dict[str, list[dict[str, Any]]]:
+    """Rows of manifests, cases, decisions and denials."""
+    return {
+        table.name: [dict(r._mapping) for r in conn.execute(sa.select(table))]
+        for table in (manifests, cases, decisions, denials)
+    }
+
+
+def all_roots(conn: sa.Connection) -> list[tuple[int, bytes, str]]:
+    """Version, envelope and digest of every trust root seen."""
+    query = sa.select(roots).order_by(roots.c.version)
+    return [(r.version, bytes(r.envelope), r.digest) for r in conn.execute(query)]
+
+
+def count_commits(conn: sa.Connection) -> dict[str, int]:
+    """Commits by state."""
+    query = sa.select(commits.c.state, sa.func.count()).group_by(commits.c.state)
+    return {state: count for state, count in conn.execute(query)}
+
+
+def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
+    """Every digest that the vault must hold, with what it is; a digest may come again."""
+    sealed = sa.select(versions.c.subject_digest).where(versions.c.outcome != "reject").distinct()
+    queries = {
+        "plan of a commit": sa.select(commits.c.plan),
+        "manifest": sa.select(manifests.c.envelope),
+        "document": sealed,
+        "vectors": sa.select(vectors.c.pack).distinct(),
+        "decision": sa.select(decisions.c.envelope),
+        "denied document's sketch": sa.select(denials.c.sketches),
+        "denied document's vectors": sa.select(denials.c.vectors),
+        "denied document's text": sa.select(denials.c.texts),
+    }
+    for what, query in queries.items():
+        for (digest,) in _stream(conn, query):
+            yield what, digest
+
+
+def standing(conn: sa.Connection) -> Iterator[Any]:
+    """Documents now in a zone, ordered by manifest, with what their provenance hangs on."""
+    query = (
+        sa.select(
+            versions.c.id,
+            versions.c.source,
+            versions.c.document,
+            versions.c.digest,
+            versions.c.metadata,
+            versions.c.metadata_digest,
+            versions.c.subject,
+            versions.c.subject_digest,
+            versions.c.manifest,
+            versions.c.outcome,
+            membership.c.zone,
+            membership.c.since,
+        )
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.until.is_(None))
+        .order_by(versions.c.manifest, versions.c.id)
+    )
+    yield from _stream(conn, query)

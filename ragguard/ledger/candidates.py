@@ -1,0 +1,151 @@
+"""A generation on trial: what stands as a candidate, and which of its points may be shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.ledger import log
+from ragguard.ledger.commits import CommitRow, Generation, generations_in, get
+from ragguard.ledger.tables import commits, denials, membership, points, seals, versions
+from ragguard.ledger.versions import BATCH, VersionRow, version_of
+
+ACT = "cutover"
+
+
+@dataclass(frozen=True)
+class Held:
+    """The document of a chunk, as one version has it."""
+
+    source: str
+    document: str
+    digest: str
+    metadata_digest: str
+
+    @property
+    def label(self) -> str:
+        """`source/id`."""
+        return f"{self.source}/{self.document}"
+
+
+def candidate(conn: sa.Connection) -> Generation | None:
+    """The generation that is built and does not serve; there is one at a time."""
+    found = generations_in(conn, "candidate")
+    return found[-1] if found else None
+
+
+def staged(conn: sa.Connection) -> CommitRow | None:
+    """The newest commit that built a candidate."""
+    query = sa.select(sa.func.max(commits.c.id)).where(
+        commits.c.kind == "stage", commits.c.state == "confirmed"
+    )
+    number = conn.execute(query).scalar()
+    return get(conn, int(number)) if number is not None else None
+
+
+def behind(conn: sa.Connection, commit: int) -> int:
+    """Confirmed commits after one."""
+    query = sa.select(sa.func.count()).where(commits.c.id > commit, commits.c.state == "confirmed")
+    return int(conn.execute(query).scalar() or 0)
+
+
+def entries(conn: sa.Connection, generation: int) -> list[tuple[int, Mapping[str, Any]]]:
+    """What the log says of the trials of a generation, oldest first: index and entry."""
+    found: list[tuple[int, Mapping[str, Any]]] = []
+    for index, text, _ in log.entries(conn):
+        if f'"{ACT}"' not in text:
+            continue
+        try:
+            body = json.loads(text)
+        except ValueError:  # the log check says so
+            continue
+        if not isinstance(body, dict) or (body.get("act"), "did" in body) != (ACT, True):
+            continue  # a commit of that kind has a plan, and did nothing here
+        if body.get("generation") == generation:
+            found.append((index, body))
+    return found
+
+
+def held(
+    conn: sa.Connection, collection: str, ids: Sequence[str]
+) -> dict[tuple[str, int, str], Held]:
+    """Documents of the points of a collection, by point, version and seal.
+
+    What no confirmed commit put there is not in it.
+    """
+    found: dict[tuple[str, int, str], Held] = {}
+    for start in range(0, len(ids), BATCH):
+        query = (
+            sa.select(
+                points.c.point,
+                points.c.version,
+                seals.c.seal,
+                versions.c.source,
+                versions.c.document,
+                versions.c.digest,
+                versions.c.metadata_digest,
+            )
+            .join(seals, seals.c.point == points.c.point)
+            .join(versions, versions.c.id == points.c.version)
+            .join(commits, commits.c.id == versions.c.commit)
+            .where(
+                seals.c.collection == collection,
+                points.c.point.in_(ids[start : start + BATCH]),
+                commits.c.state == "confirmed",
+            )
+        )
+        for point, version, seal, *rest in conn.execute(query):
+            found[point, version, seal] = Held(*rest)
+    return found
+
+
+def serving_now(conn: sa.Connection, documents: Collection[str]) -> dict[str, tuple[Held, int]]:
+    """What serves of documents (ids, whatever their source), and since which commit, by label."""
+    found: dict[str, tuple[Held, int]] = {}
+    names = sorted(documents)
+    for start in range(0, len(names), BATCH):
+        query = (
+            sa.select(
+                membership.c.since,
+                versions.c.source,
+                versions.c.document,
+                versions.c.digest,
+                versions.c.metadata_digest,
+            )
+            .join(versions, versions.c.id == membership.c.version)
+            .where(
+                membership.c.zone == "serving",
+                membership.c.until.is_(None),
+                versions.c.document.in_(names[start : start + BATCH]),
+            )
+        )
+        for since, *rest in conn.execute(query):
+            one = Held(*rest)
+            found[one.label] = (one, since)
+    return found
+
+
+def denied_among(conn: sa.Connection, digests: Collection[str]) -> set[str]:
+    """Which of some digests of documents a reviewer denied."""
+    names = sorted(digests)
+    found: set[str] = set()
+    for start in range(0, len(names), BATCH):
+        query = sa.select(denials.c.digest).where(
+            denials.c.digest.in_(names[start : start + BATCH])
+        )
+        found.update(digest for (digest,) in conn.execute(query))
+    return found
+
+
+def versions_numbered(conn: sa.Connection, numbers: Sequence[int]) -> dict[str, VersionRow]:
+    """Versions by `source/id`; at most one of each document is asked for."""
+    found: dict[str, VersionRow] = {}
+    for start in range(0, len(numbers), BATCH):
+        query = sa.select(versions).where(versions.c.id.in_(numbers[start : start + BATCH]))
+        for row in map(version_of, conn.execute(query)):
+            found[f"{row.source}/{row.document}"] = row
+    return found

@@ -1,0 +1,462 @@
+"""What is in the corpus, now and at any commit: versions of documents and the zones they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.ledger.tables import cases as case_table
+from ragguard.ledger.tables import (
+    commits,
+    decisions,
+    denials,
+    membership,
+    points,
+    seals,
+    vectors,
+    versions,
+)
+from ragguard.trust import merkle
+from ragguard.trust.canonical import canonical
+
+BATCH = 500  # bound parameters a statement, below every database's limit
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version of a document, with the verdict it got."""
+
+    id: int
+    source: str
+    document: str
+    digest: str
+    metadata: Mapping[str, Any]
+    metadata_digest: str
+    policy_digest: str
+    recipe: str
+    subject: str
+    subject_digest: str
+    manifest: str
+    outcome: str
+    score: float
+    p_value: float | None
+    findings: Sequence[Mapping[str, Any]]
+    hidden: Sequence[Sequence[str]]
+    chunks: int
+    commit: int
+
+
+def _version(row: Any) -> VersionRow:
+    return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
+
+
+def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[str, VersionRow]:
+    """Versions now in a zone, by `source/document`.
+
+    Args:
+        conn: Connection.
+        zone: `serving` or `quarantine`.
+        source: Only this source, if given.
+    """
+    query = (
+        sa.select(versions)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.zone == zone, membership.c.until.is_(None))
+    )
+    if source is not None:
+        query = query.where(versions.c.source == source)
+    rows = (_version(r) for r in conn.execute(query))
+    return {f"{r.source}/{r.document}": r for r in rows}
+
+
+def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str, VersionRow]]:
+    """Versions of a document now in a zone, with the zone: the serving one first."""
+    query = (
+        sa.select(versions, membership.c.zone)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            versions.c.source == source,
+            versions.c.document == document,
+            membership.c.until.is_(None),
+            membership.c.zone.in_(("serving", "quarantine")),
+        )
+    )
+    found = [(str(row.zone), _version(row)) for row in conn.execute(query)]
+    return sorted(found, key=lambda pair: (pair[0] != "serving", pair[1].id))
+
+
+def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Any]:
+    """What is in a zone, or was once a commit was done, ordered by number.
+
+    Args:
+        conn: Connection.
+        zone: `serving` or `quarantine`.
+        commit: Number of the commit; `None` for now.
+
+    Returns:
+        Rows with all of a version, and `since`: the commit with which its stay began.
+    """
+    query = (
+        sa.select(versions, membership.c.since)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.zone == zone)
+        .order_by(versions.c.id)
+    )
+    if commit is None:
+        query = query.where(membership.c.until.is_(None))
+    else:
+        ends_later = sa.or_(membership.c.until.is_(None), membership.c.until > commit)
+        query = query.where(membership.c.since <= commit, ends_later)
+    return list(conn.execute(query))
+
+
+def version_of(row: Any) -> VersionRow:
+    """The version in a row that has all of its columns."""
+    return _version(row)
+
+
+def member_counts(conn: sa.Connection) -> dict[tuple[str, str], int]:
+    """Documents now in each (source, zone)."""
+    query = (
+        sa.select(versions.c.source, membership.c.zone, sa.func.count())
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.until.is_(None))
+        .group_by(versions.c.source, membership.c.zone)
+    )
+    return {(source, zone): count for source, zone, count in conn.execute(query)}
+
+
+def _counts() -> sa.ColumnElement[bool]:
+    """Versions of confirmed commits, but for those that a candidate alone has."""
+    stays = sa.select(membership.c.id).where(membership.c.version == versions.c.id)
+    return sa.and_(
+        commits.c.state == "confirmed", sa.or_(commits.c.kind != "stage", stays.exists())
+    )
+
+
+def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
+    """The newest confirmed version of each document of a source, whatever its verdict."""
+    newest = (
+        sa.select(sa.func.max(versions.c.id).label("id"))
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(versions.c.source == source, _counts())
+        .group_by(versions.c.document)
+        .subquery()
+    )
+    query = sa.select(versions).join(newest, newest.c.id == versions.c.id)
+    return {r.document: _version(r) for r in conn.execute(query)}
+
+
+def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
+    """Commits that brought documents in after a time.
+
+    Args:
+        conn: Connection.
+        since: Time as text, as commits have it.
+
+    Returns:
+        Commit number to its time.
+    """
+    query = sa.select(commits.c.id, commits.c.at).where(
+        commits.c.kind == "ingest", commits.c.state == "confirmed", commits.c.at > since
+    )
+    return {number: at for number, at in conn.execute(query)}
+
+
+def version(conn: sa.Connection, number: int) -> VersionRow | None:
+    """A version by its number."""
+    row = conn.execute(sa.select(versions).where(versions.c.id == number)).first()
+    return _version(row) if row else None
+
+
+def enter(conn: sa.Connection, rows: Iterable[tuple[int, str]], commit: int) -> None:
+    """Put versions into zones from a commit on."""
+    values = [{"version": v, "zone": zone, "since": commit} for v, zone in rows]
+    if values:
+        conn.execute(sa.insert(membership), values)
+
+
+def leave(conn: sa.Connection, rows: Iterable[tuple[int, str]], commit: int) -> None:
+    """Take versions out of zones as of a commit."""
+    for number, zone in rows:
+        conn.execute(
+            sa.update(membership)
+            .where(
+                membership.c.version == number,
+                membership.c.zone == zone,
+                membership.c.until.is_(None),
+            )
+            .values(until=commit)
+        )
+
+
+def entered(conn: sa.Connection, number: int) -> list[int]:
+    """Commits with which a version began a stay in the serving zone."""
+    query = sa.select(membership.c.since).where(
+        membership.c.version == number, membership.c.zone == "serving"
+    )
+    return [since for (since,) in conn.execute(query)]
+
+
+def served_before(conn: sa.Connection, row: VersionRow) -> list[VersionRow]:
+    """Earlier versions of a document that once served and do no more, newest first."""
+    query = (
+        sa.select(versions)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            versions.c.source == row.source,
+            versions.c.document == row.document,
+            versions.c.id < row.id,
+            membership.c.zone == "serving",
+            membership.c.until.is_not(None),
+        )
+        .order_by(versions.c.id.desc())
+    )
+    stays = {r.id: _version(r) for r in conn.execute(query)}  # one may have come and gone
+    return list(stays.values())
+
+
+def corpus_digest(conn: sa.Connection) -> str:
+    """State of the corpus: Merkle root, hex, over serving documents in (source, id) order."""
+    query = (
+        sa.select(
+            versions.c.source,
+            versions.c.document,
+            versions.c.digest,
+            versions.c.metadata_digest,
+        )
+        .join(membership, membership.c.version == versions.c.id)
+        .where(membership.c.zone == "serving", membership.c.until.is_(None))
+    )
+    rows = sorted(tuple(r) for r in conn.execute(query))
+    return merkle.root([merkle.leaf_hash(canonical(list(r))) for r in rows]).hex()
+
+
+def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Any]]:
+    """Points of versions, in chunk order: rows with point, start, end and text_digest."""
+    result: dict[int, list[Any]] = {n: [] for n in numbers}
+    for start in range(0, len(numbers), BATCH):
+        query = (
+            sa.select(points)
+            .where(points.c.version.in_(numbers[start : start + BATCH]))
+            .order_by(points.c.version, points.c.ordinal)
+        )
+        for row in conn.execute(query):
+            result[row.version].append(row)
+    return result
+
+
+def stays(conn: sa.Connection, row: VersionRow) -> list[int]:
+    """Commits about a version and earlier ones of the same bytes from the same manifest.
+
+    A document that was admitted, pulled back and released has three.
+    """
+    query = (
+        sa.select(versions.c.id, versions.c.commit)
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(
+            versions.c.source == row.source,
+            versions.c.document == row.document,
+            versions.c.digest == row.digest,
+            versions.c.metadata_digest == row.metadata_digest,
+            versions.c.manifest == row.manifest,
+            versions.c.id <= row.id,
+            sa.or_(versions.c.outcome != "reject", versions.c.id == row.id),
+            commits.c.state == "confirmed",
+        )
+    )
+    found = list(conn.execute(query))
+    return sorted({c for _, c in found} | {c for i, _ in found for c in entered(conn, i)})
+
+
+def version_of_point(conn: sa.Connection, point: str) -> VersionRow | None:
+    """The newest confirmed version a point belongs to."""
+    query = (
+        sa.select(versions)
+        .join(points, points.c.version == versions.c.id)
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(points.c.point == point, _counts())
+        .order_by(versions.c.id.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).first()
+    return _version(row) if row else None
+
+
+def set_seals(conn: sa.Connection, collection: str, values: Mapping[str, str]) -> None:
+    """Record the current seals of points in a collection."""
+    drop_seals(conn, collection, list(values))
+    rows = [{"point": p, "collection": collection, "seal": s} for p, s in values.items()]
+    if rows:
+        conn.execute(sa.insert(seals), rows)
+
+
+def drop_seals(conn: sa.Connection, collection: str, ids: Sequence[str]) -> None:
+    """Forget the seals of points that left a collection."""
+    for start in range(0, len(ids), BATCH):
+        conn.execute(
+            sa.delete(seals).where(
+                seals.c.collection == collection,
+                seals.c.point.in_(ids[start : start + BATCH]),
+            )
+        )
+
+
+def seal_of(conn: sa.Connection, collection: str, point: str) -> str | None:
+    """The current seal of a point."""
+    query = sa.select(seals.c.seal).where(seals.c.collection == collection, seals.c.point == point)
+    return conn.execute(query).scalar()
+
+
+# --- vectors --------------------------------------------------------------------------------------
+
+
+def known_vectors(
+    conn: sa.Connection, recipe: str, digests: Sequence[str]
+) -> dict[str, tuple[str, int]]:
+    """Where the vault keeps vectors already computed: text digest to (pack, row)."""
+    found: dict[str, tuple[str, int]] = {}
+    for start in range(0, len(digests), BATCH):
+        query = sa.select(vectors.c.text_digest, vectors.c.pack, vectors.c.row).where(
+            vectors.c.recipe == recipe,
+            vectors.c.text_digest.in_(digests[start : start + BATCH]),
+        )
+        found.update({digest: (pack, row) for digest, pack, row in conn.execute(query)})
+    return found
+
+
+def add_vectors(conn: sa.Connection, recipe: str, pack: str, digests: Sequence[str]) -> None:
+    """Record that row i of a pack is the vector of text digest i."""
+    rows = [
+        {"recipe": recipe, "text_digest": digest, "pack": pack, "row": row}
+        for row, digest in enumerate(digests)
+    ]
+    if rows:
+        conn.execute(sa.insert(vectors), rows)
+
+
+def forget_vectors(conn: sa.Connection, recipe: str, digests: Sequence[str]) -> None:
+    """Forget where the vectors of texts are kept, because they were computed anew."""
+    for start in range(0, len(digests), BATCH):
+        conn.execute(
+            sa.delete(vectors).where(
+                vectors.c.recipe == recipe,
+                vectors.c.text_digest.in_(digests[start : start + BATCH]),
+            )
+        )
+
+
+# --- release and denial ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    """A reviewer's release of a version of a document.
+
+    Attributes:
+        version: Number of the version.
+        covers: What it covers, see docs/formats.md: `check:digest`, in older decisions `check`.
+        ended: Whether an edition was rejected since: then it covers no other edition.
+    """
+
+    version: int
+    digest: str
+    metadata_digest: str
+    covers: frozenset[str]
+    ended: bool = False
+
+    @property
+    def checks(self) -> set[str]:
+        """Checks of the findings it covers."""
+        return {entry.partition(":")[0] for entry in self.covers}
+
+
+def releases(conn: sa.Connection, source: str) -> dict[str, list[ReleaseRow]]:
+    """Releases of documents of a source by document id, oldest first."""
+    query = (
+        sa.select(
+            versions.c.document,
+            versions.c.id,
+            versions.c.digest,
+            versions.c.metadata_digest,
+            decisions.c.covers,
+            decisions.c.action,
+        )
+        .join(case_table, case_table.c.version == versions.c.id)
+        .join(decisions, decisions.c.case == case_table.c.id)
+        .where(versions.c.source == source)
+        .order_by(decisions.c.id)
+    )
+    result: dict[str, list[ReleaseRow]] = {}
+    for document, number, digest, metadata_digest, covers, action in conn.execute(query):
+        if action == "release":
+            made = ReleaseRow(number, digest, metadata_digest, frozenset(covers))
+            result.setdefault(document, []).append(made)
+        else:
+            result[document] = [replace(r, ended=True) for r in result.get(document, ())]
+    return {document: found for document, found in result.items() if found}
+
+
+def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:
+    """What reviewers released: (document, digest, metadata digest) to the checks covered."""
+    result: dict[tuple[str, str, str], set[str]] = {}
+    for document, found in releases(conn, source).items():
+        for one in found:
+            key = (document, one.digest, one.metadata_digest)
+            result.setdefault(key, set()).update(one.checks)
+    return result
+
+
+def denied(conn: sa.Connection) -> list[Any]:
+    """All denials: rows with version, digest, text_digest, sketches, vectors, texts."""
+    return list(conn.execute(sa.select(denials).order_by(denials.c.id)))
+
+
+def add_denial(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Record a denial."""
+    conn.execute(sa.insert(denials), dict(row))
+
+
+def arrivals_since(conn: sa.Connection, source: str, since: str) -> int:
+    """New or changed documents of a source accepted at or after a time."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(versions)
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(
+            versions.c.source == source,
+            commits.c.state == "confirmed",
+            commits.c.at >= since,
+            versions.c.outcome.in_(("admit", "quarantine")),
+        )
+    )
+    return int(conn.execute(query).scalar() or 0)
+
+
+def removed_since(conn: sa.Connection, source: str, since: str) -> set[str]:
+    """Documents that manifests of a source took out of the serving zone at or after a time.
+
+    What a reviewer let go, what was updated, and what was pulled back into quarantine is not meant.
+    """
+    later = versions.alias()
+    made = sa.select(later.c.id).where(
+        later.c.commit == membership.c.until,
+        later.c.source == versions.c.source,
+        later.c.document == versions.c.document,
+    )
+    query = (
+        sa.select(versions.c.document)
+        .join(membership, membership.c.version == versions.c.id)
+        .join(commits, commits.c.id == membership.c.until)
+        .where(
+            versions.c.source == source,
+            membership.c.zone == "serving",
+            commits.c.kind == "ingest",
+            commits.c.at >= since,
+            ~made.exists(),
+        )
+    )
+    return set(conn.execute(query).scalars())

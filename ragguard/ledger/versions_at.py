@@ -1,0 +1,230 @@
+"""The corpus at any commit, and all that the ledger holds about one document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ragguard.ledger.tables import cases, commits, decisions, membership, vectors, versions
+from ragguard.ledger.versions import BATCH, VersionRow
+from ragguard.trust import merkle
+from ragguard.trust.canonical import canonical
+
+
+def _version(row: Any) -> VersionRow:
+    return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
+
+
+def members_at(conn: sa.Connection, zone: str, commit: int) -> dict[str, VersionRow]:
+    """Versions that were in a zone after a commit, by `source/document`."""
+    query = (
+        sa.select(versions)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            membership.c.zone == zone,
+            membership.c.since <= commit,
+            sa.or_(membership.c.until.is_(None), membership.c.until > commit),
+        )
+    )
+    rows = (_version(r) for r in conn.execute(query))
+    return {f"{r.source}/{r.document}": r for r in rows}
+
+
+def digest_of(members: Sequence[VersionRow]) -> str:
+    """State of a corpus: Merkle root, hex, over its documents in (source, id) order."""
+    rows = sorted((r.source, r.document, r.digest, r.metadata_digest) for r in members)
+    return merkle.root([merkle.leaf_hash(canonical(list(r))) for r in rows]).hex()
+
+
+def moves(conn: sa.Connection, commit: int) -> list[tuple[VersionRow, str, bool]]:
+    """Versions that a commit put into a zone (true) or took out of it (false)."""
+    query = (
+        sa.select(versions, membership.c.zone, membership.c.since, membership.c.until)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(sa.or_(membership.c.since == commit, membership.c.until == commit))
+        .order_by(versions.c.source, versions.c.document, versions.c.id)
+    )
+    found = []
+    for row in conn.execute(query):
+        if row.since == commit:
+            found.append((_version(row), row.zone, True))
+        if row.until == commit:
+            found.append((_version(row), row.zone, False))
+    return found
+
+
+def versions_named(conn: sa.Connection, source: str, document: str) -> list[VersionRow]:
+    """Every confirmed version of a document, oldest first."""
+    query = (
+        sa.select(versions)
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(
+            versions.c.source == source,
+            versions.c.document == document,
+            commits.c.state == "confirmed",
+        )
+        .order_by(versions.c.id)
+    )
+    return [_version(r) for r in conn.execute(query)]
+
+
+def stays_named(conn: sa.Connection, numbers: Sequence[int]) -> list[Any]:
+    """Stays of versions in zones, in order: rows with version, zone, since and until."""
+    query = (
+        sa.select(membership)
+        .where(membership.c.version.in_(list(numbers)))
+        .order_by(membership.c.since, membership.c.id)
+    )
+    return list(conn.execute(query))
+
+
+def decisions_on(conn: sa.Connection, source: str, document: str) -> list[Any]:
+    """Decisions on the cases of a document, oldest first: rows with the case's version."""
+    query = (
+        sa.select(decisions, cases.c.version)
+        .join(cases, cases.c.id == decisions.c.case)
+        .where(cases.c.source == source, cases.c.document == document)
+        .order_by(decisions.c.id)
+    )
+    return list(conn.execute(query))
+
+
+def decided_by(conn: sa.Connection, commit: int) -> list[Any]:
+    """Decisions that a commit carried out: rows with source and document of their cases."""
+    query = (
+        sa.select(decisions, cases.c.source, cases.c.document)
+        .join(cases, cases.c.id == decisions.c.case)
+        .where(decisions.c.commit == commit)
+        .order_by(decisions.c.id)
+    )
+    return list(conn.execute(query))
+
+
+# --- going back -----------------------------------------------------------------------------------
+
+
+def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Any]:
+    """Versions by number, as `versions.stays_at` gives them.
+
+    Args:
+        conn: Connection.
+        numbers: Versions, wherever they are.
+
+    Returns:
+        Rows with all of a version, and `since`: the commit with which its last stay in the serving
+        zone began, or the commit that made it where it never served.
+    """
+    found = []
+    for start in range(0, len(numbers), BATCH):
+        part = list(numbers[start : start + BATCH])
+        began = (
+            sa.select(membership.c.version, sa.func.max(membership.c.since).label("began"))
+            .where(membership.c.zone == "serving", membership.c.version.in_(part))
+            .group_by(membership.c.version)
+            .subquery()
+        )
+        query = (
+            sa.select(versions, sa.func.coalesce(began.c.began, versions.c.commit).label("since"))
+            .outerjoin(began, began.c.version == versions.c.id)
+            .where(versions.c.id.in_(part))
+            .order_by(versions.c.id)
+        )
+        found += list(conn.execute(query))
+    return found
+
+
+def same_bytes(
+    conn: sa.Connection, rows: Sequence[VersionRow], recipe: str
+) -> dict[tuple[str, str, str], list[VersionRow]]:
+    """Versions by a recipe that hold the bytes of others.
+
+    Args:
+        conn: Connection.
+        rows: The others.
+        recipe: Recipe digest.
+
+    Returns:
+        By source, document and digest: confirmed versions that have points, newest first.
+    """
+    wanted = {(r.source, r.document, r.digest) for r in rows}
+    digests = sorted({digest for _, _, digest in wanted})
+    found: dict[tuple[str, str, str], list[VersionRow]] = {}
+    for start in range(0, len(digests), BATCH):
+        query = (
+            sa.select(versions)
+            .join(commits, commits.c.id == versions.c.commit)
+            .where(
+                versions.c.recipe == recipe,
+                versions.c.digest.in_(digests[start : start + BATCH]),
+                versions.c.outcome != "reject",
+                commits.c.state == "confirmed",
+            )
+            .order_by(versions.c.id.desc())
+        )
+        for row in map(_version, conn.execute(query)):
+            key = (row.source, row.document, row.digest)
+            if key in wanted:
+                found.setdefault(key, []).append(row)
+    return found
+
+
+def undecided(conn: sa.Connection, rows: Sequence[VersionRow]) -> set[int]:
+    """Versions whose bytes waited for a reviewer last, and nobody released them since.
+
+    They may wait no more: a newer version came, or the document was removed.
+
+    Args:
+        conn: Connection.
+        rows: Versions that once served.
+
+    Returns:
+        Numbers of those versions.
+    """
+    wanted: dict[tuple[str, str, str, str], list[int]] = {}
+    for row in rows:
+        key = (row.source, row.document, row.digest, row.metadata_digest)
+        wanted.setdefault(key, []).append(row.id)
+    digests = sorted({digest for _, _, digest, _ in wanted})
+    last: dict[tuple[str, str, str, str], str] = {}
+    for start in range(0, len(digests), BATCH):
+        query = (
+            sa.select(
+                versions.c.source,
+                versions.c.document,
+                versions.c.digest,
+                versions.c.metadata_digest,
+                membership.c.zone,
+            )
+            .join(membership, membership.c.version == versions.c.id)
+            .where(versions.c.digest.in_(digests[start : start + BATCH]))
+            .order_by(membership.c.since, membership.c.id)
+        )
+        for source, document, digest, metadata, zone in conn.execute(query):
+            last[source, document, digest, metadata] = zone
+    return {
+        number
+        for key, numbers in wanted.items()
+        if last.get(key) == "quarantine"
+        for number in numbers
+    }
+
+
+def count_vectors(conn: sa.Connection) -> int:
+    """Texts that the vault has vectors of, counted once for each recipe."""
+    return int(conn.execute(sa.select(sa.func.count()).select_from(vectors)).scalar() or 0)
+
+
+def serving_with(conn: sa.Connection, digest: str) -> list[str]:
+    """Documents (`source/document`) that serve with these bytes, sorted."""
+    query = (
+        sa.select(versions.c.source, versions.c.document)
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            versions.c.digest == digest,
+            membership.c.zone == "serving",
+            membership.c.until.is_(None),
+        )
+    )
+    return sorted(f"{r.source}/{r.document}" for r in conn.execute(query))

@@ -1,0 +1,460 @@
+"""The two-phase commit: the one writer of ledger, vault and store.
+
+A plan says everything a commit will do, and is on disk before anything is done:
+
+1. the plan goes into the vault;
+2. ledger: the commit as `pending`, with all verdicts and points (belonging to nobody yet), and
+   what authenticates the plan (`trust.intent`);
+3. store: points written and deleted, flushed, read back and compared;
+4. ledger: membership, cases, decisions, seals, the log entry and a signed checkpoint, and the
+   commit as `confirmed`, in one transaction.
+
+Killed before 2, nothing has happened. Killed after it, `recover` does 3 and 4 again from the plan;
+every step of it may be repeated. A plan that this workspace did not make, or made on another log,
+is never carried out, and no plan is read back but the logged one. Readers of the ledger see a
+commit from 4 on; a reader straight on Qdrant may see part of a batch between 3 and 4.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ragguard.errors import LedgerError, StoreError
+from ragguard.ledger import cases, commits, log
+from ragguard.ledger import versions as version_rows
+from ragguard.ledger.commits import CommitRow, Generation
+from ragguard.ledger.seals import seal
+from ragguard.ledger.tables import Ledger, drop_meta, get_meta, set_meta
+from ragguard.ledger.vault import Vault
+from ragguard.model import Floats
+from ragguard.store import Point, Store
+from ragguard.trust import canonical, intent, merkle
+from ragguard.trust.intent import Intent
+from ragguard.trust.signed_note import Checkpoint, checkpoint_text
+
+BLOCK = 1000  # points read back at once
+_LOOK = "Run `ragguard log verify`, and restore the ledger from its backup."
+JUDGED_UNTIL = "judged_until"  # key of the ledger's meta table, see `Plan.judged_until`
+
+
+@dataclass(frozen=True)
+class Write:
+    """A point to be written.
+
+    Attributes:
+        id: Point id.
+        payload: Whole payload, seal included.
+        pack: Vault digest of the matrix its vector is in.
+        row: Its row there.
+    """
+
+    id: str
+    payload: Mapping[str, Any]
+    pack: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a commit will do.
+
+    Attributes:
+        commit: Its number.
+        kind: `ingest`, `release`, `reject`, `removal`, `revoke`, `hold`, `audit`, `reindex`,
+            `stage`, `cutover`, `rollback` or `restore`.
+        at: Time, as text.
+        actor: Principals who caused it.
+        source: Source it concerns.
+        manifest: Row of the manifest that asks for it, or empty.
+        versions: Rows of new versions, verdicts included.
+        points: Rows of their points.
+        writes: Points to write, by collection.
+        drops: Point ids to delete, by collection.
+        enter: (version, zone) that begin with this commit.
+        leave: (version, zone) that end with it.
+        opens: Rows of cases to open.
+        closes: (case, state) to close.
+        decision: Row of a decision, or empty.
+        decisions: Rows of decisions, where one commit carries many out; the leaf of each document
+            then names the envelope of its decision.
+        denial: Row of a denial, or empty.
+        denials: Rows of denials, where one commit carries many out.
+        leaves: What the log's entry commits to, one a document.
+        counts: Documents by outcome.
+        generation: Row of a generation that this commit makes, brings back or gives up, as
+            `ledger.commits.switch_generation` takes it; or empty. The collections of a new one
+            hold what `writes` says and nothing else; those of one that is there already (`again`)
+            stay, and `writes` and `drops` say what changes in them.
+        judged_until: Number of the newest version that was admitted unjudged and is judged by this
+            commit; 0 if none.
+    """
+
+    commit: int
+    kind: str
+    at: str
+    actor: str
+    source: str
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    versions: Sequence[Mapping[str, Any]] = ()
+    points: Sequence[Mapping[str, Any]] = ()
+    writes: Mapping[str, Sequence[Write]] = field(default_factory=dict)
+    drops: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    enter: Sequence[tuple[int, str]] = ()
+    leave: Sequence[tuple[int, str]] = ()
+    opens: Sequence[Mapping[str, Any]] = ()
+    closes: Sequence[tuple[int, str]] = ()
+    decision: Mapping[str, Any] = field(default_factory=dict)
+    denial: Mapping[str, Any] = field(default_factory=dict)
+    leaves: Sequence[Mapping[str, Any]] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    decisions: Sequence[Mapping[str, Any]] = ()
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    denials: Sequence[Mapping[str, Any]] = ()
+    judged_until: int = 0
+
+
+def dump_plan(plan: Plan) -> bytes:
+    """A plan as JSON bytes."""
+    body = asdict(plan)
+    for name in ("decisions", "generation", "denials", "judged_until"):
+        if not body[name]:  # a plan without them is what it was before there were any
+            del body[name]
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+def load_plan(data: bytes) -> Plan:
+    """Read what `dump_plan` wrote.
+
+    Raises:
+        LedgerError: It is no plan, or one of another version.
+    """
+    try:
+        body = json.loads(data)
+        body["writes"] = {c: [Write(**w) for w in rows] for c, rows in body["writes"].items()}
+        for key in ("enter", "leave", "closes"):
+            body[key] = [tuple(pair) for pair in body[key]]
+        return Plan(**body)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LedgerError(
+            f"plan of a commit: not one that this ragguard reads ({error})",
+            hint="Finish the commit with the version that began it. See docs/upgrading.md.",
+        ) from None
+
+
+def leaf(body: Mapping[str, Any]) -> bytes:
+    """Leaf hash of one document's entry in a commit."""
+    return merkle.leaf_hash(canonical.canonical(dict(body)))
+
+
+@dataclass(frozen=True)
+class Committer:
+    """Writes commits.
+
+    Attributes:
+        origin: Name of the log.
+        sign_note: Signs the text of a tree head.
+        seal_key: 32 bytes; seals points.
+    """
+
+    ledger: Ledger
+    vault: Vault
+    store: Callable[[], Store]
+    origin: str
+    sign_note: Callable[[str], str]
+    seal_key: bytes
+
+    def seal(self, collection: str, point: str, vector: Floats, payload: Mapping[str, Any]) -> str:
+        """Seal of a point in a collection."""
+        return seal(self.seal_key, point, vector.tobytes(), payload, collection)
+
+    def commit(self, plan: Plan) -> None:
+        """Carry a plan out.
+
+        Raises:
+            StoreError: The store did not take or keep a point; the commit stays pending and the
+                next start finishes it.
+        """
+        digest = self.vault.put(dump_plan(plan))
+        row = {
+            "id": plan.commit,
+            "kind": plan.kind,
+            "at": plan.at,
+            "actor": plan.actor,
+            "source": plan.source,
+            "manifest": plan.manifest.get("digest"),
+            "plan": digest,
+            "counts": dict(plan.counts),
+        }
+        with self.ledger.writing() as conn:
+            leaves = log.leaves(conn)
+            head = Intent(self.origin, plan.commit, digest, len(leaves), merkle.root(leaves).hex())
+            set_meta(conn, intent.key_of(plan.commit), intent.dump(head, self.seal_key))
+            commits.record_pending(conn, row, plan.versions, plan.points)
+        self._finish(plan, digest)
+
+    def recover(self) -> int:
+        """Finish what was begun; return how many commits that were.
+
+        Raises:
+            LedgerError: A pending commit is not one that this workspace planned; it and all after
+                it stay as they are.
+        """
+        with self.ledger.reading() as conn:
+            begun = commits.pending(conn)
+        for row in begun:
+            self._finish(self.begun(row), row.plan)
+        return len(begun)
+
+    def begun(self, row: CommitRow) -> Plan:
+        """The plan of a pending commit, authenticated.
+
+        Raises:
+            LedgerError: It was not planned here, or for another state of the log, or is done.
+            VaultError: It cannot be read.
+        """
+        with self.ledger.reading() as conn:
+            kept = get_meta(conn, intent.key_of(row.id)) or ""
+            entries = log.entries(conn)
+            checkpoints = log.kept_checkpoints(conn)
+        made = intent.authenticate(kept, self.origin, row.id, row.plan, self.seal_key)
+        if made is None:
+            raise _unplanned(row.id, "it was not planned here: nothing authenticates its plan")
+        leaves = [merkle.leaf_hash(body.encode()) for _, body, _ in entries]
+        self._check_head(leaves, checkpoints[-1:])
+        if made.size > len(leaves) or merkle.root(leaves[: made.size]).hex() != made.root:
+            raise _unplanned(row.id, "it was planned on another log than the one that is here")
+        if any(_names(body, row.id) for _, body, _ in entries[made.size :]):
+            raise _unplanned(row.id, "it is in the log already, done or given up")
+        plan = load_plan(self.vault.get(row.plan))
+        if plan.commit != row.id:
+            raise _unplanned(row.id, f"its plan is one for commit {plan.commit}")
+        return plan
+
+    def logged_plans(self, rows: Iterable[CommitRow]) -> dict[int, Plan]:
+        """Plans of confirmed commits, by number: those that the signed log names, and no others.
+
+        Raises:
+            LedgerError: The ledger names another plan than the log.
+            LogError: The log is not what was signed, or has no such entry.
+            VaultError: A plan cannot be read.
+        """
+        found: dict[int, Plan] = {}
+        with self.ledger.reading() as conn:
+            leaves = log.leaves(conn)
+            self._check_head(leaves, log.kept_checkpoints(conn)[-1:])
+            for row in rows:
+                index = -1 if row.log_index is None else row.log_index
+                entry = log.body(conn, index)
+                if not isinstance(entry, dict) or leaf(entry) != leaves[index]:
+                    raise LedgerError(
+                        f"log: entry {index} was changed after it was logged", hint=_LOOK
+                    )
+                if (entry.get("commit"), entry.get("plan")) != (row.id, row.plan):
+                    raise LedgerError(
+                        f"commit {row.id}: its plan in the ledger is not the one that was logged",
+                        hint=_LOOK,
+                    )
+                found[row.id] = load_plan(self.vault.get(row.plan))
+        return found
+
+    def _check_head(self, leaves: Sequence[bytes], newest: Sequence[tuple[int, str]]) -> None:
+        """Refuse a log that is not the one of its newest signed head.
+
+        Signing the same head again gives the same note, so that no public key is needed here.
+        """
+        head = Checkpoint(self.origin, len(leaves), merkle.root(leaves))
+        signed = [(head.size, self.sign_note(checkpoint_text(head)))] if leaves else []
+        if list(newest) != signed:
+            raise LedgerError("log: it is not what its newest checkpoint signs", hint=_LOOK)
+
+    def build(self, plan: Plan) -> None:
+        """Fill the collections of a plan's generation, which nobody reads yet.
+
+        Those of a new one are made anew each time, so that nothing stands in them but what the
+        plan writes. Those of one that is there already keep what the plan does not name.
+
+        Raises:
+            StoreError: The store did not take or keep a point.
+        """
+        if not plan.generation.get("again"):
+            store = self.store()
+            for name in (plan.generation["serving"], plan.generation["quarantine"]):
+                store.drop(name)
+                store.create(name, int(plan.generation["body"]["dimensions"]))
+        self._store(plan)
+
+    def _finish(self, plan: Plan, digest: str) -> None:
+        if plan.generation and not plan.generation.get("again"):
+            if not self._built(plan):
+                self.build(plan)
+        elif plan.writes or plan.drops:
+            self._store(plan)
+        self._confirm(plan, digest)
+
+    def _built(self, plan: Plan) -> bool:
+        """Whether the collections of a new generation hold just what the plan writes."""
+        store = self.store()
+        for name in (plan.generation["serving"], plan.generation["quarantine"]):
+            if not store.exists(name) or store.count(name) != len(plan.writes.get(name, ())):
+                return False
+        try:
+            self._check(plan, store)
+        except StoreError:
+            return False
+        return True
+
+    def _store(self, plan: Plan) -> None:
+        store = self.store()
+        packs: dict[str, Floats] = {}
+        touched = sorted({*plan.writes, *plan.drops})
+        for collection, writes in plan.writes.items():
+            for start in range(0, len(writes), BLOCK):
+                store.upsert(
+                    collection, [self._point(w, packs) for w in writes[start : start + BLOCK]]
+                )
+        for collection, ids in plan.drops.items():
+            store.delete(collection, ids)
+        for collection in touched:
+            store.flush(collection)
+        self._check(plan, store)
+
+    def _check(self, plan: Plan, store: Store) -> None:
+        """Read back what a plan writes and drops, and compare."""
+        packs: dict[str, Floats] = {}
+        for collection, writes in plan.writes.items():
+            for start in range(0, len(writes), BLOCK):
+                wanted = [self._point(w, packs) for w in writes[start : start + BLOCK]]
+                self._compare(collection, wanted, store)
+        for collection, ids in plan.drops.items():
+            if left := store.get(collection, ids):
+                raise StoreError(f"store: point {left[0].id} is still in {collection!r}")
+
+    def _point(self, write: Write, packs: dict[str, Floats]) -> Point:
+        if write.pack not in packs:
+            packs[write.pack] = load_vectors(self.vault.get(write.pack))
+        return Point(write.id, packs[write.pack][write.row], write.payload)
+
+    def _compare(self, collection: str, wanted: Sequence[Point], store: Store) -> None:
+        found = {p.id: p for p in store.get(collection, [p.id for p in wanted], vectors=True)}
+        for point in wanted:
+            back = found.get(point.id)
+            if back is None:
+                raise StoreError(
+                    f"store: point {point.id} was written to {collection!r} and is not there"
+                )
+            if back.vector.tobytes() != point.vector.tobytes() or back.payload != point.payload:
+                raise StoreError(
+                    f"store: point {point.id} in {collection!r} is not what was written",
+                    hint="Another writer is at work, or the engine changes what it stores.",
+                )
+
+    def _confirm(self, plan: Plan, digest: str) -> None:
+        seals: dict[str, dict[str, str]] = {
+            c: {w.id: w.payload["ragguard"]["seal"] for w in rows}
+            for c, rows in plan.writes.items()
+        }
+        with self.ledger.writing() as conn:
+            version_rows.leave(conn, plan.leave, plan.commit)
+            version_rows.enter(conn, plan.enter, plan.commit)
+            for collection, ids in plan.drops.items():
+                version_rows.drop_seals(conn, collection, ids)
+            for collection, values in seals.items():
+                version_rows.set_seals(conn, collection, values)
+            if plan.manifest:
+                commits.accept_manifest(conn, plan.manifest)
+            for row in plan.opens:
+                cases.add(conn, row)
+            if plan.decision:
+                cases.add_decision(conn, plan.decision)
+            for row in plan.decisions:
+                cases.add_decision(conn, row)
+            if plan.denial:
+                version_rows.add_denial(conn, plan.denial)
+            for row in plan.denials:
+                version_rows.add_denial(conn, row)
+            for number, state in plan.closes:
+                cases.close(conn, number, state, plan.commit)
+            if plan.generation:
+                commits.switch_generation(conn, plan.generation)
+            if plan.judged_until:
+                set_meta(conn, JUDGED_UNTIL, str(plan.judged_until))
+            state = version_rows.corpus_digest(conn)
+            body = {
+                "act": plan.kind,
+                "commit": plan.commit,
+                "at": plan.at,
+                "actor": plan.actor,
+                "source": plan.source,
+                "manifest": plan.manifest.get("digest"),
+                "decision": plan.decision.get("envelope"),
+                "plan": digest,
+                "documents": len(plan.leaves),
+                "documents_root": merkle.root([leaf(x) for x in plan.leaves]).hex(),
+                "corpus": state,
+                "counts": dict(plan.counts),
+            }
+            if plan.generation:
+                state_now = plan.generation.get("state", "serving")
+                body["generation"] = {"id": plan.generation["id"], "state": state_now}
+            index = append_entry(conn, body, self.origin, self.sign_note)
+            commits.confirm(conn, plan.commit, state, index)
+            drop_meta(conn, intent.key_of(plan.commit))
+
+
+def _unplanned(commit: int, why: str) -> LedgerError:
+    return LedgerError(
+        f"ledger: commit {commit} is pending, and {why}; it is not carried out",
+        hint="If an older version of ragguard was killed at it, finish it with the version that "
+        "began it. Else somebody wrote to the ledger: find out who, and restore it from its backup,"
+        f" or give the commit up with `ragguard log abandon {commit}`.",
+    )
+
+
+def _names(text: str, commit: int) -> bool:
+    """Whether a log entry says that a commit was done or given up."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(body, dict):
+        return False
+    return body.get("abandoned") == commit or ("plan" in body and body.get("commit") == commit)
+
+
+def append_entry(
+    conn: Any, body: Mapping[str, Any], origin: str, sign_note: Callable[[str], str]
+) -> int:
+    """Append to the log and sign the new tree head.
+
+    Returns:
+        The entry's index.
+    """
+    index = log.append(conn, body)
+    leaves = log.leaves(conn)
+    head = Checkpoint(origin, len(leaves), merkle.root(leaves))
+    log.keep_checkpoint(conn, head.size, sign_note(checkpoint_text(head)))
+    return index
+
+
+def dump_vectors(vectors: Floats) -> bytes:
+    """A matrix of vectors as bytes (npy)."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(vectors, dtype="<f4"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def load_vectors(data: bytes) -> Floats:
+    """Read what `dump_vectors` wrote: float32 (n, d)."""
+    matrix: Floats = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32, copy=False)
+    return matrix
+
+
+def first_generation(collection: str, recipe: str) -> Generation:
+    """Names of a workspace's first pair of collections."""
+    return Generation(1, f"{collection}-g1", f"{collection}-g1-quarantine", recipe)

@@ -1,0 +1,241 @@
+"""Documents to text: what will be served, and apart from it what a reader would not see.
+
+`.md .txt .rst` and records keep their decoded text as it is, so that spans point into the file;
+`.html .pdf .docx` give their visible text. Line ends become line feeds; nothing else is changed.
+Hidden text is reported for the checks: what is served for `.md`, `.txt` and records contains it.
+Front matter stays in the text, and makes no passage; see `front_matter`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ragguard.errors import UnreadableError
+from ragguard.model import Hidden
+from ragguard.parse.charsets import declared
+from ragguard.parse.docx import read_docx
+from ragguard.parse.front_matter import FORMATS, NONE, Front, read_front
+from ragguard.parse.html import read_html
+from ragguard.parse.pdf import MAX_TEXT, read_pdf
+
+PARSER = "ragguard-parse-3"
+TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
+OTHER_ENDINGS = {"htm": "html", "markdown": "md"}  # of a file's name, for these formats
+MAX_RENDERED = 500_000  # characters of Markdown; of more, only the markup is looked at
+MAX_BRACKETS = 20_000  # opening ones; each costs the renderer as much as a line
+MAX_LABELS = 200  # link labels that are sentences; of more, none is looked for
+FEW_WORDS = 4  # a title or label of fewer is a name
+
+_MARKUP = re.compile(
+    r"<!--|<(?:style|template|noscript|font)\b|<[a-z][^<>]{0,300}\b(?:style|hidden)\b",
+    re.IGNORECASE,
+)
+_RST_COMMENT = re.compile(
+    r"^\.\.(?:[ \t]+(?!\[|_|\||[\w:.+-]+::)(?P<one>\S[^\n]*))?\n(?P<rest>(?:[ \t]+\S[^\n]*\n?)*)",
+    re.MULTILINE,
+)
+_MD_COMMENT = re.compile(
+    r"^ {0,3}\[(?://|comment|_metadata_:?\w*|#)\]:\s*\S+\s+[\"'(](?P<text>.*?)[\"')]\s*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_RST_UNSEEN = re.compile(
+    r"^\.\.[ \t]+(?:_|\|[^|\n]{1,200}\|[ \t]+replace::|(?:index|only|ifconfig)::)"
+    r"(?P<one>[^\n]*)(?P<rest>(?:\n[ \t]+\S[^\n]*|\n(?=\n?[ \t]+\S))*)",
+    re.MULTILINE,
+)
+_RST_META = re.compile(
+    r"^\.\.[ \t]+meta::(?P<rest>[^\n]*(?:\n[ \t]+\S[^\n]*|\n(?=\n?[ \t]+\S))*)", re.MULTILINE
+)
+_WORDED = re.compile(r"[^\W_]")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A document's text and what is hidden in it.
+
+    Attributes:
+        begin: Character offset from which passages are made; before it is front matter.
+    """
+
+    text: str
+    hidden: tuple[Hidden, ...] = ()
+    begin: int = 0
+
+
+def parse(data: bytes, fmt: str) -> Parsed:
+    """Parse a document.
+
+    Args:
+        data: Its bytes.
+        fmt: File ending without the dot, one of `TEXT_FORMATS`.
+
+    Returns:
+        Text with at least one letter or digit, and hidden text.
+
+    Raises:
+        UnreadableError: Damaged, encrypted, too large, or without text; whatever a parser raises
+            but for want of memory.
+        MemoryError: It takes more memory than there is.
+    """
+    try:
+        parsed = _parse(data, fmt)
+    except (UnreadableError, MemoryError):
+        raise
+    except RecursionError:
+        raise UnreadableError(f"damaged .{fmt} (nested too deeply)") from None
+    except Exception as error:  # a parser's own fault is a fault of that document alone
+        raise UnreadableError(f"damaged .{fmt} ({type(error).__name__})") from error
+    if len(parsed.text) > MAX_TEXT:
+        raise UnreadableError(f"more than {MAX_TEXT} characters of text")
+    if not has_words(parsed.text):
+        raise UnreadableError("no text could be extracted")
+    return parsed
+
+
+def _parse(data: bytes, fmt: str) -> Parsed:
+    if fmt == "pdf":
+        return Parsed(*read_pdf(data))
+    if fmt == "docx":
+        return Parsed(*read_docx(data))
+    text = decode_text(data, fmt)
+    return _html(text) if fmt == "html" else read_text(text, fmt)
+
+
+def read_record(text: str) -> Parsed:
+    """Read the text of a record.
+
+    Raises:
+        UnreadableError: Without words, or its markup cannot be read.
+        MemoryError: It takes more memory than there is.
+    """
+    if not has_words(text):
+        raise UnreadableError("the record has no text")
+    try:
+        return read_text(text, "txt")
+    except (UnreadableError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadableError(f"damaged record ({type(error).__name__})") from error
+
+
+def is_plain(text: str) -> bool:
+    """Whether a plain text holds nothing to parse: what `read_record` gives is the text itself."""
+    return not _MARKUP.search(text)
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has a letter or a digit of any script: without one there is no passage."""
+    return _WORDED.search(text) is not None
+
+
+def front_of(data: bytes, fmt: str) -> Front:
+    """What a file says about itself; nothing where it cannot be read, which `parse` will tell."""
+    if fmt not in FORMATS:
+        return NONE
+    try:
+        return read_front(_lines(decode_text(data, fmt)), fmt)
+    except Exception:  # also of a parser's own making: what a file says of itself is optional
+        return NONE
+
+
+def _lines(text: str) -> str:
+    """Line ends as line feeds, without a byte-order mark."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_text(text: str, fmt: str) -> Parsed:
+    """A text format: the text itself, and what its rendering would hide.
+
+    Args:
+        text: Decoded text.
+        fmt: `md`, `rst`, `txt`; `txt` for records.
+    """
+    text = _lines(text)
+    front = read_front(text, fmt)
+    begin = front.end if has_words(text[front.end :]) else 0
+    hidden: list[Hidden] = []
+    if fmt == "md":
+        hidden += _markdown(text[begin:])
+    elif fmt == "rst":
+        hidden += (Hidden("rst-comment", c) for c in _rst_comments(text[begin:]))
+        hidden += _rst_meta(text[begin:])
+        hidden += read_html(text)[1] if "raw::" in text else ()
+    elif _MARKUP.search(text):
+        hidden += read_html(text)[1]
+    if begin and front.said:
+        hidden.append(Hidden("front-matter", front.said))
+    return Parsed(text, tuple(hidden), begin)
+
+
+def decode_text(data: bytes, fmt: str = "") -> str:
+    """UTF-8, or UTF-16 with its mark; a page that is neither, as it declares.
+
+    Raises:
+        UnreadableError: None of them, or not text.
+    """
+    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    encoding, name = ("utf-16", "UTF-16") if marked else ("utf-8-sig", "UTF-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        label, codec = declared(data) if fmt == "html" and not marked else ("", None)
+        if codec is None:
+            unknown = f", and its charset {label!r} is not known" if label else ""
+            raise UnreadableError(f"not valid {name} (byte {error.start}){unknown}") from None
+        text = data.decode(codec, "replace")  # as browsers do
+    if "\x00" in text:
+        raise UnreadableError("holds NUL characters: binary, or UTF-16 without its mark")
+    return text
+
+
+def _html(text: str) -> Parsed:
+    visible, hidden = read_html(text)
+    said = read_front(text, "html").said
+    return Parsed(visible, (*hidden, Hidden("front-matter", said)) if said else hidden)
+
+
+def _markdown(text: str) -> list[Hidden]:
+    """Comments, and what rendering keeps for itself: titles, unused labels, info strings."""
+    comments = [m["text"] for m in _MD_COMMENT.finditer(text)]
+    if len(text) > MAX_RENDERED or text.count("[") > MAX_BRACKETS:
+        # Rendering would take long; read as markup, code samples may be taken for hidden text.
+        return [*(Hidden("md-comment", c) for c in comments), *read_html(text)[1]]
+    from markdown_it import MarkdownIt
+
+    parser, env = MarkdownIt("commonmark"), cast("dict[str, Any]", {})
+    tokens = parser.parse(text, env)
+    rendered = str(parser.renderer.render(tokens, parser.options, env))
+    defined = [*env.get("references", {}).items()]
+    defined += [(item.get("label", ""), item) for item in env.get("duplicate_refs", ())]
+    linked = rendered.casefold()
+    asides = [str(item.get("title", "")) for _, item in defined]
+    long = [label for label, _ in defined if len(label.split()) >= FEW_WORDS]
+    asides += [x for x in long if len(long) > MAX_LABELS or x.casefold() not in linked]
+    for token in tokens:
+        asides.append(token.info.partition(" ")[2] if token.type == "fence" else "")
+        for child in token.children or ():
+            asides.append(str(child.attrs.get("title", "")))
+    comments += [a for a in asides if len(a.split()) >= FEW_WORDS]
+    hidden = [Hidden("md-comment", comment) for comment in dict.fromkeys(comments)]
+    return [*hidden, *read_html(rendered)[1]] if "<" in text else hidden
+
+
+def _rst_meta(text: str) -> list[Hidden]:
+    """What `meta` directives say elsewhere than at the beginning."""
+    said = (" ".join(match["rest"].split()) for match in _RST_META.finditer(text))
+    return [Hidden("front-matter", one) for one in said if one]
+
+
+def _rst_comments(text: str) -> list[str]:
+    found = []
+    for match in _RST_UNSEEN.finditer(text):
+        unseen = " ".join((match["one"] + " " + match["rest"]).split())
+        if len(unseen.split()) >= FEW_WORDS:
+            found.append(unseen)
+    for match in _RST_COMMENT.finditer(text):
+        comment = " ".join(((match["one"] or "") + " " + (match["rest"] or "")).split())
+        if comment:
+            found.append(comment)
+    return found

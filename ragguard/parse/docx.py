@@ -1,0 +1,387 @@
+"""DOCX to the text a reader sees, and apart from it the text he does not.
+
+Read is the body: paragraphs, tables, text boxes, equations, the base of ruby, tracked insertions as
+Word shows them. Formatting is what styles, the run and what lies behind it add up to. Not read, and
+so never served: tracked deletions, comments, headers and footers, notes, alternative texts,
+document properties.
+Source: ECMA-376 part 1, sections 17.3 (paragraphs and runs), 17.4 (tables) and 17.7 (styles).
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import zipfile
+from collections.abc import Iterator, Set
+from functools import lru_cache
+from typing import Any
+
+from ragguard.errors import UnreadableError
+from ragguard.model import Hidden
+from ragguard.parse.css import Look, colour
+
+MAX_UNPACKED = 200_000_000  # bytes, all members together
+MAX_XML = 40_000_000  # bytes, all XML members together, whatever they are called
+MAX_TAGS = 2_000_000  # opening and closing ones of a member
+MAX_MEMBERS = 10_000
+
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+_MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+_W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
+_STRICT = {  # names of ISO 29500 strict, and those of ECMA-376 that are asked for here
+    b"http://purl.oclc.org/ooxml/wordprocessingml/main":
+    b"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+    b"http://purl.oclc.org/ooxml/officeDocument/math":
+    b"http://schemas.openxmlformats.org/officeDocument/2006/math",
+}  # fmt: skip
+_POINTS = {"pt": 1.0, "in": 72.0, "cm": 72 / 2.54, "mm": 72 / 25.4, "pc": 12.0, "pi": 12.0}
+_RELATION = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+_INSIDE = frozenset(  # elements whose content stands where they stand
+    {_W + n for n in ("hyperlink", "ins", "moveTo", "smartTag", "sdt", "sdtContent", "fldSimple",
+                      "customXml", "dir", "bdo")}
+)  # fmt: skip
+_SIGNS = {_W + "tab": "\t", _W + "ptab": "\t", _W + "cr": "\n", _W + "noBreakHyphen": "-"}
+_THEME = {"background1": "ffffff", "light1": "ffffff", "text1": "000000", "dark1": "000000"}
+_OFF = ("0", "false", "off", "none")
+_FAR_TWIPS = 10_000
+_FAR_RAISED = 500  # half points
+_UNSTYLED = {f"Heading{n}": f"heading {n}" for n in range(1, 10)}  # what Word knows by itself
+_Format = dict[str, Any]
+
+
+def read_docx(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
+    """Take visible and hidden text apart.
+
+    Args:
+        data: The file.
+
+    Returns:
+        Visible text, and what is hidden.
+
+    Raises:
+        UnreadableError: Too large, or no document in it.
+        Exception: Whatever zipfile and lxml raise or trip over in a damaged file; `parse`
+            translates it.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        unpacked = sum(m.file_size for m in members)
+        xml = sum(m.file_size for m in members if m.filename.endswith((".xml", ".rels")))
+        if unpacked > MAX_UNPACKED or xml > MAX_XML or len(members) > MAX_MEMBERS:
+            raise UnreadableError(f"unpacks to {unpacked} bytes, {xml} of them XML: too many")
+        name = _related(archive, "", "/officeDocument")
+        if name is None:
+            raise UnreadableError("damaged .docx (no document in it)")
+        styles = _related(archive, name, "/styles")
+        reader = _Reader(
+            _member(archive, name), None if styles is None else _member(archive, styles)
+        )
+    return "\n".join(reader.lines).strip(), tuple(reader.hidden)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Any:
+    """The root element of an XML member.
+
+    Raises:
+        UnreadableError: It is too large.
+        Exception: It is not there, or no XML.
+    """
+    from lxml import etree
+
+    if archive.getinfo(name).file_size > MAX_XML:
+        raise UnreadableError(f"{name} unpacks to more than {MAX_XML} bytes")
+    content = archive.read(name)
+    if content.count(b"<") > MAX_TAGS:
+        raise UnreadableError(f"{name} has more than {MAX_TAGS} tags")
+    if b"purl.oclc.org/ooxml" in content:
+        for strict, usual in _STRICT.items():
+            content = content.replace(strict, usual)
+    parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False)
+    return etree.fromstring(content, parser)
+
+
+def _related(archive: zipfile.ZipFile, name: str, kind: str) -> str | None:
+    """The member that another one names as its document or styles.
+
+    Args:
+        archive: The file.
+        name: The member that names it; empty for the package.
+        kind: How the relation's type ends.
+    """
+    folder, _, own = name.rpartition("/")
+    listed = posixpath.join(folder, "_rels", f"{own}.rels")
+    if listed not in archive.NameToInfo:
+        return None
+    for relation in _member(archive, listed).iter(_RELATION):
+        external = relation.get("TargetMode") == "External"
+        if not external and (relation.get("Type") or "").endswith(kind):
+            target = posixpath.join("/", folder, relation.get("Target") or "")
+            return posixpath.normpath(target).lstrip("/")
+    return None
+
+
+def _number(text: str | None, parts: float = 1.0) -> float | None:
+    """A measure as a number; with a unit (as in strict files), in `parts` of a point."""
+    text = (text or "").strip()
+    unit = _POINTS.get(text[-2:])
+    try:
+        if unit is not None:
+            return float(text[:-2]) * unit * parts
+        return float(text.removesuffix("%")) if text else None
+    except ValueError:
+        return None
+
+
+def _value(element: Any, name: str = "val") -> str | None:
+    return None if element is None else element.get(_W + name)
+
+
+class _Reader:
+    """One pass over the body.
+
+    Args:
+        document: Root element of the document.
+        styles: Root element of its styles; `None` where it has none.
+    """
+
+    def __init__(self, document: Any, styles: Any) -> None:
+        self.lines: list[str] = []
+        self.hidden: list[Hidden] = []
+        self._styles: dict[str, Any] = {}
+        self._titles: dict[str, str] = {} if styles is not None else dict(_UNSTYLED)
+        self._changes: dict[str, _Format] = {}
+        self._usual: _Format = {}
+        self._usual_style = ""
+        if styles is not None:
+            self._read_styles(styles)
+        background = _value(document.find(_W + "background"), "color")
+        body = document.find(_W + "body")
+        if document.tag != _W + "document" or body is None:
+            raise UnreadableError("damaged .docx (no body)")
+        self._blocks(body, {"ground": background or "FFFFFF"})
+
+    def _read_styles(self, styles: Any) -> None:
+        for style in styles.iter(_W + "style"):
+            name = style.get(_W + "styleId") or ""
+            if name not in self._styles:
+                self._styles[name] = style
+                self._titles[name] = (_value(style.find(_W + "name")) or "").lower()
+            default = (style.get(_W + "default") or "0") not in _OFF
+            if default and style.get(_W + "type") == "paragraph":
+                self._usual_style = name
+        for defaults in styles.iter(_W + "rPrDefault"):
+            self._usual = self._formatted({}, defaults.find(_W + "rPr"))
+
+    def _change(self, name: str | None) -> _Format:
+        """What a style and those it is based on say; one in a circle ends it."""
+        lineage: list[str] = []
+        seen: set[str] = set()
+        made: _Format = {}
+        while name and name not in seen and (style := self._styles.get(name)) is not None:
+            if name in self._changes:
+                made = self._changes[name]
+                break
+            lineage.append(name)
+            seen.add(name)
+            name = _value(style.find(_W + "basedOn"))
+        for one in reversed(lineage):
+            style = self._styles[one]
+            made = self._formatted(made, style.find(_W + "rPr"))
+            made = self._shaded(made, style.find(_W + "pPr"))
+            self._changes[one] = made
+        return made
+
+    def _formatted(self, format_: _Format, properties: Any) -> _Format:
+        """A format changed by run properties."""
+        if properties is None:
+            return format_
+        made = self._shaded(dict(format_), properties)
+        for item in properties:
+            value = _value(item)
+            if item.tag in (_W + "vanish", _W + "specVanish"):
+                made["vanish"] = (value or "1") not in _OFF
+            elif item.tag == _W + "color":
+                theme = _THEME.get(_value(item, "themeColor") or "")
+                made["color"] = theme or value or "auto"
+            elif item.tag == _W + "sz":
+                made["size"] = _number(value, 2)
+            elif item.tag == _W + "w":
+                made["stretch"] = _number(value)
+            elif item.tag == _W + "highlight" and value not in (None, "none"):
+                made["ground"] = {"darkBlue": "00008B"}.get(value or "", (value or "").lower())
+            elif item.tag == _W + "position":
+                if abs(_number(value, 2) or 0) > _FAR_RAISED:
+                    made["vanish"] = True
+            elif item.tag == _W14 + "textFill" and item.find(_W14 + "noFill") is not None:
+                made["vanish"] = True
+        return made
+
+    def _shaded(self, format_: _Format, properties: Any) -> _Format:
+        fill = None if properties is None else _value(properties.find(_W + "shd"), "fill")
+        return {**format_, "ground": fill} if fill and fill != "auto" else format_
+
+    def _blocks(self, parent: Any, format_: _Format) -> None:
+        for child in parent:
+            if child.tag == _W + "p":
+                self.lines += [self._paragraph(child, format_), ""]
+            elif child.tag == _W + "tbl":
+                self._table(child, format_)
+            elif child.tag in _INSIDE:
+                self._blocks(child, format_)
+
+    def _table(self, table: Any, format_: _Format) -> None:
+        for row in _below(table, _W + "tr", _TABLES):
+            properties = row.find(_W + "trPr")
+            mark = None if properties is None else properties.find(_W + "hidden")
+            gone = mark is not None and (_value(mark) or "1") not in _OFF
+            cells = []
+            for cell in _below(row, _W + "tc", _ROWS):
+                kept, self.lines = self.lines, []
+                look = self._shaded(format_, cell.find(_W + "tcPr"))
+                self._blocks(cell, {**look, "vanish": True} if gone else look)
+                cells.append("\n".join(line for line in self.lines if line).strip())
+                self.lines = kept
+            self.lines.append(" | ".join(cells))
+        self.lines.append("")
+
+    def _paragraph(self, paragraph: Any, behind: _Format) -> str:
+        if not len(paragraph):
+            return ""
+        properties = paragraph.find(_W + "pPr")
+        name = None if properties is None else _value(properties.find(_W + "pStyle"))
+        look: _Format | None = None
+        visible: list[str] = []
+        concealed: list[str] = []
+        for run in _runs(paragraph):
+            if look is None:
+                look = {**self._usual, **behind, **self._change(name or self._usual_style)}
+                look = self._shaded(look, properties)
+                look["vanish"] = bool(look.get("vanish")) or _out_of_sight(properties)
+            format_ = look
+            if isinstance(run, str):  # a sign of an equation, seen where its parts are seen
+                (visible if visible or not concealed else concealed).append(run)
+                continue
+            own = run.find(_W + "rPr")
+            if own is not None:
+                style = _value(own.find(_W + "rStyle"))
+                format_ = self._formatted({**look, **self._change(style)} if style else look, own)
+            if behind.get("vanish"):
+                format_ = {**format_, "vanish": True}
+            text = _text(run)
+            if text:
+                (concealed if _hides(format_) else visible).append(text)
+            for box in _boxes(run):
+                self._blocks(box, behind)
+        if text := " ".join("".join(concealed).split()):
+            self.hidden.append(Hidden("docx-hidden", text))
+        title = self._titles.get(name or "", "")
+        body = "".join(visible)
+        if title.startswith("heading") and title[-1:] in tuple("123456789"):
+            return f"{'#' * int(title[-1])} {body}"
+        return body
+
+
+def _text(run: Any) -> str:
+    """What a run says."""
+    parts = []
+    for child in run:
+        tag = child.tag
+        if tag in (_W + "t", _M + "t"):
+            parts.append(child.text or "")
+        elif tag in _SIGNS:
+            parts.append(_SIGNS[tag])
+        elif tag == _W + "br" and child.get(_W + "type") in (None, "textWrapping"):
+            parts.append("\n")
+    return "".join(parts)
+
+
+_TABLES = frozenset({_W + "tbl", _W + "p"})
+_ROWS = frozenset({_W + "tr", _W + "p"})
+
+
+def _below(parent: Any, tag: str, closed: Set[str]) -> Iterator[Any]:
+    """Elements of a name below another, in order; what is `closed` is not looked into."""
+    stack = list(reversed(parent))
+    while stack:
+        element = stack.pop()
+        if element.tag == tag:
+            yield element
+        if element.tag not in closed:
+            stack.extend(reversed(element))
+
+
+def _runs(parent: Any) -> Iterator[Any]:
+    """Runs in order, those of equations among them, and the signs that stand between these."""
+    for child in parent:
+        if child.tag == _W + "r":
+            yield child
+            for ruby in child.iterchildren(_W + "ruby"):  # its base; how it is read is left out
+                for base in ruby.iterchildren(_W + "rubyBase"):
+                    yield from _runs(base)
+        elif child.tag in (_M + "oMath", _M + "oMathPara"):
+            yield from _equation(child)
+        elif child.tag in _INSIDE:
+            yield from _runs(child)
+
+
+_BETWEEN = {  # what stands before the second part of an equation's element
+    _M + "den": "/", _M + "sup": "^", _M + "sub": "_", _M + "deg": "", _M + "lim": " ",
+}  # fmt: skip
+
+
+def _equation(parent: Any) -> Iterator[Any]:
+    """Runs of an equation as they are read aloud: 1/2, x^2, a_1."""
+    stack = [parent]
+    while stack:
+        element = stack.pop()
+        if isinstance(element, str) or element.tag in (_M + "r", _W + "r"):
+            yield element
+        elif element.tag not in (_M + "phant", _W + "del", _W + "moveFrom"):
+            for child in reversed(element):
+                stack.append(child)
+                if sign := _BETWEEN.get(child.tag):
+                    stack.append(sign)
+
+
+_BOX = _W + "txbxContent"
+_BOXES = frozenset({_BOX, _MC + "Fallback"})
+
+
+def _boxes(run: Any) -> Iterator[Any]:
+    """Contents of text boxes, not those inside others, nor the fallback of what is there twice."""
+    return _below(run, _BOX, _BOXES)
+
+
+def _out_of_sight(properties: Any) -> bool:
+    """Whether a paragraph stands off the page or has lines of no height."""
+    if properties is None:
+        return False
+    spacing = properties.find(_W + "spacing")
+    if _value(spacing, "lineRule") == "exact" and (_number(_value(spacing, "line"), 20) or 0) < 40:
+        return True
+    frame, indent = properties.find(_W + "framePr"), properties.find(_W + "ind")
+    places = [_value(frame, "x"), _value(frame, "y")]
+    places += [_value(indent, side) for side in ("left", "start", "firstLine")]
+    return any((_number(place, 20) or 0) < -_FAR_TWIPS for place in places)
+
+
+def _hides(format_: _Format) -> bool:
+    if format_.get("vanish"):
+        return True
+    size, stretch = format_.get("size"), format_.get("stretch")
+    if (stretch is not None and stretch < 10) or (size is not None and size <= 4):  # half points
+        return True
+    return _merges(
+        str(format_.get("color") or "auto").lower(), str(format_.get("ground") or "ffffff").lower()
+    )
+
+
+@lru_cache(maxsize=4096)
+def _merges(ink: str, behind: str) -> bool:
+    """Whether text of a colour cannot be told from what is behind it."""
+    fore, _ = colour("#" + ink)
+    if fore is None:
+        return False
+    ground = colour("#" + behind)[0] or colour(behind)[0]
+    return bool(Look(fore=fore, ground=ground).hides())

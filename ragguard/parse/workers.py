@@ -1,0 +1,445 @@
+"""Documents are read in processes with limits; whatever one does to its process, the others go on.
+
+A parser is the door that hostile bytes come through. So none runs here: `read_documents` hands each
+document to a worker (`worker`), which has no network and no files, and limits of processor time,
+memory, time by the clock, size of its answer and number of chunks (`[parse]`). A document over its
+limits is unreadable with that reason, and so is one whose worker dies, however it dies. Workers are
+as many as there are processors. Small documents share one, in turn; a PDF has its own.
+
+What comes back is data, never objects: text, hidden passages and spans as JSON, looked through.
+Plain text that fits one chunk and holds no markup has nothing to parse, and is read in place.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+from ragguard.config import ParseSettings
+from ragguard.errors import IncompleteError
+from ragguard.model import Chunk, Hidden
+from ragguard.parse.chunk import cut
+from ragguard.parse.document import Parsed, has_words, is_plain, read_record
+from ragguard.parse.worker import LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS
+
+MOST_PROCESSES = 8  # where the settings do not say
+_MIB = 1 << 20
+_GROUP = 64  # documents that share a process at most
+_MOST = {"pdf": 1, "docx": 4}  # the same, of formats that cost more than to start a process
+_GROUP_BYTES = 1 * _MIB
+_START_SECONDS = 120.0  # until the first worker is there
+_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); \
+from ragguard.parse.worker import main; main()"
+_KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # of the environment
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document to read: the bytes of a file, or the text of a record as UTF-8.
+
+    Attributes:
+        fmt: File ending without the dot; `RECORD` for a record.
+    """
+
+    data: bytes
+    fmt: str
+
+
+@dataclass(frozen=True)
+class Read:
+    """A document as read: what `parse` found, and its chunks by characters."""
+
+    parsed: Parsed
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Why a document could not be read."""
+
+    reason: str
+
+
+def record(text: str) -> Source:
+    """The text of a record, to be read."""
+    return Source(text.encode("utf-8", "surrogatepass"), RECORD)
+
+
+def read_documents(
+    sources: Sequence[Source], settings: ParseSettings, *, size: int, overlap: int
+) -> list[Read | Unread]:
+    """Parse documents and cut them by characters, each within its limits.
+
+    Args:
+        sources: Documents.
+        settings: The limits.
+        size: Upper characters of a chunk.
+        overlap: Characters repeated between neighbouring chunks of a section.
+
+    Returns:
+        In the order given.
+
+    Raises:
+        IncompleteError: No worker can be started.
+    """
+    found: dict[int, Read | Unread] = {}
+    groups: deque[list[int]] = deque()
+    filling: dict[int, tuple[list[int], int]] = {}  # by most: a group and its bytes
+    for number, source in enumerate(sources):
+        most, size_of = _MOST.get(source.fmt, _GROUP), len(source.data)
+        if source.fmt in (RECORD, "txt") and (read := _in_place(source, size, overlap)):
+            found[number] = read
+        elif most == 1 or size_of > _GROUP_BYTES // 4:
+            groups.appendleft([number])  # the largest first, so that no one waits for them
+        else:
+            group, filled = filling.get(most, ([], 0))
+            if not group or len(group) == most or filled + size_of > _GROUP_BYTES:
+                group, filled = [], 0
+                groups.append(group)
+            group.append(number)
+            filling[most] = group, filled + size_of
+    if groups:
+        _Batch(sources, settings, size, overlap, found).run(groups)
+    return [found[number] for number in range(len(sources))]
+
+
+def start() -> None:
+    """Begin to start workers, so that they are there when they are needed; waits for nothing."""
+    _FIRST.start()
+
+
+def _in_place(source: Source, size: int, overlap: int) -> Read | None:
+    """A plain text of one chunk; `None` for what is to be parsed."""
+    if len(source.data) > size:  # a character is a byte or more
+        return None
+    try:
+        text = source.data.decode("utf-8", "surrogatepass" if source.fmt == RECORD else "strict")
+    except UnicodeDecodeError:
+        return None
+    if "\x00" in text or not is_plain(text) or not has_words(text):
+        return None
+    parsed = read_record(text)
+    return Read(parsed, tuple(cut(parsed.text, 0, "txt", size=size, overlap=overlap)))
+
+
+class _Died(Exception):
+    """A worker ended before it answered, or was given up.
+
+    Args:
+        reason: Why, for the report.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Lost(Exception):
+    """The process that forks the workers is gone."""
+
+
+class _First:
+    """The process that forks workers, one for this process, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
+        self._owner = 0
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        with self._lock:
+            self._started()
+
+    def stop(self) -> None:
+        """End it, and with it its workers."""
+        with self._lock:
+            self._stopped()
+
+    def order(self, memory: int, seconds: int) -> tuple[socket.socket, socket.socket]:
+        """Ask for a worker.
+
+        Args:
+            memory: Upper bytes of its address space.
+            seconds: Upper processor time in its life.
+
+        Returns:
+            The socket to send documents on and read answers from, and the one that tells `+` when
+            it is there and its status when it ended; closing that one kills it.
+
+        Raises:
+            _Lost: The process is gone; the next call starts another.
+        """
+        with ExitStack() as stack:
+            channel, theirs = socket.socketpair()
+            teller, tells = socket.socketpair()
+            stack.callback(theirs.close)
+            stack.callback(tells.close)
+            try:
+                with self._lock:
+                    control = self._started()
+                    numbers = [theirs.fileno(), tells.fileno()]
+                    socket.send_fds(control, [ORDER.pack(memory, seconds)], numbers)
+            except OSError:
+                channel.close()
+                teller.close()
+                self.stop()
+                raise _Lost from None
+        return channel, teller
+
+    def complaint(self) -> str:
+        """The last line it wrote before it shut itself in; empty when it did not complain."""
+        with self._lock:
+            if self._said is None or self._said.closed:
+                return ""
+            self._said.seek(0)
+            lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def _started(self) -> socket.socket:
+        if self._owner != os.getpid():  # a copy of the process that started it: not ours to use
+            self._control = self._process = self._said = None
+            self._owner = os.getpid()
+        if self._process is not None and self._process.poll() is not None:
+            self._stopped()
+        if self._control is None:
+            ours, theirs = socket.socketpair()
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process lives
+            path = json.dumps([os.path.abspath(entry) for entry in sys.path])
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our program
+                    [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), path],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._said,
+                    env={name: os.environ[name] for name in _KEPT if name in os.environ},
+                    start_new_session=True,
+                )
+            self._control = ours
+        return self._control
+
+    def _stopped(self) -> None:
+        if self._owner != os.getpid():
+            return
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._said is not None:
+            self._said.close()
+            self._said = None
+
+
+_FIRST = _First()
+atexit.register(_FIRST.stop)
+
+
+class _Batch:
+    """Documents that are read together.
+
+    Args:
+        sources: Documents.
+        settings: The limits.
+        size: Upper characters of a chunk.
+        overlap: Characters repeated between neighbouring chunks.
+        found: Filled by position in `sources`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        settings: ParseSettings,
+        size: int,
+        overlap: int,
+        found: dict[int, Read | Unread],
+    ) -> None:
+        self._sources = sources
+        self._settings = settings
+        self._size = size
+        self._overlap = overlap
+        self._found = found
+        self._groups: deque[list[int]] = deque()
+
+    def run(self, groups: deque[list[int]]) -> None:
+        self._groups = groups
+        wanted = self._settings.processes or min(_processors(), MOST_PROCESSES)
+        with ThreadPoolExecutor(min(wanted, len(groups))) as threads:
+            try:
+                running = [threads.submit(self._work) for _ in range(min(wanted, len(groups)))]
+                for one in running:
+                    one.result()
+            except BaseException:
+                self._groups.clear()
+                _FIRST.stop()  # so that nobody waits for what nobody wants
+                raise
+
+    def _work(self) -> None:
+        lost = 0
+        while True:
+            try:
+                group = self._groups.popleft()
+            except IndexError:
+                return
+            while group:
+                try:
+                    group = self._attempt(group)
+                    lost = 0
+                except _Lost:
+                    lost += 1
+                    if lost > 2 and len(group) == 1:
+                        self._found[group.pop()] = Unread("the process that reads it was lost")
+                    elif lost > 2:
+                        self._groups.extend([number] for number in group[1:])
+                        group = group[:1]
+
+    def _attempt(self, group: list[int]) -> list[int]:
+        """Read a group's documents in one process; those that are to be tried in another."""
+        allowed = [self._seconds(number) for number in group]
+        memory = self._settings.memory_mib * _MIB
+        channel, teller = _FIRST.order(memory, sum(s for s, _ in allowed) + 1)
+        with channel, teller:
+            teller.settimeout(_START_SECONDS)
+            if not _received(teller, 1):
+                complaint = _FIRST.complaint()
+                if complaint:
+                    raise IncompleteError(
+                        f"documents cannot be read: {complaint}",
+                        hint="`ragguard doctor` says whether the installation is whole.",
+                    )
+                raise _Lost
+            for place, number in enumerate(group):
+                try:
+                    self._found[number] = self._ask(channel, teller, number, *allowed[place])
+                except _Died as death:
+                    if not place:
+                        self._found[number] = Unread(death.reason)
+                        return group[1:]
+                    return group[place:]  # what came before it may have weighed on it
+        return []
+
+    def _seconds(self, number: int) -> tuple[int, int]:
+        """Processor time and time by the clock that a document may take."""
+        settings = self._settings
+        beyond = max(len(self._sources[number].data) - _MIB // 2, 0) / _MIB
+        grown = settings.processor_seconds + int(beyond * settings.processor_seconds_per_mib)
+        most = max(settings.processor_seconds, settings.processor_seconds_most)
+        processor = min(grown, most)
+        return processor, processor * settings.wall_factor
+
+    def _ask(
+        self, channel: socket.socket, teller: socket.socket, number: int, processor: int, wall: int
+    ) -> Read | Unread:
+        source, settings = self._sources[number], self._settings
+        ask = {
+            "fmt": source.fmt,
+            "size": self._size,
+            "overlap": self._overlap,
+            "processor_seconds": processor,
+            "memory_mib": settings.memory_mib,
+            "output_mib": settings.output_mib,
+            "chunks": settings.chunks,
+        }
+        until = time.monotonic() + wall
+        head = json.dumps(ask).encode()
+        sent = LENGTH.pack(len(head)) + head + LENGTH.pack(len(source.data))
+        try:
+            channel.settimeout(wall)
+            channel.sendall(sent)
+            channel.sendall(source.data)
+            size = LENGTH.unpack(_exactly(channel, LENGTH.size, until))[0]
+            if size > settings.output_mib * _MIB:
+                return Unread(f"gives more than {settings.output_mib} MiB ([parse] output_mib)")
+            answer = _exactly(channel, size, until)
+        except TimeoutError:
+            raise _Died(f"took more than {wall} seconds ([parse] wall_factor)") from None
+        except OSError:
+            raise _death(teller, processor, settings.memory_mib) from None
+        return _checked(answer)
+
+
+def _exactly(channel: socket.socket, size: int, until: float) -> bytes:
+    buffer = bytearray(size)
+    view, done = memoryview(buffer), 0
+    while done < size:
+        channel.settimeout(max(until - time.monotonic(), 0.001))
+        got = channel.recv_into(view[done:])
+        if not got:
+            raise ConnectionError
+        done += got
+    return bytes(buffer)
+
+
+def _received(teller: socket.socket, size: int) -> bytes:
+    with suppress(OSError):
+        return teller.recv(size)
+    return b""
+
+
+def _death(teller: socket.socket, processor: int, memory: int) -> Exception:
+    """How a worker ended that closed its end."""
+    teller.settimeout(10)
+    told = _received(teller, STATUS.size)
+    if len(told) < STATUS.size:
+        return _Lost()
+    code = os.waitstatus_to_exitcode(STATUS.unpack(told)[0])
+    if -code == signal.SIGXCPU:
+        return _Died(
+            f"took more than {processor} seconds of processor time ([parse] processor_seconds)"
+        )
+    if code == OUT_OF_MEMORY:
+        return _Died(f"took more than {memory} MiB of memory ([parse] memory_mib)")
+    if code < 0:
+        return _Died(f"the process that read it died ({signal.Signals(-code).name})")
+    return _Died(f"the process that read it ended (exit code {code})")
+
+
+def _checked(answer: bytes) -> Read | Unread:
+    """An answer as values; a worker may have been taken over, so that nothing is believed."""
+    try:
+        body: dict[str, Any] = json.loads(answer.decode("utf-8", "surrogatepass"))
+        if "reason" in body:
+            return Unread(str(body["reason"]))
+        text, begin = body["text"], body["begin"]
+        hidden = tuple(Hidden(_as(str, kind), _as(str, what)) for kind, what in body["hidden"])
+        spans = [(_as(int, start), _as(int, end)) for start, end in body["spans"]]
+        if not 0 <= _as(int, begin) <= len(_as(str, text)):
+            raise ValueError("begin")
+        chunks = tuple(Chunk(start, end, text[start:end]) for start, end in spans)
+        if not all(begin <= c.start < c.end <= len(text) for c in chunks):
+            raise ValueError("spans")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return Unread(f"the process that read it answered nonsense ({type(error).__name__})")
+    return Read(Parsed(text, hidden, begin), chunks)
+
+
+def _as(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(kind.__name__)
+    return value
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # a system without it
+        return os.cpu_count() or 1

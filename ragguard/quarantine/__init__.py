@@ -1,0 +1,1 @@
+"""What waits for a reviewer: put there, looked at, decided, let out again."""

@@ -1,0 +1,65 @@
+"""When a rebuild stops to ask: much would go, a label would vanish, or what stays is suspect."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ragguard.config import ReindexSettings
+from ragguard.corpus.clean_set import Left
+from ragguard.ledger.versions import VersionRow
+
+LABELS = ("label", "department")
+FEWEST = 5  # documents of a label below which its share says nothing
+LOST = ("integrity", "unreadable")
+
+
+def questions(
+    limits: ReindexSettings,
+    before: Sequence[Any],
+    kept: Sequence[VersionRow],
+    left: Sequence[Left],
+    suspects: int,
+) -> list[str]:
+    """Why somebody should look before a rebuild goes on.
+
+    Args:
+        limits: Of the settings.
+        before: What serves now: rows with `metadata`.
+        kept: What would serve.
+        left: What is left out.
+        suspects: Documents that stay and are suspect.
+
+    Returns:
+        Sentences; may quote hostile text.
+    """
+    found = []
+    if len(before) - len(kept) > limits.removed_share * len(before):
+        found.append(f"{len(before) - len(kept)} of {len(before)} documents would go")
+    if suspects > limits.suspect_share * max(len(kept), 1):
+        found.append(f"{suspects} of {len(kept)} documents that stay are suspect today")
+    lost = [one for one in left if one.findings[0].check in LOST]
+    if lost:
+        found.append(
+            f"{len(lost)} documents cannot be read back as they were signed, such as "
+            f"{lost[0].label}: {lost[0].findings[0].detail}"
+        )
+    for key in LABELS:
+        found += _thinned(key, before, kept, limits.label_share)
+    return found
+
+
+def _thinned(
+    key: str, before: Sequence[Any], after: Sequence[VersionRow], most: float
+) -> Iterator[str]:
+    """Labels that lose more than a part of their share of the corpus."""
+    was = Counter(str(row.metadata.get(key)) for row in before if row.metadata.get(key))
+    stays = Counter(str(row.metadata.get(key)) for row in after if row.metadata.get(key))
+    for value, count in sorted(was.items()):
+        share = stays[value] / max(len(after), 1)
+        if count >= FEWEST and share < (1.0 - most) * count / len(before):
+            yield (
+                f"{key} {value[:60]!r} would be {stays[value]} of {len(after)} documents, was "
+                f"{count} of {len(before)}"
+            )

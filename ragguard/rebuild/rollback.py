@@ -1,0 +1,323 @@
+"""Rollback: the corpus as it was after a commit, or an older generation that serves again.
+
+Going back is one more commit; history is never rewritten. Bytes and vectors come from the vault.
+
+- To a commit, in the serving generation: what served then serves, what came later leaves the
+  index. It is refused when it would bring back what a reviewer denied, or what today's trust does
+  not prove. What waits for a reviewer goes on waiting, whatever served then.
+- To a generation that is kept: what it held when it ceased to serve, with everything that was
+  ingested, decided, revoked and removed since done to it again. What a rebuild put into quarantine
+  and nobody decided serves again. The ledger turns first, then the alias.
+
+Nothing is judged again. See docs/rollback.md and docs/adr/0017-going-back.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ragguard.corpus import generations
+from ragguard.corpus.clean_set import Left, never_decided, read_back
+from ragguard.corpus.state import Members, label_of, retirements
+from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
+from ragguard.errors import IntegrityError, RecipeMismatchError, UsageError
+from ragguard.ingest.report import timed
+from ragguard.ledger import audit_queries, commits, versions_at
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.versions import VersionRow
+from ragguard.workspace import Workspace
+
+Progress = Callable[[str, int, int], None]
+ACTOR = "rollback"
+NAMED = 20  # documents named in a refusal
+
+
+@dataclass
+class RolledBack:
+    """What going back did, or would do.
+
+    Attributes:
+        to: Where to, in words.
+        generation: Number of the generation that serves, or would.
+        switched: Whether that is another one than before.
+        commit: Its commit; `None` where nothing was changed.
+        before: Documents that served.
+        after: Documents that serve, or would.
+        back: Documents (`source/id`) that come back, or go back to other bytes or metadata.
+        gone: Documents that leave the index.
+        waiting: Documents that served then and wait for a reviewer now: they go on waiting.
+        freed: Documents that a rebuild put into quarantine, and that serve again.
+        left: Documents that are left out, with the reason.
+        embedded: Texts that had to be embedded.
+        recovered: Commits that an interrupted run had begun, finished first.
+        seconds: By stage.
+    """
+
+    to: str
+    generation: int
+    switched: bool = False
+    commit: int | None = None
+    before: int = 0
+    after: int = 0
+    back: Sequence[str] = ()
+    gone: Sequence[str] = ()
+    waiting: Sequence[str] = ()
+    freed: Sequence[str] = ()
+    left: Sequence[Left] = ()
+    embedded: int = 0
+    recovered: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the corpus is, or would be, just what it was."""
+        return not (self.back or self.gone)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done and nothing to look at, 1 something of that state is not back."""
+        return 1 if self.left or self.waiting else 0
+
+
+def rollback(
+    workspace: Workspace,
+    where: str,
+    *,
+    leave_out: bool = False,
+    dry_run: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> RolledBack:
+    """Go back.
+
+    Args:
+        workspace: Open and locked.
+        where: Number of a commit, or `g` and the number of a kept generation.
+        leave_out: Go back to a commit without the documents for which it would be refused.
+        dry_run: Say what would come and go, and change nothing.
+        progress: Called with stage, done and total.
+
+    Raises:
+        UsageError: No such commit or generation, or one that cannot be gone back to.
+        IntegrityError: It would bring back what is denied or cannot be proved.
+        RecipeMismatchError: Documents would have to be embedded and may not be, or the settings
+            are not those that the generation was built with.
+        StoreError: The store did not take or keep a point.
+    """
+    number = where.removeprefix("g")
+    if not (number.isascii() and number.isdigit() and 0 < len(number) < 10):
+        raise UsageError(
+            f"{where[:40]!r}: neither a commit nor a generation",
+            hint="Name a commit by its number (12), or a generation (g2). See `ragguard history`.",
+        )
+    recovered = 0 if dry_run else workspace.recover()
+    serving = workspace.generation()
+    if serving is None:
+        raise UsageError(
+            "nowhere to go back to: no manifest was ingested yet",
+            hint="`ragguard ingest` a manifest first.",
+        )
+    work = _Run(workspace, serving, progress)
+    work.made.recovered = recovered
+    if where.startswith("g"):
+        work.to_generation(int(number), dry_run)
+    else:
+        work.to_commit(int(number), leave_out, dry_run)
+    return work.made
+
+
+class _Run:
+    """One rollback."""
+
+    def __init__(self, workspace: Workspace, serving: Generation, progress: Progress) -> None:
+        self._workspace = workspace
+        self._serving = serving
+        self._progress = progress
+        self.made = RolledBack("", serving.id)
+        with workspace.ledger.reading() as conn:
+            self._now = zones_at(conn)
+
+    # --- to a commit ------------------------------------------------------------------------------
+
+    def to_commit(self, number: int, leave_out: bool, dry_run: bool) -> None:
+        """The corpus as after a commit, in the generation that serves."""
+        made, now = self.made, self._now
+        made.to = f"commit {number}"
+        with self._workspace.ledger.reading() as conn:
+            if commits.get(conn, number) is None:
+                raise UsageError(
+                    f"commit {number}: there is none", hint="`ragguard history` lists the commits."
+                )
+            then = zones_at(conn, number).serving
+        stay = {label: now.serving[label] for label in then if _alike(then, now.serving, label)}
+        come = {label: row for label, row in then.items() if label not in stay}
+        held = [label for label in come if _alike(come, now.quarantine, label)]
+        made.waiting = sorted(held)
+        with timed(self.made, "provenance"):
+            clean, left = self._provable([r for n, r in come.items() if n not in held])
+            clean, left = self._decided(clean, left)
+        if left and not leave_out:
+            raise IntegrityError(
+                f"commit {number}: going back would bring back {len(left)} documents that must "
+                f"not serve: {_reasons(left)}",
+                hint="--leave-out goes back without them.",
+            )
+        made.left = left
+        serves = {**stay, **{label_of(row): row for row in clean}}
+        self._tell(serves)
+        if dry_run or made.unchanged:
+            return
+        self._carry_out(self._serving, Zones(serves, now.quarantine), embed=False, row=None)
+
+    def _provable(self, rows: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
+        """What may serve, and whose bytes are there."""
+        clean, left = good_today(self._workspace, rows)
+        _, lost = read_back(self._workspace, clean)
+        gone = {one.version.id for one in lost}
+        every = sorted([*left, *lost], key=lambda one: one.label)
+        return [row for row in clean if row.id not in gone], every
+
+    def _decided(
+        self, clean: Sequence[VersionRow], left: Sequence[Left]
+    ) -> tuple[list[VersionRow], list[Left]]:
+        """What was taken out for a reviewer does not come back because it waits no more."""
+        with self._workspace.ledger.reading() as conn:
+            open_yet = versions_at.undecided(conn, clean)
+        held = [never_decided(row) for row in clean if row.id in open_yet]
+        every = sorted([*left, *held], key=lambda one: one.label)
+        return [row for row in clean if row.id not in open_yet], every
+
+    # --- to a generation --------------------------------------------------------------------------
+
+    def to_generation(self, number: int, dry_run: bool) -> None:
+        """A kept generation serves again, with what happened since."""
+        workspace, made, now = self._workspace, self.made, self._now
+        made.to = f"generation {number}"
+        generation, ended = self._find(number)
+        self._require_settings(generation)
+        with timed(self.made, "replay"), workspace.ledger.reading() as conn:
+            before = zones_at(conn, ended - 1)
+            target = replayed(workspace, conn, before, ended - 1)
+        with timed(self.made, "provenance"):
+            clean, left = good_today(workspace, list(target.serving.values()))
+            here = {row.id for zone in (now.serving, now.quarantine) for row in zone.values()}
+            strange = [r for r in (*clean, *target.quarantine.values()) if r.id not in here]
+            _, lost = read_back(workspace, strange)
+        out = {one.version.id for one in lost}
+        serves = {label_of(row): row for row in clean if row.id not in out}
+        waits = {n: row for n, row in target.quarantine.items() if row.id not in out}
+        for one in left:  # what is out for its signatures may wait for a reviewer already
+            if one.waits and one.label in now.quarantine:
+                waits.setdefault(one.label, now.quarantine[one.label])
+        made.left = sorted([*left, *lost], key=lambda one: one.label)
+        made.freed = sorted(
+            n for n in serves if n not in waits and _alike(serves, now.quarantine, n)
+        )
+        made.generation, made.switched = number, True
+        self._tell(serves)
+        if dry_run:
+            return
+        row = {**asdict(generation), "state": "serving", "again": True, "drops": []}
+        self._carry_out(generation, Zones(serves, waits), embed=True, row=row)
+
+    def _find(self, number: int) -> tuple[Generation, int]:
+        """A generation that is kept, and the commit with which it ceased to serve."""
+        with self._workspace.ledger.reading() as conn:
+            known = {g.id: g for g in audit_queries.all_generations(conn)}
+            states = {n: state for n, (state, _) in commits.generation_states(conn).items()}
+            ended = retirements(conn)
+        state = states.get(number)
+        if state == "retired" and number in ended:
+            return known[number], ended[number]
+        kept = ", ".join(f"g{n}" for n, s in sorted(states.items()) if s == "retired")
+        says = {
+            None: "there is none",
+            "serving": "serves already",
+            "candidate": "never served: `ragguard cutover finish` lets it",
+            "dropped": "was dropped, its collections are gone",
+        }.get(state, f"is {state}, which the log does not say")
+        raise UsageError(
+            f"generation {number}: {says}",
+            hint=f"Kept are: {kept}." if kept else "No generation is kept to go back to.",
+        )
+
+    def _require_settings(self, generation: Generation) -> None:
+        """Otherwise ingest would refuse right after."""
+        settings = self._workspace.settings
+        with self._workspace.ledger.reading() as conn:
+            built = commits.recipe_body(conn, generation.recipe)
+        mine = {
+            "[model] name": settings.model.name,
+            "[chunks] size": settings.chunks.size,
+            "[chunks] overlap": settings.chunks.overlap,
+        }
+        wanted = generations.settings_of(built)
+        odd = [f"{n} = {wanted[n]!r} (now {mine[n]!r})" for n in wanted if wanted[n] != mine[n]]
+        if not odd and generation.recipe != self._serving.recipe:
+            now = asdict(self._workspace.encoder.recipe)
+            odd = [
+                f"{name} {built.get(name)!r} (now {now[name]!r})"
+                for name in now
+                if name != "digest" and now[name] != built.get(name)
+            ]
+        if odd:
+            raise RecipeMismatchError(
+                f"generation {generation.id}: was built with {'; '.join(odd)}",
+                hint="Set ragguard.toml back to that first: ingest would refuse manifests after.",
+            )
+
+    # --- both -------------------------------------------------------------------------------------
+
+    def _tell(self, serves: Members) -> None:
+        made, now = self.made, self._now.serving
+        made.before, made.after = len(now), len(serves)
+        made.back = sorted(label for label in serves if not _alike(serves, now, label))
+        made.gone = sorted(label for label in now if label not in serves)
+
+    def _carry_out(
+        self,
+        generation: Generation,
+        target: Zones,
+        *,
+        embed: bool,
+        row: Mapping[str, Any] | None,
+    ) -> None:
+        workspace = self._workspace
+        with workspace.ledger.reading() as conn:
+            known = versions_at.count_vectors(conn)
+        with timed(self.made, "plan"):
+            plan = turn(
+                workspace,
+                generation,
+                target,
+                kind="rollback",
+                actor=ACTOR,
+                embed=embed,
+                row=row,
+                progress=self._progress,
+            )
+        with workspace.ledger.reading() as conn:
+            self.made.embedded = versions_at.count_vectors(conn) - known
+        with timed(self.made, "commit"):
+            self._progress("commit", 0, 1)
+            workspace.committer.commit(plan)
+            if row is not None:
+                workspace.point_alias()
+            self._progress("commit", 1, 1)
+        self.made.commit = plan.commit
+        with timed(self.made, "index"):
+            index_after = workspace.settings.store.index_after
+            workspace.open_store(repair=False).maintain(generation.serving, index_after)
+
+
+def _alike(these: Members, others: Members, label: str) -> bool:
+    """Whether a document is in both with the same bytes and metadata."""
+    a, b = these[label], others.get(label)
+    return b is not None and (a.digest, a.metadata_digest) == (b.digest, b.metadata_digest)
+
+
+def _reasons(left: Sequence[Left]) -> str:
+    named = "; ".join(f"{one.label} ({one.findings[0].detail})" for one in left[:NAMED])
+    more = len(left) - NAMED
+    return f"{named}; and {more} more" if more > 0 else named

@@ -1,0 +1,65 @@
+"""Near-duplicate floods: one passage many times over, to crowd others out of the results."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks.compose import plot, write
+from ragguard.redteam.attacks.terrain import Terrain, choose
+from ragguard.redteam.attacks.wording import reword
+
+_SIGNS = re.compile(r"[,;:]")
+_ENDS = (
+    "",
+    " (copy)",
+    " v{k}",
+    " [{k}]",
+    " Ref. {k}.",
+    " -- {k}",
+    "\n",
+    " Updated.",
+    " See above.",
+)
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tunable values."""
+
+    documents: int = 20  # for each campaign
+    words: tuple[int, int] = (50, 120)  # shortest and longest passage that is copied
+
+
+@attack("flood", family="collusion", params=Params)
+def flood(
+    target: Target, rng: np.random.Generator, campaigns: int, params: Params
+) -> list[Planted]:
+    """Plant twenty copies of one wrong passage with tiny changes."""
+    terrain = Terrain(target, rng)
+    planted: list[Planted] = []
+    for number, question in enumerate(choose(target, rng, campaigns)):
+        plan = plot(question, terrain, rng)
+        words = int(rng.integers(params.words[0], params.words[1] + 1))
+        text = write(plan, terrain, rng, dispersion=0.3, words=words)
+        planted += [
+            Planted(
+                id=f"flood-{number:04d}-{copy:02d}",
+                text=touched(text, copy, rng),
+                campaign=question.id,
+                question=question.text,
+            )
+            for copy in range(params.documents)
+        ]
+    return planted
+
+
+def touched(text: str, copy: int, rng: np.random.Generator) -> str:
+    """A copy that a digest does not recognise: a word or two, a sign, an ending."""
+    changed = reword(text, rng, 0.06)
+    if rng.random() < 0.5:
+        changed = _SIGNS.sub("", changed, count=1)
+    return changed + _ENDS[int(rng.integers(len(_ENDS)))].format(k=copy + 1)

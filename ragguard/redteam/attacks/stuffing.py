@@ -1,0 +1,63 @@
+"""Keyword stuffing: the question's words, over and over, around a claim.
+
+The oldest trick of search spam (Gyöngyi, Garcia-Molina, "Web Spam Taxonomy", AIRWeb 2005), still
+good against word-matching retrieval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks.claims import STOPWORDS
+from ragguard.redteam.attacks.compose import plot, write
+from ragguard.redteam.attacks.terrain import Terrain, choose, words_of
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tunable values."""
+
+    documents: int = 5  # for each question
+    repeats: tuple[int, int] = (3, 8)  # least and greatest times each word is repeated
+
+
+@attack("stuffing", family="text", params=Params)
+def stuffing(
+    target: Target, rng: np.random.Generator, campaigns: int, params: Params
+) -> list[Planted]:
+    """Repeat the question's words around a short claim."""
+    terrain = Terrain(target, rng)
+    planted: list[Planted] = []
+    for number, question in enumerate(choose(target, rng, campaigns)):
+        plan = plot(question, terrain, rng)
+        for copy in range(params.documents):
+            claim = write(plan, terrain, rng, dispersion=0.3, words=int(rng.integers(8, 30)))
+            repeats = int(rng.integers(params.repeats[0], params.repeats[1] + 1))
+            planted.append(
+                Planted(
+                    id=f"stuffing-{number:04d}-{copy}",
+                    text=stuff(question.text, claim, rng, repeats),
+                    campaign=question.id,
+                    question=question.text,
+                )
+            )
+    return planted
+
+
+def stuff(question: str, claim: str, rng: np.random.Generator, repeats: int) -> str:
+    """A claim with the question's content words before and after it.
+
+    Args:
+        question: The question.
+        claim: The passage.
+        rng: Random generator.
+        repeats: Times each word is repeated.
+    """
+    content = [word for word in words_of(question) if word not in STOPWORDS] or words_of(question)
+    lists = [" ".join(rng.permutation(content).tolist()) for _ in range(repeats)]
+    cut = int(rng.integers(len(lists) + 1))
+    joint = (" ", ", ", " | ")[int(rng.integers(3))]
+    return " ".join(p for p in (joint.join(lists[:cut]), claim, joint.join(lists[cut:])) if p)

@@ -1,1 +1,0 @@
-"""Steps that the jobs share, each over an open workspace."""

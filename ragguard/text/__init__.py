@@ -1,0 +1,1 @@
+"""Texts as pure functions: words, differences, hiding places, what is safe to show."""
