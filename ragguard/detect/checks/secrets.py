@@ -68,7 +68,7 @@ def secrets(view: CorpusView, params: Params) -> Signal:
     scores, p_values = np.zeros(view.n), np.ones(view.n)
     found: dict[int, list[tuple[str, int, str]]] = {}
     measured = rules.kinds("secrets")
-    with _detectors():
+    with _detectors(params):
         for row in _first_rows(view):
             hits = _hits(view.raws[int(view.documents[row])], params)
             if hits:
@@ -90,18 +90,23 @@ def secrets(view: CorpusView, params: Params) -> Signal:
 
 def kinds_in(raw: str) -> set[str]:
     """Kinds of secrets in a source text."""
-    with _detectors():
+    with _detectors(Params()):
         return {kind for kind, *_ in _hits(raw, Params())}
 
 
 @contextmanager
-def _detectors() -> Iterator[None]:
+def _detectors(params: Params) -> Iterator[None]:
     """The detectors' settings for as long as they are asked."""
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     from detect_secrets.settings import default_settings
 
     with default_settings() as settings:
         # Its author may not exempt a line ("pragma: allowlist secret"); a reviewer may.
         settings.disable_filters("detect_secrets.filters.allowlist.is_line_allowlisted")
+        detectors = get_mapping_from_secret_type_to_class()
+        settings.disable_plugins(
+            *(detectors[kind].__name__ for kind in params.ignored if kind in detectors)
+        )
         yield
 
 
@@ -118,7 +123,7 @@ def _hits(raw: str, params: Params) -> list[tuple[str, int, str]]:
             if not _LIKELY.search(piece):
                 continue
             for secret in scan.scan_line(piece):
-                if secret.type in params.ignored or _sample(secret, piece, lines[number:]):
+                if _sample(secret, piece, lines[number:]):
                     continue
                 hits.append((secret.type, number, f"{secret.type} {secret.secret_hash[:16]}"))
     return hits
