@@ -185,7 +185,7 @@ class Gate:
                 around = replace(around, lexicon=self._lexicon)
             wanted = held.documents(self._judge.reference_documents)
             places = sorted((i.prepared for i in self._home), key=lambda p: p.label)
-            sample = reference.in_runs(places)[:wanted]
+            sample = reference.in_runs(places, held.together)[:wanted]
             fitted = reference.rehearse(
                 sample, around, self._checks, held, "corpus", learned=self._shares
             )

@@ -46,6 +46,7 @@ ROUND_SIZES = tuple(round(16 * 2 ** (i / 2)) for i in range(17))  # 16 to 4,096
 COLD = 50  # indexed documents below which no words count as known
 VERSION = 4
 TOGETHER = 8  # documents of one place that are brought in together
+LARGE = 4  # an index of less than so many times a batch hardly holds more than the batch
 
 
 Placed = TypeVar("Placed")
@@ -76,10 +77,12 @@ class Rounds:
         size: Documents brought in at once.
         thin: Share of the other indexed documents that are taken as not there, so that newcomers
             and reference stand in the same proportion as they will.
+        together: Documents of one place that are brought in together, see `in_runs`.
     """
 
     size: int
     thin: float = 0.0
+    together: int = 1
 
     def documents(self, wanted: int) -> int:
         """How many documents to rehearse so that at least `wanted` are, in whole rounds."""
@@ -93,10 +96,14 @@ def rounds(arriving: int, indexed: int) -> Rounds:
     arrives, honest passages on one subject arrive together. Measured with batches of 256 instead
     of 1,878 for 3,756 newcomers beside 3,757 passages: 38 % of honest ones flagged at 1 % asked.
 
+    A batch that is a quarter of the index or more is no section of it: whatever belongs together
+    arrives together when documents are drawn one by one.
+
     Args:
         arriving: Documents of the batch.
         indexed: Documents in the index.
     """
+    together = 1 if LARGE * arriving > indexed else TOGETHER
     wanted = indexed * arriving / max(indexed + arriving, 1)
     size = min(ROUND_SIZES, key=lambda s: (abs(np.log(s / max(wanted, 1.0))), s))
     most = max(ROUND_SIZES[0], indexed // 2)
@@ -104,21 +111,23 @@ def rounds(arriving: int, indexed: int) -> Rounds:
         size = min(most, ROUND_SIZES[-1])
     left = size * indexed / max(arriving, 1)
     thin = 1.0 - left / max(indexed - size, 1)
-    return Rounds(size, round(thin, 2 if thin < 0.95 else 3) if thin > 0.2 else 0.0)
+    thin = round(thin, 2 if thin < 0.95 else 3) if thin > 0.2 else 0.0
+    return Rounds(size, thin, together)
 
 
-def in_runs(places: Sequence[Placed]) -> list[Placed]:
+def in_runs(places: Sequence[Placed], together: int) -> list[Placed]:
     """What lies together stays together, in runs that are drawn at random.
 
     What arrives together belongs together: a section, the notes of all releases, the pages of one
     command. Documents drawn one by one hardly ever do, and say too little of what is usual.
 
     Args:
-        places: Documents in the order of their names; the runs, `TOGETHER` of each, keep it.
+        places: Documents in the order of their names; the runs keep it.
+        together: Documents of a run.
     """
-    whole = len(places) // TOGETHER
+    whole = len(places) // together
     order = [*np.random.default_rng(0).permutation(whole).tolist(), whole]
-    return [place for run in order for place in places[run * TOGETHER : (run + 1) * TOGETHER]]
+    return [place for run in order for place in places[run * together : (run + 1) * together]]
 
 
 def rehearse(

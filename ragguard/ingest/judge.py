@@ -309,6 +309,7 @@ def _profile(
             generation.recipe,
             reference.VERSION,
             held.thin,
+            held.together,
             round(20 * len(around.recent) / len(serving)),  # in twentieths of the index
             round(20 * len(around.suspects) / len(serving)),
             digest(learned.model_dump(mode="json")) if learned else "",
@@ -320,7 +321,8 @@ def _profile(
         if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
             return kept[0]
     met = frozenset(learned.fit if learned else ())
-    rows = reference_rows(serving, met, judge, held.documents(judge.reference_documents))
+    most = held.documents(judge.reference_documents)
+    rows = reference_rows(serving, met, judge, most, held.together)
     documents = indexed_documents(workspace, generation.serving, rows)
     profile = reference.rehearse(
         documents,
@@ -336,7 +338,11 @@ def _profile(
 
 
 def reference_rows(
-    serving: Mapping[str, VersionRow], met: Set[str], judge: JudgeSettings, most: int
+    serving: Mapping[str, VersionRow],
+    met: Set[str],
+    judge: JudgeSettings,
+    most: int,
+    together: int = 1,
 ) -> list[VersionRow]:
     """Indexed documents that say what is usual, in the order they are to be brought in.
 
@@ -346,11 +352,12 @@ def reference_rows(
             others say what is usual.
         judge: Settings.
         most: How many at most.
+        together: How many of one place follow each other, see `reference.in_runs`.
     """
     names = sorted(label for label, row in serving.items() if row.digest not in met)
     if len(names) < judge.least_documents // 2:
         names = sorted(serving)
-    return [serving[name] for name in reference.in_runs(names)[:most]]
+    return [serving[name] for name in reference.in_runs(names, together)[:most]]
 
 
 def indexed_documents(

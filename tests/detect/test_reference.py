@@ -371,13 +371,18 @@ def test_other_shares_are_other_statistics_of_the_same_families() -> None:
 
 @pytest.mark.parametrize("count", [0, 5, 8, 61])
 def test_what_lies_together_is_brought_in_together(count: int) -> None:
-    drawn = reference.in_runs(list(range(count)))
+    drawn = reference.in_runs(list(range(count)), 8)
     assert sorted(drawn) == list(range(count))
-    runs = [drawn[i : i + reference.TOGETHER] for i in range(0, count, reference.TOGETHER)]
+    runs = [drawn[i : i + 8] for i in range(0, count, 8)]
     assert all(run == list(range(run[0], run[0] + len(run))) for run in runs)
 
 
 def test_runs_are_drawn_from_all_over() -> None:
-    first = reference.in_runs(list(range(4000)))[:200]
+    first = reference.in_runs(list(range(4000)), 8)[:200]
     assert min(first) < 1000
     assert max(first) > 3000
+
+
+def test_a_section_is_rehearsed_together_and_a_large_batch_one_by_one() -> None:
+    assert reference.rounds(50, 1000).together == reference.TOGETHER
+    assert reference.rounds(300, 1000).together == 1

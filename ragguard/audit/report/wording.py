@@ -21,6 +21,10 @@ NAMED = 3  # kinds, or parts, that a headline names
 _NOUNS = {
     "foreign-point": ("foreign point", "foreign points"),
     "missing-point": ("missing point", "missing points"),
+    "text-not-of-document": (
+        "document whose passages its signed bytes do not give",
+        "documents whose passages their signed bytes do not give",
+    ),
     "vector-changed": ("changed vector", "changed vectors"),
     "payload-changed": ("changed payload", "changed payloads"),
     "point-moved": ("moved point", "moved points"),

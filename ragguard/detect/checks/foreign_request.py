@@ -62,7 +62,7 @@ FEW_ROWS = 50  # indexed passages below which the batch stands in for them
 MOST_ROWS = 4000  # passages from which it is learnt where words are used
 BLOCK = 4096  # passages measured at once
 ALIKE = -4.0  # log-odds of the wording of a passage's other sentences from which it is given credit
-ABOVE = -1.5  # added: what ordinary passages of any kind seldom reach
+ABOVE = -3.0  # added: what ordinary passages of any kind seldom reach
 PHRASING = "8394a56cbd4a20b8419816b915292f9f15a1e0dd6850e653ad86ac7b4051ffb7"  # SHA-256
 
 
