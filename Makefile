@@ -11,7 +11,7 @@ BENCH_FLAGS ?=
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help install demo test lint docs bench bench-detection clean
+.PHONY: help install demo test lint docs bench bench-detection data-corpus data-folder clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -41,10 +41,16 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, generated docs
 docs: $(STAMP) ## write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
-bench: $(STAMP) ## measure, by hand: see docs/benchmarks.md
-	$(BIN)/python benchmarks/ingest_against_plain.py $(DATA)
+bench: data-corpus $(STAMP) ## ingest beside the plain pipeline, DATA=corpus.jsonl
+	$(BIN)/python benchmarks/ingest_against_plain.py $(DATA) $(BENCH_FLAGS)
 
-bench-detection: $(STAMP) ## what the gate finds beside published methods, DATA=DIR
+data-corpus:
+	@test -f "$(DATA)" || { echo "make bench needs DATA=FILE, JSON lines with id and text; got '$(DATA)'. Try: make bench DATA=corpus.jsonl" >&2; exit 2; }
+
+data-folder:
+	@test -d "$(DATA)" || { echo "make bench-detection needs DATA=DIR with corpus.jsonl and attacks/*.jsonl (docs/benchmarks.md, Run it on your own corpus); got '$(DATA)'" >&2; exit 2; }
+
+bench-detection: data-folder $(STAMP) ## what the gate finds beside published methods, DATA=DIR
 	$(BIN)/ragguard bench $(DATA) --peers benchmarks/peers --cache .vectors -o bench-result $(BENCH_FLAGS)
 
 clean: ## remove the environment and caches

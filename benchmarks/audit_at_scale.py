@@ -254,6 +254,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    if options.points < SAMPLED:
+        parser.error(f"--points {options.points}: expected at least {SAMPLED}, the rows sampled")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         result = run(options, Path(folder))
     text = json.dumps(result, indent=2)

@@ -165,6 +165,8 @@ def main() -> None:
         print(json.dumps({**result, "peak_mb": round(peak)}))
         return
     corpus: Path = options.corpus
+    if not corpus.is_file():
+        parser.error(f"{corpus}: no file; expected JSON lines with `id` and `text`")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "corpus.jsonl"
         lines = corpus.read_text("utf-8").splitlines()

@@ -188,6 +188,7 @@ def fitted(families: Sequence[Sequence[Asked]], k: int, top: int = 30) -> dict[s
                 weights.append(np.full(len(guilty[-1]), 1.0 / len(family)))
         features, labels, each = map(np.concatenate, (table, guilty, weights))
         unit = features.std(axis=0)
+        unit[unit == 0.0] = 1.0  # a sign that never differs tells nothing, and gets no weight
         model = LogisticRegression(C=3.0).fit(
             features / unit, labels, sample_weight=each * len(each) / each.sum()
         )

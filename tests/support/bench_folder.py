@@ -55,6 +55,35 @@ def campaigns() -> list[dict[str, Any]]:
     ]
 
 
+def make_incident(folder: Path, most: int = 60) -> Path:
+    """Write a small folder whose questions are attacked: what `recovery` and `trace_attacks` read.
+
+    Args:
+        folder: Is made.
+        most: Honest passages.
+    """
+    texts = paragraphs(most)
+    write_rows(
+        folder / "corpus.jsonl", [{"id": f"p{i}", "text": text} for i, text in enumerate(texts)]
+    )
+    write_rows(
+        folder / "queries.jsonl",
+        [
+            {"id": name, "query": question, "answer": what, "attacker_answer": answer}
+            for name, (question, what, answer) in TARGETS.items()
+        ],
+    )
+    lines = [f"{name} 0 p{7 * i} 1" for i, name in enumerate(TARGETS)]
+    (folder / "qrels.trec").write_text("\n".join(lines) + "\n", "utf-8")
+    planted = [{**row, "attacker_answer": TARGETS[row["campaign"]][2]} for row in campaigns()]
+    write_rows(
+        folder / "attacks/poisonedrag_blackbox.jsonl",
+        [{**row, "text": f"{row['query']}? {row['text']}"} for row in planted],
+    )
+    write_rows(folder / "attacks/poisonedrag_text.jsonl", planted)
+    return folder
+
+
 def make(folder: Path) -> Path:
     """Write the layout of docs/benchmarks.md."""
     texts = paragraphs()
