@@ -183,7 +183,7 @@ def _one(
         with Scratch(encoder, (HOME,), asked.settings) as scratch:
             for size, setting in _sizes(len(papers)):
                 tell("first import", setting, scratch.bring(HOME, papers[:size], keep=False))
-    if not wanted - {"first import"} or len(papers) < LEAST:
+    if not wanted - {"first import", "several sites"} or len(papers) < LEAST:
         return
     plan = _divide(collection, papers, seed)
     with Scratch(encoder, (HOME, NEW), asked.settings) as scratch:
