@@ -1,6 +1,7 @@
 """ragguard.toml to frozen settings. An unknown key is an error; every value has a default.
 
-Precedence: flag, `RAGGUARD_<SECTION>__<KEY>` variable, ragguard.toml, default. Read once in `cli`.
+Precedence: flag, `RAGGUARD_<SECTION>__<KEY>` variable, ragguard.toml, default. Read once for
+a run (`workspace.meant`).
 """
 
 from __future__ import annotations

@@ -5,8 +5,10 @@ A fenced block is run unless an HTML comment `<!-- not run: why -->` stands on t
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -18,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from ragguard import config
+import ragguard
+from ragguard import config, face
 from ragguard.cli import COMMANDS
 from ragguard.detect import checks
 from ragguard.errors import RagguardError
@@ -166,6 +169,31 @@ def test_every_setting_is_in_the_configuration_page() -> None:
     for section, body in config.Settings().model_dump().items():
         for key in body:
             assert f"`[{section}] {key}`" in text
+
+
+def test_every_name_of_the_python_page_is_there() -> None:
+    text = (DOCS / "python-api.md").read_text("utf-8")
+    lost = []
+    for name in sorted(set(re.findall(r"\bragguard(?:\.\w+)+", text)) - {"ragguard.toml"}):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            lost.append(name)
+    assert lost == []
+
+
+def test_every_method_of_the_python_page_takes_what_is_shown() -> None:
+    text = (DOCS / "python-api.md").read_text("utf-8")
+    shown = re.findall(r"`w\.([\w.]+)\(([^`]*)\)`", text)
+    public = {name for name in vars(ragguard.Workspace) if not name.startswith("_")}
+    public |= {f"quarantine.{n}" for n in vars(face.Quarantine) if not n.startswith("_")}
+    also = {"quarantine.reject"}  # in the row of `release`
+    assert {name for name, _ in shown} | also == public - {"quarantine"}
+    for name, arguments in shown:
+        *group, word = name.split(".")
+        method = getattr(face.Quarantine if group else ragguard.Workspace, word)
+        names = [a.strip().partition("=")[0] for a in arguments.split(",") if a]
+        assert names == list(inspect.signature(method).parameters)[1:]
 
 
 def test_every_exit_code_of_an_error_is_explained() -> None:

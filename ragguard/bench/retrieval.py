@@ -8,28 +8,16 @@ ir_measures (MacAvaney, Macdonald, Ounis, ECIR 2022).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ragguard.bench.vectors import Item
-from ragguard.errors import BenchError
 from ragguard.model import Bools, Floats
 
 DEPTH = 10
 TOP = 5
 Ranking = list[list[tuple[int, float]]]  # per query: document numbers and similarities, best first
-
-
-def require() -> None:
-    """Fail early, not after an hour of measuring.
-
-    Raises:
-        BenchError: ir-measures is not installed.
-    """
-    if find_spec("ir_measures") is None:
-        raise BenchError("ir-measures is not installed", hint="pip install 'ragguard[bench]'")
 
 
 def document_similarities(queries: Floats, items: Sequence[Item]) -> Floats:
@@ -68,11 +56,7 @@ def honest_measures(
         queries: Their ids; each has a relevant document in `qrels`.
         ids: Id of each document number.
         qrels: Relevance by query and document.
-
-    Raises:
-        BenchError: ir-measures is not installed.
     """
-    require()
     import ir_measures
     from ir_measures import R, nDCG
 

@@ -111,7 +111,7 @@ def cli(ctx: click.Context, workspace: str | None, debug: bool) -> None:
       ragguard sign DIR --source wiki --key keys/alice.key -o m.intoto.json
       ragguard ingest m.intoto.json --root DIR
     """
-    ctx.obj = {"workspace": workspace or os.environ.get("RAGGUARD_WORKSPACE"), "debug": debug}
+    ctx.obj = {"workspace": workspace, "debug": debug}
 
 
 def main(args: Sequence[str] | None = None) -> None:

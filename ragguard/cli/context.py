@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ragguard.errors import KeyFileError, UsageError
+from ragguard.trust.canonical import now as now  # commands take the clock from here
 
 if TYPE_CHECKING:
     from ragguard.model import PublicKey
@@ -33,32 +33,19 @@ root_key_option = click.option(
 )
 
 
-def now() -> datetime:
-    """The run's one reading of the clock, to the second."""
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 def workspace_folder(ctx: click.Context) -> Path:
     """The workspace folder the user means."""
-    from ragguard import workspace
+    from ragguard.workspace import meant
 
-    named = ctx.obj.get("workspace")
-    start = Path(named) if named else Path.cwd()
-    if named and not (start / "ragguard.toml").exists():
-        raise UsageError(
-            f"{start}: not a ragguard workspace (no ragguard.toml in it)",
-            hint=f"Make one with `ragguard init {start}`.",
-        )
-    return workspace.find(start, named=bool(named))
+    return meant.folder(ctx.obj.get("workspace"))
 
 
 def open_workspace(ctx: click.Context, *, exclusive: bool = True) -> Workspace:
     """Open the workspace the user means."""
-    from ragguard import config, workspace
+    from ragguard.workspace import Workspace, meant
 
     folder = workspace_folder(ctx)
-    settings = config.load(folder / config.FILE, os.environ)
-    return workspace.Workspace(folder, settings, now(), exclusive=exclusive)
+    return Workspace(folder, meant.settings(folder), now(), exclusive=exclusive)
 
 
 def passphrase(ask: bool, *, confirm: bool = False) -> bytes | None:
@@ -82,15 +69,9 @@ def passphrase(ask: bool, *, confirm: bool = False) -> bytes | None:
 
 def read_key(path: Path, ask: bool) -> KeyPair:
     """Read a private key file."""
-    from ragguard.trust import keys
-    from ragguard.trust.files import read_private
+    from ragguard.trust import key_files
 
-    data = read_private(path)
-    with _naming(path):
-        encrypted = keys.is_encrypted(data)
-    secret = passphrase(ask) if encrypted else None
-    with _naming(path):
-        return keys.load_private(data, secret)
+    return key_files.read_key(path, lambda: passphrase(ask))
 
 
 def read_root_keys(folder: Path, given: tuple[Path, ...], ask: bool) -> list[KeyPair]:
@@ -100,19 +81,9 @@ def read_root_keys(folder: Path, given: tuple[Path, ...], ask: bool) -> list[Key
 
 def read_public(path: Path) -> PublicKey:
     """Read a public key file."""
-    from ragguard.trust import keys
+    from ragguard.trust import key_files
 
-    with _naming(path):
-        return keys.load_public(path.read_bytes())
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the file in what is wrong with it."""
-    try:
-        yield
-    except KeyFileError as error:
-        raise KeyFileError(f"{path}: {error.message}", hint=error.hint) from None
+    return key_files.read_public(path)
 
 
 def duration(text: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""Canonical bytes (RFC 8785), digests of them, and times as they are written."""
+"""Canonical bytes (RFC 8785), digests of them, and times as they are read and written."""
 
 from __future__ import annotations
 
@@ -57,6 +57,11 @@ def digest(value: Any) -> str:
 def digest_bytes(data: bytes) -> str:
     """SHA-256 hex of bytes."""
     return sha256(data).hexdigest()
+
+
+def now() -> datetime:
+    """The run's one reading of the clock, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def format_time(moment: datetime) -> str:

@@ -171,7 +171,7 @@ def bench(
             hint="Name one benchmark folder, or add --honest.",
         )
     (folder,) = folders
-    from ragguard.bench import dataset, page, retrieval, runner, world
+    from ragguard.bench import dataset, page, runner, world
     from ragguard.bench.peers import load_peers
     from ragguard.config import ChunkSettings, ModelSettings
     from ragguard.embed.encoder import open_encoder
@@ -192,7 +192,6 @@ def bench(
     )
     learned = load(calibration.read_bytes(), short(calibration)) if calibration else None
     published = load_peers(peers) if peers is not None else []
-    retrieval.require()
     if output is not None:
         page.require()
     found = dataset.load(folder, attacks, topics, families)

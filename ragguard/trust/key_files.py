@@ -1,0 +1,51 @@
+"""Key files on disk; what is wrong with one is said with its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ragguard.errors import KeyFileError
+from ragguard.model import PublicKey
+from ragguard.trust import keys
+from ragguard.trust.files import read_private
+from ragguard.trust.keys import KeyPair
+
+
+def read_key(path: Path, passphrase: Callable[[], bytes | None]) -> KeyPair:
+    """Read a private key file.
+
+    Args:
+        path: The file; nobody else may read it.
+        passphrase: Asked for the passphrase where the key is under one.
+
+    Raises:
+        KeyFileError: Missing, malformed, readable by others, or a wrong or missing passphrase.
+    """
+    data = read_private(path)
+    with _naming(path):
+        encrypted = keys.is_encrypted(data)
+    secret = passphrase() if encrypted else None
+    with _naming(path):
+        return keys.load_private(data, secret)
+
+
+def read_public(path: Path) -> PublicKey:
+    """Read a public key file.
+
+    Raises:
+        KeyFileError: Malformed.
+        OSError: It cannot be read.
+    """
+    with _naming(path):
+        return keys.load_public(path.read_bytes())
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in what is wrong with it."""
+    try:
+        yield
+    except KeyFileError as error:
+        raise KeyFileError(f"{path}: {error.message}", hint=error.hint) from None
