@@ -268,7 +268,7 @@ def test_the_commands_of_the_design_are_there() -> None:
         *(f"quarantine {c}" for c in ("list", "show", "hold", "release", "reject", "stats")),
         *(f"cutover {c}" for c in ("start", "status", "finish", "abort")),
         *(f"canary {c}" for c in ("add", "list", "suggest", "run", "compare")),
-        *(f"log {c}" for c in ("verify", "checkpoint", "prove")),
+        *(f"log {c}" for c in ("verify", "checkpoint", "prove", "abandon")),
     }
 
 

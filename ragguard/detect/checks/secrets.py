@@ -103,7 +103,7 @@ def _detectors(params: Params) -> Iterator[None]:
     with default_settings() as settings:
         # Its author may not exempt a line ("pragma: allowlist secret"); a reviewer may.
         settings.disable_filters("detect_secrets.filters.allowlist.is_line_allowlisted")
-        detectors = get_mapping_from_secret_type_to_class()
+        detectors: dict[str, Any] = get_mapping_from_secret_type_to_class()
         settings.disable_plugins(
             *(detectors[kind].__name__ for kind in params.ignored if kind in detectors)
         )
