@@ -49,7 +49,7 @@ def test_bulk_finds_the_campaigns_and_says_by_what(report: Report) -> None:
     case = _case(report, "bulk")
     assert case["counts"]["subjects"] == 2 * 6 * 4
     assert case["counts"]["campaigns"] == 6
-    assert case["methods"]["ragguard"]["auroc"]["share"] > 0.7
+    assert case["methods"]["ragguard"]["auroc"]["share"] > 0.65
     assert case["gate"]["documents"]["share"] > 0.5
     low, high = case["gate"]["documents"]["interval"]
     assert low <= case["gate"]["documents"]["share"] <= high
