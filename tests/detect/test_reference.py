@@ -116,11 +116,11 @@ def test_a_profile_records_what_it_was_fitted_on_whatever_the_order() -> None:
 @pytest.mark.parametrize(
     ("arriving", "indexed", "held"),
     [
-        (1, 10_000, reference.Rounds(16)),
-        (16, 10_000, reference.Rounds(16)),
-        (60, 10_000, reference.Rounds(64)),
-        (1_000, 10_000, reference.Rounds(1024)),
-        (751, 6_762, reference.Rounds(724)),
+        (1, 10_000, reference.Rounds(16, together=8)),
+        (16, 10_000, reference.Rounds(16, together=8)),
+        (60, 10_000, reference.Rounds(64, together=8)),
+        (1_000, 10_000, reference.Rounds(1024, together=8)),
+        (751, 6_762, reference.Rounds(724, together=8)),
         (3_756, 3_757, reference.Rounds(1878)),
     ],
 )

@@ -37,7 +37,7 @@ def scores(name: str, view: CorpusView) -> np.ndarray:
     return measure(name, view).scores
 
 
-FIRES = 2.3  # log-odds that one in a hundred honest passages reaches
+FIRES = 0.8  # log-odds that fewer than one in a hundred honest passages reaches
 PROSE = (
     "Travel is booked through the agency, which knows the limits for hotels and flights. Receipts "
     "go to the finance department within thirty days. Costs of a taxi are refunded when no train "
