@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,7 +18,6 @@ from jsonschema import Draft202012Validator
 REPOSITORY = Path(__file__).resolve().parent.parent
 FILES = REPOSITORY / "docs/scheduling"
 SCHEMA = REPOSITORY / "tests/schemas/kubernetes-cronjob-1.37.json"
-PROGRAM = "/opt/ragguard/bin/ragguard"
 EXPOSED = 25  # tenths of systemd's exposure level (0 to 100) that the service may have
 analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None,
@@ -35,7 +33,7 @@ def units(tmp_path: Path) -> Path:
     stub.chmod(0o755)
     for name in ("ragguard-audit.service", "ragguard-audit.timer"):
         text = (FILES / name).read_text("utf-8")
-        (tmp_path / name).write_text(text.replace(PROGRAM, str(stub)))
+        (tmp_path / name).write_text(text.replace("ExecStart=ragguard", f"ExecStart={stub}"))
     return tmp_path
 
 
@@ -122,7 +120,7 @@ def test_cron_mails_everything_but_exit_0(tmp_path: Path, code: int) -> None:
     stub.chmod(0o755)
     done = subprocess.run(
         ["/bin/sh", "-c", command],
-        env={**variables, "RAGGUARD": str(stub), "PATH": os.environ["PATH"]},
+        env={**variables, "PATH": f"{stub.parent}:{variables['PATH']}"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -192,7 +190,7 @@ def _commands() -> dict[str, list[str]]:
     service = _ini("ragguard-audit.service")["Service"]["ExecStart"].split()
     job = yaml.safe_load((FILES / "cronjob.yaml").read_text("utf-8"))
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    cron = re.search(r'"\$RAGGUARD" ([^)]*?) 2>&1', _cron()[2])
+    cron = re.search(r"ragguard ([^)]*?) 2>&1", _cron()[2])
     assert cron is not None
     return {
         "systemd": service[1:],
