@@ -162,14 +162,15 @@ def run(args: Sequence[str] | None = None) -> int:
         hint = "Free some space and run it again; nothing is lost." if error.errno == 28 else ""
         return _tell(f"{error.strerror or error} {error.filename or ''}".strip(), hint, 5)
     except Exception as error:
+        # The outermost frame: what nobody expected is a bug of ours and is said as such, with exit
+        # code 70; --debug shows the traceback. SQLAlchemy wraps a full disk in errors of its own,
+        # and importing it here to name them would cost every command its start.
         if failed := _database_failed(error):
             return _tell(
                 f"the database cannot be written or read ({failed})",
                 "Free some space and run it again; nothing is lost.",
                 5,
             )
-        # The outermost frame: what nobody expected is a bug of ours and is said as such, with exit
-        # code 70; --debug shows the traceback.
         return _tell(
             f"this is a bug: {type(error).__name__}: {error}",
             "Please report it with the output of `ragguard --debug …`.",

@@ -9,6 +9,8 @@ Front matter stays in the text, and makes no passage; see `front_matter`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -79,14 +81,8 @@ def parse(data: bytes, fmt: str) -> Parsed:
             but for want of memory.
         MemoryError: It takes more memory than there is.
     """
-    try:
+    with _only_unreadable(f".{fmt}"):
         parsed = _parse(data, fmt)
-    except (UnreadableError, MemoryError):
-        raise
-    except RecursionError:
-        raise UnreadableError(f"damaged .{fmt} (nested too deeply)") from None
-    except Exception as error:  # a parser's own fault is a fault of that document alone
-        raise UnreadableError(f"damaged .{fmt} ({type(error).__name__})") from error
     if len(parsed.text) > MAX_TEXT:
         raise UnreadableError(f"more than {MAX_TEXT} characters of text")
     if not has_words(parsed.text):
@@ -112,12 +108,24 @@ def read_record(text: str) -> Parsed:
     """
     if not has_words(text):
         raise UnreadableError("the record has no text")
-    try:
+    with _only_unreadable("record"):
         return read_text(text, "txt")
+
+
+@contextmanager
+def _only_unreadable(what: str) -> Iterator[None]:
+    """Raise `UnreadableError` for whatever a parser raises; want of memory stays what it is."""
+    try:
+        yield
     except (UnreadableError, MemoryError):
         raise
+    except RecursionError:
+        raise UnreadableError(f"damaged {what} (nested too deeply)") from None
     except Exception as error:
-        raise UnreadableError(f"damaged record ({type(error).__name__})") from error
+        # pypdf, lxml and selectolax raise whatever they trip over in hostile bytes (KeyError,
+        # AttributeError, struct.error ...), and say nowhere what. Nothing is let through by it: the
+        # document is rejected with the name of the error, and its neighbours come in.
+        raise UnreadableError(f"damaged {what} ({type(error).__name__})") from error
 
 
 def is_plain(text: str) -> bool:
@@ -135,8 +143,9 @@ def front_of(data: bytes, fmt: str) -> Front:
     if fmt not in FORMATS:
         return NONE
     try:
-        return read_front(_lines(decode_text(data, fmt)), fmt)
-    except Exception:  # also of a parser's own making: what a file says of itself is optional
+        with _only_unreadable(f".{fmt}"):
+            return read_front(_lines(decode_text(data, fmt)), fmt)
+    except (UnreadableError, MemoryError):
         return NONE
 
 

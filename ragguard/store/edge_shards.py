@@ -41,7 +41,10 @@ def call(method: Callable[..., Any], *args: Any) -> Any:
     try:
         return method(*args)
     except Exception as error:
-        # The binding raises `Exception` itself and nothing narrower, so there is no class to name.
+        # The binding raises `Exception` itself, so there is no class to name; anything narrower is
+        # a fault of the caller and goes on as it is.
+        if type(error) is not Exception:
+            raise
         text = " ".join(str(error).split())
         if "WouldBlock" in text:
             raise LockedError(

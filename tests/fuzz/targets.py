@@ -30,8 +30,19 @@ from tests.support.documents import SECRET, SHOWN, VISIBLE, pdf, pdf_form, pdf_t
 _LIMIT = 1 << 20
 # Whatever pypdf trips over in a damaged file is that file's fault; a crash or a standstill is not.
 _DAMAGED = (Exception,)
-_ZIP = (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, EOFError, OSError,
-        RuntimeError, XMLSyntaxError, UnreadableError)  # fmt: skip
+# What zipfile says of a damaged archive, or one packed or locked in a way that it does not read,
+# and lxml of damaged markup.
+_ZIP = (
+    zipfile.BadZipFile,
+    KeyError,  # a member that is not there
+    ValueError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    RuntimeError,  # locked by a password
+    XMLSyntaxError,
+    UnreadableError,
+)
 
 
 @dataclass(frozen=True)
