@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from click.testing import Result
 
 from ragguard.detect import checks
 from ragguard.ledger.vault import Vault
-from tests.cli.conftest import Shell, one_line_error, subprocess_run
+from tests.cli.conftest import (
+    Shell,
+    child_command,
+    child_environment,
+    one_line_error,
+    subprocess_run,
+)
 
 
 def test_two_people_with_one_name_are_told_apart_by_key_id(made: Shell) -> None:
@@ -210,9 +217,22 @@ def test_of_many_suspects_twenty_are_shown_and_the_rest_counted(made: Shell) -> 
     assert result.stdout.count("missing: ") == 20
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_exit_5(empty: Shell) -> None:
-    empty.folder.parent.chmod(0o500)
-    result = empty("init", "w")
-    assert result.exit_code == 5
-    assert "Permission denied" in one_line_error(result)
+def test_a_folder_that_cannot_be_written_is_exit_5(tmp_path: Path) -> None:
+    command = child_command(None, "init", "w")
+    if os.geteuid() == 0:  # who may write whatever the mode says, unless that right is put down
+        rights = "-dac_override,-dac_read_search"
+        command = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", *command]
+    tmp_path.chmod(0o500)
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    tmp_path.chmod(0o700)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "Permission denied" in done.stderr
+    assert list(tmp_path.iterdir()) == []
