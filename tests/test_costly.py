@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import resource
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -123,39 +122,17 @@ COSTLY = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def _fresh() -> Iterator[None]:
-    """The processes of other tests are gone, so that those of this one are measured."""
-    from ragguard.parse import workers
-
-    workers._FIRST.stop()
-    yield
-    workers._FIRST.stop()
-
-
-@pytest.mark.usefixtures("_fresh")
 @pytest.mark.parametrize("name", COSTLY)
-def test_a_costly_document_is_rejected_or_read_within_its_limits(name: str) -> None:
-    from ragguard.parse import workers
-
+def test_a_costly_document_is_read_or_rejected_and_its_neighbours_come_in(name: str) -> None:
+    """`test_workers` shows that the limits hold: here is what needs them."""
     fmt, make = COSTLY[name]
     note = Source(b"# Filter\n\nRinse the *filter* every week.", "md")
-    data = make()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    read_documents([note], ParseSettings(), size=1000, overlap=100)
     first, costly, last = read_documents(
-        [note, Source(data, fmt), note], ParseSettings(), size=1000, overlap=100
+        [note, Source(make(), fmt), note], ParseSettings(), size=1000, overlap=100
     )
     assert isinstance(first, Read)
     assert isinstance(last, Read)
     assert isinstance(costly, Read) or costly.reason
-    workers._FIRST.stop()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert spent < 9, costly  # 5 seconds, and what it takes to start
-    # A child's peak counts what this process had when it started it, so it is not measured here:
-    # `test_workers` shows that more address space than the setting is refused.
-    assert ParseSettings().memory_mib <= 512
 
 
 def test_large_honest_documents_are_read() -> None:

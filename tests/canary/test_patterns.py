@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from ragguard.canary.patterns import MAX_PATTERN, MAX_PATTERNS, Patterns
 from ragguard.errors import UsageError
+from tests.support.hanging import ends
 
 
 @pytest.mark.parametrize(
@@ -32,10 +31,9 @@ def test_each_pattern_answers_for_itself() -> None:
     assert Patterns([]).search("anything") == {}
 
 
+@ends
 def test_a_pattern_that_backtracks_for_ever_elsewhere_is_quick_here() -> None:
-    began = time.process_time()
     assert Patterns([r"(x+x+)+y"]).search("x" * 2000) == {}
-    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("pattern", ["", "x" * (MAX_PATTERN + 1), "(", ".*", "z\\", "two\nlines"])

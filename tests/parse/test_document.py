@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from contextlib import suppress
 
 import pytest
@@ -13,6 +12,7 @@ from ragguard.errors import UnreadableError
 from ragguard.parse import css, document, html
 from ragguard.parse.document import Parsed, read_text
 from tests.support.documents import MARK, SECRET, SHOWN, VISIBLE, pdf, word
+from tests.support.hanging import ends
 
 TEXTUAL = ["md", "txt", "rst"]
 
@@ -186,12 +186,11 @@ HOSTILE = {
 }
 
 
+@ends
 @pytest.mark.parametrize(("fmt", "text"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_is_read_or_refused_in_seconds(fmt: str, text: str) -> None:
-    start = time.process_time()
     with suppress(UnreadableError):
         document.parse(text.encode(), fmt)
-    assert time.process_time() - start < 5
 
 
 PATTERNS = {
@@ -208,14 +207,13 @@ SEEDS = [
 ]  # fmt: skip
 
 
+@ends
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS.keys())
 def test_no_pattern_takes_more_than_linear_time(pattern: re.Pattern[str]) -> None:
     """A megabyte of any seed; a pattern that is quadratic in it takes minutes."""
     for seed in SEEDS:
-        start = time.process_time()
         for _ in pattern.finditer((seed * 1_000_000)[:1_000_000] + "!"):
             pass
-        assert time.process_time() - start < 4, seed
 
 
 def test_any_bytes_are_read_or_refused_in_every_format() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import random
-import time
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from ragguard.errors import UnreadableError
 from ragguard.parse.document import parse
 from ragguard.parse.docx import MAX_XML
 from tests.support.documents import MARK, SECRET, VISIBLE, repacked, word, word_run, word_xml
+from tests.support.hanging import ends
 
 _RUN = f"<w:r><w:t>{SECRET}</w:t></w:r>"
 
@@ -387,6 +387,7 @@ _BODY = (
 )
 
 
+@ends
 def test_entities_are_neither_expanded_nor_fetched(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text(SECRET)
@@ -395,12 +396,10 @@ def test_entities_are_neither_expanded_nor_fetched(tmp_path: Path) -> None:
     inside = f'<!DOCTYPE d [<!ENTITY a0 "{SECRET}">{laughs}]>'
     for doctype, entity in ((outside, "&e;"), (inside, "&a12;"), (inside, "&a0;")):
         body = _BODY.format(doctype=doctype, text=f"{VISIBLE} {entity}").encode()
-        start = time.process_time()
         with suppress(UnreadableError):
             parsed = parse(repacked(word(), word__document=body), "docx")
             assert MARK not in parsed.text
             assert len(parsed.text) < 200
-        assert time.process_time() - start < 3
 
 
 def many_members() -> bytes:
@@ -432,13 +431,12 @@ BAD = {
 }
 
 
+@ends
 @pytest.mark.parametrize("make", BAD.values(), ids=BAD.keys())
 def test_damaged_and_oversized_files_are_refused_in_seconds(make: Callable[[], bytes]) -> None:
     data = make()
-    start = time.process_time()
     with pytest.raises(UnreadableError):
         parse(data, "docx")
-    assert time.process_time() - start < 5
 
 
 def test_a_deep_but_legal_nesting_of_tables_is_read() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from ragguard.parse.chunk import split
 from ragguard.parse.document import front_of, parse, read_text
 from ragguard.parse.front_matter import NONE, read_front
 from ragguard.text.hidden import NOTE, inspect
+from tests.support.hanging import ends
 
 BODY = "# Printers\n\nThe second floor has two printers and one scanner.\n"
 RST_BODY = "Printers\n========\n\nThe second floor has two printers and one scanner.\n"
@@ -189,7 +189,6 @@ def test_ordinary_front_matter_is_no_more_than_a_note() -> None:
     assert [weight for weight, _, _ in inspect(text, parsed.hidden, 3) if weight > NOTE] == []
 
 
+@ends
 def test_a_key_of_thousands_of_parts_costs_nothing() -> None:
-    start = time.process_time()
     assert read_front("+++\n" + "a." * 8_000 + "b = 1\n+++\nText.", "md") == NONE
-    assert time.process_time() - start < 0.1

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from contextlib import nullcontext
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from ragguard.errors import UnreadableError
 from ragguard.parse.html import read_html
 from tests.support.documents import MARK, SECRET, VISIBLE
+from tests.support.hanging import ends
 
 
 def test_visible_text_keeps_its_structure() -> None:
@@ -361,12 +361,11 @@ REFUSED = {
 }  # fmt: skip
 
 
+@ends
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pages_are_read_or_refused_in_seconds(name: str) -> None:
-    start = time.process_time()
     with pytest.raises(UnreadableError) if name in REFUSED else nullcontext():
         read_html(HOSTILE[name])
-    assert time.process_time() - start < 5
 
 
 def test_a_large_honest_page_is_read_whole() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -26,6 +25,7 @@ from tests.support.documents import (
     pdf_stream,
     pdf_text,
 )
+from tests.support.hanging import ends
 
 _PLAIN = pdf_text()
 _LAYER = f"{SHOWN}/OC /M BDC {_PLAIN} EMC"
@@ -308,13 +308,12 @@ BOMBS = {
 }
 
 
+@ends
 @pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS.keys())
 def test_bombs_are_refused_in_seconds(make: Callable[[], bytes]) -> None:
     data = make()
-    start = time.process_time()
     with pytest.raises(UnreadableError):
         parse(data, "pdf")
-    assert time.process_time() - start < 6
 
 
 @pytest.mark.parametrize(

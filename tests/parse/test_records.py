@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from contextlib import suppress
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from ragguard.errors import DuplicateIdError, RecordError
 from ragguard.parse.records import MAX_LINE_BYTES, Record, read_records
+from tests.support.hanging import ends
 
 
 def lines(*bodies: object) -> bytes:
@@ -129,6 +129,7 @@ def test_a_damaged_table_is_refused(data: bytes, why: str) -> None:
         read_records(data, "csv", "f")
 
 
+@ends
 @pytest.mark.parametrize(
     ("fmt", "data"),
     [
@@ -144,10 +145,8 @@ def test_a_damaged_table_is_refused(data: bytes, why: str) -> None:
     ],
 )
 def test_oversized_records_are_refused_quickly(fmt: str, data: bytes) -> None:
-    start = time.perf_counter()
     with pytest.raises(RecordError):
         read_records(data, fmt, "f")
-    assert time.perf_counter() - start < 3
 
 
 @settings(max_examples=200, deadline=None)

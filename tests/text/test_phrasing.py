@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from zlib import crc32
 
 import numpy as np
@@ -10,6 +9,7 @@ from ragguard.detect.checks import foreign_request
 from ragguard.errors import RagguardError
 from ragguard.text import phrasing, requests
 from ragguard.text.phrasing import Phrasing
+from tests.support.hanging import ends
 
 KNOWN = frozenset(["put", "your", "answer", "in", "the", "and", "please", "of", "open", "file"])
 
@@ -124,7 +124,6 @@ def test_orders_are_worded_otherwise_than_instructions(order: str, ordinary: str
     assert planted > honest + 2.0
 
 
+@ends
 def test_a_long_sentence_costs_no_more_than_its_length() -> None:
-    started = time.process_time()
     score(foreign_request.wording(), "please put " * 50_000, "Put your answer in. " * 5_000)
-    assert time.process_time() - started < 5.0

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from functools import cache
 from typing import Any
 from zlib import crc32
@@ -26,6 +25,7 @@ from tests.support.checks.views import (
     unit,
 )
 from tests.support.checks.views import measure as measured
+from tests.support.hanging import ends
 
 
 def measure(name: str, view: CorpusView, **values: Any) -> Signal:
@@ -253,15 +253,14 @@ def test_labels_do_not_press_and_orders_do(text: str, presses: bool) -> None:
     assert (requests.pressing(text) > 0) is presses
 
 
+@ends
 @pytest.mark.parametrize(
     "text",
     ["write " * 170_000, "? " * 400_000, "a. " * 300_000, "x" * 1_000_000, "\n" * 1_000_000],
     ids=["verbs", "questions", "sentences", "letters", "lines"],
 )
 def test_a_hostile_text_takes_no_more_than_a_moment(text: str) -> None:
-    started = time.process_time()
     found = measure("foreign_request", make_view([doc("a", text)])).scores
-    assert time.process_time() - started < 8.0
     assert np.isfinite(found).all()
 
 

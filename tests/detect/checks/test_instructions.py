@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import time
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from tests.support.checks.views import (
     make_view,
     measure,
 )
+from tests.support.hanging import ends
 
 FIRES = 3.0  # a whole rule that nobody quotes; a quoted one stays below
 PROSE = "The probe hangs in the well on its cable, and the level is read every hour of the day."
@@ -167,6 +167,7 @@ def test_the_factor_for_hidden_phrases_can_be_set() -> None:
     assert measure("instructions", hidden, concealed=1.0).scores[0] == score(ORDER)
 
 
+@ends
 @pytest.mark.parametrize(
     "text",
     [
@@ -196,7 +197,5 @@ def test_the_factor_for_hidden_phrases_can_be_set() -> None:
 )
 def test_a_large_hostile_hidden_text_takes_no_more_than_a_moment(text: str) -> None:
     view = make_view([doc("a.md", PROSE, hidden=[Hidden("css-display", text)])])
-    started = time.process_time()
     found = measure("instructions", view).scores
-    assert time.process_time() - started < 10.0
     assert np.isfinite(found).all()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +16,7 @@ from tests.support.checks.views import (
     near,
     topics,
 )
+from tests.support.hanging import ends
 
 WHERE = direction(21)
 TEXT = (
@@ -320,15 +320,14 @@ def test_a_chunk_that_lies_across_two_of_the_original_is_lined_up_with_both() ->
     assert found.explain(0).facts["changes"] == [("after", "before")]
 
 
+@ends
 def test_texts_made_to_be_slow_to_line_up_take_no_more_than_a_moment() -> None:
     import random
 
     dice = random.Random(0)
     texts = [" ".join(dice.choices("ab12", k=500)) for _ in range(4)]
     docs = [doc(f"{i}", text, near(WHERE, 0.99, i)) for i, text in enumerate(texts)]
-    started = time.process_time()
     measure("twin_edit", make_view(docs))
-    assert time.process_time() - started < 5.0
 
 
 def test_a_higher_score_has_a_lower_measured_bound_and_nothing_found_has_one() -> None:
