@@ -7,6 +7,7 @@ a run (`workspace.meant`).
 from __future__ import annotations
 
 import ipaddress
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -344,3 +345,8 @@ TEMPLATE = """\
 # size = 1000
 # overlap = 100
 """
+
+
+def processors() -> int:
+    """Count the processors that this process may use, where a setting leaves it open."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

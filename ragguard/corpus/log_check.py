@@ -1,8 +1,8 @@
 """The log against its signed tree heads, and the ledger's commits against the log.
 
 Every plan of a commit is read once; whoever wants to look into it too is called with it. A document
-that was released must have the decision of a reviewer (`released`), and a commit that is pending
-must be one that this workspace planned.
+that was released must have the decision of a reviewer (`release_check`), and a pending commit must
+be one that this workspace planned.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def rounds(arriving: int, indexed: int) -> Rounds:
 
 
 def in_runs(places: Sequence[Placed], together: int) -> list[Placed]:
-    """What lies together stays together, in runs that are drawn at random.
+    """Draw documents in runs of those that lie together.
 
     What arrives together belongs together: a section, the notes of all releases, the pages of one
     command. Documents drawn one by one hardly ever do, and say too little of what is usual.

@@ -8,7 +8,6 @@ too many are closer to each other than float32 tells apart does float32 decide w
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -16,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ragguard.config import processors
 from ragguard.model import Floats, Ints
 
 Rows = NDArray[np.int32]
@@ -207,11 +207,6 @@ def in_threads(job: Callable[[int], T], jobs: range, workers: int) -> Iterator[T
             waiting.append(pool.submit(job, j))
         while waiting:
             yield waiting.pop(0).result()
-
-
-def processors() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def settle(vectors: Floats, rows: Ints, found: Rows, k: int) -> tuple[Rows, Floats]:

@@ -29,7 +29,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from ragguard.config import ParseSettings
+from ragguard.config import ParseSettings, processors
 from ragguard.errors import IncompleteError
 from ragguard.model import Chunk, Hidden
 from ragguard.parse.chunk import cut
@@ -282,7 +282,7 @@ class _Batch:
 
     def run(self, groups: deque[list[int]]) -> None:
         self._groups = groups
-        wanted = self._settings.processes or min(_processors(), MOST_PROCESSES)
+        wanted = self._settings.processes or min(processors(), MOST_PROCESSES)
         with ThreadPoolExecutor(min(wanted, len(groups))) as threads:
             try:
                 running = [threads.submit(self._work) for _ in range(min(wanted, len(groups)))]
@@ -409,8 +409,16 @@ def _death(teller: socket.socket, processor: int, memory: int) -> Exception:
     if code == OUT_OF_MEMORY:
         return _Died(f"took more than {memory} MiB of memory ([parse] memory_mib)")
     if code < 0:
-        return _Died(f"the process that read it died ({signal.Signals(-code).name})")
+        return _Died(f"the process that read it died ({_name_of(-code)})")
     return _Died(f"the process that read it ended (exit code {code})")
+
+
+def _name_of(number: int) -> str:
+    """Name a signal; a worker that was taken over may choose one that has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _checked(answer: bytes) -> Read | Unread:
@@ -436,10 +444,3 @@ def _as(kind: type, value: Any) -> Any:
     if type(value) is not kind:
         raise TypeError(kind.__name__)
     return value
-
-
-def _processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # a system without it
-        return os.cpu_count() or 1
