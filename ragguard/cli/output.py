@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ format_option = click.option(
     "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Output format."
 )
 NARROW = 24  # columns of a table up to this width are never shortened
+# How to stop what is being drawn on the terminal, bars of progress: done before anything is said.
+drawing: list[Callable[[], None]] = []
 
 
 def short(path: Path) -> str:
@@ -29,6 +31,7 @@ def short(path: Path) -> str:
 
 def emit(fmt: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Print JSON: one object, or a line for each of a list."""
+    _still()
     if fmt == "jsonl":
         rows = body if isinstance(body, Sequence) else [body]
         for row in rows:
@@ -37,13 +40,20 @@ def emit(fmt: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Non
         click.echo(json.dumps(body, indent=2))
 
 
+def _still() -> None:
+    for stop in tuple(drawing):
+        stop()
+
+
 def say(text: str = "") -> None:
     """A line of prose for a person, on standard output."""
+    _still()
     click.echo(plain(text))
 
 
 def note(text: str) -> None:
     """A line about the run, on standard error."""
+    _still()
     click.echo(plain(text), err=True)
 
 
@@ -85,4 +95,5 @@ def table(
         )
     for row in shown:
         made.add_row(*(Text(cell) for cell in row))
+    _still()
     console().print(made)
