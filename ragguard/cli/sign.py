@@ -153,6 +153,11 @@ def sign(
                 f"{unicodedata.normalize('NFC', apart[0])!r}: rename them, for example with "
                 "convmv -r -f utf8 -t utf8 --nfc --notest DIR"
             )
+    if made.wrong:
+        note(
+            f"{len(made.wrong)} records will be rejected, the others come in; the first: "
+            f"{line(made.wrong[0])}"
+        )
     if made.unused:
         note(
             f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"

@@ -15,7 +15,7 @@ from typing import Any
 
 from ragguard.corpus import changes
 from ragguard.corpus.changes import Standing
-from ragguard.corpus.documents import Incoming, gather
+from ragguard.corpus.documents import Incoming, gather, refuse_look_alikes
 from ragguard.corpus.embed import Embedded
 from ragguard.corpus.pull_back import pull_document, stored_writes
 from ragguard.errors import IncompleteError, RagguardError
@@ -104,6 +104,8 @@ def _one(
         progress("read", 0, len(manifest.subjects))
         items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
         progress("read", len(manifest.subjects), len(manifest.subjects))
+    removed = _removed(manifest, items, standing)
+    items = refuse_look_alikes(items, _ids(standing) - set(removed))
     policy_digest = digest(roots.dump_policy(source.policy))
     settled, fresh = sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
@@ -118,7 +120,6 @@ def _one(
         observe=report.observe,
         principals=persons(key.principal for key in signed.signed),
     )
-    removed = _removed(manifest, items, standing)
     leaving = {f"{manifest.source}/{name}" for name in removed}
     pulled = [(row, v) for row, v in pulled if f"{row.source}/{row.document}" not in leaving]
     note = ""
@@ -176,6 +177,11 @@ def _one(
             note=note,
         )
     )
+
+
+def _ids(standing: Standing) -> set[str]:
+    """Documents of a source that serve or wait."""
+    return {*standing.serving, *standing.waiting}
 
 
 def _removed(manifest: Manifest, items: Sequence[Incoming], standing: Standing) -> list[str]:
