@@ -49,24 +49,29 @@ _SCHEMAS = {
 }
 
 
-def open_edge(root: Path) -> QdrantClient:
-    """A `QdrantClient` on an embedded index.
+def open_edge(root: Path, *, writable: bool = False) -> QdrantClient:
+    """A `QdrantClient` on an embedded index, to read it.
 
     Args:
-        root: Folder of the index; made when missing.
+        root: Folder of the index; made when missing, if it may be written.
+        writable: Whether it may be written; only the gate writes. Else whatever would change a
+            point, a collection or an alias is refused with a `StoreError`.
+
+    Raises:
+        StoreError: There is no such folder, and it may not be made.
     """
     client = QdrantClient(":memory:")
     client._client.close()
-    client._client = EdgeBackend(root)
+    client._client = EdgeBackend(root, writable=writable)
     return client
 
 
 class EdgeBackend(QdrantBase):
     """Collections as Edge shards below a folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, writable: bool = False) -> None:
         super().__init__()
-        self._shards = Shards(root)
+        self._shards = Shards(root, writable=writable)
 
     def flush(self, collection_name: str) -> None:
         """Return once everything written to a collection is on disk."""
