@@ -276,6 +276,7 @@ def _lexicon(
             serving,
             workspace.cache("lexicon.npz"),
             state,
+            workspace.seal_key,
         )
     if serving >= reference.COLD:
         return indexed
@@ -316,10 +317,9 @@ def _profile(
         ]
     )
     path = workspace.cache(f"profile-{held.size}-{settings[:16]}.npz")
-    if path.exists():
-        kept = reference.load_fitted(path.read_bytes())
-        if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
-            return kept[0]
+    kept = reference.load_fitted(path, workspace.seal_key)
+    if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
+        return kept[0]
     met = frozenset(learned.fit if learned else ())
     most = held.documents(judge.reference_documents)
     rows = reference_rows(serving, met, judge, most, held.together)
@@ -333,7 +333,7 @@ def _profile(
         lambda done, total: progress("calibrate", done, total),
         calibration.shares_of(learned),
     )
-    reference.keep(profile, path, len(serving))
+    reference.keep(profile, path, len(serving), workspace.seal_key)
     return profile
 
 
