@@ -185,7 +185,14 @@ def surroundings(
         workspace.now,
         recent_labels(workspace, serving),
         undecided(workspace, generation, len(serving)) if generation else (),
+        low_sources(workspace),
     )
+
+
+def low_sources(workspace: Workspace) -> frozenset[str]:
+    """Sources of tier `low` under the trust root in force."""
+    sources = workspace.root.sources.items()
+    return frozenset(name for name, source in sources if source.policy.tier == "low")
 
 
 def undecided(workspace: Workspace, generation: Generation, indexed: int) -> list[Prepared]:
@@ -314,6 +321,7 @@ def _profile(
             round(20 * len(around.recent) / len(serving)),  # in twentieths of the index
             round(20 * len(around.suspects) / len(serving)),
             digest(learned.model_dump(mode="json")) if learned else "",
+            sorted(around.low),
         ]
     )
     path = workspace.cache(f"profile-{held.size}-{settings[:16]}.npz")

@@ -22,6 +22,7 @@ from ragguard.ledger.tables import (
 from ragguard.trust import kept, merkle
 from ragguard.trust.canonical import canonical
 
+TAG = 32  # hex digits of the tag of a vector's place
 BATCH = 500  # bound parameters a statement, below every database's limit
 
 
@@ -350,7 +351,7 @@ def add_vectors(
 
 def _vector_tag(seal_key: bytes, recipe: str, digest: str, pack: str, row: int) -> str:
     place = f"{pack} {row}".encode()
-    return kept.tag(seal_key, f"vector {recipe}", digest.encode(), place).hex()
+    return kept.tag(seal_key, f"vector {recipe}", digest.encode(), place).hex()[:TAG]
 
 
 def forget_vectors(conn: sa.Connection, recipe: str, digests: Sequence[str]) -> None:
