@@ -27,6 +27,7 @@ from typing import Any
 import qdrant_edge as edge
 
 from ragguard.errors import LockedError, StoreError
+from ragguard.store import room
 
 FLUSH_EVERY = 20_000  # points; the write-ahead log grows until a flush
 
@@ -152,6 +153,7 @@ class Shards:
     def create(self, name: str, size: int, distance: str, config: Any) -> None:
         """Make an empty collection; it exists once `collection.json` does."""
         self._may_write()
+        room.ask(self.root, room.NEW)
         folder = self.root / name
         shutil.rmtree(folder, ignore_errors=True)  # what a killed creation left
         folder.mkdir(parents=True)
@@ -178,6 +180,7 @@ class Shards:
             physical = self.resolve(name)
             if physical not in self._open:
                 folder = self.root / physical / self.settings(physical)["shard"]
+                room.ask_to_open(folder)
                 self._open[physical] = call(edge.EdgeShard.load, str(folder))
             return self._open[physical]
 
@@ -192,7 +195,9 @@ class Shards:
         self._may_write()
         with self._lock:
             physical = self.resolve(name)
-            call(self.shard(physical).update, operation)
+            shard = self.shard(physical)
+            room.ask(self.root / physical)
+            call(shard.update, operation)
             self._unflushed[physical] = self._unflushed.get(physical, 0) + points
             if self._unflushed[physical] >= FLUSH_EVERY:
                 self.flush(physical)
