@@ -85,8 +85,10 @@ class EdgeBackend(QdrantBase):
         """Flush and close every shard."""
         self._shards.close()
 
-    def _update(self, name: str, operation: Any, points: int = 0) -> models.UpdateResult:
-        self._shards.update(name, operation, points)
+    def _update(
+        self, name: str, operation: Any, points: int = 0, size: int = 0
+    ) -> models.UpdateResult:
+        self._shards.update(name, operation, points, size)
         return _DONE
 
     # --- collections ------------------------------------------------------------------------------
@@ -231,7 +233,8 @@ class EdgeBackend(QdrantBase):
             for p in given
         ]
         operation = edge.UpdateOperation.upsert_points(converted)
-        return self._update(collection_name, operation, len(converted))
+        size = sum(4 * len(dense(p.vector)) + len(repr(p.payload)) for p in given)
+        return self._update(collection_name, operation, len(converted), size)
 
     def delete(
         self, collection_name: str, points_selector: Any, **kwargs: Any

@@ -190,13 +190,13 @@ class Shards:
         with self._lock:
             yield self.shard(name)
 
-    def update(self, name: str, operation: Any, points: int = 0) -> None:
-        """Apply a write; flush when enough of them have gathered."""
+    def update(self, name: str, operation: Any, points: int = 0, size: int = 0) -> None:
+        """Apply a write of so many points and bytes; flush when enough of them have gathered."""
         self._may_write()
         with self._lock:
             physical = self.resolve(name)
             shard = self.shard(physical)
-            room.ask(self.root / physical)
+            room.ask(self.root / physical, room.TIMES * size)
             call(shard.update, operation)
             self._unflushed[physical] = self._unflushed.get(physical, 0) + points
             if self._unflushed[physical] >= FLUSH_EVERY:

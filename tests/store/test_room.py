@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 from qdrant_client import models
 
@@ -18,7 +20,7 @@ from ragguard.errors import IncompleteError
 from ragguard.store import room
 from ragguard.store.edge import open_edge
 from ragguard.store.qdrant import QdrantStore
-from tests.store.conftest import D, make_points
+from tests.store.conftest import D, make_points, unit
 
 MIB = 1 << 20
 USE = """
@@ -62,20 +64,26 @@ def test_holes_are_what_a_file_has_not_taken_yet(tmp_path: Path) -> None:
     assert room.holes(filled(tmp_path / "i")) > 16 * MIB
 
 
-def test_nothing_is_written_where_there_is_not_room_for_all_holes(
+def test_nothing_is_written_where_there_is_not_room_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = open_edge(filled(tmp_path / "i"), writable=True)
     assert client.count("c").count == 20
-    free(monkeypatch, 80 * MIB)
-    with pytest.raises(IncompleteError, match="80 MiB free") as caught:
+    free(monkeypatch, 12 * MIB)
+    with pytest.raises(IncompleteError, match="12 MiB free") as caught:
         client.delete("c", points_selector=[make_points(1)[0].id])
     assert caught.value.exit_code == 5
-    with pytest.raises(IncompleteError, match="80 MiB free"):
+    free(monkeypatch, 20 * MIB)
+    with pytest.raises(IncompleteError, match="20 MiB free"):
         client.create_collection(
             "d", vectors_config=models.VectorParams(size=D, distance=models.Distance.COSINE)
         )
     assert not client.collection_exists("d")
+    long = models.PointStruct(
+        id=str(UUID(int=7)), vector=unit(np.eye(D)[:1])[0].tolist(), payload={"text": "x" * 3 * MIB}
+    )
+    with pytest.raises(IncompleteError, match=r"20 MiB free .* 28 MiB needed"):
+        client.upsert("c", points=[long])
     free(monkeypatch, room.PLENTY)
     assert client.count("c").count == 20
     client.delete("c", points_selector=[make_points(1)[0].id])
