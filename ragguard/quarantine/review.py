@@ -142,6 +142,7 @@ def decide(
     _check_reason(reason)
     decisions.check_time(workspace.root, workspace.now)
     shown = look(workspace, case)
+    check_may_decide(workspace, [shown], key)
     stored = stored_writes(workspace, shown.version) if shown.version else []
     said = _decision(workspace, shown, action, reason, stored)
     envelope = decisions.sign(said, key.signing_key, key.public.keyid)
