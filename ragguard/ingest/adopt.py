@@ -150,6 +150,7 @@ def adopt(
                 made,
                 len(items) - len(fresh),
                 pulled,
+                report.judged_until,
                 result,
             )
         with timed(report, "index"):
@@ -267,6 +268,7 @@ def _commit(
     made: Adopted,
     unchanged: int,
     pulled: Sequence[Pulled],
+    judged_until: int,
     result: ManifestResult,
 ) -> ManifestResult:
     """Write the commit, its record first."""
@@ -291,8 +293,17 @@ def _commit(
         for row in zone.values()
         if row.document in touched
     ]
+    theirs = {
+        name: changes.standing_of(workspace, name) for name in {row.source for row, _ in pulled}
+    }
+    rows += [row for row, _ in pulled]
+    rows += [
+        there.waiting[row.document]
+        for row, _ in pulled
+        if row.document in (there := theirs[row.source]).waiting
+    ]
     with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, [r.id for r in [*rows, *(r for r, _ in pulled)]])
+        points = versions.points_of(conn, [row.id for row in rows])
         version = commits.next_adoption(conn, source)
     name = digest_bytes(record)
     for item, verdict in judged:
@@ -308,6 +319,8 @@ def _commit(
             points,
         )
     for row, verdict in pulled:
+        # One version of a document waits at a time; what waited comes again with its manifest.
+        changes.close_waiting(plan, row.document, theirs[row.source], points, "superseded")
         pull_document(plan, row, verdict, stored_writes(workspace, row), points[row.id])
     plan.counts["unchanged"] += unchanged
     accepted = {
@@ -319,5 +332,7 @@ def _commit(
         "expires": adoption.FOREVER,
         "commit": plan.commit,
     }
-    workspace.committer.commit(plan.finish("adopt", ACTOR, source, accepted))
+    workspace.committer.commit(
+        plan.finish("adopt", ACTOR, source, accepted, judged_until=judged_until)
+    )
     return replace(result, digest=name, commit=plan.commit)
