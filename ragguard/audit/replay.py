@@ -64,8 +64,10 @@ class Replay:
         with self._ledger.reading() as conn:
             versions = audit_queries.versions_of(conn, row.id)
             points = audit_queries.points_made(conn, row.id)
-        self._compare(f"commit {row.id}: versions", {v["id"]: v for v in plan.versions}, versions)
-        wanted = {(p["version"], p["ordinal"]): p for p in plan.points}
+        self._compare(
+            f"commit {row.id}: versions", {v.id: vars(v) for v in plan.versions}, versions
+        )
+        wanted = {(p.version, p.ordinal): vars(p) for p in plan.points}
         self._compare(f"commit {row.id}: points", wanted, points)
         if not self._stays.fit(row.id, plan.enter, plan.leave):
             self.problems.append(f"commit {row.id}: who entered or left with it was changed")
@@ -157,12 +159,12 @@ class Replay:
     def _remember(self, plan: Plan) -> None:
         for row in _rows(plan.manifest):
             self._manifests[row["digest"]] = row  # the oldest commit that names it made its row
-        for row in plan.opens:
-            self._cases[row["id"]] = dict(row)
+        for case in plan.opens:
+            self._cases[case.id] = dict(vars(case))
         for number, state in plan.closes:
             self._closed.setdefault(number, (state, plan.commit))
-        self._decisions += [*_rows(plan.decision), *plan.decisions]
-        self._denials += [*_rows(plan.denial), *plan.denials]
+        self._decisions += [vars(row) for row in plan.decisions]
+        self._denials += [vars(row) for row in plan.denials]
         for made in _rows(plan.generation):
             drops = made.get("drops", ())
             kept = ("id", "serving", "quarantine", "recipe", "state", "at")

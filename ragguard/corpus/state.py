@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,7 +16,7 @@ from ragguard.corpus.provenance import MAX_BYTES
 from ragguard.ledger import cases, commits, log, versions_at
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.commits import CommitRow
-from ragguard.ledger.versions import VersionRow
+from ragguard.ledger.versions import PointRow, VersionRow
 from ragguard.trust import adoption, dsse
 from ragguard.trust import manifest as manifests
 from ragguard.workspace import Workspace
@@ -181,7 +180,7 @@ class Place:
     zone: str
     wanted: VersionRow
     version: VersionRow | None
-    spans: Sequence[Any]
+    spans: Sequence[PointRow]
 
 
 def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[Place]:

@@ -28,9 +28,9 @@ from typing import Any
 from ragguard import config
 from ragguard.canary import sets
 from ragguard.corpus import changes
-from ragguard.corpus.carry_over import Now, Ready, carry
+from ragguard.corpus.carry_over import Now, carry
 from ragguard.corpus.clean_set import Left, read_back
-from ragguard.corpus.embed import embed, take_apart
+from ragguard.corpus.embed import Embedded, embed, take_apart
 from ragguard.errors import UsageError
 from ragguard.export import denials as denying
 from ragguard.export import inventory as inventories
@@ -180,7 +180,7 @@ class _Restoring:
         self._listed = listed
         self._progress = progress
         self._files = inventories.paths(listed)
-        self._documents: dict[str, list[Ready]] = defaultdict(list)  # by manifest
+        self._by_manifest: dict[str, list[tuple[VersionRow, Embedded]]] = defaultdict(list)
         self._commit: int | None = None
         self._releases = 0
         self._denied = sorted(checked.denied, key=lambda one: one[0].log_index)
@@ -198,14 +198,14 @@ class _Restoring:
             self._advance(version)
             for name, one in self._accepted_under(version):
                 if self._counts_today(one):
-                    self._take(generation, name, one, self._documents[name])
+                    self._take(generation, name, one, self._by_manifest[name])
                 else:
                     self._take(generation, name, one, [])
                     late.append(name)
         for name in late:
-            if self._documents[name]:
+            if self._by_manifest[name]:
                 one = self._checked.accepted[name]
-                self._take(generation, name, one, self._documents[name])
+                self._take(generation, name, one, self._by_manifest[name])
         self._deny(generation, recipe.digest == listed.recipe.get("digest"))
         if listed.canaries is not None:
             path = inventories.CANARIES
@@ -255,7 +255,7 @@ class _Restoring:
             progress=lambda done, total: self._progress("embed", done, total),
         )
         for place, one in embedded.items():
-            self._documents[good[place].manifest].append(Ready(good[place], listed[place], one))
+            self._by_manifest[good[place].manifest].append((good[place], one))
         return left
 
     def _advance(self, version: int) -> None:
@@ -283,24 +283,26 @@ class _Restoring:
         return root is None or not {k.keyid for k in one.signers} & root.revoked.keys()
 
     def _take(
-        self, generation: Generation, name: str, one: Accepted, ready: Sequence[Ready]
+        self,
+        generation: Generation,
+        name: str,
+        one: Accepted,
+        ready: Sequence[tuple[VersionRow, Embedded]],
     ) -> None:
         """One commit: a manifest is accepted, and documents that stand on it serve."""
         workspace = self._workspace
         plan = self._draft(generation)
-        decisions: list[dict[str, Any]] = []
-        for got in ready:
-            number = plan.next_version
-            carry(plan, got.row, got.item, got.embedded, "serving", _NOTHING)
-            decisions += self._releases_of(plan, got.row, number)
-        row = self._manifest_row(name, one, plan.commit)
+        for row, embedded in ready:
+            carry(plan, row, embedded, "serving", _NOTHING)
+            self._take_releases(plan, plan.versions[-1])
+        accepted = self._manifest_row(name, one, plan.commit)
         actor = ", ".join(sorted({k.principal for k in one.signers})) or "nobody"
-        made = plan.finish(ACT, actor, one.source, row, decisions=decisions)
+        made = plan.finish(ACT, actor, one.source, accepted)
         self._progress("commit", self._kept, len(self._listed.documents))
         workspace.committer.commit(made)
         self._commit = plan.commit
         self._kept += len(ready)
-        self._releases += len(decisions)
+        self._releases += len(plan.decisions)
 
     def _draft(self, generation: Generation) -> changes.Draft:
         """An empty draft; the first version numbers are those of what is denied."""
@@ -324,31 +326,15 @@ class _Restoring:
     def _read(self, path: str) -> bytes:
         return safe_read.read_named(self._folder, path, *self._files[path])
 
-    def _releases_of(
-        self, plan: changes.Draft, row: VersionRow, number: int
-    ) -> list[dict[str, Any]]:
-        """Rows of the releases of a document, each with a case that it closes."""
+    def _take_releases(self, plan: changes.Draft, row: VersionRow) -> None:
+        """Releases of a document, each with a case that it closes."""
         about = (row.source, row.document, row.digest, row.metadata_digest)
-        rows = []
         for one, said, key in self._checked.released:
             if (one.source, one.document, one.digest, one.metadata_digest) != about:
                 continue
-            case = plan.next_case
-            changes.open_case(plan, row.source, row.document, number)
+            case = plan.open_case(row)
             plan.closes.append((case, "released"))
-            rows.append(
-                {
-                    "case": case,
-                    "action": said.action,
-                    "reviewer": key.principal,
-                    "keyid": key.keyid,
-                    "reason": said.reason,
-                    "covers": list(said.covers),
-                    "envelope": one.envelope,
-                    "commit": plan.commit,
-                }
-            )
-        return rows
+            plan.decide(case, said, key, one.envelope)
 
     def _manifest_row(self, name: str, one: Accepted, commit: int) -> dict[str, Any]:
         manifest = one.manifest

@@ -21,10 +21,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from ragguard.corpus import changes
-from ragguard.corpus.changes import Standing
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
-from ragguard.corpus.pull_back import pull_document, stored_writes
 from ragguard.errors import UsageError
 from ragguard.ingest.admission import sort_out, stands
 from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
@@ -145,7 +143,6 @@ def adopt(
                 mode,
                 [(i, verdicts[i.document.id]) for i in fresh],
                 embedded,
-                standing,
                 rules,
                 made,
                 len(items) - len(fresh),
@@ -263,7 +260,6 @@ def _commit(
     mode: Mode,
     judged: Sequence[tuple[Incoming, Verdict]],
     embedded: Mapping[str, Embedded],
-    standing: Standing,
     rules: str,
     made: Adopted,
     unchanged: int,
@@ -286,42 +282,11 @@ def _commit(
     texts = [i.text.encode() for i, v in judged if v.outcome != "reject"]
     workspace.vault.put_many([*texts, record])
     plan = changes.draft(workspace, generation)
-    touched = {i.document.id for i, _ in judged}
-    rows = [
-        row
-        for zone in (standing.waiting, standing.serving)
-        for row in zone.values()
-        if row.document in touched
-    ]
-    theirs = {
-        name: changes.standing_of(workspace, name) for name in {row.source for row, _ in pulled}
-    }
-    rows += [row for row, _ in pulled]
-    rows += [
-        there.waiting[row.document]
-        for row, _ in pulled
-        if row.document in (there := theirs[row.source]).waiting
-    ]
     with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, [row.id for row in rows])
         version = commits.next_adoption(conn, source)
     name = digest_bytes(record)
-    for item, verdict in judged:
-        changes.add_document(
-            plan,
-            item,
-            verdict,
-            embedded.get(item.document.id) if verdict.outcome != "reject" else None,
-            standing,
-            rules,
-            generation.recipe,
-            name,
-            points,
-        )
-    for row, verdict in pulled:
-        # One version of a document waits at a time; what waited comes again with its manifest.
-        changes.close_waiting(plan, row.document, theirs[row.source], points, "superseded")
-        pull_document(plan, row, verdict, stored_writes(workspace, row), points[row.id])
+    plan.admit(judged, embedded, source, rules, name)
+    plan.quarantine(pulled)
     plan.counts["unchanged"] += unchanged
     accepted = {
         "digest": name,

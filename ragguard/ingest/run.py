@@ -17,7 +17,6 @@ from ragguard.corpus import changes
 from ragguard.corpus.changes import Standing
 from ragguard.corpus.documents import Incoming, gather
 from ragguard.corpus.embed import Embedded
-from ragguard.corpus.pull_back import pull_document, stored_writes
 from ragguard.errors import IncompleteError, RagguardError
 from ragguard.ingest.admission import as_before, check_quota, read_manifest, sort_out, to_retry
 from ragguard.ingest.report import ManifestResult, Report, timed
@@ -147,7 +146,6 @@ def _one(
                 [(item, verdicts[item.document.id]) for item in fresh],
                 embedded,
                 files,
-                standing,
                 policy_digest,
                 removed,
                 asks,
@@ -209,7 +207,6 @@ def _commit(
     judged: Sequence[tuple[Incoming, Verdict]],
     embedded: Mapping[str, Embedded],
     files: Mapping[str, bytes],
-    standing: Standing,
     policy_digest: str,
     removed: Sequence[str],
     asks: bool,
@@ -223,48 +220,14 @@ def _commit(
     blobs = [files[d] for d in sorted(entering)]
     kept = workspace.vault.put_many([*blobs, envelope])
     plan = changes.draft(workspace, generation)
-    touched = {i.document.id for i, _ in judged} | set(removed)
-    numbers = [
-        row.id
-        for zone in (standing.waiting, standing.serving)
-        for row in zone.values()
-        if row.document in touched
-    ]
-    theirs = {
-        name: changes.standing_of(workspace, name) for name in {row.source for row, _ in pulled}
-    }
-    numbers += [row.id for row, _ in pulled]
-    numbers += [
-        there.waiting[row.document].id
-        for row, _ in pulled
-        if row.document in (there := theirs[row.source]).waiting
-    ]
-    with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, numbers)
-    for item, verdict in judged:
-        changes.add_document(
-            plan,
-            item,
-            verdict,
-            embedded.get(item.document.id) if verdict.outcome != "reject" else None,
-            standing,
-            policy_digest,
-            generation.recipe,
-            manifest.digest,
-            points,
-        )
-    for row, verdict in pulled:
-        stored = stored_writes(workspace, row)
-        # One version of a document waits at a time; what waited comes again with its manifest.
-        changes.close_waiting(plan, row.document, theirs[row.source], points, "superseded")
-        pull_document(plan, row, verdict, stored, points[row.id])
-    for case in standing.removals:
+    plan.admit(judged, embedded, manifest.source, policy_digest, manifest.digest)
+    plan.quarantine(pulled)
+    for case in plan.standing(manifest.source).removals:
         plan.closes.append((case.id, "superseded"))
     if asks:
-        changes.open_removal(plan, manifest.source, removed, manifest.digest)
+        plan.ask_removal(manifest.source, removed, manifest.digest)
     else:
-        for name in removed:
-            changes.remove_document(plan, name, standing, points)
+        plan.remove(manifest.source, removed)
     plan.counts["unchanged"] += len(items) - len(judged)
     accepted: dict[str, Any] = {
         "digest": manifest.digest,

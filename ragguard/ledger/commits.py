@@ -18,6 +18,7 @@ from ragguard.ledger.tables import (
     seals,
     versions,
 )
+from ragguard.ledger.versions import PointRow, VersionRow
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,15 @@ def next_id(conn: sa.Connection, table: sa.Table) -> int:
 def record_pending(
     conn: sa.Connection,
     commit: Mapping[str, Any],
-    version_rows: Sequence[Mapping[str, Any]],
-    point_rows: Sequence[Mapping[str, Any]],
+    version_rows: Sequence[VersionRow],
+    point_rows: Sequence[PointRow],
 ) -> None:
     """First phase: the commit, its verdicts and its points, belonging to nobody yet."""
     conn.execute(sa.insert(commits), dict(commit, state="pending"))
     if version_rows:
-        conn.execute(sa.insert(versions), list(version_rows))
+        conn.execute(sa.insert(versions), [vars(row) for row in version_rows])
     if point_rows:
-        conn.execute(sa.insert(points), list(point_rows))
+        conn.execute(sa.insert(points), [vars(row) for row in point_rows])
 
 
 def confirm(conn: sa.Connection, commit: int, corpus: str, log_index: int) -> None:

@@ -49,6 +49,31 @@ class VersionRow:
     commit: int
 
 
+@dataclass(frozen=True)
+class PointRow:
+    """A point of a version: which of its chunks, and what text that is."""
+
+    version: int
+    ordinal: int
+    point: str
+    start: int
+    end: int
+    text_digest: str
+
+
+@dataclass(frozen=True)
+class DenialRow:
+    """A version that a reviewer rejected, and by what its like is known: digests in the vault."""
+
+    version: int
+    digest: str
+    text_digest: str
+    sketches: str
+    vectors: str
+    texts: str
+    commit: int
+
+
 def _version(row: Any) -> VersionRow:
     return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
 
@@ -235,9 +260,9 @@ def corpus_digest(conn: sa.Connection) -> str:
     return merkle.root([merkle.leaf_hash(canonical(list(r))) for r in rows]).hex()
 
 
-def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Any]]:
-    """Points of versions, in chunk order: rows with point, start, end and text_digest."""
-    result: dict[int, list[Any]] = {n: [] for n in numbers}
+def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[PointRow]]:
+    """Points of versions, in chunk order."""
+    result: dict[int, list[PointRow]] = {n: [] for n in numbers}
     for start in range(0, len(numbers), BATCH):
         query = (
             sa.select(points)
@@ -245,7 +270,7 @@ def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Any
             .order_by(points.c.version, points.c.ordinal)
         )
         for row in conn.execute(query):
-            result[row.version].append(row)
+            result[row.version].append(PointRow(*row))
     return result
 
 
@@ -410,14 +435,16 @@ def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set
     return result
 
 
-def denied(conn: sa.Connection) -> list[Any]:
-    """All denials: rows with version, digest, text_digest, sketches, vectors, texts."""
-    return list(conn.execute(sa.select(denials).order_by(denials.c.id)))
+def denied(conn: sa.Connection) -> list[DenialRow]:
+    """All denials, oldest first."""
+    names = DenialRow.__dataclass_fields__
+    query = sa.select(*(denials.c[name] for name in names)).order_by(denials.c.id)
+    return [DenialRow(*row) for row in conn.execute(query)]
 
 
-def add_denial(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+def add_denial(conn: sa.Connection, row: DenialRow) -> None:
     """Record a denial."""
-    conn.execute(sa.insert(denials), dict(row))
+    conn.execute(sa.insert(denials), vars(row))
 
 
 def arrivals_since(conn: sa.Connection, source: str, since: str) -> int:

@@ -28,10 +28,13 @@ import numpy as np
 from ragguard.errors import LedgerError, StoreError
 from ragguard.ledger import cases, commits, log
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.cases import DecisionRow, NewCase
 from ragguard.ledger.commits import CommitRow, Generation
+from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import seal
 from ragguard.ledger.tables import Ledger, drop_meta, get_meta, set_meta
 from ragguard.ledger.vault import Vault
+from ragguard.ledger.versions import DenialRow, PointRow, VersionRow
 from ragguard.model import Floats
 from ragguard.store import Point, Store
 from ragguard.trust import canonical, intent, merkle
@@ -80,11 +83,10 @@ class Plan:
         leave: (version, zone) that end with it.
         opens: Rows of cases to open.
         closes: (case, state) to close.
-        decision: Row of a decision, or empty.
-        decisions: Rows of decisions, where one commit carries many out; the leaf of each document
-            then names the envelope of its decision.
-        denial: Row of a denial, or empty.
-        denials: Rows of denials, where one commit carries many out.
+        decision: Envelope of the one decision that this commit carries out, which its log entry
+            names; empty where there is none, or where each leaf names its own.
+        decisions: Rows of all decisions it carries out.
+        denials: Rows of denials.
         leaves: What the log's entry commits to, one a document.
         counts: Documents by outcome.
         generation: Row of a generation that this commit makes, brings back or gives up, as
@@ -101,27 +103,44 @@ class Plan:
     actor: str
     source: str
     manifest: Mapping[str, Any] = field(default_factory=dict)
-    versions: Sequence[Mapping[str, Any]] = ()
-    points: Sequence[Mapping[str, Any]] = ()
+    versions: Sequence[VersionRow] = ()
+    points: Sequence[PointRow] = ()
     writes: Mapping[str, Sequence[Write]] = field(default_factory=dict)
     drops: Mapping[str, Sequence[str]] = field(default_factory=dict)
     enter: Sequence[tuple[int, str]] = ()
     leave: Sequence[tuple[int, str]] = ()
-    opens: Sequence[Mapping[str, Any]] = ()
+    opens: Sequence[NewCase] = ()
     closes: Sequence[tuple[int, str]] = ()
-    decision: Mapping[str, Any] = field(default_factory=dict)
-    denial: Mapping[str, Any] = field(default_factory=dict)
-    leaves: Sequence[Mapping[str, Any]] = ()
+    decision: str = ""
+    decisions: Sequence[DecisionRow] = ()
+    denials: Sequence[DenialRow] = ()
+    leaves: Sequence[LogLeaf] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    decisions: Sequence[Mapping[str, Any]] = ()
     generation: Mapping[str, Any] = field(default_factory=dict)
-    denials: Sequence[Mapping[str, Any]] = ()
     judged_until: int = 0
+
+    @property
+    def documents_root(self) -> str:
+        """Merkle root, hex, over the leaves of its documents."""
+        return merkle.root([leaf(x.as_dict()) for x in self.leaves]).hex()
+
+
+_ROWS: Mapping[str, Callable[..., Any]] = {
+    "versions": VersionRow,
+    "points": PointRow,
+    "opens": NewCase,
+    "leaves": LogLeaf,
+    "decisions": DecisionRow,
+    "denials": DenialRow,
+}
 
 
 def dump_plan(plan: Plan) -> bytes:
-    """A plan as JSON bytes."""
+    """A plan as JSON bytes: one decision and its denial have fields of their own there."""
     body = asdict(plan)
+    body["leaves"] = [x.as_dict() for x in plan.leaves]
+    for one, many in (("decision", "decisions"), ("denial", "denials")):
+        body[one] = body[many].pop() if plan.decision and body[many] else {}
     for name in ("decisions", "generation", "denials", "judged_until"):
         if not body[name]:  # a plan without them is what it was before there were any
             del body[name]
@@ -139,6 +158,14 @@ def load_plan(data: bytes) -> Plan:
         body["writes"] = {c: [Write(**w) for w in rows] for c, rows in body["writes"].items()}
         for key in ("enter", "leave", "closes"):
             body[key] = [tuple(pair) for pair in body[key]]
+        alone, denial = body.pop("decision", {}), body.pop("denial", {})
+        for key, row in _ROWS.items():
+            body[key] = [row(**values) for values in body.get(key, ())]
+        if alone:
+            body["decision"] = alone["envelope"]
+            body["decisions"] = [DecisionRow(**alone)]
+        if denial:
+            body["denials"] = [DenialRow(**denial)]
         return Plan(**body)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LedgerError(
@@ -368,16 +395,12 @@ class Committer:
                 version_rows.set_seals(conn, collection, values)
             if plan.manifest:
                 commits.accept_manifest(conn, plan.manifest)
-            for row in plan.opens:
-                cases.add(conn, row)
-            if plan.decision:
-                cases.add_decision(conn, plan.decision)
-            for row in plan.decisions:
-                cases.add_decision(conn, row)
-            if plan.denial:
-                version_rows.add_denial(conn, plan.denial)
-            for row in plan.denials:
-                version_rows.add_denial(conn, row)
+            for case in plan.opens:
+                cases.add(conn, case)
+            for decision in plan.decisions:
+                cases.add_decision(conn, decision)
+            for denial in plan.denials:
+                version_rows.add_denial(conn, denial)
             for number, state in plan.closes:
                 cases.close(conn, number, state, plan.commit)
             if plan.generation:
@@ -392,10 +415,10 @@ class Committer:
                 "actor": plan.actor,
                 "source": plan.source,
                 "manifest": plan.manifest.get("digest"),
-                "decision": plan.decision.get("envelope"),
+                "decision": plan.decision or None,
                 "plan": digest,
                 "documents": len(plan.leaves),
-                "documents_root": merkle.root([leaf(x) for x in plan.leaves]).hex(),
+                "documents_root": plan.documents_root,
                 "corpus": state,
                 "counts": dict(plan.counts),
             }

@@ -81,7 +81,7 @@ def prove(workspace: Workspace, what: str) -> dict[str, Any]:
         )
     links = []
     for plan, index, entry in logged:
-        documents = list(load_plan(workspace.vault.get(plan)).leaves)
+        documents = [x.as_dict() for x in load_plan(workspace.vault.get(plan)).leaves]
         place = _place(documents, version.source, version.document)
         hashes = [leaf(x) for x in documents]
         links.append(

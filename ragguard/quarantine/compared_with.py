@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.corpus.pull_back import Packs, stored_writes
+from ragguard.corpus.stored_points import Packs, stored_writes
 from ragguard.detect.view import point_label
 from ragguard.errors import RagguardError
 from ragguard.ledger import evidence, versions

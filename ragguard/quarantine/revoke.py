@@ -19,7 +19,6 @@ from typing import Any
 
 from ragguard import canary
 from ragguard.corpus import changes
-from ragguard.corpus.pull_back import Packs, pull_document, stored_by_version
 from ragguard.errors import LogError, UsageError
 from ragguard.ledger import commits, log, versions
 from ragguard.ledger.versions import VersionRow
@@ -273,25 +272,10 @@ def revoke(
     if radius is None or not radius.documents or generation is None:
         return None
     plan = changes.draft(workspace, generation)
-    rows = [t.version for t in radius.documents]
-    standing = {name: changes.standing_of(workspace, name) for name in radius.sources}
-    stored = stored_by_version(workspace, rows)
-    packs = Packs(workspace.vault)
-    replaced = [
-        s.waiting[r.document] for r in rows if r.document in (s := standing[r.source]).waiting
-    ]
-    with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, [r.id for r in (*rows, *replaced)])
-    for touched in radius.documents:
-        row = touched.version
-        # One version of a document waits at a time: what waited would not have been released as
-        # it is, and comes again with the next manifest.
-        changes.close_waiting(plan, row.document, standing[row.source], points, "superseded")
-        verdict = _verdict(touched, radius, reason)
-        pull_document(plan, row, verdict, stored[row.id], points[row.id], packs)
+    plan.quarantine([(t.version, _verdict(t, radius, reason)) for t in radius.documents])
     keys = workspace.root.keys
     actor = ", ".join(sorted({keys[i].principal for i in workspace.root.root_keyids}))
-    source = rows[0].source if len(radius.sources) == 1 else ""
+    source = next(iter(radius.sources)) if len(radius.sources) == 1 else ""
     workspace.committer.commit(plan.finish("revoke", actor, source))
     return plan.commit
 

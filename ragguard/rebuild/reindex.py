@@ -24,10 +24,10 @@ from datetime import timedelta
 from typing import Any
 
 from ragguard.corpus import carry_over, changes, generations
-from ragguard.corpus.carry_over import Now, Ready
+from ragguard.corpus.carry_over import Now
 from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
 from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import embed, take_apart
+from ragguard.corpus.embed import Embedded, embed, take_apart
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ingest.judge import indexed_documents
 from ragguard.ingest.report import timed
@@ -207,7 +207,7 @@ class _Run:
         self.made = Rebuilt(
             serving.id, recipe_changed=recipe.digest != serving.recipe, before=len(self._now)
         )
-        self._ready: dict[int, Ready] = {}
+        self._ready: dict[int, Embedded] = {}
         self._left: list[Left] = []
         self._kept: list[VersionRow] = []
 
@@ -245,7 +245,7 @@ class _Run:
         made.waiting = sum(
             r.id in self._ready and f"{r.source}/{r.document}" not in moved for r in self._waiting
         )
-        made.chunks = sum(len(self._ready[r.id].embedded.text_digests) for r in self._kept)
+        made.chunks = sum(len(self._ready[r.id].text_digests) for r in self._kept)
 
     def _without_waiting(self, clean: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
         """An old state must not bring back what waits for a reviewer, or waited last."""
@@ -281,7 +281,7 @@ class _Run:
             afresh=self._re_embed,
         )
         for place, one in embedded.items():
-            self._ready[order[place]] = Ready(rows[order[place]], listed[place], one)
+            self._ready[order[place]] = one
         return {
             order[place]: Left(rows[order[place]], (finding,), waits=False)
             for place, finding in unreadable.items()
@@ -290,7 +290,7 @@ class _Run:
     def _screen(self, rows: Sequence[VersionRow]) -> screening.Screened:
         """Vectors of another recipe cannot be held against the index: then its own are."""
         if self._new.recipe == self._old.recipe:
-            documents = [self._ready[row.id].embedded.prepared for row in rows]
+            documents = [self._ready[row.id].prepared for row in rows]
         else:
             documents = indexed_documents(self._workspace, self._old.serving, rows)
         return screening.screen(self._workspace, rows, documents, self._progress)

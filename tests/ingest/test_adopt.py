@@ -14,8 +14,8 @@ import pytest
 import qdrant_edge as edge
 
 from ragguard.errors import LogError, StoreError, UnsignedError, UsageError
-from ragguard.ingest.admission import read_manifest
 from ragguard.ingest import adopt as adopting
+from ragguard.ingest.admission import read_manifest
 from ragguard.ingest.adopt import Adopted, adopt, passed
 from ragguard.ingest.adopt_documents import Piece, document_id, put_together
 from ragguard.ledger import commits, log

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ragguard.workspace import Workspace
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-SHOWN = 20  # cases of a dry run, and of what was decided together
 DONE = {"release": "released", "reject": "rejected"}
+SHOWN = 20  # cases of a dry run, and of what was decided together
 
 
 def _options(function: Callable[..., Any]) -> Any:
