@@ -303,10 +303,6 @@ class Course:
         """Write findings down."""
         self.findings.extend(findings)
 
-    def state_of(self, name: str) -> State:
-        """What became of a part; `failed` where it did not run."""
-        return next((p.state for p in self.parts if p.name == name), "failed")
-
 
 def peak_memory() -> int:
     """Peak resident memory of this process in bytes."""

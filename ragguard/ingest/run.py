@@ -32,7 +32,6 @@ from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
-RATE_WINDOW = timedelta(days=1)
 
 
 def ingest(

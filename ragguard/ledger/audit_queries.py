@@ -162,12 +162,6 @@ def all_roots(conn: sa.Connection) -> list[tuple[int, bytes, str]]:
     return [(r.version, bytes(r.envelope), r.digest) for r in conn.execute(query)]
 
 
-def count_commits(conn: sa.Connection) -> dict[str, int]:
-    """Commits by state."""
-    query = sa.select(commits.c.state, sa.func.count()).group_by(commits.c.state)
-    return {state: count for state, count in conn.execute(query)}
-
-
 def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
     """Every digest that the vault must hold, with what it is; a digest may come again."""
     sealed = sa.select(versions.c.subject_digest).where(versions.c.outcome != "reject").distinct()

@@ -143,17 +143,6 @@ def version_of(row: Any) -> VersionRow:
     return _version(row)
 
 
-def member_counts(conn: sa.Connection) -> dict[tuple[str, str], int]:
-    """Documents now in each (source, zone)."""
-    query = (
-        sa.select(versions.c.source, membership.c.zone, sa.func.count())
-        .join(membership, membership.c.version == versions.c.id)
-        .where(membership.c.until.is_(None))
-        .group_by(versions.c.source, membership.c.zone)
-    )
-    return {(source, zone): count for source, zone, count in conn.execute(query)}
-
-
 def _counts() -> sa.ColumnElement[bool]:
     """Versions of confirmed commits, but for those that a candidate alone has."""
     stays = sa.select(membership.c.id).where(membership.c.version == versions.c.id)

@@ -51,7 +51,6 @@ def test_members_can_be_asked_for_one_source(ledger: Ledger) -> None:
         commit(conn, 1, rows, enter=[(1, "serving"), (2, "serving")])
         assert versions.members(conn, "serving", "hr").keys() == {"hr/a.md"}
         assert versions.members(conn, "serving").keys() == {"hr/a.md", "wiki/a.md"}
-        assert versions.member_counts(conn) == {("wiki", "serving"): 1, ("hr", "serving"): 1}
 
 
 def test_the_latest_version_is_the_newest_confirmed_whatever_its_verdict(ledger: Ledger) -> None:
@@ -95,7 +94,8 @@ def test_the_state_tells_any_difference_of_a_document(ledger: Ledger, changed: s
     with ledger.writing() as conn:
         commit(conn, 1, [version_row(1, "a.md", 1)], enter=[(1, "serving")])
         before = versions.corpus_digest(conn)
-        commit(conn, 2, [replace(version_row(2, "a.md", 2, digest=f"{1:064x}"), **{changed: "other"})])
+        row = version_row(2, "a.md", 2, digest=f"{1:064x}")
+        commit(conn, 2, [replace(row, **{changed: "other"})])
         versions.leave(conn, [(1, "serving")], 2)
         versions.enter(conn, [(2, "serving")], 2)
         assert versions.corpus_digest(conn) != before
