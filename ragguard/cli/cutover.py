@@ -128,7 +128,7 @@ def finish(ctx: click.Context, yes: bool, quiet: bool, fmt: str) -> int:
     if fmt == "table":
         _tell(made)
     else:
-        emit(fmt, _finished(made))
+        emit(fmt, made.as_dict())
     return made.exit_code
 
 
@@ -229,30 +229,6 @@ def _tell(made: Finished) -> None:
     else:
         note("note: no canaries: nothing was compared.")
     say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")
-
-
-def _finished(made: Finished) -> dict[str, Any]:
-    return {
-        "generation": made.generation,
-        "commit": made.commit,
-        "behind": made.behind,
-        "documents": made.documents,
-        "came": list(made.came),
-        "gone": list(made.gone),
-        "left": [
-            {
-                "source": one.version.source,
-                "id": one.version.document,
-                "quarantine": one.waits,
-                "findings": [{"check": f.check, "detail": f.detail} for f in one.findings],
-            }
-            for one in made.left
-        ],
-        "refused": list(made.refused),
-        "gated": made.gated,
-        "dropped": list(made.dropped),
-        "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},
-    }
 
 
 def _body(found: Status | None) -> dict[str, Any]:

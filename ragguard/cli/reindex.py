@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -90,7 +90,7 @@ def reindex(
     if fmt == "table":
         _show(made, dry_run)
     else:
-        emit(fmt, _body(made))
+        emit(fmt, made.as_dict())
     return made.exit_code
 
 
@@ -154,44 +154,3 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
         say("next: look into it, then the same with --yes")
     elif done:
         say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")
-
-
-def _body(made: Rebuilt) -> dict[str, Any]:
-    return {
-        "generation": made.generation,
-        "commit": made.commit,
-        "staged": made.staged,
-        "recipe_changed": made.recipe_changed,
-        "skipped": made.skipped or None,
-        "before": made.before,
-        "kept": made.kept,
-        "chunks": made.chunks,
-        "waiting": made.waiting,
-        "left": [
-            {
-                "source": one.version.source,
-                "id": one.version.document,
-                "digest": one.version.digest,
-                "quarantine": one.waits,
-                "score": one.score,
-                "p_value": one.p_value,
-                "findings": [
-                    {"check": f.check, "score": f.score, "p_value": f.p_value, "detail": f.detail}
-                    for f in one.findings
-                ],
-            }
-            for one in made.left
-        ],
-        "suspects": [
-            {"source": v.source, "id": v.id, "score": v.score, "p_value": v.p_value}
-            for v in made.suspects
-        ],
-        "gone": list(made.gone),
-        "stops": list(made.stops),
-        "refused": list(made.refused),
-        "gated": made.gated,
-        "compared": None if made.compared is None else made.compared.as_dict(),
-        "dropped": list(made.dropped),
-        "recovered": made.recovered,
-        "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -50,7 +50,7 @@ def rollback(
     if fmt == "table":
         _show(made, dry_run)
     else:
-        emit(fmt, _body(made))
+        emit(fmt, made.as_dict())
     return made.exit_code
 
 
@@ -97,32 +97,3 @@ def _rows(what: str, labels: Sequence[str], freed: Sequence[str] = ()) -> list[l
     out = set(freed)
     why = "a rebuild had put it into quarantine"
     return [[what, label, why if label in out else ""] for label in labels]
-
-
-def _body(made: RolledBack) -> dict[str, Any]:
-    return {
-        "to": made.to,
-        "generation": made.generation,
-        "commit": made.commit,
-        "before": made.before,
-        "after": made.after,
-        "back": list(made.back),
-        "gone": list(made.gone),
-        "waiting": list(made.waiting),
-        "freed": list(made.freed),
-        "left": [
-            {
-                "source": one.version.source,
-                "id": one.version.document,
-                "digest": one.version.digest,
-                "findings": [
-                    {"check": f.check, "score": f.score, "p_value": f.p_value, "detail": f.detail}
-                    for f in one.findings
-                ],
-            }
-            for one in made.left
-        ],
-        "embedded": made.embedded,
-        "recovered": made.recovered,
-        "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},
-    }

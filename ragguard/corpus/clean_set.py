@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragguard.corpus.documents import Incoming, format_of
+from ragguard.corpus.job import finding_dict
 from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
 from ragguard.errors import RagguardError, VaultError
 from ragguard.ledger import versions as version_rows
@@ -45,6 +46,18 @@ class Left:
     def label(self) -> str:
         """`source/id`."""
         return f"{self.version.source}/{self.version.document}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "source": self.version.source,
+            "id": self.version.document,
+            "digest": self.version.digest,
+            "quarantine": self.waits,
+            "score": self.score,
+            "p_value": self.p_value,
+            "findings": [finding_dict(f) for f in self.findings],
+        }
 
 
 def sift(workspace: Workspace, rows: Sequence[Any]) -> tuple[list[VersionRow], list[Left]]:

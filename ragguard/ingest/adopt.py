@@ -26,7 +26,7 @@ from ragguard.corpus.embed import Embedded, embed, take_apart
 from ragguard.errors import UsageError
 from ragguard.ingest.admission import sort_out, stands
 from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
-from ragguard.ingest.report import ManifestResult, Report, timed
+from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import commits, versions
 from ragguard.ledger.versions import VersionRow
@@ -99,7 +99,7 @@ def adopt(
         )
     report = Report()
     if not dry_run:
-        with timed(report, "recover"):
+        with report.timed("recover"):
             report.recovered = workspace.recover()
     with workspace.ledger.reading() as conn:
         if commits.last_manifest(conn, source) is not None:
@@ -109,7 +109,7 @@ def adopt(
             )
     known = workspace.root.sources.get(source)
     contract = known.policy if known is not None else Policy()
-    with timed(report, "read"):
+    with report.timed("read"):
         layout = detect(foreign.sample(), text=text, metadata=metadata, document=document)
         made = Adopted(layout, report=report)
         items = _gather(workspace, foreign, source, contract, made, progress)
@@ -136,7 +136,7 @@ def adopt(
         verdicts[name] = _unsigned(verdicts[name], mode, place, alike.get(name, ""))
     result = ManifestResult(foreign.place, source=source, note=_note(made))
     if fresh and not dry_run:
-        with timed(report, "commit"):
+        with report.timed("commit"):
             result = _commit(
                 workspace,
                 foreign,
@@ -150,7 +150,7 @@ def adopt(
                 report.judged_until,
                 result,
             )
-        with timed(report, "index"):
+        with report.timed("index"):
             generation = workspace.generation()
             if generation is not None:
                 workspace.open_store().maintain(

@@ -19,7 +19,7 @@ from ragguard.corpus.documents import Incoming, gather
 from ragguard.corpus.embed import Embedded
 from ragguard.errors import IncompleteError, RagguardError
 from ragguard.ingest.admission import as_before, check_quota, read_manifest, sort_out, to_retry
-from ragguard.ingest.report import ManifestResult, Report, timed
+from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import versions
 from ragguard.ledger.observed import observed
@@ -59,7 +59,7 @@ def ingest(
     """
     report = Report(observe=workspace.settings.judge.observe if observe is None else observe)
     if not dry_run:
-        with timed(report, "recover"):
+        with report.timed("recover"):
             report.recovered = workspace.recover()
     for path in paths:
         try:
@@ -83,7 +83,7 @@ def _one(
     workspace: Workspace, path: Path, root: Path, dry_run: bool, report: Report, progress: Progress
 ) -> None:
     report.judged_until = 0
-    with timed(report, "verify"):
+    with report.timed("verify"):
         manifest, signed, envelope, new = read_manifest(workspace, path)
     source = workspace.root.sources[manifest.source]
     standing = changes.standing_of(workspace, manifest.source)
@@ -98,7 +98,7 @@ def _one(
         )
         report.documents.extend(as_before(manifest, standing, latest))
         return
-    with timed(report, "read"):
+    with report.timed("read"):
         progress("read", 0, len(manifest.subjects))
         items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
         progress("read", len(manifest.subjects), len(manifest.subjects))
@@ -135,7 +135,7 @@ def _one(
         )
     commit: int | None = None
     if not dry_run:
-        with timed(report, "commit"):
+        with report.timed("commit"):
             progress("commit", 0, 1)
             commit = _commit(
                 workspace,
@@ -153,7 +153,7 @@ def _one(
                 report.judged_until,
             )
             progress("commit", 1, 1)
-        with timed(report, "index"):
+        with report.timed("index"):
             generation = workspace.generation()
             if generation is not None:
                 workspace.open_store().maintain(

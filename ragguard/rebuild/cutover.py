@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
 from ragguard.corpus import changes, generations
 from ragguard.corpus.clean_set import Left
+from ragguard.corpus.job import Job
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
 from ragguard.errors import LedgerError, RecipeMismatchError, UsageError
-from ragguard.ingest.report import timed
 from ragguard.ledger import candidates, commits
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.versions import VersionRow
@@ -58,7 +59,7 @@ class Status:
 
 
 @dataclass
-class Finished:
+class Finished(Job):
     """What a cut-over did.
 
     Attributes:
@@ -73,7 +74,6 @@ class Finished:
         refused: What the canary gate has against it.
         gated: Whether there was a gate.
         dropped: Collections of older generations that were dropped.
-        seconds: By stage.
     """
 
     generation: int
@@ -86,7 +86,6 @@ class Finished:
     refused: Sequence[str] = ()
     gated: bool = False
     dropped: Sequence[str] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -94,6 +93,18 @@ class Finished:
         if self.refused:
             return 4
         return 1 if self.left else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        body = super().as_dict()
+        del body["recovered"]
+        names = ("source", "id", "quarantine")
+        left = [
+            {name: one[name] for name in names}
+            | {"findings": [{n: f[n] for n in ("check", "detail")} for f in one["findings"]]}
+            for one in body["left"]
+        ]
+        return body | {"left": left}
 
 
 @dataclass(frozen=True)
@@ -275,7 +286,7 @@ class _Finish:
     def write(self, gate: Gate | None) -> None:
         """Catch up, compare, commit, switch."""
         workspace, made, new = self._workspace, self.made, self._there.generation
-        with timed(self.made, "catch up"):
+        with self.made.timed("catch up"):
             target = self._target()
             row = {
                 **generations.row_of(new),
@@ -298,12 +309,12 @@ class _Finish:
             workspace.committer.build(plan)
             workspace.open_store().maintain(new.serving, workspace.settings.store.index_after)
         if gate is not None:
-            with timed(self.made, "canaries"):
+            with self.made.timed("canaries"):
                 made.gated = True
                 made.refused = list(gate(self._old.serving, new.serving))
             if made.refused:
                 return
-        with timed(self.made, "commit"):
+        with self.made.timed("commit"):
             workspace.committer.commit(plan)
             workspace.point_alias()
             trial.drop_alias(workspace)

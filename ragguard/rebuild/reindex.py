@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -28,9 +28,9 @@ from ragguard.corpus.carry_over import Now
 from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.job import Job
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ingest.judge import indexed_documents
-from ragguard.ingest.report import timed
 from ragguard.ledger import audit_queries, candidates, cases, commits, versions, versions_at
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Rebuilt:
+class Rebuilt(Job):
     """What a rebuild did, or would do.
 
     Attributes:
@@ -60,6 +60,7 @@ class Rebuilt:
         staged: Whether the new generation is a candidate, and the old one goes on serving.
         commit: Its commit; `None` where nothing was changed.
         recipe_changed: Whether the new generation has another recipe than the one before.
+        skipped: Why there was nothing to do; empty when there was.
         before: Documents that served.
         kept: Documents that serve in the new generation.
         chunks: Their chunks.
@@ -72,15 +73,13 @@ class Rebuilt:
         gated: Whether there was a gate.
         compared: Labels and vectors of the old and the new collection, where one was built.
         dropped: Collections of older generations that were dropped.
-        recovered: Commits that an interrupted run had begun, finished first.
-        skipped: Why there was nothing to do; empty when there was.
-        seconds: By stage.
     """
 
     generation: int
     commit: int | None = None
     staged: bool = False
     recipe_changed: bool = False
+    skipped: str = ""
     before: int = 0
     kept: int = 0
     chunks: int = 0
@@ -93,9 +92,6 @@ class Rebuilt:
     gated: bool = False
     compared: Contrast | None = None
     dropped: Sequence[str] = ()
-    recovered: int = 0
-    skipped: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -104,6 +100,12 @@ class Rebuilt:
             return 4
         asked = bool(self.stops) and self.commit is None
         return 1 if asked or self.left or self.suspects or self.gone else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        names = ("source", "id", "score", "p_value")
+        suspects = [{name: getattr(v, name) for name in names} for v in self.suspects]
+        return super().as_dict() | {"skipped": self.skipped or None, "suspects": suspects}
 
 
 def reindex(
@@ -216,21 +218,21 @@ class _Run:
     def choose(self) -> None:
         """Decide about every document; nothing but vectors in the vault is written."""
         made = self.made
-        with timed(self.made, "provenance"):
+        with self.made.timed("provenance"):
             clean, left = sift(self._workspace, self._then)
             clean, held = self._without_waiting(clean)
             self._left = [*left, *held]
-        with timed(self.made, "read"):
+        with self.made.timed("read"):
             again = [one.version for one in self._left if one.waits]
             items, damaged = read_back(self._workspace, [*clean, *again, *self._waiting])
         lost = {one.version.id: one for one in damaged}
-        with timed(self.made, "prepare"):
+        with self.made.timed("prepare"):
             rows = {r.id: r for r in (*clean, *again, *self._waiting) if r.id in items}
             lost |= self._prepare(rows, items)
         self._left = [lost.get(one.version.id, one) for one in self._left]
         self._left += [lost[row.id] for row in clean if row.id in lost]
         clean = [row for row in clean if row.id not in lost]
-        with timed(self.made, "screen"):
+        with self.made.timed("screen"):
             found = self._screen(clean)
         by_label = {f"{row.source}/{row.document}": row for row in clean}
         self._left += [_suspect(by_label[label], v) for label, v in found.strong.items()]
@@ -310,22 +312,22 @@ class _Run:
         workspace, made = self._workspace, self.made
         store = workspace.open_store()
         generations.sweep(workspace, [self._new])
-        with timed(self.made, "build"):
+        with self.made.timed("build"):
             plan = self._plan(stage)
             self._progress("build", 0, 1)
             workspace.committer.build(plan)
             store.maintain(self._new.serving, workspace.settings.store.index_after)
             self._progress("build", 1, 1)
-        with timed(self.made, "contrast"):
+        with self.made.timed("contrast"):
             made.compared = contrast(store, self._old.serving, self._new.serving)
         if gate is not None:
-            with timed(self.made, "canaries"):
+            with self.made.timed("canaries"):
                 made.gated = True
                 made.refused = list(gate(self._old.serving, self._new.serving))
             if made.refused:
                 generations.sweep(workspace, [self._new])
                 return
-        with timed(self.made, "commit"):
+        with self.made.timed("commit"):
             workspace.committer.commit(plan)
             workspace.point_alias()
         made.commit, made.generation, made.staged = plan.commit, self._new.id, stage
