@@ -22,6 +22,8 @@ from typing import Any
 from ragguard.audit.findings import SAMPLE, AuditFinding
 from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
 from ragguard.ledger import audit_queries, commits, versions
+from ragguard.ledger.audit_queries import StandingRow
+from ragguard.model import Subject
 from ragguard.trust import root
 from ragguard.trust.canonical import parse_time
 from ragguard.workspace import Workspace
@@ -106,7 +108,7 @@ class _Look:
         now = self._workspace.now
         return {s: r["expires"] for s, r in last.items() if parse_time(r["expires"]) <= now}
 
-    def take(self, name: str, rows: Iterable[Any]) -> None:
+    def take(self, name: str, rows: Iterable[StandingRow]) -> None:
         """Documents that stand on one manifest."""
         standing = self._signatures.examine(name)
         subjects = {s.name: s for s in standing.manifest.subjects} if standing.manifest else {}
@@ -133,10 +135,10 @@ class _Look:
 
     def _judge(
         self,
-        row: Any,
+        row: StandingRow,
         label: str,
         standing: Standing,
-        subjects: Mapping[str, Any],
+        subjects: Mapping[str, Subject],
         vouched: bool,
     ) -> None:
         """A serving document under today's trust."""
@@ -234,9 +236,9 @@ def health(
     files: Counter[str] = Counter()
     with workspace.ledger.reading() as conn:
         expiry: dict[str, str] = {}
-        for row in commits.accepted_manifests(conn):
-            if row.version >= 1:  # a later one of a source overwrites the earlier
-                expiry[row.source] = row.expires
+        for accepted in commits.accepted_manifests(conn):
+            if accepted.version >= 1:  # a later one of a source overwrites the earlier
+                expiry[accepted.source] = accepted.expires
         stale = {source for source, text in expiry.items() if parse_time(text) <= now}
         waiting = versions.members(conn, "quarantine").keys()
         for row in audit_queries.standing(conn):

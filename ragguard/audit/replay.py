@@ -157,15 +157,15 @@ class Replay:
                 )
 
     def _remember(self, plan: Plan) -> None:
-        for row in _rows(plan.manifest):
-            self._manifests[row["digest"]] = row  # the oldest commit that names it made its row
+        if plan.manifest:  # the oldest commit that names it made its row
+            self._manifests[plan.manifest.digest] = vars(plan.manifest)
         for case in plan.opens:
             self._cases[case.id] = dict(vars(case))
         for number, state in plan.closes:
             self._closed.setdefault(number, (state, plan.commit))
         self._decisions += [vars(row) for row in plan.decisions]
         self._denials += [vars(row) for row in plan.denials]
-        for made in _rows(plan.generation):
+        if made := plan.generation:
             drops = made.get("drops", ())
             kept = ("id", "serving", "quarantine", "recipe", "state", "at")
             self._switches.append({k: made[k] for k in kept if k in made} | {"drops": drops})
@@ -224,13 +224,6 @@ class _Stays:
 
 def _pairs(stays: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
     return sorted((v, _ZONES.index(z)) for v, z in stays)
-
-
-def _rows(value: Any) -> list[Mapping[str, Any]]:
-    """A row, several, or none."""
-    if isinstance(value, Mapping):
-        return [value] if value else []
-    return [row for row in value if row]
 
 
 def _numbered(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

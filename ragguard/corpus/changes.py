@@ -18,7 +18,7 @@ from ragguard.corpus.stored_points import Packs, stored_by_version
 from ragguard.ledger import cases
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import CaseRow, DecisionRow, NewCase
-from ragguard.ledger.commits import Generation, next_id
+from ragguard.ledger.commits import Generation, ManifestRow, next_id
 from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import point_id
 from ragguard.ledger.tables import cases as case_table
@@ -419,7 +419,7 @@ class Draft:
         kind: str,
         actor: str,
         source: str,
-        manifest: Mapping[str, Any] | None = None,
+        manifest: ManifestRow | None = None,
         **rest: Any,
     ) -> Plan:
         """The plan; point ids that are written are not dropped."""
@@ -432,7 +432,7 @@ class Draft:
             at=format_time(self.workspace.now),
             actor=actor,
             source=source,
-            manifest=dict(manifest or {}),
+            manifest=manifest,
             versions=self.versions,
             points=self.points,
             writes=self.writes,

@@ -17,8 +17,8 @@ from ragguard.corpus.job import finding_dict
 from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
 from ragguard.errors import RagguardError, VaultError
 from ragguard.ledger import versions as version_rows
-from ragguard.ledger.versions import VersionRow
-from ragguard.model import Document, Finding
+from ragguard.ledger.versions import Stay, VersionRow
+from ragguard.model import Document, Finding, Subject
 from ragguard.parse.records import RECORD_FORMATS, read_records
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
@@ -60,17 +60,17 @@ class Left:
         }
 
 
-def sift(workspace: Workspace, rows: Sequence[Any]) -> tuple[list[VersionRow], list[Left]]:
+def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], list[Left]]:
     """Clean documents, and those that are left out, with the reason.
 
     Args:
         workspace: Open.
-        rows: Of `versions.stays_at`.
+        rows: Versions, each with the stay that is asked about.
     """
     signatures = Signatures(workspace)
     with workspace.ledger.reading() as conn:
         denied = {row.digest for row in version_rows.denied(conn)}
-    groups: dict[str, list[Any]] = defaultdict(list)
+    groups: dict[str, list[Stay]] = defaultdict(list)
     for row in rows:
         groups[row.manifest].append(row)
     clean: list[VersionRow] = []
@@ -107,9 +107,9 @@ def never_decided(version: VersionRow) -> Left:
 def _broken(
     workspace: Workspace,
     signatures: Signatures,
-    row: Any,
+    row: Stay,
     standing: Standing,
-    subjects: Mapping[str, Any],
+    subjects: Mapping[str, Subject],
 ) -> tuple[str, str] | None:
     """What today's trust has against a document: a rule and a sentence."""
     source = workspace.root.sources.get(row.source)

@@ -24,6 +24,7 @@ from ragguard.export.decisions import Read
 from ragguard.export.inventory import Denied
 from ragguard.ledger import audit_queries, commits
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, dump_vectors, load_vectors
 from ragguard.model import Finding, Floats, PublicKey
@@ -128,7 +129,7 @@ def record(
     said: Decision,
     reviewer: PublicKey,
     number: int,
-    manifest: Mapping[str, Any],
+    manifest: ManifestRow | None,
     *,
     same_recipe: bool,
 ) -> Plan:
@@ -141,7 +142,7 @@ def record(
         said: What the reviewer signed.
         reviewer: His key.
         number: Of the version, below all documents': the newest version of what serves is not it.
-        manifest: Row of the manifest it came with, or empty.
+        manifest: The manifest it came with, if that came too.
         same_recipe: Whether texts get the vectors now that they got then.
     """
     finding = Finding("denied", 1.0, None, "a reviewer rejected exactly these bytes")

@@ -39,7 +39,7 @@ from ragguard.export.inventory import Inventory, Listed
 from ragguard.export.restore_vault import ACT, sound
 from ragguard.export.verify import Accepted, Checked
 from ragguard.ledger import commits
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import append_entry
 from ragguard.trust import adoption
@@ -316,7 +316,7 @@ class _Restoring:
             self._progress("denials", number - 1, len(self._denied))
             plan = self._draft(generation)
             accepted = self._checked.accepted.get(one.manifest)
-            row = self._manifest_row(one.manifest, accepted, plan.commit) if accepted else {}
+            row = self._manifest_row(one.manifest, accepted, plan.commit) if accepted else None
             made = denying.record(
                 plan, self._read, one, said, key, number, row, same_recipe=same_recipe
             )
@@ -336,7 +336,7 @@ class _Restoring:
             plan.closes.append((case, "released"))
             plan.decide(case, said, key, one.envelope)
 
-    def _manifest_row(self, name: str, one: Accepted, commit: int) -> dict[str, Any]:
+    def _manifest_row(self, name: str, one: Accepted, commit: int) -> ManifestRow:
         manifest = one.manifest
         if manifest is not None:
             version, expires = manifest.version, format_time(manifest.expires)
@@ -344,15 +344,15 @@ class _Restoring:
             with self._workspace.ledger.reading() as conn:
                 version = commits.next_adoption(conn, one.source)
             expires = adoption.FOREVER
-        return {
-            "digest": name,
-            "source": one.source,
-            "version": version,
-            "envelope": self._listed.manifests[name],
-            "signers": [[k.keyid, k.principal] for k in one.signers],
-            "expires": expires,
-            "commit": commit,
-        }
+        return ManifestRow(
+            name,
+            one.source,
+            version,
+            self._listed.manifests[name],
+            [[k.keyid, k.principal] for k in one.signers],
+            expires,
+            commit,
+        )
 
 
 def _version(number: int, one: Listed) -> VersionRow:

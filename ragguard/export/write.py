@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ragguard.corpus import log_check
 from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
@@ -24,7 +23,7 @@ from ragguard.export import denials
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Inventory, Listed, Omitted, Vouched
 from ragguard.ledger import audit_queries, commits, log, versions, versions_at
-from ragguard.ledger.commits import CommitRow
+from ragguard.ledger.commits import Accepted, CommitRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding
 from ragguard.trust import signed_note
@@ -280,9 +279,9 @@ def _manifests(
     """What documents stand on, and the newest manifest of every source: digest to file digest."""
     with workspace.ledger.reading() as conn:
         accepted = {row.digest: row for row in commits.accepted_manifests(conn)}
-    newest: dict[str, Any] = {}
+    newest: dict[str, Accepted] = {}
     for row in accepted.values():
-        if row.version >= 1 and row.version >= getattr(newest.get(row.source), "version", 0):
+        if row.version >= 1 and row.version >= newest.get(row.source, row).version:
             newest[row.source] = row
     wanted = (standing & accepted.keys()) | {row.digest for row in newest.values()}
     found: dict[str, str] = {}

@@ -29,6 +29,7 @@ from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
 from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import commits, versions
+from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Policy, Verdict
 from ragguard.store.foreign import ForeignCollection
@@ -288,15 +289,7 @@ def _commit(
     plan.admit(judged, embedded, source, rules, name)
     plan.quarantine(pulled)
     plan.counts["unchanged"] += unchanged
-    accepted = {
-        "digest": name,
-        "source": source,
-        "version": version,
-        "envelope": name,
-        "signers": [],
-        "expires": adoption.FOREVER,
-        "commit": plan.commit,
-    }
+    accepted = ManifestRow(name, source, version, name, [], adoption.FOREVER, plan.commit)
     workspace.committer.commit(
         plan.finish("adopt", ACTOR, source, accepted, judged_until=judged_until)
     )

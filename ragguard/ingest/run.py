@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from ragguard.corpus import changes
 from ragguard.corpus.changes import Standing
@@ -22,6 +21,7 @@ from ragguard.ingest.admission import as_before, check_quota, read_manifest, sor
 from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import versions
+from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.observed import observed
 from ragguard.model import Manifest, Verdict
 from ragguard.trust import manifest as manifests
@@ -228,15 +228,15 @@ def _commit(
     else:
         plan.remove(manifest.source, removed)
     plan.counts["unchanged"] += len(items) - len(judged)
-    accepted: dict[str, Any] = {
-        "digest": manifest.digest,
-        "source": manifest.source,
-        "version": manifest.version,
-        "envelope": kept[-1],
-        "signers": [[k.keyid, k.principal] for k in signed.signed],
-        "expires": format_time(manifest.expires),
-        "commit": plan.commit,
-    }
+    accepted = ManifestRow(
+        manifest.digest,
+        manifest.source,
+        manifest.version,
+        kept[-1],
+        [[k.keyid, k.principal] for k in signed.signed],
+        format_time(manifest.expires),
+        plan.commit,
+    )
     actor = ", ".join(sorted({k.principal for k in signed.signed}))
     workspace.committer.commit(
         plan.finish("ingest", actor, manifest.source, accepted, judged_until=judged_until)

@@ -6,6 +6,7 @@ Rows come as plain tuples and are never all in memory at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -180,25 +181,32 @@ def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
             yield what, digest
 
 
-def standing(conn: sa.Connection) -> Iterator[Any]:
-    """Documents now in a zone, ordered by manifest, with what their provenance hangs on."""
+@dataclass(frozen=True)
+class StandingRow:
+    """A document now in a zone, with what its provenance hangs on."""
+
+    id: int
+    source: str
+    document: str
+    digest: str
+    metadata: Mapping[str, Any]
+    metadata_digest: str
+    subject: str
+    subject_digest: str
+    manifest: str
+    outcome: str
+    zone: str
+    since: int
+
+
+def standing(conn: sa.Connection) -> Iterator[StandingRow]:
+    """Documents now in a zone, ordered by manifest."""
+    *own, _, _ = StandingRow.__dataclass_fields__
     query = (
-        sa.select(
-            versions.c.id,
-            versions.c.source,
-            versions.c.document,
-            versions.c.digest,
-            versions.c.metadata,
-            versions.c.metadata_digest,
-            versions.c.subject,
-            versions.c.subject_digest,
-            versions.c.manifest,
-            versions.c.outcome,
-            membership.c.zone,
-            membership.c.since,
-        )
+        sa.select(*(versions.c[name] for name in own), membership.c.zone, membership.c.since)
         .join(membership, membership.c.version == versions.c.id)
         .where(membership.c.until.is_(None))
         .order_by(versions.c.manifest, versions.c.id)
     )
-    yield from _stream(conn, query)
+    for row in _stream(conn, query):
+        yield StandingRow(*row)

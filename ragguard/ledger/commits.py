@@ -117,10 +117,38 @@ def get(conn: sa.Connection, commit: int) -> CommitRow | None:
 # --- manifests ------------------------------------------------------------------------------------
 
 
-def accept_manifest(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class ManifestRow:
+    """An accepted manifest, or the record of an adoption.
+
+    Attributes:
+        version: Below 1 for an adoption.
+        envelope: Its bytes in the vault.
+        signers: Key id and principal of each signature that counted.
+        expires: Time as text.
+        commit: The commit that accepted it.
+    """
+
+    digest: str
+    source: str
+    version: int
+    envelope: str
+    signers: Sequence[Sequence[str]]
+    expires: str
+    commit: int
+
+
+@dataclass(frozen=True)
+class Accepted(ManifestRow):
+    """A manifest with the log entry of its commit."""
+
+    log_index: int
+
+
+def accept_manifest(conn: sa.Connection, row: ManifestRow) -> None:
     """Record an accepted manifest; one that comes again for what it did not bring stays as is."""
-    if manifest_row(conn, row["digest"]) is None:
-        conn.execute(sa.insert(manifests), dict(row))
+    if manifest_row(conn, row.digest) is None:
+        conn.execute(sa.insert(manifests), vars(row))
 
 
 def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:
@@ -149,20 +177,21 @@ def next_adoption(conn: sa.Connection, source: str) -> int:
     return 0 if lowest is None else int(lowest) - 1
 
 
-def manifest_row(conn: sa.Connection, digest: str) -> Any:
-    """An accepted manifest by digest, or `None`."""
-    return conn.execute(sa.select(manifests).where(manifests.c.digest == digest)).first()
+def manifest_row(conn: sa.Connection, digest: str) -> ManifestRow | None:
+    """An accepted manifest by digest."""
+    row = conn.execute(sa.select(manifests).where(manifests.c.digest == digest)).first()
+    return ManifestRow(*row) if row else None
 
 
-def accepted_manifests(conn: sa.Connection) -> list[Any]:
-    """All accepted manifests, oldest first: rows with the log index of their commit beside them."""
+def accepted_manifests(conn: sa.Connection) -> list[Accepted]:
+    """All accepted manifests, oldest first."""
     query = (
         sa.select(manifests, commits.c.log_index)
         .join(commits, commits.c.id == manifests.c.commit)
         .where(commits.c.state == "confirmed")
         .order_by(manifests.c.commit, manifests.c.digest)
     )
-    return list(conn.execute(query))
+    return [Accepted(*row) for row in conn.execute(query)]
 
 
 # --- recipes and generations ----------------------------------------------------------------------

@@ -50,6 +50,13 @@ class VersionRow:
 
 
 @dataclass(frozen=True)
+class Stay(VersionRow):
+    """A version with the commit that its stay in a zone began with."""
+
+    since: int
+
+
+@dataclass(frozen=True)
 class PointRow:
     """A point of a version: which of its chunks, and what text that is."""
 
@@ -74,8 +81,14 @@ class DenialRow:
     commit: int
 
 
-def _version(row: Any) -> VersionRow:
+def version_of(row: Any) -> VersionRow:
+    """The version in a row that has all of its columns."""
     return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
+
+
+def stay_of(row: Any) -> Stay:
+    """The stay in a row that has all columns of a version, and `since`."""
+    return Stay(*(getattr(row, name) for name in Stay.__dataclass_fields__))
 
 
 def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[str, VersionRow]:
@@ -93,7 +106,7 @@ def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[s
     )
     if source is not None:
         query = query.where(versions.c.source == source)
-    rows = (_version(r) for r in conn.execute(query))
+    rows = (version_of(r) for r in conn.execute(query))
     return {f"{r.source}/{r.document}": r for r in rows}
 
 
@@ -109,20 +122,17 @@ def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str,
             membership.c.zone.in_(("serving", "quarantine")),
         )
     )
-    found = [(str(row.zone), _version(row)) for row in conn.execute(query)]
+    found = [(str(row.zone), version_of(row)) for row in conn.execute(query)]
     return sorted(found, key=lambda pair: (pair[0] != "serving", pair[1].id))
 
 
-def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Any]:
+def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Stay]:
     """What is in a zone, or was once a commit was done, ordered by number.
 
     Args:
         conn: Connection.
         zone: `serving` or `quarantine`.
         commit: Number of the commit; `None` for now.
-
-    Returns:
-        Rows with all of a version, and `since`: the commit with which its stay began.
     """
     query = (
         sa.select(versions, membership.c.since)
@@ -135,12 +145,7 @@ def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[
     else:
         ends_later = sa.or_(membership.c.until.is_(None), membership.c.until > commit)
         query = query.where(membership.c.since <= commit, ends_later)
-    return list(conn.execute(query))
-
-
-def version_of(row: Any) -> VersionRow:
-    """The version in a row that has all of its columns."""
-    return _version(row)
+    return [stay_of(row) for row in conn.execute(query)]
 
 
 def _counts() -> sa.ColumnElement[bool]:
@@ -161,7 +166,7 @@ def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
         .subquery()
     )
     query = sa.select(versions).join(newest, newest.c.id == versions.c.id)
-    return {r.document: _version(r) for r in conn.execute(query)}
+    return {r.document: version_of(r) for r in conn.execute(query)}
 
 
 def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
@@ -183,7 +188,7 @@ def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
 def version(conn: sa.Connection, number: int) -> VersionRow | None:
     """A version by its number."""
     row = conn.execute(sa.select(versions).where(versions.c.id == number)).first()
-    return _version(row) if row else None
+    return version_of(row) if row else None
 
 
 def enter(conn: sa.Connection, rows: Iterable[tuple[int, str]], commit: int) -> None:
@@ -229,7 +234,7 @@ def served_before(conn: sa.Connection, row: VersionRow) -> list[VersionRow]:
         )
         .order_by(versions.c.id.desc())
     )
-    stays = {r.id: _version(r) for r in conn.execute(query)}  # one may have come and gone
+    stays = {r.id: version_of(r) for r in conn.execute(query)}  # one may have come and gone
     return list(stays.values())
 
 
@@ -297,7 +302,7 @@ def version_of_point(conn: sa.Connection, point: str) -> VersionRow | None:
         .limit(1)
     )
     row = conn.execute(query).first()
-    return _version(row) if row else None
+    return version_of(row) if row else None
 
 
 def set_seals(conn: sa.Connection, collection: str, values: Mapping[str, str]) -> None:

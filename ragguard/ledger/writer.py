@@ -29,7 +29,7 @@ from ragguard.errors import LedgerError, StoreError
 from ragguard.ledger import cases, commits, log
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import DecisionRow, NewCase
-from ragguard.ledger.commits import CommitRow, Generation
+from ragguard.ledger.commits import CommitRow, Generation, ManifestRow
 from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import seal
 from ragguard.ledger.tables import Ledger, drop_meta, get_meta, set_meta
@@ -74,7 +74,7 @@ class Plan:
         at: Time, as text.
         actor: Principals who caused it.
         source: Source it concerns.
-        manifest: Row of the manifest that asks for it, or empty.
+        manifest: The manifest that asks for it, if one does.
         versions: Rows of new versions, verdicts included.
         points: Rows of their points.
         writes: Points to write, by collection.
@@ -102,7 +102,7 @@ class Plan:
     at: str
     actor: str
     source: str
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    manifest: ManifestRow | None = None
     versions: Sequence[VersionRow] = ()
     points: Sequence[PointRow] = ()
     writes: Mapping[str, Sequence[Write]] = field(default_factory=dict)
@@ -138,6 +138,7 @@ _ROWS: Mapping[str, Callable[..., Any]] = {
 def dump_plan(plan: Plan) -> bytes:
     """A plan as JSON bytes: one decision and its denial have fields of their own there."""
     body = asdict(plan)
+    body["manifest"] = body["manifest"] or {}
     body["leaves"] = [x.as_dict() for x in plan.leaves]
     for one, many in (("decision", "decisions"), ("denial", "denials")):
         body[one] = body[many].pop() if plan.decision and body[many] else {}
@@ -158,6 +159,7 @@ def load_plan(data: bytes) -> Plan:
         body["writes"] = {c: [Write(**w) for w in rows] for c, rows in body["writes"].items()}
         for key in ("enter", "leave", "closes"):
             body[key] = [tuple(pair) for pair in body[key]]
+        body["manifest"] = ManifestRow(**body["manifest"]) if body.get("manifest") else None
         alone, denial = body.pop("decision", {}), body.pop("denial", {})
         for key, row in _ROWS.items():
             body[key] = [row(**values) for values in body.get(key, ())]
@@ -214,7 +216,7 @@ class Committer:
             "at": plan.at,
             "actor": plan.actor,
             "source": plan.source,
-            "manifest": plan.manifest.get("digest"),
+            "manifest": plan.manifest.digest if plan.manifest else None,
             "plan": digest,
             "counts": dict(plan.counts),
         }
@@ -414,7 +416,7 @@ class Committer:
                 "at": plan.at,
                 "actor": plan.actor,
                 "source": plan.source,
-                "manifest": plan.manifest.get("digest"),
+                "manifest": plan.manifest.digest if plan.manifest else None,
                 "decision": plan.decision or None,
                 "plan": digest,
                 "documents": len(plan.leaves),

@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from ragguard import canary
 from ragguard.corpus import changes
 from ragguard.errors import LogError, UsageError
 from ragguard.ledger import commits, log, versions
+from ragguard.ledger.commits import Accepted
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, PublicKey, Root, SourcePolicy, Verdict
 from ragguard.trust import amend_root
@@ -189,13 +192,13 @@ def _after(root: Root, target: Target, now: datetime, reason: str) -> Root:
     return amend_root.revoke(root, target.key, now, reason)
 
 
-def _is_of(manifest: Any, target: Target) -> bool:
+def _is_of(manifest: Accepted, target: Target) -> bool:
     if target.key is None:
-        return bool(manifest.source == target.source)
+        return manifest.source == target.source
     return target.key.keyid in {keyid for keyid, _ in manifest.signers}
 
 
-def _logged_time(conn: Any, manifest: Any) -> str:
+def _logged_time(conn: sa.Connection, manifest: Accepted) -> str:
     """When a manifest came in, out of the log, whose tree heads are signed."""
     body = log.body(conn, manifest.log_index)
     if body.get("commit") != manifest.commit or not isinstance(body.get("at"), str):
@@ -206,7 +209,7 @@ def _logged_time(conn: Any, manifest: Any) -> str:
     return str(body["at"])
 
 
-def _enough(root: Root, manifest: Any, target: Target) -> bool:
+def _enough(root: Root, manifest: Accepted, target: Target) -> bool:
     """Whether the other signers of a manifest are enough for its source, under the new root."""
     source = root.sources.get(manifest.source)
     if target.key is None or source is None:

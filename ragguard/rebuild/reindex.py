@@ -34,7 +34,7 @@ from ragguard.ingest.judge import indexed_documents
 from ragguard.ledger import audit_queries, candidates, cases, commits, versions, versions_at
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
-from ragguard.ledger.versions import VersionRow
+from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.ledger.writer import Plan
 from ragguard.model import Finding, Verdict
 from ragguard.rebuild import limits as stops
@@ -200,7 +200,7 @@ class _Run:
                 logger.info("%s", error.message)
         with workspace.ledger.reading() as conn:
             known = audit_queries.all_generations(conn)
-            self._now: Sequence[Any] = versions.stays_at(conn, "serving")
+            self._now: Sequence[Stay] = versions.stays_at(conn, "serving")
             self._then = versions.stays_at(conn, "serving", at) if at is not None else self._now
             self._waiting = [versions.version_of(r) for r in versions.stays_at(conn, "quarantine")]
         alias, number = workspace.settings.store.collection, max(g.id for g in known) + 1

@@ -17,19 +17,11 @@ from ragguard.ledger.writer import Committer, Plan, Write, dump_vectors
 from ragguard.store import Point, Store
 from ragguard.store.memory import MemoryStore
 from ragguard.trust import dsse, keys
-from tests.support.ledger_rows import AT, case_row, point_row, version_row
+from tests.support.ledger_rows import AT, case_row, manifest_row, point_row, version_row
 
 KEY = keys.generate("checkpoint")
 VECTORS = np.eye(4, dtype=np.float32)
-ROW = {
-    "digest": "ab" * 32,
-    "source": "wiki",
-    "version": 1,
-    "envelope": "78" * 32,
-    "signers": [["9a" * 32, "alice"]],
-    "expires": AT,
-    "commit": 1,
-}
+ROW = manifest_row(1, digest="ab" * 32)
 
 
 class Faulty(MemoryStore):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from ragguard.ledger import commits, tables
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import DecisionRow, NewCase
+from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.versions import PointRow, VersionRow
 
 AT = "2026-03-01T12:00:00Z"
@@ -49,6 +50,13 @@ def point_row(version: int, ordinal: int, point: str) -> PointRow:
 def case_row(number: int, document: str = "a.md", **changes: Any) -> NewCase:
     """A case about the first version of a document of the wiki."""
     return replace(NewCase(number, "document", "wiki", document, 1, {}, 1), **changes)
+
+
+def manifest_row(version: int, source: str = "wiki", **changes: Any) -> ManifestRow:
+    """A manifest that the first commit accepted."""
+    signers = [["9a" * 32, "alice"]]
+    row = ManifestRow(f"{version:032x}{source:0>32}", source, version, "78" * 32, signers, AT, 1)
+    return replace(row, **changes)
 
 
 def begin(
