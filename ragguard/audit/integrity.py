@@ -145,7 +145,7 @@ class Reconciler:
             places = audit_queries.places(conn, first)
         for point in first:
             rows = places.get(point, [])
-            label = f"{rows[0].source}/{rows[0].document}" if rows else ""
+            label = rows[0].label if rows else ""
             detail = f"{label or point}: a point that was written is gone"
             self._fold.add(AuditFinding("missing-point", detail, label, point, collection))
         if rest := sum(1 for _ in missed):

@@ -113,7 +113,7 @@ class _Look:
         standing = self._signatures.examine(name)
         subjects = {s.name: s for s in standing.manifest.subjects} if standing.manifest else {}
         for row in rows:
-            label = f"{row.source}/{row.document}"
+            label = row.label
             self._documents[row.source] += 1
             vouched = standing.signed or self._signatures.vouched(row, standing)
             if row.zone == "serving":
@@ -244,7 +244,7 @@ def health(
         for row in audit_queries.standing(conn):
             if row.zone == "serving":
                 serving += 1
-                current += row.source not in stale and f"{row.source}/{row.document}" not in waiting
+                current += row.source not in stale and row.label not in waiting
                 files[row.subject_digest] += 1
     if not serving:
         return {}

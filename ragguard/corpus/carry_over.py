@@ -65,7 +65,7 @@ def fill(
     moved = {one.label for one in left if one.waits}
     for row in waiting:
         got = ready.get(row.id)
-        if f"{row.source}/{row.document}" in moved:  # one version of a document waits at a time
+        if row.label in moved:  # one version of a document waits at a time
             drop_waiting(plan, row, now, "superseded")
         elif got is None:
             drop_waiting(plan, row, now, "withdrawn")
@@ -111,7 +111,7 @@ def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str, now: Now)
         new, writes = plan.migrate(row, embedded, zone)
         if here:
             plan.leave.append((row.id, zone))
-        case = now.cases.get(f"{row.source}/{row.document}")
+        case = now.cases.get(row.label)
         if zone == "quarantine" and case is not None:
             plan.closes.append((case.id, "superseded"))
             plan.open_case(new)
@@ -149,7 +149,7 @@ def leave_out(plan: Draft, left: Left, embedded: Embedded | None, now: Now) -> N
 def drop_waiting(plan: Draft, row: VersionRow, now: Now, state: str) -> None:
     """End a document's waiting without a decision."""
     plan.leave.append((row.id, "quarantine"))
-    case = now.cases.get(f"{row.source}/{row.document}")
+    case = now.cases.get(row.label)
     if case is not None:
         plan.closes.append((case.id, state))
 

@@ -310,7 +310,7 @@ class Draft:
     def seal(self, row: VersionRow, embedded: Embedded, zone: str) -> list[Write]:
         """The points of a version, sealed for the collection of a zone, in chunk order."""
         metadata = dict(row.metadata)
-        metadata.setdefault("source", f"{row.source}/{row.document}")
+        metadata.setdefault("source", row.label)
         writes = []
         for ordinal, chunk in enumerate(embedded.prepared.chunks):
             own = {

@@ -76,7 +76,7 @@ def replayed(workspace: Workspace, conn: sa.Connection, start: Zones, after: int
         moved = versions_at.moves(conn, row.id)
         known = {label for label, number in stays.items() if number} if row.manifest else set()
         for version, _, entered in moved:
-            stays[label_of(version)] += 1 if entered else -1
+            stays[version.label] += 1 if entered else -1
         if switches(conn, row):
             continue
         strange = [
@@ -87,18 +87,18 @@ def replayed(workspace: Workspace, conn: sa.Connection, start: Zones, after: int
         ]
         for version in _unlisted(workspace, conn, row, strange):
             for members in zones.values():
-                members.pop(label_of(version), None)
+                members.pop(version.label, None)
         for version, zone, entered in moved:
             if not entered:
-                zones[zone].pop(label_of(version), None)
-        come = {label_of(version) for version, _, entered in moved if entered}
+                zones[zone].pop(version.label, None)
+        come = {version.label for version, _, entered in moved if entered}
         for version, zone, entered in moved:
             if entered:
-                zones[zone][label_of(version)] = version
-            elif label_of(version) not in come and not stays[label_of(version)]:
+                zones[zone][version.label] = version
+            elif version.label not in come and not stays[version.label]:
                 # It left the corpus, from wherever it stood then; here it may stand elsewhere.
                 for members in zones.values():
-                    members.pop(label_of(version), None)
+                    members.pop(version.label, None)
     return Zones(zones["serving"], zones["quarantine"])
 
 
@@ -210,8 +210,3 @@ def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[Place]:
 def _but_for_recipe(a: VersionRow, b: VersionRow) -> bool:
     names = [f.name for f in fields(VersionRow) if f.name not in _OWN]
     return all(getattr(a, name) == getattr(b, name) for name in names)
-
-
-def label_of(row: VersionRow) -> str:
-    """`source/document`."""
-    return f"{row.source}/{row.document}"

@@ -11,7 +11,7 @@ commit after which they hold just that, in the collections of one generation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +27,6 @@ from ragguard.corpus.state import (
     Place,
     Zones,
     good_today,
-    label_of,
     places_of,
     replayed,
     switches,
@@ -39,6 +38,7 @@ from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, Write
+from ragguard.model import Progress
 from ragguard.store import Point
 from ragguard.workspace import Workspace
 
@@ -56,7 +56,7 @@ def turn(
     actor: str,
     embed: bool,
     row: Mapping[str, Any] | None,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> Plan:
     """Plan the commit after which the two zones hold exactly what is asked for.
 
@@ -127,7 +127,7 @@ class _Turn:
         for zone, row in leaving:
             self.plan.add_drops(zone, [p.point for p in points[row.id]])
 
-    def compare_points(self, progress: Callable[[str, int, int], None]) -> None:
+    def compare_points(self, progress: Progress) -> None:
         """Another generation: every point is held against the ledger's current seals."""
         self._stale = {}
         for zone in ZONES:
@@ -150,9 +150,7 @@ class _Turn:
             self._seals[zone] = {point: sealed[point] for point in good}
             self.plan.add_drops(zone, (there.keys() | sealed.keys()) - set(wanted))
 
-    def _sound_points(
-        self, zone: str, name: str, progress: Callable[[str, int, int], None]
-    ) -> dict[str, tuple[int, str]]:
+    def _sound_points(self, zone: str, name: str, progress: Progress) -> dict[str, tuple[int, str]]:
         """Points of a collection: version and seal as computed, empty where it is not its own."""
         store = self._workspace.open_store()
         if not store.exists(name):
@@ -179,13 +177,11 @@ class _Turn:
 
     # --- the plan ---------------------------------------------------------------------------------
 
-    def make(self, embed: bool, progress: Callable[[str, int, int], None]) -> None:
+    def make(self, embed: bool, progress: Progress) -> None:
         """Membership, versions and points."""
         ready = self._load([p for p in self._places if self._is_written(p)], embed, progress)
         stay = {(p.zone, self._put(p, ready)) for p in self._places}
-        will = {
-            zone: {label_of(p.wanted) for p in self._places if p.zone == zone} for zone in ZONES
-        }
+        will = {zone: {p.wanted.label for p in self._places if p.zone == zone} for zone in ZONES}
         told = {(leaf.source, leaf.document) for leaf in self.plan.leaves}
         for zone in ZONES:
             for label, row in self._now.of(zone).items():
@@ -205,14 +201,14 @@ class _Turn:
             return True
         if self._stale is not None:
             return any(p.point in self._stale[place.zone] for p in place.spans)
-        here = self._now.of(place.zone).get(label_of(place.wanted))
+        here = self._now.of(place.zone).get(place.wanted.label)
         return here is None or here.id != place.version.id
 
     def _load(
         self,
         places: Sequence[Place],
         embed: bool,
-        progress: Callable[[str, int, int], None],
+        progress: Progress,
     ) -> dict[int, Embedded]:
         """Chunks and vectors of documents, by the version asked for."""
         workspace, recipe = self._workspace, self._generation.recipe
@@ -232,7 +228,7 @@ class _Turn:
         if not embed:
             raise RecipeMismatchError(
                 f"{len(lacking)} documents were never embedded by the recipe of generation "
-                f"{self._generation.id} ({_named(label_of(row) for row in lacking)})",
+                f"{self._generation.id} ({_named(row.label for row in lacking)})",
                 hint="`ragguard reindex --from-clean --at COMMIT` embeds them.",
             )
         if workspace.encoder.recipe.digest != recipe:
@@ -246,7 +242,7 @@ class _Turn:
         if unreadable:
             first = next(iter(unreadable))
             raise IntegrityError(
-                f"{label_of(lacking[first])}: cannot be read ({unreadable[first].detail})",
+                f"{lacking[first].label}: cannot be read ({unreadable[first].detail})",
                 hint="`ragguard reindex --from-clean` leaves it out.",
             )
         made = prepare.embed(
@@ -271,7 +267,7 @@ class _Turn:
         ):
             plan.add_drops(zone, [p.point for p in place.spans])
             version = None  # its text is read otherwise now than when it was cut
-        here = self._now.of(zone).get(label_of(wanted))
+        here = self._now.of(zone).get(wanted.label)
         if version is None:
             there, writes = plan.migrate(wanted, ready[wanted.id], zone)
         else:
@@ -284,7 +280,7 @@ class _Turn:
             if here is None or here.id != there.id:
                 plan.enter.append((there.id, zone))
         if zone == "quarantine":
-            self._waits[label_of(wanted)] = there
+            self._waits[wanted.label] = there
         if here is not None and here.id == there.id and self._stale is None:
             return there.id  # in the serving generation, where it was: nothing to tell
         outcome = "kept" if _bytes(wanted) == _bytes(here) else "back"
@@ -296,7 +292,7 @@ class _Turn:
 
     def settle_cases(self) -> None:
         """Cases whose document waits no more are closed; what waits without one gets one."""
-        serving = {label_of(p.wanted): p.wanted for p in self._places if p.zone == "serving"}
+        serving = {p.wanted.label: p.wanted for p in self._places if p.zone == "serving"}
         with self._workspace.ledger.reading() as conn:
             about = {
                 label: versions.version(conn, case.version) if case.version else None

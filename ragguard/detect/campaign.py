@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragguard.model import CorpusView, Evidence, Ints, Neighbours
+from ragguard.model import CorpusView, Doubles, Evidence, Ints, Neighbours
 from ragguard.text.templates import families
 from ragguard.text.words import overlaps
-
-Doubles = NDArray[np.float64]
 
 # How belief falls where the reference is farther than usual: half is left at `CENTRE` standard
 # deviations. An honest batch of manuals beside other documentation that stood out lay between -1.1

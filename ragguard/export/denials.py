@@ -72,7 +72,7 @@ def gather(
         if version is None or envelope is None:
             missing.append(f"denial {row['id']}: the ledger has no version or no decision of it")
             continue
-        label = f"{version.source}/{version.document}"
+        label = version.label
         found = _of_vault(workspace, row, label, missing, texts=texts)
         files |= {inventories.denied_path(row[name]): data for name, data in found.items()}
         if (said := _read(workspace, envelope, label, missing)) is not None:

@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -42,12 +42,12 @@ from ragguard.ledger import commits
 from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import append_entry
+from ragguard.model import Progress
 from ragguard.trust import adoption
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.files import replace_file
 from ragguard.workspace import Workspace, create
 
-Progress = Callable[[str, int, int], None]
 PART = 64  # files put into the vault at once
 _SPLITTER = re.compile(r".* size=(\d{1,6}) overlap=(\d{1,6})")
 _NOTHING = Now({}, {}, {})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +25,12 @@ from ragguard.export.inventory import Inventory, Listed, Omitted, Vouched
 from ragguard.ledger import audit_queries, commits, log, versions, versions_at
 from ragguard.ledger.commits import Accepted, CommitRow
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Finding
+from ragguard.model import Finding, Progress
 from ragguard.trust import signed_note
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.files import make_folder
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 PART = 64  # files of the vault that are read at once
 _WRITERS = 8
 

@@ -16,7 +16,7 @@ See docs/adr/0013-adopting-unsigned.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
@@ -31,7 +31,7 @@ from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import commits, versions
 from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Finding, Policy, Verdict
+from ragguard.model import Finding, Policy, Progress, Verdict
 from ragguard.store.foreign import ForeignCollection
 from ragguard.store.foreign_layout import Layout, detect, read
 from ragguard.trust import adoption, root
@@ -40,7 +40,6 @@ from ragguard.trust.manifest import is_source_name
 from ragguard.workspace import Workspace
 
 Mode = Literal["quarantine", "trust"]
-Progress = Callable[[str, int, int], None]
 UNSIGNED = "unsigned"  # check name of the finding that every adopted document has
 ACTOR = "nobody"  # who signed
 

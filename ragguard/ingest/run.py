@@ -8,7 +8,7 @@ itself, a bad document only itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,15 +23,13 @@ from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import versions
 from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.observed import observed
-from ragguard.model import Manifest, Verdict
+from ragguard.model import Manifest, Progress, Verdict
 from ragguard.trust import manifest as manifests
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest, format_time
 from ragguard.trust.dsse import VerificationResult
 from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
-
-Progress = Callable[[str, int, int], None]
 
 
 def ingest(
@@ -118,7 +116,7 @@ def _one(
     )
     removed = _removed(manifest, items, standing)
     leaving = {f"{manifest.source}/{name}" for name in removed}
-    pulled = [(row, v) for row, v in pulled if f"{row.source}/{row.document}" not in leaving]
+    pulled = [(row, v) for row, v in pulled if row.label not in leaving]
     note = ""
     judge = workspace.settings.judge
     since = format_time(workspace.now - timedelta(days=judge.removal_days))

@@ -5,7 +5,7 @@ Denied bytes and broken contracts first, then parsing, splitting, embedding and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from ragguard.corpus.changes import Standing
@@ -18,10 +18,9 @@ from ragguard.ingest.judge import judge_batch
 from ragguard.ingest.report import Report
 from ragguard.ledger import versions
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Finding, Policy, Verdict
+from ragguard.model import Finding, Policy, Progress, Verdict
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 Pulled = tuple[VersionRow, Verdict]  # a serving version and what is said of it now
 
 

@@ -84,17 +84,43 @@ def unsealed_points(conn: sa.Connection, collection: str, zone: str) -> list[str
     return [point for (point,) in conn.execute(query)]
 
 
-def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
-    """Chunks that points are or were: rows with version, ordinal, span, text_digest, and zones.
+@dataclass(frozen=True)
+class PlaceRow:
+    """A chunk that a point is or was; `zone` is where its version is now, or `None`."""
+
+    point: str
+    ordinal: int
+    start: int
+    end: int
+    text_digest: str
+    zone: str | None
+    version: int
+    source: str
+    document: str
+    digest: str
+    metadata: Mapping[str, Any]
+    metadata_digest: str
+    manifest: str
+    recipe: str
+    commit: int
+
+    @property
+    def label(self) -> str:
+        """`source/id`."""
+        return f"{self.source}/{self.document}"
+
+
+def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[PlaceRow]]:
+    """Chunks that points are or were.
 
     Args:
         conn: Connection.
         ids: Point ids.
 
     Returns:
-        By point id, the newest version first; `zone` is where that version is now, or `None`.
+        By point id, the newest version first.
     """
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[PlaceRow]] = {}
     for start in range(0, len(ids), BATCH):
         query = (
             sa.select(
@@ -123,7 +149,8 @@ def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
             .order_by(versions.c.id.desc())
         )
         for row in conn.execute(query):
-            found.setdefault(row.point, []).append(row)
+            place = PlaceRow(**row._mapping)
+            found.setdefault(place.point, []).append(place)
     return found
 
 
@@ -197,6 +224,11 @@ class StandingRow:
     outcome: str
     zone: str
     since: int
+
+    @property
+    def label(self) -> str:
+        """`source/id`."""
+        return f"{self.source}/{self.document}"
 
 
 def standing(conn: sa.Connection) -> Iterator[StandingRow]:

@@ -147,5 +147,5 @@ def versions_numbered(conn: sa.Connection, numbers: Sequence[int]) -> dict[str, 
     for start in range(0, len(numbers), BATCH):
         query = sa.select(versions).where(versions.c.id.in_(numbers[start : start + BATCH]))
         for row in map(version_of, conn.execute(query)):
-            found[f"{row.source}/{row.document}"] = row
+            found[row.label] = row
     return found

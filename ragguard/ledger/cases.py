@@ -33,6 +33,11 @@ class CaseRow:
     closed: int | None
     opened_at: str
 
+    @property
+    def label(self) -> str:
+        """`source/id`."""
+        return f"{self.source}/{self.document}"
+
 
 @dataclass(frozen=True)
 class NewCase:

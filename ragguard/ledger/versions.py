@@ -48,6 +48,11 @@ class VersionRow:
     chunks: int
     commit: int
 
+    @property
+    def label(self) -> str:
+        """`source/id`."""
+        return f"{self.source}/{self.document}"
+
 
 @dataclass(frozen=True)
 class Stay(VersionRow):
@@ -107,7 +112,7 @@ def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[s
     if source is not None:
         query = query.where(versions.c.source == source)
     rows = (version_of(r) for r in conn.execute(query))
-    return {f"{r.source}/{r.document}": r for r in rows}
+    return {r.label: r for r in rows}
 
 
 def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str, VersionRow]]:

@@ -56,7 +56,7 @@ def members_at(conn: sa.Connection, zone: str, commit: int) -> dict[str, Version
         )
     )
     rows = (version_of(r) for r in conn.execute(query))
-    return {f"{r.source}/{r.document}": r for r in rows}
+    return {r.label: r for r in rows}
 
 
 def digest_of(members: Sequence[VersionRow]) -> str:

@@ -20,7 +20,6 @@ from ragguard.ledger import commits, versions
 from ragguard.ledger.commits import Accepted
 from ragguard.lineage.attribution import (
     FEWEST,
-    Doubles,
     Signs,
     answer_terms,
     chances,
@@ -31,7 +30,7 @@ from ragguard.lineage.attribution import (
     strangeness,
     window,
 )
-from ragguard.model import Bools, Floats
+from ragguard.model import Bools, Doubles, Floats
 from ragguard.serving.search import Hit, search
 from ragguard.store import Store
 from ragguard.text.minhash import shared_words

@@ -78,11 +78,7 @@ def find(ledger: Ledger, reference: str) -> CaseRow:
     source, slash, _ = reference.partition("/")
     # Who writes SOURCE/ID means that source, whatever another one calls its documents.
     whole = bool(slash) and source in sources
-    matches = [
-        c
-        for c in every
-        if reference == f"{c.source}/{c.document}" or (reference == c.document and not whole)
-    ]
+    matches = [c for c in every if reference == c.label or (reference == c.document and not whole)]
     if len(matches) == 1:
         return matches[0]
     raise UsageError(
@@ -104,7 +100,7 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
     with workspace.ledger.reading() as conn:
         serving = version_rows.members(conn, "serving", case.source)
         alike = versions_at.serving_with(conn, version.digest) if version else []
-    replaces = f"{case.source}/{case.document}" in serving
+    replaces = case.label in serving
     view = replace(view, replaces=replaces, serves_as=alike)
     if not texts or version is None:
         return view
@@ -340,7 +336,7 @@ def _decision(
     return Decision(
         case.id,
         action,
-        f"{case.source}/{case.document}",
+        case.label,
         version.digest,
         version.metadata_digest,
         tuple(_covers(version, action, stored)),

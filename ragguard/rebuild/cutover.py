@@ -25,12 +25,12 @@ from ragguard.errors import LedgerError, RecipeMismatchError, UsageError
 from ragguard.ledger import candidates, commits
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.versions import VersionRow
+from ragguard.model import Progress
 from ragguard.serving import divergence, trial
 from ragguard.serving.divergence import Figures
 from ragguard.serving.trial import Shadow, State, Trial
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 # Two collections, the one that serves and the one that would, to why it must not.
 Gate = Callable[[str, str], Sequence[str]]
 ACTOR = "cutover"

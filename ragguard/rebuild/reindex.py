@@ -36,14 +36,13 @@ from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.ledger.writer import Plan
-from ragguard.model import Finding, Verdict
+from ragguard.model import Finding, Progress, Verdict
 from ragguard.rebuild import limits as stops
 from ragguard.rebuild import screening
 from ragguard.rebuild.compare import Contrast, contrast
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 # Two collections, the one that serves and the one that would, to why it must not.
 Gate = Callable[[str, str], Sequence[str]]
 ACTOR = "reindex"
@@ -234,19 +233,17 @@ class _Run:
         clean = [row for row in clean if row.id not in lost]
         with self.made.timed("screen"):
             found = self._screen(clean)
-        by_label = {f"{row.source}/{row.document}": row for row in clean}
+        by_label = {row.label: row for row in clean}
         self._left += [_suspect(by_label[label], v) for label, v in found.strong.items()]
         self._crashed = [f"{s.check}: {s.reason}" for s in found.crashed]
         self._kept = [row for label, row in by_label.items() if label not in found.strong]
         self._left.sort(key=lambda one: one.label)
-        there = {f"{r.source}/{r.document}" for r in self._then}
+        there = {r.label for r in self._then}
         made.left, made.suspects = self._left, [v for _, v in sorted(found.weak.items())]
-        made.gone = sorted({f"{r.source}/{r.document}" for r in self._now} - there)
+        made.gone = sorted({r.label for r in self._now} - there)
         made.kept = len(self._kept)
         moved = {one.label for one in self._left if one.waits}
-        made.waiting = sum(
-            r.id in self._ready and f"{r.source}/{r.document}" not in moved for r in self._waiting
-        )
+        made.waiting = sum(r.id in self._ready and r.label not in moved for r in self._waiting)
         made.chunks = sum(len(self._ready[r.id].text_digests) for r in self._kept)
 
     def _without_waiting(self, clean: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:

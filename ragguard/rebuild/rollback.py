@@ -14,22 +14,22 @@ Nothing is judged again. See docs/rollback.md and docs/adr/0017-going-back.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ragguard.corpus import generations
 from ragguard.corpus.clean_set import Left, never_decided, read_back
 from ragguard.corpus.job import Job
-from ragguard.corpus.state import Members, label_of, retirements
+from ragguard.corpus.state import Members, retirements
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
 from ragguard.errors import IntegrityError, RecipeMismatchError, UsageError
 from ragguard.ledger import audit_queries, commits, versions_at
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.versions import VersionRow
+from ragguard.model import Progress
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 ACTOR = "rollback"
 NAMED = 20  # documents named in a refusal
 
@@ -167,7 +167,7 @@ class _Run:
                 hint="--leave-out goes back without them.",
             )
         made.left = left
-        serves = {**stay, **{label_of(row): row for row in clean}}
+        serves = {**stay, **{row.label: row for row in clean}}
         self._tell(serves)
         if dry_run or made.unchanged:
             return
@@ -208,7 +208,7 @@ class _Run:
             strange = [r for r in (*clean, *target.quarantine.values()) if r.id not in here]
             _, lost = read_back(workspace, strange)
         out = {one.version.id for one in lost}
-        serves = {label_of(row): row for row in clean if row.id not in out}
+        serves = {row.label: row for row in clean if row.id not in out}
         waits = {n: row for n, row in target.quarantine.items() if row.id not in out}
         for one in left:  # what is out for its signatures may wait for a reviewer already
             if one.waits and one.label in now.quarantine:

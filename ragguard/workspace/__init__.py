@@ -18,7 +18,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -453,6 +453,3 @@ class Workspace:
                 yield
             finally:
                 self._cache = own
-
-
-Progress = Callable[[str, int, int], None]

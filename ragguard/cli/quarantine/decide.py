@@ -152,7 +152,7 @@ def _tell_done(entries: list[Entry], numbers: dict[int, int], action: str, fmt: 
         return
     for entry in entries[:SHOWN] if len(entries) > 2 * SHOWN else entries:
         case = entry.case
-        name = f"{case.source}/{case.document}" if case.document else f"removal in {case.source}"
+        name = case.label if case.document else f"removal in {case.source}"
         say(f"case {case.id}: {name} {DONE[action]}, commit {numbers[case.id]}")
     if len(entries) > 2 * SHOWN:
         say(f"… and {len(entries) - SHOWN} more (--format json lists all)")
