@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, note, say, table
+from ragguard.cli.output import emit, format_option, note, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def status(ctx: click.Context, fmt: str) -> None:
 
 @cutover.command()
 @click.option("--yes", is_flag=True, help="Also where its trial ended by itself.")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 @format_option
 @click.pass_context
 def finish(ctx: click.Context, yes: bool, quiet: bool, fmt: str) -> int:

@@ -5,20 +5,33 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from ragguard.text.safe_display import line as line
 from ragguard.text.safe_display import plain as plain
 
-FORMATS = click.Choice(["table", "json", "jsonl"])
-format_option = click.option(
-    "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Output format."
-)
+F = TypeVar("F", bound=Callable[..., Any])
 NARROW = 24  # columns of a table up to this width are never shortened
+
+
+def _formats(*names: str) -> Callable[[F], F]:
+    return click.option(
+        "--format",
+        "fmt",
+        type=click.Choice(names),
+        default="table",
+        show_default=True,
+        help="Output format.",
+    )
+
+
+format_option = _formats("table", "json", "jsonl")
+format_of_one_option = _formats("table", "json")  # of commands whose result is no list
+quiet_option = click.option("--quiet", is_flag=True, help="No progress on standard error.")
 
 
 def short(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import duration, open_workspace
-from ragguard.cli.output import emit, format_option, note, say, table
+from ragguard.cli.output import emit, format_option, note, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SHOWN = 20  # documents named one by one
     "--stage", is_flag=True, help="Build it as a candidate, for `ragguard cutover`; do not switch."
 )
 @click.option("--yes", is_flag=True, help="Go on where it would stop to ask.")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 @format_option
 @click.pass_context
 def reindex(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, say, table
+from ragguard.cli.output import emit, format_option, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SHOWN = 20  # documents named one by one
     is_flag=True,
     help="Go back to a commit without the documents for which it would be refused.",
 )
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 @format_option
 @click.pass_context
 def rollback(

@@ -151,11 +151,7 @@ def adopt(
                 result,
             )
         with report.timed("index"):
-            generation = workspace.generation()
-            if generation is not None:
-                workspace.open_store().maintain(
-                    generation.serving, workspace.settings.store.index_after
-                )
+            workspace.maintain()
     report.pulled.extend(verdict for _, verdict in pulled)
     report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)
     report.manifests.append(result)

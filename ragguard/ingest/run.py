@@ -152,11 +152,7 @@ def _one(
             )
             progress("commit", 1, 1)
         with report.timed("index"):
-            generation = workspace.generation()
-            if generation is not None:
-                workspace.open_store().maintain(
-                    generation.serving, workspace.settings.store.index_after
-                )
+            workspace.maintain()
     report.pulled.extend(verdict for _, verdict in pulled)
     report.removed += 0 if asks else len(removed)
     report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)

@@ -437,6 +437,12 @@ class Workspace:
                 self.settings.store.collection, generation.serving
             )
 
+    def maintain(self) -> None:
+        """Let the serving collection build its graph, once it has points enough."""
+        generation = self.generation()
+        if generation is not None:
+            self.open_store().maintain(generation.serving, self.settings.store.index_after)
+
     def cache(self, name: str) -> Path:
         """A file in the cache folder."""
         return self._cache / name
