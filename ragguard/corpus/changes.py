@@ -224,7 +224,7 @@ class Draft:
         """Let waiting versions serve, each in place of the one that does.
 
         Args:
-            decided: The versions, each with the envelope that its leaf is to name, or nothing.
+            decided: The versions, each with the envelope of its decision.
         """
         rows = [row for row, _ in decided]
         self._look_up_all(rows)
@@ -348,7 +348,7 @@ class Draft:
             row: Its version.
             outcome: What became of it.
             seals: Id and seal of each of its points.
-            decision: Envelope of the decision, where the commit carries many out.
+            decision: Envelope of the decision that it stands on, if it stands on one.
         """
         self.counts[outcome] += 1
         about = (row.source, row.document, row.digest, row.metadata_digest)

@@ -27,7 +27,7 @@ class LogLeaf:
         metadata: Digest of its metadata.
         outcome: What became of it, as in the counts of the commit.
         points: Id and seal of each of its points, in chunk order.
-        decision: Envelope of the decision it stands on, where one commit carries many out.
+        decision: Envelope of the decision it stands on; empty where the entry names it, or none.
     """
 
     source: str

@@ -83,8 +83,8 @@ class Plan:
         leave: (version, zone) that end with it.
         opens: Rows of cases to open.
         closes: (case, state) to close.
-        decision: Envelope of the one decision that this commit carries out, which its log entry
-            names; empty where there is none, or where each leaf names its own.
+        decision: Envelope of the decision that the log entry names: about a removal, or taken over
+            from an export; empty where there is none, or where each leaf names its own.
         decisions: Rows of all decisions it carries out.
         denials: Rows of denials.
         leaves: What the log's entry commits to, one a document.

@@ -206,8 +206,7 @@ def decide_cases(
             raise UsageError(f"case {case.id} asks for a removal: it is decided alone")
     decisions.check_time(workspace.root, workspace.now)
     shown = views(workspace, chosen)
-    if len(shown) > 1:
-        check_may_decide(workspace, shown, key)
+    check_may_decide(workspace, [view for view in shown if view.version is not None], key)
     plan = changes.draft(workspace, generation)
     stored = plan.stored([view.version for view in shown if view.version is not None])
     signed = []
@@ -219,11 +218,10 @@ def decide_cases(
         _, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
         signed.append((said, envelope, reviewer))
     kept = workspace.vault.put_many([envelope for _, envelope, _ in signed])
-    alone = kept[0] if len(kept) == 1 else ""
     for (said, _, reviewer), name in zip(signed, kept, strict=True):
         plan.decide(said.case, said, reviewer, name)
     decided = [
-        (view.version, "" if alone else name)
+        (view.version, name)
         for view, name in zip(shown, kept, strict=True)
         if view.version is not None
     ]
@@ -235,6 +233,7 @@ def decide_cases(
         for version, _ in decided:
             denial.keep(plan, version)
         plan.deny(decided)
+    alone = "" if decided else kept[0]  # a removal has leaves of what goes, and may have none
     sources = {case.source for case in chosen}
     source = chosen[0].source if len(sources) == 1 else ""
     actor = signed[0][2].principal

@@ -328,14 +328,15 @@ def altered(gate: Gate, monkeypatch: pytest.MonkeyPatch, change: Callable[[Plan]
 
 
 def signed_again(plan: Plan, envelope: str) -> Plan:
-    (row,) = plan.decisions
-    return replace(plan, decision=envelope, decisions=[replace(row, envelope=envelope)])
+    (row,), (leaf,) = plan.decisions, plan.leaves
+    rows, leaves = [replace(row, envelope=envelope)], [replace(leaf, decision=envelope)]
+    return replace(plan, decisions=rows, leaves=leaves)
 
 
 def test_a_release_without_a_decision_is_named(
     waiting: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    altered(waiting, monkeypatch, lambda plan: replace(plan, decision="", decisions=[]))
+    altered(waiting, monkeypatch, lambda plan: replace(plan, decisions=[]))
     for said in problems(waiting):
         assert "wiki/safe.md" in said
         assert "no decision" in said
@@ -348,7 +349,7 @@ def test_a_release_by_somebody_who_may_not_decide_is_named(
     key = {"alice": waiting.alice, "nobody": waiting.root_key}[who]
 
     def change(plan: Plan) -> Plan:
-        data = waiting.workspace.vault.get(plan.decision)
+        data = waiting.workspace.vault.get(plan.decisions[0].envelope)
         payload = dsse.parse_envelope(data, max_bytes=1 << 20).payload
         made = decision.sign(decision.parse(payload), key.signing_key, key.public.keyid)
         envelope = waiting.workspace.vault.put(made)
@@ -364,7 +365,7 @@ def test_a_decision_about_something_else_releases_nothing(
     waiting: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def change(plan: Plan) -> Plan:
-        data = waiting.workspace.vault.get(plan.decision)
+        data = waiting.workspace.vault.get(plan.decisions[0].envelope)
         said = decision.parse(dsse.parse_envelope(data, max_bytes=1 << 20).payload)
         other = replace(said, digest="0" * 64)
         made = decision.sign(other, waiting.bob.signing_key, waiting.bob.public.keyid)
@@ -381,8 +382,8 @@ def test_what_waits_cannot_be_let_in_by_a_commit_of_another_kind(
     waiting: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def change(plan: Plan) -> Plan:
-        leaves = [replace(leaf, outcome="kept") for leaf in plan.leaves]
-        return replace(plan, kind="stage", decision="", decisions=[], leaves=leaves)
+        leaves = [replace(leaf, outcome="kept", decision="") for leaf in plan.leaves]
+        return replace(plan, kind="stage", decisions=[], leaves=leaves)
 
     altered(waiting, monkeypatch, change)
     for said in problems(waiting):
