@@ -16,6 +16,8 @@ from ragguard.text.safe_display import plain as plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 NARROW = 24  # columns of a table up to this width are never shortened
+# How to stop what is being drawn on the terminal, bars of progress: done before anything is said.
+drawing: list[Callable[[], None]] = []
 
 
 def _formats(*names: str) -> Callable[[F], F]:
@@ -42,6 +44,7 @@ def short(path: Path) -> str:
 
 def emit(fmt: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Print JSON: one object, or a line for each of a list."""
+    _still()
     if fmt == "jsonl":
         rows = body if isinstance(body, Sequence) else [body]
         for row in rows:
@@ -50,13 +53,20 @@ def emit(fmt: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Non
         click.echo(json.dumps(body, indent=2))
 
 
+def _still() -> None:
+    for stop in tuple(drawing):
+        stop()
+
+
 def say(text: str = "") -> None:
     """A line of prose for a person, on standard output."""
+    _still()
     click.echo(plain(text))
 
 
 def note(text: str) -> None:
     """A line about the run, on standard error."""
+    _still()
     click.echo(plain(text), err=True)
 
 
@@ -98,4 +108,5 @@ def table(
         )
     for row in shown:
         made.add_row(*(Text(cell) for cell in row))
+    _still()
     console().print(made)
