@@ -8,6 +8,7 @@ and which. Memory: 49 bytes a current point, 17 bytes a stay, the ids of points 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from ragguard.audit.seal_table import SealTable, raw_id, raw_seal
 from ragguard.ledger import audit_queries, commits
-from ragguard.ledger.commits import CommitRow
+from ragguard.ledger.commits import CommitRow, Switch
 from ragguard.ledger.writer import Plan
 from ragguard.workspace import Workspace
 
@@ -53,7 +54,7 @@ class Replay:
         self._closed: dict[int, tuple[str, int]] = {}
         self._decisions: list[Mapping[str, Any]] = []
         self._denials: list[Mapping[str, Any]] = []
-        self._switches: list[dict[str, Any]] = []  # what commits made of generations, newest first
+        self._switches: list[Switch] = []  # what commits made of generations, newest first
         self._dropped: dict[int, tuple[str, str]] = {}
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
@@ -103,11 +104,11 @@ class Replay:
         rows: dict[int, tuple[str, str, str]] = {}
         for made in reversed(self._switches):
             states = commits.after_switch(states, made)
-            named = (made["serving"], made["quarantine"], made["recipe"])
-            if rows.setdefault(made["id"], named) != named:
-                self.problems.append(f"generation {made['id']}: two commits name it differently")
-            if "at" in made and self._built.get(made["id"], made["at"]) != made["at"]:
-                self.problems.append(f"generation {made['id']}: its time is not the one logged")
+            named = (made.serving, made.quarantine, made.recipe)
+            if rows.setdefault(made.id, named) != named:
+                self.problems.append(f"generation {made.id}: two commits name it differently")
+            if made.at and self._built.get(made.id, made.at) != made.at:
+                self.problems.append(f"generation {made.id}: its time is not the one logged")
         for number, state in self._states.items():
             wanted = states.get(number, "not there")
             if state != wanted:
@@ -165,12 +166,10 @@ class Replay:
             self._closed.setdefault(number, (state, plan.commit))
         self._decisions += [vars(row) for row in plan.decisions]
         self._denials += [vars(row) for row in plan.denials]
-        if made := plan.generation:
-            drops = made.get("drops", ())
-            kept = ("id", "serving", "quarantine", "recipe", "state", "at")
-            self._switches.append({k: made[k] for k in kept if k in made} | {"drops": drops})
-            for old in drops:
-                self._dropped[old["id"]] = (old["serving"], old["quarantine"])
+        if plan.generation:  # what it holds is long, and not looked at here
+            self._switches.append(replace(plan.generation, body={}, zones={}))
+            for old in plan.generation.drops:
+                self._dropped[old.id] = (old.serving, old.quarantine)
 
     def _compare(self, what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
         if wanted == found:

@@ -12,7 +12,6 @@ commit after which they hold just that, in the collections of one generation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from ragguard.corpus import changes
@@ -35,7 +34,7 @@ from ragguard.corpus.state import (
 from ragguard.errors import IntegrityError, RecipeMismatchError
 from ragguard.ledger import audit_queries, cases, versions
 from ragguard.ledger.cases import CaseRow
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, Write
 from ragguard.model import Progress
@@ -55,7 +54,7 @@ def turn(
     kind: str,
     actor: str,
     embed: bool,
-    row: Mapping[str, Any] | None,
+    row: Switch | None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Plan:
     """Plan the commit after which the two zones hold exactly what is asked for.
@@ -88,7 +87,7 @@ def turn(
         work.compare_points(progress)
     work.make(embed, progress)
     work.settle_cases()
-    return work.plan.finish(kind, actor, "", generation=dict(row or {}))
+    return work.plan.finish(kind, actor, "", generation=row)
 
 
 class _Turn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -198,13 +198,60 @@ def accepted_manifests(conn: sa.Connection) -> list[Accepted]:
 
 
 @dataclass(frozen=True)
-class Generation:
-    """One pair of collections, built with one recipe."""
+class Pair:
+    """A pair of collections, by the number of its generation."""
 
     id: int
     serving: str
     quarantine: str
+
+
+@dataclass(frozen=True)
+class Generation(Pair):
+    """One pair of collections, built with one recipe."""
+
     recipe: str
+
+    @property
+    def pair(self) -> Pair:
+        """Its collections alone."""
+        return Pair(self.id, self.serving, self.quarantine)
+
+
+@dataclass(frozen=True)
+class Switch(Generation):
+    """A generation that a commit makes, brings back or gives up.
+
+    Attributes:
+        drops: Generations that are given up with it.
+        state: What it is afterwards, see `after_switch`; `serving` where it is empty.
+        again: Whether the ledger has it already: then it has neither `body` nor `at`.
+        body: Of its recipe.
+        at: When it was built.
+        zones: Versions that a candidate holds, by zone.
+    """
+
+    drops: Sequence[Pair] = ()
+    state: str = ""
+    again: bool = False
+    body: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+    zones: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def becomes(self) -> str:
+        """Its state after the commit."""
+        return self.state or "serving"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a plan has it: without what is empty, but for `drops`."""
+        every = {**vars(self), "drops": [vars(pair) for pair in self.drops]}
+        return {name: value for name, value in every.items() if value or name == "drops"}
+
+
+def load_switch(body: Mapping[str, Any]) -> Switch:
+    """Read what `Switch.as_dict` wrote."""
+    return Switch(**{**body, "drops": [Pair(**row) for row in body.get("drops", ())]})
 
 
 def serving_generation(conn: sa.Connection) -> Generation | None:
@@ -251,7 +298,7 @@ def generation_states(conn: sa.Connection) -> dict[int, tuple[str, str]]:
     return {r.id: (r.state, r.at) for r in conn.execute(query)}
 
 
-def after_switch(states: Mapping[int, str], row: Mapping[str, Any]) -> dict[int, str]:
+def after_switch(states: Mapping[int, str], row: Switch) -> dict[int, str]:
     """States of the generations once a commit with a generation is done.
 
     - `serving`: the alias points at it; one at a time;
@@ -261,27 +308,18 @@ def after_switch(states: Mapping[int, str], row: Mapping[str, Any]) -> dict[int,
 
     Args:
         states: Before, by number.
-        row: As for `switch_generation`.
+        row: What the commit does.
     """
     after = dict(states)
-    state = str(row.get("state", "serving"))
-    if state == "serving":
+    if row.becomes == "serving":
         after |= {number: "retired" for number, was in states.items() if was == "serving"}
-    after |= {int(old["id"]): "dropped" for old in row.get("drops", ())}
-    after[int(row["id"])] = state
+    after |= {old.id: "dropped" for old in row.drops}
+    after[row.id] = row.becomes
     return after
 
 
-def switch_generation(conn: sa.Connection, row: Mapping[str, Any]) -> None:
-    """Record a generation that a commit makes or brings back, and what becomes of the others.
-
-    Args:
-        conn: Connection.
-        row: `id`, `serving`, `quarantine`, `recipe`, `body` of the recipe, `at`; `drops`: rows
-            with `id`, `serving` and `quarantine` of generations that are given up; `state`:
-            `serving` (also where it is absent), `candidate` or `dropped`; `again`: true where the
-            generation is in the ledger already, which then needs neither `body` nor `at`.
-    """
+def switch_generation(conn: sa.Connection, row: Switch) -> None:
+    """Record a generation that a commit makes or brings back, and what becomes of the others."""
     before = {number: state for number, (state, _) in generation_states(conn).items()}
     after = after_switch(before, row)
     for number, state in after.items():
@@ -289,12 +327,11 @@ def switch_generation(conn: sa.Connection, row: Mapping[str, Any]) -> None:
             conn.execute(
                 sa.update(generations).where(generations.c.id == number).values(state=state)
             )
-    for old in row.get("drops", ()):
-        names = (old["serving"], old["quarantine"])
+    for old in row.drops:
+        names = (old.serving, old.quarantine)
         conn.execute(sa.delete(seals).where(seals.c.collection.in_(names)))
-    if not row.get("again"):
-        new = Generation(row["id"], row["serving"], row["quarantine"], row["recipe"])
-        add_generation(conn, new, row["body"], row["at"], after[new.id])
+    if not row.again:
+        add_generation(conn, row, row.body, row.at, after[row.id])
 
 
 def recipe_body(conn: sa.Connection, digest: str) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ from ragguard.errors import LedgerError, StoreError
 from ragguard.ledger import cases, commits, log
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import DecisionRow, NewCase
-from ragguard.ledger.commits import CommitRow, Generation, ManifestRow
+from ragguard.ledger.commits import CommitRow, Generation, ManifestRow, Switch, load_switch
 from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import seal
 from ragguard.ledger.tables import Ledger, drop_meta, get_meta, set_meta
@@ -89,10 +89,9 @@ class Plan:
         denials: Rows of denials.
         leaves: What the log's entry commits to, one a document.
         counts: Documents by outcome.
-        generation: Row of a generation that this commit makes, brings back or gives up, as
-            `ledger.commits.switch_generation` takes it; or empty. The collections of a new one
-            hold what `writes` says and nothing else; those of one that is there already (`again`)
-            stay, and `writes` and `drops` say what changes in them.
+        generation: A generation that this commit makes, brings back or gives up, if it does. The
+            collections of a new one hold what `writes` says and nothing else; those of one that is
+            there already (`again`) stay, and `writes` and `drops` say what changes in them.
         judged_until: Number of the newest version that was admitted unjudged and is judged by this
             commit; 0 if none.
     """
@@ -116,7 +115,7 @@ class Plan:
     denials: Sequence[DenialRow] = ()
     leaves: Sequence[LogLeaf] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    generation: Mapping[str, Any] = field(default_factory=dict)
+    generation: Switch | None = None
     judged_until: int = 0
 
     @property
@@ -139,6 +138,7 @@ def dump_plan(plan: Plan) -> bytes:
     """A plan as JSON bytes: one decision and its denial have fields of their own there."""
     body = asdict(plan)
     body["manifest"] = body["manifest"] or {}
+    body["generation"] = plan.generation.as_dict() if plan.generation else {}
     body["leaves"] = [x.as_dict() for x in plan.leaves]
     for one, many in (("decision", "decisions"), ("denial", "denials")):
         body[one] = body[many].pop() if plan.decision and body[many] else {}
@@ -160,6 +160,8 @@ def load_plan(data: bytes) -> Plan:
         for key in ("enter", "leave", "closes"):
             body[key] = [tuple(pair) for pair in body[key]]
         body["manifest"] = ManifestRow(**body["manifest"]) if body.get("manifest") else None
+        if switch := body.pop("generation", None):
+            body["generation"] = load_switch(switch)
         alone, denial = body.pop("decision", {}), body.pop("denial", {})
         for key, row in _ROWS.items():
             body[key] = [row(**values) for values in body.get(key, ())]
@@ -311,25 +313,26 @@ class Committer:
         Raises:
             StoreError: The store did not take or keep a point.
         """
-        if not plan.generation.get("again"):
+        made = plan.generation
+        if made is not None and not made.again:
             store = self.store()
-            for name in (plan.generation["serving"], plan.generation["quarantine"]):
+            for name in (made.serving, made.quarantine):
                 store.drop(name)
-                store.create(name, int(plan.generation["body"]["dimensions"]))
+                store.create(name, int(made.body["dimensions"]))
         self._store(plan)
 
     def _finish(self, plan: Plan, digest: str) -> None:
-        if plan.generation and not plan.generation.get("again"):
-            if not self._built(plan):
+        if plan.generation and not plan.generation.again:
+            if not self._built(plan, plan.generation):
                 self.build(plan)
         elif plan.writes or plan.drops:
             self._store(plan)
         self._confirm(plan, digest)
 
-    def _built(self, plan: Plan) -> bool:
+    def _built(self, plan: Plan, made: Generation) -> bool:
         """Whether the collections of a new generation hold just what the plan writes."""
         store = self.store()
-        for name in (plan.generation["serving"], plan.generation["quarantine"]):
+        for name in (made.serving, made.quarantine):
             if not store.exists(name) or store.count(name) != len(plan.writes.get(name, ())):
                 return False
         try:
@@ -425,8 +428,8 @@ class Committer:
                 "counts": dict(plan.counts),
             }
             if plan.generation:
-                state_now = plan.generation.get("state", "serving")
-                body["generation"] = {"id": plan.generation["id"], "state": state_now}
+                made = plan.generation
+                body["generation"] = {"id": made.id, "state": made.becomes}
             index = append_entry(conn, body, self.origin, self.sign_note)
             commits.confirm(conn, plan.commit, state, index)
             drop_meta(conn, intent.key_of(plan.commit))

@@ -23,7 +23,7 @@ from ragguard.corpus.job import Job
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
 from ragguard.errors import LedgerError, RecipeMismatchError, UsageError
 from ragguard.ledger import candidates, commits
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Progress
 from ragguard.serving import divergence, trial
@@ -225,17 +225,12 @@ def abort(workspace: Workspace) -> Aborted:
     serving = workspace.generation()
     if serving is None:
         raise LedgerError("no generation serves, and there is a candidate")
-    row = {
-        **generations.row_of(there.generation),
-        "recipe": there.generation.recipe,
-        "drops": [generations.row_of(there.generation)],
-        "state": "dropped",
-        "again": True,
-    }
+    gone = there.generation
+    row = Switch(**asdict(gone), drops=[gone.pair], state="dropped", again=True)
     plan = changes.draft(workspace, serving).finish("cutover", ACTOR, "", generation=row)
     workspace.committer.commit(plan)
     trial.drop_alias(workspace)
-    dropped = generations.drop(workspace, row["drops"])
+    dropped = generations.drop(workspace, row.drops)
     return Aborted(there.generation.id, plan.commit, dropped)
 
 
@@ -288,12 +283,8 @@ class _Finish:
         workspace, made, new = self._workspace, self.made, self._there.generation
         with self.made.timed("catch up"):
             target = self._target()
-            row = {
-                **generations.row_of(new),
-                "recipe": new.recipe,
-                "drops": generations.too_old(workspace, new.id),
-                "again": True,
-            }
+            drops = generations.too_old(workspace, new.id)
+            row = Switch(**asdict(new), drops=drops, again=True)
             plan = turn(
                 workspace,
                 new,
@@ -322,7 +313,7 @@ class _Finish:
         made.documents = len(target.serving)
         made.came = sorted(target.serving.keys() - self._now.serving.keys())
         made.gone = sorted(self._now.serving.keys() - target.serving.keys())
-        made.dropped = generations.drop(workspace, row["drops"])
+        made.dropped = generations.drop(workspace, row.drops)
 
     def _target(self) -> Zones:
         """What the candidate holds, with what was done since, and nothing that is not good today.
@@ -362,14 +353,14 @@ def _zones_of(workspace: Workspace, there: Trial) -> Zones:
         row = commits.get(conn, there.built)
     plan = workspace.committer.logged_plans([row])[row.id] if row else None
     with workspace.ledger.reading() as conn:
-        zones = plan.generation.get("zones") if plan else None
-        if plan is None or zones is None or plan.generation["id"] != there.generation.id:
+        made = plan.generation if plan else None
+        if made is None or not made.zones or made.id != there.generation.id:
             raise LedgerError(
                 f"commit {there.built}: its plan does not say what generation "
                 f"{there.generation.id} holds",
                 hint="Run `ragguard log verify`.",
             )
         return Zones(
-            candidates.versions_numbered(conn, zones["serving"]),
-            candidates.versions_numbered(conn, zones["quarantine"]),
+            candidates.versions_numbered(conn, made.zones["serving"]),
+            candidates.versions_numbered(conn, made.zones["quarantine"]),
         )

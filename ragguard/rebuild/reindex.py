@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ingest.judge import indexed_documents
 from ragguard.ledger import audit_queries, candidates, cases, commits, versions, versions_at
 from ragguard.ledger.cases import CaseRow
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.ledger.writer import Plan
 from ragguard.model import Finding, Progress, Verdict
@@ -328,25 +328,24 @@ class _Run:
             workspace.committer.commit(plan)
             workspace.point_alias()
         made.commit, made.generation, made.staged = plan.commit, self._new.id, stage
-        made.dropped = generations.drop(workspace, plan.generation["drops"])
+        made.dropped = generations.drop(workspace, plan.generation.drops if plan.generation else ())
 
     def _plan(self, stage: bool) -> Plan:
         """Everything the rebuild will do."""
         plan = changes.draft(self._workspace, self._new)
         now = self._standing()
         carry_over.fill(plan, self._kept, self._left, self._waiting, self._ready, now)
-        row = {
-            **generations.row_of(self._new),
-            "recipe": self._new.recipe,
-            "body": asdict(self._workspace.encoder.recipe),
-            "at": format_time(self._workspace.now),
-        }
+        made = Switch(
+            **asdict(self._new),
+            body=asdict(self._workspace.encoder.recipe),
+            at=format_time(self._workspace.now),
+        )
         if not stage:
-            row["drops"] = generations.too_old(self._workspace)
-            return plan.finish("reindex", ACTOR, "", generation=row)
-        row |= {"drops": [], "state": "candidate", "zones": carry_over.zones_after(plan, now)}
+            made = replace(made, drops=generations.too_old(self._workspace))
+            return plan.finish("reindex", ACTOR, "", generation=made)
+        made = replace(made, state="candidate", zones=carry_over.zones_after(plan, now))
         carry_over.only_build(plan)
-        return plan.finish("stage", ACTOR, "", generation=row)
+        return plan.finish("stage", ACTOR, "", generation=made)
 
     def _standing(self) -> Now:
         with self._workspace.ledger.reading() as conn:

@@ -14,7 +14,7 @@ Nothing is judged again. See docs/rollback.md and docs/adr/0017-going-back.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from ragguard.corpus.state import Members, retirements
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
 from ragguard.errors import IntegrityError, RecipeMismatchError, UsageError
 from ragguard.ledger import audit_queries, commits, versions_at
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Progress
 from ragguard.workspace import Workspace
@@ -221,7 +221,7 @@ class _Run:
         self._tell(serves)
         if dry_run:
             return
-        row = {**asdict(generation), "state": "serving", "again": True, "drops": []}
+        row = Switch(**asdict(generation), state="serving", again=True)
         self._carry_out(generation, Zones(serves, waits), embed=True, row=row)
 
     def _find(self, number: int) -> tuple[Generation, int]:
@@ -284,7 +284,7 @@ class _Run:
         target: Zones,
         *,
         embed: bool,
-        row: Mapping[str, Any] | None,
+        row: Switch | None,
     ) -> None:
         workspace = self._workspace
         with workspace.ledger.reading() as conn:
