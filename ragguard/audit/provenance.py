@@ -17,12 +17,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
 
 from ragguard.audit.findings import SAMPLE, AuditFinding
 from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
 from ragguard.ledger import audit_queries, commits, versions
 from ragguard.ledger.audit_queries import StandingRow
+from ragguard.ledger.commits import ManifestRow
 from ragguard.model import Subject
 from ragguard.trust import root
 from ragguard.trust.canonical import parse_time
@@ -101,12 +101,12 @@ class _Look:
 
     def _find_stale(self) -> dict[str, str]:
         """Sources whose last accepted manifest has expired, with the day."""
-        last: dict[str, Any] = {}
+        last: dict[str, ManifestRow] = {}
         for row in self._signatures.rows.values():
-            if row["version"] >= 1 and row["version"] >= last.get(row["source"], row)["version"]:
-                last[row["source"]] = row
+            if row.version >= 1 and row.version >= last.get(row.source, row).version:
+                last[row.source] = row
         now = self._workspace.now
-        return {s: r["expires"] for s, r in last.items() if parse_time(r["expires"]) <= now}
+        return {s: r.expires for s, r in last.items() if parse_time(r.expires) <= now}
 
     def take(self, name: str, rows: Iterable[StandingRow]) -> None:
         """Documents that stand on one manifest."""

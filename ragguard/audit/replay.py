@@ -65,10 +65,8 @@ class Replay:
         with self._ledger.reading() as conn:
             versions = audit_queries.versions_of(conn, row.id)
             points = audit_queries.points_made(conn, row.id)
-        self._compare(
-            f"commit {row.id}: versions", {v.id: vars(v) for v in plan.versions}, versions
-        )
-        wanted = {(p.version, p.ordinal): vars(p) for p in plan.points}
+        self._compare(f"commit {row.id}: versions", {v.id: v for v in plan.versions}, versions)
+        wanted = {(p.version, p.ordinal): p for p in plan.points}
         self._compare(f"commit {row.id}: points", wanted, points)
         if not self._stays.fit(row.id, plan.enter, plan.leave):
             self.problems.append(f"commit {row.id}: who entered or left with it was changed")

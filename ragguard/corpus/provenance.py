@@ -77,7 +77,7 @@ class Signatures:
         self._vault = workspace.vault
         self._root = workspace.root
         with workspace.ledger.reading() as conn:
-            self.rows = {r["digest"]: r for r in audit_queries.small_tables(conn)["manifests"]}
+            self.rows = commits.manifests_by_digest(conn)
             self._commits = {row.id: row for row in commits.listed(conn)}
             self._roots = {version: data for version, data, _ in audit_queries.all_roots(conn)}
             self._in_force, self._since = _history(log.entries(conn))
@@ -89,7 +89,7 @@ class Signatures:
         if kept is None:
             return Standing(forged="its manifest was never accepted")
         try:
-            data = self._vault.get(kept["envelope"])
+            data = self._vault.get(kept.envelope)
         except RagguardError as error:
             return Standing(damaged=error.message)
         try:
@@ -100,9 +100,9 @@ class Signatures:
             manifest = manifests.parse(envelope.payload, max_bytes=MAX_BYTES)
         except IntegrityError as error:
             return Standing(forged=f"its manifest cannot be read ({error.message})")
-        if (manifest.digest, manifest.source) != (name, kept["source"]):
+        if (manifest.digest, manifest.source) != (name, kept.source):
             return Standing(forged="its manifest is not the one of its digest and source")
-        return Standing(manifest, **self._verify(envelope, manifest.source, kept["commit"]))
+        return Standing(manifest, **self._verify(envelope, manifest.source, kept.commit))
 
     def vouched(self, row: Stay | StandingRow, standing: Standing) -> bool:
         """Whether a document on a manifest of too few signatures stands on something else.
@@ -123,9 +123,9 @@ class Signatures:
     def _listed_again(self, source: str, version: int) -> Mapping[str, Subject]:
         """What the newest manifest of a source lists, if it is a later one with good signatures."""
         if source not in self._later:
-            own = [r for r in self.rows.values() if r["source"] == source and r["version"] >= 1]
-            newest = max(own, key=lambda r: int(r["version"]), default=None)
-            found = self.examine(newest["digest"]) if newest is not None else Standing()
+            own = [r for r in self.rows.values() if r.source == source and r.version >= 1]
+            newest = max(own, key=lambda r: r.version, default=None)
+            found = self.examine(newest.digest) if newest is not None else Standing()
             listed = found.manifest if found.signed else None
             self._later[source] = {s.name: s for s in listed.subjects} if listed else {}
         return self._later[source]

@@ -13,7 +13,7 @@ from typing import Any
 
 from ragguard.corpus.cosigners import signed_by
 from ragguard.errors import IntegrityError, VaultError
-from ragguard.ledger import audit_queries, candidates
+from ragguard.ledger import audit_queries, candidates, commits
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.writer import Plan
 from ragguard.model import Root
@@ -47,8 +47,7 @@ class Releases:
         self._in_force, self._first = _roots_in_force(entries)
         with workspace.ledger.reading() as conn:
             self._roots = {v: data for v, data, _ in audit_queries.all_roots(conn)}
-            kept = audit_queries.small_tables(conn)["manifests"]
-        self._manifests = {r["digest"]: r for r in kept}
+            self._manifests = commits.manifests_by_digest(conn)
         self._signers: dict[str, list[str]] = {}
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
@@ -135,7 +134,7 @@ class Releases:
         """Key ids of all who signed a manifest."""
         if manifest not in self._signers:
             row = self._manifests.get(manifest)
-            found = signed_by(self._workspace, row["envelope"], row["signers"]) if row else []
+            found = signed_by(self._workspace, row.envelope, row.signers) if row else []
             self._signers[manifest] = [keyid for keyid, _ in found]
         return self._signers[manifest]
 

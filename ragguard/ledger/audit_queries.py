@@ -26,7 +26,7 @@ from ragguard.ledger.tables import (
     vectors,
     versions,
 )
-from ragguard.ledger.versions import BATCH
+from ragguard.ledger.versions import BATCH, PointRow, VersionRow, version_of
 
 PAGE = 10_000  # rows fetched at once
 
@@ -160,20 +160,20 @@ def stays(conn: sa.Connection) -> Iterator[tuple[int, str, int, int | None]]:
     yield from _stream(conn, sa.select(*columns))
 
 
-def versions_of(conn: sa.Connection, commit: int) -> dict[int, Mapping[str, Any]]:
-    """Rows of the versions that a commit made, by number."""
+def versions_of(conn: sa.Connection, commit: int) -> dict[int, VersionRow]:
+    """Versions that a commit made, by number."""
     query = sa.select(versions).where(versions.c.commit == commit)
-    return {r.id: dict(r._mapping) for r in conn.execute(query)}
+    return {r.id: version_of(r) for r in conn.execute(query)}
 
 
-def points_made(conn: sa.Connection, commit: int) -> dict[tuple[int, int], Mapping[str, Any]]:
-    """Rows of the points of a commit's versions, by version and ordinal."""
+def points_made(conn: sa.Connection, commit: int) -> dict[tuple[int, int], PointRow]:
+    """Points of a commit's versions, by version and ordinal."""
     query = (
         sa.select(points)
         .join(versions, versions.c.id == points.c.version)
         .where(versions.c.commit == commit)
     )
-    return {(r.version, r.ordinal): dict(r._mapping) for r in conn.execute(query)}
+    return {(r.version, r.ordinal): PointRow(*r) for r in conn.execute(query)}
 
 
 def small_tables(conn: sa.Connection) -> dict[str, list[dict[str, Any]]]:

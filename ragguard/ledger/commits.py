@@ -183,6 +183,11 @@ def manifest_row(conn: sa.Connection, digest: str) -> ManifestRow | None:
     return ManifestRow(*row) if row else None
 
 
+def manifests_by_digest(conn: sa.Connection) -> dict[str, ManifestRow]:
+    """Every manifest in the ledger, whatever its commit."""
+    return {row.digest: ManifestRow(*row) for row in conn.execute(sa.select(manifests))}
+
+
 def accepted_manifests(conn: sa.Connection) -> list[Accepted]:
     """All accepted manifests, oldest first."""
     query = (
