@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, note, quiet_option, say, table
+from ragguard.cli.output import answer, emit, format_option, note, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -125,11 +125,7 @@ def finish(ctx: click.Context, yes: bool, quiet: bool, fmt: str) -> int:
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
         made = run(workspace, gate=canary_gate(workspace), yes=yes, progress=progress.update)
-    if fmt == "table":
-        _tell(made)
-    else:
-        emit(fmt, made.as_dict())
-    return made.exit_code
+    return answer(fmt, made, lambda: _tell(made))
 
 
 @cutover.command()

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 
@@ -56,6 +56,42 @@ def emit(fmt: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Non
 def _still() -> None:
     for stop in tuple(drawing):
         stop()
+
+
+class Result(Protocol):
+    """What a job says of itself."""
+
+    @property
+    def exit_code(self) -> int:
+        """See docs/cli.md."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+
+
+def answer(
+    fmt: str,
+    made: Result,
+    show: Callable[[], None],
+    *,
+    rows: str = "",
+    exit_zero: bool = False,
+) -> int:
+    """Print what a job did; returns the exit code of the command.
+
+    Args:
+        fmt: `table`, `json` or `jsonl`.
+        made: The result.
+        show: Tells it to a person.
+        rows: Key of what `jsonl` prints line by line instead of the whole.
+        exit_zero: Exit 0 where it would be 1.
+    """
+    if fmt == "table":
+        show()
+    else:
+        body = made.as_dict()
+        emit(fmt, body[rows] if rows and fmt == "jsonl" else body)
+    return 0 if exit_zero and made.exit_code == 1 else made.exit_code
 
 
 def say(text: str = "") -> None:

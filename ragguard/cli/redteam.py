@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_of_one_option, line, note, say, table
+from ragguard.cli.output import answer, format_of_one_option, line, note, say, table
 from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT
 
@@ -72,11 +72,7 @@ def redteam(
             floor=floor,
             progress=progress.update,
         )
-    if fmt == "json":
-        emit("json", found.as_dict())
-    else:
-        _show(found)
-    return 0 if exit_zero else found.exit_code
+    return answer(fmt, found, lambda: _show(found), exit_zero=exit_zero)
 
 
 def _show(found: Redteam) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import duration, open_workspace
-from ragguard.cli.output import emit, format_option, note, quiet_option, say, table
+from ragguard.cli.output import answer, format_option, note, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -87,11 +87,7 @@ def reindex(
             ask=ask,
             progress=progress.update,
         )
-    if fmt == "table":
-        _show(made, dry_run)
-    else:
-        emit(fmt, made.as_dict())
-    return made.exit_code
+    return answer(fmt, made, lambda: _show(made, dry_run))
 
 
 def _show(made: Rebuilt, dry_run: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, quiet_option, say, table
+from ragguard.cli.output import answer, format_option, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ def rollback(
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
         made = run(workspace, where, leave_out=leave_out, dry_run=dry_run, progress=progress.update)
-    if fmt == "table":
-        _show(made, dry_run)
-    else:
-        emit(fmt, made.as_dict())
-    return made.exit_code
+    return answer(fmt, made, lambda: _show(made, dry_run))
 
 
 def _show(made: RolledBack, dry_run: bool) -> None:

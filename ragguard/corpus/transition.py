@@ -33,7 +33,6 @@ from ragguard.corpus.state import (
 )
 from ragguard.errors import IntegrityError, RecipeMismatchError
 from ragguard.ledger import audit_queries, cases, versions
-from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, Write
@@ -102,10 +101,7 @@ class _Turn:
             self._places = places_of(conn, target, generation.recipe)
             sources = {r.source for z in ZONES for r in (*self._now.of(z).values(),)}
             sources |= {p.wanted.source for p in self._places}
-            self._cases: dict[str, CaseRow] = {}
-            for source in sorted(sources):
-                found = cases.open_for(conn, source)
-                self._cases |= {f"{source}/{name}": case for name, case in found.items()}
+            self._cases = cases.open_by_label(conn, sources)
         self._stale: dict[str, set[str]] | None = None  # ids to write by zone; none: all of them
         self._seals: dict[str, dict[str, str]] = {zone: {} for zone in ZONES}
         self._waits: dict[str, VersionRow] = {}  # the version that will wait, by label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,12 @@ def open_for(conn: sa.Connection, source: str) -> dict[str, CaseRow]:
         cases.c.source == source, cases.c.state == "open", cases.c.kind == "document"
     )
     return {r.document: _row(r) for r in conn.execute(query)}
+
+
+def open_by_label(conn: sa.Connection, sources: Iterable[str]) -> dict[str, CaseRow]:
+    """Open document cases of sources, by `source/id`."""
+    found = (open_for(conn, source).values() for source in sorted(set(sources)))
+    return {case.label: case for listed in found for case in listed}
 
 
 def opened_by(conn: sa.Connection, commit: int) -> list[CaseRow]:

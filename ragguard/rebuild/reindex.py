@@ -32,7 +32,6 @@ from ragguard.corpus.job import Job
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ingest.judge import indexed_documents
 from ragguard.ledger import audit_queries, candidates, cases, commits, versions, versions_at
-from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.ledger.writer import Plan
@@ -349,10 +348,8 @@ class _Run:
 
     def _standing(self) -> Now:
         with self._workspace.ledger.reading() as conn:
-            open_cases: dict[str, CaseRow] = {}
-            for source in sorted({r.source for r in (*self._now, *self._waiting)}):
-                found = cases.open_for(conn, source)
-                open_cases |= {f"{source}/{name}": case for name, case in found.items()}
+            sources = [row.source for row in (*self._now, *self._waiting)]
+            open_cases = cases.open_by_label(conn, sources)
             points = versions.points_of(conn, [r.id for r in (*self._kept, *self._waiting)])
         zones = {r.id: "serving" for r in self._now} | {r.id: "quarantine" for r in self._waiting}
         return Now(zones, points, open_cases)
