@@ -39,6 +39,19 @@ else:
         made = globals()[name] = NDArray[getattr(np, _ARRAYS[name])]
         return made
 
+
+class Labelled:
+    """What is about a document of a source, and told by a label."""
+
+    source: str
+    document: str
+
+    @property
+    def label(self) -> str:
+        """`source/document`."""
+        return f"{self.source}/{self.document}"
+
+
 # --- signing --------------------------------------------------------------------------------------
 
 

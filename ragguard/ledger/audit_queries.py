@@ -27,6 +27,7 @@ from ragguard.ledger.tables import (
     versions,
 )
 from ragguard.ledger.versions import BATCH, PointRow, VersionRow, version_of
+from ragguard.model import Labelled
 
 PAGE = 10_000  # rows fetched at once
 
@@ -85,7 +86,7 @@ def unsealed_points(conn: sa.Connection, collection: str, zone: str) -> list[str
 
 
 @dataclass(frozen=True)
-class PlaceRow:
+class PlaceRow(Labelled):
     """A chunk that a point is or was; `zone` is where its version is now, or `None`."""
 
     point: str
@@ -103,11 +104,6 @@ class PlaceRow:
     manifest: str
     recipe: str
     commit: int
-
-    @property
-    def label(self) -> str:
-        """`source/id`."""
-        return f"{self.source}/{self.document}"
 
 
 def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[PlaceRow]]:
@@ -209,7 +205,7 @@ def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class StandingRow:
+class StandingRow(Labelled):
     """A document now in a zone, with what its provenance hangs on."""
 
     id: int
@@ -224,11 +220,6 @@ class StandingRow:
     outcome: str
     zone: str
     since: int
-
-    @property
-    def label(self) -> str:
-        """`source/id`."""
-        return f"{self.source}/{self.document}"
 
 
 def standing(conn: sa.Connection) -> Iterator[StandingRow]:

@@ -13,23 +13,19 @@ from ragguard.ledger import log
 from ragguard.ledger.commits import CommitRow, Generation, generations_in, get
 from ragguard.ledger.tables import commits, denials, membership, points, seals, versions
 from ragguard.ledger.versions import BATCH, VersionRow, version_of
+from ragguard.model import Labelled
 
 ACT = "cutover"
 
 
 @dataclass(frozen=True)
-class Held:
+class Held(Labelled):
     """The document of a chunk, as one version has it."""
 
     source: str
     document: str
     digest: str
     metadata_digest: str
-
-    @property
-    def label(self) -> str:
-        """`source/id`."""
-        return f"{self.source}/{self.document}"
 
 
 def candidate(conn: sa.Connection) -> Generation | None:

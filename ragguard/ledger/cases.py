@@ -9,10 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from ragguard.ledger.tables import cases, commits, decisions
+from ragguard.model import Labelled
 
 
 @dataclass(frozen=True)
-class CaseRow:
+class CaseRow(Labelled):
     """A case.
 
     Attributes:
@@ -32,11 +33,6 @@ class CaseRow:
     opened: int
     closed: int | None
     opened_at: str
-
-    @property
-    def label(self) -> str:
-        """`source/id`."""
-        return f"{self.source}/{self.document}"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ragguard.ledger.tables import (
     vectors,
     versions,
 )
+from ragguard.model import Labelled
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
 
@@ -26,7 +27,7 @@ BATCH = 500  # bound parameters a statement, below every database's limit
 
 
 @dataclass(frozen=True)
-class VersionRow:
+class VersionRow(Labelled):
     """One version of a document, with the verdict it got."""
 
     id: int
@@ -47,11 +48,6 @@ class VersionRow:
     hidden: Sequence[Sequence[str]]
     chunks: int
     commit: int
-
-    @property
-    def label(self) -> str:
-        """`source/id`."""
-        return f"{self.source}/{self.document}"
 
 
 @dataclass(frozen=True)
