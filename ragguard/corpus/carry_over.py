@@ -8,29 +8,12 @@ old one; a case about the old version gives way to one about the new.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ragguard.corpus.changes import Draft, finding_bodies, seals_of
 from ragguard.corpus.clean_set import Left
 from ragguard.corpus.embed import Embedded
-from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.seals import point_id
 from ragguard.ledger.versions import PointRow, VersionRow
-
-
-@dataclass(frozen=True)
-class Now:
-    """What stands before the rebuild.
-
-    Attributes:
-        zones: Zone of each version that is in one now.
-        points: Rows of the points of versions.
-        cases: Open document cases by `source/id`.
-    """
-
-    zones: Mapping[int, str]
-    points: Mapping[int, Sequence[PointRow]]
-    cases: Mapping[str, CaseRow]
 
 
 def fill(
@@ -39,7 +22,6 @@ def fill(
     left: Sequence[Left],
     waiting: Sequence[VersionRow],
     ready: Mapping[int, Embedded],
-    now: Now,
 ) -> None:
     """Everything that a rebuild does with documents.
 
@@ -49,16 +31,16 @@ def fill(
         left: What is left out.
         waiting: What waits for a reviewer now.
         ready: Chunks and vectors by the new generation's recipe, by version.
-        now: What stands before.
     """
     generation = plan.generation
+    plan.look_up([*kept, *waiting])
     plan.writes = {generation.serving: [], generation.quarantine: []}
     for row in kept:
-        carry(plan, row, ready[row.id], "serving", now)
+        carry(plan, row, ready[row.id], "serving")
     for one in left:
-        leave_out(plan, one, ready.get(one.version.id), now)
+        leave_out(plan, one, ready.get(one.version.id))
     named = {row.id for row in kept} | {one.version.id for one in left}
-    for number, zone in now.zones.items():  # not there at the commit asked for
+    for number, zone in plan.zones.items():  # not there at the commit asked for
         if zone == "serving" and number not in named:
             plan.leave.append((number, "serving"))
             plan.counts["gone"] += 1
@@ -66,17 +48,17 @@ def fill(
     for row in waiting:
         got = ready.get(row.id)
         if row.label in moved:  # one version of a document waits at a time
-            drop_waiting(plan, row, now, "superseded")
+            drop_waiting(plan, row, "superseded")
         elif got is None:
-            drop_waiting(plan, row, now, "withdrawn")
+            drop_waiting(plan, row, "withdrawn")
         else:
-            carry(plan, row, got, "quarantine", now)
+            carry(plan, row, got, "quarantine")
 
 
-def zones_after(plan: Draft, now: Now) -> dict[str, list[int]]:
+def zones_after(plan: Draft) -> dict[str, list[int]]:
     """Versions that each zone would hold after a plan, by zone, in order."""
     zones: dict[str, set[int]] = {"serving": set(), "quarantine": set()}
-    for number, zone in now.zones.items():
+    for number, zone in plan.zones.items():
         zones[zone].add(number)
     for number, zone in plan.leave:
         zones[zone].discard(number)
@@ -91,7 +73,7 @@ def only_build(plan: Draft) -> None:
         listed.clear()
 
 
-def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str, now: Now) -> None:
+def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str) -> None:
     """Take a document over as it is.
 
     Args:
@@ -99,10 +81,9 @@ def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str, now: Now)
         row: Its version.
         embedded: Its chunks and vectors by the new generation's recipe.
         zone: Where it stands, and will.
-        now: What stands before.
     """
-    here = now.zones.get(row.id) == zone
-    if row.recipe == plan.generation.recipe and same(row, embedded, now.points.get(row.id, ())):
+    here = plan.zones.get(row.id) == zone
+    if row.recipe == plan.generation.recipe and same(row, embedded, plan.spans(row)):
         writes = plan.seal(row, embedded, zone)
         plan.add_writes(zone, writes)
         if not here:
@@ -111,24 +92,25 @@ def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str, now: Now)
         new, writes = plan.migrate(row, embedded, zone)
         if here:
             plan.leave.append((row.id, zone))
-        case = now.cases.get(row.label)
+        case = plan.open_cases.get(row.label)
         if zone == "quarantine" and case is not None:
             plan.closes.append((case.id, "superseded"))
             plan.open_case(new)
     plan.tell(row, "kept" if zone == "serving" else "waiting", seals_of(writes))
 
 
-def leave_out(plan: Draft, left: Left, embedded: Embedded | None, now: Now) -> None:
+def leave_out(plan: Draft, left: Left, embedded: Embedded | None) -> None:
     """Take a document out of the serving zone: into quarantine with a case, or out altogether.
+
+    An open case about it must be closed by the caller.
 
     Args:
         plan: Draft on the new generation.
         left: Which, and why.
         embedded: Its chunks and vectors; `None` where it could not be read.
-        now: What stands before; a case about it must be closed by the caller.
     """
     row = left.version
-    if now.zones.get(row.id) == "serving":
+    if plan.zones.get(row.id) == "serving":
         plan.leave.append((row.id, "serving"))
     if not left.waits or embedded is None:
         plan.tell(row, "denied" if left.findings[0].check == "denied" else "removed")
@@ -146,10 +128,10 @@ def leave_out(plan: Draft, left: Left, embedded: Embedded | None, now: Now) -> N
     plan.tell(row, "pulled", seals_of(writes))
 
 
-def drop_waiting(plan: Draft, row: VersionRow, now: Now, state: str) -> None:
+def drop_waiting(plan: Draft, row: VersionRow, state: str) -> None:
     """End a document's waiting without a decision."""
     plan.leave.append((row.id, "quarantine"))
-    case = now.cases.get(row.label)
+    case = plan.open_cases.get(row.label)
     if case is not None:
         plan.closes.append((case.id, state))
 

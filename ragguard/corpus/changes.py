@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded
+from ragguard.corpus.state import SourceState, state_of
 from ragguard.corpus.stored_points import Packs, stored_by_version
 from ragguard.ledger import cases
 from ragguard.ledger import versions as version_rows
@@ -33,23 +35,6 @@ from ragguard.workspace import Workspace
 
 MAX_HIDDEN = 10  # hidden pieces kept with a version
 MAX_HIDDEN_TEXT = 1000  # characters of each
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What of a source is there now.
-
-    Attributes:
-        serving: Serving versions by document id.
-        waiting: Quarantined versions by document id.
-        cases: Open document cases by document id.
-        removals: Open removal cases.
-    """
-
-    serving: Mapping[str, VersionRow]
-    waiting: Mapping[str, VersionRow]
-    cases: Mapping[str, CaseRow]
-    removals: Sequence[CaseRow]
 
 
 @dataclass
@@ -74,7 +59,7 @@ class Draft:
     denials: list[DenialRow] = field(default_factory=list)
     leaves: list[LogLeaf] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    _standing: dict[str, Standing] = field(default_factory=dict)
+    _standing: dict[str, SourceState] = field(default_factory=dict)
     _spans: dict[int, list[PointRow]] = field(default_factory=dict)
     _stored: dict[int, list[Write]] = field(default_factory=dict)
 
@@ -84,10 +69,10 @@ class Draft:
         """Collection of a zone."""
         return self.generation.serving if zone == "serving" else self.generation.quarantine
 
-    def standing(self, source: str) -> Standing:
+    def standing(self, source: str) -> SourceState:
         """What of a source is there before the commit."""
         if source not in self._standing:
-            self._standing[source] = standing_of(self.workspace, source)
+            self._standing[source] = state_of(self.workspace, source)
         return self._standing[source]
 
     def stored(self, rows: Sequence[VersionRow]) -> Mapping[int, Sequence[Write]]:
@@ -101,21 +86,36 @@ class Draft:
             self._stored |= stored_by_version(self.workspace, lacking)
         return self._stored
 
-    def _look_up(self, source: str, documents: Iterable[str]) -> None:
-        """Read the points of what documents of a source have in either zone."""
-        there = self.standing(source)
-        rows = [
-            zone[name].id
-            for name in documents
-            for zone in (there.serving, there.waiting)
-            if name in zone
-        ]
+    @cached_property
+    def zones(self) -> Mapping[int, str]:
+        """Zone of each version that is in one before the commit."""
         with self.workspace.ledger.reading() as conn:
-            self._spans |= version_rows.points_of(conn, [n for n in rows if n not in self._spans])
+            return version_rows.zones(conn)
 
-    def _look_up_all(self, rows: Sequence[VersionRow]) -> None:
-        for source in sorted({row.source for row in rows}):
-            self._look_up(source, [row.document for row in rows if row.source == source])
+    @cached_property
+    def open_cases(self) -> Mapping[str, CaseRow]:
+        """Open document cases before the commit, by `source/id`."""
+        with self.workspace.ledger.reading() as conn:
+            return cases.open_by_label(conn)
+
+    def spans(self, row: VersionRow) -> Sequence[PointRow]:
+        """Points of a version that was looked up; none where it was not."""
+        return self._spans.get(row.id, ())
+
+    def look_up(self, rows: Iterable[VersionRow]) -> None:
+        """Read the points of versions."""
+        numbers = [row.id for row in rows if row.id not in self._spans]
+        with self.workspace.ledger.reading() as conn:
+            self._spans |= version_rows.points_of(conn, numbers)
+
+    def _look_up(self, documents: Iterable[tuple[str, str]]) -> None:
+        """Read the points of what documents (source and id) have in either zone."""
+        zones = (
+            (zone, name)
+            for source, name in documents
+            for zone in (self.standing(source).serving, self.standing(source).waiting)
+        )
+        self.look_up(zone[name] for zone, name in zones if name in zone)
 
     # --- what becomes of documents ----------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class Draft:
             policy_digest: Digest of the contract they were judged under.
             manifest: Digest of the manifest that lists them.
         """
-        self._look_up(source, [item.document.id for item, _ in judged])
+        self._look_up((source, item.document.id) for item, _ in judged)
         for item, verdict in judged:
             document = item.document
             ready = embedded.get(document.id) if verdict.outcome != "reject" else None
@@ -182,7 +182,7 @@ class Draft:
             held: Serving versions, each with what is said of it now.
         """
         rows = [row for row, _ in held]
-        self._look_up_all(rows)
+        self._look_up((row.source, row.document) for row in rows)
         stored = self.stored(rows)
         for row, verdict in held:
             self._end_waiting(row, "superseded")
@@ -211,7 +211,7 @@ class Draft:
             source: Whose they are.
             documents: Ids; each serves or waits.
         """
-        self._look_up(source, documents)
+        self._look_up((source, name) for name in documents)
         there = self.standing(source)
         for name in documents:
             row = there.serving.get(name) or there.waiting[name]
@@ -227,7 +227,7 @@ class Draft:
             decided: The versions, each with the envelope of its decision.
         """
         rows = [row for row, _ in decided]
-        self._look_up_all(rows)
+        self._look_up((row.source, row.document) for row in rows)
         stored = self.stored(rows)
         for row, decision in decided:
             writes = [self._move(write, "serving", {}) for write in stored[row.id]]
@@ -238,7 +238,7 @@ class Draft:
 
     def deny(self, decided: Sequence[tuple[VersionRow, str]]) -> None:
         """Take waiting versions out for good; `decided` as for `release`."""
-        self._look_up_all([row for row, _ in decided])
+        self._look_up((row.source, row.document) for row, _ in decided)
         for row, decision in decided:
             self._end_waiting(row, "rejected")
             self.tell(row, "denied", decision=decision)
@@ -459,20 +459,6 @@ def draft(workspace: Workspace, generation: Generation) -> Draft:
             next_id(conn, version_table),
             next_id(conn, case_table),
             Packs(workspace.vault),
-        )
-
-
-def standing_of(workspace: Workspace, source: str) -> Standing:
-    """What of a source is there now."""
-    prefix = f"{source}/"
-    with workspace.ledger.reading() as conn:
-        serving = version_rows.members(conn, "serving", source)
-        waiting = version_rows.members(conn, "quarantine", source)
-        return Standing(
-            {k.removeprefix(prefix): v for k, v in serving.items()},
-            {k.removeprefix(prefix): v for k, v in waiting.items()},
-            cases.open_for(conn, source),
-            cases.open_removals(conn, source),
         )
 
 

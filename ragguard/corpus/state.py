@@ -15,6 +15,7 @@ from ragguard.corpus.clean_set import Left, sift
 from ragguard.corpus.provenance import MAX_BYTES
 from ragguard.ledger import cases, commits, log, versions_at
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.versions import PointRow, VersionRow
 from ragguard.trust import adoption, dsse
@@ -39,6 +40,37 @@ class Zones:
     def of(self, zone: str) -> Members:
         """Versions of a zone."""
         return self.serving if zone == "serving" else self.quarantine
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """What of a source is there.
+
+    Attributes:
+        serving: Serving versions by document id.
+        waiting: Quarantined versions by document id.
+        cases: Open document cases by document id.
+        removals: Open removal cases.
+    """
+
+    serving: Mapping[str, VersionRow]
+    waiting: Mapping[str, VersionRow]
+    cases: Mapping[str, CaseRow]
+    removals: Sequence[CaseRow]
+
+
+def state_of(workspace: Workspace, source: str) -> SourceState:
+    """What of a source is there now."""
+    prefix = f"{source}/"
+    with workspace.ledger.reading() as conn:
+        serving = version_rows.members(conn, "serving", source)
+        waiting = version_rows.members(conn, "quarantine", source)
+        return SourceState(
+            {k.removeprefix(prefix): v for k, v in serving.items()},
+            {k.removeprefix(prefix): v for k, v in waiting.items()},
+            cases.open_for(conn, source),
+            cases.open_removals(conn, source),
+        )
 
 
 def zones_at(conn: sa.Connection, commit: int | None = None) -> Zones:

@@ -32,7 +32,7 @@ from ragguard.corpus.state import (
     zones_at,
 )
 from ragguard.errors import IntegrityError, RecipeMismatchError
-from ragguard.ledger import audit_queries, cases, versions
+from ragguard.ledger import audit_queries, versions
 from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, Write
@@ -99,9 +99,6 @@ class _Turn:
         with workspace.ledger.reading() as conn:
             self._now = zones_at(conn)
             self._places = places_of(conn, target, generation.recipe)
-            sources = {r.source for z in ZONES for r in (*self._now.of(z).values(),)}
-            sources |= {p.wanted.source for p in self._places}
-            self._cases = cases.open_by_label(conn, sources)
         self._stale: dict[str, set[str]] | None = None  # ids to write by zone; none: all of them
         self._seals: dict[str, dict[str, str]] = {zone: {} for zone in ZONES}
         self._waits: dict[str, VersionRow] = {}  # the version that will wait, by label
@@ -291,9 +288,9 @@ class _Turn:
         with self._workspace.ledger.reading() as conn:
             about = {
                 label: versions.version(conn, case.version) if case.version else None
-                for label, case in self._cases.items()
+                for label, case in self.plan.open_cases.items()
             }
-        for label, case in self._cases.items():
+        for label, case in self.plan.open_cases.items():
             if label in self._waits and self._waits[label].id == case.version:
                 continue
             now = about[label]
@@ -301,7 +298,7 @@ class _Turn:
             over = over or label in self._waits
             self.plan.closes.append((case.id, "superseded" if over else "withdrawn"))
         for label, row in self._waits.items():
-            known = self._cases.get(label)
+            known = self.plan.open_cases.get(label)
             if known is None or known.version != row.id:
                 self.plan.open_case(row)
 

@@ -28,7 +28,7 @@ from typing import Any
 from ragguard import config
 from ragguard.canary import sets
 from ragguard.corpus import changes
-from ragguard.corpus.carry_over import Now, carry
+from ragguard.corpus.carry_over import carry
 from ragguard.corpus.clean_set import Left, read_back
 from ragguard.corpus.embed import Embedded, embed, take_apart
 from ragguard.errors import UsageError
@@ -50,7 +50,6 @@ from ragguard.workspace import Workspace, create
 
 PART = 64  # files put into the vault at once
 _SPLITTER = re.compile(r".* size=(\d{1,6}) overlap=(\d{1,6})")
-_NOTHING = Now({}, {}, {})
 
 
 @dataclass(frozen=True)
@@ -293,7 +292,7 @@ class _Restoring:
         workspace = self._workspace
         plan = self._draft(generation)
         for row, embedded in ready:
-            carry(plan, row, embedded, "serving", _NOTHING)
+            carry(plan, row, embedded, "serving")
             self._take_releases(plan, plan.versions[-1])
         accepted = self._manifest_row(name, one, plan.commit)
         actor = ", ".join(sorted({k.principal for k in one.signers})) or "nobody"

@@ -23,6 +23,7 @@ from typing import Literal
 from ragguard.corpus import changes
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.state import state_of
 from ragguard.errors import UsageError
 from ragguard.ingest.admission import sort_out, stands
 from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
@@ -113,7 +114,7 @@ def adopt(
         layout = detect(foreign.sample(), text=text, metadata=metadata, document=document)
         made = Adopted(layout, report=report)
         items = _gather(workspace, foreign, source, contract, made, progress)
-    standing = changes.standing_of(workspace, source)
+    standing = state_of(workspace, source)
     rules = digest([UNSIGNED, root.dump_policy(contract)])
     settled, fresh = sort_out(workspace, items, standing, rules)
     with workspace.ledger.reading() as conn:

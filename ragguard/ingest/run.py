@@ -13,9 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from ragguard.corpus import changes
-from ragguard.corpus.changes import Standing
 from ragguard.corpus.documents import Incoming, gather
 from ragguard.corpus.embed import Embedded
+from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import IncompleteError, RagguardError
 from ragguard.ingest.admission import as_before, check_quota, read_manifest, sort_out, to_retry
 from ragguard.ingest.report import ManifestResult, Report
@@ -84,7 +84,7 @@ def _one(
     with report.timed("verify"):
         manifest, signed, envelope, new = read_manifest(workspace, path)
     source = workspace.root.sources[manifest.source]
-    standing = changes.standing_of(workspace, manifest.source)
+    standing = state_of(workspace, manifest.source)
     with workspace.ledger.reading() as conn:
         latest = versions.latest(conn, manifest.source)
     retried = not new and to_retry(manifest, latest)
@@ -169,7 +169,7 @@ def _one(
     )
 
 
-def _removed(manifest: Manifest, items: Sequence[Incoming], standing: Standing) -> list[str]:
+def _removed(manifest: Manifest, items: Sequence[Incoming], standing: SourceState) -> list[str]:
     """Documents this manifest takes out."""
     listed = {i.document.id for i in items}
     # A file that could not be read says nothing about its records.

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from ragguard.corpus.changes import Standing
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.state import SourceState
 from ragguard.detect.view import Prepared
 from ragguard.ingest import lasting_releases
 from ragguard.ingest.fact_changes import hold_fact_changes
@@ -28,7 +28,7 @@ def judge_documents(
     workspace: Workspace,
     fresh: Sequence[Incoming],
     contract: Policy,
-    standing: Standing,
+    standing: SourceState,
     dry_run: bool,
     report: Report,
     progress: Progress,

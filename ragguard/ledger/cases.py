@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,10 +100,11 @@ def open_for(conn: sa.Connection, source: str) -> dict[str, CaseRow]:
     return {r.document: _row(r) for r in conn.execute(query)}
 
 
-def open_by_label(conn: sa.Connection, sources: Iterable[str]) -> dict[str, CaseRow]:
-    """Open document cases of sources, by `source/id`."""
-    found = (open_for(conn, source).values() for source in sorted(set(sources)))
-    return {case.label: case for listed in found for case in listed}
+def open_by_label(conn: sa.Connection) -> dict[str, CaseRow]:
+    """Open document cases by `source/id`, a source after the other."""
+    query = _query().where(cases.c.state == "open", cases.c.kind == "document")
+    rows = map(_row, conn.execute(query.order_by(cases.c.source, cases.c.id)))
+    return {row.label: row for row in rows}
 
 
 def opened_by(conn: sa.Connection, commit: int) -> list[CaseRow]:

@@ -111,6 +111,16 @@ def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[s
     return {r.label: r for r in rows}
 
 
+def zones(conn: sa.Connection) -> dict[int, str]:
+    """Zone of each version that is in one now, ordered by number."""
+    query = (
+        sa.select(membership.c.version, membership.c.zone)
+        .where(membership.c.until.is_(None), membership.c.zone.in_(("serving", "quarantine")))
+        .order_by(membership.c.version)
+    )
+    return {number: zone for number, zone in conn.execute(query)}
+
+
 def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str, VersionRow]]:
     """Versions of a document now in a zone, with the zone: the serving one first."""
     query = (

@@ -24,14 +24,13 @@ from datetime import timedelta
 from typing import Any
 
 from ragguard.corpus import carry_over, changes, generations
-from ragguard.corpus.carry_over import Now
 from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
 from ragguard.corpus.job import Job
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ingest.judge import indexed_documents
-from ragguard.ledger import audit_queries, candidates, cases, commits, versions, versions_at
+from ragguard.ledger import audit_queries, candidates, commits, versions, versions_at
 from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.ledger.writer import Plan
@@ -332,8 +331,7 @@ class _Run:
     def _plan(self, stage: bool) -> Plan:
         """Everything the rebuild will do."""
         plan = changes.draft(self._workspace, self._new)
-        now = self._standing()
-        carry_over.fill(plan, self._kept, self._left, self._waiting, self._ready, now)
+        carry_over.fill(plan, self._kept, self._left, self._waiting, self._ready)
         made = Switch(
             **asdict(self._new),
             body=asdict(self._workspace.encoder.recipe),
@@ -342,17 +340,9 @@ class _Run:
         if not stage:
             made = replace(made, drops=generations.too_old(self._workspace))
             return plan.finish("reindex", ACTOR, "", generation=made)
-        made = replace(made, state="candidate", zones=carry_over.zones_after(plan, now))
+        made = replace(made, state="candidate", zones=carry_over.zones_after(plan))
         carry_over.only_build(plan)
         return plan.finish("stage", ACTOR, "", generation=made)
-
-    def _standing(self) -> Now:
-        with self._workspace.ledger.reading() as conn:
-            sources = [row.source for row in (*self._now, *self._waiting)]
-            open_cases = cases.open_by_label(conn, sources)
-            points = versions.points_of(conn, [r.id for r in (*self._kept, *self._waiting)])
-        zones = {r.id: "serving" for r in self._now} | {r.id: "quarantine" for r in self._waiting}
-        return Now(zones, points, open_cases)
 
 
 @contextmanager
