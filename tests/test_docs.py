@@ -238,7 +238,7 @@ def test_a_marked_block_is_not_run_and_others_are(tmp_path: Path) -> None:
 # --- blocks that run ------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_shell_blocks_of_the_readme_run_in_order(sandbox: Sandbox) -> None:
     shutil.copytree(DOCS, sandbox.folder / "docs")
     said = sandbox.shell(REPOSITORY / "README.md")
@@ -254,7 +254,7 @@ def test_the_shell_blocks_of_the_readme_run_in_order(sandbox: Sandbox) -> None:
     assert "commits agree" in said
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_tutorial_runs_from_an_empty_folder(sandbox: Sandbox) -> None:
     said = sandbox.shell(DOCS / "tutorial.md")
     assert [args for code, args in sandbox.codes() if code] == []
@@ -268,7 +268,7 @@ def _shell_text(name: str) -> str:
     return "".join(b.body for b in blocks(DOCS / name, "bash", "sh", "console"))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_python_blocks_run(sandbox: Sandbox) -> None:
     pytest.importorskip("langchain_huggingface", reason="the page shows it: pip install .[bench]")
     prepare = """

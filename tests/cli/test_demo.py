@@ -19,8 +19,6 @@ from ragguard.parse.document import parse
 from ragguard.workspace import Workspace
 from tests.cli.conftest import Shell, one_line_error
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
