@@ -449,8 +449,16 @@ class Draft:
         )
 
 
-def draft(workspace: Workspace, generation: Generation) -> Draft:
-    """An empty draft with its numbers."""
+def draft(
+    workspace: Workspace, generation: Generation, known: Mapping[str, SourceState] | None = None
+) -> Draft:
+    """An empty draft with its numbers.
+
+    Args:
+        workspace: Open and locked.
+        generation: Whose collections it changes.
+        known: What of some sources is there, where that was read already.
+    """
     with workspace.ledger.reading() as conn:
         return Draft(
             workspace,
@@ -459,6 +467,7 @@ def draft(workspace: Workspace, generation: Generation) -> Draft:
             next_id(conn, version_table),
             next_id(conn, case_table),
             Packs(workspace.vault),
+            _standing=dict(known or {}),
         )
 
 

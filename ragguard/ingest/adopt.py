@@ -23,7 +23,7 @@ from typing import Literal
 from ragguard.corpus import changes
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
-from ragguard.corpus.state import state_of
+from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import UsageError
 from ragguard.ingest.admission import sort_out, stands
 from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
@@ -144,6 +144,7 @@ def adopt(
                 mode,
                 [(i, verdicts[i.document.id]) for i in fresh],
                 embedded,
+                standing,
                 rules,
                 made,
                 len(items) - len(fresh),
@@ -257,6 +258,7 @@ def _commit(
     mode: Mode,
     judged: Sequence[tuple[Incoming, Verdict]],
     embedded: Mapping[str, Embedded],
+    standing: SourceState,
     rules: str,
     made: Adopted,
     unchanged: int,
@@ -278,7 +280,7 @@ def _commit(
     )
     texts = [i.text.encode() for i, v in judged if v.outcome != "reject"]
     workspace.vault.put_many([*texts, record])
-    plan = changes.draft(workspace, generation)
+    plan = changes.draft(workspace, generation, {source: standing})
     with workspace.ledger.reading() as conn:
         version = commits.next_adoption(conn, source)
     name = digest_bytes(record)

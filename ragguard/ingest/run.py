@@ -143,6 +143,7 @@ def _one(
                 [(item, verdicts[item.document.id]) for item in fresh],
                 embedded,
                 files,
+                standing,
                 policy_digest,
                 removed,
                 asks,
@@ -200,6 +201,7 @@ def _commit(
     judged: Sequence[tuple[Incoming, Verdict]],
     embedded: Mapping[str, Embedded],
     files: Mapping[str, bytes],
+    standing: SourceState,
     policy_digest: str,
     removed: Sequence[str],
     asks: bool,
@@ -212,7 +214,7 @@ def _commit(
     entering = {i.document.subject_digest for i, v in judged if v.outcome != "reject"}
     blobs = [files[d] for d in sorted(entering)]
     kept = workspace.vault.put_many([*blobs, envelope])
-    plan = changes.draft(workspace, generation)
+    plan = changes.draft(workspace, generation, {manifest.source: standing})
     plan.admit(judged, embedded, manifest.source, policy_digest, manifest.digest)
     plan.quarantine(pulled)
     for case in plan.standing(manifest.source).removals:
