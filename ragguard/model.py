@@ -16,17 +16,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 Metadata = Mapping[str, Any]
+Progress = Callable[[str, int, int], None]  # told how far a job is: stage, done, total
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 else:
     # Made when asked for: who only verifies signatures does not wait for numpy.
-    _ARRAYS = {"Floats": "float32", "Ints": "int64", "Bools": "bool_"}
+    _ARRAYS = {"Floats": "float32", "Doubles": "float64", "Ints": "int64", "Bools": "bool_"}
 
     def __getattr__(name: str) -> Any:
         if name not in _ARRAYS:
@@ -36,6 +38,19 @@ else:
 
         made = globals()[name] = NDArray[getattr(np, _ARRAYS[name])]
         return made
+
+
+class Labelled:
+    """What is about a document of a source, and told by a label."""
+
+    source: str
+    document: str
+
+    @property
+    def label(self) -> str:
+        """`source/document`."""
+        return f"{self.source}/{self.document}"
+
 
 # --- signing --------------------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ from ragguard.audit.findings import (
     AuditReport,
     Course,
     Place,
-    Progress,
     SourceRow,
     peak_memory,
 )
@@ -30,7 +29,7 @@ from ragguard.audit.spool_writer import Spooler
 from ragguard.config import Settings
 from ragguard.errors import UsageError
 from ragguard.knn.graph import Graph, neighbour_table
-from ragguard.model import Ints
+from ragguard.model import Ints, Progress
 from ragguard.store import foreign_layout as layouts
 from ragguard.store.foreign import NO_VECTOR, ForeignCollection
 from ragguard.trust.canonical import format_time

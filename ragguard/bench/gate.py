@@ -29,8 +29,7 @@ from ragguard.detect.reference import Rounds
 from ragguard.detect.scoring import Profile
 from ragguard.detect.second_look import Judging, second_look
 from ragguard.detect.view import Prepared, Surroundings, build_view
-from ragguard.model import Bools, Lexicon, Policy, Skipped
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Bools, Doubles, Lexicon, Policy, Skipped
 from ragguard.store import Point, Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # figures must not depend on the day they are made

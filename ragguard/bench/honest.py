@@ -35,13 +35,14 @@ from ragguard.bench.collection import Collection, Paper, read_all
 from ragguard.bench.edits import edit
 from ragguard.bench.scratch import KnownVectors, Scratch, Step
 from ragguard.bench.tally import Row, summarise
-from ragguard.bench.vectors import Progress, VectorCache
+from ragguard.bench.vectors import VectorCache
 from ragguard.config import Settings
 from ragguard.detect.scoring import needed
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import BenchError
 from ragguard.ingest.judge import MOST_LATER
 from ragguard.ingest.judge_later import SMALLEST
+from ragguard.model import Progress
 
 FORMAT = "ragguard-bench-honest/1"
 PROTOCOLS = (

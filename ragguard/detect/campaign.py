@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragguard.model import CorpusView, Evidence, Ints, Neighbours
+from ragguard.model import Bools, CorpusView, Doubles, Evidence, Ints, Neighbours
 from ragguard.text.templates import families
 from ragguard.text.words import overlaps
-
-Doubles = NDArray[np.float64]
 
 # How belief falls where the reference is farther than usual: half is left at `CENTRE` standard
 # deviations. An honest batch of manuals beside other documentation that stood out lay between -1.1
@@ -102,11 +99,11 @@ def _paraphrases(
     )
 
 
-def _vouched(view: CorpusView, rows: Ints, columns: Ints) -> NDArray[np.bool_]:
+def _vouched(view: CorpusView, rows: Ints, columns: Ints) -> Bools:
     """Whether a neighbour's source is vouched for no less than the row's own, bool (p,)."""
     low = np.array([source in view.low for source in view.sources])
     documents = view.documents
-    found: NDArray[np.bool_] = ~low[documents[columns]] | low[documents[rows]]
+    found: Bools = ~low[documents[columns]] | low[documents[rows]]
     return found
 
 

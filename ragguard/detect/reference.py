@@ -35,9 +35,8 @@ from ragguard.detect.scoring import (
 )
 from ragguard.detect.view import Prepared, Surroundings, build_view, near_suspects, point_label
 from ragguard.errors import LedgerError
-from ragguard.model import Bools, Evidence, Ints, Signal
+from ragguard.model import Bools, Doubles, Evidence, Ints, Signal
 from ragguard.stats import conformal
-from ragguard.stats.conformal import Doubles
 from ragguard.trust import kept
 from ragguard.trust.canonical import digest
 from ragguard.trust.files import replace_file

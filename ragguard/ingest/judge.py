@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -24,7 +24,17 @@ from ragguard.ledger.commits import Generation
 from ragguard.ledger.tables import get_meta
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import JUDGED_UNTIL, load_vectors
-from ragguard.model import Chunk, DeniedText, Document, Hidden, Lexicon, Policy, Skipped, Verdict
+from ragguard.model import (
+    Chunk,
+    DeniedText,
+    Document,
+    Hidden,
+    Lexicon,
+    Policy,
+    Progress,
+    Skipped,
+    Verdict,
+)
 from ragguard.trust.canonical import digest, format_time
 from ragguard.workspace import Workspace
 
@@ -60,7 +70,7 @@ def judge_batch(
     workspace: Workspace,
     batch: Sequence[Prepared],
     policies: Mapping[str, Policy],
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
     *,
     absent: Set[str] = frozenset(),
     catch_up: bool = False,
@@ -257,7 +267,7 @@ def denied_texts(workspace: Workspace) -> list[DeniedText]:
             continue
         made.append(
             DeniedText(
-                f"{version.source}/{version.document}" if version else "?",
+                version.label if version else "?",
                 np.load(io.BytesIO(vault.get(row.sketches)), allow_pickle=False),
                 vectors,
                 texts,
@@ -302,7 +312,7 @@ def _profile(
     checks: Mapping[str, tuple[Check, object]],
     arriving: int,
     learned: calibration.Calibration | None,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Profile:
     """The reference for a batch of this size, fitted on the index; none while that is small."""
     judge = workspace.settings.judge

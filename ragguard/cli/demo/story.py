@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from ragguard.ingest.sign import read_metadata, sign
 from ragguard.ledger import cases
 from ragguard.lineage.prove import LogReport, verify_log
 from ragguard.lineage.trace import trace_answer
-from ragguard.model import Root, Verdict
+from ragguard.model import Progress, Root, Verdict
 from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide_cases
 from ragguard.rebuild.reindex import Rebuilt, reindex
@@ -45,7 +45,6 @@ SETTINGS = """\
 false_alarm_rate = 0.01
 least_documents = 100
 """
-Progress = Callable[[str, int, int], None]
 
 
 def shipped_corpus() -> Path:
@@ -235,7 +234,7 @@ def trace_and_hold(workspace: Workspace) -> list[str]:
 def read_held(story: Story, workspace: Workspace, named: Sequence[str]) -> tuple[int, int]:
     """Bob reads what was held: how many he rejects, and how many honest ones he releases."""
     with workspace.ledger.reading() as conn:
-        held = [c for c in cases.listed(conn) if f"{c.source}/{c.document}" in named]
+        held = [c for c in cases.listed(conn) if c.label in named]
     poison = [c for c in held if c.document in story.labels and c.document not in story.honest]
     cleared = [c for c in held if c not in poison]
     reason = "read after a wrong answer"
