@@ -20,11 +20,11 @@ from ragguard.parse.charsets import declared
 from ragguard.parse.docx import read_docx
 from ragguard.parse.front_matter import FORMATS, NONE, Front, read_front
 from ragguard.parse.html import read_html
-from ragguard.parse.pdf import MAX_TEXT, read_pdf
 
-PARSER = "ragguard-parse-3"
+PARSER = "ragguard-parse-4"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
 OTHER_ENDINGS = {"htm": "html", "markdown": "md"}  # of a file's name, for these formats
+MAX_TEXT = 20_000_000  # characters of a document
 MAX_RENDERED = 500_000  # characters of Markdown; of more, only the markup is looked at
 MAX_BRACKETS = 20_000  # opening ones; each costs the renderer as much as a line
 MAX_LABELS = 200  # link labels that are sentences; of more, none is looked for
@@ -92,7 +92,9 @@ def parse(data: bytes, fmt: str) -> Parsed:
 
 def _parse(data: bytes, fmt: str) -> Parsed:
     if fmt == "pdf":
-        return Parsed(*read_pdf(data))
+        from ragguard.parse.pdf import read_pdf  # with numpy, which the other formats do without
+
+        return Parsed(*read_pdf(data, MAX_TEXT))
     if fmt == "docx":
         return Parsed(*read_docx(data))
     text = decode_text(data, fmt)
@@ -122,7 +124,7 @@ def _only_unreadable(what: str) -> Iterator[None]:
     except RecursionError:
         raise UnreadableError(f"damaged {what} (nested too deeply)") from None
     except Exception as error:
-        # pypdf, lxml and selectolax raise whatever they trip over in hostile bytes (KeyError,
+        # lxml, zipfile and selectolax raise whatever they trip over in hostile bytes (KeyError,
         # AttributeError, struct.error ...), and say nowhere what. Nothing is let through by it: the
         # document is rejected with the name of the error, and its neighbours come in.
         raise UnreadableError(f"damaged {what} ({type(error).__name__})") from error
