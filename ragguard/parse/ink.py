@@ -23,6 +23,7 @@ Mask = npt.NDArray[np.bool_]
 
 _SEEN = (120, 26, 40)  # steps of blue, green and red, of 255, that a reader tells apart
 _LEAST = 0.03  # of a glyph's box, inked
+_DOT = 3  # pixels, of which no thirds are made
 _CROWDED = 0.15  # of a glyph's box, taken by others
 _HEAPED = 1.3  # other glyphs on every pixel of a box: nobody reads that
 _MARK = 40  # steps of gray by which a mark stands out from its surroundings
@@ -34,13 +35,10 @@ _BESIDE = 0.75  # marks around a word, by those in it
 
 def ink(with_text: Picture, without: Picture) -> Mask:
     """Where two pictures differ so that a reader sees it, shape (h, w)."""
-    seen: Mask | None = None
-    for channel, step in enumerate(_SEEN):
-        a, b = with_text[..., channel], without[..., channel]
-        differs = (np.maximum(a, b) - np.minimum(a, b)) >= step
-        seen = differs if seen is None else seen | differs
-    assert seen is not None  # noqa: S101 - there are three channels
-    return seen
+    whole = with_text.view(np.uint32)[..., 0] != without.view(np.uint32)[..., 0]
+    a, b = with_text[whole], without[whole]  # most of a page is the same
+    whole[whole] = ((np.maximum(a, b) - np.minimum(a, b))[:, :3] >= _SEEN).any(axis=1)
+    return whole
 
 
 def legible(inked: Mask, boxes: Boxes) -> Mask:
@@ -63,7 +61,8 @@ def legible(inked: Mask, boxes: Boxes) -> Mask:
         a, b = left + third * wide // 3, left - (-(third + 1) * wide // 3)
         columns += _within(sums, a, top, b, bottom) > 0
     enough = _within(sums, left, top, right, bottom) >= _LEAST * wide * high
-    return np.asarray((rows >= 2) & (columns >= 2) & enough)
+    high_enough, wide_enough = rows >= 1 + (high > _DOT), columns >= 1 + (wide > _DOT)
+    return np.asarray(high_enough & wide_enough & enough)
 
 
 def layers(boxes: Boxes, owners: Sequence[int], signs: Sequence[str], most: int) -> list[int]:
