@@ -172,9 +172,9 @@ def read_text(text: str, fmt: str) -> Parsed:
     elif fmt == "rst":
         hidden += (Hidden("rst-comment", c) for c in _rst_comments(text[begin:]))
         hidden += _rst_meta(text[begin:])
-        hidden += read_html(text)[1] if "raw::" in text else ()
+        hidden += read_html(text, page=False)[1] if "raw::" in text else ()
     elif _MARKUP.search(text):
-        hidden += read_html(text)[1]
+        hidden += read_html(text, page=False)[1]
     if begin and front.said:
         hidden.append(Hidden("front-matter", front.said))
     return Parsed(text, tuple(hidden), begin)
@@ -212,7 +212,7 @@ def _markdown(text: str) -> list[Hidden]:
     comments = [m["text"] for m in _MD_COMMENT.finditer(text)]
     if len(text) > MAX_RENDERED or text.count("[") > MAX_BRACKETS:
         # Rendering would take long; read as markup, code samples may be taken for hidden text.
-        return [*(Hidden("md-comment", c) for c in comments), *read_html(text)[1]]
+        return [*(Hidden("md-comment", c) for c in comments), *read_html(text, page=False)[1]]
     from markdown_it import MarkdownIt
 
     parser, env = MarkdownIt("commonmark"), cast("dict[str, Any]", {})
@@ -230,7 +230,7 @@ def _markdown(text: str) -> list[Hidden]:
             asides.append(str(child.attrs.get("title", "")))
     comments += [a for a in asides if len(a.split()) >= FEW_WORDS]
     hidden = [Hidden("md-comment", comment) for comment in dict.fromkeys(comments)]
-    return [*hidden, *read_html(rendered)[1]] if "<" in text else hidden
+    return [*hidden, *read_html(rendered, page=False)[1]] if "<" in text else hidden
 
 
 def _rst_meta(text: str) -> list[Hidden]:

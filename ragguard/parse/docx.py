@@ -18,7 +18,8 @@ from typing import Any
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.css import Look, colour
+from ragguard.parse.colours import colour
+from ragguard.parse.css import Look
 
 MAX_UNPACKED = 200_000_000  # bytes, all members together
 MAX_XML = 40_000_000  # bytes, all XML members together, whatever they are called

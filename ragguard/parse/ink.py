@@ -35,7 +35,7 @@ _BESIDE = 0.75  # marks around a word, by those in it
 
 def ink(with_text: Picture, without: Picture) -> Mask:
     """Where two pictures differ so that a reader sees it, shape (h, w)."""
-    whole = with_text.view(np.uint32)[..., 0] != without.view(np.uint32)[..., 0]
+    whole: Mask = with_text.view(np.uint32)[..., 0] != without.view(np.uint32)[..., 0]
     a, b = with_text[whole], without[whole]  # most of a page is the same
     whole[whole] = ((np.maximum(a, b) - np.minimum(a, b))[:, :3] >= _SEEN).any(axis=1)
     return whole
