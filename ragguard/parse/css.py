@@ -30,7 +30,7 @@ _OFFSETS = re.compile(
     r"(?:left|top|right|bottom|inset|text-indent|margin|padding|translate|offset)(?:-|$)"
 )
 _DOWN = re.compile(r"top|bottom|block|^inset$|^margin$|^padding$")
-_COMPARED = re.compile(r"(?<![\w-])(min|max|clamp)\(([^()]*)\)")
+_COMPARED = re.compile(r"(?<![\w-])(calc|min|max|clamp|)\(([^()]*)\)")
 _PIXELS = {
     "px": 1.0, "": 1.0, "pt": 1.33, "pc": 16.0, "in": 96.0, "cm": 37.8, "mm": 3.78, "q": 0.94,
     "em": 16.0, "rem": 16.0, "ex": 8.0, "ch": 8.0, "lh": 20.0, "vw": 12.8, "vh": 8.0, "%": 0.16,
@@ -39,13 +39,14 @@ _PIXELS = {
 LOOKS = frozenset(  # what `Look` follows
     {"color", "-webkit-text-fill-color", "background", "background-color", "font-size", "font",
      "background-image", "-webkit-background-clip", "background-clip", "visibility", "opacity",
-     "filter", "mix-blend-mode", "font-size-adjust", "letter-spacing", "fill", "fill-opacity"}
+     "filter", "mix-blend-mode", "font-size-adjust", "letter-spacing", "word-spacing",
+     "fill", "fill-opacity"}
 )  # fmt: skip
 _SAME = 20 / 255  # colours nearer than this in every channel cannot be told apart
 _FAINT = 0.1
 _SMALLEST_PX = 3.0
 _FAR_PX = 900.0
-_SCREEN_HIGH = 1_000.0  # pixels; a fixed element lower than that is not scrolled to
+_SCREEN_HIGH = 800.0  # pixels; a fixed element lower than that is not scrolled to
 _LOW = 8.0  # pixels of height, in which no line is read
 _NARROW = 24.0  # pixels of width, in which no word is read
 _SLIVER = 3.0  # pixels
@@ -104,10 +105,14 @@ class Look:
             elif name in ("font-size", "font"):
                 look = replace(look, size=_font_size(name, value, self.size))
             elif name == "font-size-adjust":
-                if (share := _NUMBER.match(value)) and float(share[1]) < _FAINT:
+                shares = [float(n) for n, _ in _NUMBER.findall(value.replace("-", " "))]
+                if shares and shares[-1] < _FAINT:
                     look = replace(look, size=0.0)
             elif name == "letter-spacing":
                 look = replace(look, spacing=_font_size(name, value, look.size, least=True))
+            elif name == "word-spacing":
+                if _font_size(name, value, look.size, least=True) < -look.size:
+                    look = replace(look, size=0.0)  # words lie on one another
             elif name == "visibility":
                 look = replace(look, shown=value not in ("hidden", "collapse"))
             elif name == "opacity":
@@ -204,6 +209,9 @@ def _removes(name: str, value: str, clipped: bool) -> str:
         return "css-size" if pixels and max(map(abs, pixels)) <= most else ""
     if name == "line-height" and clipped and lengths(value) == [0.0]:
         return "css-size"
+    if name.startswith("border-left"):
+        wide = [float(n) for n, unit in _NUMBER.findall(value) if unit == "px"]
+        return "css-offscreen" if wide and max(wide) >= _FAR_PX else ""
     if name == "z-index":
         return "css-offscreen" if value.startswith("-") else ""
     if _OFFSETS.match(name):
@@ -378,25 +386,46 @@ def lengths(value: str) -> list[float]:
 
 
 def _least(value: str, percent: float) -> str:
-    """A value with `min`, `max` and `clamp` of plain lengths computed, in pixels."""
+    """A value with `calc`, `min`, `max` and `clamp` computed as far as they can be, in pixels."""
     for _ in range(_MAX_NESTING):
         found = _COMPARED.search(value)
         if found is None:
             return value
-        pixels = [
-            float(n) * (percent if unit == "%" else _PIXELS.get(unit, 1.0))
-            for n, unit in _NUMBER.findall(found[2])
-        ] or [0.0]
-        if found[1] == "clamp" and len(pixels) == 3:
-            one = max(pixels[0], min(pixels[1], pixels[2]))
-        else:
-            one = min(pixels) if found[1] == "min" else max(pixels)
-        value = f"{value[: found.start()]}{one:.4f}px{value[found.end() :]}"
+        results = [_sum(part, percent) for part in found[2].split(",")]
+        name, one = found[1], results[0]
+        if name == "clamp" and len(results) == 3:
+            one = max(results[0], min(results[1], results[2]))
+        elif name in ("min", "max"):
+            one = min(results) if name == "min" else max(results)
+        unit = "px" if re.search(r"\d(?:[a-z]|%)", found[2]) else ""
+        value = f"{value[: found.start()]}{one:.4f}{unit}{value[found.end() :]}"
     return value
 
 
+def _sum(text: str, percent: float) -> float:
+    """A sum of products of lengths in pixels; what cannot be read is left out."""
+    total, product, sign, divides = 0.0, 0.0, 1.0, None
+    for word in text.replace("*", " * ").replace("/", " / ").split():
+        if word in ("*", "/"):
+            divides = word == "/"
+        elif word in ("+", "-"):
+            total += sign * product
+            product, sign = 0.0, 1.0 if word == "+" else -1.0
+        elif number := _NUMBER.fullmatch(word):
+            scale = percent if number[2] == "%" else _PIXELS.get(number[2], 1.0)
+            one = float(number[1]) * scale
+            if divides is None:
+                product = one
+            elif divides:
+                product = product / one if one else 0.0
+            else:
+                product *= one
+            divides = None
+    return total + sign * product
+
+
 def _share(value: str) -> float:
-    match = _NUMBER.match(value.strip())
+    match = _NUMBER.match(_least(value.strip(), 0.01))
     if match is None:
         return 1.0
     return max(0.0, float(match[1]) / (100 if match[2] == "%" else 1))
@@ -522,6 +551,7 @@ def _ground(value: str, fore: Colour, parent: Colour) -> Colour:
 # --- sheets ---------------------------------------------------------------------------------------
 
 
+_PROPERTY = "@property "
 _FRAMES, _FRAME = "@keyframes ", "@frame "  # an animation, and a block in it
 
 
@@ -550,7 +580,10 @@ def rules(sheet: str) -> list[tuple[str, str]]:
             stack[-1][1].append(text)
         if piece == "}" and stack:
             selectors, body = stack.pop()
-            if body and selectors.startswith(_FRAME):
+            if selectors.startswith(_PROPERTY):
+                values = [v for n, v, _ in declarations(";".join(body)) if n == "initial-value"]
+                found[:0] = [(":root", f"{selectors.removeprefix(_PROPERTY)}:{v}") for v in values]
+            elif body and selectors.startswith(_FRAME):
                 found.append((selectors, ";".join(body)))
             elif body and selectors.startswith("@") and stack:  # declarations of a nested @media
                 stack[-1][1].extend(body if selectors == "@" else [])
@@ -580,7 +613,8 @@ def animations(
     for name, several in frames.items():
         last = [kind for at, kind in several if {"to", "100%"} & set(at.replace(",", " ").split())]
         kinds = [kind for _, kind in several if kind]
-        if kinds and len(kinds) == len(several) > 1:
+        begins = any({"from", "0%"} & set(at.replace(",", " ").split()) for at, _ in several)
+        if kinds and len(kinds) == len(several) and begins:
             hiding[name] = kinds[0], True
         elif last and last[-1]:
             hiding[name] = last[-1], False
@@ -615,6 +649,8 @@ def _within(text: str, stack: list[tuple[str, list[str]]]) -> str:
         name, bracket, rest = name.partition("(")
         if name == "media" and not applies(bracket + rest + " " + condition):
             return "@skip"
+        if name == "property":
+            return _PROPERTY + condition.strip()
         if name.endswith("keyframes"):
             return _FRAMES + "".join(condition.split()).strip("\"'")
         return "@" if name in ("media", "supports", "layer", "container", "scope") else "@skip"

@@ -88,6 +88,7 @@ _NUMBERS = re.compile(r"[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})(?:e[+-]?\d{1,2})?",
 _BEYOND = 3_000.0  # pixels; a drawing of unknown size is not larger
 _DATA_SHEET = re.compile(r"data:text/css([^,\"']{0,100}),([^\"'<>]*)", re.IGNORECASE)
 _FUSSY = re.compile(r":not\([^()]*\)|:(?:lang|dir)\([^()]*\)|:defined|:host")
+_OF = re.compile(r":nth-(?:last-)?child\([^()]{1,40} of ([^()]{1,400})\)")
 _PREFIXED = re.compile(r":-(?:moz|webkit)-any\(")
 _BRACKETS = re.compile(r"\"[^\"]*\"|'[^']*'|[,()\[\]]|[^,()\[\]\"']+|[\"']")
 _PART = re.compile(r"::?(first-line|before|after)\s*$", re.IGNORECASE)
@@ -248,6 +249,7 @@ def _alternatives(selectors: str) -> list[str]:
 def _match(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     if selector.count(":has(") > 1:
         selector = selector.replace(":has(", ":is(")
+    selector = _OF.sub(r":is(\1)", selector)
     for tried in (selector, _PREFIXED.sub(":is(", _FUSSY.sub("", selector)) or "*"):
         try:
             return list(tree.css(tried))

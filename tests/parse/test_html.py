@@ -152,6 +152,14 @@ STYLES = {
     "lightened": "mix-blend-mode:lighten",
     "screened": "mix-blend-mode:screen",
     "the difference": "color:#000;mix-blend-mode:difference",
+    "opacity calculated": "opacity:calc(1 - 1)",
+    "the lesser opacity": "opacity:min(0, 1)",
+    "size calculated to nothing": "font-size:calc(1rem - 2 * 8px)",
+    "height calculated to nothing": "height:calc((10px - 5px) - 5px);overflow:hidden",
+    "words in a heap": "word-spacing:-99px",
+    "fixed just below the screen": "position:fixed;top:101vh",
+    "adjusted to nothing by height": "font-size-adjust:ex-height 0",
+    "behind a border": "border-left:9999px solid",
     "replaced by a picture": "content:url(a.png)",
 }
 
@@ -179,6 +187,9 @@ HONEST_STYLES = [
     "background-color:transparent", "width:auto", "font-size:inherit", "color:inherit",
     "color:oklch(0.4 0.1 250)", "color:color-mix(in srgb, black 60%, white)",
     "color:light-dark(#222, #eee)", "color:hwb(200 10% 50%)", "filter:none", "filter:grayscale(1)",
+    "border-left:4px solid #999999", "border:1px solid #d7d7d7", "word-spacing:-.1em",
+    "width:calc(100% - 20px);overflow:hidden", "height:calc(100vh - 60px);overflow:auto",
+    "opacity:calc(1 - .2)", "font-size:calc(1rem + .5vw)",
     "mask:none", "mask-image:linear-gradient(black, transparent)", "letter-spacing:-.02em",
     "letter-spacing:4px", "clip-path:inset(0 0 4px 0 round 8px)", "clip-path:none",
     "transform:matrix(1,0,0,1,10,10)", "transform:rotate3d(0,0,1,90deg)", "rotate:90deg",
@@ -210,6 +221,11 @@ SHEETS = {
     "an animation's end": "<style>@keyframes a{to{opacity:0}}.q{animation:a 0s forwards}</style>",
     "an animation's end in percent": "<style>@keyframes a{0%{top:0}100%{font-size:0}}"
     ".q{animation-name:a;animation-fill-mode:both}</style>",
+    "an animation of one block": "<style>@keyframes a{0%,100%{color:white}}"
+    ".q{animation:a 1s infinite}</style>",
+    "a child of its kind": "<style>p:nth-child(1 of .q){display:none}</style>",
+    "a registered property": "<style>@property --x{syntax:'<color>';inherits:false;"
+    "initial-value:white}.q{color:var(--x)}</style>",
     "a first line": "<style>.q::first-line{color:#fff}</style>",
     "what is put behind": "<style>.q{position:relative}.q::after{content:'';position:absolute;"
     "inset:0;background:#fff}</style>",
