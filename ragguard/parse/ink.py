@@ -26,6 +26,8 @@ _LEAST = 0.03  # of a glyph's box, inked
 _DOT = 3  # pixels, of which no thirds are made
 _CROWDED = 0.15  # of a glyph's box, taken by others
 _HEAPED = 1.3  # other glyphs on every pixel of a box: nobody reads that
+_ALIKE = 2.5  # times the area of a glyph, to which another is of its size
+_OVERPRINTED = 0.5  # of a glyph's box, taken by others of its size that leave ink as well
 _MARK = 40  # steps of gray by which a mark stands out from its surroundings
 _FULL = 0.85  # of a word's box, inked: a bar or a picture, no word
 _FILLED = 0.6  # of a word's letters, with a mark in their place
@@ -104,6 +106,31 @@ def layers(boxes: Boxes, owners: Sequence[int], signs: Sequence[str], most: int)
                     said[part].add((signs[glyph], (x0 + x1) // 4, (y0 + y1) // 4))
                 break
     return parts
+
+
+def overprinted(boxes: Boxes, parts: npt.NDArray[np.int64], seen: Mask) -> Mask:
+    """Which glyphs lie on others of their size, so that neither can be read.
+
+    Args:
+        boxes: Glyphs.
+        parts: The layer of each.
+        seen: Which of them leave ink.
+
+    Returns:
+        Shape (n,).
+    """
+    found = np.zeros(len(boxes), np.bool_)
+    inside = np.flatnonzero(seen)
+    left, top, right, bottom = boxes[inside].T
+    area = (right - left) * (bottom - top)
+    for place, glyph in enumerate(inside.tolist()):
+        wide = np.minimum(right, right[place]) - np.maximum(left, left[place])
+        high = np.minimum(bottom, bottom[place]) - np.maximum(top, top[place])
+        shared = np.maximum(wide, 0) * np.maximum(high, 0)
+        alike = (area <= _ALIKE * area[place]) & (area[place] <= _ALIKE * area)
+        others = alike & (parts[inside] != parts[glyph])
+        found[glyph] = shared[others].sum() >= _OVERPRINTED * area[place]
+    return found
 
 
 def _touched(boxes: Boxes, owners: npt.NDArray[np.int64], count: int) -> set[int]:

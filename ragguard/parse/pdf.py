@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.ink import Boxes, Mask, Picture, ink, layers, legible, marked
+from ragguard.parse.ink import Boxes, Mask, Picture, ink, layers, legible, marked, overprinted
 
 MAX_PAGES = 5_000
 MAX_GLYPHS = 100_000  # on one page
@@ -399,6 +399,7 @@ class _Sight:
                 mine = part_of == part
                 drawn = [text.drawn[o] for o, n in numbers.items() if parts[n] == part]
                 found[mine] = self._alone((top, bottom), drawn, full, base, boxes[mine])
+            found &= ~overprinted(boxes, part_of, found)
         if not found.all():
             self._recognised(base, boxes, near, found)
         return found

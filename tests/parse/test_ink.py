@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ragguard.parse.ink import Boxes, Mask, Picture, ink, layers, legible, marked
+from ragguard.parse.ink import Boxes, Mask, Picture, ink, layers, legible, marked, overprinted
 
 
 def paper(high: int = 20, wide: int = 40, shade: int = 255) -> Picture:
@@ -89,6 +89,15 @@ def test_a_heap_is_in_none() -> None:
     assert layers(glyphs, [0] * 6, "abcdef", 4) == [-1]
     apart = boxes(*[(6 * i, 0, 6 * i + 8, 10) for i in range(6)])
     assert layers(apart, [0] * 6, "abcdef", 4) == [0]
+
+
+def test_glyphs_on_others_of_their_size_cannot_be_read() -> None:
+    glyphs = boxes((0, 0, 8, 10), (1, 0, 9, 10), (20, 0, 28, 10), (0, 0, 90, 90), (0, 9, 8, 10))
+    parts, seen = np.array([0, 1, 0, 2, 3]), np.ones(5, np.bool_)
+    assert overprinted(glyphs, parts, seen).tolist() == [True, True, False, False, False]
+    seen[1] = False  # white
+    assert not overprinted(glyphs, parts, seen).any()
+    assert not overprinted(glyphs, np.zeros(5, np.int64), ~np.zeros(5, np.bool_)).any()
 
 
 WORD = (8, 6, 32, 14)

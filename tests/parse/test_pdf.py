@@ -194,6 +194,13 @@ HIDDEN |= {
     "white on text": pdf(SHOWN + pdf_text(state="1 g", at="72 700 Td")),
     "white on text, a bit lower": pdf(SHOWN + pdf_text(state="1 g", at="72 696 Td")),
     "no ink on text": pdf(SHOWN + pdf_text(state="3 Tr", at="72 700 Td")),
+    "overprinted": pdf(
+        SHOWN
+        + "".join(
+            pdf_text(t)
+            for t in (SECRET, "Quite another line it is here.", "A third one that stands here.")
+        )
+    ),
     "letters in a heap": pdf(SHOWN + pdf_text(state="-6.5 Tc")),
     "white in a form in a form": pdf(
         f"{SHOWN}/X Do",
