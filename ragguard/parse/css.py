@@ -9,13 +9,15 @@ Sources: CSS Cascading Level 4, Values Level 4, Color Level 4, Media Queries Lev
 
 from __future__ import annotations
 
-import colorsys
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from ragguard.parse.colours import Colour, colour, first, stops
+
 Declarations = list[tuple[str, str, bool]]  # name, value, whether important
-Colour = tuple[float, float, float] | str | None  # None: unknown, such as an image
 
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE)
@@ -24,30 +26,35 @@ _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(%|[a-z]*)")
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)\s*(?:,([^()]*))?\)")
 _FUNCTION = re.compile(r"(?<![\w-])([\w-]+)\(([^()]*)\)")
 _URL = re.compile(r"url\([^\"'()]*\)", re.IGNORECASE)
-_OFFSETS = re.compile(r"(?:left|top|right|bottom|inset|text-indent|margin|translate)(?:-|$)")
+_OFFSETS = re.compile(
+    r"(?:left|top|right|bottom|inset|text-indent|margin|padding|translate|offset)(?:-|$)"
+)
+_DOWN = re.compile(r"top|bottom|block|^inset$|^margin$|^padding$")
+_COMPARED = re.compile(r"(?<![\w-])(calc|min|max|clamp|)\(([^()]*)\)")
 _PIXELS = {
     "px": 1.0, "": 1.0, "pt": 1.33, "pc": 16.0, "in": 96.0, "cm": 37.8, "mm": 3.78, "q": 0.94,
     "em": 16.0, "rem": 16.0, "ex": 8.0, "ch": 8.0, "lh": 20.0, "vw": 12.8, "vh": 8.0, "%": 0.16,
     "vmin": 8.0, "vmax": 12.8, "deg": 0.0, "turn": 0.0, "rad": 0.0,
 }  # fmt: skip
-_NAMES = {
-    "white": "ffffff", "snow": "fffafa", "ghostwhite": "f8f8ff", "whitesmoke": "f5f5f5",
-    "ivory": "fffff0", "floralwhite": "fffaf0", "azure": "f0ffff", "mintcream": "f5fffa",
-    "aliceblue": "f0f8ff", "seashell": "fff5ee", "honeydew": "f0fff0", "canvas": "ffffff",
-    "canvastext": "000000", "black": "000000", "navy": "000080", "midnightblue": "191970",
-    "gray": "808080", "grey": "808080", "silver": "c0c0c0", "red": "ff0000", "maroon": "800000",
-    "green": "008000", "lime": "00ff00", "blue": "0000ff", "darkblue": "00008b", "teal": "008080",
-    "purple": "800080", "yellow": "ffff00", "orange": "ffa500", "darkgray": "a9a9a9",
-    "darkslategray": "2f4f4f", "dimgray": "696969", "lightgray": "d3d3d3", "lavender": "e6e6fa",
-}  # fmt: skip
 LOOKS = frozenset(  # what `Look` follows
     {"color", "-webkit-text-fill-color", "background", "background-color", "font-size", "font",
-     "visibility", "opacity", "filter", "fill", "fill-opacity"}
+     "background-image", "-webkit-background-clip", "background-clip", "visibility", "opacity",
+     "filter", "mix-blend-mode", "font-size-adjust", "letter-spacing", "word-spacing",
+     "fill", "fill-opacity"}
 )  # fmt: skip
 _SAME = 20 / 255  # colours nearer than this in every channel cannot be told apart
 _FAINT = 0.1
 _SMALLEST_PX = 3.0
 _FAR_PX = 900.0
+_SCREEN_HIGH = 800.0  # pixels; a fixed element lower than that is not scrolled to
+_LOW = 8.0  # pixels of height, in which no line is read
+_NARROW = 24.0  # pixels of width, in which no word is read
+_SLIVER = 3.0  # pixels
+_CUT_PX = 30.0  # cut off a line that may have no more
+_BLURRED = 2.0  # pixels
+_HEAP = 0.35  # of the size of letters, by which they are pushed together
+_VARIABLES = 10
+HIDES = "-ragguard-hides"  # a property of our own: what else hides the element, by its kind
 _MAX_NESTING = 8
 _SCREEN_PX = 1280.0
 
@@ -62,6 +69,8 @@ class Look:
     size: float = 16.0
     opacity: float = 1.0
     shown: bool = True
+    spacing: float = 0.0
+    blend: str = ""
 
     def hides(self) -> str:
         """How it hides text; empty when it does not."""
@@ -71,7 +80,10 @@ class Look:
             return "css-opacity"
         if self.size < _SMALLEST_PX:
             return "css-size"
+        if self.spacing < -_HEAP * self.size:
+            return "css-size"
         fore = _over(self.fore, self.alpha, self.ground)
+        fore = _blended(self.blend, fore, self.ground)
         same = fore is not None and fore == self.ground
         if isinstance(fore, tuple) and isinstance(self.ground, tuple):
             same = max(abs(a - b) for a, b in zip(fore, self.ground, strict=True)) < _SAME
@@ -80,6 +92,7 @@ class Look:
     def under(self, declared: Declarations) -> Look:
         """The look of an element with these declarations, in the order they are applied."""
         look = self
+        clipped = False
         for name, value, _ in declared:
             if name in ("color", "-webkit-text-fill-color"):
                 fore, alpha = colour(value)
@@ -87,16 +100,31 @@ class Look:
                     look = replace(look, fore=fore, alpha=alpha)
             elif name in ("background", "background-color"):
                 look = replace(look, ground=_ground(value, look.fore, self.ground))
+            elif name == "background-image" and value != "none":
+                look = replace(look, ground=_gradient(value, look.ground))
             elif name in ("font-size", "font"):
                 look = replace(look, size=_font_size(name, value, self.size))
+            elif name == "font-size-adjust":
+                shares = [float(n) for n, _ in _NUMBER.findall(value.replace("-", " "))]
+                if shares and shares[-1] < _FAINT:
+                    look = replace(look, size=0.0)
+            elif name == "letter-spacing":
+                look = replace(look, spacing=_font_size(name, value, look.size, least=True))
+            elif name == "word-spacing":
+                if _font_size(name, value, look.size, least=True) < -look.size:
+                    look = replace(look, size=0.0)  # words lie on one another
             elif name == "visibility":
                 look = replace(look, shown=value not in ("hidden", "collapse"))
             elif name == "opacity":
                 look = replace(look, opacity=self.opacity * _share(value))
-            elif name == "filter":
-                for function, inside in _FUNCTION.findall(value):
-                    if function == "opacity":
-                        look = replace(look, opacity=self.opacity * _share(inside))
+            elif name == "mix-blend-mode":
+                look = replace(look, blend=value)
+            if name.endswith("background-clip") or name == "background":
+                clipped = "text" in value.split() or (clipped and name == "background")
+        for value in [value for name, value, _ in declared if name == "filter"][-1:]:
+            look = _filtered(look, value, own=look.ground != self.ground)
+        if clipped and look.alpha < _FAINT:  # the ground is seen through the letters
+            look = replace(look, fore=look.ground, alpha=1.0, ground=self.ground)
         return look
 
 
@@ -105,7 +133,7 @@ def declarations(style: str, variables: dict[str, str] | None = None) -> Declara
 
     Args:
         style: As written.
-        variables: Custom properties by name.
+        variables: Custom properties by name; `None` leaves them as they are.
     """
     found: Declarations = []
     for part in _split(style):
@@ -114,12 +142,10 @@ def declarations(style: str, variables: dict[str, str] | None = None) -> Declara
         value = value.strip()
         if not colon or not value:
             continue
-        for _ in range(3):  # a variable may be defined by another
-            if "var(" not in value or len(value) > 2_000:
+        for _ in range(_VARIABLES):  # a variable may be defined by another
+            if variables is None or "var(" not in value or len(value) > 2_000:
                 break
-            value = _VARIABLE.sub(
-                lambda m: (variables or {}).get(m[1], (m[2] or "").strip()), value
-            )
+            value = _VARIABLE.sub(lambda m: variables.get(m[1], (m[2] or "").strip()), value)
         found.append((name.strip(), value, bool(urgent)))
     return found
 
@@ -137,6 +163,7 @@ def _split(style: str) -> list[str]:
 
 def removes(declared: Declarations) -> str:
     """How declarations hide an element with all that is in it; empty when they do not."""
+    last = {name: value for name, value, _ in declared}
     values: dict[str, list[str]] = {}
     for name, value, _ in declared:
         values.setdefault(name, []).append(value)
@@ -144,65 +171,208 @@ def removes(declared: Declarations) -> str:
         part in value
         for name in ("overflow", "overflow-x", "overflow-y")
         for value in values.get(name, [])
-        for part in ("hidden", "clip")
+        for part in ("hidden", "clip", "scroll", "auto")
     )
     for name, value, _ in declared:
-        kind = _removes(name, value, clipped)
+        kind = _removes(name, value, clipped) or _masks(name, value, last)
         if kind:
             return kind
+    if "backface-visibility" in last and last["backface-visibility"] == "hidden":
+        turned = _FUNCTION.findall(last.get("transform", ""))
+        if any(f in ("rotatex", "rotatey") and _cosine(i) < 0 for f, i in turned):
+            return "css-scale"
+    fixed = last.get("position") == "fixed"
+    if fixed and any(max(lengths(last.get(n, "")), default=0) >= _SCREEN_HIGH for n in _EDGES):
+        return "css-offscreen"
     return ""
 
 
+_EDGES = ("top", "bottom", "inset", "inset-block")
+_SIZES = frozenset({"height", "block-size"})
+_WIDTHS = frozenset({"width", "inline-size"})
+
+
 def _removes(name: str, value: str, clipped: bool) -> str:
+    if name == HIDES:
+        return value
     if name == "display" and value == "none":
         return "css-display"
     if (name == "content-visibility" and value == "hidden") or name == "mso-hide":
         return "css-visibility"
-    if name.removeprefix("max-") in ("height", "width", "block-size", "inline-size"):
+    if name.endswith("text-security") and value in ("disc", "circle", "square"):
+        return "css-visibility"
+    if name == "content" and value.startswith("url("):
+        return "css-visibility"
+    if (plain := name.removeprefix("max-")) in _SIZES | _WIDTHS:
         pixels = lengths(value)
-        most = 2.0 if clipped else 0.0
+        most = (_LOW if plain in _SIZES else _NARROW) if clipped else 0.0
         return "css-size" if pixels and max(map(abs, pixels)) <= most else ""
     if name == "line-height" and clipped and lengths(value) == [0.0]:
         return "css-size"
+    if name.startswith("border-left"):
+        wide = [float(n) for n, unit in _NUMBER.findall(value) if unit == "px"]
+        return "css-offscreen" if wide and max(wide) >= _FAR_PX else ""
     if name == "z-index":
         return "css-offscreen" if value.startswith("-") else ""
     if _OFFSETS.match(name):
-        return "css-offscreen" if _far(value) else ""
-    if name in ("clip", "clip-path"):
+        if re.search(r"path\([^()]*$", value):
+            return "css-offscreen"
+        across = not _DOWN.search(name)
+        return "css-offscreen" if _far(value, across) or _pushed(name, value, clipped) else ""
+    if name in ("clip", "clip-path", "-webkit-clip-path"):
+        unreadable = re.search(r"(?:url|calc|min|max)\(|(?:path|shape)\([^()]*$", value)
+        if unreadable and name != "clip":
+            return "css-clip"
         return "css-clip" if any(_clips(*f) for f in _FUNCTION.findall(value)) else ""
     if name in ("scale", "zoom"):
         shares = [_share(part) for part in value.split() if _NUMBER.match(part)]
         return "css-scale" if any(s < _FAINT for s in shares) else ""
+    if name == "rotate":
+        axis = re.match(r"(?:x|y|[^ ]+ [^ ]+ [^ ]+) ", value)
+        on_edge = axis and not axis[0].startswith("0 0 ") and abs(_cosine(value)) < _FAINT
+        return "css-scale" if on_edge else ""
     if name == "transform":
         for function, inside in _FUNCTION.findall(value):
-            if function.startswith("scale") and min(map(_share, inside.split(","))) < _FAINT:
-                return "css-scale"
-            if function.startswith("rotate") and re.search(r"\b(?:90|270)deg", inside):
-                return "css-scale" if function in ("rotatex", "rotatey") else ""
-            if function.startswith("translate") and _far(inside):
-                return "css-offscreen"
+            if kind := _transforms(function, inside):
+                return kind
     return ""
 
 
-def _far(value: str) -> bool:
+def _transforms(function: str, inside: str) -> str:
+    numbers = [float(n) for n, _ in _NUMBER.findall(inside)]
+    if function.startswith("scale") and min(map(_share, inside.split(","))) < _FAINT:
+        return "css-scale"
+    if function in ("rotatex", "rotatey") and abs(_cosine(inside)) < _FAINT:
+        return "css-scale"
+    if function == "rotate3d" and any(numbers[:2]) and abs(_cosine(inside)) < _FAINT:
+        return "css-scale"
+    if function.startswith("skew") and abs(_cosine(inside)) < _FAINT:
+        return "css-scale"
+    if function == "matrix" and len(numbers) == 6:
+        a, b, c, d, x, y = numbers
+    elif function == "matrix3d" and len(numbers) == 16:
+        a, b, c, d, x, y = (numbers[n] for n in (0, 1, 4, 5, 12, 13))
+    else:
+        return "css-offscreen" if function.startswith("translate") and _far(inside, True) else ""
+    if abs(a * d - b * c) < _FAINT**2 or min(math.hypot(a, b), math.hypot(c, d)) < _FAINT:
+        return "css-scale"
+    return "css-offscreen" if min(x, y) <= -_FAR_PX or max(x, y) >= 3 * _FAR_PX else ""
+
+
+def _cosine(value: str) -> float:
+    """Of the last angle in a value; 1 where there is none."""
+    found = [(float(n), unit) for n, unit in _NUMBER.findall(value) if unit in _TURNS]
+    return math.cos(found[-1][0] * _TURNS[found[-1][1]]) if found else 1.0
+
+
+_TURNS = {"deg": math.pi / 180, "rad": 1.0, "grad": math.pi / 200, "turn": 2 * math.pi}
+
+
+def _masks(name: str, value: str, last: dict[str, str]) -> str:
+    """How a mask leaves nothing of an element, or may."""
+    plain = name.removeprefix("-webkit-")
+    if plain in ("mask-size", "mask-position"):
+        at = lengths(value)
+        return (
+            "css-clip"
+            if at and (_far(value, True) or (plain[5:] == "size" and not any(at)))
+            else ""
+        )
+    if plain not in ("mask", "mask-image", "mask-border", "mask-box-image") or value == "none":
+        return ""
+    if "url(" in value and "gradient(" not in value:
+        return "css-clip"
+    shades = stops(value)
+    if shades and all(alpha < _FAINT for _, alpha in shades):
+        return "css-clip"
+    luminous = "luminance" in value or "luminance" in last.get("mask-mode", "")
+    dark = all(isinstance(c, tuple) and max(c) * alpha < _FAINT for c, alpha in shades)
+    return "css-clip" if shades and luminous and dark else ""
+
+
+def covers(declared: Declarations) -> bool:
+    """Whether an element lies over all of the one it stands in, and nothing is seen through it."""
+    last = {name: value for name, value, _ in declared}
+    if last.get("position") != "absolute" or last.get("z-index", "").startswith("-"):
+        return False
+    if removes(declared) or Look().under(declared).hides() not in ("", "css-colour"):
+        return False
+    if "transform" in last or _share(last.get("opacity", "1")) < 1:
+        return False
+    whole = bool(last.get("inset")) and set(lengths(last["inset"])) == {0.0}
+    for side, other, size in (("left", "right", "width"), ("top", "bottom", "height")):
+        begins = whole or lengths(last.get(side, "")) == [0.0]
+        ends = whole or lengths(last.get(other, "")) == [0.0] or last.get(size) == "100%"
+        if not begins or not ends:
+            return False
+    shade = last.get("background-color") or last.get("background") or ""
+    found, alpha = colour(shade)
+    return isinstance(found, tuple) and alpha > 1 - _FAINT
+
+
+def _pushed(name: str, value: str, clipped: bool) -> bool:
+    """Whether text is pushed out of its box, which shows nothing beyond its edges."""
+    if not clipped or not name.startswith(("text-indent", "padding")):
+        return False
+    return any(unit == "%" and float(n) >= 99 for n, unit in _NUMBER.findall(value))
+
+
+def _far(value: str, across: bool) -> bool:
+    """Whether a distance leads off the page; down there it may be scrolled to."""
     for number, unit in _NUMBER.findall(value):
         pixels = float(number) * _PIXELS.get(unit, 1.0)
         if float(number) <= -100 or pixels <= -_FAR_PX or pixels >= 3 * _FAR_PX:
+            return True
+        if across and unit in ("vw", "vi") and float(number) >= 100:
             return True
     return False
 
 
 def _clips(function: str, inside: str) -> bool:
-    numbers = [(float(n), unit) for n, unit in _NUMBER.findall(inside)]
+    numbers = [(float(n), unit) for n, unit in _NUMBER.findall(inside.split(" round ")[0])]
+    if function in ("path", "shape"):  # strings are kept apart; see `declarations`
+        return _extent([n for n, _ in numbers]) < _SLIVER
     if not numbers:
         return False
     if function == "inset":
-        return any(unit == "%" and n >= 50 for n, unit in numbers)
+        top, right, bottom, left = (numbers * 4)[:4] if len(numbers) == 1 else _sides(numbers)
+        return _cut(top, bottom, _CUT_PX) or _cut(left, right, 10 * _CUT_PX)
     if function in ("circle", "ellipse"):
-        return numbers[0][0] == 0
+        radii, _, at = inside.partition("at ")
+        own = [float(n) * _PIXELS.get(u, 1.0) for n, u in _NUMBER.findall(radii) if u != "%"]
+        share = [float(n) for n, u in _NUMBER.findall(radii) if u == "%"]
+        small = any(r < _SLIVER for r in own) or any(s < 2 for s in share)
+        return small or any(float(n) <= -50 or float(n) >= 150 for n, _ in _NUMBER.findall(at))
     if function == "polygon":
-        return all(n == numbers[0][0] for n, _ in numbers)
+        return _extent([n for n, _ in numbers]) < _SLIVER
+    if function == "xywh":
+        return any(n < _SLIVER for n, _ in numbers[2:4])
+    if function == "rect" and len(numbers) >= 4:
+        sides = [n for n, _ in numbers[:4]]
+        return sides[2] - sides[0] < _SLIVER or sides[1] - sides[3] < _SLIVER
     return function == "rect" and all(abs(n) <= 2 for n, _ in numbers)
+
+
+def _sides(numbers: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Top, right, bottom and left of two, three or four values."""
+    top, right, *rest = numbers[:4]
+    bottom = rest[0] if rest else top
+    return [top, right, bottom, rest[1] if len(rest) > 1 else right]
+
+
+def _cut(one: tuple[float, str], other: tuple[float, str], most: float) -> bool:
+    """Whether two sides that are cut off leave nothing, or may."""
+    share = sum(n for n, unit in (one, other) if unit == "%")
+    pixels = sum(n * _PIXELS.get(unit, 1.0) for n, unit in (one, other) if unit != "%")
+    return share > 90 or pixels >= most
+
+
+def _extent(numbers: list[float]) -> float:
+    """The lesser of width and height of the points that alternate in a list."""
+    xs, ys = numbers[::2], numbers[1::2]
+    if not xs or not ys:
+        return 0.0
+    return min(max(xs) - min(xs), max(ys) - min(ys))
 
 
 def lengths(value: str) -> list[float]:
@@ -211,18 +381,58 @@ def lengths(value: str) -> list[float]:
         return []
     return [
         float(number) * (12.8 if unit == "%" else _PIXELS.get(unit, 1.0))
-        for number, unit in _NUMBER.findall(value)
+        for number, unit in _NUMBER.findall(_least(value, 12.8))
     ]
 
 
+def _least(value: str, percent: float) -> str:
+    """A value with `calc`, `min`, `max` and `clamp` computed as far as they can be, in pixels."""
+    for _ in range(_MAX_NESTING):
+        found = _COMPARED.search(value)
+        if found is None:
+            return value
+        results = [_sum(part, percent) for part in found[2].split(",")]
+        name, one = found[1], results[0]
+        if name == "clamp" and len(results) == 3:
+            one = max(results[0], min(results[1], results[2]))
+        elif name in ("min", "max"):
+            one = min(results) if name == "min" else max(results)
+        unit = "px" if re.search(r"\d(?:[a-z]|%)", found[2]) else ""
+        value = f"{value[: found.start()]}{one:.4f}{unit}{value[found.end() :]}"
+    return value
+
+
+def _sum(text: str, percent: float) -> float:
+    """A sum of products of lengths in pixels; what cannot be read is left out."""
+    total, product, sign, divides = 0.0, 0.0, 1.0, None
+    for word in text.replace("*", " * ").replace("/", " / ").split():
+        if word in ("*", "/"):
+            divides = word == "/"
+        elif word in ("+", "-"):
+            total += sign * product
+            product, sign = 0.0, 1.0 if word == "+" else -1.0
+        elif number := _NUMBER.fullmatch(word):
+            scale = percent if number[2] == "%" else _PIXELS.get(number[2], 1.0)
+            one = float(number[1]) * scale
+            if divides is None:
+                product = one
+            elif divides:
+                product = product / one if one else 0.0
+            else:
+                product *= one
+            divides = None
+    return total + sign * product
+
+
 def _share(value: str) -> float:
-    match = _NUMBER.match(value.strip())
+    match = _NUMBER.match(_least(value.strip(), 0.01))
     if match is None:
         return 1.0
     return max(0.0, float(match[1]) / (100 if match[2] == "%" else 1))
 
 
-def _font_size(name: str, value: str, parent: float) -> float:
+def _font_size(name: str, value: str, parent: float, least: bool = False) -> float:
+    value = _least(value, parent / 100)
     if name == "font":  # a shorthand: its size is the first length, a line height follows a slash
         sizes = [
             part
@@ -235,42 +445,12 @@ def _font_size(name: str, value: str, parent: float) -> float:
         * (parent * scale if (scale := _OF_PARENT.get(unit)) else _PIXELS.get(unit, 1))
         for number, unit in _NUMBER.findall(value)
     ]
+    if least:
+        return min(pixels, default=0.0)
     return max(map(abs, pixels)) if pixels else parent
 
 
 _OF_PARENT = {"em": 1.0, "%": 0.01, "ex": 0.5, "ch": 0.5}
-
-
-def colour(value: str) -> tuple[Colour, float]:
-    """A colour and its alpha; `(None, 1)` when it is none that can be computed.
-
-    Args:
-        value: A value in lower case.
-    """
-    value = value.strip()
-    if value == "transparent":
-        return (1.0, 1.0, 1.0), 0.0
-    value = "#" + _NAMES[value] if value in _NAMES else value
-    if match := re.fullmatch(r"#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", value):
-        digits = match[1] if len(match[1]) > 4 else "".join(c * 2 for c in match[1])
-        parts = [int(digits[i : i + 2], 16) / 255 for i in range(0, len(digits), 2)]
-        return (parts[0], parts[1], parts[2]), parts[3] if len(parts) == 4 else 1.0
-    function = _FUNCTION.match(value)
-    if function and function[1] in ("rgb", "rgba", "hsl", "hsla"):
-        numbers = [(float(n), unit) for n, unit in _NUMBER.findall(function[2])]
-        if len(numbers) < 3:
-            return None, 1.0
-        last, unit = numbers[3] if len(numbers) > 3 else (1.0, "")
-        alpha = last / 100 if unit == "%" else last
-        (a, of), (b, _), (c, _) = numbers[:3]
-        if function[1].startswith("hsl"):
-            made = colorsys.hls_to_rgb(a / 360 % 1, min(c / 100, 1), min(b / 100, 1))
-            return made, alpha
-        full = 100 if of == "%" else 255
-        return (min(a / full, 1), min(b / full, 1), min(c / full, 1)), alpha
-    if re.fullmatch(r"[a-z]+", value) and value not in ("inherit", "initial", "currentcolor"):
-        return value, 1.0
-    return None, 1.0
 
 
 def _over(fore: Colour, alpha: float, ground: Colour) -> Colour:
@@ -280,25 +460,105 @@ def _over(fore: Colour, alpha: float, ground: Colour) -> Colour:
     return r, g, b
 
 
+def _blended(mode: str, fore: Colour, ground: Colour) -> Colour:
+    """What is seen of a colour on a ground under a blend mode; of some modes, the colour itself."""
+    if mode not in _BLENDS or not isinstance(fore, tuple) or not isinstance(ground, tuple):
+        return fore
+    red, green, blue = (_BLENDS[mode](f, g) for f, g in zip(fore, ground, strict=True))
+    return red, green, blue
+
+
+_BLENDS: dict[str, Callable[[float, float], float]] = {
+    "multiply": lambda f, g: f * g,
+    "screen": lambda f, g: f + g - f * g,
+    "darken": min,
+    "lighten": max,
+    "difference": lambda f, g: abs(f - g),
+    "exclusion": lambda f, g: f + g - 2 * f * g,
+    "plus-lighter": lambda f, g: min(1.0, f + g),
+    "color-dodge": lambda f, g: 0.0 if not g else 1.0 if f >= 1 else min(1.0, g / (1 - f)),
+    "color-burn": lambda f, g: 1.0 if g >= 1 else 0.0 if not f else 1 - min(1.0, (1 - g) / f),
+    "hard-light": lambda f, g: 2 * f * g if f <= 0.5 else 1 - 2 * (1 - f) * (1 - g),
+    "overlay": lambda f, g: 2 * f * g if g <= 0.5 else 1 - 2 * (1 - f) * (1 - g),
+    "soft-light": lambda f, g: g - (1 - 2 * f) * g * (1 - g) if f <= 0.5 else g,
+}
+
+
+def _filtered(look: Look, value: str, own: bool) -> Look:
+    """A look after its filters.
+
+    Args:
+        look: Before them.
+        value: As declared.
+        own: Whether the element has a ground of its own, which is filtered with the text.
+    """
+    if "url(" in value:
+        return replace(look, opacity=0.0)
+    for function, inside in _FUNCTION.findall(value):
+        share = _share(inside) if inside.strip() else 1.0
+        if function == "opacity":
+            look = replace(look, opacity=look.opacity * share)
+        elif function == "blur" and max(lengths(inside), default=0.0) >= _BLURRED:
+            look = replace(look, opacity=0.0)
+        elif function in _FILTERS:
+            change = _FILTERS[function]
+            look = replace(look, fore=_changed(look.fore, change, share))
+            if own:
+                look = replace(look, ground=_changed(look.ground, change, share))
+    return look
+
+
+_FILTERS: dict[str, Callable[[float, float], float]] = {
+    "invert": lambda c, s: c * (1 - min(s, 1)) + (1 - c) * min(s, 1),
+    "brightness": lambda c, s: min(1.0, c * s),
+    "contrast": lambda c, s: min(1.0, max(0.0, (c - 0.5) * s + 0.5)),
+}
+
+
+def _changed(shade: Colour, change: Callable[[float, float], float], share: float) -> Colour:
+    if not isinstance(shade, tuple):
+        return shade
+    red, green, blue = (change(channel, share) for channel in shade)
+    return red, green, blue
+
+
+def _gradient(value: str, ground: Colour) -> Colour:
+    """The ground that gradients make: their colour where they have one alone, else unknown."""
+    shades = [_over(shade, alpha, ground) for shade, alpha in stops(value)]
+    known = [shade for shade in shades if isinstance(shade, tuple)]
+    if not known or "url(" in value or len(known) < len(shades):
+        return None
+    spread = max(max(column) - min(column) for column in zip(*known, strict=True))
+    return known[0] if spread < _SAME else None
+
+
 def _ground(value: str, fore: Colour, parent: Colour) -> Colour:
     if value in ("none", "inherit", "initial", "unset", "0", "0 0"):
         return parent
     if value == "currentcolor":
         return fore
-    for part in re.findall(
-        r"#[0-9a-f]+|(?:rgb|hsl)a?\([^()]*\)|(?<![\w(-])[a-z]+(?![\w(-])", value
-    ):
-        found, alpha = colour(part)
-        if isinstance(found, tuple) or found == value:
-            return _over(found, alpha, parent)
-    return None
+    if "gradient(" in value:
+        return _gradient(value, parent)
+    if "url(" in value:
+        return None
+    found, alpha = colour(value)
+    if found is not None:
+        return _over(found, alpha, parent)
+    found, alpha = first(value)
+    return None if found is None else _over(found, alpha, parent)
 
 
 # --- sheets ---------------------------------------------------------------------------------------
 
 
+_PROPERTY = "@property "
+_FRAMES, _FRAME = "@keyframes ", "@frame "  # an animation, and a block in it
+
+
 def rules(sheet: str) -> list[tuple[str, str]]:
     """Selectors and bodies of the rules that apply on a screen, in order; in linear time.
+
+    Blocks of an animation are among them; `animations` knows them.
 
     Args:
         sheet: A style sheet, perhaps cut off or wrong.
@@ -320,23 +580,79 @@ def rules(sheet: str) -> list[tuple[str, str]]:
             stack[-1][1].append(text)
         if piece == "}" and stack:
             selectors, body = stack.pop()
-            if body and selectors.startswith("@") and stack:  # declarations of a nested @media
+            if selectors.startswith(_PROPERTY):
+                values = [v for n, v, _ in declarations(";".join(body)) if n == "initial-value"]
+                found[:0] = [(":root", f"{selectors.removeprefix(_PROPERTY)}:{v}") for v in values]
+            elif body and selectors.startswith(_FRAME):
+                found.append((selectors, ";".join(body)))
+            elif body and selectors.startswith("@") and stack:  # declarations of a nested @media
                 stack[-1][1].extend(body if selectors == "@" else [])
             elif body and not selectors.startswith("@"):
                 found.append((selectors, ";".join(body)))
     return found
 
 
+def animations(
+    found: list[tuple[str, str]], variables: dict[str, str]
+) -> dict[str, tuple[str, bool]]:
+    """Animations that hide at their end.
+
+    Args:
+        found: What `rules` found.
+        variables: Custom properties by name.
+
+    Returns:
+        By name: the kind, and whether it hides from its beginning on.
+    """
+    frames: dict[str, list[tuple[str, str]]] = {}
+    for selectors, body in found:
+        if selectors.startswith(_FRAME):
+            name, _, at = selectors.removeprefix(_FRAME).partition(" ")
+            frames.setdefault(name, []).append((at, _hidden_by(declarations(body, variables))))
+    hiding: dict[str, tuple[str, bool]] = {}
+    for name, several in frames.items():
+        last = [kind for at, kind in several if {"to", "100%"} & set(at.replace(",", " ").split())]
+        kinds = [kind for _, kind in several if kind]
+        begins = any({"from", "0%"} & set(at.replace(",", " ").split()) for at, _ in several)
+        if kinds and len(kinds) == len(several) and begins:
+            hiding[name] = kinds[0], True
+        elif last and last[-1]:
+            hiding[name] = last[-1], False
+    return hiding
+
+
+def _hidden_by(declared: Declarations) -> str:
+    return removes(declared) or Look().under(declared).hides()
+
+
+def animated(declared: Declarations, hiding: dict[str, tuple[str, bool]]) -> str:
+    """How an element's animation hides it: as long as it runs, or for good at its end."""
+    for name, value, _ in declared:
+        if name.removeprefix("-webkit-") in ("animation", "animation-name"):
+            said = " ".join(v for n, v, _ in declared if "animation" in n).replace(",", " ").split()
+            for word in value.replace(",", " ").split():
+                kind, always = hiding.get(word, ("", False))
+                if kind and (always or not {"forwards", "both", "paused"}.isdisjoint(said)):
+                    return kind
+    return ""
+
+
 def _within(text: str, stack: list[tuple[str, list[str]]]) -> str:
     """What a block's rules select: its selectors under those it is nested in."""
     outer = next((s for s, _ in reversed(stack) if s != "@"), "")
-    if outer == "@skip" or len(stack) >= _MAX_NESTING:
+    if outer == "@skip" or outer.startswith(_FRAME) or len(stack) >= _MAX_NESTING:
         return "@skip"
+    if outer.startswith(_FRAMES):
+        return f"{_FRAME}{outer.removeprefix(_FRAMES)} {text.lower()}"
     if text.startswith("@"):
         name, _, condition = text[1:].lower().partition(" ")
         name, bracket, rest = name.partition("(")
         if name == "media" and not applies(bracket + rest + " " + condition):
             return "@skip"
+        if name == "property":
+            return _PROPERTY + condition.strip()
+        if name.endswith("keyframes"):
+            return _FRAMES + "".join(condition.split()).strip("\"'")
         return "@" if name in ("media", "supports", "layer", "container", "scope") else "@skip"
     if not outer or len(outer) > 2_000:
         return text

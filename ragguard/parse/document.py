@@ -20,11 +20,11 @@ from ragguard.parse.charsets import UTF_8, declared, with_replacements
 from ragguard.parse.docx import read_docx
 from ragguard.parse.front_matter import FORMATS, NONE, Front, read_front
 from ragguard.parse.html import read_html
-from ragguard.parse.pdf import MAX_TEXT, read_pdf
 
-PARSER = "ragguard-parse-3"
+PARSER = "ragguard-parse-4"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
 OTHER_ENDINGS = {"htm": "html", "markdown": "md"}  # of a file's name, for these formats
+MAX_TEXT = 20_000_000  # characters of a document
 MAX_RENDERED = 500_000  # characters of Markdown; of more, only the markup is looked at
 MAX_BRACKETS = 20_000  # opening ones; each costs the renderer as much as a line
 MAX_LABELS = 200  # link labels that are sentences; of more, none is looked for
@@ -92,7 +92,9 @@ def parse(data: bytes, fmt: str) -> Parsed:
 
 def _parse(data: bytes, fmt: str) -> Parsed:
     if fmt == "pdf":
-        return Parsed(*read_pdf(data))
+        from ragguard.parse.pdf import read_pdf  # with numpy, which the other formats do without
+
+        return Parsed(*read_pdf(data, MAX_TEXT))
     if fmt == "docx":
         return Parsed(*read_docx(data))
     text, replaced = _decode(data, fmt)
@@ -128,7 +130,7 @@ def _only_unreadable(what: str) -> Iterator[None]:
     except RecursionError:
         raise UnreadableError(f"damaged {what} (nested too deeply)") from None
     except Exception as error:
-        # pypdf, lxml and selectolax raise whatever they trip over in hostile bytes (KeyError,
+        # lxml, zipfile and selectolax raise whatever they trip over in hostile bytes (KeyError,
         # AttributeError, struct.error ...), and say nowhere what. Nothing is let through by it: the
         # document is rejected with the name of the error, and its neighbours come in.
         raise UnreadableError(f"damaged {what} ({type(error).__name__})") from error
@@ -176,9 +178,9 @@ def read_text(text: str, fmt: str) -> Parsed:
     elif fmt == "rst":
         hidden += (Hidden("rst-comment", c) for c in _rst_comments(text[begin:]))
         hidden += _rst_meta(text[begin:])
-        hidden += read_html(text)[1] if "raw::" in text else ()
+        hidden += read_html(text, page=False)[1] if "raw::" in text else ()
     elif _MARKUP.search(text):
-        hidden += read_html(text)[1]
+        hidden += read_html(text, page=False)[1]
     if begin and front.said:
         hidden.append(Hidden("front-matter", front.said))
     return Parsed(text, tuple(hidden), begin)
@@ -223,7 +225,7 @@ def _markdown(text: str) -> list[Hidden]:
     comments = [m["text"] for m in _MD_COMMENT.finditer(text)]
     if len(text) > MAX_RENDERED or text.count("[") > MAX_BRACKETS:
         # Rendering would take long; read as markup, code samples may be taken for hidden text.
-        return [*(Hidden("md-comment", c) for c in comments), *read_html(text)[1]]
+        return [*(Hidden("md-comment", c) for c in comments), *read_html(text, page=False)[1]]
     from markdown_it import MarkdownIt
 
     parser, env = MarkdownIt("commonmark"), cast("dict[str, Any]", {})
@@ -241,7 +243,7 @@ def _markdown(text: str) -> list[Hidden]:
             asides.append(str(child.attrs.get("title", "")))
     comments += [a for a in asides if len(a.split()) >= FEW_WORDS]
     hidden = [Hidden("md-comment", comment) for comment in dict.fromkeys(comments)]
-    return [*hidden, *read_html(rendered)[1]] if "<" in text else hidden
+    return [*hidden, *read_html(rendered, page=False)[1]] if "<" in text else hidden
 
 
 def _rst_meta(text: str) -> list[Hidden]:

@@ -18,7 +18,8 @@ from typing import Any
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.css import Look, colour
+from ragguard.parse.colours import colour
+from ragguard.parse.css import Look, declarations, removes
 
 MAX_UNPACKED = 200_000_000  # bytes, all members together
 MAX_XML = 40_000_000  # bytes, all XML members together, whatever they are called
@@ -29,6 +30,7 @@ _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _STRICT = {  # names of ISO 29500 strict, and those of ECMA-376 that are asked for here
     b"http://purl.oclc.org/ooxml/wordprocessingml/main":
     b"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
@@ -42,9 +44,25 @@ _INSIDE = frozenset(  # elements whose content stands where they stand
                       "customXml", "dir", "bdo")}
 )  # fmt: skip
 _SIGNS = {_W + "tab": "\t", _W + "ptab": "\t", _W + "cr": "\n", _W + "noBreakHyphen": "-"}
-_THEME = {"background1": "ffffff", "light1": "ffffff", "text1": "000000", "dark1": "000000"}
+_THEME = {  # colours by the names that text has for them, unless the file says other
+    "background1": "ffffff", "light1": "ffffff", "text1": "000000", "dark1": "000000",
+    "bg1": "ffffff", "lt1": "ffffff", "tx1": "000000", "dk1": "000000",
+}  # fmt: skip
+_THEME_NAMES = {
+    "lt1": ("background1", "light1", "bg1"), "dk1": ("text1", "dark1", "tx1"),
+    "lt2": ("background2", "light2", "bg2"), "dk2": ("text2", "dark2", "tx2"),
+    "hlink": ("hyperlink",), "folHlink": ("followedHyperlink",),
+}  # fmt: skip
 _OFF = ("0", "false", "off", "none")
 _FAR_TWIPS = 10_000
+_WIDE_TWIPS = 12_240  # a page, where the file does not say
+_LOW_TWIPS = 80  # a line of an exact height, in which nothing is read
+_HEAP = 0.35  # of the size of letters, by which they are pushed together
+_USUAL_SIZE = 22  # half points
+_FIT_TWIPS = 15  # width of a letter that is made to fit
+_FAR_EMU = 20_000_000  # of a box from its place
+_SLIVER_EMU = 50_000  # width or height of a box, in which nothing is read
+_TRANSPARENT = 90_000  # thousandths of a per cent
 _FAR_RAISED = 500  # half points
 _UNSTYLED = {f"Heading{n}": f"heading {n}" for n in range(1, 10)}  # what Word knows by itself
 _Format = dict[str, Any]
@@ -73,9 +91,11 @@ def read_docx(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
         name = _related(archive, "", "/officeDocument")
         if name is None:
             raise UnreadableError("damaged .docx (no document in it)")
-        styles = _related(archive, name, "/styles")
+        styles, theme = (_related(archive, name, kind) for kind in ("/styles", "/theme"))
         reader = _Reader(
-            _member(archive, name), None if styles is None else _member(archive, styles)
+            _member(archive, name),
+            None if styles is None else _member(archive, styles),
+            None if theme is None or theme not in archive.NameToInfo else _member(archive, theme),
         )
     return "\n".join(reader.lines).strip(), tuple(reader.hidden)
 
@@ -143,9 +163,10 @@ class _Reader:
     Args:
         document: Root element of the document.
         styles: Root element of its styles; `None` where it has none.
+        theme: Root element of its theme; `None` where it has none.
     """
 
-    def __init__(self, document: Any, styles: Any) -> None:
+    def __init__(self, document: Any, styles: Any, theme: Any = None) -> None:
         self.lines: list[str] = []
         self.hidden: list[Hidden] = []
         self._styles: dict[str, Any] = {}
@@ -153,8 +174,13 @@ class _Reader:
         self._changes: dict[str, _Format] = {}
         self._usual: _Format = {}
         self._usual_style = ""
+        self._theme = dict(_THEME)
+        if theme is not None:
+            self._read_theme(theme)
         if styles is not None:
             self._read_styles(styles)
+        wide = [_number(_value(size, "w"), 20) or 0 for size in document.iter(_W + "pgSz")]
+        self._wide = max([_WIDE_TWIPS, *wide])
         background = _value(document.find(_W + "background"), "color")
         body = document.find(_W + "body")
         if document.tag != _W + "document" or body is None:
@@ -172,6 +198,39 @@ class _Reader:
                 self._usual_style = name
         for defaults in styles.iter(_W + "rPrDefault"):
             self._usual = self._formatted({}, defaults.find(_W + "rPr"))
+
+    def _read_theme(self, theme: Any) -> None:
+        for scheme in theme.iter(_A + "clrScheme"):
+            for named in scheme:
+                if len(named) and (shade := named[0].get("val")):
+                    shade = named[0].get("lastClr") or shade
+                    name = named.tag.rpartition("}")[2]
+                    for one in (name, *_THEME_NAMES.get(name, ())):
+                        self._theme[one] = shade
+
+    def _shade(self, item: Any, of: str = "") -> str | None:
+        """A colour that a theme names, made lighter or darker as the element says."""
+        shade = self._theme.get(_value(item, f"theme{of or 'Color'}") or "")
+        for change, end in (("Tint", 255), ("Shade", 0)):
+            part = _value(item, f"theme{of}{change}")
+            if shade is not None and part is not None:
+                shade = _between(shade, f"{end:02x}" * 3, _hexadecimal(part) / 255)
+        return shade
+
+    def _filled(self, fill: Any) -> str | None:
+        """The colour of a `solidFill`; empty when it is transparent, `None` when not known."""
+        shades = [c for c in fill.iter() if c.tag.endswith(("}srgbClr", "}schemeClr", "}sysClr"))]
+        known = []
+        for shade in shades:
+            clear = [_attribute(a, "val") for a in shade.iter(_W14 + "alpha")]
+            opaque = [_attribute(a, "val") for a in shade.iter(_A + "alpha")]
+            if any((_number(v) or 0) >= _TRANSPARENT for v in clear if v):
+                return ""
+            if any((_number(v) or 0) <= 100_000 - _TRANSPARENT for v in opaque if v):
+                return ""
+            value = _attribute(shade, "lastClr") or _attribute(shade, "val") or ""
+            known.append(self._theme.get(value, value).lower())
+        return known[0] if len(set(known)) == 1 else None
 
     def _change(self, name: str | None) -> _Format:
         """What a style and those it is based on say; one in a circle ends it."""
@@ -202,8 +261,7 @@ class _Reader:
             if item.tag in (_W + "vanish", _W + "specVanish"):
                 made["vanish"] = (value or "1") not in _OFF
             elif item.tag == _W + "color":
-                theme = _THEME.get(_value(item, "themeColor") or "")
-                made["color"] = theme or value or "auto"
+                made["color"] = self._shade(item) or value or "auto"
             elif item.tag == _W + "sz":
                 made["size"] = _number(value, 2)
             elif item.tag == _W + "w":
@@ -213,12 +271,30 @@ class _Reader:
             elif item.tag == _W + "position":
                 if abs(_number(value, 2) or 0) > _FAR_RAISED:
                     made["vanish"] = True
-            elif item.tag == _W14 + "textFill" and item.find(_W14 + "noFill") is not None:
-                made["vanish"] = True
+            elif item.tag == _W + "spacing":
+                made["spacing"] = _number(value, 20)
+            elif item.tag == _W + "fitText":
+                made["fit"] = _number(value, 20)
+            elif item.tag == _W14 + "textFill":
+                ink = self._filled(item)
+                if item.find(_W14 + "noFill") is not None or ink == "":
+                    made["vanish"] = True
+                else:
+                    made["color"] = ink or "auto"
         return made
 
     def _shaded(self, format_: _Format, properties: Any) -> _Format:
-        fill = None if properties is None else _value(properties.find(_W + "shd"), "fill")
+        shade = None if properties is None else properties.find(_W + "shd")
+        if shade is None:
+            return format_
+        fill = self._shade(shade, "Fill") or _value(shade, "fill")
+        ink = self._shade(shade) or _value(shade, "color")
+        pattern = _value(shade) or "clear"
+        share = 1.0 if pattern == "solid" else (_number(pattern.removeprefix("pct")) or 0) / 100
+        if share and pattern.startswith(("pct", "solid")):
+            front = "000000" if ink in (None, "auto") else str(ink)
+            back = "ffffff" if fill in (None, "auto") else str(fill)
+            fill = _between(front, back, min(share, 1.0))
         return {**format_, "ground": fill} if fill and fill != "auto" else format_
 
     def _blocks(self, parent: Any, format_: _Format) -> None:
@@ -235,6 +311,8 @@ class _Reader:
             properties = row.find(_W + "trPr")
             mark = None if properties is None else properties.find(_W + "hidden")
             gone = mark is not None and (_value(mark) or "1") not in _OFF
+            high = None if properties is None else properties.find(_W + "trHeight")
+            gone |= _value(high, "hRule") == "exact" and _low(_value(high))
             cells = []
             for cell in _below(row, _W + "tc", _ROWS):
                 kept, self.lines = self.lines, []
@@ -257,7 +335,7 @@ class _Reader:
             if look is None:
                 look = {**self._usual, **behind, **self._change(name or self._usual_style)}
                 look = self._shaded(look, properties)
-                look["vanish"] = bool(look.get("vanish")) or _out_of_sight(properties)
+                look["vanish"] = bool(look.get("vanish")) or _out_of_sight(properties, self._wide)
             format_ = look
             if isinstance(run, str):  # a sign of an equation, seen where its parts are seen
                 (visible if visible or not concealed else concealed).append(run)
@@ -270,9 +348,9 @@ class _Reader:
                 format_ = {**format_, "vanish": True}
             text = _text(run)
             if text:
-                (concealed if _hides(format_) else visible).append(text)
+                (concealed if _hides(format_, len(text)) else visible).append(text)
             for box in _boxes(run):
-                self._blocks(box, behind)
+                self._blocks(box, self._boxed(box, format_ if format_.get("vanish") else behind))
         if text := " ".join("".join(concealed).split()):
             self.hidden.append(Hidden("docx-hidden", text))
         title = self._titles.get(name or "", "")
@@ -280,6 +358,65 @@ class _Reader:
         if title.startswith("heading") and title[-1:] in tuple("123456789"):
             return f"{'#' * int(title[-1])} {body}"
         return body
+
+    def _boxed(self, box: Any, behind: _Format) -> _Format:
+        """What is behind the text of a box, and whether the box shows."""
+        made = dict(behind)
+        for above in box.iterancestors():
+            name = above.tag.rpartition("}")[2]
+            if name == "wsp":
+                for fill in above.iterfind("{*}spPr/{*}solidFill"):
+                    made["ground"] = self._filled(fill) or made.get("ground")
+                pictured = ("{*}spPr/{*}gradFill", "{*}spPr/{*}blipFill", "{*}spPr/{*}pattFill")
+                if any(above.find(fill) is not None for fill in pictured):
+                    made["ground"] = "unknown"
+            elif name in ("anchor", "inline"):
+                made["vanish"] = bool(made.get("vanish")) or _unseen(above)
+            elif name in ("shape", "rect", "roundrect", "oval") and (style := above.get("style")):
+                made["vanish"] = bool(made.get("vanish")) or bool(removes(declarations(style)))
+                if (shade := above.get("fillcolor")) and above.get("filled") not in ("f", "false"):
+                    made["ground"] = shade.split(" ")[0].removeprefix("#")
+            elif name in ("r", "p"):
+                break
+        return made
+
+
+def _unseen(drawing: Any) -> bool:
+    """Whether a drawing is hidden, has no size, or stands off the page."""
+    if any(p.get("hidden") in ("1", "true", "on") for p in drawing.iterfind("{*}docPr")):
+        return True
+    extent = drawing.find("{*}extent")
+    sizes = [] if extent is None else [_number(extent.get(n)) for n in ("cx", "cy")]
+    if any(size is not None and size < _SLIVER_EMU for size in sizes):
+        return True
+    return any(abs(_number(o.text) or 0) > _FAR_EMU for o in drawing.iterfind("{*}*/{*}posOffset"))
+
+
+def _attribute(element: Any, name: str) -> str | None:
+    """An attribute whatever its name space."""
+    found = (v for k, v in element.attrib.items() if k.rpartition("}")[2] == name)
+    return next(found, None)
+
+
+def _hexadecimal(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        return 255
+
+
+def _between(one: str, other: str, share: float) -> str:
+    """A colour between two: `share` of the first."""
+    a, b = colour("#" + one.lower())[0], colour("#" + other.lower())[0]
+    if not isinstance(a, tuple) or not isinstance(b, tuple):
+        return one
+    return "".join(
+        f"{round(255 * (share * x + (1 - share) * y)):02x}" for x, y in zip(a, b, strict=True)
+    )
+
+
+def _low(height: str | None) -> bool:
+    return (_number(height, 20) or 0) < _LOW_TWIPS
 
 
 def _text(run: Any) -> str:
@@ -353,24 +490,32 @@ def _boxes(run: Any) -> Iterator[Any]:
     return _below(run, _BOX, _BOXES)
 
 
-def _out_of_sight(properties: Any) -> bool:
-    """Whether a paragraph stands off the page or has lines of no height."""
+def _out_of_sight(properties: Any, wide: float) -> bool:
+    """Whether a paragraph stands off a page of this width or has lines of no height."""
     if properties is None:
         return False
     spacing = properties.find(_W + "spacing")
-    if _value(spacing, "lineRule") == "exact" and (_number(_value(spacing, "line"), 20) or 0) < 40:
+    if _value(spacing, "lineRule") == "exact" and _low(_value(spacing, "line")):
         return True
     frame, indent = properties.find(_W + "framePr"), properties.find(_W + "ind")
-    places = [_value(frame, "x"), _value(frame, "y")]
-    places += [_value(indent, side) for side in ("left", "start", "firstLine")]
-    return any((_number(place, 20) or 0) < -_FAR_TWIPS for place in places)
+    places = [_number(_value(frame, side), 20) or 0 for side in ("x", "y")]
+    sides = ("left", "start", "right", "end", "firstLine")
+    indents = [_number(_value(indent, side), 20) or 0 for side in sides]
+    hanging = (_number(_value(indent, "hanging"), 20) or 0) - max(indents[:2])
+    if min(*places, *indents, -hanging) < -_FAR_TWIPS:
+        return True
+    return max(indents) >= wide or places[0] >= wide or places[1] >= 3 * wide
 
 
-def _hides(format_: _Format) -> bool:
+def _hides(format_: _Format, letters: int) -> bool:
     if format_.get("vanish"):
         return True
     size, stretch = format_.get("size"), format_.get("stretch")
     if (stretch is not None and stretch < 10) or (size is not None and size <= 4):  # half points
+        return True
+    if letters > 2 and (format_.get("spacing") or 0) < -_HEAP * 10 * (size or _USUAL_SIZE):
+        return True
+    if (fit := format_.get("fit")) is not None and fit < _FIT_TWIPS * letters:
         return True
     return _merges(
         str(format_.get("color") or "auto").lower(), str(format_.get("ground") or "ffffff").lower()

@@ -21,10 +21,14 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
 from ragguard.parse.css import (
+    HIDES,
     LOOKS,
     Declarations,
     Look,
+    animated,
+    animations,
     applies,
+    covers,
     declarations,
     removes,
     rules,
@@ -84,8 +88,10 @@ _NUMBERS = re.compile(r"[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})(?:e[+-]?\d{1,2})?",
 _BEYOND = 3_000.0  # pixels; a drawing of unknown size is not larger
 _DATA_SHEET = re.compile(r"data:text/css([^,\"']{0,100}),([^\"'<>]*)", re.IGNORECASE)
 _FUSSY = re.compile(r":not\([^()]*\)|:(?:lang|dir)\([^()]*\)|:defined|:host")
+_OF = re.compile(r":nth-(?:last-)?child\([^()]{1,40} of ([^()]{1,400})\)")
 _PREFIXED = re.compile(r":-(?:moz|webkit)-any\(")
 _BRACKETS = re.compile(r"\"[^\"]*\"|'[^']*'|[,()\[\]]|[^,()\[\]\"']+|[\"']")
+_PART = re.compile(r"::?(first-line|before|after)\s*$", re.IGNORECASE)
 _COSTLY = re.compile(r":has|:nth|~")  # each node is compared with many others
 _MAX_VARIABLE = 200  # characters
 MAX_MATCHING = 50_000_000  # comparisons of a node with a selector
@@ -106,11 +112,12 @@ _SHALLOW = frozenset(  # tags that go without an end, or end one another
 )  # fmt: skip
 
 
-def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
+def read_html(markup: str, *, page: bool = True) -> tuple[str, tuple[Hidden, ...]]:
     """Take visible and hidden text apart.
 
     Args:
         markup: HTML, a whole page or a piece.
+        page: Whether it is shown as it is; in other formats nothing counts as folded away.
 
     Returns:
         Visible text, and what is hidden.
@@ -119,7 +126,7 @@ def read_html(markup: str) -> tuple[str, tuple[Hidden, ...]]:
         UnreadableError: Built to exhaust the reader.
     """
     tree = _tree(markup, scripting=True)
-    walker = _Walker(*_styled(tree))
+    walker = _Walker(*_styled(tree), page)
     root = tree.root
     if root is not None:
         before, after = root.prev, root.next
@@ -181,25 +188,49 @@ def _styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, 
                 for n, v, _ in declarations(body)
                 if n.startswith("--") and len(v) <= _MAX_VARIABLE
             )
+    hiding = animations(found, variables)
     size = len(tree.css("*")) if found else 0
     budget = MAX_MATCHING
     ranked: dict[int, list[tuple[tuple[int, int, int], Declarations]]] = {}
     for selectors, body in found:
+        if selectors.startswith("@"):
+            continue
         declared = declarations(body, variables)
-        if not removes(declared) and LOOKS.isdisjoint(name for name, _, _ in declared):
+        if kind := animated(declared, hiding):
+            declared.append((HIDES, kind, False))
+        names = {name for name, _, _ in declared}
+        if not removes(declared) and names.isdisjoint(LOOKS | {"position"}):
             continue
         for selector in _alternatives(selectors):
+            selector, said = _of_element(selector, declared)
+            if not said:
+                continue
             budget -= size * (1 + (size // 8 if _COSTLY.search(selector) else 0))
             if budget < 0:
                 raise UnreadableError("style sheets too large to apply")
             matched = _match(tree, selector)
             budget -= 100 * len(matched)
             for node in matched:
-                ranked.setdefault(node.mem_id, []).append((weight(selector), declared))
+                ranked.setdefault(node.mem_id, []).append((weight(selector), said))
     return {
         node: [d for _, declared in sorted(several, key=lambda r: r[0]) for d in declared]
         for node, several in ranked.items()
     }, variables
+
+
+def _of_element(selector: str, declared: Declarations) -> tuple[str, Declarations]:
+    """A selector of a part of an element as one of the element, with what counts for it.
+
+    A first line that is hidden may be all of the text, and what is put before or behind it may lie
+    over it.
+    """
+    part = _PART.search(selector)
+    if part is None:
+        return selector, declared
+    bare = selector[: part.start()] or "*"
+    if part[1].lower() == "first-line":
+        return bare, declared
+    return bare, [(HIDES, "css-visibility", False)] if covers(declared) else []
 
 
 def _alternatives(selectors: str) -> list[str]:
@@ -218,6 +249,7 @@ def _alternatives(selectors: str) -> list[str]:
 def _match(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     if selector.count(":has(") > 1:
         selector = selector.replace(":has(", ":is(")
+    selector = _OF.sub(r":is(\1)", selector)
     for tried in (selector, _PREFIXED.sub(":is(", _FUSSY.sub("", selector)) or "*"):
         try:
             return list(tree.css(tried))
@@ -232,9 +264,13 @@ class _Walker:
     Args:
         styled: What style sheets declare, by memory id.
         variables: Custom properties.
+        page: Whether details that nobody opened are hidden.
     """
 
-    def __init__(self, styled: dict[int, Declarations], variables: dict[str, str]) -> None:
+    def __init__(
+        self, styled: dict[int, Declarations], variables: dict[str, str], page: bool
+    ) -> None:
+        self._page = page
         self._styled = styled
         self._variables = variables
         self._out: list[str] = []
@@ -299,7 +335,33 @@ class _Walker:
             stack.append((closing, depth, verbatim, look))
             verbatim = verbatim or tag == "pre"
             children = list(item.iter(include_text=True))
-            stack.extend((child, depth + 1, verbatim, look) for child in reversed(children))
+            if self._page and tag == "details" and "open" not in item.attributes:
+                children = self._folded(children)
+            under = self._covered(children)
+            for place, child in reversed([*enumerate(children)]):
+                below = replace(look, opacity=0.0) if place < under else look
+                stack.append((child, depth + 1, verbatim, below))
+
+    def _folded(self, children: list[LexborNode]) -> list[LexborNode]:
+        """What is seen of details that nobody opened: their summary."""
+        summary = [child for child in children if child.tag == "summary"][:1]
+        rest = [
+            c.text(deep=True, separator=" ")
+            for c in children
+            if c.mem_id not in {s.mem_id for s in summary} and not c.is_comment_node
+        ]
+        self._hide("html-hidden", " ".join(rest))
+        return summary
+
+    def _covered(self, children: list[LexborNode]) -> int:
+        """How many of an element's children lie under another of them."""
+        for place, child in reversed([*enumerate(children)]):
+            styled = child.is_element_node and (
+                child.mem_id in self._styled or "position" in (child.attributes.get("style") or "")
+            )
+            if styled and covers(self._declared(child)):
+                return place
+        return 0
 
     def _drawing(self, svg: LexborNode, look: Look) -> None:
         """Texts of a drawing; one that may leave no ink is hidden."""

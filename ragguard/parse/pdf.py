@@ -1,402 +1,504 @@
 """PDF to the text a reader sees, and apart from it the text he does not.
 
-Each show operator is judged by the graphics state it is run in: rendering mode, size, opacity, its
-colour against what was painted below, and whether it falls inside the page and the clipping path.
-Text that something is painted over afterwards, and glyphs that look like other characters than they
-are said to be, are not noticed. Annotations, outlines and metadata are not read.
-Source: ISO 32000-1, sections 8.4, 8.5, 8.6, 8.10, 8.11 and 9.3.
+PDFium reads the text and draws the pages: what is asked is not which operators a text was written
+with, but whether it leaves ink. Each page is drawn with its text and without, and the two pictures
+are compared inside the box of every glyph (`ink`). Text that lies on other text is taken away by
+itself. Text without ink is hidden, unless the page has marks in the shape of its words in the same
+place, as a scan has. Glyphs that look like other characters than they are said to be are not
+noticed. Annotations are drawn and not read; outlines, metadata and replacement texts are not read.
+Source: ISO 32000-1, sections 8.4, 8.10, 8.11, 9.3 and 14.9.4.
 """
 
 from __future__ import annotations
 
-import io
-import logging
-from collections import deque
-from dataclasses import dataclass, replace
+import ctypes
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.pdf_geometry import (
-    BLACK,
-    ONE,
-    WHITE,
-    Box,
-    Colour,
-    Matrix,
-    alike,
-    as_colour,
-    as_matrix,
-    both,
-    corners,
-    moved,
-    resolved,
-    shown_bytes,
-    times,
-)
+from ragguard.parse.ink import Boxes, Mask, Picture, ink, layers, legible, marked, overprinted
 
 MAX_PAGES = 5_000
-MAX_OPERATORS = 2_000_000  # in all pages together
-MAX_CONTENT = 60_000_000  # bytes of decoded content streams, in all pages together
-MAX_STREAM = 10_000_000  # bytes of one decoded stream
-MAX_SHOWS = 50_000  # operators that show text, on one page
-MAX_TEXT = 20_000_000  # characters, in all pages together
-MAX_FORMS = 1_000  # drawn on one page
-_MAX_PAINTED = 300  # painted areas remembered
-_FAINT = 0.1
-_SMALLEST = 1.5  # points, height
-_NARROWEST = 0.3  # points, an em
+MAX_GLYPHS = 100_000  # on one page
+MAX_OBJECTS = 200_000  # that draw text, on one page
+MAX_PICTURES = 20_000_000_000  # pixels drawn, in all pages together
+_STRIP = 2_500_000  # pixels of one picture; a larger page is drawn in strips
+_SCALES = (1.0, 2.0)  # pixels of a point; what is not seen is looked at again
+_BESIDE = 20  # rows of pixels drawn above and below what is looked at
+_LONGEST = 20_000  # pixels of a page's side
+_LAYERS = 4  # of text on text; what lies deeper cannot be read
+_SMALLEST = 1.5  # points, height of a line
+_FLAT = 0.2  # points of a glyph's height or width; of more, it has an outline
+_OUTLINED = 0.01  # the same, of what the line has
+_THIN = 2.0  # pixels; of a box that is thinner, pixels that it shares with others count
+_NARROWEST = 0.1  # width of glyphs, of what it is by their height
+_STANDING = 0.3  # of a line's glyphs, seen where letters stand in for them
+_CHANCE = 0.3  # of a line's letters, on marks of their shape: of less it is by chance
+_USUAL = 0.5  # of a line's letters, on marks: the rest needs only some mark
+_LIGATURE = 4  # characters that one glyph may stand for
+_DEEPEST = 40  # forms in forms
 
-_SHOWS = frozenset({b"Tj", b"TJ", b"'", b'"'})
-_FILLS = frozenset({b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"})
-_ENDS = _FILLS | {b"n", b"S", b"s"}
+_TEXT, _FORM = 1, 5  # kinds of objects
+_PASSWORD = 4  # last error
+_BGRA = 4  # format of a bitmap; without alpha, blend modes are not drawn as they are
+_WITH_ANNOTATIONS = 1
+
+_library: Any = None
 
 
-def read_pdf(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
+def load() -> Any:
+    """Load PDFium, once, without the fonts of the system: what a text is does not hang on them."""
+    global _library
+    if _library is None:
+        import pypdfium2_raw as library
+
+        nowhere = (ctypes.POINTER(ctypes.c_char) * 1)()
+        library.FPDF_InitLibraryWithConfig(library.FPDF_LIBRARY_CONFIG(2, nowhere))
+        _library = library
+    return _library
+
+
+def read_pdf(data: bytes, most: int) -> tuple[str, tuple[Hidden, ...]]:
     """Take visible and hidden text apart.
 
     Args:
         data: The file.
+        most: Upper characters of text, hidden and visible.
 
     Returns:
         Visible text, and what is hidden.
 
     Raises:
-        UnreadableError: Encrypted or too large.
-        Exception: Whatever pypdf raises or trips over in a damaged file; `parse` translates it.
+        UnreadableError: Damaged, encrypted or too large.
     """
-    from pypdf import apply_configuration
-
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    with apply_configuration(
-        zlib_maximum_output_length=MAX_STREAM,
-        lzw_maximum_output_length=MAX_STREAM,
-        run_length_maximum_output_length=MAX_STREAM,
-        brotli_maximum_output_length=MAX_STREAM,
-        array_based_stream_maximum_output_length=MAX_STREAM,
-        xform_maximum_invocations_per_extraction=MAX_FORMS,
-    ):
-        return _read(data)
-
-
-def _read(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
-    from pypdf import PdfReader
-
+    lib = load()
     pages: list[str] = []
     hidden: list[Hidden] = []
-    reader = PdfReader(io.BytesIO(data), strict=False)
-    if reader.is_encrypted and not reader.decrypt(""):
-        raise UnreadableError("encrypted .pdf")
-    if len(reader.pages) > MAX_PAGES:
-        raise UnreadableError(f"{len(reader.pages)} pages, at most {MAX_PAGES}")
-    off = _layers_off(reader)
-    budget = _Budget()
-    known: dict[int, tuple[str, str]] = {}  # one page may stand in many places
-    for page in reader.pages:
-        number = getattr(page.indirect_reference, "idnum", -len(pages) - 1)
-        if number not in known:
-            known[number] = _page(page, off, budget)
-        text, unseen = known[number]
-        if unseen:
-            hidden.append(Hidden("pdf-invisible", unseen))
-        pages.append(text)
-        budget.say(len(text))
+    budget = _Budget(most)
+    with ExitStack() as stack:
+        document = lib.FPDF_LoadMemDocument64(data, len(data), None)
+        if not document:
+            error = lib.FPDF_GetLastError()
+            raise UnreadableError("encrypted .pdf" if error == _PASSWORD else "damaged .pdf")
+        stack.callback(lib.FPDF_CloseDocument, document)
+        count = lib.FPDF_GetPageCount(document)
+        if count > MAX_PAGES:
+            raise UnreadableError(f"{count} pages, at most {MAX_PAGES}")
+        for number in range(count):
+            text, unseen = _page(lib, document, number, budget)
+            pages.append(text)
+            if any(map(str.isalnum, unseen)):
+                hidden.append(Hidden("pdf-invisible", unseen))
     return "\n\n".join(pages).strip(), tuple(hidden)
-
-
-def _page(page: Any, off: frozenset[int], budget: _Budget) -> tuple[str, str]:
-    """Visible and hidden text of a page."""
-    watch = _Watch(page, off, budget)
-    text = _extract(page, watch)
-    unseen = ""
-    if watch.concealed:
-        unseen = _extract(page, _Watch(page, off, budget, inverse=True))
-        # A scanned page carries its recognised text invisibly, all of it: that is no trick.
-        if watch.scanned:
-            text, unseen = unseen, ""
-    return text.strip(), " ".join(unseen.split())
 
 
 @dataclass
 class _Budget:
     """What reading one file may still cost."""
 
-    operators: int = MAX_OPERATORS
-    content: int = MAX_CONTENT
-    text: int = MAX_TEXT
+    most: int
+    text: int = 0
+    pixels: int = MAX_PICTURES
+
+    def draw(self, pixels: int) -> None:
+        self.pixels -= pixels
+        if self.pixels < 0:
+            raise UnreadableError(f"more than {MAX_PICTURES} pixels to draw")
 
     def say(self, characters: int) -> None:
-        self.text -= characters
-        if self.text < 0:
-            raise UnreadableError(f"more than {MAX_TEXT} characters of text")
-
-    def spend(self, operators: int, content: int) -> None:
-        self.operators -= operators
-        self.content -= content
-        if self.operators < 0 or self.content < 0:
-            raise UnreadableError(
-                f"more than {MAX_OPERATORS} operators or {MAX_CONTENT} bytes of content"
-            )
+        self.text += characters
+        if self.text > self.most:
+            raise UnreadableError(f"more than {self.most} characters of text")
 
 
-def _extract(page: Any, watch: _Watch) -> str:
-    contents = page.get_contents()
-    watch.budget.spend(0, len(contents.get_data()) if contents is not None else 0)
-    return str(
-        page.extract_text(visitor_operand_before=watch.before, visitor_operand_after=watch.after)
-    )
+def _page(lib: Any, document: Any, number: int, budget: _Budget) -> tuple[str, str]:
+    """Visible and hidden text of a page; one that cannot be loaded shows nothing."""
+    with ExitStack() as stack:
+        page = lib.FPDF_LoadPage(document, number)
+        if not page:
+            return "", ""
+        stack.callback(lib.FPDF_ClosePage, page)
+        objects = list(_texts(lib, page))
+        for drawn in objects:
+            _forget(lib, drawn)
+        read = lib.FPDFText_LoadPage(page)
+        if not read:
+            return "", ""
+        stack.callback(lib.FPDFText_ClosePage, read)
+        text = _Text(lib, page, read)
+        budget.say(len(text.signs))
+        seen = _Sight(lib, page, text, objects, budget).seen() if text.glyphs else _NOTHING
+        return text.parted(seen)
 
 
-def _layers_off(reader: Any) -> frozenset[int]:
-    """Object numbers of the optional content that is off when the file is opened."""
-    properties = resolved(reader.root_object.get("/OCProperties"))
-    if not isinstance(properties, dict):
-        return frozenset()
-    default = resolved(properties.get("/D"))
-    default = default if isinstance(default, dict) else {}
-    base = "/OCGs" if default.get("/BaseState") == "/OFF" else None
-    off = _numbers(properties.get(base)) if base else set()
-    off |= _numbers(default.get("/OFF"))
-    return frozenset(off - (_numbers(default.get("/ON")) if base else set()))
+_NOTHING = np.zeros(0, np.bool_)
 
 
-def _numbers(array: Any) -> set[int]:
-    array = resolved(array)
-    return {i.idnum for i in array if hasattr(i, "idnum")} if isinstance(array, list) else set()
+def _texts(lib: Any, page: Any) -> Iterator[Any]:
+    """Objects of a page that draw text, those in forms included."""
+    stack = [(lib.FPDFPage_CountObjects(page), lib.FPDFPage_GetObject, page, 0)]
+    found = 0
+    while stack:
+        count, get, parent, depth = stack.pop()
+        for index in range(count):
+            drawn = get(parent, index)
+            kind = lib.FPDFPageObj_GetType(drawn)
+            if kind == _TEXT:
+                found += 1
+                if found > MAX_OBJECTS:
+                    raise UnreadableError(f"more than {MAX_OBJECTS} pieces of text on a page")
+                yield drawn
+            elif kind == _FORM and depth < _DEEPEST:
+                inner = lib.FPDFFormObj_CountObjects(drawn)
+                stack.append((inner, lib.FPDFFormObj_GetObject, drawn, depth + 1))
 
 
-@dataclass(frozen=True)
-class _State:
-    """What `q` saves and `Q` brings back."""
-
-    clip: Box
-    resources: Any
-    matrix: Matrix = ONE
-    fill: Colour = BLACK
-    stroke: Colour = BLACK
-    tint: bool = False  # the fill colour space has one component, and 0 is no ink
-    mode: int = 0
-    size: float = 12.0
-    stretch: float = 1.0
-    rise: float = 0.0
-    opacity: float = 1.0
+def _forget(lib: Any, drawn: Any) -> None:
+    """Take away the text that is to be read in place of the one that is drawn."""
+    for index in range(lib.FPDFPageObj_CountMarks(drawn)):
+        mark = lib.FPDFPageObj_GetMark(drawn, index)
+        lib.FPDFPageObjMark_RemoveParam(drawn, mark, b"ActualText")
 
 
-class _Watch:
-    """Follows one page and empties the operators that show what is not wanted.
+class _Text:
+    """Characters of a page in order, and the glyphs among them.
 
     Args:
+        lib: PDFium.
         page: The page.
-        off: Layers that are off.
-        budget: What reading the file may still cost.
-        inverse: Keep what is hidden in place of what is visible.
+        read: Its text.
 
     Attributes:
-        budget: As given.
-        concealed: Whether text was found hidden.
-        scanned: Whether all of the text is invisible and on top of an image.
+        signs: Characters, those that stand for no glyph included.
+        glyphs: Which of them are glyphs.
+        owners: The object that draws each glyph, by number.
+        drawn: These objects, by number.
+        boxes: Of glyphs, in points of the page: left, bottom, right, top.
+        sizes: Of lines, by object: height in points, and width of glyphs by what it usually is.
+        lacking: Glyphs, by object, of a font that is not in the file and has none for them here.
     """
 
-    def __init__(
-        self, page: Any, off: frozenset[int], budget: _Budget, inverse: bool = False
+    def __init__(self, lib: Any, page: Any, read: Any) -> None:
+        self.signs: list[str] = []
+        self.glyphs: list[int] = []
+        self.owners: list[int] = []
+        self.drawn: list[Any] = []
+        self.sizes: list[tuple[float, float]] = []
+        self.lacking: dict[int, set[int]] = {}
+        count = lib.FPDFText_CountChars(read)
+        if count > MAX_GLYPHS:
+            raise UnreadableError(f"{count} characters on a page, at most {MAX_GLYPHS}")
+        boxes = np.zeros((count, 4), np.float64)  # left, right, bottom, top
+        indices: list[int] = []
+        numbers: dict[int, int] = {}
+        code_of, owner_of = lib.FPDFText_GetUnicode, _quick(lib.FPDFText_GetTextObject, _OWNER)
+        box_of, at = _quick(lib.FPDFText_GetCharBox, _BOX), boxes.ctypes.data
+        for index in range(count):
+            sign = _sign(code_of(read, index))
+            if not sign:
+                continue
+            self.signs.append(sign)
+            if sign.isspace():
+                continue
+            place = owner_of(read, index)
+            owner = numbers.get(place)
+            if owner is None:
+                owner = numbers[place] = len(numbers)
+                self.drawn.append(lib.FPDFText_GetTextObject(read, index))
+                self.sizes.append(_size(lib, read, index))
+            box_of(read, index, at, at + 8, at + 16, at + 24)
+            at += 32
+            self.glyphs.append(len(self.signs) - 1)
+            self.owners.append(owner)
+            indices.append(index)
+        self.boxes = boxes[: len(self.glyphs), [0, 2, 1, 3]]
+        flat = (self.boxes[:, 2:] - self.boxes[:, :2]).min(axis=1, initial=np.inf)
+        for glyph in np.flatnonzero(flat < _FLAT).tolist():
+            line = _loose(lib, read, indices[glyph])
+            if flat[glyph] > _OUTLINED * min(line[2] - line[0], line[3] - line[1]):
+                continue
+            self.boxes[glyph] = line  # a glyph without an outline
+            owner = self.owners[glyph]
+            font = lib.FPDFTextObj_GetFont(self.drawn[owner])
+            if font and lib.FPDFFont_GetIsEmbedded(font) == 0:
+                self.lacking.setdefault(owner, set()).add(glyph)
+
+    def stand_in(self, lib: Any) -> None:
+        """Draw a letter where the reader's system has a glyph and this one has not."""
+        for owner, lacking in self.lacking.items():
+            said, last = "", -1
+            for glyph in (g for g, o in enumerate(self.owners) if o == owner):
+                at = self.glyphs[glyph]
+                if last >= 0 and any(map(str.isspace, self.signs[last + 1 : at])):
+                    said += " "
+                said += "M" if glyph in lacking else self.signs[at]
+                last = at
+            wide = (said + "\0").encode("utf-16-le")
+            letters = (ctypes.c_ushort * (len(wide) // 2)).from_buffer_copy(wide)
+            lib.FPDFText_SetText(self.drawn[owner], letters)
+
+    def honest(self) -> Mask:
+        """Which glyphs say no more than a ligature does."""
+        again = (self.boxes[1:] == self.boxes[:-1]).all(axis=1)
+        first = np.flatnonzero(np.concatenate([[True], ~again]))
+        lengths = np.diff(np.append(first, len(self.boxes)))
+        return np.repeat(lengths <= _LIGATURE, lengths)
+
+    def parted(self, seen: Mask) -> tuple[str, str]:
+        """What is seen and what is not; white space stands in both.
+
+        Of a word that is hidden for the most part nothing is shown.
+        """
+        shown, kept = list(self.signs), list(self.signs)
+        seen = seen.copy()
+        words = np.cumsum([0, *(b - a != 1 for a, b in pairwise(self.glyphs))])[: len(seen)]
+        if len(seen):
+            seen &= (np.bincount(words, seen) * 2 >= np.bincount(words))[words]
+        for glyph, visible in zip(self.glyphs, seen.tolist(), strict=True):
+            (kept if visible else shown)[glyph] = ""
+        lines = [" ".join(line.split(" ")).strip() for line in "".join(shown).split("\n")]
+        return "\n".join(line for line in lines if line), " ".join("".join(kept).split())
+
+
+_OWNER = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+_BOX = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int, *[ctypes.c_void_p] * 4)
+
+
+def _quick(function: Any, types: tuple[Any, ...]) -> Any:
+    """A function with plain addresses in place of pointers, for what is called for every glyph."""
+    return ctypes.CFUNCTYPE(*types)(ctypes.cast(function, ctypes.c_void_p).value or 0)
+
+
+def _sign(code: int) -> str:
+    if code == 2:  # a hyphen at the end of a line, and the line's end
+        return "-\n"
+    if code in (10, 13):
+        return "\n" if code == 10 else ""
+    if code < 32 or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+        return " " if code == 9 else ""
+    return chr(code)
+
+
+def _size(lib: Any, read: Any, index: int) -> tuple[float, float]:
+    """Height of a line in points, and how wide glyphs are made."""
+    by = lib.FS_MATRIX()
+    lib.FPDFText_GetMatrix(read, index, by)
+    across, up = math.hypot(by.a, by.b), math.hypot(by.c, by.d)
+    left, bottom, right, top = _loose(lib, read, index)
+    upright = abs(by.d) >= abs(by.c)
+    return (top - bottom if upright else right - left), (across / up if up else 0.0)
+
+
+def _loose(lib: Any, read: Any, index: int) -> tuple[float, float, float, float]:
+    box = lib.FS_RECTF()
+    lib.FPDFText_GetLooseCharBox(read, index, box)
+    return box.left, box.bottom, box.right, box.top
+
+
+@dataclass
+class _Sight:
+    """Looks at a page.
+
+    Attributes:
+        lib: PDFium.
+        page: The page.
+        text: Its text.
+        objects: All that draws text on it.
+        budget: What reading the file may still cost.
+    """
+
+    lib: Any
+    page: Any
+    text: _Text
+    objects: list[Any]
+    budget: _Budget
+    width: int = field(init=False)
+    height: int = field(init=False)
+
+    def seen(self) -> Mask:
+        """Which glyphs are seen, shape (n,)."""
+        lib, text = self.lib, self.text
+        wide, high = lib.FPDF_GetPageWidthF(self.page), lib.FPDF_GetPageHeightF(self.page)
+        large = np.array([h >= _SMALLEST and w >= _NARROWEST for h, w in text.sizes], np.bool_)
+        found = np.zeros(len(text.glyphs), np.bool_)
+        wanted = large[np.array(text.owners)] & text.honest()
+        text.stand_in(lib)
+        for scale in _SCALES:
+            if wanted.any():
+                scale = min(scale, _LONGEST / max(wide, high, 1.0))
+                self.width, self.height = max(1, round(wide * scale)), max(1, round(high * scale))
+                found |= self._look(wanted)
+                wanted &= ~found
+        owners = np.array(text.owners)
+        for owner in text.lacking:  # a letter may be narrower than what it stands for
+            mine = owners == owner
+            found[mine] = bool(large[owner]) and found[mine].mean() >= _STANDING
+        return found
+
+    def _look(self, wanted: Mask) -> Mask:
+        """Which of the glyphs that are asked for are seen at this size."""
+        places = self._on_picture(self.text.boxes)
+        found = np.zeros(len(places), np.bool_)
+        middle = (places[:, 1] + places[:, 3]) / 2
+        inside = (places[:, 2] > 0) & (places[:, 0] < self.width)
+        asked = places[wanted & inside]
+        if not len(asked):
+            return found
+        first = max(0, int(asked[:, 1].min()) - _BESIDE)
+        last = min(self.height, int(asked[:, 3].max()) + _BESIDE)
+        rows = max(1, min(self.height, _STRIP // self.width))
+        for top in range(first, last, rows):
+            bottom = min(top + rows, last)
+            own = inside & (middle >= top) & (middle < bottom)
+            if not (own & wanted).any():
+                continue
+            near = np.flatnonzero(inside & (places[:, 3] > top) & (places[:, 1] < bottom))
+            found[near] |= self._strip(top, bottom, near, places[near]) & own[near]
+        return found & wanted
+
+    def _on_picture(self, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Boxes of the page as boxes of its picture, however the page is turned and cropped."""
+        fine = 1_000_000  # the library gives whole numbers
+        x, y = ctypes.c_int(), ctypes.c_int()
+        corners = []
+        for at in ((0.0, 0.0), (100.0, 0.0), (0.0, 100.0)):
+            self.lib.FPDF_PageToDevice(self.page, 0, 0, fine, fine, 0, *at, x, y)
+            corners.append((x.value * self.width / fine, y.value * self.height / fine))
+        (e, f), (ax, ay), (bx, by) = corners
+        matrix = np.array([[ax - e, ay - f], [bx - e, by - f]]) / 100
+        one = boxes[:, 0:2] @ matrix + (e, f)
+        other = boxes[:, 2:4] @ matrix + (e, f)
+        return np.hstack([np.minimum(one, other), np.maximum(one, other)])
+
+    def _strip(
+        self, top: int, bottom: int, near: npt.NDArray[np.int64], places: npt.NDArray[np.float64]
+    ) -> Mask:
+        """Which glyphs of a strip are seen."""
+        text = self.text
+        boxes = _whole(places - np.array([0, top, 0, top]), self.width, bottom - top)
+        of = [text.owners[n] for n in near.tolist()]
+        numbers = {owner: number for number, owner in enumerate(dict.fromkeys(of))}
+        signs = [text.signs[text.glyphs[n]] for n in near.tolist()]
+        parts = layers(boxes, [numbers[o] for o in of], signs, _LAYERS)
+        part_of = np.array([parts[numbers[o]] for o in of])
+        full = self._drawn(top, bottom)
+        base = self._drawn(top, bottom, without=self.objects)
+        if max(parts) <= 0:
+            found: Mask = np.logical_and(legible(ink(full, base), boxes), part_of == 0)
+        else:
+            found = np.zeros(len(near), np.bool_)
+            for part in range(max(parts) + 1):
+                mine = part_of == part
+                drawn = [text.drawn[o] for o, n in numbers.items() if parts[n] == part]
+                found[mine] = self._alone((top, bottom), drawn, full, base, boxes[mine])
+            found &= ~overprinted(boxes, part_of, found)
+        if not found.all():
+            self._recognised(base, boxes, near, found)
+        return found
+
+    def _alone(
+        self,
+        strip: tuple[int, int],
+        drawn: list[Any],
+        full: Picture,
+        base: Picture,
+        boxes: Boxes,
+    ) -> Mask:
+        """Which glyphs are seen of objects that share their place with others.
+
+        They are to leave ink both where all else is, which may cover them, and where no other text
+        is, which they may cut into.
+        """
+        place = {ctypes.addressof(o.contents) for o in drawn}
+        others = [o for o in self.objects if ctypes.addressof(o.contents) not in place]
+        among = ink(full, self._drawn(*strip, without=drawn))
+        return legible(among, boxes) & legible(
+            ink(self._drawn(*strip, without=others), base), boxes
+        )
+
+    def _drawn(self, top: int, bottom: int, without: list[Any] | None = None) -> Picture:
+        lib = self.lib
+        picture = np.full((bottom - top, self.width, 4), 255, np.uint8)
+        self.budget.draw(picture.size // 4)
+        for drawn in without or ():
+            lib.FPDFPageObj_SetIsActive(drawn, False)
+        bitmap = lib.FPDFBitmap_CreateEx(
+            self.width, bottom - top, _BGRA, picture.ctypes.data, self.width * 4
+        )
+        if not bitmap:
+            raise MemoryError
+        lib.FPDF_RenderPageBitmap(
+            bitmap, self.page, 0, -top, self.width, self.height, 0, _WITH_ANNOTATIONS
+        )
+        lib.FPDFBitmap_Destroy(bitmap)
+        for drawn in without or ():
+            lib.FPDFPageObj_SetIsActive(drawn, True)
+        return picture
+
+    def _recognised(
+        self, base: Picture, boxes: Boxes, near: npt.NDArray[np.int64], found: Mask
     ) -> None:
-        box = both(moved(corners(page.mediabox), ONE), moved(corners(page.cropbox), ONE))
-        self._now = _State(box, resolved(page.get("/Resources")) or {})
-        self._saved: list[_State] = []
-        self._forms: list[tuple[_State, int]] = []
-        self._off = off
-        self._marked: list[bool] = []
-        self._unseen_marks = 0
-        self._path: list[tuple[float, float]] = []
-        self._clipping = False
-        self._painted: deque[tuple[Box, Colour]] = deque(maxlen=_MAX_PAINTED)
-        self._inverse = inverse
-        self._visible = False
-        self._tricked = False
-        self._image = False
-        self._shows = 0
-        self.budget = budget
-        self.concealed = False
+        """Find what leaves no ink and is seen nevertheless: a scan's text."""
+        for line in _lines(self.text, near, found):
+            fits, some = [], []
+            for word in line:
+                fit, any_ = _stands_on_marks(base, boxes[word])
+                fits.append(fit)
+                some.append(any_)
+            fitting = sum(len(word) for word, fit in zip(line, fits, strict=True) if fit)
+            share = fitting / sum(map(len, line))
+            for word, fit, any_ in zip(line, fits, some, strict=True):
+                found[word] |= (fit and share >= _CHANCE) or (any_ and share >= _USUAL)
 
-    @property
-    def scanned(self) -> bool:
-        return self._image and self.concealed and not self._visible and not self._tricked
 
-    def before(self, operator: bytes, operands: Any, cm: Any, tm: Any) -> None:
-        """Called before pypdf runs an operator; may empty its operands."""
-        self.budget.spend(1, 0)
-        if operator in _SHOWS:
-            self._show(operands, tm)
-            return
-        try:
-            self._follow(operator, operands)
-        except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError):
-            return  # a malformed operator changes nothing
+def _stands_on_marks(base: Picture, letters: Boxes) -> tuple[bool, bool]:
+    """Whether a word stands on marks of its shape, and on any; recognised text may be a bit off."""
+    left, top = letters[:, :2].min(axis=0).tolist()
+    right, bottom = letters[:, 2:].max(axis=0).tolist()
+    off = max(1, (bottom - top) // 3)
+    some = False
+    for down in (0, off, -off):
+        box = left, max(0, top + down), right, min(len(base), bottom + down)
+        if box[1] < box[3]:
+            fit, any_ = marked(base, box, len(letters))
+            some |= any_
+            if fit:
+                return True, True
+    return False, some
 
-    def after(self, operator: bytes, _operands: Any, _cm: Any, _tm: Any) -> None:
-        """Called after pypdf ran an operator."""
-        if operator == b"Do" and self._forms:
-            self._now, depth = self._forms.pop()
-            del self._saved[depth:]
 
-    def _follow(self, operator: bytes, operands: Any) -> None:
-        now = self._now
-        if operator == b"q":
-            self._saved.append(now)
-        elif operator == b"Q":
-            floor = self._forms[-1][1] if self._forms else 0
-            if len(self._saved) > floor:
-                self._now = self._saved.pop()
-        elif operator == b"cm":
-            self._now = replace(now, matrix=times(as_matrix(operands[:6]), now.matrix))
-        elif operator == b"Do":
-            self._draw(str(operands[0]))
-        elif operator in (b"BDC", b"BMC"):
-            self._marked.append(False)
-            self._marked[-1] = operator == b"BDC" and self._layer_off(operands)
-            self._unseen_marks += self._marked[-1]
-        elif operator == b"EMC":
-            if self._marked:
-                self._unseen_marks -= self._marked.pop()
-        elif operator == b"INLINE IMAGE":
-            self._paint(moved([(0, 0), (1, 0), (0, 1), (1, 1)], now.matrix), None)
-            self._image = True
-        elif operator == b"sh":
-            self._paint(now.clip, None)
-        elif operator in _ENDS or operator in (b"re", b"m", b"l", b"c", b"v", b"y", b"W", b"W*"):
-            self._outline(operator, operands)
-        else:
-            self._set(operator, operands)
+def _whole(places: npt.NDArray[np.float64], width: int, height: int) -> Boxes:
+    """Boxes of whole pixels inside a picture, none of them empty."""
+    thin = places[:, 2:] - places[:, :2] < _THIN
+    least = np.floor(places[:, :2] + np.where(thin, 0.0, 0.5))
+    most = np.maximum(np.ceil(places[:, 2:] - np.where(thin, 0.0, 0.5)), least + 1)
+    least = np.clip(least, 0, [width - 1, height - 1])
+    most = np.clip(most, least + 1, [width, height])
+    return np.hstack([least, most]).astype(np.int32)
 
-    def _set(self, operator: bytes, operands: Any) -> None:
-        now = self._now
-        if operator == b"Tr":
-            self._now = replace(now, mode=int(operands[0]))
-        elif operator == b"Tf":
-            self._now = replace(now, size=float(operands[1]))
-        elif operator == b"Tz":
-            self._now = replace(now, stretch=float(operands[0]) / 100)
-        elif operator == b"Ts":
-            self._now = replace(now, rise=float(operands[0]))
-        elif operator in (b"g", b"rg", b"k"):
-            self._now = replace(now, fill=as_colour(operands), tint=False)
-        elif operator in (b"G", b"RG", b"K", b"SC", b"SCN"):
-            self._now = replace(now, stroke=as_colour(operands))
-        elif operator == b"cs":
-            self._now = replace(now, fill=BLACK, tint=self._one_ink(str(operands[0])))
-        elif operator in (b"sc", b"scn"):
-            ink = as_colour([1 - float(operands[0])] if now.tint else operands)
-            self._now = replace(now, fill=ink)
-        elif operator == b"gs":
-            self._graphics(self._resource("/ExtGState", str(operands[0])))
 
-    def _resource(self, kind: str, name: str) -> Any:
-        return resolved(resolved(self._now.resources[kind])[name])
-
-    def _one_ink(self, name: str) -> bool:
-        spaces = resolved(self._now.resources.get("/ColorSpace")) or {}
-        space = resolved(spaces.get(name))
-        return isinstance(space, list) and bool(space) and str(space[0]) == "/Separation"
-
-    def _graphics(self, state: Any) -> None:
-        if "/ca" in state:
-            self._now = replace(self._now, opacity=float(resolved(state["/ca"])))
-        if "/Font" in state:
-            self._now = replace(self._now, size=float(resolved(state["/Font"])[1]))
-
-    def _layer_off(self, operands: Any) -> bool:
-        if str(operands[0]) != "/OC":
-            return False
-        properties = resolved(self._now.resources["/Properties"])
-        return self._is_off(properties.raw_get(operands[1]))
-
-    def _is_off(self, layer: Any) -> bool:
-        if getattr(layer, "idnum", None) in self._off:
-            return True
-        content = resolved(layer)
-        if not hasattr(content, "raw_get") or "/OCGs" not in content:
-            return False
-        members = content.raw_get("/OCGs")  # a membership: off when all of its layers are
-        numbers = _numbers(members) or {getattr(members, "idnum", -1)}
-        return numbers <= self._off
-
-    def _draw(self, name: str) -> None:
-        entered = self._now
-        self._forms.append((entered, len(self._saved)))
-        drawn = self._resource("/XObject", name)
-        if drawn.get("/Subtype") == "/Image":
-            self._paint(moved([(0, 0), (1, 0), (0, 1), (1, 1)], entered.matrix), None)
-            self._image = True
-            return
-        self.budget.spend(0, len(drawn.get_data()))
-        matrix = times(as_matrix(drawn.get("/Matrix", ONE)), entered.matrix)
-        clip = entered.clip
-        if "/BBox" in drawn:
-            clip = both(clip, moved(corners(drawn["/BBox"]), matrix))
-        resources = resolved(drawn.get("/Resources")) or entered.resources
-        hidden = "/OC" in drawn and self._is_off(drawn.raw_get("/OC"))
-        opacity = 0.0 if hidden else entered.opacity
-        self._now = replace(entered, matrix=matrix, clip=clip, resources=resources, opacity=opacity)
-
-    def _outline(self, operator: bytes, operands: Any) -> None:
-        if operator == b"re":
-            x, y, w, h = (float(v) for v in operands[:4])
-            self._path += [(x, y), (x + w, y), (x, y + h), (x + w, y + h)]
-        elif operator in (b"m", b"l", b"c", b"v", b"y"):
-            values = [float(v) for v in operands]
-            self._path += zip(values[::2], values[1::2], strict=False)
-        elif operator in (b"W", b"W*"):
-            self._clipping = True
-        else:
-            if self._path:
-                box = moved(self._path, self._now.matrix)
-                if operator in _FILLS and self._now.opacity > 0.5:
-                    self._paint(both(box, self._now.clip), self._now.fill)
-                if self._clipping:
-                    self._now = replace(self._now, clip=both(box, self._now.clip))
-            self._path = []
-            self._clipping = False
-
-    def _paint(self, box: Box, colour: Colour) -> None:
-        self._painted.append((box, colour))
-
-    def _show(self, operands: Any, tm: Any) -> None:
-        shown = shown_bytes(operands)
-        if not shown:
-            return
-        self._shows += 1
-        if self._shows > MAX_SHOWS:
-            raise UnreadableError(f"more than {MAX_SHOWS} pieces of text on a page")
-        hides = self._hides(shown, times(as_matrix(tm), self._now.matrix))
-        self.concealed |= hides
-        self._visible |= not hides
-        self._tricked |= hides and self._now.mode != 3
-        if hides != self._inverse:
-            operands.clear()
-
-    def _hides(self, shown: int, at: Matrix) -> bool:
-        now = self._now
-        if now.mode in (3, 7) or now.opacity < _FAINT or self._unseen_marks:
-            return True
-        height = abs(now.size) * (at[2] ** 2 + at[3] ** 2) ** 0.5
-        width = abs(now.size * now.stretch) * (at[0] ** 2 + at[1] ** 2) ** 0.5
-        if not (height >= _SMALLEST and width >= _NARROWEST):
-            return True
-        x, y = at[4] + now.rise * at[2], at[5] + now.rise * at[3]
-        reach = height + width * shown
-        left, bottom, right, top = now.clip
-        if not (left - reach < x < right + height and bottom - reach < y < top + reach):
-            return True
-        if abs(at[1]) < 1e-6 and at[0] > 0 and not (bottom - height < y < top):
-            return True
-        ink = now.stroke if now.mode % 4 == 1 else now.fill
-        if now.mode % 4 == 2 and alike(now.fill, self._ground(x, y, height)):
-            ink = now.stroke
-        return alike(ink, self._ground(x, y, height))
-
-    def _ground(self, x: float, y: float, height: float) -> Colour:
-        x, y = x + height / 5, y + height / 5
-        for (left, bottom, right, top), colour in reversed(self._painted):
-            if left <= x <= right and bottom <= y <= top:
-                return colour
-        return WHITE
+def _lines(text: _Text, near: npt.NDArray[np.int64], found: Mask) -> Iterator[list[list[int]]]:
+    """Words that are not seen, by lines: positions in `near`."""
+    line: list[list[int]] = []
+    last = -2
+    for position, number in enumerate(near.tolist()):
+        at = text.glyphs[number]
+        between = "".join(text.signs[last + 1 : at]) if last >= 0 else "\n"
+        if line and ("\n" in between or at < last):
+            yield line
+            line = []
+        if not found[position]:
+            if not line or between or last < 0 or not line[-1] or line[-1][-1] != position - 1:
+                line.append([])
+            line[-1].append(position)
+        last = at
+    if line:
+        yield line

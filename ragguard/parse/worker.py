@@ -40,11 +40,9 @@ _CHANNEL = 3
 _NAMESPACES = 0x10000000 | 0x40000000 | 0x08000000  # CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWIPC
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
-_WHOLE = ("encodings", "markdown_it", "pypdf", "yaml")  # packages that import as they go
+_WHOLE = ("encodings", "markdown_it", "yaml")  # packages that import as they go
 _LAZY = (  # and what else the parsers import when they first need it
-    "brotli", "bz2", "cryptography.hazmat.primitives.ciphers.algorithms",
-    "cryptography.hazmat.primitives.ciphers.modes", "fontTools.cffLib", "lxml.etree", "lzma",
-    "selectolax.lexbor", "stringprep", "zipfile", "zlib",
+    "bz2", "lxml.etree", "lzma", "selectolax.lexbor", "stringprep", "zipfile", "zlib",
 )  # fmt: skip
 
 
@@ -70,6 +68,10 @@ def _load() -> None:
         with suppress(ImportError, RuntimeError):  # not installed, or of another system
             importlib.import_module(name)
     warm()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process with threads cannot shut itself in
+    from ragguard.parse.pdf import load
+
+    load()
 
 
 def _shut_in() -> None:

@@ -18,7 +18,7 @@ from lxml.etree import XMLSyntaxError
 from ragguard.errors import RagguardError, UnreadableError
 from ragguard.parse import charsets, css
 from ragguard.parse.chunk import cut
-from ragguard.parse.document import decode_text, read_text
+from ragguard.parse.document import MAX_TEXT, decode_text, read_text
 from ragguard.parse.docx import read_docx
 from ragguard.parse.front_matter import read_front
 from ragguard.parse.html import read_html
@@ -28,8 +28,6 @@ from ragguard.trust import adoption, decision, dsse, keys, manifest, signed_note
 from tests.support.documents import SECRET, SHOWN, VISIBLE, pdf, pdf_form, pdf_text, word, word_run
 
 _LIMIT = 1 << 20
-# Whatever pypdf trips over in a damaged file is that file's fault; a crash or a standstill is not.
-_DAMAGED = (Exception,)
 # What zipfile says of a damaged archive, or one packed or locked in a way that it does not read,
 # and lxml of damaged markup.
 _ZIP = (
@@ -138,7 +136,7 @@ TARGETS: dict[str, Target] = {
     "txt": Target(_plain("txt"), (UnreadableError,), (b"<b hidden>x</b> words", b"a\r\nb\n\n\nd")),
     "docx": Target(read_docx, _ZIP, (_WORD, word_run("<w:vanish/>"))),
     "docx-body": Target(_body, _ZIP, (_MAIN,)),
-    "pdf": Target(read_pdf, _DAMAGED, (
+    "pdf": Target(lambda d: read_pdf(d, MAX_TEXT), (UnreadableError,), (
         pdf(SHOWN + pdf_text(state="3 Tr")),
         pdf(f"{SHOWN}/X Do", objects=[pdf_form(pdf_text())], resources="/XObject << /X 6 0 R >>"),
     )),

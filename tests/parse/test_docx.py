@@ -50,6 +50,10 @@ def test_a_cell_over_two_columns_is_read_once() -> None:
     assert parse(word(change), "docx").text == f"{VISIBLE}\n\nwide | narrow"
 
 
+def text_fill(shade: str) -> str:
+    return f"<w14:textFill><w14:solidFill>{shade}</w14:solidFill></w14:textFill>"
+
+
 RUNS = {
     "hidden": "<w:vanish/>",
     "hidden, spelt out": '<w:vanish w:val="1"/>',
@@ -67,6 +71,23 @@ RUNS = {
     "a hundredth as wide": '<w:w w:val="1"/>',
     "lowered off the page": '<w:position w:val="-3000"/>',
     "no fill": "<w14:textFill><w14:noFill/></w14:textFill>",
+    "filled white": text_fill('<w14:srgbClr w14:val="FFFFFF"/>'),
+    "filled white by the theme": text_fill('<w14:schemeClr w14:val="bg1"/>'),
+    "filled with what is transparent": text_fill(
+        '<w14:srgbClr w14:val="000000"><w14:alpha w14:val="100000"/></w14:srgbClr>'
+    ),
+    "white over a black colour": '<w:color w:val="000000"/>'
+    + text_fill('<w14:srgbClr w14:val="FFFFFF"/>'),
+    "solid shading by its pattern": '<w:color w:val="000000"/>'
+    '<w:shd w:val="solid" w:color="000000" w:fill="FFFFFF"/>',
+    "shading of 95 per cent": '<w:color w:val="000000"/>'
+    '<w:shd w:val="pct95" w:color="000000" w:fill="FFFFFF"/>',
+    "the theme's text, tinted": '<w:color w:val="000000" w:themeColor="text1" w:themeTint="05"/>',
+    "the theme's ground behind it": '<w:color w:val="FFFFFF"/>'
+    '<w:shd w:val="clear" w:fill="000000" w:themeFill="background1"/>',
+    "letters in a heap": '<w:spacing w:val="-400"/>',
+    "small letters in a heap": '<w:sz w:val="10"/><w:spacing w:val="-60"/>',
+    "made to fit": '<w:fitText w:val="20"/>',
 }
 
 
@@ -85,6 +106,13 @@ def test_a_run_that_does_not_show_is_recorded_and_not_served(properties: str) ->
         '<w:color w:val="auto"/>', '<w:color w:val="808080"/>', '<w:color w:val="nonsense"/>',
         '<w:color w:val="FFFFFF"/><w:shd w:val="clear" w:fill="000080"/>',
         '<w:color w:val="FFFFFF"/><w:highlight w:val="darkBlue"/>', '<w:sz w:val="many"/>',
+        text_fill('<w14:srgbClr w14:val="102030"/>'), '<w:spacing w:val="-10"/>',
+        '<w:color w:val="FFFFFF"/>' + text_fill('<w14:srgbClr w14:val="000000"/>'),
+        text_fill('<w14:srgbClr w14:val="000000"><w14:alpha w14:val="20000"/></w14:srgbClr>'),
+        '<w:shd w:val="pct10" w:color="000000" w:fill="FFFFFF"/>', '<w:spacing w:val="60"/>',
+        '<w:color w:val="FFFFFF"/><w:shd w:val="solid" w:color="000000" w:fill="FFFFFF"/>',
+        '<w:color w:val="FFFFFF" w:themeColor="text1" w:themeTint="A6"/>',
+        '<w:fitText w:val="4000"/>',
     ],
 )  # fmt: skip
 def test_a_run_that_shows_is_served(properties: str) -> None:
@@ -98,6 +126,11 @@ PARAGRAPHS = {
     "</w:r></w:hyperlink>",
     "off the page in a frame": '<w:pPr><w:framePr w:x="-30000" w:y="-30000"/></w:pPr>' + _RUN,
     "off the page by indentation": '<w:pPr><w:ind w:left="-31000"/></w:pPr>' + _RUN,
+    "off the page to the right": '<w:pPr><w:ind w:left="31000"/></w:pPr>' + _RUN,
+    "no room on the left of the margin": '<w:pPr><w:ind w:right="31000"/></w:pPr>' + _RUN,
+    "a first line off the page": '<w:pPr><w:ind w:hanging="30000"/></w:pPr>' + _RUN,
+    "a frame off the page": '<w:pPr><w:framePr w:x="30000" w:y="10"/></w:pPr>' + _RUN,
+    "lines of three points": '<w:pPr><w:spacing w:line="60" w:lineRule="exact"/></w:pPr>' + _RUN,
     "lines of no height": '<w:pPr><w:spacing w:line="1" w:lineRule="exact"/></w:pPr>' + _RUN,
     "black in a black paragraph": '<w:pPr><w:shd w:val="clear" w:fill="000000"/></w:pPr>'
     f'<w:r><w:rPr><w:color w:val="000000"/></w:rPr><w:t>{SECRET}</w:t></w:r>',
@@ -156,6 +189,13 @@ def hidden_row(document: Document) -> None:
     table.rows[0]._tr.get_or_add_trPr().append(mark)
 
 
+def low_row(document: Document) -> None:
+    table = document.add_table(1, 1)
+    table.cell(0, 0).text = SECRET
+    height = parse_xml(f'<w:trHeight {nsdecls("w")} w:val="1" w:hRule="exact"/>')
+    table.rows[0]._tr.get_or_add_trPr().append(height)
+
+
 def shaded_cell(document: Document) -> None:
     cell = document.add_table(1, 1).cell(0, 0)
     shade = parse_xml(f'<w:shd {nsdecls("w")} w:val="clear" w:fill="112233"/>')
@@ -172,6 +212,7 @@ def shaded_cell(document: Document) -> None:
         inherited_style,
         character_style,
         hidden_cell,
+        low_row,
         table_in_a_table,
         hidden_row,
         shaded_cell,
@@ -458,3 +499,79 @@ def test_files_with_wrong_bytes_are_refused_or_read_never_more() -> None:
             data[rng.randrange(len(data))] = rng.randrange(256)
         with suppress(UnreadableError):
             assert parse(bytes(data), "docx").text.strip()
+
+
+THEME = (
+    '<a:theme xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><a:themeElements>'
+    '<a:clrScheme name="x"><a:lt1><a:sysClr val="window" lastClr="FFFFFF"/></a:lt1>'
+    '<a:accent1><a:srgbClr val="FEFEFE"/></a:accent1></a:clrScheme></a:themeElements></a:theme>'
+)
+
+
+def themed(data: bytes) -> bytes:
+    """A DOCX whose theme has a white accent."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        listed = archive.read("word/_rels/document.xml.rels")
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/theme"
+    new = f'<Relationship Id="rT" Type="{kind}" Target="theme/own.xml"/></Relationships>'
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", 8) as archive:
+        for name in old.namelist():
+            if name.startswith("word/theme"):
+                continue
+            if name == "word/_rels/document.xml.rels":
+                parts = listed.decode().split("<Relationship ")
+                kept = "<Relationship ".join(p for p in parts if "/theme" not in p)
+                body = kept.replace("</Relationships>", "") + new
+                archive.writestr(name, body)
+            else:
+                archive.writestr(name, old.read(name))
+        archive.writestr("word/theme/own.xml", THEME)
+    return out.getvalue()
+
+
+def test_a_colour_of_the_theme_is_the_one_that_the_theme_has() -> None:
+    accent = '<w:color w:val="000000" w:themeColor="accent1"/>'
+    parsed = parse(themed(word_run(accent)), "docx")
+    assert parsed.text == VISIBLE
+    assert [h.text for h in parsed.hidden] == [SECRET]
+    assert SECRET in parse(word_run(accent), "docx").text
+
+
+def box(shape: str = "", drawing: str = "", run: str = "") -> bytes:
+    """A DOCX with a text box."""
+    return word_xml(
+        "<w:r><mc:AlternateContent><mc:Choice Requires='wps'><w:drawing>"
+        f"<wp:anchor>{drawing}<wps:wsp><wps:spPr>{shape}</wps:spPr><wps:txbx><w:txbxContent>"
+        f"<w:p><w:r><w:rPr>{run}</w:rPr><w:t>{SECRET}</w:t></w:r></w:p>"
+        "</w:txbxContent></wps:txbx></wps:wsp></wp:anchor></w:drawing></mc:Choice>"
+        "</mc:AlternateContent></w:r>"
+    )
+
+
+_A = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+_DARK = f'<a:solidFill {_A}><a:srgbClr val="102040"/></a:solidFill>'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        box(drawing='<wp:docPr id="1" name="x" hidden="1"/>'),
+        box(drawing='<wp:extent cx="9" cy="900000"/>'),
+        box(drawing="<wp:positionH><wp:posOffset>-90000000</wp:posOffset></wp:positionH>"),
+        box(_DARK, run='<w:color w:val="102040"/>'),
+        box(run='<w:color w:val="FFFFFF"/>'),
+    ],
+    ids=["hidden", "no size", "off the page", "of the colour of its box", "white on white"],
+)
+def test_a_box_that_does_not_show_is_recorded_and_not_served(data: bytes) -> None:
+    parsed = parse(data, "docx")
+    assert parsed.text == VISIBLE
+    assert [h.text for h in parsed.hidden] == [SECRET]
+
+
+def test_white_text_in_a_dark_box_is_served() -> None:
+    white = '<w:color w:val="FFFFFF"/>'
+    gradient = f"<a:gradFill {_A}/>"
+    for data in (box(_DARK, run=white), box(gradient, run=white), box()):
+        assert SECRET in parse(data, "docx").text

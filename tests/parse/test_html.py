@@ -88,6 +88,79 @@ STYLES = {
     "a pixel": "height:1px;width:1px;overflow:hidden",
     "no block size": "block-size:0;overflow:hidden",
     "Outlook only": "mso-hide:all",
+    "white, oklch": "color:oklch(1 0 0)",
+    "white, oklab": "color:oklab(100% 0 0)",
+    "white, lab": "color:lab(100 0 0)",
+    "white, lch": "color:lch(100% 0 0)",
+    "white, hwb": "color:hwb(0 100% 0%)",
+    "white, by space": "color:color(srgb 1 1 1)",
+    "white, by a wide space": "color:color(display-p3 1 1 1)",
+    "white, xyz": "color:color(xyz .95 1 1.09)",
+    "white, mixed": "color:color-mix(in oklab, white 97%, black)",
+    "white, of a mix": "color:color-mix(in srgb, color-mix(in srgb, white, white), white)",
+    "mixed to nothing": "color:color-mix(in srgb, black 2%, transparent)",
+    "white where it is light": "color:light-dark(#fff, #000)",
+    "white, relative": "color:rgb(from white r g b)",
+    "transparent, relative": "color:rgb(from black r g b / 4%)",
+    "white by any name": "color:linen;background:oldlace",
+    "of the system": "color:canvas",
+    "black on a plain gradient": "background:linear-gradient(#000,#010101)",
+    "white on a white gradient": "color:#fff;background-image:linear-gradient(white,#fefefe)",
+    "letters cut out of white": "color:transparent;background:#fff;background-clip:text",
+    "masked by nothing": "mask:linear-gradient(#0000,#0000)",
+    "masked as images": "-webkit-mask-image:linear-gradient(transparent, rgb(0 0 0 / 1%))",
+    "masked by what is elsewhere": "mask:url(a.svg)",
+    "masked by the dark": "mask-image:linear-gradient(#000,#000);mask-mode:luminance",
+    "a mask of no size": "mask-size:0 0",
+    "clipped by a path": "clip-path:path('M0 0')",
+    "clipped by a line": "clip-path:path('M0 0 L900 0 L900 1 Z')",
+    "clipped by what is elsewhere": "clip-path:url(#a)",
+    "clipped by a path that ends": "clip-path:path(",
+    "clipped from below": "clip-path:inset(0 0 999px 0)",
+    "clipped but for a pixel": "clip-path:inset(calc(100% - 1px) 0 0 0)",
+    "clipped to a flat rectangle": "clip-path:xywh(0 0 100% 1px)",
+    "clipped to a dot": "clip-path:circle(2px at 50% 50%)",
+    "clipped elsewhere": "clip-path:circle(50px at -900px 0)",
+    "clipped to a flat polygon": "clip-path:polygon(0 0, 100% 0, 100% 1%)",
+    "clipped to a sliver": "position:absolute;clip:rect(0,900px,1px,0)",
+    "on a path": "offset-path:path('M-9999 0L-9998 0')",
+    "on a path that ends": "offset-path:path(",
+    "padded away": "padding-left:9999px;overflow:hidden;white-space:nowrap",
+    "pushed out of its box": "text-indent:100%;overflow:hidden;white-space:nowrap",
+    "a screen and a half to the right": "margin-left:150vw",
+    "fixed below the screen": "position:fixed;top:200vh",
+    "four pixels high": "max-height:4px;overflow:hidden",
+    "four pixels high, scrolling": "height:4px;overflow-y:scroll",
+    "as wide as a letter": "width:20px;overflow:hidden;white-space:nowrap",
+    "adjusted to nothing": "font-size-adjust:0",
+    "the lesser size": "font-size:min(0px, 9px)",
+    "a clamped size": "font-size:clamp(0px, 1px, 2px)",
+    "letters in a heap": "letter-spacing:-1em",
+    "discs": "-webkit-text-security:disc",
+    "by a matrix": "transform:matrix(0,0,0,0,0,0)",
+    "moved by a matrix": "transform:matrix(1,0,0,1,-5000,0)",
+    "by a matrix in space": "transform:matrix3d(0,0,0,0,0,1,0,0,0,0,1,0,0,0,0,1)",
+    "turned in space": "transform:rotate3d(1,0,0,90deg)",
+    "turned by a quarter": "transform:rotateX(.25turn)",
+    "turned by the property": "rotate:y 90deg",
+    "turned away": "transform:rotateY(180deg);backface-visibility:hidden",
+    "skewed": "transform:skewX(90deg)",
+    "blurred": "filter:blur(9px)",
+    "inverted": "filter:invert(1)",
+    "bright": "color:#222;filter:brightness(100)",
+    "by a filter elsewhere": "filter:url(#a)",
+    "lightened": "mix-blend-mode:lighten",
+    "screened": "mix-blend-mode:screen",
+    "the difference": "color:#000;mix-blend-mode:difference",
+    "opacity calculated": "opacity:calc(1 - 1)",
+    "the lesser opacity": "opacity:min(0, 1)",
+    "size calculated to nothing": "font-size:calc(1rem - 2 * 8px)",
+    "height calculated to nothing": "height:calc((10px - 5px) - 5px);overflow:hidden",
+    "words in a heap": "word-spacing:-99px",
+    "fixed just below the screen": "position:fixed;top:101vh",
+    "adjusted to nothing by height": "font-size-adjust:ex-height 0",
+    "behind a border": "border-left:9999px solid",
+    "replaced by a picture": "content:url(a.png)",
 }
 
 
@@ -112,6 +185,21 @@ HONEST_STYLES = [
     "transform:rotate(90deg)", "left:50%;transform:translate(-50%,-50%)", "z-index:10",
     "display:inline-block", "text-decoration-color:transparent", "border-color:white",
     "background-color:transparent", "width:auto", "font-size:inherit", "color:inherit",
+    "color:oklch(0.4 0.1 250)", "color:color-mix(in srgb, black 60%, white)",
+    "color:light-dark(#222, #eee)", "color:hwb(200 10% 50%)", "filter:none", "filter:grayscale(1)",
+    "border-left:4px solid #999999", "border:1px solid #d7d7d7", "word-spacing:-.1em",
+    "width:calc(100% - 20px);overflow:hidden", "height:calc(100vh - 60px);overflow:auto",
+    "opacity:calc(1 - .2)", "font-size:calc(1rem + .5vw)",
+    "mask:none", "mask-image:linear-gradient(black, transparent)", "letter-spacing:-.02em",
+    "letter-spacing:4px", "clip-path:inset(0 0 4px 0 round 8px)", "clip-path:none",
+    "transform:matrix(1,0,0,1,10,10)", "transform:rotate3d(0,0,1,90deg)", "rotate:90deg",
+    "mix-blend-mode:multiply", "color:white;background:#000;mix-blend-mode:normal",
+    "padding-left:40px", "left:100%", "top:100vh", "text-indent:100%", "width:20px",
+    "max-height:400px;overflow:auto", "height:20px;overflow:hidden",
+    "font-size:clamp(1rem,2vw,2rem)", "font-size:max(12px, 1vw)", "animation:fade 1s forwards",
+    "color:transparent;background:linear-gradient(red, blue);-webkit-background-clip:text",
+    "color:#fff;background-image:linear-gradient(#123, #345)", "font-size-adjust:.5",
+    "backface-visibility:hidden", "color:color-mix(in srgb, var(--brand), white)",
     'content:"; display:none"', "background:url(data:image/png;base64,AAAA)", "--d:none",
 ]  # fmt: skip
 
@@ -126,6 +214,21 @@ def test_text_with_an_ordinary_style_is_served(style: str) -> None:
 
 
 SHEETS = {
+    "a chain of variables": "<style>:root{--a:var(--b);--b:var(--c);--c:var(--d);--d:none}"
+    ".q{display:var(--a)}</style>",
+    "an animation": "<style>@keyframes a{from{opacity:0}to{opacity:0}}.q{animation:a 1s infinite}"
+    "</style>",
+    "an animation's end": "<style>@keyframes a{to{opacity:0}}.q{animation:a 0s forwards}</style>",
+    "an animation's end in percent": "<style>@keyframes a{0%{top:0}100%{font-size:0}}"
+    ".q{animation-name:a;animation-fill-mode:both}</style>",
+    "an animation of one block": "<style>@keyframes a{0%,100%{color:white}}"
+    ".q{animation:a 1s infinite}</style>",
+    "a child of its kind": "<style>p:nth-child(1 of .q){display:none}</style>",
+    "a registered property": "<style>@property --x{syntax:'<color>';inherits:false;"
+    "initial-value:white}.q{color:var(--x)}</style>",
+    "a first line": "<style>.q::first-line{color:#fff}</style>",
+    "what is put behind": "<style>.q{position:relative}.q::after{content:'';position:absolute;"
+    "inset:0;background:#fff}</style>",
     "for all media": "<style media=all>.q{display:none}</style>",
     "for the screen": "<style>@media screen{.z{top:0} .q{display:none}}</style>",
     "for a width every screen has": "<style>@media (min-width:1px){.q{display:none}}</style>",
@@ -249,12 +352,12 @@ def test_what_is_no_text_of_the_page_is_not_served(markup: str) -> None:
 @pytest.mark.parametrize(
     "markup",
     [
-        "<details><summary>More</summary>{}</details>", "<dialog open>{}</dialog>",
+        "<details open><summary>More</summary>{}</details>", "<dialog open>{}</dialog>",
         "<p aria-hidden=true>{}</p>", "</body></html><p>{}</p>", "<xmp>{}</xmp>", "<plaintext>{}",
         '<p style="color:red" style="display:none">{}</p>', "<select><option>{}</select>",
     ],
 )  # fmt: skip
-def test_what_a_reader_sees_or_can_open_is_served(markup: str) -> None:
+def test_what_a_reader_sees_who_does_nothing_is_served(markup: str) -> None:
     text, hidden = read_html(f"<p>{VISIBLE}</p>" + markup.format(SECRET))
     assert SECRET in text
     assert hidden == ()
@@ -389,3 +492,52 @@ def test_any_markup_is_read_and_no_control_of_ours_gets_out(markup: str) -> None
     text, hidden = read_html(markup)
     assert "\x00" not in text
     assert all(h.kind and h.text.strip() for h in hidden)
+
+
+HONEST_SHEETS = [
+    "@keyframes a{from{opacity:0}to{opacity:1}}.q{animation:a 1s forwards}",
+    "@keyframes a{50%{opacity:0}}.q{animation:a 1s infinite}",
+    "@keyframes a{from{opacity:1}to{opacity:0}}.q{animation:a 1s alternate infinite}",
+    "@keyframes a{to{opacity:0}}.z{animation:a 0s forwards}",
+    ".q::first-line{font-weight:bold}",
+    ".q::after{content:'x';position:absolute;right:0;background:#fff}",
+    ".q::before{display:none}",
+    ".q::selection{color:#fff}",
+]
+
+
+@pytest.mark.parametrize("sheet", HONEST_SHEETS)
+def test_text_under_an_ordinary_sheet_is_served(sheet: str) -> None:
+    assert read_html(f"<style>{sheet}</style><p class=q>{VISIBLE}</p>") == (VISIBLE, ())
+
+
+COVER = "position:absolute;inset:0;background:#fff"
+
+
+def covered(style: str) -> str:
+    return read_html(f"<div><p>{SECRET}</p><div style='{style}'>{VISIBLE}</div></div>")[0]
+
+
+def test_what_lies_under_another_element_is_hidden() -> None:
+    for style in (COVER, "position:absolute;top:0;left:0;width:100%;height:100%;background:black"):
+        style += ";color:red"
+        assert covered(style) == VISIBLE
+    for style in (
+        COVER + ";z-index:-1", COVER + ";opacity:.5", COVER + ";transform:translateX(-100%)",
+        "position:absolute;inset:0;background:rgb(0 0 0 / .4);color:red",
+        "position:absolute;top:0;left:0;width:100%;background:#fff", "position:absolute;inset:0",
+        COVER.replace("absolute", "relative"),
+    ):  # fmt: skip
+        assert SECRET in covered(style)
+
+
+def test_details_show_their_summary_until_somebody_opens_them() -> None:
+    page = f"<details%s><summary>{VISIBLE}</summary><p>{SECRET}</p></details>"
+    text, hidden = read_html(page % "")
+    assert text == VISIBLE
+    assert [(h.kind, h.text) for h in hidden] == [("html-hidden", SECRET)]
+    assert SECRET in read_html(page % " open")[0]
+
+
+def test_what_stands_in_a_field_is_served() -> None:
+    assert read_html(f"<textarea>{VISIBLE}</textarea>") == (VISIBLE, ())

@@ -20,9 +20,21 @@ from ragguard.parse import document as parsing
 from ragguard.parse import workers
 from ragguard.parse.document import parse
 from ragguard.parse.workers import Read, Source, Unread, read_documents, record
-from tests.support.documents import SHOWN, VISIBLE, pdf, pdf_text, word
+from tests.support.documents import SHOWN, VISIBLE, pdf, pdf_form, pdf_stream, word
 
-SLOW = pdf(SHOWN + "".join(pdf_text("a", at=f"{i} 600 Td") for i in range(25_000)))
+_FORMS = [  # each draws the next ten times
+    pdf_stream(
+        "/X Do " * 10,
+        "/Type /XObject /Subtype /Form /BBox [0 0 612 792] "
+        f"/Resources << /XObject << /X {number} 0 R >> >>",
+    )
+    for number in range(7, 11)
+]
+SLOW = pdf(
+    SHOWN + "/X Do",
+    objects=[*_FORMS, pdf_form("q 1 0 0 1 0 0 cm Q " * 600)],
+    resources="/XObject << /X 6 0 R >>",
+)
 NOTE = f"# Boiler\n\n{VISIBLE}\n".encode()
 NEIGHBOURS = [Source(NOTE, "md"), Source(word(), "docx"), record(f"{VISIBLE} <b hidden>x</b>")]
 
@@ -152,7 +164,8 @@ def test_whatever_a_parser_raises_makes_that_document_unreadable(
     def fail(*_: Any) -> Any:
         raise error
 
-    for name in ("read_pdf", "read_docx", "_html", "read_text"):
+    monkeypatch.setattr("ragguard.parse.pdf.read_pdf", fail)
+    for name in ("read_docx", "_html", "read_text"):
         monkeypatch.setattr(parsing, name, fail)
     with pytest.raises(UnreadableError, match=rf"damaged \.{fmt}"):
         parse(b"words", fmt)
@@ -228,7 +241,7 @@ def test_parsers_import_nothing_more_once_the_process_is_shut_in() -> None:
 
 def test_workers_import_no_model() -> None:
     program = "import json, sys\nfrom ragguard.parse import worker\nworker._load()\n"
-    program += "print(json.dumps([m for m in ('torch', 'openvino', 'numpy') if m in sys.modules]))"
+    program += "print(json.dumps([m for m in ('torch', 'openvino', 'scipy') if m in sys.modules]))"
     assert run(program) == []
 
 

@@ -1,0 +1,6 @@
+from typing import Any
+
+from tinycss2 import color5 as color5
+
+def parse_component_value_list(css: str, skip_comments: bool = ...) -> list[Any]: ...
+def parse_one_component_value(css: str, skip_comments: bool = ...) -> Any: ...
