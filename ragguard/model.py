@@ -10,7 +10,7 @@ Arrays: `n` chunks, `d` dimensions, `k` neighbours. Digests are lower-case SHA-2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -95,7 +95,8 @@ class Policy:
         fact_changes: What becomes of an update that changes nothing but numbers, dates, names or
             negations: `allow`, `review` (it waits for a reviewer) or `second-signature` (it waits
             unless two principals of the source signed).
-        tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at.
+        tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at,
+            and its documents are no company for those of other sources (collusion, accord).
     """
 
     labels: tuple[str, ...] = ()
@@ -335,6 +336,7 @@ class CorpusView:
         lexicon: Word statistics of the serving corpus.
         denied: Rejected texts.
         now: The run's one reading of the clock.
+        low: Sources of tier `low`: their documents are nobody's company but their own.
         shared: What one check has worked out and another may use; a changed copy starts empty.
     """
 
@@ -357,6 +359,7 @@ class CorpusView:
     lexicon: Lexicon
     denied: Sequence[DeniedText]
     now: datetime
+    low: Set[str] = frozenset()
     shared: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 

@@ -43,6 +43,9 @@ FENCE = re.compile(
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
+TEST = re.compile(r"`(?P<path>tests/[\w/.]+)`")
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block of a page."""
@@ -286,3 +289,10 @@ def test_the_python_blocks_run(sandbox: Sandbox) -> None:
     done = sandbox.run([sys.executable, "-c", second])
     assert done.returncode == 0, done.stderr
     assert "27 days of paid leave" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["security.md", "threat-model.md"])
+def test_every_test_that_is_named_as_proof_is_there(name: str) -> None:
+    named = {match["path"] for match in TEST.finditer((DOCS / name).read_text("utf-8"))}
+    assert len(named) > 10
+    assert sorted(path for path in named if not (REPOSITORY / path).exists()) == []

@@ -91,7 +91,9 @@ class Diagnosis:
             places = audit_queries.places(conn, [s.point.id for s in suspects])
             texts = {r.text_digest for rows in places.values() for r in rows}
             texts |= {digest for s in suspects if s.row < 0 and (digest := _text_digest(s.point))}
-            vectors = versions.known_vectors(conn, self._generation.recipe, sorted(texts))
+            vectors = versions.known_vectors(
+                conn, self._generation.recipe, sorted(texts), self._workspace.seal_key
+            )
         for suspect in suspects:
             rows = places.get(suspect.point.id, [])
             if suspect.row >= 0:

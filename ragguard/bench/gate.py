@@ -132,7 +132,7 @@ class Gate:
         from ragguard.store.qdrant import QdrantStore
 
         self._folder = tempfile.TemporaryDirectory(prefix="ragguard-bench-")
-        return QdrantStore(open_edge(Path(self._folder.name)))
+        return QdrantStore(open_edge(Path(self._folder.name), writable=True))
 
     def _index(self, items: Sequence[Item]) -> None:
         """Write documents to the serving collection and count their words."""

@@ -48,7 +48,7 @@ def recut(
     cut = cut_again(workspace, items, spans)
     digests = {p.text_digest for number in cut for p in spans[number]}
     with workspace.ledger.reading() as conn:
-        places = versions.known_vectors(conn, recipe, sorted(digests))
+        places = versions.known_vectors(conn, recipe, sorted(digests), workspace.seal_key)
     packs: dict[str, Floats] = {}
     found: dict[int, Embedded] = {}
     for number, (parsed, chunks) in cut.items():

@@ -195,7 +195,14 @@ def surroundings(
         workspace.now,
         recent_labels(workspace, serving),
         undecided(workspace, generation, len(serving)) if generation else (),
+        low_sources(workspace),
     )
+
+
+def low_sources(workspace: Workspace) -> frozenset[str]:
+    """Sources of tier `low` under the trust root in force."""
+    sources = workspace.root.sources.items()
+    return frozenset(name for name, source in sources if source.policy.tier == "low")
 
 
 def undecided(workspace: Workspace, generation: Generation, indexed: int) -> list[Prepared]:
@@ -286,6 +293,7 @@ def _lexicon(
             serving,
             workspace.cache("lexicon.npz"),
             state,
+            workspace.seal_key,
         )
     if serving >= reference.COLD:
         return indexed
@@ -323,13 +331,13 @@ def _profile(
             round(20 * len(around.recent) / len(serving)),  # in twentieths of the index
             round(20 * len(around.suspects) / len(serving)),
             digest(learned.model_dump(mode="json")) if learned else "",
+            sorted(around.low),
         ]
     )
     path = workspace.cache(f"profile-{held.size}-{settings[:16]}.npz")
-    if path.exists():
-        kept = reference.load_fitted(path.read_bytes())
-        if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
-            return kept[0]
+    kept = reference.load_fitted(path, workspace.seal_key)
+    if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
+        return kept[0]
     met = frozenset(learned.fit if learned else ())
     most = held.documents(judge.reference_documents)
     rows = reference_rows(serving, met, judge, most, held.together)
@@ -343,7 +351,7 @@ def _profile(
         lambda done, total: progress("calibrate", done, total),
         calibration.shares_of(learned),
     )
-    reference.keep(profile, path, len(serving))
+    reference.keep(profile, path, len(serving), workspace.seal_key)
     return profile
 
 

@@ -13,10 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from ragguard.corpus import changes
-from ragguard.corpus.documents import Incoming, gather
+from ragguard.corpus.documents import Incoming, gather, refuse_look_alikes
 from ragguard.corpus.embed import Embedded
 from ragguard.corpus.state import SourceState, state_of
-from ragguard.errors import IncompleteError, RagguardError
+from ragguard.errors import IncompleteError, RagguardError, UsageError
 from ragguard.ingest.admission import as_before, check_quota, read_manifest, sort_out, to_retry
 from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
@@ -100,6 +100,9 @@ def _one(
         progress("read", 0, len(manifest.subjects))
         items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
         progress("read", len(manifest.subjects), len(manifest.subjects))
+    _check_root(manifest, items, root)
+    removed = _removed(manifest, items, standing)
+    items = refuse_look_alikes(items, _ids(standing) - set(removed))
     policy_digest = digest(roots.dump_policy(source.policy))
     settled, fresh = sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
@@ -114,7 +117,6 @@ def _one(
         observe=report.observe,
         principals=persons(key.principal for key in signed.signed),
     )
-    removed = _removed(manifest, items, standing)
     leaving = {f"{manifest.source}/{name}" for name in removed}
     pulled = [(row, v) for row, v in pulled if row.label not in leaving]
     note = ""
@@ -168,6 +170,26 @@ def _one(
             note=note,
         )
     )
+
+
+def _check_root(manifest: Manifest, items: Sequence[Incoming], root: Path) -> None:
+    """Refuse to take a folder that has none of the signed files for one that lost them all.
+
+    Raises:
+        UsageError: None is there.
+    """
+    missing = [i for i in items if any(f.check == "missing" for f in i.findings)]
+    if items and len(missing) == len(items) == len(manifest.subjects):
+        raise UsageError(
+            f"{root}: none of the {len(items)} signed files is there, such as "
+            f"{manifest.subjects[0].name!r}",
+            hint="Name the folder that was signed with --root; nothing was changed.",
+        )
+
+
+def _ids(standing: SourceState) -> set[str]:
+    """Documents of a source that serve or wait."""
+    return {*standing.serving, *standing.waiting}
 
 
 def _removed(manifest: Manifest, items: Sequence[Incoming], standing: SourceState) -> list[str]:

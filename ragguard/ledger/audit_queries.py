@@ -30,6 +30,7 @@ from ragguard.ledger.versions import BATCH, PointRow, VersionRow, version_of
 from ragguard.model import Labelled
 
 PAGE = 10_000  # rows fetched at once
+DIGEST = 64  # hex digits of a vault digest; a tag follows it in the table of vectors
 
 
 def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
@@ -193,7 +194,7 @@ def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
         "plan of a commit": sa.select(commits.c.plan),
         "manifest": sa.select(manifests.c.envelope),
         "document": sealed,
-        "vectors": sa.select(vectors.c.pack).distinct(),
+        "vectors": sa.select(sa.func.substr(vectors.c.pack, 1, DIGEST)).distinct(),
         "decision": sa.select(decisions.c.envelope),
         "denied document's sketch": sa.select(denials.c.sketches),
         "denied document's vectors": sa.select(denials.c.vectors),

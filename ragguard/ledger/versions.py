@@ -20,9 +20,10 @@ from ragguard.ledger.tables import (
     versions,
 )
 from ragguard.model import Labelled
-from ragguard.trust import merkle
+from ragguard.trust import kept, merkle
 from ragguard.trust.canonical import canonical
 
+TAG = 32  # hex digits of the tag of a vector's place
 BATCH = 500  # bound parameters a statement, below every database's limit
 
 
@@ -345,27 +346,42 @@ def seal_of(conn: sa.Connection, collection: str, point: str) -> str | None:
 
 
 def known_vectors(
-    conn: sa.Connection, recipe: str, digests: Sequence[str]
+    conn: sa.Connection, recipe: str, digests: Sequence[str], seal_key: bytes
 ) -> dict[str, tuple[str, int]]:
-    """Where the vault keeps vectors already computed: text digest to (pack, row)."""
+    """Where the vault keeps vectors already computed: text digest to (pack, row).
+
+    A row that this workspace did not write, or that an older version wrote, says nothing: its
+    vectors are computed again.
+    """
     found: dict[str, tuple[str, int]] = {}
     for start in range(0, len(digests), BATCH):
         query = sa.select(vectors.c.text_digest, vectors.c.pack, vectors.c.row).where(
             vectors.c.recipe == recipe,
             vectors.c.text_digest.in_(digests[start : start + BATCH]),
         )
-        found.update({digest: (pack, row) for digest, pack, row in conn.execute(query)})
+        for digest, place, row in conn.execute(query):
+            pack, _, tag = place.partition(".")
+            if tag == _vector_tag(seal_key, recipe, digest, pack, row):
+                found[digest] = (pack, row)
     return found
 
 
-def add_vectors(conn: sa.Connection, recipe: str, pack: str, digests: Sequence[str]) -> None:
-    """Record that row i of a pack is the vector of text digest i."""
-    rows = [
-        {"recipe": recipe, "text_digest": digest, "pack": pack, "row": row}
-        for row, digest in enumerate(digests)
-    ]
+def add_vectors(
+    conn: sa.Connection, recipe: str, pack: str, digests: Sequence[str], seal_key: bytes
+) -> None:
+    """Record that row i of a pack is the vector of text digest i, instead of what was recorded."""
+    rows = []
+    for row, digest in enumerate(digests):
+        place = f"{pack}.{_vector_tag(seal_key, recipe, digest, pack, row)}"
+        rows.append({"recipe": recipe, "text_digest": digest, "pack": place, "row": row})
     if rows:
+        forget_vectors(conn, recipe, digests)
         conn.execute(sa.insert(vectors), rows)
+
+
+def _vector_tag(seal_key: bytes, recipe: str, digest: str, pack: str, row: int) -> str:
+    place = f"{pack} {row}".encode()
+    return kept.tag(seal_key, f"vector {recipe}", digest.encode(), place).hex()[:TAG]
 
 
 def forget_vectors(conn: sa.Connection, recipe: str, digests: Sequence[str]) -> None:

@@ -206,7 +206,9 @@ def _known(workspace: Workspace) -> Mapping[str, int]:
         state, number = versions.corpus_digest(conn), len(versions.members(conn, "serving"))
     cache = workspace.cache("lexicon.npz")
     store = workspace.open_store()
-    return lexicon.of_index(store, generation.serving, number, cache, state).words
+    return lexicon.of_index(
+        store, generation.serving, number, cache, state, workspace.seal_key
+    ).words
 
 
 def _judged(

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from ragguard.ledger import cases, versions
 from ragguard.ledger.cases import DecisionRow
 from ragguard.ledger.tables import Ledger
+from ragguard.ledger.tables import vectors as vector_rows
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
 from tests.support.ledger_rows import begin, case_row, commit, point_row, version_row
 
+KEY = bytes(range(32))
 MANY = 2 * versions.BATCH + 1  # more than one statement may bind
 
 
@@ -146,12 +148,33 @@ def test_a_point_has_one_current_seal_in_a_collection(ledger: Ledger) -> None:
 def test_a_vector_is_found_by_recipe_and_text(ledger: Ledger) -> None:
     digests = [f"{n:064x}" for n in range(MANY)]
     with ledger.writing() as conn:
-        versions.add_vectors(conn, "r1", "pack", digests)
-        versions.add_vectors(conn, "r1", "empty", [])
-        found = versions.known_vectors(conn, "r1", [*digests, "ff" * 32])
+        versions.add_vectors(conn, "r1", "pack", digests, KEY)
+        versions.add_vectors(conn, "r1", "empty", [], KEY)
+        found = versions.known_vectors(conn, "r1", [*digests, "ff" * 32], KEY)
         assert found == {d: ("pack", n) for n, d in enumerate(digests)}
-        assert versions.known_vectors(conn, "r2", digests) == {}
-        assert versions.known_vectors(conn, "r1", []) == {}
+        assert versions.known_vectors(conn, "r2", digests, KEY) == {}
+        assert versions.known_vectors(conn, "r1", [], KEY) == {}
+
+
+@pytest.mark.parametrize("how", ["other pack", "other row", "other text", "no tag", "other key"])
+def test_a_place_that_another_hand_wrote_is_not_believed(ledger: Ledger, how: str) -> None:
+    texts = ["aa" * 32, "bb" * 32]
+    with ledger.writing() as conn:
+        versions.add_vectors(conn, "r1", "pack", texts, bytes(32) if how == "other key" else KEY)
+        first = vector_rows.c.text_digest == texts[0]
+        rows = dict(conn.execute(sa.select(vector_rows.c.text_digest, vector_rows.c.pack)).all())
+        changes = {
+            "other pack": {"pack": rows[texts[0]].replace("pack", "poison")},
+            "other row": {"row": 1},
+            "other text": {"pack": rows[texts[1]], "row": 1},
+            "no tag": {"pack": "pack"},
+            "other key": {"row": 0},
+        }
+        conn.execute(sa.update(vector_rows).where(first).values(**changes[how]))
+        found = versions.known_vectors(conn, "r1", texts, KEY)
+        assert texts[0] not in found
+        versions.add_vectors(conn, "r1", "anew", texts[:1], KEY)
+        assert versions.known_vectors(conn, "r1", texts[:1], KEY) == {texts[0]: ("anew", 0)}
 
 
 # --- release and denial ---------------------------------------------------------------------------
