@@ -206,7 +206,7 @@ def decide_cases(
             raise UsageError(f"case {case.id} asks for a removal: it is decided alone")
     decisions.check_time(workspace.root, workspace.now)
     shown = views(workspace, chosen)
-    check_may_decide(workspace, [view for view in shown if view.version is not None], key)
+    check_may_decide(workspace, shown, key)
     plan = changes.draft(workspace, generation)
     stored = plan.stored([view.version for view in shown if view.version is not None])
     signed = []
