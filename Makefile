@@ -11,7 +11,7 @@ BENCH_FLAGS ?=
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help install demo test lint docs bench bench-detection data-corpus data-folder clean
+.PHONY: help install demo test test-all lint docs bench bench-detection data-corpus data-folder clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -28,8 +28,11 @@ install: $(STAMP) ## make the environment in .venv, everything pinned
 demo: $(STAMP) ## watch poison being turned away from a real index
 	$(BIN)/ragguard demo
 
-test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
+test: $(STAMP) ## run the tests, a few minutes
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not sweep' $(PYTEST_FLAGS)
+
+test-all: test ## run the exhaustive sweeps too
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m sweep $(PYTEST_FLAGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import layers, generated docs
 	$(BIN)/ruff check .

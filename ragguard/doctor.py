@@ -16,6 +16,7 @@ from ragguard.detect import scoring
 from ragguard.errors import RagguardError
 from ragguard.ingest import calibration
 from ragguard.ledger import commits, versions
+from ragguard.model import Progress
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import open_to_others
 from ragguard.trust.person import persons
@@ -47,7 +48,7 @@ def examine(
     workspace: Workspace,
     *,
     probe: bool = False,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> list[Finding]:
     """Look at everything; a part that fails is a finding and stops nothing.
 
@@ -194,7 +195,7 @@ def _model(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
-def _triggers(workspace: Workspace, progress: Callable[[str, int, int], None]) -> Iterator[Finding]:
+def _triggers(workspace: Workspace, progress: Progress) -> Iterator[Finding]:
     name = "trigger probe"
     generation = workspace.generation()
     canaries = in_force(workspace)

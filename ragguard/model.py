@@ -10,23 +10,25 @@ Arrays: `n` chunks, `d` dimensions, `k` neighbours. Digests are lower-case SHA-2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 Metadata = Mapping[str, Any]
+Progress = Callable[[str, int, int], None]  # told how far a job is: stage, done, total
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 else:
     # Made when asked for: who only verifies signatures does not wait for numpy.
-    _ARRAYS = {"Floats": "float32", "Ints": "int64", "Bools": "bool_"}
+    _ARRAYS = {"Floats": "float32", "Doubles": "float64", "Ints": "int64", "Bools": "bool_"}
 
     def __getattr__(name: str) -> Any:
         if name not in _ARRAYS:
@@ -36,6 +38,19 @@ else:
 
         made = globals()[name] = NDArray[getattr(np, _ARRAYS[name])]
         return made
+
+
+class Labelled:
+    """What is about a document of a source, and told by a label."""
+
+    source: str
+    document: str
+
+    @property
+    def label(self) -> str:
+        """`source/document`."""
+        return f"{self.source}/{self.document}"
+
 
 # --- signing --------------------------------------------------------------------------------------
 
@@ -80,7 +95,8 @@ class Policy:
         fact_changes: What becomes of an update that changes nothing but numbers, dates, names or
             negations: `allow`, `review` (it waits for a reviewer) or `second-signature` (it waits
             unless two principals of the source signed).
-        tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at.
+        tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at,
+            and its documents are no company for those of other sources (collusion, accord).
     """
 
     labels: tuple[str, ...] = ()
@@ -320,6 +336,7 @@ class CorpusView:
         lexicon: Word statistics of the serving corpus.
         denied: Rejected texts.
         now: The run's one reading of the clock.
+        low: Sources of tier `low`: their documents are nobody's company but their own.
         shared: What one check has worked out and another may use; a changed copy starts empty.
     """
 
@@ -342,6 +359,7 @@ class CorpusView:
     lexicon: Lexicon
     denied: Sequence[DeniedText]
     now: datetime
+    low: Set[str] = frozenset()
     shared: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 

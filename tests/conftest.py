@@ -52,6 +52,39 @@ GROUPS = {
 }
 
 
+# What `make test` leaves to `make test-all`: every place where a process can be killed, every form
+# of an attack, whole benchmarks and stories, encoders that are trained. Single tests have the mark.
+SWEEPS = (
+    "tests/bench/",
+    "tests/benchmarks/",
+    "tests/canary/test_tampered_encoders.py",
+    "tests/cli/test_demo.py",
+    "tests/cli/test_playbook.py",
+    "tests/cli/test_rehearsed.py",
+    "tests/cli/test_wrong_states.py",
+    "tests/corpus/test_planted.py",
+    "tests/export/test_denials.py",
+    "tests/ingest/test_attacks",
+    "tests/ingest/test_drip.py",
+    "tests/ingest/test_reintroduction.py",
+    "tests/parse/test_workers.py",
+    "tests/rebuild/test_cutover.py",
+    "tests/rebuild/test_rollback.py",
+    "tests/redteam/test_calibrate.py",
+    "tests/test_costly.py",
+    "tests/test_kill.py",
+    "tests/test_slim.py",
+    "tests/test_walk.py",
+    "tests/test_ways_round.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(SWEEPS):
+            item.add_marker(pytest.mark.sweep)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Deal tests to processes one by one, those of a group together."""

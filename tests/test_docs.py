@@ -43,6 +43,9 @@ FENCE = re.compile(
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
+TEST = re.compile(r"`(?P<path>tests/[\w/.]+)`")
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block of a page."""
@@ -238,7 +241,7 @@ def test_a_marked_block_is_not_run_and_others_are(tmp_path: Path) -> None:
 # --- blocks that run ------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_shell_blocks_of_the_readme_run_in_order(sandbox: Sandbox) -> None:
     shutil.copytree(DOCS, sandbox.folder / "docs")
     said = sandbox.shell(REPOSITORY / "README.md")
@@ -254,7 +257,7 @@ def test_the_shell_blocks_of_the_readme_run_in_order(sandbox: Sandbox) -> None:
     assert "commits agree" in said
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_tutorial_runs_from_an_empty_folder(sandbox: Sandbox) -> None:
     said = sandbox.shell(DOCS / "tutorial.md")
     assert [args for code, args in sandbox.codes() if code] == []
@@ -268,7 +271,7 @@ def _shell_text(name: str) -> str:
     return "".join(b.body for b in blocks(DOCS / name, "bash", "sh", "console"))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_python_blocks_run(sandbox: Sandbox) -> None:
     pytest.importorskip("langchain_huggingface", reason="the page shows it: pip install .[bench]")
     prepare = """
@@ -286,3 +289,10 @@ def test_the_python_blocks_run(sandbox: Sandbox) -> None:
     done = sandbox.run([sys.executable, "-c", second])
     assert done.returncode == 0, done.stderr
     assert "27 days of paid leave" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["security.md", "threat-model.md"])
+def test_every_test_that_is_named_as_proof_is_there(name: str) -> None:
+    named = {match["path"] for match in TEST.finditer((DOCS / name).read_text("utf-8"))}
+    assert len(named) > 10
+    assert sorted(path for path in named if not (REPOSITORY / path).exists()) == []

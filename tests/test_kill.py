@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("scenario", COMMITS)
 def test_the_next_start_completes_what_a_kill_interrupted(

@@ -8,7 +8,6 @@ from random import Random
 
 import numpy as np
 
-from ragguard.audit.integrity import check_index
 from ragguard.audit.log_check import check_log
 from ragguard.audit.provenance import check_provenance
 from ragguard.errors import IntegrityError, UsageError
@@ -22,6 +21,7 @@ from ragguard.rebuild.rollback import rollback
 from ragguard.serving.search import search
 from tests.rebuild.test_rollback import MENU, NEWS, OTHER, QUESTIONS, SUSPECT
 from tests.support.simulator import HONEST, Gate
+from tests.support.whole_index import check_index
 
 SEED, STEPS = 108_738, 14  # of each kind of step but one
 Zone = dict[str, VersionRow]

@@ -12,7 +12,7 @@ where only the splitting differs, texts are compared at the spans they have.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -30,12 +30,10 @@ from ragguard.errors import RagguardError
 from ragguard.ledger import commits, versions
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Chunk, Metadata, Policy
+from ragguard.model import Chunk, Metadata, Policy, Progress
 from ragguard.store import Point
 from ragguard.trust.canonical import digest, digest_bytes
 from ragguard.workspace import Workspace
-
-Progress = Callable[[str, int, int], None]
 
 SENTENCES = {
     "text-not-of-document": "passages do not say what the signed bytes of their documents say",
@@ -210,7 +208,7 @@ class _Look:
             self._say(row, f"its bytes make {len(made)} passages, {len(listed)} are in the ledger")
             return
         shown = dict(row.metadata)
-        shown.setdefault("source", f"{row.source}/{row.document}")
+        shown.setdefault("source", row.label)
         for ordinal, (chunk, place) in enumerate(zip(made, listed, strict=True)):
             point = served.get(place.point)
             if point is None:
@@ -258,7 +256,7 @@ class _Look:
                     AuditFinding(
                         "vector-not-of-text",
                         f"{row.source}/{row.document}: a vector is not the embedding of its text",
-                        f"{row.source}/{row.document}",
+                        row.label,
                         point.id,
                         self._generation.serving,
                         facts={"apart": float(apart[place])},
@@ -266,7 +264,7 @@ class _Look:
                 )
 
     def _say(self, row: VersionRow, what: str, point: str = "") -> None:
-        label = f"{row.source}/{row.document}"
+        label = row.label
         self.fold.add(
             AuditFinding(
                 "text-not-of-document",
@@ -278,7 +276,7 @@ class _Look:
         )
 
     def _lost(self, row: VersionRow, what: str) -> None:
-        label = f"{row.source}/{row.document}"
+        label = row.label
         self.fold.add(AuditFinding("vault-damaged", f"{label}: {what}", label))
 
 

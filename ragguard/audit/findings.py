@@ -21,19 +21,19 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ragguard.audit.rules import RULES, Level
 from ragguard.errors import LockedError, RagguardError
+from ragguard.model import Progress
 
 State = Literal["done", "partial", "skipped", "failed"]
 FEW = 50  # findings of one kind told one by one
 SAMPLE = 20  # named in a finding that speaks for many
 logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -302,10 +302,6 @@ class Course:
     def add(self, findings: Sequence[AuditFinding]) -> None:
         """Write findings down."""
         self.findings.extend(findings)
-
-    def state_of(self, name: str) -> State:
-        """What became of a part; `failed` where it did not run."""
-        return next((p.state for p in self.parts if p.name == name), "failed")
 
 
 def peak_memory() -> int:

@@ -20,7 +20,6 @@ from ragguard.audit.findings import (
     AuditReport,
     Course,
     Place,
-    Progress,
     SourceRow,
     peak_memory,
 )
@@ -30,9 +29,9 @@ from ragguard.audit.spool_writer import Spooler
 from ragguard.config import Settings
 from ragguard.errors import UsageError
 from ragguard.knn.graph import Graph, neighbour_table
-from ragguard.model import Ints
+from ragguard.model import Ints, Progress
 from ragguard.store import foreign_layout as layouts
-from ragguard.store.foreign import ForeignCollection
+from ragguard.store.foreign import NO_VECTOR, ForeignCollection
 from ragguard.trust.canonical import format_time
 
 NAMED = 50  # points named in a finding
@@ -116,6 +115,9 @@ def _read(
     spool: Spool | None = None
     faults: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
+    absent = 0
+    with course.part("fields") as note:
+        note.reason = _taken(opened, layout)
     with course.part("index") as note:
         total = opened.count()
         with Spooler(
@@ -123,7 +125,9 @@ def _read(
         ) as spooler:
             for block in opened.scan():
                 for point in block:
-                    if point.fault:
+                    if point.fault == NO_VECTOR and opened.optional:
+                        absent += 1
+                    elif point.fault:
                         counts[point.fault] = counts.get(point.fault, 0) + 1
                         named = faults.setdefault(point.fault, [])
                         if len(named) < NAMED:
@@ -148,10 +152,33 @@ def _read(
                 for fault, ids in faults.items()
             ]
         )
-        silent = [o for o in spool.left_out if o.reason == "no text"]
-        if silent:
-            note.less(f"{silent[0].count} points have no text and were left out")
+        silent = [o.count for o in spool.left_out if o.reason == "no text"]
+        left = [f"{silent[0]} points have no text"] if silent else []
+        if absent:
+            left.append(f"{absent} points have no vector {opened.vector!r}, which is optional")
+        if left:
+            note.less(f"left out: {'; '.join(left)}")
     return spool
+
+
+def _taken(opened: ForeignCollection, layout: layouts.Layout) -> str:
+    """Which fields of a payload are taken for what, and which vector is compared."""
+
+    def named(path: str | None, otherwise: str) -> str:
+        return repr(path) if path else otherwise
+
+    flat = "all keys beside the text" if not layout.metadata else ""
+    said = [
+        f"text from {layout.text!r}",
+        f"metadata from {flat or repr(layout.metadata)}",
+        f"documents by {named(layout.document, 'nothing: each point is one')}",
+        f"source from {named(layout.source, 'nothing')}",
+    ]
+    others = [name for name in opened.vectors if name != opened.vector]
+    if opened.vector or others:
+        beside = f" (not {', '.join(map(repr, others[:NAMED]))})" if others else ""
+        said.append(f"vector {opened.vector!r}{beside}")
+    return f"{', '.join(said)} ({layout.name} layout)"
 
 
 def _analyse(

@@ -13,7 +13,7 @@ How alike the points of another hand are: lengths, mean similarity, repeated tex
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Literal
 
@@ -35,7 +35,7 @@ from ragguard.workspace import Workspace
 
 Zone = Literal["serving", "quarantine"]
 ZONES: tuple[Zone, ...] = ("serving", "quarantine")
-BLOCK = 1000
+BLOCK = 1000  # points read at once
 SENTENCES = {
     "foreign-point": "points were never written by ragguard",
     "missing-point": "points that were written are gone",
@@ -145,7 +145,7 @@ class Reconciler:
             places = audit_queries.places(conn, first)
         for point in first:
             rows = places.get(point, [])
-            label = f"{rows[0].source}/{rows[0].document}" if rows else ""
+            label = rows[0].label if rows else ""
             detail = f"{label or point}: a point that was written is gone"
             self._fold.add(AuditFinding("missing-point", detail, label, point, collection))
         if rest := sum(1 for _ in missed):
@@ -255,35 +255,6 @@ def check_collections(workspace: Workspace, generation: Generation) -> list[Audi
             AuditFinding("alias-moved", detail, collection=generation.serving, facts=facts)
         )
     return found
-
-
-def check_index(
-    workspace: Workspace,
-    generation: Generation,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
-) -> list[AuditFinding]:
-    """The whole index in a pass of its own.
-
-    Args:
-        workspace: Open, its store not opened yet or opened with `repair=False`.
-        generation: The generation to audit.
-        progress: Called with stage, done and total.
-
-    Returns:
-        Findings on collections, alias and points.
-    """
-    found = check_collections(workspace, generation)
-    store = workspace.open_store(repair=False)
-    there: list[Zone] = [z for z in ZONES if store.exists(getattr(generation, z))]
-    pass_ = Reconciler(workspace, generation, there)
-    for zone in there:
-        name = getattr(generation, zone)
-        total, done = store.count(name), 0
-        for block in store.scan(name, vectors=True, batch=BLOCK):
-            pass_.see(zone, block)
-            done += len(block)
-            progress(zone, done, total)
-    return found + pass_.finish()
 
 
 class Likeness:

@@ -19,10 +19,8 @@ from ragguard.detect import index_campaigns
 from ragguard.detect.index_campaigns import signature
 from ragguard.knn.graph import Graph, occurrence
 from ragguard.knn.ivf import deal
-from ragguard.model import Bools, Ints
+from ragguard.model import Bools, Doubles, Ints
 from ragguard.text.words import jaccard, normalise, term_matrix, words
-
-Doubles = index_campaigns.Doubles
 
 K = 24  # neighbours of a row
 MANY, FEW_K = 200_000, 16  # rows from which on fewer neighbours are kept

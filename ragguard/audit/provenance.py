@@ -17,11 +17,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
 
 from ragguard.audit.findings import SAMPLE, AuditFinding
 from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
 from ragguard.ledger import audit_queries, commits, versions
+from ragguard.ledger.audit_queries import StandingRow
+from ragguard.ledger.commits import ManifestRow
+from ragguard.model import Subject
 from ragguard.trust import root
 from ragguard.trust.canonical import parse_time
 from ragguard.workspace import Workspace
@@ -99,19 +101,19 @@ class _Look:
 
     def _find_stale(self) -> dict[str, str]:
         """Sources whose last accepted manifest has expired, with the day."""
-        last: dict[str, Any] = {}
+        last: dict[str, ManifestRow] = {}
         for row in self._signatures.rows.values():
-            if row["version"] >= 1 and row["version"] >= last.get(row["source"], row)["version"]:
-                last[row["source"]] = row
+            if row.version >= 1 and row.version >= last.get(row.source, row).version:
+                last[row.source] = row
         now = self._workspace.now
-        return {s: r["expires"] for s, r in last.items() if parse_time(r["expires"]) <= now}
+        return {s: r.expires for s, r in last.items() if parse_time(r.expires) <= now}
 
-    def take(self, name: str, rows: Iterable[Any]) -> None:
+    def take(self, name: str, rows: Iterable[StandingRow]) -> None:
         """Documents that stand on one manifest."""
         standing = self._signatures.examine(name)
         subjects = {s.name: s for s in standing.manifest.subjects} if standing.manifest else {}
         for row in rows:
-            label = f"{row.source}/{row.document}"
+            label = row.label
             self._documents[row.source] += 1
             vouched = standing.signed or self._signatures.vouched(row, standing)
             if row.zone == "serving":
@@ -133,10 +135,10 @@ class _Look:
 
     def _judge(
         self,
-        row: Any,
+        row: StandingRow,
         label: str,
         standing: Standing,
-        subjects: Mapping[str, Any],
+        subjects: Mapping[str, Subject],
         vouched: bool,
     ) -> None:
         """A serving document under today's trust."""
@@ -234,15 +236,15 @@ def health(
     files: Counter[str] = Counter()
     with workspace.ledger.reading() as conn:
         expiry: dict[str, str] = {}
-        for row in commits.accepted_manifests(conn):
-            if row.version >= 1:  # a later one of a source overwrites the earlier
-                expiry[row.source] = row.expires
+        for accepted in commits.accepted_manifests(conn):
+            if accepted.version >= 1:  # a later one of a source overwrites the earlier
+                expiry[accepted.source] = accepted.expires
         stale = {source for source, text in expiry.items() if parse_time(text) <= now}
         waiting = versions.members(conn, "quarantine").keys()
         for row in audit_queries.standing(conn):
             if row.zone == "serving":
                 serving += 1
-                current += row.source not in stale and f"{row.source}/{row.document}" not in waiting
+                current += row.source not in stale and row.label not in waiting
                 files[row.subject_digest] += 1
     if not serving:
         return {}

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.corpus import changes
-from ragguard.corpus.pull_back import Packs, pull_document, stored_by_version
 from ragguard.ledger import versions
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.versions import VersionRow
@@ -53,33 +52,21 @@ def take_out(
         return None, 0
     workspace.recover()
     plan = changes.draft(workspace, generation)
-    standing = {
-        name: changes.standing_of(workspace, name) for name in {r.source for r in rows.values()}
-    }
-    stored = stored_by_version(workspace, rows.values())
-    packs = Packs(workspace.vault)
-    waiting = [
-        s.waiting[r.document]
-        for r in rows.values()
-        if r.document in (s := standing[r.source]).waiting
-    ]
-    with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, [r.id for r in (*rows.values(), *waiting)])
-    for label, row in sorted(rows.items()):
-        changes.close_waiting(plan, row.document, standing[row.source], points, "superseded")
-        worst = max(said[label], key=lambda f: f.score)
-        verdict = Verdict(
-            row.source,
-            row.document,
-            row.digest,
-            "quarantine",
-            worst.score,
-            min((f.p_value for f in said[label] if f.p_value is not None), default=None),
-            tuple(said[label]),
-        )
-        pull_document(plan, row, verdict, stored[row.id], points[row.id], packs)
+    plan.quarantine([(row, _verdict(row, said[label])) for label, row in sorted(rows.items())])
     workspace.committer.commit(plan.finish("audit", ACTOR, ""))
     return plan.commit, len(rows)
+
+
+def _verdict(row: VersionRow, said: Sequence[Finding]) -> Verdict:
+    return Verdict(
+        row.source,
+        row.document,
+        row.digest,
+        "quarantine",
+        max(f.score for f in said),
+        min((f.p_value for f in said if f.p_value is not None), default=None),
+        tuple(said),
+    )
 
 
 def _said(findings: Sequence[AuditFinding]) -> dict[str, list[Finding]]:

@@ -9,7 +9,6 @@ from one audit, never a seal; `--full` does without them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -23,9 +22,8 @@ from ragguard.errors import StoreError
 from ragguard.knn.graph import Graph, neighbour_table, update
 from ragguard.ledger import commits
 from ragguard.ledger.commits import Generation
+from ragguard.model import Progress
 from ragguard.workspace import Workspace
-
-Progress = Callable[[str, int, int], None]
 
 GRAPH = "neighbours.npz"
 MOVED = 0.2  # share of the rows from which on the table is made anew

@@ -11,7 +11,7 @@ that: an index of which a good part is poisoned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -32,6 +32,7 @@ from ragguard.model import (
     CorpusView,
     DeniedText,
     Document,
+    Doubles,
     Finding,
     Floats,
     Hidden,
@@ -40,10 +41,10 @@ from ragguard.model import (
     Metadata,
     Neighbours,
     Policy,
+    Progress,
     Skipped,
     Verdict,
 )
-from ragguard.stats.conformal import Doubles
 from ragguard.text.prose import prose_rows
 from ragguard.text.words import normalise, term_matrix, words
 
@@ -59,7 +60,6 @@ RULES: Mapping[str, str] = {
     "instructions": "hidden-or-instructing",
     "foreign_request": "hidden-or-instructing",
 }
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Both are looked at by sample, another one each night, or in whole on demand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from ragguard.audit.findings import AuditFinding, Fold
 from ragguard.detect.view import point_label
 from ragguard.errors import RagguardError
 from ragguard.ledger import audit_queries
-from ragguard.model import Floats
+from ragguard.model import Floats, Progress
 from ragguard.store import Point
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
-
-Progress = Callable[[str, int, int], None]
 
 # Length of the difference of two unit vectors. Measured over 120 passages: the two runtimes differ
 # by 1.0e-6 at most, one runtime in other batches by 8e-7; the rest is room for other processors.

@@ -8,6 +8,7 @@ and which. Memory: 49 bytes a current point, 17 bytes a stay, the ids of points 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from ragguard.audit.seal_table import SealTable, raw_id, raw_seal
 from ragguard.ledger import audit_queries, commits
-from ragguard.ledger.commits import CommitRow
+from ragguard.ledger.commits import CommitRow, Switch
 from ragguard.ledger.writer import Plan
 from ragguard.workspace import Workspace
 
@@ -53,7 +54,7 @@ class Replay:
         self._closed: dict[int, tuple[str, int]] = {}
         self._decisions: list[Mapping[str, Any]] = []
         self._denials: list[Mapping[str, Any]] = []
-        self._switches: list[dict[str, Any]] = []  # what commits made of generations, newest first
+        self._switches: list[Switch] = []  # what commits made of generations, newest first
         self._dropped: dict[int, tuple[str, str]] = {}
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
@@ -64,8 +65,8 @@ class Replay:
         with self._ledger.reading() as conn:
             versions = audit_queries.versions_of(conn, row.id)
             points = audit_queries.points_made(conn, row.id)
-        self._compare(f"commit {row.id}: versions", {v["id"]: v for v in plan.versions}, versions)
-        wanted = {(p["version"], p["ordinal"]): p for p in plan.points}
+        self._compare(f"commit {row.id}: versions", {v.id: v for v in plan.versions}, versions)
+        wanted = {(p.version, p.ordinal): p for p in plan.points}
         self._compare(f"commit {row.id}: points", wanted, points)
         if not self._stays.fit(row.id, plan.enter, plan.leave):
             self.problems.append(f"commit {row.id}: who entered or left with it was changed")
@@ -101,11 +102,11 @@ class Replay:
         rows: dict[int, tuple[str, str, str]] = {}
         for made in reversed(self._switches):
             states = commits.after_switch(states, made)
-            named = (made["serving"], made["quarantine"], made["recipe"])
-            if rows.setdefault(made["id"], named) != named:
-                self.problems.append(f"generation {made['id']}: two commits name it differently")
-            if "at" in made and self._built.get(made["id"], made["at"]) != made["at"]:
-                self.problems.append(f"generation {made['id']}: its time is not the one logged")
+            named = (made.serving, made.quarantine, made.recipe)
+            if rows.setdefault(made.id, named) != named:
+                self.problems.append(f"generation {made.id}: two commits name it differently")
+            if made.at and self._built.get(made.id, made.at) != made.at:
+                self.problems.append(f"generation {made.id}: its time is not the one logged")
         for number, state in self._states.items():
             wanted = states.get(number, "not there")
             if state != wanted:
@@ -155,20 +156,18 @@ class Replay:
                 )
 
     def _remember(self, plan: Plan) -> None:
-        for row in _rows(plan.manifest):
-            self._manifests[row["digest"]] = row  # the oldest commit that names it made its row
-        for row in plan.opens:
-            self._cases[row["id"]] = dict(row)
+        if plan.manifest:  # the oldest commit that names it made its row
+            self._manifests[plan.manifest.digest] = vars(plan.manifest)
+        for case in plan.opens:
+            self._cases[case.id] = dict(vars(case))
         for number, state in plan.closes:
             self._closed.setdefault(number, (state, plan.commit))
-        self._decisions += [*_rows(plan.decision), *plan.decisions]
-        self._denials += [*_rows(plan.denial), *plan.denials]
-        for made in _rows(plan.generation):
-            drops = made.get("drops", ())
-            kept = ("id", "serving", "quarantine", "recipe", "state", "at")
-            self._switches.append({k: made[k] for k in kept if k in made} | {"drops": drops})
-            for old in drops:
-                self._dropped[old["id"]] = (old["serving"], old["quarantine"])
+        self._decisions += [vars(row) for row in plan.decisions]
+        self._denials += [vars(row) for row in plan.denials]
+        if plan.generation:  # what it holds is long, and not looked at here
+            self._switches.append(replace(plan.generation, body={}, zones={}))
+            for old in plan.generation.drops:
+                self._dropped[old.id] = (old.serving, old.quarantine)
 
     def _compare(self, what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
         if wanted == found:
@@ -222,13 +221,6 @@ class _Stays:
 
 def _pairs(stays: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
     return sorted((v, _ZONES.index(z)) for v, z in stays)
-
-
-def _rows(value: Any) -> list[Mapping[str, Any]]:
-    """A row, several, or none."""
-    if isinstance(value, Mapping):
-        return [value] if value else []
-    return [row for row in value if row]
 
 
 def _numbered(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from ragguard.audit.findings import (
     AuditReport,
     Course,
     Place,
-    Progress,
     SourceRow,
     peak_memory,
 )
@@ -42,7 +41,7 @@ from ragguard.ledger import log, versions
 from ragguard.ledger.commits import Generation, next_id
 from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Bools, Hidden, Ints
+from ragguard.model import Bools, Hidden, Ints, Progress
 from ragguard.trust.canonical import digest, format_time
 from ragguard.workspace import Workspace
 

@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.errors import LedgerError, MalformedError, OversizedError
-from ragguard.model import Bools, Floats, Ints
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Bools, Doubles, Floats, Ints
 from ragguard.stats.two_sample import project
 from ragguard.trust import strict_json
 from ragguard.trust.canonical import parse_time

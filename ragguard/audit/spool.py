@@ -12,7 +12,6 @@ last, so that a spool without it, left by a killed run, or with another key, is 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,23 +175,6 @@ class Spool:
             same = (before.vectors[there] == self.vectors[some]).all(axis=1)
             found[some[same]] = there[same]
         return found
-
-
-def find_spool(folder: Path, key: str) -> Spool | None:
-    """A finished spool of a state, if there is one; anything else there is thrown away.
-
-    Args:
-        folder: Where it would be.
-        key: Of which state it must be.
-    """
-    try:
-        spool = Spool(folder)
-        if spool.key == key:
-            return spool
-    except StoreError:
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
-    return None
 
 
 def _read_index(folder: Path) -> Index:

@@ -23,6 +23,7 @@ from ragguard.audit.seal_table import SealTable
 from ragguard.detect.view import own
 from ragguard.errors import RagguardError
 from ragguard.ledger import audit_queries, commits, versions
+from ragguard.ledger.audit_queries import PlaceRow
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.seals import point_id, seal
 from ragguard.ledger.writer import load_vectors
@@ -90,7 +91,9 @@ class Diagnosis:
             places = audit_queries.places(conn, [s.point.id for s in suspects])
             texts = {r.text_digest for rows in places.values() for r in rows}
             texts |= {digest for s in suspects if s.row < 0 and (digest := _text_digest(s.point))}
-            vectors = versions.known_vectors(conn, self._generation.recipe, sorted(texts))
+            vectors = versions.known_vectors(
+                conn, self._generation.recipe, sorted(texts), self._workspace.seal_key
+            )
         for suspect in suspects:
             rows = places.get(suspect.point.id, [])
             if suspect.row >= 0:
@@ -106,12 +109,12 @@ class Diagnosis:
     # --- ids that belong there --------------------------------------------------------------------
 
     def _known(
-        self, collection: str, suspect: Suspect, row: Any, vectors: _Places
+        self, collection: str, suspect: Suspect, row: PlaceRow | None, vectors: _Places
     ) -> Iterator[_Said]:
         if row is None:
             yield "ledger-inconsistent", "a seal in the ledger is of no document's point", "", {}
             return
-        label = f"{row.source}/{row.document}"
+        label = row.label
         changes = differences(suspect.point.payload, row)
         if other := self._elsewhere(suspect, collection):
             detail = f"{label}: the point stands here as it was sealed for {other!r}"
@@ -154,13 +157,13 @@ class Diagnosis:
         self,
         collection: str,
         suspect: Suspect,
-        rows: Sequence[Any],
+        rows: Sequence[PlaceRow],
         vectors: _Places,
     ) -> Iterator[_Said]:
         point = suspect.point
         if wrong := invalid_vector(point.vector, self._dimensions):
             yield "vector-invalid", f"point {point.id}: its vector {wrong}", "", {"vector": wrong}
-        label = f"{rows[0].source}/{rows[0].document}" if rows else ""
+        label = rows[0].label if rows else ""
         if other := self._elsewhere(suspect, collection):
             detail = f"{label or point.id}: a point of {other!r} stands here"
             yield "point-moved", detail, label, {"of": other}
@@ -251,7 +254,7 @@ def invalid_vector(vector: Floats, dimensions: int) -> str:
     return f"has the length {norm:.4g}, expected 1" if abs(norm - 1) > NORM_TOLERANCE else ""
 
 
-def differences(payload: Mapping[str, Any], row: Any) -> dict[str, list[str]]:
+def differences(payload: Mapping[str, Any], row: PlaceRow) -> dict[str, list[str]]:
     """Where a payload is not what the ledger says it should be.
 
     Args:
@@ -262,7 +265,7 @@ def differences(payload: Mapping[str, Any], row: Any) -> dict[str, list[str]]:
         By path: what it should be and what it is, shortened. The seal is left out.
     """
     metadata = dict(row.metadata)
-    metadata.setdefault("source", f"{row.source}/{row.document}")
+    metadata.setdefault("source", row.label)
     fields = ("source", "document", "digest", "metadata_digest", "manifest", "recipe", "version")
     named = {k: getattr(row, k) for k in (*fields, "commit", "ordinal", "start", "end")}
     wanted = {

@@ -29,8 +29,7 @@ from ragguard.detect.reference import Rounds
 from ragguard.detect.scoring import Profile
 from ragguard.detect.second_look import Judging, second_look
 from ragguard.detect.view import Prepared, Surroundings, build_view
-from ragguard.model import Bools, Lexicon, Policy, Skipped
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Bools, Doubles, Lexicon, Policy, Skipped
 from ragguard.store import Point, Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # figures must not depend on the day they are made
@@ -133,7 +132,7 @@ class Gate:
         from ragguard.store.qdrant import QdrantStore
 
         self._folder = tempfile.TemporaryDirectory(prefix="ragguard-bench-")
-        return QdrantStore(open_edge(Path(self._folder.name)))
+        return QdrantStore(open_edge(Path(self._folder.name), writable=True))
 
     def _index(self, items: Sequence[Item]) -> None:
         """Write documents to the serving collection and count their words."""

@@ -35,12 +35,14 @@ from ragguard.bench.collection import Collection, Paper, read_all
 from ragguard.bench.edits import edit
 from ragguard.bench.scratch import KnownVectors, Scratch, Step
 from ragguard.bench.tally import Row, summarise
-from ragguard.bench.vectors import Progress, VectorCache
+from ragguard.bench.vectors import VectorCache
 from ragguard.config import Settings
 from ragguard.detect.scoring import needed
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import BenchError
 from ragguard.ingest.judge import MOST_LATER
+from ragguard.ingest.judge_later import SMALLEST
+from ragguard.model import Progress
 
 FORMAT = "ragguard-bench-honest/1"
 PROTOCOLS = (
@@ -243,9 +245,9 @@ def _several(
 
 
 def judged_from(settings: Settings) -> int:
-    """Documents from which an index judges all that comes in, and what came in before."""
+    """Count the documents from which an index also judges what came in before."""
     judge = settings.judge
-    return ceil(5 / 4 * (needed(judge.least_documents, judge.false_alarm_rate) + 1))
+    return ceil(needed(judge.least_documents, judge.false_alarm_rate) / (1 - SMALLEST))
 
 
 def _within(site: str, paper: Paper) -> Paper:
@@ -291,7 +293,7 @@ def _settle(scratch: Scratch, papers: Sequence[Paper], wanted: set[str], tell: T
         step = scratch.bring(HOME, late[:size], keep=True)
         late = late[size:]
         now = min(left, MOST_LATER) if step.caught_up else 0
-        left = left - now if now else 0
+        left -= now
         if now and "judged later" in wanted:
             pulled = tuple(h for h in step.heard if h.outcome == "pulled")
             told = replace(step, heard=pulled, waited=0, silent=max(now - len(pulled), 0))

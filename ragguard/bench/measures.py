@@ -12,7 +12,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Doubles
 
 
 def threshold(honest: Doubles, rate: float) -> float | None:

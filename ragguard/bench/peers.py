@@ -13,8 +13,7 @@ from ragguard.bench.scan import NEIGHBOURS, Peer, Scan
 from ragguard.bench.vectors import Item
 from ragguard.errors import BenchError
 from ragguard.knn.topk import merge, top_k
-from ragguard.model import Bools, Floats, Ints, Neighbours
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Bools, Doubles, Floats, Ints, Neighbours
 from ragguard.text.words import term_matrix
 
 Table = tuple[Ints, Floats]

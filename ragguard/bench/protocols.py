@@ -27,8 +27,7 @@ from ragguard.bench.gate import Gate, Judged
 from ragguard.bench.peers import OURS, score_documents
 from ragguard.bench.vectors import Item
 from ragguard.bench.world import World
-from ragguard.model import Bools
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Bools, Doubles
 
 
 @dataclass(frozen=True)

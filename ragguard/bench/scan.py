@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ragguard.model import Bools, Floats, Neighbours
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Bools, Doubles, Floats, Neighbours
 
 NEIGHBOURS = 32
 

@@ -17,9 +17,8 @@ from ragguard.bench import measures
 from ragguard.bench.peers import OURS
 from ragguard.bench.protocols import Trial
 from ragguard.bench.world import RATES
-from ragguard.model import Bools, Ints
+from ragguard.model import Bools, Doubles, Ints
 from ragguard.stats import intervals as shares
-from ragguard.stats.conformal import Doubles
 
 BINS = 40
 STAGES = ("neighbours", "checks", "judge")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -20,7 +20,7 @@ from ragguard.bench.dataset import Entry
 from ragguard.detect.view import Prepared
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import UnreadableError
-from ragguard.model import Document, Floats
+from ragguard.model import Document, Floats, Progress
 from ragguard.parse.chunk import split
 from ragguard.parse.document import decode_text, parse, read_text
 from ragguard.text.words import normalise, words
@@ -28,7 +28,6 @@ from ragguard.trust.canonical import digest_bytes
 
 PACK = 2048  # texts a pack: what a killed run loses at most
 SOURCE = "bench"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from ragguard.bench.folds import Fold
 from ragguard.bench.gate import Engine
 from ragguard.bench.peers import Corpus
 from ragguard.bench.scan import Peer
-from ragguard.bench.vectors import Item, Progress, VectorCache, prepare
+from ragguard.bench.vectors import Item, VectorCache, prepare
 from ragguard.config import ChunkSettings, JudgeSettings
 from ragguard.embed.encoder import Encoder
 from ragguard.ingest.calibration import Calibration
-from ragguard.model import Floats
+from ragguard.model import Floats, Progress
 from ragguard.redteam import attacks
 from ragguard.redteam.attacks import Passage, Planted, Question, Target
 from ragguard.trust.canonical import digest

@@ -117,7 +117,7 @@ def _passages(
     texts = {p.id: str(p.payload.get("page_content", "")) for p in store.get(collection, ids)}
     return [
         Passage(
-            f"{row.source}/{row.document}",
+            row.label,
             whole_text(
                 [Chunk(p.start, p.end, texts[p.point]) for p in points[row.id] if p.point in texts]
             ),

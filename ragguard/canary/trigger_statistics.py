@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ragguard.model import Floats, Ints
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Doubles, Floats, Ints
 
 TINY = 1e-12
 NORMAL = 1.4826  # median deviation to standard deviation, of a normal distribution

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, note, plain, say, table
+from ragguard.cli.output import answer, format_option, note, plain, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, *
             progress=progress.update,
         )
         name = foreign.name
-    report, fmt = done.report, rest["fmt"]
-    if fmt == "table":
-        _show(done, name, rest["source"], rest["mode"], rest["dry_run"])
-    else:
-        body = report.as_dict()
-        emit(fmt, body if fmt == "json" else body["documents"])
-    return 0 if exit_zero and report.exit_code == 1 else report.exit_code
+    return answer(
+        rest["fmt"],
+        done.report,
+        lambda: _show(done, name, rest["source"], rest["mode"], rest["dry_run"]),
+        rows="documents",
+        exit_zero=exit_zero,
+    )
 
 
 def _show(done: Adopted, collection: str, source: str, mode: str, dry_run: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, note, say, table
+from ragguard.cli.output import emit, format_of_one_option, note, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,14 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same weights.")
 @click.option("--dry-run", is_flag=True, help="Measure and report; write nothing.")
-@click.option(
-    "--format",
-    "fmt",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Output format.",
-)
+@format_of_one_option
 @click.pass_context
 def calibrate(
     ctx: click.Context, rate: float | None, campaigns: int, seed: int, dry_run: bool, fmt: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, note, say, short, table
+from ragguard.cli.output import emit, format_of_one_option, note, say, short, table
 from ragguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 SHOWN = 10  # queries of a table
-_format = click.option(
-    "--format",
-    "fmt",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Output format.",
-)
 _k = click.option(
     "-k",
     default=10,
@@ -108,7 +100,7 @@ def _in_force(workspace: Workspace) -> Canaries:
 
 
 @canary.command(name="list")
-@_format
+@format_of_one_option
 @click.pass_context
 def list_(ctx: click.Context, fmt: str) -> None:
     """List the set in force.
@@ -187,7 +179,7 @@ def suggest(ctx: click.Context, count: int, seed: int, output: Path | None, take
 @_k
 @click.option("--run-file", type=OUTPUT, help="Write the answers as a TREC run.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
-@_format
+@format_of_one_option
 @click.pass_context
 def run(ctx: click.Context, k: int, run_file: Path | None, exit_zero: bool, fmt: str) -> int:
     """Ask the serving index all canary queries, exactly.
@@ -258,7 +250,7 @@ def _show_run(found: Run, asked: Canaries) -> None:
     help="Mean loss of a measure that is let pass.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
-@_format
+@format_of_one_option
 @click.pass_context
 def compare(
     ctx: click.Context, before: str, after: str, k: int, tolerance: float, seed: int, fmt: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, note, say, table
+from ragguard.cli.output import answer, emit, format_option, note, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def status(ctx: click.Context, fmt: str) -> None:
 
 @cutover.command()
 @click.option("--yes", is_flag=True, help="Also where its trial ended by itself.")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 @format_option
 @click.pass_context
 def finish(ctx: click.Context, yes: bool, quiet: bool, fmt: str) -> int:
@@ -125,11 +125,7 @@ def finish(ctx: click.Context, yes: bool, quiet: bool, fmt: str) -> int:
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
         made = run(workspace, gate=canary_gate(workspace), yes=yes, progress=progress.update)
-    if fmt == "table":
-        _tell(made)
-    else:
-        emit(fmt, _finished(made))
-    return made.exit_code
+    return answer(fmt, made, lambda: _tell(made))
 
 
 @cutover.command()
@@ -229,30 +225,6 @@ def _tell(made: Finished) -> None:
     else:
         note("note: no canaries: nothing was compared.")
     say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")
-
-
-def _finished(made: Finished) -> dict[str, Any]:
-    return {
-        "generation": made.generation,
-        "commit": made.commit,
-        "behind": made.behind,
-        "documents": made.documents,
-        "came": list(made.came),
-        "gone": list(made.gone),
-        "left": [
-            {
-                "source": one.version.source,
-                "id": one.version.document,
-                "quarantine": one.waits,
-                "findings": [{"check": f.check, "detail": f.detail} for f in one.findings],
-            }
-            for one in made.left
-        ],
-        "refused": list(made.refused),
-        "gated": made.gated,
-        "dropped": list(made.dropped),
-        "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},
-    }
 
 
 def _body(found: Status | None) -> dict[str, Any]:

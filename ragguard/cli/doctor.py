@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, say
+from ragguard.cli.output import emit, format_option, quiet_option, say
 from ragguard.cli.progress import Progress
 
 
 @click.command()
 @click.option("--probe", is_flag=True, help="Look for triggers in the model (half a minute).")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 @format_option
 @click.pass_context
 def doctor(ctx: click.Context, probe: bool, quiet: bool, fmt: str) -> int:

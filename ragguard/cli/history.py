@@ -84,7 +84,7 @@ def show(ctx: click.Context, commit: int, documents: bool, fmt: str) -> int:
             f" ({decision['reason']})"
         )
     for move in shown.moves:
-        name = f"{move.version.source}/{move.version.document}"
+        name = move.version.label
         say(f"  {'+' if move.entered else '-'} {move.zone:<10} {name}")
     if documents:
         say(f"serving after it, {len(shown.serving)} documents:")

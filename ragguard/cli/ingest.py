@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, note, plain, say, table
+from ragguard.cli.output import answer, format_option, note, plain, say, table
 from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT
 
@@ -69,16 +69,13 @@ def ingest(
             progress=progress.update,
         )
         rate = workspace.settings.judge.false_alarm_rate
-    if fmt == "table":
-        show(report, rate, dry_run)
-    elif fmt == "json":
-        emit(fmt, report.as_dict())
-    else:
-        emit(fmt, report.as_dict()["documents"])
-        for result in report.manifests:
-            if result.error:
-                note(f"error: {result.path}: {result.error}")
-    return 0 if exit_zero and report.exit_code == 1 else report.exit_code
+    told = answer(
+        fmt, report, lambda: show(report, rate, dry_run), rows="documents", exit_zero=exit_zero
+    )
+    for result in report.manifests if fmt == "jsonl" else ():
+        if result.error:
+            note(f"error: {result.path}: {result.error}")
+    return told
 
 
 def show(report: Report, rate: float, dry_run: bool = False) -> None:

@@ -37,7 +37,8 @@ def verify(
 ) -> int:
     """Verify the whole log, or a BUNDLE that `log prove` wrote.
 
-    A bundle needs no workspace: --log-key and --signer are enough.
+    A bundle needs no workspace: --log-key and --signer are enough. With --expect-checkpoint it
+    must show that its log grew out of that checkpoint (`log prove --since`).
 
     \b
     Example:
@@ -46,13 +47,14 @@ def verify(
     """
     from ragguard.lineage import prove
 
+    expected = expect_checkpoint.read_text("utf-8", "replace") if expect_checkpoint else ""
     if bundle is not None:
         known = {k.keyid: k for k in map(read_public, signers)}
         if log_key is None or not known:
             with open_workspace(ctx, exclusive=False) as workspace:
                 log_key = log_key or prove.verifier_key(workspace)
                 known = known or dict(workspace.root.keys)
-        found = prove.verify_bundle(bundle.read_bytes(), log_key, known)
+        found = prove.verify_bundle(bundle.read_bytes(), log_key, known, expected)
         if fmt != "table":
             emit(fmt, found)
             return 0 if found["signed_by"] else 1
@@ -60,6 +62,8 @@ def verify(
         for act in found["acts"]:
             say(f"  commit {act['commit']}: {act['act']} by {act['actor']}, {act['at']}")
         say(f"  in the log {found['log']} of {found['size']} entries")
+        if expect_checkpoint:
+            say(f"  which grew out of the {found['since']} entries of the checkpoint given")
         if found["signed_by"]:
             say(f"  its manifest is signed by {', '.join(found['signed_by'])}")
             return 0
@@ -69,8 +73,7 @@ def verify(
             say("  its manifest is signed by none of the keys given (--signer FILE)")
         return 1
     with open_workspace(ctx, exclusive=False) as workspace:
-        expected = expect_checkpoint.read_text("utf-8", "replace") if expect_checkpoint else None
-        report = prove.verify_log(workspace, expected)
+        report = prove.verify_log(workspace, expected if expect_checkpoint else None)
     if fmt != "table":
         emit(fmt, {**report.__dict__, "ok": not report.problems})
         return 3 if report.problems else 0
@@ -126,19 +129,24 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
 )
+@click.option(
+    "--since", type=FILE, help="Show too that the log grew out of this checkpoint, kept elsewhere."
+)
 @click.pass_context
-def prove(ctx: click.Context, what: str, output: Path | None) -> None:
+def prove(ctx: click.Context, what: str, output: Path | None, since: Path | None) -> None:
     """Write the proof for WHAT (a point id or source/document) that a stranger can verify.
 
     \b
     Example:
       ragguard log prove wiki/handbook.md -o proof.json
+      ragguard log prove wiki/handbook.md --since checkpoint.txt -o proof.json
     """
     from ragguard.lineage import prove as proofs
     from ragguard.trust.files import replace_file
 
     with open_workspace(ctx, exclusive=False) as workspace:
-        body = proofs.prove(workspace, what)
+        old = since.read_text("utf-8", "replace") if since else ""
+        body = proofs.prove(workspace, what, old)
         key = proofs.verifier_key(workspace)
     text = json.dumps(body, indent=1) + "\n"
     if output is None:

@@ -5,20 +5,35 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from ragguard.text.safe_display import line as line
 from ragguard.text.safe_display import plain as plain
 
-FORMATS = click.Choice(["table", "json", "jsonl"])
-format_option = click.option(
-    "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Output format."
-)
+F = TypeVar("F", bound=Callable[..., Any])
 NARROW = 24  # columns of a table up to this width are never shortened
+# How to stop what is being drawn on the terminal, bars of progress: done before anything is said.
+drawing: list[Callable[[], None]] = []
+
+
+def _formats(*names: str) -> Callable[[F], F]:
+    return click.option(
+        "--format",
+        "fmt",
+        type=click.Choice(names),
+        default="table",
+        show_default=True,
+        help="Output format.",
+    )
+
+
+format_option = _formats("table", "json", "jsonl")
+format_of_one_option = _formats("table", "json")  # of commands whose result is no list
+quiet_option = click.option("--quiet", is_flag=True, help="No progress on standard error.")
 
 
 def short(path: Path) -> str:
@@ -29,6 +44,7 @@ def short(path: Path) -> str:
 
 def emit(fmt: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Print JSON: one object, or a line for each of a list."""
+    _still()
     if fmt == "jsonl":
         rows = body if isinstance(body, Sequence) else [body]
         for row in rows:
@@ -37,13 +53,56 @@ def emit(fmt: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Non
         click.echo(json.dumps(body, indent=2))
 
 
+def _still() -> None:
+    for stop in tuple(drawing):
+        stop()
+
+
+class Result(Protocol):
+    """What a job says of itself."""
+
+    @property
+    def exit_code(self) -> int:
+        """See docs/cli.md."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+
+
+def answer(
+    fmt: str,
+    made: Result,
+    show: Callable[[], None],
+    *,
+    rows: str = "",
+    exit_zero: bool = False,
+) -> int:
+    """Print what a job did; returns the exit code of the command.
+
+    Args:
+        fmt: `table`, `json` or `jsonl`.
+        made: The result.
+        show: Tells it to a person.
+        rows: Key of what `jsonl` prints line by line instead of the whole.
+        exit_zero: Exit 0 where it would be 1.
+    """
+    if fmt == "table":
+        show()
+    else:
+        body = made.as_dict()
+        emit(fmt, body[rows] if rows and fmt == "jsonl" else body)
+    return 0 if exit_zero and made.exit_code == 1 else made.exit_code
+
+
 def say(text: str = "") -> None:
     """A line of prose for a person, on standard output."""
+    _still()
     click.echo(plain(text))
 
 
 def note(text: str) -> None:
     """A line about the run, on standard error."""
+    _still()
     click.echo(plain(text), err=True)
 
 
@@ -85,4 +144,5 @@ def table(
         )
     for row in shown:
         made.add_row(*(Text(cell) for cell in row))
+    _still()
     console().print(made)

@@ -9,18 +9,27 @@ from typing import Any
 
 import click
 
+from ragguard.cli.output import console, drawing
+
 _EVERY_S = 15.0
 
 
 class Progress:
     """A context manager whose `update` is given to long jobs.
 
-    On a terminal every stage has a bar on standard error. Elsewhere a stage is one line when it is
-    over, and one now and then if it takes long.
+    On a terminal every stage has a bar on standard error, until something else is said
+    (`output.drawing`): nothing is drawn over prose. Elsewhere a stage is one line when it is over,
+    and one now and then if it takes long.
+
+    Args:
+        quiet: Show nothing.
+        fleeting: Leave no trace of bars that are full.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, *, fleeting: bool = False) -> None:
         self._quiet = quiet
+        self._fleeting = fleeting
+        self._terminal = sys.stderr.isatty()
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self._begun: dict[str, float] = {}
@@ -28,26 +37,6 @@ class Progress:
         self._over: set[str] = set()
 
     def __enter__(self) -> Progress:
-        if sys.stderr.isatty() and not self._quiet:
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-            )
-
-            from ragguard.cli.output import console
-
-            self._bars = Progress(
-                TextColumn("{task.description:<12}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]:>10}"),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                console=console(stderr=True),
-            )
-            self._bars.start()
         return self
 
     def __exit__(
@@ -56,8 +45,35 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bars = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:>10}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console(stderr=True),
+            transient=self._fleeting,
+        )
+        self._bars.start()
+        drawing.append(self._stop)
+
+    def _stop(self) -> None:
         if self._bars is not None:
+            drawing.remove(self._stop)
             self._bars.stop()
+            self._bars = None
+            self._tasks.clear()
 
     def update(self, stage: str, done: int, total: int) -> None:
         """Say how far a stage is."""
@@ -69,7 +85,11 @@ class Progress:
                 self._bars.reset(self._tasks[stage], total=total)
         self._begun.setdefault(stage, now)
         elapsed = now - self._begun[stage]
-        if self._bars is not None:
+        if self._terminal and not self._quiet:
+            if stage in self._over and stage not in self._tasks:
+                return  # it was shown full before something was said
+            if self._bars is None:
+                self._start()
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=max(total, 1), rate="")
             rate = f"{done / elapsed:.0f}/s" if elapsed > 0.5 and done and total > 1 else ""

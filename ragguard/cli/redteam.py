@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, line, note, say, table
+from ragguard.cli.output import answer, format_of_one_option, line, note, say, table
 from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT
 
@@ -38,14 +38,7 @@ SHOWN = 2  # examples of an attack
     help="Share of each attack that must be stopped; else [redteam] floor.",
 )
 @click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
-@click.option(
-    "--format",
-    "fmt",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Output format.",
-)
+@format_of_one_option
 @click.pass_context
 def redteam(
     ctx: click.Context,
@@ -79,11 +72,7 @@ def redteam(
             floor=floor,
             progress=progress.update,
         )
-    if fmt == "json":
-        emit("json", found.as_dict())
-    else:
-        _show(found)
-    return 0 if exit_zero else found.exit_code
+    return answer(fmt, found, lambda: _show(found), exit_zero=exit_zero)
 
 
 def _show(found: Redteam) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ragguard.cli.context import duration, open_workspace
-from ragguard.cli.output import emit, format_option, note, say, table
+from ragguard.cli.output import answer, format_option, note, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SHOWN = 20  # documents named one by one
     "--stage", is_flag=True, help="Build it as a candidate, for `ragguard cutover`; do not switch."
 )
 @click.option("--yes", is_flag=True, help="Go on where it would stop to ask.")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 @format_option
 @click.pass_context
 def reindex(
@@ -87,11 +87,7 @@ def reindex(
             ask=ask,
             progress=progress.update,
         )
-    if fmt == "table":
-        _show(made, dry_run)
-    else:
-        emit(fmt, _body(made))
-    return made.exit_code
+    return answer(fmt, made, lambda: _show(made, dry_run))
 
 
 def _show(made: Rebuilt, dry_run: bool) -> None:
@@ -154,44 +150,3 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
         say("next: look into it, then the same with --yes")
     elif done:
         say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")
-
-
-def _body(made: Rebuilt) -> dict[str, Any]:
-    return {
-        "generation": made.generation,
-        "commit": made.commit,
-        "staged": made.staged,
-        "recipe_changed": made.recipe_changed,
-        "skipped": made.skipped or None,
-        "before": made.before,
-        "kept": made.kept,
-        "chunks": made.chunks,
-        "waiting": made.waiting,
-        "left": [
-            {
-                "source": one.version.source,
-                "id": one.version.document,
-                "digest": one.version.digest,
-                "quarantine": one.waits,
-                "score": one.score,
-                "p_value": one.p_value,
-                "findings": [
-                    {"check": f.check, "score": f.score, "p_value": f.p_value, "detail": f.detail}
-                    for f in one.findings
-                ],
-            }
-            for one in made.left
-        ],
-        "suspects": [
-            {"source": v.source, "id": v.id, "score": v.score, "p_value": v.p_value}
-            for v in made.suspects
-        ],
-        "gone": list(made.gone),
-        "stops": list(made.stops),
-        "refused": list(made.refused),
-        "gated": made.gated,
-        "compared": None if made.compared is None else made.compared.as_dict(),
-        "dropped": list(made.dropped),
-        "recovered": made.recovered,
-        "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},
-    }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, say, table
+from ragguard.cli.output import answer, format_option, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SHOWN = 20  # documents named one by one
     is_flag=True,
     help="Go back to a commit without the documents for which it would be refused.",
 )
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 @format_option
 @click.pass_context
 def rollback(
@@ -47,11 +47,7 @@ def rollback(
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
         made = run(workspace, where, leave_out=leave_out, dry_run=dry_run, progress=progress.update)
-    if fmt == "table":
-        _show(made, dry_run)
-    else:
-        emit(fmt, _body(made))
-    return made.exit_code
+    return answer(fmt, made, lambda: _show(made, dry_run))
 
 
 def _show(made: RolledBack, dry_run: bool) -> None:
@@ -97,32 +93,3 @@ def _rows(what: str, labels: Sequence[str], freed: Sequence[str] = ()) -> list[l
     out = set(freed)
     why = "a rebuild had put it into quarantine"
     return [[what, label, why if label in out else ""] for label in labels]
-
-
-def _body(made: RolledBack) -> dict[str, Any]:
-    return {
-        "to": made.to,
-        "generation": made.generation,
-        "commit": made.commit,
-        "before": made.before,
-        "after": made.after,
-        "back": list(made.back),
-        "gone": list(made.gone),
-        "waiting": list(made.waiting),
-        "freed": list(made.freed),
-        "left": [
-            {
-                "source": one.version.source,
-                "id": one.version.document,
-                "digest": one.version.digest,
-                "findings": [
-                    {"check": f.check, "score": f.score, "p_value": f.p_value, "detail": f.detail}
-                    for f in one.findings
-                ],
-            }
-            for one in made.left
-        ],
-        "embedded": made.embedded,
-        "recovered": made.recovered,
-        "seconds": {stage: round(s, 3) for stage, s in made.seconds.items()},
-    }

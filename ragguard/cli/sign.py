@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+NAMED = 10  # sources in a warning
 LARGEST = 1 << 28  # bytes of a manifest that is signed once more
 
 
@@ -153,6 +154,11 @@ def sign(
                 f"{unicodedata.normalize('NFC', apart[0])!r}: rename them, for example with "
                 "convmv -r -f utf8 -t utf8 --nfc --notest DIR"
             )
+    if made.wrong:
+        note(
+            f"{len(made.wrong)} records will be rejected, the others come in; the first: "
+            f"{line(made.wrong[0])}"
+        )
     if made.unused:
         note(
             f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"
@@ -190,6 +196,12 @@ def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted 
         return None
     with open_workspace(ctx, exclusive=False) as workspace, workspace.ledger.reading() as conn:
         last = commits.last_manifest(conn, source)
+        if source not in workspace.root.sources:
+            known = ", ".join(sorted(workspace.root.sources)[:NAMED]) or "none"
+            note(
+                f"warning: this workspace trusts no source {source!r} (it knows: {known}); it will "
+                f"refuse the manifest until `ragguard trust add KEY.pub --source {source}`"
+            )
     return Accepted(*last) if last else None
 
 

@@ -8,41 +8,12 @@ old one; a case about the old version gives way to one about the new.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from ragguard.corpus import changes as corpus_changes
-from ragguard.corpus.changes import Draft, finding_body
+from ragguard.corpus.changes import Draft, finding_bodies, seals_of
 from ragguard.corpus.clean_set import Left
-from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded
-from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.seals import point_id
-from ragguard.ledger.versions import VersionRow
-
-
-@dataclass(frozen=True)
-class Now:
-    """What stands before the rebuild.
-
-    Attributes:
-        zones: Zone of each version that is in one now.
-        points: Rows of the points of versions.
-        cases: Open document cases by `source/id`.
-    """
-
-    zones: Mapping[int, str]
-    points: Mapping[int, Sequence[Any]]
-    cases: Mapping[str, CaseRow]
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A document from the vault, with chunks and vectors by the new generation's recipe."""
-
-    row: VersionRow
-    item: Incoming
-    embedded: Embedded
+from ragguard.ledger.versions import PointRow, VersionRow
 
 
 def fill(
@@ -50,8 +21,7 @@ def fill(
     kept: Sequence[VersionRow],
     left: Sequence[Left],
     waiting: Sequence[VersionRow],
-    ready: Mapping[int, Ready],
-    now: Now,
+    ready: Mapping[int, Embedded],
 ) -> None:
     """Everything that a rebuild does with documents.
 
@@ -60,36 +30,35 @@ def fill(
         kept: What will serve; all of it is ready.
         left: What is left out.
         waiting: What waits for a reviewer now.
-        ready: Documents by version.
-        now: What stands before.
+        ready: Chunks and vectors by the new generation's recipe, by version.
     """
     generation = plan.generation
+    plan.look_up([*kept, *waiting])
     plan.writes = {generation.serving: [], generation.quarantine: []}
     for row in kept:
-        carry(plan, row, ready[row.id].item, ready[row.id].embedded, "serving", now)
+        carry(plan, row, ready[row.id], "serving")
     for one in left:
-        got = ready.get(one.version.id)
-        leave_out(plan, one, got.item if got else None, got.embedded if got else None, now)
+        leave_out(plan, one, ready.get(one.version.id))
     named = {row.id for row in kept} | {one.version.id for one in left}
-    for number, zone in now.zones.items():  # not there at the commit asked for
+    for number, zone in plan.zones.items():  # not there at the commit asked for
         if zone == "serving" and number not in named:
             plan.leave.append((number, "serving"))
             plan.counts["gone"] += 1
     moved = {one.label for one in left if one.waits}
     for row in waiting:
         got = ready.get(row.id)
-        if f"{row.source}/{row.document}" in moved:  # one version of a document waits at a time
-            drop_waiting(plan, row, now, "superseded")
+        if row.label in moved:  # one version of a document waits at a time
+            drop_waiting(plan, row, "superseded")
         elif got is None:
-            drop_waiting(plan, row, now, "withdrawn")
+            drop_waiting(plan, row, "withdrawn")
         else:
-            carry(plan, row, got.item, got.embedded, "quarantine", now)
+            carry(plan, row, got, "quarantine")
 
 
-def zones_after(plan: Draft, now: Now) -> dict[str, list[int]]:
+def zones_after(plan: Draft) -> dict[str, list[int]]:
     """Versions that each zone would hold after a plan, by zone, in order."""
     zones: dict[str, set[int]] = {"serving": set(), "quarantine": set()}
-    for number, zone in now.zones.items():
+    for number, zone in plan.zones.items():
         zones[zone].add(number)
     for number, zone in plan.leave:
         zones[zone].discard(number)
@@ -104,99 +73,70 @@ def only_build(plan: Draft) -> None:
         listed.clear()
 
 
-def carry(
-    plan: Draft, row: VersionRow, item: Incoming, embedded: Embedded, zone: str, now: Now
-) -> None:
+def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str) -> None:
     """Take a document over as it is.
 
     Args:
         plan: Draft on the new generation.
         row: Its version.
-        item: The document, from the vault.
         embedded: Its chunks and vectors by the new generation's recipe.
         zone: Where it stands, and will.
-        now: What stands before.
     """
-    here = now.zones.get(row.id) == zone
-    recipe = plan.generation.recipe
-    outcome = "kept" if zone == "serving" else "waiting"
-    if row.recipe == recipe and same(row, embedded, now.points.get(row.id, ())):
-        writes = corpus_changes.point_writes(
-            plan, row.id, row.commit, item, embedded, zone, recipe, row.manifest
-        )
-        plan.writes.setdefault(plan.collection(zone), []).extend(writes)
+    here = plan.zones.get(row.id) == zone
+    if row.recipe == plan.generation.recipe and same(row, embedded, plan.spans(row)):
+        writes = plan.seal(row, embedded, zone)
+        plan.add_writes(zone, writes)
         if not here:
             plan.enter.append((row.id, zone))
     else:
-        number = renew(plan, row, embedded, {})
-        writes = corpus_changes.point_writes(
-            plan, number, plan.commit, item, embedded, zone, recipe, row.manifest
-        )
-        plan.points += corpus_changes.point_rows(number, writes, embedded)
-        plan.put_in(number, zone, writes)
+        new, writes = plan.migrate(row, embedded, zone)
         if here:
             plan.leave.append((row.id, zone))
-        case = now.cases.get(f"{row.source}/{row.document}")
+        case = plan.open_cases.get(row.label)
         if zone == "quarantine" and case is not None:
             plan.closes.append((case.id, "superseded"))
-            corpus_changes.open_case(plan, row.source, row.document, number)
-    plan.counts[outcome] += 1
-    _leaf(plan, row, outcome, [[w.id, w.payload["ragguard"]["seal"]] for w in writes])
+            plan.open_case(new)
+    plan.tell(row, "kept" if zone == "serving" else "waiting", seals_of(writes))
 
 
-def leave_out(
-    plan: Draft, left: Left, item: Incoming | None, embedded: Embedded | None, now: Now
-) -> None:
+def leave_out(plan: Draft, left: Left, embedded: Embedded | None) -> None:
     """Take a document out of the serving zone: into quarantine with a case, or out altogether.
+
+    An open case about it must be closed by the caller.
 
     Args:
         plan: Draft on the new generation.
         left: Which, and why.
-        item: The document, from the vault; `None` where it could not be read.
-        embedded: Its chunks and vectors; `None` where there are none.
-        now: What stands before; a case about it must be closed by the caller.
+        embedded: Its chunks and vectors; `None` where it could not be read.
     """
     row = left.version
-    if now.zones.get(row.id) == "serving":
+    if plan.zones.get(row.id) == "serving":
         plan.leave.append((row.id, "serving"))
-    if not left.waits or item is None or embedded is None:
-        outcome = "denied" if left.findings[0].check == "denied" else "removed"
-        plan.counts[outcome] += 1
-        _leaf(plan, row, outcome, [])
+    if not left.waits or embedded is None:
+        plan.tell(row, "denied" if left.findings[0].check == "denied" else "removed")
         return
-    changes = {
-        "outcome": "quarantine",
-        "score": left.score,
-        "p_value": left.p_value,
-        "findings": [finding_body(f) for f in left.findings],
-    }
-    number = renew(plan, row, embedded, changes)
-    writes = corpus_changes.point_writes(
-        plan,
-        number,
-        plan.commit,
-        item,
+    new, writes = plan.migrate(
+        row,
         embedded,
         "quarantine",
-        plan.generation.recipe,
-        row.manifest,
+        outcome="quarantine",
+        score=left.score,
+        p_value=left.p_value,
+        findings=finding_bodies(left.findings),
     )
-    plan.points += corpus_changes.point_rows(number, writes, embedded)
-    plan.put_in(number, "quarantine", writes)
-    corpus_changes.open_case(plan, row.source, row.document, number)
-    plan.counts["pulled"] += 1
-    _leaf(plan, row, "pulled", [[w.id, w.payload["ragguard"]["seal"]] for w in writes])
+    plan.open_case(new)
+    plan.tell(row, "pulled", seals_of(writes))
 
 
-def drop_waiting(plan: Draft, row: VersionRow, now: Now, state: str) -> None:
+def drop_waiting(plan: Draft, row: VersionRow, state: str) -> None:
     """End a document's waiting without a decision."""
     plan.leave.append((row.id, "quarantine"))
-    case = now.cases.get(f"{row.source}/{row.document}")
+    case = plan.open_cases.get(row.label)
     if case is not None:
         plan.closes.append((case.id, state))
 
 
-def same(row: VersionRow, embedded: Embedded, points: Sequence[Any]) -> bool:
+def same(row: VersionRow, embedded: Embedded, points: Sequence[PointRow]) -> bool:
     """Whether chunks and points come out as the ledger has them."""
     made = [
         (
@@ -208,37 +148,3 @@ def same(row: VersionRow, embedded: Embedded, points: Sequence[Any]) -> bool:
         for chunk, text in zip(embedded.prepared.chunks, embedded.text_digests, strict=True)
     ]
     return made == [(p.point, p.start, p.end, p.text_digest) for p in points]
-
-
-def renew(plan: Draft, row: VersionRow, embedded: Embedded, changes: Mapping[str, Any]) -> int:
-    """A new version of a document by the new recipe; returns its number."""
-    number = plan.next_version
-    plan.next_version += 1
-    body = {name: getattr(row, name) for name in VersionRow.__dataclass_fields__}
-    hidden = embedded.prepared.hidden[: corpus_changes.MAX_HIDDEN]
-    plan.versions.append(
-        {
-            **body,
-            "id": number,
-            "metadata": dict(row.metadata),
-            "recipe": plan.generation.recipe,
-            "hidden": [[h.kind, h.text[: corpus_changes.MAX_HIDDEN_TEXT]] for h in hidden],
-            "chunks": len(embedded.prepared.chunks),
-            "commit": plan.commit,
-            **changes,
-        }
-    )
-    return number
-
-
-def _leaf(plan: Draft, row: VersionRow, outcome: str, points: list[list[str]]) -> None:
-    plan.leaves.append(
-        {
-            "source": row.source,
-            "document": row.document,
-            "digest": row.digest,
-            "metadata": row.metadata_digest,
-            "outcome": outcome,
-            "points": points,
-        }
-    )

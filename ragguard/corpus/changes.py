@@ -1,25 +1,36 @@
-"""Planning: from verdicts to everything a commit will do."""
+"""Build what a commit does: what of each document stands there now, and what becomes of it.
+
+Every job says what it wants of documents: `admit`, `quarantine`, `remove`, `release`, `deny`,
+`migrate`. What that means for versions, points, zones, cases and the log stands here and nowhere
+else. One version of a document serves and one waits, at most: who comes takes the other's place.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded
+from ragguard.corpus.state import SourceState, state_of
+from ragguard.corpus.stored_points import Packs, stored_by_version
+from ragguard.ledger import cases
 from ragguard.ledger import versions as version_rows
-from ragguard.ledger.cases import CaseRow
-from ragguard.ledger.commits import Generation, next_id
+from ragguard.ledger.cases import CaseRow, DecisionRow, NewCase
+from ragguard.ledger.commits import Generation, ManifestRow, next_id
+from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import point_id
 from ragguard.ledger.tables import cases as case_table
 from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.tables import versions as version_table
-from ragguard.ledger.versions import VersionRow
+from ragguard.ledger.versions import DenialRow, PointRow, VersionRow
 from ragguard.ledger.writer import Plan, Write
-from ragguard.model import Finding, Verdict
+from ragguard.model import Finding, Floats, Hidden, PublicKey, Verdict
 from ragguard.trust.canonical import digest, format_time
+from ragguard.trust.decision import Decision
 from ragguard.workspace import Workspace
 
 MAX_HIDDEN = 10  # hidden pieces kept with a version
@@ -35,37 +46,380 @@ class Draft:
     commit: int
     next_version: int
     next_case: int
-    versions: list[dict[str, Any]] = field(default_factory=list)
-    points: list[dict[str, Any]] = field(default_factory=list)
+    packs: Packs
+    versions: list[VersionRow] = field(default_factory=list)
+    points: list[PointRow] = field(default_factory=list)
     writes: dict[str, list[Write]] = field(default_factory=dict)
     drops: dict[str, list[str]] = field(default_factory=dict)
     enter: list[tuple[int, str]] = field(default_factory=list)
     leave: list[tuple[int, str]] = field(default_factory=list)
-    opens: list[dict[str, Any]] = field(default_factory=list)
+    opens: list[NewCase] = field(default_factory=list)
     closes: list[tuple[int, str]] = field(default_factory=list)
-    leaves: list[dict[str, Any]] = field(default_factory=list)
+    decisions: list[DecisionRow] = field(default_factory=list)
+    denials: list[DenialRow] = field(default_factory=list)
+    leaves: list[LogLeaf] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    _standing: dict[str, SourceState] = field(default_factory=dict)
+    _spans: dict[int, list[PointRow]] = field(default_factory=dict)
+    _stored: dict[int, list[Write]] = field(default_factory=dict)
+
+    # --- what is there now ------------------------------------------------------------------------
 
     def collection(self, zone: str) -> str:
         """Collection of a zone."""
         return self.generation.serving if zone == "serving" else self.generation.quarantine
 
-    def take_out(self, row: VersionRow, zone: str, points: Sequence[Any]) -> None:
-        """End a version's stay in a zone; points written again in this commit stay."""
-        self.leave.append((row.id, zone))
-        self.drops.setdefault(self.collection(zone), []).extend(p.point for p in points)
+    def standing(self, source: str) -> SourceState:
+        """What of a source is there before the commit."""
+        if source not in self._standing:
+            self._standing[source] = state_of(self.workspace, source)
+        return self._standing[source]
 
-    def put_in(self, version: int, zone: str, writes: Sequence[Write]) -> None:
-        """Begin a version's stay in a zone."""
-        self.enter.append((version, zone))
+    def stored(self, rows: Sequence[VersionRow]) -> Mapping[int, Sequence[Write]]:
+        """Points of versions as they were planned when they came in, by version.
+
+        Raises:
+            LedgerError: See `stored_by_version`.
+        """
+        lacking = [row for row in rows if row.id not in self._stored]
+        if lacking:
+            self._stored |= stored_by_version(self.workspace, lacking)
+        return self._stored
+
+    @cached_property
+    def zones(self) -> Mapping[int, str]:
+        """Zone of each version that is in one before the commit."""
+        with self.workspace.ledger.reading() as conn:
+            return version_rows.zones(conn)
+
+    @cached_property
+    def open_cases(self) -> Mapping[str, CaseRow]:
+        """Open document cases before the commit, by `source/id`."""
+        with self.workspace.ledger.reading() as conn:
+            return cases.open_by_label(conn)
+
+    def spans(self, row: VersionRow) -> Sequence[PointRow]:
+        """Points of a version that was looked up; none where it was not."""
+        return self._spans.get(row.id, ())
+
+    def look_up(self, rows: Iterable[VersionRow]) -> None:
+        """Read the points of versions."""
+        numbers = [row.id for row in rows if row.id not in self._spans]
+        with self.workspace.ledger.reading() as conn:
+            self._spans |= version_rows.points_of(conn, numbers)
+
+    def _look_up(self, documents: Iterable[tuple[str, str]]) -> None:
+        """Read the points of what documents (source and id) have in either zone."""
+        zones = (
+            (zone, name)
+            for source, name in documents
+            for zone in (self.standing(source).serving, self.standing(source).waiting)
+        )
+        self.look_up(zone[name] for zone, name in zones if name in zone)
+
+    # --- what becomes of documents ----------------------------------------------------------------
+
+    def admit(
+        self,
+        judged: Sequence[tuple[Incoming, Verdict]],
+        embedded: Mapping[str, Embedded],
+        source: str,
+        policy_digest: str,
+        manifest: str,
+    ) -> None:
+        """Bring in what was judged: to serve, to wait for a reviewer, or to be on record only.
+
+        Args:
+            judged: Documents of one source, each with its verdict: admit, quarantine or reject.
+            embedded: Chunks and vectors of those that are not rejected, by document id.
+            source: Whose they are.
+            policy_digest: Digest of the contract they were judged under.
+            manifest: Digest of the manifest that lists them.
+        """
+        self._look_up((source, item.document.id) for item, _ in judged)
+        for item, verdict in judged:
+            document = item.document
+            ready = embedded.get(document.id) if verdict.outcome != "reject" else None
+            row = VersionRow(
+                id=self._next_version(),
+                source=document.source,
+                document=document.id,
+                digest=document.digest,
+                metadata=dict(document.metadata),
+                metadata_digest=item.metadata_digest,
+                policy_digest=policy_digest,
+                recipe=self.generation.recipe,
+                subject=document.subject,
+                subject_digest=document.subject_digest,
+                manifest=manifest,
+                outcome=verdict.outcome,
+                score=verdict.score,
+                p_value=verdict.p_value,
+                findings=finding_bodies(verdict.findings),
+                hidden=_hidden(ready),
+                chunks=len(ready.prepared.chunks) if ready else 0,
+                commit=self.commit,
+            )
+            self.versions.append(row)
+            if ready is None:
+                self.tell(row, verdict.outcome)
+                continue
+            zone = "serving" if verdict.outcome == "admit" else "quarantine"
+            self.tell(row, verdict.outcome, seals_of(self._bring_in(row, ready, zone)))
+            if zone == "serving":
+                self._take_place(row)
+            self._end_waiting(row, "superseded")
+            if zone == "quarantine":
+                self.open_case(row)
+
+    def quarantine(self, held: Sequence[tuple[VersionRow, Verdict]]) -> None:
+        """Take serving documents back into quarantine, each with a case for a reviewer.
+
+        A version that waits already gives way: it would not have been released as it is, and comes
+        again with its next manifest.
+
+        Args:
+            held: Serving versions, each with what is said of it now.
+        """
+        rows = [row for row, _ in held]
+        self._look_up((row.source, row.document) for row in rows)
+        stored = self.stored(rows)
+        for row, verdict in held:
+            self._end_waiting(row, "superseded")
+            new = replace(
+                row,
+                id=self._next_version(),
+                outcome=verdict.outcome,
+                score=verdict.score,
+                p_value=verdict.p_value,
+                findings=finding_bodies(verdict.findings),
+                commit=self.commit,
+            )
+            self.versions.append(new)
+            self.points += [replace(span, version=new.id) for span in self._spans[row.id]]
+            own = {"version": new.id, "commit": self.commit}
+            writes = [self._move(write, "quarantine", own) for write in stored[row.id]]
+            self._take_out(row, "serving")
+            self._put_in(new, "quarantine", writes)
+            self.open_case(new)
+            self.tell(row, "pulled", seals_of(writes))
+
+    def remove(self, source: str, documents: Sequence[str]) -> None:
+        """Take documents of a source out, wherever they are.
+
+        Args:
+            source: Whose they are.
+            documents: Ids; each serves or waits.
+        """
+        self._look_up((source, name) for name in documents)
+        there = self.standing(source)
+        for name in documents:
+            row = there.serving.get(name) or there.waiting[name]
+            if name in there.serving:
+                self._take_out(row, "serving")
+            self._end_waiting(row, "withdrawn")
+            self.tell(row, "removed")
+
+    def release(self, decided: Sequence[tuple[VersionRow, str]]) -> None:
+        """Let waiting versions serve, each in place of the one that does.
+
+        Args:
+            decided: The versions, each with the envelope of its decision.
+        """
+        rows = [row for row, _ in decided]
+        self._look_up((row.source, row.document) for row in rows)
+        stored = self.stored(rows)
+        for row, decision in decided:
+            writes = [self._move(write, "serving", {}) for write in stored[row.id]]
+            self._put_in(row, "serving", writes)
+            self._take_place(row)
+            self._end_waiting(row, "released")
+            self.tell(row, "released", seals_of(writes), decision)
+
+    def deny(self, decided: Sequence[tuple[VersionRow, str]]) -> None:
+        """Take waiting versions out for good; `decided` as for `release`."""
+        self._look_up((row.source, row.document) for row, _ in decided)
+        for row, decision in decided:
+            self._end_waiting(row, "rejected")
+            self.tell(row, "denied", decision=decision)
+
+    def migrate(
+        self, row: VersionRow, embedded: Embedded, zone: str, **said: Any
+    ) -> tuple[VersionRow, list[Write]]:
+        """Bring a document in again as the generation's recipe cuts and embeds it.
+
+        Args:
+            row: A version of it, by any recipe.
+            embedded: Its chunks and vectors by the generation's.
+            zone: Where to.
+            said: Fields of the verdict, where that is another one now.
+
+        Returns:
+            The new version and its points.
+        """
+        new = replace(
+            row,
+            id=self._next_version(),
+            recipe=self.generation.recipe,
+            hidden=_hidden(embedded),
+            chunks=len(embedded.prepared.chunks),
+            commit=self.commit,
+            **said,
+        )
+        self.versions.append(new)
+        return new, self._bring_in(new, embedded, zone)
+
+    def deny_like(self, row: VersionRow, text_digest: str, looks: Sequence[bytes]) -> None:
+        """Deny the bytes of a version, and keep what it looked like, so that its like is known.
+
+        Args:
+            row: The version.
+            text_digest: Digest of its normalised text.
+            looks: MinHash rows, vectors and texts of its chunks, as files.
+        """
+        sketches, vectors, texts = self.workspace.vault.put_many(looks)
+        made = DenialRow(row.id, row.digest, text_digest, sketches, vectors, texts, self.commit)
+        self.denials.append(made)
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def open_case(self, row: VersionRow) -> int:
+        """Ask a reviewer about a version; returns the number of the case."""
+        return self._open("document", row.source, row.document, row.id, {})
+
+    def decide(self, case: int, said: Decision, reviewer: PublicKey, envelope: str) -> None:
+        """Record what a reviewer signed about a case.
+
+        Args:
+            case: Its number here.
+            said: The decision.
+            reviewer: The key that signed it.
+            envelope: Vault digest of the signed decision.
+        """
+        who = (reviewer.principal, reviewer.keyid)
+        row = DecisionRow(
+            case, said.action, *who, said.reason, list(said.covers), envelope, self.commit
+        )
+        self.decisions.append(row)
+
+    def ask_removal(self, source: str, documents: Sequence[str], manifest: str) -> None:
+        """Ask a reviewer whether a source may lose so much at once."""
+        detail = {"documents": list(documents), "manifest": manifest}
+        self._open("removal", source, "", None, detail)
+
+    def seal(self, row: VersionRow, embedded: Embedded, zone: str) -> list[Write]:
+        """The points of a version, sealed for the collection of a zone, in chunk order."""
+        metadata = dict(row.metadata)
+        metadata.setdefault("source", row.label)
+        writes = []
+        for ordinal, chunk in enumerate(embedded.prepared.chunks):
+            own = {
+                "source": row.source,
+                "document": row.document,
+                "digest": row.digest,
+                "metadata_digest": digest(dict(row.metadata)),
+                "manifest": row.manifest,
+                "recipe": row.recipe,
+                "version": row.id,
+                "commit": row.commit,
+                "ordinal": ordinal,
+                "start": chunk.start,
+                "end": chunk.end,
+            }
+            payload = {"page_content": chunk.text, "metadata": metadata, "ragguard": own}
+            point = point_id(
+                row.source, row.document, row.digest, chunk.start, chunk.end, row.recipe
+            )
+            vector = embedded.prepared.vectors[ordinal]
+            payload = seal_payload(self.workspace, self.collection(zone), point, vector, payload)
+            writes.append(Write(point, payload, *embedded.places[ordinal]))
+        return writes
+
+    def tell(
+        self,
+        row: VersionRow,
+        outcome: str,
+        seals: Sequence[Sequence[str]] = (),
+        decision: str = "",
+    ) -> None:
+        """Count a document, and say in the log what became of it.
+
+        Args:
+            row: Its version.
+            outcome: What became of it.
+            seals: Id and seal of each of its points.
+            decision: Envelope of the decision that it stands on, if it stands on one.
+        """
+        self.counts[outcome] += 1
+        about = (row.source, row.document, row.digest, row.metadata_digest)
+        self.leaves.append(LogLeaf(*about, outcome, seals, decision))
+
+    def add_writes(self, zone: str, writes: Iterable[Write]) -> None:
+        """Write points into the collection of a zone."""
         self.writes.setdefault(self.collection(zone), []).extend(writes)
+
+    def add_drops(self, zone: str, points: Iterable[str]) -> None:
+        """Delete points from the collection of a zone, but for those that are written again."""
+        self.drops.setdefault(self.collection(zone), []).extend(points)
+
+    def _next_version(self) -> int:
+        self.next_version += 1
+        return self.next_version - 1
+
+    def _open(
+        self, kind: str, source: str, document: str, version: int | None, detail: Mapping[str, Any]
+    ) -> int:
+        case = NewCase(self.next_case, kind, source, document, version, detail, self.commit)
+        self.opens.append(case)
+        self.next_case += 1
+        return case.id
+
+    def _bring_in(self, row: VersionRow, embedded: Embedded, zone: str) -> list[Write]:
+        writes = self.seal(row, embedded, zone)
+        self.points += [
+            PointRow(row.id, ordinal, write.id, chunk.start, chunk.end, text_digest)
+            for ordinal, (write, chunk, text_digest) in enumerate(
+                zip(writes, embedded.prepared.chunks, embedded.text_digests, strict=True)
+            )
+        ]
+        self._put_in(row, zone, writes)
+        return writes
+
+    def _put_in(self, row: VersionRow, zone: str, writes: Sequence[Write]) -> None:
+        self.enter.append((row.id, zone))
+        self.add_writes(zone, writes)
+
+    def _take_out(self, row: VersionRow, zone: str) -> None:
+        self.leave.append((row.id, zone))
+        self.add_drops(zone, [span.point for span in self._spans[row.id]])
+
+    def _take_place(self, row: VersionRow) -> None:
+        before = self.standing(row.source).serving.get(row.document)
+        if before is not None:
+            self._take_out(before, "serving")
+
+    def _end_waiting(self, row: VersionRow, state: str) -> None:
+        """Close the open case of a document, if there is one, and take what waits of it out."""
+        there = self.standing(row.source)
+        case, waiting = there.cases.get(row.document), there.waiting.get(row.document)
+        if case is not None:
+            self.closes.append((case.id, state))
+        if waiting is not None:
+            self._take_out(waiting, "quarantine")
+
+    def _move(self, write: Write, zone: str, own: Mapping[str, Any]) -> Write:
+        """A point as it was planned, sealed for the collection of another zone."""
+        payload = {**write.payload, "ragguard": {**write.payload["ragguard"], **own}}
+        vector = self.packs.vector(write)
+        name = self.collection(zone)
+        return replace(write, payload=seal_payload(self.workspace, name, write.id, vector, payload))
 
     def finish(
         self,
         kind: str,
         actor: str,
         source: str,
-        manifest: Mapping[str, Any] | None = None,
+        manifest: ManifestRow | None = None,
         **rest: Any,
     ) -> Plan:
         """The plan; point ids that are written are not dropped."""
@@ -78,7 +432,7 @@ class Draft:
             at=format_time(self.workspace.now),
             actor=actor,
             source=source,
-            manifest=dict(manifest or {}),
+            manifest=manifest,
             versions=self.versions,
             points=self.points,
             writes=self.writes,
@@ -87,14 +441,24 @@ class Draft:
             leave=self.leave,
             opens=self.opens,
             closes=self.closes,
+            decisions=self.decisions,
+            denials=self.denials,
             leaves=self.leaves,
             counts=dict(self.counts),
             **rest,
         )
 
 
-def draft(workspace: Workspace, generation: Generation) -> Draft:
-    """An empty draft with its numbers."""
+def draft(
+    workspace: Workspace, generation: Generation, known: Mapping[str, SourceState] | None = None
+) -> Draft:
+    """An empty draft with its numbers.
+
+    Args:
+        workspace: Open and locked.
+        generation: Whose collections it changes.
+        known: What of some sources is there, where that was read already.
+    """
     with workspace.ledger.reading() as conn:
         return Draft(
             workspace,
@@ -102,249 +466,23 @@ def draft(workspace: Workspace, generation: Generation) -> Draft:
             next_id(conn, commit_table),
             next_id(conn, version_table),
             next_id(conn, case_table),
+            Packs(workspace.vault),
+            _standing=dict(known or {}),
         )
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What of a source is there now.
-
-    Attributes:
-        serving: Serving versions by document id.
-        waiting: Quarantined versions by document id.
-        cases: Open document cases by document id.
-        removals: Open removal cases.
-    """
-
-    serving: Mapping[str, VersionRow]
-    waiting: Mapping[str, VersionRow]
-    cases: Mapping[str, CaseRow]
-    removals: Sequence[CaseRow]
+def finding_bodies(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as JSON objects."""
+    return [{**asdict(f), "facts": dict(f.facts)} for f in findings]
 
 
-def add_document(
-    plan: Draft,
-    item: Incoming,
-    verdict: Verdict,
-    embedded: Embedded | None,
-    standing: Standing,
-    policy_digest: str,
-    recipe: str,
-    manifest: str,
-    points: Mapping[int, Sequence[Any]],
-) -> None:
-    """Put a judged document into the plan.
-
-    Args:
-        plan: Draft.
-        item: The document.
-        verdict: Its verdict: admit, quarantine or reject.
-        embedded: Its chunks and vectors; `None` when rejected.
-        standing: What of its source is there now.
-        policy_digest: Digest of the contract it was judged under.
-        recipe: Recipe digest.
-        manifest: Manifest digest.
-        points: Points of the versions now there.
-    """
-    document = item.document
-    number = plan.next_version
-    plan.next_version += 1
-    hidden = embedded.prepared.hidden if embedded else ()
-    plan.versions.append(
-        {
-            "id": number,
-            "source": document.source,
-            "document": document.id,
-            "digest": document.digest,
-            "metadata": dict(document.metadata),
-            "metadata_digest": item.metadata_digest,
-            "policy_digest": policy_digest,
-            "recipe": recipe,
-            "subject": document.subject,
-            "subject_digest": document.subject_digest,
-            "manifest": manifest,
-            "outcome": verdict.outcome,
-            "score": verdict.score,
-            "p_value": verdict.p_value,
-            "findings": [finding_body(f) for f in verdict.findings],
-            "hidden": [[h.kind, h.text[:MAX_HIDDEN_TEXT]] for h in hidden[:MAX_HIDDEN]],
-            "chunks": len(embedded.prepared.chunks) if embedded else 0,
-            "commit": plan.commit,
-        }
-    )
-    plan.counts[verdict.outcome] += 1
-    leaf = {
-        "source": document.source,
-        "document": document.id,
-        "digest": document.digest,
-        "metadata": item.metadata_digest,
-        "outcome": verdict.outcome,
-    }
-    if embedded is None:
-        plan.leaves.append({**leaf, "points": []})
-        return
-    zone = "serving" if verdict.outcome == "admit" else "quarantine"
-    writes = point_writes(plan, number, plan.commit, item, embedded, zone, recipe, manifest)
-    plan.points += point_rows(number, writes, embedded)
-    plan.put_in(number, zone, writes)
-    plan.leaves.append({**leaf, "points": [[w.id, w.payload["ragguard"]["seal"]] for w in writes]})
-    before = standing.serving.get(document.id)
-    if zone == "serving" and before is not None:
-        plan.take_out(before, "serving", points[before.id])
-    close_waiting(plan, document.id, standing, points, "superseded")
-    if zone == "quarantine":
-        open_case(plan, document.source, document.id, number)
-
-
-def open_case(plan: Draft, source: str, document: str, version: int) -> None:
-    """Ask a reviewer about a document."""
-    plan.opens.append(
-        {
-            "id": plan.next_case,
-            "kind": "document",
-            "source": source,
-            "document": document,
-            "version": version,
-            "detail": {},
-            "opened": plan.commit,
-        }
-    )
-    plan.next_case += 1
-
-
-def close_waiting(
-    plan: Draft,
-    document: str,
-    standing: Standing,
-    points: Mapping[int, Sequence[Any]],
-    state: str,
-) -> None:
-    """Close the open case of a document, if there is one, and take its version out."""
-    case, row = standing.cases.get(document), standing.waiting.get(document)
-    if case is not None:
-        plan.closes.append((case.id, state))
-    if row is not None:
-        plan.take_out(row, "quarantine", points[row.id])
-
-
-def remove_document(
-    plan: Draft, document: str, standing: Standing, points: Mapping[int, Sequence[Any]]
-) -> None:
-    """Take a document out, wherever it is."""
-    row = standing.serving.get(document) or standing.waiting[document]
-    if document in standing.serving:
-        plan.take_out(row, "serving", points[row.id])
-    close_waiting(plan, document, standing, points, "withdrawn")
-    plan.counts["removed"] += 1
-    plan.leaves.append(
-        {
-            "source": row.source,
-            "document": row.document,
-            "digest": row.digest,
-            "metadata": row.metadata_digest,
-            "outcome": "removed",
-            "points": [],
-        }
-    )
-
-
-def open_removal(plan: Draft, source: str, documents: Sequence[str], manifest: str) -> None:
-    """Ask a reviewer whether a source may lose so much at once."""
-    plan.opens.append(
-        {
-            "id": plan.next_case,
-            "kind": "removal",
-            "source": source,
-            "document": "",
-            "version": None,
-            "detail": {"documents": list(documents), "manifest": manifest},
-            "opened": plan.commit,
-        }
-    )
-    plan.next_case += 1
-
-
-def finding_body(finding: Finding) -> dict[str, Any]:
-    """A finding as a JSON object."""
-    body = asdict(finding)
-    body["facts"] = dict(finding.facts)
-    return body
-
-
-def point_writes(
-    plan: Draft,
-    version: int,
-    commit: int,
-    item: Incoming,
-    embedded: Embedded,
-    zone: str,
-    recipe: str,
-    manifest: str,
-) -> list[Write]:
-    """The points of a version, sealed for the collection of a zone, in chunk order.
-
-    Args:
-        plan: Names the collections.
-        version: Number of the version.
-        commit: Commit that made the version.
-        item: The document.
-        embedded: Its chunks and where their vectors are.
-        zone: `serving` or `quarantine`.
-        recipe: Recipe digest.
-        manifest: Digest of the manifest that brought it.
-    """
-    document = item.document
-    name = plan.collection(zone)
-    metadata = dict(document.metadata)
-    metadata.setdefault("source", f"{document.source}/{document.id}")
-    writes = []
-    prepared = embedded.prepared
-    for ordinal, chunk in enumerate(prepared.chunks):
-        point = point_id(
-            document.source, document.id, document.digest, chunk.start, chunk.end, recipe
-        )
-        payload = {
-            "page_content": chunk.text,
-            "metadata": metadata,
-            "ragguard": {
-                "source": document.source,
-                "document": document.id,
-                "digest": document.digest,
-                "metadata_digest": digest(dict(document.metadata)),
-                "manifest": manifest,
-                "recipe": recipe,
-                "version": version,
-                "commit": commit,
-                "ordinal": ordinal,
-                "start": chunk.start,
-                "end": chunk.end,
-            },
-        }
-        payload = seal_payload(plan.workspace, name, point, prepared.vectors[ordinal], payload)
-        pack, row = embedded.places[ordinal]
-        writes.append(Write(point, payload, pack, row))
-    return writes
-
-
-def point_rows(version: int, writes: Sequence[Write], embedded: Embedded) -> list[dict[str, Any]]:
-    """Rows of a version's points."""
-    return [
-        {
-            "version": version,
-            "ordinal": ordinal,
-            "point": write.id,
-            "start": chunk.start,
-            "end": chunk.end,
-            "text_digest": text_digest,
-        }
-        for ordinal, (write, chunk, text_digest) in enumerate(
-            zip(writes, embedded.prepared.chunks, embedded.text_digests, strict=True)
-        )
-    ]
+def seals_of(writes: Iterable[Write]) -> list[list[str]]:
+    """Id and seal of points."""
+    return [[w.id, str(w.payload["ragguard"]["seal"])] for w in writes]
 
 
 def seal_payload(
-    workspace: Workspace, collection: str, point: str, vector: Any, payload: Mapping[str, Any]
+    workspace: Workspace, collection: str, point: str, vector: Floats, payload: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A payload with the seal of its point in a collection."""
     own = {k: v for k, v in payload["ragguard"].items() if k != "seal"}
@@ -353,17 +491,6 @@ def seal_payload(
     return {**body, "ragguard": {**own, "seal": seal}}
 
 
-def standing_of(workspace: Workspace, source: str) -> Standing:
-    """What of a source is there now."""
-    from ragguard.ledger import cases
-
-    prefix = f"{source}/"
-    with workspace.ledger.reading() as conn:
-        serving = version_rows.members(conn, "serving", source)
-        waiting = version_rows.members(conn, "quarantine", source)
-        return Standing(
-            {k.removeprefix(prefix): v for k, v in serving.items()},
-            {k.removeprefix(prefix): v for k, v in waiting.items()},
-            cases.open_for(conn, source),
-            cases.open_removals(conn, source),
-        )
+def _hidden(embedded: Embedded | None) -> list[list[str]]:
+    pieces: Sequence[Hidden] = embedded.prepared.hidden[:MAX_HIDDEN] if embedded else ()
+    return [[piece.kind, piece.text[:MAX_HIDDEN_TEXT]] for piece in pieces]

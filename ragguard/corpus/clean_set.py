@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragguard.corpus.documents import Incoming, format_of
+from ragguard.corpus.job import finding_dict
 from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
 from ragguard.errors import RagguardError, VaultError
 from ragguard.ledger import versions as version_rows
-from ragguard.ledger.versions import VersionRow
-from ragguard.model import Document, Finding
+from ragguard.ledger.versions import Stay, VersionRow
+from ragguard.model import Document, Finding, Subject
 from ragguard.parse.records import RECORD_FORMATS, read_records
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
@@ -46,18 +47,30 @@ class Left:
         """`source/id`."""
         return f"{self.version.source}/{self.version.document}"
 
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "source": self.version.source,
+            "id": self.version.document,
+            "digest": self.version.digest,
+            "quarantine": self.waits,
+            "score": self.score,
+            "p_value": self.p_value,
+            "findings": [finding_dict(f) for f in self.findings],
+        }
 
-def sift(workspace: Workspace, rows: Sequence[Any]) -> tuple[list[VersionRow], list[Left]]:
+
+def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], list[Left]]:
     """Clean documents, and those that are left out, with the reason.
 
     Args:
         workspace: Open.
-        rows: Of `versions.stays_at`.
+        rows: Versions, each with the stay that is asked about.
     """
     signatures = Signatures(workspace)
     with workspace.ledger.reading() as conn:
         denied = {row.digest for row in version_rows.denied(conn)}
-    groups: dict[str, list[Any]] = defaultdict(list)
+    groups: dict[str, list[Stay]] = defaultdict(list)
     for row in rows:
         groups[row.manifest].append(row)
     clean: list[VersionRow] = []
@@ -94,9 +107,9 @@ def never_decided(version: VersionRow) -> Left:
 def _broken(
     workspace: Workspace,
     signatures: Signatures,
-    row: Any,
+    row: Stay,
     standing: Standing,
-    subjects: Mapping[str, Any],
+    subjects: Mapping[str, Subject],
 ) -> tuple[str, str] | None:
     """What today's trust has against a document: a rule and a sentence."""
     source = workspace.root.sources.get(row.source)

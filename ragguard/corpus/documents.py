@@ -6,7 +6,7 @@ gives a finding for that file and stops nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ragguard.errors import (
 from ragguard.model import Document, Finding, Manifest, Metadata, Policy, Subject
 from ragguard.parse.document import OTHER_ENDINGS, front_of
 from ragguard.parse.records import RECORD_FORMATS, Record, read_records
-from ragguard.trust import contract, folder
+from ragguard.trust import contract, folder, names
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import digest, digest_bytes
 
@@ -90,7 +90,7 @@ def gather(
     for subject in manifest.subjects:
         try:
             data = folder.read(root, subject.name, limit)
-            manifests.check_bytes(subject, data, limit)
+            manifests.check_bytes(subject, data, limit, _asked(max_bytes, policy))
             documents = list(documents_of(manifest.source, subject, data, policy))
         except IntegrityError as error:
             found.append(_refused(manifest.source, subject, error))
@@ -98,6 +98,13 @@ def gather(
         files[subject.digest] = data
         found.extend(documents)
     return _without_repeats(found), files
+
+
+def _asked(max_bytes: int, policy: Policy) -> str:
+    """Where the limit that holds stands."""
+    if max_bytes < policy.max_document_bytes:
+        return "[limits] document in ragguard.toml"
+    return "max_document_bytes in the source's contract (`ragguard trust policy`)"
 
 
 def _refused(source: str, subject: Subject, error: IntegrityError) -> Incoming:
@@ -161,11 +168,14 @@ def _record(source: str, subject: Subject, record: Record, fmt: str, policy: Pol
     findings: tuple[Finding, ...]
     metadata: Metadata
     try:
+        if record.wrong:
+            raise RecordError(record.wrong)
         metadata = manifests.check_metadata({**record.metadata, **subject.metadata}, name)
         findings = tuple(contract.violations(policy, fmt, metadata))
-    except PredicateError as error:
+    except (PredicateError, RecordError) as error:
         metadata = subject.metadata
-        findings = (Finding("metadata", 1.0, None, error.message, {"integrity": True}),)
+        rule = INTEGRITY[type(error)]
+        findings = (Finding(rule, 1.0, None, error.message, {"integrity": True}),)
     document = Document(
         source,
         name,
@@ -175,6 +185,47 @@ def _record(source: str, subject: Subject, record: Record, fmt: str, policy: Pol
         subject.digest,
     )
     return Incoming(document, "txt", text=record.text, findings=findings)
+
+
+def refuse_look_alikes(items: Sequence[Incoming], there: Collection[str]) -> list[Incoming]:
+    """Refuse newcomers whose id a person cannot tell from one of the same source that stays.
+
+    Files are compared as a file system and a reader do, records by letters of another script (see
+    `names.record_key`). What is there already is never refused, nor are two that were.
+
+    Args:
+        items: All documents of a manifest.
+        there: Ids of the source's documents, less those that the manifest takes out.
+
+    Returns:
+        The same documents; those that look like another have a finding.
+    """
+    newcomers = {i.document.id for i in items if i.document.id not in there}
+    if not newcomers:
+        return list(items)
+    first: dict[tuple[str, str], str] = {}
+    for name in there:
+        for key in _alike(name):
+            first.setdefault(key, name)
+    result = []
+    for item in items:
+        name = item.document.id
+        other = next((first[k] for k in _alike(name) if first.get(k, name) != name), None)
+        if name in newcomers and other is not None:
+            detail = f"the id {name!r} looks like {other!r} of the same source"
+            item = _with(item, Finding("look-alike-id", 1.0, None, detail, {"integrity": True}))
+        for key in _alike(name):
+            first.setdefault(key, name)
+        result.append(item)
+    return result
+
+
+def _alike(name: str) -> list[tuple[str, str]]:
+    """What ids that look alike share: either key of a file's name, and of a record's id."""
+    file, separator, record = name.partition("#")
+    if separator:
+        return [("record", f"{file}#{names.record_key(record)}")]
+    return list(zip(("folded", "skeleton"), names.collision_keys(name), strict=True))
 
 
 def _without_repeats(found: list[Incoming]) -> list[Incoming]:

@@ -152,7 +152,8 @@ def embed(
         digests[number] = tuple(digest_bytes(c.text.encode()) for c in part.chunks)
         texts.update(zip(digests[number], (c.text for c in part.chunks), strict=True))
     with workspace.ledger.reading() as conn:
-        places = {} if afresh else versions.known_vectors(conn, recipe, list(texts))
+        known = [] if afresh else list(texts)
+        places = versions.known_vectors(conn, recipe, known, workspace.seal_key)
     missing = [d for d in texts if d not in places]
     fresh: dict[str, Floats] = {}
     for start in range(0, len(missing), PACK):
@@ -165,9 +166,7 @@ def embed(
         if keep:
             pack = workspace.vault.put(dump_vectors(vectors))
             with workspace.ledger.writing() as conn:
-                if afresh:
-                    versions.forget_vectors(conn, recipe, block)
-                versions.add_vectors(conn, recipe, pack, block)
+                versions.add_vectors(conn, recipe, pack, block, workspace.seal_key)
             places.update((d, (pack, row)) for row, d in enumerate(block))
     packs: dict[str, Floats] = {}
     result: dict[int, Embedded] = {}

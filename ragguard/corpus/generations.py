@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import ModelDigestError
 from ragguard.ledger import audit_queries, commits
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, Pair
 from ragguard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _SPLIT = re.compile(r" size=(\d+) overlap=(\d+)$")
 log = logging.getLogger(__name__)
 
 
-def too_old(workspace: Workspace, coming: int | None = None) -> list[dict[str, Any]]:
-    """Rows of the generations to give up once another one serves, the oldest first.
+def too_old(workspace: Workspace, coming: int | None = None) -> list[Pair]:
+    """The generations to give up once another one serves, the oldest first.
 
     Args:
         workspace: Open.
@@ -34,22 +34,13 @@ def too_old(workspace: Workspace, coming: int | None = None) -> list[dict[str, A
     there = [g for g in known if states[g.id][0] != "dropped" and g.id != coming]
     keep = workspace.settings.reindex.keep - 1
     old = [g for g in there if serving is None or g.id != serving.id]
-    return [row_of(g) for g in (old[: max(0, len(there) - keep)] if keep else there)]
+    return [g.pair for g in (old[: max(0, len(there) - keep)] if keep else there)]
 
 
-def row_of(generation: Generation) -> dict[str, Any]:
-    """What a plan says of a generation that is given up."""
-    return {
-        "id": generation.id,
-        "serving": generation.serving,
-        "quarantine": generation.quarantine,
-    }
-
-
-def drop(workspace: Workspace, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def drop(workspace: Workspace, rows: Sequence[Pair]) -> list[str]:
     """Delete the collections of generations that the ledger gave up; returns their names."""
     store = workspace.open_store()
-    names = [name for row in rows for name in (row["serving"], row["quarantine"])]
+    names = [name for row in rows for name in (row.serving, row.quarantine)]
     for name in names:
         store.drop(name)
     return names

@@ -16,7 +16,7 @@ from ragguard.corpus.release_check import Releases
 from ragguard.errors import LedgerError, LogError, VaultError
 from ragguard.ledger import commits, log
 from ragguard.ledger import versions as corpus
-from ragguard.ledger.writer import Plan, leaf, load_plan
+from ragguard.ledger.writer import Plan, load_plan
 from ragguard.trust import dsse, merkle, signed_note
 from ragguard.workspace import Workspace
 
@@ -206,7 +206,7 @@ def check_commits(
         except LedgerError as error:
             yield LedgerError(f"commit {row.id}: {error.message}")
             continue
-        if merkle.root([leaf(x) for x in plan.leaves]).hex() != entry.get("documents_root"):
+        if plan.documents_root != entry.get("documents_root"):
             yield LedgerError(f"commit {row.id}: its documents are not those logged")
             continue
         report.commits += 1

@@ -22,13 +22,16 @@ from ragguard.corpus import log_check
 from ragguard.corpus.documents import format_of
 from ragguard.errors import IntegrityError, RagguardError
 from ragguard.ledger import audit_queries, commits, log
-from ragguard.model import Manifest, Policy, Root
+from ragguard.ledger.audit_queries import StandingRow
+from ragguard.ledger.versions import Stay, VersionRow
+from ragguard.model import Manifest, Policy, Root, Subject
 from ragguard.trust import adoption, contract, dsse, root
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import digest, parse_time
 from ragguard.workspace import Workspace
 
 RELEASING = ("release", "reindex", "stage", "cutover", "rollback", "restore")
+Row = VersionRow | StandingRow
 MAX_BYTES = 1 << 30  # it was accepted once, under the limits of that day
 
 
@@ -74,11 +77,11 @@ class Signatures:
         self._vault = workspace.vault
         self._root = workspace.root
         with workspace.ledger.reading() as conn:
-            self.rows = {r["digest"]: r for r in audit_queries.small_tables(conn)["manifests"]}
+            self.rows = commits.manifests_by_digest(conn)
             self._commits = {row.id: row for row in commits.listed(conn)}
             self._roots = {version: data for version, data, _ in audit_queries.all_roots(conn)}
             self._in_force, self._since = _history(log.entries(conn))
-        self._later: dict[str, Mapping[str, Any]] = {}
+        self._later: dict[str, Mapping[str, Subject]] = {}
 
     def examine(self, name: str) -> Standing:
         """Look at a manifest by digest."""
@@ -86,7 +89,7 @@ class Signatures:
         if kept is None:
             return Standing(forged="its manifest was never accepted")
         try:
-            data = self._vault.get(kept["envelope"])
+            data = self._vault.get(kept.envelope)
         except RagguardError as error:
             return Standing(damaged=error.message)
         try:
@@ -97,15 +100,15 @@ class Signatures:
             manifest = manifests.parse(envelope.payload, max_bytes=MAX_BYTES)
         except IntegrityError as error:
             return Standing(forged=f"its manifest cannot be read ({error.message})")
-        if (manifest.digest, manifest.source) != (name, kept["source"]):
+        if (manifest.digest, manifest.source) != (name, kept.source):
             return Standing(forged="its manifest is not the one of its digest and source")
-        return Standing(manifest, **self._verify(envelope, manifest.source, kept["commit"]))
+        return Standing(manifest, **self._verify(envelope, manifest.source, kept.commit))
 
-    def vouched(self, row: Any, standing: Standing) -> bool:
+    def vouched(self, row: Stay | StandingRow, standing: Standing) -> bool:
         """Whether a document on a manifest of too few signatures stands on something else.
 
         Args:
-            row: Of `audit_queries.standing`.
+            row: With the stay that is asked about.
             standing: Its manifest, examined.
         """
         if standing.manifest is None or row.source not in self._root.sources:
@@ -117,12 +120,12 @@ class Signatures:
         subject = self._listed_again(row.source, standing.manifest.version).get(row.subject)
         return subject is not None and not unlike(row, subject)
 
-    def _listed_again(self, source: str, version: int) -> Mapping[str, Any]:
+    def _listed_again(self, source: str, version: int) -> Mapping[str, Subject]:
         """What the newest manifest of a source lists, if it is a later one with good signatures."""
         if source not in self._later:
-            own = [r for r in self.rows.values() if r["source"] == source and r["version"] >= 1]
-            newest = max(own, key=lambda r: int(r["version"]), default=None)
-            found = self.examine(newest["digest"]) if newest is not None else Standing()
+            own = [r for r in self.rows.values() if r.source == source and r.version >= 1]
+            newest = max(own, key=lambda r: r.version, default=None)
+            found = self.examine(newest.digest) if newest is not None else Standing()
             listed = found.manifest if found.signed else None
             self._later[source] = {s.name: s for s in listed.subjects} if listed else {}
         return self._later[source]
@@ -205,7 +208,7 @@ def _history(
     return in_force, since
 
 
-def unlike(row: Any, subject: Any) -> str:
+def unlike(row: Row, subject: Subject | None) -> str:
     """What of a document is not as a signed subject has it; empty when all is."""
     if subject is None or subject.digest != row.subject_digest:
         return "its manifest does not list its bytes"
@@ -214,7 +217,7 @@ def unlike(row: Any, subject: Any) -> str:
     return ""
 
 
-def forgery(row: Any, standing: Standing, subjects: Mapping[str, Any]) -> str:
+def forgery(row: Row, standing: Standing, subjects: Mapping[str, Subject]) -> str:
     """What of a document is not as its manifest signs it; empty when all is.
 
     Args:
@@ -234,7 +237,7 @@ def forgery(row: Any, standing: Standing, subjects: Mapping[str, Any]) -> str:
     return unlike(row, subjects.get(row.subject))
 
 
-def violations(allowed: Policy, row: Any, subject: Any) -> Iterator[str]:
+def violations(allowed: Policy, row: Row, subject: Subject | None) -> Iterator[str]:
     """What of today's contract a document breaks.
 
     Args:

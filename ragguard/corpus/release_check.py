@@ -13,7 +13,7 @@ from typing import Any
 
 from ragguard.corpus.cosigners import signed_by
 from ragguard.errors import IntegrityError, VaultError
-from ragguard.ledger import audit_queries, candidates
+from ragguard.ledger import audit_queries, candidates, commits
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.writer import Plan
 from ragguard.model import Root
@@ -47,23 +47,22 @@ class Releases:
         self._in_force, self._first = _roots_in_force(entries)
         with workspace.ledger.reading() as conn:
             self._roots = {v: data for v, data, _ in audit_queries.all_roots(conn)}
-            kept = audit_queries.small_tables(conn)["manifests"]
-        self._manifests = {r["digest"]: r for r in kept}
+            self._manifests = commits.manifests_by_digest(conn)
         self._signers: dict[str, list[str]] = {}
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
         """A confirmed commit whose plan is the logged one."""
-        by_envelope = {d["envelope"]: d for d in (plan.decision, *plan.decisions) if d}
-        freed = [leaf for leaf in plan.leaves if leaf.get("outcome") == "released"]
+        by_envelope = {made.envelope for made in plan.decisions}
+        freed = [leaf for leaf in plan.leaves if leaf.outcome == "released"]
         entered = self._entered(plan) if freed else {}
         for leaf in freed:
-            about = _document(leaf)
-            name = leaf.get("decision") or plan.decision.get("envelope")
+            about = (leaf.source, leaf.document, leaf.digest, leaf.metadata)
+            name = leaf.decision or plan.decision
             if not name or name not in by_envelope:
                 self._say(row, about, "was released, and there is no decision")
             elif about not in entered:
                 self._say(row, about, "was released, and something else entered")
-            elif wrong := self._wrong(row, str(name), about, entered[about]):
+            elif wrong := self._wrong(row, name, about, entered[about]):
                 self._say(row, about, f"was released, and its decision does not count: {wrong}")
             else:
                 self._released.add(about)
@@ -88,14 +87,14 @@ class Releases:
 
     def _take_over(self, row: CommitRow, plan: Plan) -> None:
         """Releases that a restored workspace took over with the document."""
-        versions = {v["id"]: v for v in plan.versions}
-        cases = {c["id"]: versions.get(c["version"]) for c in plan.opens}
+        versions = {v.id: v for v in plan.versions}
+        cases = {c.id: versions.get(c.version or 0) for c in plan.opens}
         for made in plan.decisions:
-            version = cases.get(made["case"])
-            if version is None or made["action"] != "release":
+            version = cases.get(made.case)
+            if version is None or made.action != "release":
                 continue
-            about = _document({**version, "metadata": version["metadata_digest"]})
-            if wrong := self._wrong(row, str(made["envelope"]), about, version["manifest"]):
+            about = (version.source, version.document, version.digest, version.metadata_digest)
+            if wrong := self._wrong(row, made.envelope, about, version.manifest):
                 self._say(row, about, f"was taken over as released, and {wrong}")
             else:
                 self._released.add(about)
@@ -135,7 +134,7 @@ class Releases:
         """Key ids of all who signed a manifest."""
         if manifest not in self._signers:
             row = self._manifests.get(manifest)
-            found = signed_by(self._workspace, row["envelope"], row["signers"]) if row else []
+            found = signed_by(self._workspace, row.envelope, row.signers) if row else []
             self._signers[manifest] = [keyid for keyid, _ in found]
         return self._signers[manifest]
 
@@ -149,10 +148,6 @@ class Releases:
 @lru_cache(maxsize=8)
 def _parsed(data: bytes) -> Root:
     return roots.parse_root(dsse.parse_envelope(data, max_bytes=MAX_ROOT).payload)
-
-
-def _document(leaf: Mapping[str, Any]) -> Document:
-    return (leaf["source"], leaf["document"], leaf["digest"], leaf["metadata"])
 
 
 def _roots_in_force(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[int, int], int]:

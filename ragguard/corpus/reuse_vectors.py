@@ -8,7 +8,6 @@ the digest of the chunk it was, and its vector is looked up by that digest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, read_items
 from ragguard.detect.view import Prepared
 from ragguard.ledger import versions
+from ragguard.ledger.versions import PointRow
 from ragguard.ledger.writer import load_vectors
 from ragguard.model import Chunk, Floats
 from ragguard.parse.document import Parsed
@@ -27,7 +27,7 @@ from ragguard.workspace import Workspace
 def recut(
     workspace: Workspace,
     items: Mapping[int, Incoming],
-    spans: Mapping[int, Sequence[Any]],
+    spans: Mapping[int, Sequence[PointRow]],
     recipe: str,
 ) -> dict[int, Embedded]:
     """Chunks and vectors of documents, nothing split and nothing embedded.
@@ -48,7 +48,7 @@ def recut(
     cut = cut_again(workspace, items, spans)
     digests = {p.text_digest for number in cut for p in spans[number]}
     with workspace.ledger.reading() as conn:
-        places = versions.known_vectors(conn, recipe, sorted(digests))
+        places = versions.known_vectors(conn, recipe, sorted(digests), workspace.seal_key)
     packs: dict[str, Floats] = {}
     found: dict[int, Embedded] = {}
     for number, (parsed, chunks) in cut.items():
@@ -67,7 +67,7 @@ def recut(
 
 
 def cut_again(
-    workspace: Workspace, items: Mapping[int, Incoming], spans: Mapping[int, Sequence[Any]]
+    workspace: Workspace, items: Mapping[int, Incoming], spans: Mapping[int, Sequence[PointRow]]
 ) -> dict[int, tuple[Parsed, tuple[Chunk, ...]]]:
     """Text and chunks of documents, by number; left out where the text is not what it was."""
     listed = [number for number in items if spans.get(number)]
@@ -79,7 +79,7 @@ def cut_again(
     return cut
 
 
-def _cut(parsed: Parsed, spans: Sequence[Any]) -> tuple[Chunk, ...] | None:
+def _cut(parsed: Parsed, spans: Sequence[PointRow]) -> tuple[Chunk, ...] | None:
     """A document's chunks; `None` where the text is not what it was."""
     chunks = tuple(Chunk(p.start, p.end, parsed.text[p.start : p.end]) for p in spans)
     same = all(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,8 +15,9 @@ from ragguard.corpus.clean_set import Left, sift
 from ragguard.corpus.provenance import MAX_BYTES
 from ragguard.ledger import cases, commits, log, versions_at
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import CommitRow
-from ragguard.ledger.versions import VersionRow
+from ragguard.ledger.versions import PointRow, VersionRow
 from ragguard.trust import adoption, dsse
 from ragguard.trust import manifest as manifests
 from ragguard.workspace import Workspace
@@ -40,6 +40,37 @@ class Zones:
     def of(self, zone: str) -> Members:
         """Versions of a zone."""
         return self.serving if zone == "serving" else self.quarantine
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """What of a source is there.
+
+    Attributes:
+        serving: Serving versions by document id.
+        waiting: Quarantined versions by document id.
+        cases: Open document cases by document id.
+        removals: Open removal cases.
+    """
+
+    serving: Mapping[str, VersionRow]
+    waiting: Mapping[str, VersionRow]
+    cases: Mapping[str, CaseRow]
+    removals: Sequence[CaseRow]
+
+
+def state_of(workspace: Workspace, source: str) -> SourceState:
+    """What of a source is there now."""
+    prefix = f"{source}/"
+    with workspace.ledger.reading() as conn:
+        serving = version_rows.members(conn, "serving", source)
+        waiting = version_rows.members(conn, "quarantine", source)
+        return SourceState(
+            {k.removeprefix(prefix): v for k, v in serving.items()},
+            {k.removeprefix(prefix): v for k, v in waiting.items()},
+            cases.open_for(conn, source),
+            cases.open_removals(conn, source),
+        )
 
 
 def zones_at(conn: sa.Connection, commit: int | None = None) -> Zones:
@@ -77,7 +108,7 @@ def replayed(workspace: Workspace, conn: sa.Connection, start: Zones, after: int
         moved = versions_at.moves(conn, row.id)
         known = {label for label, number in stays.items() if number} if row.manifest else set()
         for version, _, entered in moved:
-            stays[label_of(version)] += 1 if entered else -1
+            stays[version.label] += 1 if entered else -1
         if switches(conn, row):
             continue
         strange = [
@@ -88,18 +119,18 @@ def replayed(workspace: Workspace, conn: sa.Connection, start: Zones, after: int
         ]
         for version in _unlisted(workspace, conn, row, strange):
             for members in zones.values():
-                members.pop(label_of(version), None)
+                members.pop(version.label, None)
         for version, zone, entered in moved:
             if not entered:
-                zones[zone].pop(label_of(version), None)
-        come = {label_of(version) for version, _, entered in moved if entered}
+                zones[zone].pop(version.label, None)
+        come = {version.label for version, _, entered in moved if entered}
         for version, zone, entered in moved:
             if entered:
-                zones[zone][label_of(version)] = version
-            elif label_of(version) not in come and not stays[label_of(version)]:
+                zones[zone][version.label] = version
+            elif version.label not in come and not stays[version.label]:
                 # It left the corpus, from wherever it stood then; here it may stand elsewhere.
                 for members in zones.values():
-                    members.pop(label_of(version), None)
+                    members.pop(version.label, None)
     return Zones(zones["serving"], zones["quarantine"])
 
 
@@ -181,7 +212,7 @@ class Place:
     zone: str
     wanted: VersionRow
     version: VersionRow | None
-    spans: Sequence[Any]
+    spans: Sequence[PointRow]
 
 
 def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[Place]:
@@ -211,8 +242,3 @@ def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[Place]:
 def _but_for_recipe(a: VersionRow, b: VersionRow) -> bool:
     names = [f.name for f in fields(VersionRow) if f.name not in _OWN]
     return all(getattr(a, name) == getattr(b, name) for name in names)
-
-
-def label_of(row: VersionRow) -> str:
-    """`source/document`."""
-    return f"{row.source}/{row.document}"

@@ -11,16 +11,14 @@ commit after which they hold just that, in the collections of one generation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from ragguard.corpus import changes
 from ragguard.corpus import embed as prepare
-from ragguard.corpus.carry_over import renew, same
-from ragguard.corpus.changes import Draft
+from ragguard.corpus.carry_over import same
+from ragguard.corpus.changes import Draft, seals_of
 from ragguard.corpus.clean_set import read_back
-from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded
 from ragguard.corpus.reuse_vectors import recut
 from ragguard.corpus.state import (
@@ -28,18 +26,17 @@ from ragguard.corpus.state import (
     Place,
     Zones,
     good_today,
-    label_of,
     places_of,
     replayed,
     switches,
     zones_at,
 )
 from ragguard.errors import IntegrityError, RecipeMismatchError
-from ragguard.ledger import audit_queries, cases, versions
-from ragguard.ledger.cases import CaseRow
-from ragguard.ledger.commits import Generation
+from ragguard.ledger import audit_queries, versions
+from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, Write
+from ragguard.model import Progress
 from ragguard.store import Point
 from ragguard.workspace import Workspace
 
@@ -56,8 +53,8 @@ def turn(
     kind: str,
     actor: str,
     embed: bool,
-    row: Mapping[str, Any] | None,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    row: Switch | None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> Plan:
     """Plan the commit after which the two zones hold exactly what is asked for.
 
@@ -89,7 +86,7 @@ def turn(
         work.compare_points(progress)
     work.make(embed, progress)
     work.settle_cases()
-    return work.plan.finish(kind, actor, "", generation=dict(row or {}))
+    return work.plan.finish(kind, actor, "", generation=row)
 
 
 class _Turn:
@@ -102,15 +99,9 @@ class _Turn:
         with workspace.ledger.reading() as conn:
             self._now = zones_at(conn)
             self._places = places_of(conn, target, generation.recipe)
-            sources = {r.source for z in ZONES for r in (*self._now.of(z).values(),)}
-            sources |= {p.wanted.source for p in self._places}
-            self._cases: dict[str, CaseRow] = {}
-            for source in sorted(sources):
-                found = cases.open_for(conn, source)
-                self._cases |= {f"{source}/{name}": case for name, case in found.items()}
         self._stale: dict[str, set[str]] | None = None  # ids to write by zone; none: all of them
         self._seals: dict[str, dict[str, str]] = {zone: {} for zone in ZONES}
-        self._waits: dict[str, int] = {}  # number of the version that will wait, by label
+        self._waits: dict[str, VersionRow] = {}  # the version that will wait, by label
 
     # --- what has to be written and dropped -------------------------------------------------------
 
@@ -126,10 +117,9 @@ class _Turn:
         with self._workspace.ledger.reading() as conn:
             points = versions.points_of(conn, [row.id for _, row in leaving])
         for zone, row in leaving:
-            ids = [p.point for p in points[row.id]]
-            self.plan.drops.setdefault(self.plan.collection(zone), []).extend(ids)
+            self.plan.add_drops(zone, [p.point for p in points[row.id]])
 
-    def compare_points(self, progress: Callable[[str, int, int], None]) -> None:
+    def compare_points(self, progress: Progress) -> None:
         """Another generation: every point is held against the ledger's current seals."""
         self._stale = {}
         for zone in ZONES:
@@ -150,13 +140,9 @@ class _Turn:
             }
             self._stale[zone] = set(wanted) - good
             self._seals[zone] = {point: sealed[point] for point in good}
-            self.plan.drops.setdefault(name, []).extend(
-                (there.keys() | sealed.keys()) - set(wanted)
-            )
+            self.plan.add_drops(zone, (there.keys() | sealed.keys()) - set(wanted))
 
-    def _sound_points(
-        self, zone: str, name: str, progress: Callable[[str, int, int], None]
-    ) -> dict[str, tuple[int, str]]:
+    def _sound_points(self, zone: str, name: str, progress: Progress) -> dict[str, tuple[int, str]]:
         """Points of a collection: version and seal as computed, empty where it is not its own."""
         store = self._workspace.open_store()
         if not store.exists(name):
@@ -183,17 +169,12 @@ class _Turn:
 
     # --- the plan ---------------------------------------------------------------------------------
 
-    def make(self, embed: bool, progress: Callable[[str, int, int], None]) -> None:
+    def make(self, embed: bool, progress: Progress) -> None:
         """Membership, versions and points."""
-        items, ready = self._load([p for p in self._places if self._is_written(p)], embed, progress)
-        stay = {
-            (p.zone, self._put(p, items.get(p.wanted.id), ready.get(p.wanted.id)))
-            for p in self._places
-        }
-        will = {
-            zone: {label_of(p.wanted) for p in self._places if p.zone == zone} for zone in ZONES
-        }
-        told = {(leaf["source"], leaf["document"]) for leaf in self.plan.leaves}
+        ready = self._load([p for p in self._places if self._is_written(p)], embed, progress)
+        stay = {(p.zone, self._put(p, ready)) for p in self._places}
+        will = {zone: {p.wanted.label for p in self._places if p.zone == zone} for zone in ZONES}
+        told = {(leaf.source, leaf.document) for leaf in self.plan.leaves}
         for zone in ZONES:
             for label, row in self._now.of(zone).items():
                 if (zone, row.id) in stay:
@@ -202,26 +183,26 @@ class _Turn:
                 goes = label not in will["serving"]
                 if zone == "quarantine":
                     goes = goes and label not in will[zone] and label not in self._now.serving
-                if goes:
+                if goes and (row.source, row.document) in told:
                     self.plan.counts["removed"] += 1
-                if goes and (row.source, row.document) not in told:
-                    self._leaf(row, "removed", [])
+                elif goes:
+                    self.plan.tell(row, "removed")
 
     def _is_written(self, place: Place) -> bool:
         if place.version is None:
             return True
         if self._stale is not None:
             return any(p.point in self._stale[place.zone] for p in place.spans)
-        here = self._now.of(place.zone).get(label_of(place.wanted))
+        here = self._now.of(place.zone).get(place.wanted.label)
         return here is None or here.id != place.version.id
 
     def _load(
         self,
         places: Sequence[Place],
         embed: bool,
-        progress: Callable[[str, int, int], None],
-    ) -> tuple[dict[int, Incoming], dict[int, Embedded]]:
-        """Documents, and their chunks and vectors, by the version asked for."""
+        progress: Progress,
+    ) -> dict[int, Embedded]:
+        """Chunks and vectors of documents, by the version asked for."""
         workspace, recipe = self._workspace, self._generation.recipe
         rows = [p.wanted for p in places]
         items, damaged = read_back(workspace, rows)
@@ -235,11 +216,11 @@ class _Turn:
         ready = recut(workspace, items, spans, recipe)
         lacking = [row for row in rows if row.id not in ready]
         if not lacking:
-            return items, ready
+            return ready
         if not embed:
             raise RecipeMismatchError(
                 f"{len(lacking)} documents were never embedded by the recipe of generation "
-                f"{self._generation.id} ({_named(label_of(row) for row in lacking)})",
+                f"{self._generation.id} ({_named(row.label for row in lacking)})",
                 hint="`ragguard reindex --from-clean --at COMMIT` embeds them.",
             )
         if workspace.encoder.recipe.digest != recipe:
@@ -253,7 +234,7 @@ class _Turn:
         if unreadable:
             first = next(iter(unreadable))
             raise IntegrityError(
-                f"{label_of(lacking[first])}: cannot be read ({unreadable[first].detail})",
+                f"{lacking[first].label}: cannot be read ({unreadable[first].detail})",
                 hint="`ragguard reindex --from-clean` leaves it out.",
             )
         made = prepare.embed(
@@ -264,80 +245,62 @@ class _Turn:
             keep=True,
             progress=lambda done, total: progress("embed", done, total),
         )
-        return items, ready | {lacking[place].id: one for place, one in made.items()}
+        return ready | {lacking[place].id: one for place, one in made.items()}
 
-    def _put(self, place: Place, item: Incoming | None, embedded: Embedded | None) -> int:
+    def _put(self, place: Place, ready: Mapping[int, Embedded]) -> int:
         """A document into its zone, or left where it is; returns the version that is there then."""
         plan, zone, wanted, version = self.plan, place.zone, place.wanted, place.version
-        name, recipe = plan.collection(zone), self._generation.recipe
+        embedded = ready.get(wanted.id)
         writes: list[Write] = []
         if (
             embedded is not None
             and version is not None
             and not same(version, embedded, place.spans)
         ):
-            plan.drops.setdefault(name, []).extend(p.point for p in place.spans)
+            plan.add_drops(zone, [p.point for p in place.spans])
             version = None  # its text is read otherwise now than when it was cut
-        number, commit = (version.id, version.commit) if version else (-1, plan.commit)
-        if item is not None and embedded is not None:
-            if version is None:
-                number = renew(plan, wanted, embedded, {})
-            writes = changes.point_writes(
-                plan, number, commit, item, embedded, zone, recipe, wanted.manifest
-            )
-            if version is None:
-                plan.points += changes.point_rows(number, writes, embedded)
-            elif self._stale is not None:
-                writes = [w for w in writes if w.id in self._stale[zone]]
-            plan.writes.setdefault(name, []).extend(writes)
-        here = self._now.of(zone).get(label_of(wanted))
+        here = self._now.of(zone).get(wanted.label)
+        if version is None:
+            there, writes = plan.migrate(wanted, ready[wanted.id], zone)
+        else:
+            there = version
+            if embedded is not None:
+                writes = plan.seal(version, embedded, zone)
+                if self._stale is not None:
+                    writes = [w for w in writes if w.id in self._stale[zone]]
+                plan.add_writes(zone, writes)
+            if here is None or here.id != there.id:
+                plan.enter.append((there.id, zone))
         if zone == "quarantine":
-            self._waits[label_of(wanted)] = number
-        if here is None or here.id != number:
-            plan.enter.append((number, zone))
-        elif self._stale is None:
-            return number  # in the serving generation, where it was: nothing to tell
+            self._waits[wanted.label] = there
+        if here is not None and here.id == there.id and self._stale is None:
+            return there.id  # in the serving generation, where it was: nothing to tell
         outcome = "kept" if _bytes(wanted) == _bytes(here) else "back"
         outcome = "waiting" if zone == "quarantine" else outcome
-        plan.counts[outcome] += 1
-        made = {w.id: str(w.payload["ragguard"]["seal"]) for w in writes}
+        made = dict(seals_of(writes))
         ids = [p.point for p in place.spans] if version else list(made)
-        self._leaf(wanted, outcome, [[i, made.get(i) or self._seals[zone][i]] for i in ids])
-        return number
+        plan.tell(wanted, outcome, [[i, made.get(i) or self._seals[zone][i]] for i in ids])
+        return there.id
 
     def settle_cases(self) -> None:
         """Cases whose document waits no more are closed; what waits without one gets one."""
-        serving = {label_of(p.wanted): p.wanted for p in self._places if p.zone == "serving"}
-        waiting = {label_of(p.wanted): p.wanted for p in self._places if p.zone == "quarantine"}
+        serving = {p.wanted.label: p.wanted for p in self._places if p.zone == "serving"}
         with self._workspace.ledger.reading() as conn:
             about = {
                 label: versions.version(conn, case.version) if case.version else None
-                for label, case in self._cases.items()
+                for label, case in self.plan.open_cases.items()
             }
-        for label, case in self._cases.items():
-            if self._waits.get(label) == case.version:
+        for label, case in self.plan.open_cases.items():
+            if label in self._waits and self._waits[label].id == case.version:
                 continue
             now = about[label]
             over = now is not None and _bytes(serving.get(label)) == _bytes(now)
-            over = over or label in waiting
+            over = over or label in self._waits
             self.plan.closes.append((case.id, "superseded" if over else "withdrawn"))
-        for label, number in self._waits.items():
-            known = self._cases.get(label)
-            if known is None or known.version != number:
-                row = waiting[label]
-                changes.open_case(self.plan, row.source, row.document, number)
-
-    def _leaf(self, row: VersionRow, outcome: str, points: list[list[str]]) -> None:
-        self.plan.leaves.append(
-            {
-                "source": row.source,
-                "document": row.document,
-                "digest": row.digest,
-                "metadata": row.metadata_digest,
-                "outcome": outcome,
-                "points": points,
-            }
-        )
+        for label, row in self._waits.items():
+            known = self.plan.open_cases.get(label)
+            if known is None or known.version != row.id:
+                self.plan.open_case(row)
 
 
 def _check_id(point: Point, name: str) -> None:

@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragguard.model import CorpusView, Evidence, Ints, Neighbours
+from ragguard.model import Bools, CorpusView, Doubles, Evidence, Ints, Neighbours
 from ragguard.text.templates import families
 from ragguard.text.words import overlaps
-
-Doubles = NDArray[np.float64]
 
 # How belief falls where the reference is farther than usual: half is left at `CENTRE` standard
 # deviations. An honest batch of manuals beside other documentation that stood out lay between -1.1
@@ -53,6 +50,9 @@ def paraphrases(
     view: CorpusView, neighbours: Neighbours, overlap: float, least: int
 ) -> Paraphrases:
     """Neighbours that say something close in other words; worked out once a view.
+
+    Newcomers of a source of tier `low` are no company for those of other sources: else whoever may
+    sign for it makes a campaign of any document by writing around it.
 
     Args:
         view: The view.
@@ -84,6 +84,8 @@ def _paraphrases(
     )
     copied = np.flatnonzero(present & (shared > FEW_SHARED) & (shared <= overlap))
     present[copied] = _runs_shared(view, rows[copied], columns[copied]) < COPIED
+    if neighbours is view.newcomers:
+        present &= _vouched(view, rows, columns)
     present &= ~families(view).same(rows, columns)  # a template is nobody's claim
     kept = (present & (shared <= overlap)).reshape(n, k)
     values = np.where(kept, np.clip(neighbours.similarities, 0.0, 1.0), 0.0).astype(np.float64)
@@ -95,6 +97,14 @@ def _paraphrases(
         np.take_along_axis(found, order, axis=1),
         np.take_along_axis(agreed, order, axis=1),
     )
+
+
+def _vouched(view: CorpusView, rows: Ints, columns: Ints) -> Bools:
+    """Whether a neighbour's source is vouched for no less than the row's own, bool (p,)."""
+    low = np.array([source in view.low for source in view.sources])
+    documents = view.documents
+    found: Bools = ~low[documents[columns]] | low[documents[rows]]
+    return found
 
 
 def _runs_shared(view: CorpusView, left: Ints, right: Ints) -> Doubles:

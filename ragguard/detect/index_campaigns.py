@@ -25,9 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.detect.campaign import distinct
-from ragguard.model import Bools, Floats, Ints
+from ragguard.model import Bools, Doubles, Floats, Ints
 
-Doubles = NDArray[np.float64]
 Table = NDArray[np.int32] | Ints
 WIDTHS = (2, 3, 4)  # companions: groups of three, four and five
 SOFTENING = 0.02  # added to the companions' distance: two texts may be equal to the encoder

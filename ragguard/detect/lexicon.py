@@ -23,6 +23,7 @@ from ragguard.store import Point, Store
 from ragguard.text import ngram_model
 from ragguard.text.prose import prose
 from ragguard.text.words import normalise, words
+from ragguard.trust import kept
 from ragguard.trust.files import replace_file
 
 SAMPLE = 400  # chunks whose closeness to others is measured
@@ -102,7 +103,9 @@ def without(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
     )
 
 
-def of_index(store: Store, collection: str, documents: int, cache: Path, corpus: str) -> Lexicon:
+def of_index(
+    store: Store, collection: str, documents: int, cache: Path, corpus: str, seal_key: bytes
+) -> Lexicon:
     """The lexicon of the serving index.
 
     Args:
@@ -111,8 +114,9 @@ def of_index(store: Store, collection: str, documents: int, cache: Path, corpus:
         documents: Number of serving documents.
         cache: Cache file.
         corpus: Digest of the serving corpus.
+        seal_key: Of the workspace whose cache it is.
     """
-    found = _load(cache, corpus)
+    found = _load(cache, corpus, seal_key)
     if found is not None:
         return found
     texts: list[str] = []
@@ -121,7 +125,7 @@ def of_index(store: Store, collection: str, documents: int, cache: Path, corpus:
         texts.extend(str(p.payload.get("page_content", "")) for p in batch)
         points.extend(batch)
     made = with_closeness(count(texts, documents), points)
-    _save(made, cache, corpus)
+    _save(made, cache, corpus, seal_key)
     return made
 
 
@@ -154,7 +158,7 @@ def _closeness(points: Sequence[Point]) -> tuple[float, float]:
     return float(means.mean()), float(means.std())
 
 
-def _save(lexicon: Lexicon, cache: Path, corpus: str) -> None:
+def _save(lexicon: Lexicon, cache: Path, corpus: str, seal_key: bytes) -> None:
     buffer = io.BytesIO()
     head = {
         "counted": COUNTED,
@@ -169,21 +173,24 @@ def _save(lexicon: Lexicon, cache: Path, corpus: str) -> None:
         bigrams=lexicon.bigrams,
         trigrams=lexicon.trigrams,
     )
-    replace_file(cache, buffer.getvalue())
+    replace_file(cache, kept.wrap(buffer.getvalue(), seal_key, cache.name))
 
 
-def _load(cache: Path, corpus: str) -> Lexicon | None:
+def _load(cache: Path, corpus: str, seal_key: bytes) -> Lexicon | None:
     try:
-        with np.load(cache, allow_pickle=False) as kept:
-            head = json.loads(kept["head"].tobytes())
+        data = kept.unwrap(cache.read_bytes(), seal_key, cache.name)
+        if data is None:
+            return None
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            head = json.loads(found["head"].tobytes())
             if head["corpus"] != corpus or head.get("counted") != COUNTED:
                 return None
             mean, deviation = head["closeness"]
             return Lexicon(
                 head["documents"],
                 head["words"],
-                kept["bigrams"],
-                kept["trigrams"],
+                found["bigrams"],
+                found["trigrams"],
                 (float(mean), float(deviation)),
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):

@@ -35,16 +35,16 @@ from ragguard.detect.scoring import (
 )
 from ragguard.detect.view import Prepared, Surroundings, build_view, near_suspects, point_label
 from ragguard.errors import LedgerError
-from ragguard.model import Bools, Evidence, Ints, Signal
+from ragguard.model import Bools, Doubles, Evidence, Ints, Signal
 from ragguard.stats import conformal
-from ragguard.stats.conformal import Doubles
+from ragguard.trust import kept
 from ragguard.trust.canonical import digest
 from ragguard.trust.files import replace_file
 
 FOLDS = 10
 ROUND_SIZES = tuple(round(16 * 2 ** (i / 2)) for i in range(17))  # 16 to 4,096
 COLD = 50  # indexed documents below which no words count as known
-VERSION = 4
+VERSION = 5
 TOGETHER = 8  # documents of one place that are brought in together
 LARGE = 4  # an index of less than so many times a batch hardly holds more than the batch
 
@@ -351,14 +351,14 @@ def load(data: bytes) -> Profile:
         LedgerError: Not a profile of this version.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as kept:
-            head = json.loads(kept["head"].tobytes())
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            head = json.loads(found["head"].tobytes())
             if head["version"] != VERSION:
                 raise ValueError(f"version {head['version']}")
             scores, families = (
                 {
-                    key.removeprefix(kind): kept[key].astype(np.float64)
-                    for key in kept.files
+                    key.removeprefix(kind): found[key].astype(np.float64)
+                    for key in found.files
                     if key.startswith(kind)
                 }
                 for kind in ("check.", "family.")
@@ -367,7 +367,7 @@ def load(data: bytes) -> Profile:
                 head["name"],
                 head["documents"],
                 scores,
-                kept["combined"].astype(np.float64),
+                found["combined"].astype(np.float64),
                 head["fitted_on"],
                 {str(k): float(w) for k, w in head["shares"].items()},
                 families,
@@ -376,24 +376,32 @@ def load(data: bytes) -> Profile:
         raise LedgerError(f"profile: cannot be read ({error})") from None
 
 
-def keep(profile: Profile, path: Path, indexed: int) -> None:
+def keep(profile: Profile, path: Path, indexed: int, seal_key: bytes) -> None:
     """Write a fitted profile to a cache file.
 
     Args:
         profile: The profile.
         path: Cache file.
         indexed: Documents in the index when it was fitted.
+        seal_key: Of the workspace that keeps it.
     """
-    replace_file(path, indexed.to_bytes(8, "big") + dump(profile))
+    data = indexed.to_bytes(8, "big") + dump(profile)
+    replace_file(path, kept.wrap(data, seal_key, path.name))
 
 
-def load_fitted(data: bytes) -> tuple[Profile, int] | None:
+def load_fitted(path: Path, seal_key: bytes) -> tuple[Profile, int] | None:
     """Read what `keep` wrote: the profile and how many documents were indexed then.
 
+    Args:
+        path: Cache file.
+        seal_key: Of the workspace that kept it.
+
     Returns:
-        `None` when the cache file is damaged; it is fitted again then.
+        `None` when the cache file is missing, damaged, or not this workspace's own under this name;
+        it is fitted again then.
     """
     try:
-        return load(data[8:]), int.from_bytes(data[:8], "big")
-    except LedgerError:
+        data = kept.unwrap(path.read_bytes(), seal_key, path.name)
+        return None if data is None else (load(data[8:]), int.from_bytes(data[:8], "big"))
+    except (LedgerError, OSError):
         return None

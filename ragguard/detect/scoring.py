@@ -29,6 +29,7 @@ from ragguard.errors import ConfigError, NotApplicable
 from ragguard.model import (
     FIRST_IMPORT,
     CorpusView,
+    Doubles,
     Finding,
     Ints,
     Outcome,
@@ -38,7 +39,6 @@ from ragguard.model import (
     Verdict,
 )
 from ragguard.stats import conformal
-from ragguard.stats.conformal import Doubles
 
 logger = logging.getLogger(__name__)
 

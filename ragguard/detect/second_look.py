@@ -5,9 +5,11 @@ in. When a later one is caught colluding, those it colludes with that were admit
 judged once more, as if all of them arrived together now. What fails then is pulled back into
 quarantine; a person decides, as always.
 
-An honest document admitted lately can be pulled by poison written around it. It is missing from
-the index until a reviewer releases it; it is never rejected, and what a reviewer released, or what
-is long in the index, is never pulled.
+A source pulls only documents of its own, or of a source that is vouched for less (tier): whoever
+may sign for one source would else take out any fresh document of another by writing around it.
+Within that, an honest document admitted lately can be pulled by poison written around it. It is
+missing from the index until a reviewer releases it; it is never rejected, and what a reviewer
+released, or what is long in the index, is never pulled.
 """
 
 from __future__ import annotations
@@ -60,7 +62,27 @@ def second_look(
     Returns:
         Recent documents that would be quarantined today, with their new verdicts.
     """
-    caught = [i for i, v in enumerate(verdicts) if v.outcome == "quarantine" and _colludes(v)]
+    caught: dict[str, list[int]] = {}
+    for i, verdict in enumerate(verdicts):
+        if verdict.outcome == "quarantine" and _colludes(verdict):
+            caught.setdefault(verdict.source, []).append(i)
+    found: dict[str, tuple[Prepared, Verdict]] = {}
+    for source, numbers in sorted(caught.items()):
+        for prepared, verdict in _look(source, numbers, batch, verdicts, around, judging, fetch):
+            found.setdefault(prepared.label, (prepared, verdict))
+    return list(found.values())
+
+
+def _look(
+    source: str,
+    caught: Sequence[int],
+    batch: Sequence[Prepared],
+    verdicts: Sequence[Verdict],
+    around: Surroundings,
+    judging: Judging,
+    fetch: Callable[[Sequence[str]], Sequence[Prepared]],
+) -> list[tuple[Prepared, Verdict]]:
+    """The recent companions of what was caught of one source."""
     arriving = {p.label for p in batch}
     named = {
         str(label)
@@ -70,7 +92,7 @@ def second_look(
         for label in finding.facts.get("companions", ())
     }
     wanted = sorted((named & around.recent) - arriving)[:MOST]
-    found = list(fetch(wanted)) if wanted else []
+    found = [p for p in (fetch(wanted) if wanted else ()) if _may_pull(source, p, judging)]
     if not found:
         return []
     again = [*found, *(batch[i] for i in caught)]
@@ -91,6 +113,15 @@ def second_look(
         for prepared, verdict in zip(found, second[: len(found)], strict=True)
         if verdict.outcome == "quarantine" and _colludes(verdict)
     ]
+
+
+def _may_pull(source: str, companion: Prepared, judging: Judging) -> bool:
+    """Whether a source's documents may have a companion judged once more."""
+    theirs = companion.document.source
+    if theirs == source:
+        return True
+    low = {name for name, policy in judging.policies.items() if policy.tier == "low"}
+    return theirs in low and source not in low
 
 
 def _colludes(verdict: Verdict) -> bool:

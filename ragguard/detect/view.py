@@ -79,6 +79,7 @@ class Surroundings:
             newcomers, not of the reference: a campaign may come drop by drop.
         suspects: Documents that wait, undecided, and are as new as the recent. They are judged
             beside newcomers that are near them, as newcomers; they vouch for nobody.
+        low: Sources of tier `low`.
     """
 
     store: Store
@@ -88,6 +89,7 @@ class Surroundings:
     now: datetime
     recent: Set[str] = frozenset()
     suspects: Sequence[Prepared] = ()
+    low: Set[str] = frozenset()
 
 
 def near_suspects(batch: Sequence[Prepared], suspects: Sequence[Prepared]) -> list[Prepared]:
@@ -215,6 +217,7 @@ def build_view(
         lexicon=around.lexicon,
         denied=around.denied,
         now=around.now,
+        low=around.low,
     )
 
 

@@ -254,9 +254,16 @@ def _check_version() -> None:
     """Refuse a sentence-transformers that runs code lying in a model's folder.
 
     Raises:
-        EncodeError: It is older than `LEAST_VERSION`, before it is imported.
+        EncodeError: It is older than `LEAST_VERSION`, before it is imported; or not installed.
     """
-    found = importlib.metadata.version("sentence-transformers")
+    try:
+        found = importlib.metadata.version("sentence-transformers")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise EncodeError(
+            "model: sentence-transformers, which runs other models than the default one, is not "
+            "installed",
+            hint="use the default model (no [model] name), or pip install sentence-transformers",
+        ) from error
     parts = re.fullmatch(r"(\d+)\.(\d+)(?:\.\d+)*(?:\.post\d+)?(?:\+[\w.]+)?", found)
     if parts is None or (int(parts[1]), int(parts[2])) < LEAST_VERSION:
         least = ".".join(map(str, LEAST_VERSION))

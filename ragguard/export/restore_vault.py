@@ -8,7 +8,7 @@ digest. Ledger and index are not touched; a rebuild or a rollback goes on from t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,11 +20,11 @@ from ragguard.export.inventory import Inventory
 from ragguard.export.verify import Checked
 from ragguard.ledger import audit_queries
 from ragguard.ledger.writer import append_entry
+from ragguard.model import Progress
 from ragguard.trust import signed_note
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 ACT = "restore"
 
 

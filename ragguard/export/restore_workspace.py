@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,9 +28,9 @@ from typing import Any
 from ragguard import config
 from ragguard.canary import sets
 from ragguard.corpus import changes
-from ragguard.corpus.carry_over import Now, Ready, carry
+from ragguard.corpus.carry_over import carry
 from ragguard.corpus.clean_set import Left, read_back
-from ragguard.corpus.embed import embed, take_apart
+from ragguard.corpus.embed import Embedded, embed, take_apart
 from ragguard.errors import UsageError
 from ragguard.export import denials as denying
 from ragguard.export import inventory as inventories
@@ -39,18 +39,17 @@ from ragguard.export.inventory import Inventory, Listed
 from ragguard.export.restore_vault import ACT, sound
 from ragguard.export.verify import Accepted, Checked
 from ragguard.ledger import commits
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import append_entry
+from ragguard.model import Progress
 from ragguard.trust import adoption
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.files import replace_file
 from ragguard.workspace import Workspace, create
 
-Progress = Callable[[str, int, int], None]
 PART = 64  # files put into the vault at once
 _SPLITTER = re.compile(r".* size=(\d{1,6}) overlap=(\d{1,6})")
-_NOTHING = Now({}, {}, {})
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ class _Restoring:
         self._listed = listed
         self._progress = progress
         self._files = inventories.paths(listed)
-        self._documents: dict[str, list[Ready]] = defaultdict(list)  # by manifest
+        self._by_manifest: dict[str, list[tuple[VersionRow, Embedded]]] = defaultdict(list)
         self._commit: int | None = None
         self._releases = 0
         self._denied = sorted(checked.denied, key=lambda one: one[0].log_index)
@@ -198,14 +197,14 @@ class _Restoring:
             self._advance(version)
             for name, one in self._accepted_under(version):
                 if self._counts_today(one):
-                    self._take(generation, name, one, self._documents[name])
+                    self._take(generation, name, one, self._by_manifest[name])
                 else:
                     self._take(generation, name, one, [])
                     late.append(name)
         for name in late:
-            if self._documents[name]:
+            if self._by_manifest[name]:
                 one = self._checked.accepted[name]
-                self._take(generation, name, one, self._documents[name])
+                self._take(generation, name, one, self._by_manifest[name])
         self._deny(generation, recipe.digest == listed.recipe.get("digest"))
         if listed.canaries is not None:
             path = inventories.CANARIES
@@ -255,7 +254,7 @@ class _Restoring:
             progress=lambda done, total: self._progress("embed", done, total),
         )
         for place, one in embedded.items():
-            self._documents[good[place].manifest].append(Ready(good[place], listed[place], one))
+            self._by_manifest[good[place].manifest].append((good[place], one))
         return left
 
     def _advance(self, version: int) -> None:
@@ -283,24 +282,26 @@ class _Restoring:
         return root is None or not {k.keyid for k in one.signers} & root.revoked.keys()
 
     def _take(
-        self, generation: Generation, name: str, one: Accepted, ready: Sequence[Ready]
+        self,
+        generation: Generation,
+        name: str,
+        one: Accepted,
+        ready: Sequence[tuple[VersionRow, Embedded]],
     ) -> None:
         """One commit: a manifest is accepted, and documents that stand on it serve."""
         workspace = self._workspace
         plan = self._draft(generation)
-        decisions: list[dict[str, Any]] = []
-        for got in ready:
-            number = plan.next_version
-            carry(plan, got.row, got.item, got.embedded, "serving", _NOTHING)
-            decisions += self._releases_of(plan, got.row, number)
-        row = self._manifest_row(name, one, plan.commit)
+        for row, embedded in ready:
+            carry(plan, row, embedded, "serving")
+            self._take_releases(plan, plan.versions[-1])
+        accepted = self._manifest_row(name, one, plan.commit)
         actor = ", ".join(sorted({k.principal for k in one.signers})) or "nobody"
-        made = plan.finish(ACT, actor, one.source, row, decisions=decisions)
+        made = plan.finish(ACT, actor, one.source, accepted)
         self._progress("commit", self._kept, len(self._listed.documents))
         workspace.committer.commit(made)
         self._commit = plan.commit
         self._kept += len(ready)
-        self._releases += len(decisions)
+        self._releases += len(plan.decisions)
 
     def _draft(self, generation: Generation) -> changes.Draft:
         """An empty draft; the first version numbers are those of what is denied."""
@@ -314,7 +315,7 @@ class _Restoring:
             self._progress("denials", number - 1, len(self._denied))
             plan = self._draft(generation)
             accepted = self._checked.accepted.get(one.manifest)
-            row = self._manifest_row(one.manifest, accepted, plan.commit) if accepted else {}
+            row = self._manifest_row(one.manifest, accepted, plan.commit) if accepted else None
             made = denying.record(
                 plan, self._read, one, said, key, number, row, same_recipe=same_recipe
             )
@@ -324,33 +325,17 @@ class _Restoring:
     def _read(self, path: str) -> bytes:
         return safe_read.read_named(self._folder, path, *self._files[path])
 
-    def _releases_of(
-        self, plan: changes.Draft, row: VersionRow, number: int
-    ) -> list[dict[str, Any]]:
-        """Rows of the releases of a document, each with a case that it closes."""
+    def _take_releases(self, plan: changes.Draft, row: VersionRow) -> None:
+        """Releases of a document, each with a case that it closes."""
         about = (row.source, row.document, row.digest, row.metadata_digest)
-        rows = []
         for one, said, key in self._checked.released:
             if (one.source, one.document, one.digest, one.metadata_digest) != about:
                 continue
-            case = plan.next_case
-            changes.open_case(plan, row.source, row.document, number)
+            case = plan.open_case(row)
             plan.closes.append((case, "released"))
-            rows.append(
-                {
-                    "case": case,
-                    "action": said.action,
-                    "reviewer": key.principal,
-                    "keyid": key.keyid,
-                    "reason": said.reason,
-                    "covers": list(said.covers),
-                    "envelope": one.envelope,
-                    "commit": plan.commit,
-                }
-            )
-        return rows
+            plan.decide(case, said, key, one.envelope)
 
-    def _manifest_row(self, name: str, one: Accepted, commit: int) -> dict[str, Any]:
+    def _manifest_row(self, name: str, one: Accepted, commit: int) -> ManifestRow:
         manifest = one.manifest
         if manifest is not None:
             version, expires = manifest.version, format_time(manifest.expires)
@@ -358,15 +343,15 @@ class _Restoring:
             with self._workspace.ledger.reading() as conn:
                 version = commits.next_adoption(conn, one.source)
             expires = adoption.FOREVER
-        return {
-            "digest": name,
-            "source": one.source,
-            "version": version,
-            "envelope": self._listed.manifests[name],
-            "signers": [[k.keyid, k.principal] for k in one.signers],
-            "expires": expires,
-            "commit": commit,
-        }
+        return ManifestRow(
+            name,
+            one.source,
+            version,
+            self._listed.manifests[name],
+            [[k.keyid, k.principal] for k in one.signers],
+            expires,
+            commit,
+        )
 
 
 def _version(number: int, one: Listed) -> VersionRow:

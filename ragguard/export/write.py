@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ragguard.corpus import log_check
 from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
@@ -24,15 +23,14 @@ from ragguard.export import denials
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Inventory, Listed, Omitted, Vouched
 from ragguard.ledger import audit_queries, commits, log, versions, versions_at
-from ragguard.ledger.commits import CommitRow
+from ragguard.ledger.commits import Accepted, CommitRow
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Finding
+from ragguard.model import Finding, Progress
 from ragguard.trust import signed_note
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.files import make_folder
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 PART = 64  # files of the vault that are read at once
 _WRITERS = 8
 
@@ -280,9 +278,9 @@ def _manifests(
     """What documents stand on, and the newest manifest of every source: digest to file digest."""
     with workspace.ledger.reading() as conn:
         accepted = {row.digest: row for row in commits.accepted_manifests(conn)}
-    newest: dict[str, Any] = {}
+    newest: dict[str, Accepted] = {}
     for row in accepted.values():
-        if row.version >= 1 and row.version >= getattr(newest.get(row.source), "version", 0):
+        if row.version >= 1 and row.version >= newest.get(row.source, row).version:
             newest[row.source] = row
     wanted = (standing & accepted.keys()) | {row.digest for row in newest.values()}
     found: dict[str, str] = {}

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from ragguard.corpus.changes import Standing
 from ragguard.corpus.documents import Incoming
+from ragguard.corpus.state import SourceState
 from ragguard.errors import QuotaError, UsageError
 from ragguard.ledger import commits, versions
 from ragguard.ledger.versions import VersionRow
@@ -105,7 +105,7 @@ def to_retry(manifest: Manifest, latest: Mapping[str, VersionRow]) -> bool:
 
 
 def as_before(
-    manifest: Manifest, standing: Standing, latest: Mapping[str, VersionRow]
+    manifest: Manifest, standing: SourceState, latest: Mapping[str, VersionRow]
 ) -> list[Verdict]:
     """Verdicts of the documents of an accepted manifest that comes again: as they stand."""
     names = {s.name for s in manifest.subjects}
@@ -154,7 +154,7 @@ def _same(item: Incoming, row: VersionRow, policy_digest: str, recipe: str) -> b
 def sort_out(
     workspace: Workspace,
     items: Sequence[Incoming],
-    standing: Standing,
+    standing: SourceState,
     policy_digest: str,
 ) -> tuple[dict[str, Verdict], list[Incoming]]:
     """Documents whose verdict stands, and documents to be judged."""

@@ -16,23 +16,23 @@ See docs/adr/0013-adopting-unsigned.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from ragguard.corpus import changes
-from ragguard.corpus.changes import Standing
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
-from ragguard.corpus.pull_back import pull_document, stored_writes
+from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import UsageError
 from ragguard.ingest.admission import sort_out, stands
 from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
-from ragguard.ingest.report import ManifestResult, Report, timed
+from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import commits, versions
+from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Finding, Policy, Verdict
+from ragguard.model import Finding, Policy, Progress, Verdict
 from ragguard.store.foreign import ForeignCollection
 from ragguard.store.foreign_layout import Layout, detect, read
 from ragguard.trust import adoption, root
@@ -41,7 +41,6 @@ from ragguard.trust.manifest import is_source_name
 from ragguard.workspace import Workspace
 
 Mode = Literal["quarantine", "trust"]
-Progress = Callable[[str, int, int], None]
 UNSIGNED = "unsigned"  # check name of the finding that every adopted document has
 ACTOR = "nobody"  # who signed
 
@@ -101,7 +100,7 @@ def adopt(
         )
     report = Report()
     if not dry_run:
-        with timed(report, "recover"):
+        with report.timed("recover"):
             report.recovered = workspace.recover()
     with workspace.ledger.reading() as conn:
         if commits.last_manifest(conn, source) is not None:
@@ -111,11 +110,11 @@ def adopt(
             )
     known = workspace.root.sources.get(source)
     contract = known.policy if known is not None else Policy()
-    with timed(report, "read"):
+    with report.timed("read"):
         layout = detect(foreign.sample(), text=text, metadata=metadata, document=document)
         made = Adopted(layout, report=report)
         items = _gather(workspace, foreign, source, contract, made, progress)
-    standing = changes.standing_of(workspace, source)
+    standing = state_of(workspace, source)
     rules = digest([UNSIGNED, root.dump_policy(contract)])
     settled, fresh = sort_out(workspace, items, standing, rules)
     with workspace.ledger.reading() as conn:
@@ -138,7 +137,7 @@ def adopt(
         verdicts[name] = _unsigned(verdicts[name], mode, place, alike.get(name, ""))
     result = ManifestResult(foreign.place, source=source, note=_note(made))
     if fresh and not dry_run:
-        with timed(report, "commit"):
+        with report.timed("commit"):
             result = _commit(
                 workspace,
                 foreign,
@@ -150,14 +149,11 @@ def adopt(
                 made,
                 len(items) - len(fresh),
                 pulled,
+                report.judged_until,
                 result,
             )
-        with timed(report, "index"):
-            generation = workspace.generation()
-            if generation is not None:
-                workspace.open_store().maintain(
-                    generation.serving, workspace.settings.store.index_after
-                )
+        with report.timed("index"):
+            workspace.maintain()
     report.pulled.extend(verdict for _, verdict in pulled)
     report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)
     report.manifests.append(result)
@@ -262,11 +258,12 @@ def _commit(
     mode: Mode,
     judged: Sequence[tuple[Incoming, Verdict]],
     embedded: Mapping[str, Embedded],
-    standing: Standing,
+    standing: SourceState,
     rules: str,
     made: Adopted,
     unchanged: int,
     pulled: Sequence[Pulled],
+    judged_until: int,
     result: ManifestResult,
 ) -> ManifestResult:
     """Write the commit, its record first."""
@@ -283,41 +280,15 @@ def _commit(
     )
     texts = [i.text.encode() for i, v in judged if v.outcome != "reject"]
     workspace.vault.put_many([*texts, record])
-    plan = changes.draft(workspace, generation)
-    touched = {i.document.id for i, _ in judged}
-    rows = [
-        row
-        for zone in (standing.waiting, standing.serving)
-        for row in zone.values()
-        if row.document in touched
-    ]
+    plan = changes.draft(workspace, generation, {source: standing})
     with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, [r.id for r in [*rows, *(r for r, _ in pulled)]])
         version = commits.next_adoption(conn, source)
     name = digest_bytes(record)
-    for item, verdict in judged:
-        changes.add_document(
-            plan,
-            item,
-            verdict,
-            embedded.get(item.document.id) if verdict.outcome != "reject" else None,
-            standing,
-            rules,
-            generation.recipe,
-            name,
-            points,
-        )
-    for row, verdict in pulled:
-        pull_document(plan, row, verdict, stored_writes(workspace, row), points[row.id])
+    plan.admit(judged, embedded, source, rules, name)
+    plan.quarantine(pulled)
     plan.counts["unchanged"] += unchanged
-    accepted = {
-        "digest": name,
-        "source": source,
-        "version": version,
-        "envelope": name,
-        "signers": [],
-        "expires": adoption.FOREVER,
-        "commit": plan.commit,
-    }
-    workspace.committer.commit(plan.finish("adopt", ACTOR, source, accepted))
+    accepted = ManifestRow(name, source, version, name, [], adoption.FOREVER, plan.commit)
+    workspace.committer.commit(
+        plan.finish("adopt", ACTOR, source, accepted, judged_until=judged_until)
+    )
     return replace(result, digest=name, commit=plan.commit)

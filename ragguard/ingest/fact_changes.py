@@ -17,10 +17,10 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from ragguard.corpus.changes import Standing
 from ragguard.corpus.clean_set import read_back
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import read_items
+from ragguard.corpus.state import SourceState
 from ragguard.model import Finding, Policy, Verdict
 from ragguard.parse.workers import Read, Unread
 from ragguard.text.diff import tokens
@@ -89,7 +89,7 @@ def hold_fact_changes(
     workspace: Workspace,
     items: Sequence[Incoming],
     verdicts: dict[str, Verdict],
-    standing: Standing,
+    standing: SourceState,
     contract: Policy,
     principals: Set[str],
 ) -> dict[str, Verdict]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -24,7 +24,17 @@ from ragguard.ledger.commits import Generation
 from ragguard.ledger.tables import get_meta
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import JUDGED_UNTIL, load_vectors
-from ragguard.model import Chunk, DeniedText, Document, Hidden, Lexicon, Policy, Skipped, Verdict
+from ragguard.model import (
+    Chunk,
+    DeniedText,
+    Document,
+    Hidden,
+    Lexicon,
+    Policy,
+    Progress,
+    Skipped,
+    Verdict,
+)
 from ragguard.trust.canonical import digest, format_time
 from ragguard.workspace import Workspace
 
@@ -60,7 +70,7 @@ def judge_batch(
     workspace: Workspace,
     batch: Sequence[Prepared],
     policies: Mapping[str, Policy],
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
     *,
     absent: Set[str] = frozenset(),
     catch_up: bool = False,
@@ -185,7 +195,14 @@ def surroundings(
         workspace.now,
         recent_labels(workspace, serving),
         undecided(workspace, generation, len(serving)) if generation else (),
+        low_sources(workspace),
     )
+
+
+def low_sources(workspace: Workspace) -> frozenset[str]:
+    """Sources of tier `low` under the trust root in force."""
+    sources = workspace.root.sources.items()
+    return frozenset(name for name, source in sources if source.policy.tier == "low")
 
 
 def undecided(workspace: Workspace, generation: Generation, indexed: int) -> list[Prepared]:
@@ -250,7 +267,7 @@ def denied_texts(workspace: Workspace) -> list[DeniedText]:
             continue
         made.append(
             DeniedText(
-                f"{version.source}/{version.document}" if version else "?",
+                version.label if version else "?",
                 np.load(io.BytesIO(vault.get(row.sketches)), allow_pickle=False),
                 vectors,
                 texts,
@@ -276,6 +293,7 @@ def _lexicon(
             serving,
             workspace.cache("lexicon.npz"),
             state,
+            workspace.seal_key,
         )
     if serving >= reference.COLD:
         return indexed
@@ -294,7 +312,7 @@ def _profile(
     checks: Mapping[str, tuple[Check, object]],
     arriving: int,
     learned: calibration.Calibration | None,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Profile:
     """The reference for a batch of this size, fitted on the index; none while that is small."""
     judge = workspace.settings.judge
@@ -313,13 +331,13 @@ def _profile(
             round(20 * len(around.recent) / len(serving)),  # in twentieths of the index
             round(20 * len(around.suspects) / len(serving)),
             digest(learned.model_dump(mode="json")) if learned else "",
+            sorted(around.low),
         ]
     )
     path = workspace.cache(f"profile-{held.size}-{settings[:16]}.npz")
-    if path.exists():
-        kept = reference.load_fitted(path.read_bytes())
-        if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
-            return kept[0]
+    kept = reference.load_fitted(path, workspace.seal_key)
+    if kept is not None and 1 / GROWTH <= len(serving) / kept[1] <= GROWTH:
+        return kept[0]
     met = frozenset(learned.fit if learned else ())
     most = held.documents(judge.reference_documents)
     rows = reference_rows(serving, met, judge, most, held.together)
@@ -333,7 +351,7 @@ def _profile(
         lambda done, total: progress("calibrate", done, total),
         calibration.shares_of(learned),
     )
-    reference.keep(profile, path, len(serving))
+    reference.keep(profile, path, len(serving), workspace.seal_key)
     return profile
 
 

@@ -13,7 +13,7 @@ there as usual. The audit, which looks at the whole index at once, is for campai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -22,7 +22,7 @@ import numpy as np
 from ragguard.detect import reference, scoring
 from ragguard.detect.second_look import Judging
 from ragguard.detect.view import Prepared, Surroundings, build_view, near_suspects
-from ragguard.model import Policy, Verdict
+from ragguard.model import Policy, Progress, Verdict
 
 BLOCK = 256  # documents judged together at most
 LARGEST, SMALLEST = 0.5, 0.2  # shares of the index that may be, and must be, judged together
@@ -48,7 +48,7 @@ def judge_later(
     judging: Judging,
     size: int,
     arrived: Mapping[str, int],
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> dict[str, Verdict]:
     """Judge indexed documents as if they came in now.
 

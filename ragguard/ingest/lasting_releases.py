@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ragguard.corpus.pull_back import stored_writes
+from ragguard.corpus.stored_points import stored_writes
 from ragguard.detect.view import Prepared
 from ragguard.ledger import evidence, versions
 from ragguard.ledger.versions import ReleaseRow

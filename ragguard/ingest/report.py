@@ -1,17 +1,12 @@
-"""What an ingest did, as one object; the commands and their JSON are drawn from it.
-
-Timing: the seconds each stage of a job takes, in what the job reports.
-"""
+"""What an ingest did, as one object; the commands and their JSON are drawn from it."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from ragguard.corpus.job import Job, finding_dict
 from ragguard.model import Finding, Skipped, Verdict
 
 
@@ -43,7 +38,7 @@ class ManifestResult:
 
 
 @dataclass
-class Report:
+class Report(Job):
     """What an ingest did.
 
     Attributes:
@@ -58,8 +53,6 @@ class Report:
         least_promised: Rate below which nothing is promised, because it was observed.
         observe: Whether the gate only observed: nothing was held.
         judged_until: Number of the newest version that was not yet judged and now is; 0 if none.
-        recovered: Commits of an interrupted run that were finished first.
-        seconds: Wall seconds by stage.
     """
 
     manifests: list[ManifestResult] = field(default_factory=list)
@@ -74,8 +67,6 @@ class Report:
     least_promised: float = 0.0
     observe: bool = False
     judged_until: int = 0
-    recovered: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -136,8 +127,7 @@ class Report:
             "not_yet_judged": sum(v.not_yet_judged for v in self.documents),
             "observe": self.observe,
             "stale_calibration": self.stale or None,
-            "recovered": self.recovered,
-            "seconds": {stage: round(s, 3) for stage, s in self.seconds.items()},
+            **self.run_dict(),
         }
 
 
@@ -152,32 +142,9 @@ def verdict_body(verdict: Verdict) -> dict[str, Any]:
         "p_value": verdict.p_value,
         "not_yet_judged": verdict.not_yet_judged,
         "observed": verdict.observed,
-        "findings": [
-            {"check": f.check, "score": f.score, "p_value": f.p_value, "detail": f.detail}
-            for f in verdict.findings
-        ],
+        "findings": [finding_dict(f) for f in verdict.findings],
     }
 
 
 def _is_integrity(finding: Finding) -> bool:
     return bool(finding.facts.get("integrity"))
-
-
-class Reported(Protocol):
-    """What a job says of itself.
-
-    Attributes:
-        seconds: By stage.
-    """
-
-    seconds: dict[str, float]
-
-
-@contextmanager
-def timed(report: Reported, stage: str) -> Iterator[None]:
-    """Add the seconds a block takes to a stage of the report."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - start

@@ -8,32 +8,28 @@ itself, a bad document only itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from ragguard.corpus import changes
-from ragguard.corpus.changes import Standing
-from ragguard.corpus.documents import Incoming, gather
+from ragguard.corpus.documents import Incoming, gather, refuse_look_alikes
 from ragguard.corpus.embed import Embedded
-from ragguard.corpus.pull_back import pull_document, stored_writes
-from ragguard.errors import IncompleteError, RagguardError
+from ragguard.corpus.state import SourceState, state_of
+from ragguard.errors import IncompleteError, RagguardError, UsageError
 from ragguard.ingest.admission import as_before, check_quota, read_manifest, sort_out, to_retry
-from ragguard.ingest.report import ManifestResult, Report, timed
+from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import versions
+from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.observed import observed
-from ragguard.model import Manifest, Verdict
+from ragguard.model import Manifest, Progress, Verdict
 from ragguard.trust import manifest as manifests
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest, format_time
 from ragguard.trust.dsse import VerificationResult
 from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
-
-Progress = Callable[[str, int, int], None]
-RATE_WINDOW = timedelta(days=1)
 
 
 def ingest(
@@ -61,7 +57,7 @@ def ingest(
     """
     report = Report(observe=workspace.settings.judge.observe if observe is None else observe)
     if not dry_run:
-        with timed(report, "recover"):
+        with report.timed("recover"):
             report.recovered = workspace.recover()
     for path in paths:
         try:
@@ -85,10 +81,10 @@ def _one(
     workspace: Workspace, path: Path, root: Path, dry_run: bool, report: Report, progress: Progress
 ) -> None:
     report.judged_until = 0
-    with timed(report, "verify"):
+    with report.timed("verify"):
         manifest, signed, envelope, new = read_manifest(workspace, path)
     source = workspace.root.sources[manifest.source]
-    standing = changes.standing_of(workspace, manifest.source)
+    standing = state_of(workspace, manifest.source)
     with workspace.ledger.reading() as conn:
         latest = versions.latest(conn, manifest.source)
     retried = not new and to_retry(manifest, latest)
@@ -100,10 +96,13 @@ def _one(
         )
         report.documents.extend(as_before(manifest, standing, latest))
         return
-    with timed(report, "read"):
+    with report.timed("read"):
         progress("read", 0, len(manifest.subjects))
         items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
         progress("read", len(manifest.subjects), len(manifest.subjects))
+    _check_root(manifest, items, root)
+    removed = _removed(manifest, items, standing)
+    items = refuse_look_alikes(items, _ids(standing) - set(removed))
     policy_digest = digest(roots.dump_policy(source.policy))
     settled, fresh = sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
@@ -118,9 +117,8 @@ def _one(
         observe=report.observe,
         principals=persons(key.principal for key in signed.signed),
     )
-    removed = _removed(manifest, items, standing)
     leaving = {f"{manifest.source}/{name}" for name in removed}
-    pulled = [(row, v) for row, v in pulled if f"{row.source}/{row.document}" not in leaving]
+    pulled = [(row, v) for row, v in pulled if row.label not in leaving]
     note = ""
     judge = workspace.settings.judge
     since = format_time(workspace.now - timedelta(days=judge.removal_days))
@@ -137,7 +135,7 @@ def _one(
         )
     commit: int | None = None
     if not dry_run:
-        with timed(report, "commit"):
+        with report.timed("commit"):
             progress("commit", 0, 1)
             commit = _commit(
                 workspace,
@@ -156,12 +154,8 @@ def _one(
                 report.judged_until,
             )
             progress("commit", 1, 1)
-        with timed(report, "index"):
-            generation = workspace.generation()
-            if generation is not None:
-                workspace.open_store().maintain(
-                    generation.serving, workspace.settings.store.index_after
-                )
+        with report.timed("index"):
+            workspace.maintain()
     report.pulled.extend(verdict for _, verdict in pulled)
     report.removed += 0 if asks else len(removed)
     report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)
@@ -178,7 +172,27 @@ def _one(
     )
 
 
-def _removed(manifest: Manifest, items: Sequence[Incoming], standing: Standing) -> list[str]:
+def _check_root(manifest: Manifest, items: Sequence[Incoming], root: Path) -> None:
+    """Refuse to take a folder that has none of the signed files for one that lost them all.
+
+    Raises:
+        UsageError: None is there.
+    """
+    missing = [i for i in items if any(f.check == "missing" for f in i.findings)]
+    if items and len(missing) == len(items) == len(manifest.subjects):
+        raise UsageError(
+            f"{root}: none of the {len(items)} signed files is there, such as "
+            f"{manifest.subjects[0].name!r}",
+            hint="Name the folder that was signed with --root; nothing was changed.",
+        )
+
+
+def _ids(standing: SourceState) -> set[str]:
+    """Documents of a source that serve or wait."""
+    return {*standing.serving, *standing.waiting}
+
+
+def _removed(manifest: Manifest, items: Sequence[Incoming], standing: SourceState) -> list[str]:
     """Documents this manifest takes out."""
     listed = {i.document.id for i in items}
     # A file that could not be read says nothing about its records.
@@ -209,7 +223,7 @@ def _commit(
     judged: Sequence[tuple[Incoming, Verdict]],
     embedded: Mapping[str, Embedded],
     files: Mapping[str, bytes],
-    standing: Standing,
+    standing: SourceState,
     policy_digest: str,
     removed: Sequence[str],
     asks: bool,
@@ -222,59 +236,25 @@ def _commit(
     entering = {i.document.subject_digest for i, v in judged if v.outcome != "reject"}
     blobs = [files[d] for d in sorted(entering)]
     kept = workspace.vault.put_many([*blobs, envelope])
-    plan = changes.draft(workspace, generation)
-    touched = {i.document.id for i, _ in judged} | set(removed)
-    numbers = [
-        row.id
-        for zone in (standing.waiting, standing.serving)
-        for row in zone.values()
-        if row.document in touched
-    ]
-    theirs = {
-        name: changes.standing_of(workspace, name) for name in {row.source for row, _ in pulled}
-    }
-    numbers += [row.id for row, _ in pulled]
-    numbers += [
-        there.waiting[row.document].id
-        for row, _ in pulled
-        if row.document in (there := theirs[row.source]).waiting
-    ]
-    with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, numbers)
-    for item, verdict in judged:
-        changes.add_document(
-            plan,
-            item,
-            verdict,
-            embedded.get(item.document.id) if verdict.outcome != "reject" else None,
-            standing,
-            policy_digest,
-            generation.recipe,
-            manifest.digest,
-            points,
-        )
-    for row, verdict in pulled:
-        stored = stored_writes(workspace, row)
-        # One version of a document waits at a time; what waited comes again with its manifest.
-        changes.close_waiting(plan, row.document, theirs[row.source], points, "superseded")
-        pull_document(plan, row, verdict, stored, points[row.id])
-    for case in standing.removals:
+    plan = changes.draft(workspace, generation, {manifest.source: standing})
+    plan.admit(judged, embedded, manifest.source, policy_digest, manifest.digest)
+    plan.quarantine(pulled)
+    for case in plan.standing(manifest.source).removals:
         plan.closes.append((case.id, "superseded"))
     if asks:
-        changes.open_removal(plan, manifest.source, removed, manifest.digest)
+        plan.ask_removal(manifest.source, removed, manifest.digest)
     else:
-        for name in removed:
-            changes.remove_document(plan, name, standing, points)
+        plan.remove(manifest.source, removed)
     plan.counts["unchanged"] += len(items) - len(judged)
-    accepted: dict[str, Any] = {
-        "digest": manifest.digest,
-        "source": manifest.source,
-        "version": manifest.version,
-        "envelope": kept[-1],
-        "signers": [[k.keyid, k.principal] for k in signed.signed],
-        "expires": format_time(manifest.expires),
-        "commit": plan.commit,
-    }
+    accepted = ManifestRow(
+        manifest.digest,
+        manifest.source,
+        manifest.version,
+        kept[-1],
+        [[k.keyid, k.principal] for k in signed.signed],
+        format_time(manifest.expires),
+        plan.commit,
+    )
     actor = ", ".join(sorted({k.principal for k in signed.signed}))
     workspace.committer.commit(
         plan.finish("ingest", actor, manifest.source, accepted, judged_until=judged_until)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ragguard.corpus.documents import format_of
-from ragguard.errors import RecordError, UsageError
+from ragguard.errors import PredicateError, RecordError, UsageError
 from ragguard.model import Manifest, Metadata, Subject
 from ragguard.parse.document import OTHER_ENDINGS, TEXT_FORMATS
-from ragguard.parse.records import RECORD_FORMATS, read_records
+from ragguard.parse.records import RECORD_FORMATS, Record, read_records
 from ragguard.trust import dsse, folder, keys
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import digest_bytes
@@ -32,6 +32,7 @@ class Signed:
         envelope: Bytes of the manifest file.
         documents: How many documents it lists; a record counts as one.
         skipped: Files that were not taken, and why.
+        wrong: Records that are none, and will be rejected; each is named.
         unused: Names in the metadata file that no signed file has.
     """
 
@@ -40,6 +41,7 @@ class Signed:
     documents: int
     skipped: tuple[Skipped, ...]
     unused: tuple[str, ...]
+    wrong: tuple[str, ...] = ()
 
 
 def sign(
@@ -97,10 +99,13 @@ def sign(
         )
     manifests.check_collisions(names)
     subjects, documents = [], 0
+    wrong: list[str] = []
     for name in names:
         data = folder.read(root, name, MAX_FILE)
         fmt = format_of(name)
-        documents += len(read_records(data, fmt, name)) if fmt in RECORD_FORMATS else 1
+        records = read_records(data, fmt, name) if fmt in RECORD_FORMATS else []
+        documents += len(records) if fmt in RECORD_FORMATS else 1
+        wrong += filter(None, (_wrong(record, name) for record in records))
         checked = manifests.check_metadata(dict(metadata.get(name, {})), name)
         subjects.append(Subject(name, digest_bytes(data), len(data), checked))
     payload = manifests.dump(
@@ -120,8 +125,18 @@ def sign(
         manifest=manifest,
         documents=documents,
         skipped=tuple(skipped),
+        wrong=tuple(wrong),
         unused=tuple(sorted(metadata.keys() - names.keys())),
     )
+
+
+def _wrong(record: Record, name: str) -> str:
+    """Why a record will be rejected; empty where it is one."""
+    try:
+        manifests.check_metadata(record.metadata, f"{name}#{record.id}")
+    except PredicateError as error:
+        return error.message
+    return record.wrong
 
 
 def read_metadata(path: Path) -> dict[str, Metadata]:

@@ -5,23 +5,22 @@ Denied bytes and broken contracts first, then parsing, splitting, embedding and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from ragguard.corpus.changes import Standing
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.state import SourceState
 from ragguard.detect.view import Prepared
 from ragguard.ingest import lasting_releases
 from ragguard.ingest.fact_changes import hold_fact_changes
 from ragguard.ingest.judge import judge_batch
-from ragguard.ingest.report import Report, timed
+from ragguard.ingest.report import Report
 from ragguard.ledger import versions
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Finding, Policy, Verdict
+from ragguard.model import Finding, Policy, Progress, Verdict
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 Pulled = tuple[VersionRow, Verdict]  # a serving version and what is said of it now
 
 
@@ -29,7 +28,7 @@ def judge_documents(
     workspace: Workspace,
     fresh: Sequence[Incoming],
     contract: Policy,
-    standing: Standing,
+    standing: SourceState,
     dry_run: bool,
     report: Report,
     progress: Progress,
@@ -67,19 +66,19 @@ def judge_documents(
     open_items = [i for i in fresh if i.document.id not in verdicts]
     if not open_items:
         return verdicts, {}, []
-    with timed(report, "load model"):
+    with report.timed("load model"):
         progress("load model", 0, 1)
         workspace.check_recipe(workspace.encoder.recipe)
         if not dry_run:
             workspace.ensure_generation(workspace.encoder.recipe)
         progress("load model", 1, 1)
-    with timed(report, "parse"):
+    with report.timed("parse"):
         parts, unreadable = take_apart(workspace, open_items)
     for number, finding in unreadable.items():
         item = open_items[number]
         verdicts[item.document.id] = _reject(item, (finding,))
     before = {name: row.metadata for name, row in standing.serving.items()}
-    with timed(report, "embed"):
+    with report.timed("embed"):
         embedded = embed(
             workspace,
             open_items,
@@ -91,7 +90,7 @@ def judge_documents(
     pulled: list[Pulled] = []
     order = sorted(embedded)
     if order:
-        with timed(report, "judge"):
+        with report.timed("judge"):
             batch = [embedded[n].prepared for n in order]
             judgement = judge_batch(
                 workspace,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ragguard.corpus.documents import gather
 from ragguard.ingest.admission import read_manifest
-from ragguard.model import Finding, Manifest
+from ragguard.model import Finding, Manifest, Progress
 from ragguard.trust.dsse import VerificationResult
 from ragguard.workspace import Workspace
 
@@ -43,7 +42,7 @@ def verify(
     path: Path,
     *,
     root: Path | None = None,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> Verified:
     """Verify a manifest file and the files it lists.
 

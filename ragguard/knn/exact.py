@@ -19,7 +19,6 @@ from ragguard.config import processors
 from ragguard.model import Floats, Ints
 
 Rows = NDArray[np.int32]
-Progress = Callable[[str, int, int], None]
 T = TypeVar("T")
 
 ROWS = 512  # of a tile

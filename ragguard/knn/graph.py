@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.knn import ivf as inverted
-from ragguard.knn.exact import SPARE, Progress, Rows, scan, settle
+from ragguard.knn.exact import SPARE, Rows, scan, settle
 from ragguard.knn.identical_rows import find_twins, spread
-from ragguard.model import Floats, Ints
+from ragguard.model import Floats, Ints, Progress
 from ragguard.stats.intervals import share_by_group
 
 EXACT_BELOW = 50_000  # half a minute on two processors

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.knn.exact import ROWS, SPARE, Best, Progress, Rows, in_threads, multiply, settle
-from ragguard.model import Bools, Floats, Ints
+from ragguard.knn.exact import ROWS, SPARE, Best, Rows, in_threads, multiply, settle
+from ragguard.model import Bools, Floats, Ints, Progress
 
 ROUNDS = 8  # of k-means
 TRAINED = 48  # rows a cell that k-means sees

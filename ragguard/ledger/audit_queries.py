@@ -6,6 +6,7 @@ Rows come as plain tuples and are never all in memory at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,9 +26,11 @@ from ragguard.ledger.tables import (
     vectors,
     versions,
 )
-from ragguard.ledger.versions import BATCH
+from ragguard.ledger.versions import BATCH, PointRow, VersionRow, version_of
+from ragguard.model import Labelled
 
 PAGE = 10_000  # rows fetched at once
+DIGEST = 64  # hex digits of a vault digest; a tag follows it in the table of vectors
 
 
 def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
@@ -83,17 +86,38 @@ def unsealed_points(conn: sa.Connection, collection: str, zone: str) -> list[str
     return [point for (point,) in conn.execute(query)]
 
 
-def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
-    """Chunks that points are or were: rows with version, ordinal, span, text_digest, and zones.
+@dataclass(frozen=True)
+class PlaceRow(Labelled):
+    """A chunk that a point is or was; `zone` is where its version is now, or `None`."""
+
+    point: str
+    ordinal: int
+    start: int
+    end: int
+    text_digest: str
+    zone: str | None
+    version: int
+    source: str
+    document: str
+    digest: str
+    metadata: Mapping[str, Any]
+    metadata_digest: str
+    manifest: str
+    recipe: str
+    commit: int
+
+
+def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[PlaceRow]]:
+    """Chunks that points are or were.
 
     Args:
         conn: Connection.
         ids: Point ids.
 
     Returns:
-        By point id, the newest version first; `zone` is where that version is now, or `None`.
+        By point id, the newest version first.
     """
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[PlaceRow]] = {}
     for start in range(0, len(ids), BATCH):
         query = (
             sa.select(
@@ -122,7 +146,8 @@ def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
             .order_by(versions.c.id.desc())
         )
         for row in conn.execute(query):
-            found.setdefault(row.point, []).append(row)
+            place = PlaceRow(**row._mapping)
+            found.setdefault(place.point, []).append(place)
     return found
 
 
@@ -132,20 +157,20 @@ def stays(conn: sa.Connection) -> Iterator[tuple[int, str, int, int | None]]:
     yield from _stream(conn, sa.select(*columns))
 
 
-def versions_of(conn: sa.Connection, commit: int) -> dict[int, Mapping[str, Any]]:
-    """Rows of the versions that a commit made, by number."""
+def versions_of(conn: sa.Connection, commit: int) -> dict[int, VersionRow]:
+    """Versions that a commit made, by number."""
     query = sa.select(versions).where(versions.c.commit == commit)
-    return {r.id: dict(r._mapping) for r in conn.execute(query)}
+    return {r.id: version_of(r) for r in conn.execute(query)}
 
 
-def points_made(conn: sa.Connection, commit: int) -> dict[tuple[int, int], Mapping[str, Any]]:
-    """Rows of the points of a commit's versions, by version and ordinal."""
+def points_made(conn: sa.Connection, commit: int) -> dict[tuple[int, int], PointRow]:
+    """Points of a commit's versions, by version and ordinal."""
     query = (
         sa.select(points)
         .join(versions, versions.c.id == points.c.version)
         .where(versions.c.commit == commit)
     )
-    return {(r.version, r.ordinal): dict(r._mapping) for r in conn.execute(query)}
+    return {(r.version, r.ordinal): PointRow(*r) for r in conn.execute(query)}
 
 
 def small_tables(conn: sa.Connection) -> dict[str, list[dict[str, Any]]]:
@@ -162,12 +187,6 @@ def all_roots(conn: sa.Connection) -> list[tuple[int, bytes, str]]:
     return [(r.version, bytes(r.envelope), r.digest) for r in conn.execute(query)]
 
 
-def count_commits(conn: sa.Connection) -> dict[str, int]:
-    """Commits by state."""
-    query = sa.select(commits.c.state, sa.func.count()).group_by(commits.c.state)
-    return {state: count for state, count in conn.execute(query)}
-
-
 def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
     """Every digest that the vault must hold, with what it is; a digest may come again."""
     sealed = sa.select(versions.c.subject_digest).where(versions.c.outcome != "reject").distinct()
@@ -175,7 +194,7 @@ def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
         "plan of a commit": sa.select(commits.c.plan),
         "manifest": sa.select(manifests.c.envelope),
         "document": sealed,
-        "vectors": sa.select(vectors.c.pack).distinct(),
+        "vectors": sa.select(sa.func.substr(vectors.c.pack, 1, DIGEST)).distinct(),
         "decision": sa.select(decisions.c.envelope),
         "denied document's sketch": sa.select(denials.c.sketches),
         "denied document's vectors": sa.select(denials.c.vectors),
@@ -186,25 +205,32 @@ def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
             yield what, digest
 
 
-def standing(conn: sa.Connection) -> Iterator[Any]:
-    """Documents now in a zone, ordered by manifest, with what their provenance hangs on."""
+@dataclass(frozen=True)
+class StandingRow(Labelled):
+    """A document now in a zone, with what its provenance hangs on."""
+
+    id: int
+    source: str
+    document: str
+    digest: str
+    metadata: Mapping[str, Any]
+    metadata_digest: str
+    subject: str
+    subject_digest: str
+    manifest: str
+    outcome: str
+    zone: str
+    since: int
+
+
+def standing(conn: sa.Connection) -> Iterator[StandingRow]:
+    """Documents now in a zone, ordered by manifest."""
+    *own, _, _ = StandingRow.__dataclass_fields__
     query = (
-        sa.select(
-            versions.c.id,
-            versions.c.source,
-            versions.c.document,
-            versions.c.digest,
-            versions.c.metadata,
-            versions.c.metadata_digest,
-            versions.c.subject,
-            versions.c.subject_digest,
-            versions.c.manifest,
-            versions.c.outcome,
-            membership.c.zone,
-            membership.c.since,
-        )
+        sa.select(*(versions.c[name] for name in own), membership.c.zone, membership.c.since)
         .join(membership, membership.c.version == versions.c.id)
         .where(membership.c.until.is_(None))
         .order_by(versions.c.manifest, versions.c.id)
     )
-    yield from _stream(conn, query)
+    for row in _stream(conn, query):
+        yield StandingRow(*row)

@@ -13,23 +13,19 @@ from ragguard.ledger import log
 from ragguard.ledger.commits import CommitRow, Generation, generations_in, get
 from ragguard.ledger.tables import commits, denials, membership, points, seals, versions
 from ragguard.ledger.versions import BATCH, VersionRow, version_of
+from ragguard.model import Labelled
 
 ACT = "cutover"
 
 
 @dataclass(frozen=True)
-class Held:
+class Held(Labelled):
     """The document of a chunk, as one version has it."""
 
     source: str
     document: str
     digest: str
     metadata_digest: str
-
-    @property
-    def label(self) -> str:
-        """`source/id`."""
-        return f"{self.source}/{self.document}"
 
 
 def candidate(conn: sa.Connection) -> Generation | None:
@@ -147,5 +143,5 @@ def versions_numbered(conn: sa.Connection, numbers: Sequence[int]) -> dict[str, 
     for start in range(0, len(numbers), BATCH):
         query = sa.select(versions).where(versions.c.id.in_(numbers[start : start + BATCH]))
         for row in map(version_of, conn.execute(query)):
-            found[f"{row.source}/{row.document}"] = row
+            found[row.label] = row
     return found

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from ragguard.ledger.tables import cases, commits, decisions
+from ragguard.model import Labelled
 
 
 @dataclass(frozen=True)
-class CaseRow:
+class CaseRow(Labelled):
     """A case.
 
     Attributes:
@@ -32,6 +33,39 @@ class CaseRow:
     opened: int
     closed: int | None
     opened_at: str
+
+
+@dataclass(frozen=True)
+class NewCase:
+    """A case to be opened; see `CaseRow`."""
+
+    id: int
+    kind: str
+    source: str
+    document: str
+    version: int | None
+    detail: Mapping[str, Any]
+    opened: int
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """What a reviewer decided about a case.
+
+    Attributes:
+        action: `release` or `reject`.
+        covers: What it covers, see docs/formats.md.
+        envelope: Vault digest of the signed decision.
+    """
+
+    case: int
+    action: str
+    reviewer: str
+    keyid: str
+    reason: str
+    covers: Sequence[str]
+    envelope: str
+    commit: int
 
 
 def _query() -> sa.Select[Any]:
@@ -66,6 +100,13 @@ def open_for(conn: sa.Connection, source: str) -> dict[str, CaseRow]:
     return {r.document: _row(r) for r in conn.execute(query)}
 
 
+def open_by_label(conn: sa.Connection) -> dict[str, CaseRow]:
+    """Open document cases by `source/id`, a source after the other."""
+    query = _query().where(cases.c.state == "open", cases.c.kind == "document")
+    rows = map(_row, conn.execute(query.order_by(cases.c.source, cases.c.id)))
+    return {row.label: row for row in rows}
+
+
 def opened_by(conn: sa.Connection, commit: int) -> list[CaseRow]:
     """Open document cases that a commit opened, oldest first."""
     query = _query().where(
@@ -88,9 +129,9 @@ def asks_removal(conn: sa.Connection, commit: int) -> bool:
     return conn.execute(query).first() is not None
 
 
-def add(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+def add(conn: sa.Connection, row: NewCase) -> None:
     """Open a case."""
-    conn.execute(sa.insert(cases), dict(row, state="open"))
+    conn.execute(sa.insert(cases), dict(vars(row), state="open"))
 
 
 def close(conn: sa.Connection, number: int, state: str, commit: int) -> None:
@@ -98,14 +139,9 @@ def close(conn: sa.Connection, number: int, state: str, commit: int) -> None:
     conn.execute(sa.update(cases).where(cases.c.id == number).values(state=state, closed=commit))
 
 
-def add_decision(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+def add_decision(conn: sa.Connection, row: DecisionRow) -> None:
     """Record a decision."""
-    conn.execute(sa.insert(decisions), dict(row))
-
-
-def decision_for(conn: sa.Connection, case: int) -> Any:
-    """The decision on a case, or `None`."""
-    return conn.execute(sa.select(decisions).where(decisions.c.case == case)).first()
+    conn.execute(sa.insert(decisions), vars(row))
 
 
 def counts(conn: sa.Connection) -> dict[tuple[str, str], int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from ragguard.ledger.tables import (
     seals,
     versions,
 )
+from ragguard.ledger.versions import PointRow, VersionRow
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,15 @@ def next_id(conn: sa.Connection, table: sa.Table) -> int:
 def record_pending(
     conn: sa.Connection,
     commit: Mapping[str, Any],
-    version_rows: Sequence[Mapping[str, Any]],
-    point_rows: Sequence[Mapping[str, Any]],
+    version_rows: Sequence[VersionRow],
+    point_rows: Sequence[PointRow],
 ) -> None:
     """First phase: the commit, its verdicts and its points, belonging to nobody yet."""
     conn.execute(sa.insert(commits), dict(commit, state="pending"))
     if version_rows:
-        conn.execute(sa.insert(versions), list(version_rows))
+        conn.execute(sa.insert(versions), [vars(row) for row in version_rows])
     if point_rows:
-        conn.execute(sa.insert(points), list(point_rows))
+        conn.execute(sa.insert(points), [vars(row) for row in point_rows])
 
 
 def confirm(conn: sa.Connection, commit: int, corpus: str, log_index: int) -> None:
@@ -116,10 +117,38 @@ def get(conn: sa.Connection, commit: int) -> CommitRow | None:
 # --- manifests ------------------------------------------------------------------------------------
 
 
-def accept_manifest(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class ManifestRow:
+    """An accepted manifest, or the record of an adoption.
+
+    Attributes:
+        version: Below 1 for an adoption.
+        envelope: Its bytes in the vault.
+        signers: Key id and principal of each signature that counted.
+        expires: Time as text.
+        commit: The commit that accepted it.
+    """
+
+    digest: str
+    source: str
+    version: int
+    envelope: str
+    signers: Sequence[Sequence[str]]
+    expires: str
+    commit: int
+
+
+@dataclass(frozen=True)
+class Accepted(ManifestRow):
+    """A manifest with the log entry of its commit."""
+
+    log_index: int
+
+
+def accept_manifest(conn: sa.Connection, row: ManifestRow) -> None:
     """Record an accepted manifest; one that comes again for what it did not bring stays as is."""
-    if manifest_row(conn, row["digest"]) is None:
-        conn.execute(sa.insert(manifests), dict(row))
+    if manifest_row(conn, row.digest) is None:
+        conn.execute(sa.insert(manifests), vars(row))
 
 
 def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:
@@ -148,33 +177,86 @@ def next_adoption(conn: sa.Connection, source: str) -> int:
     return 0 if lowest is None else int(lowest) - 1
 
 
-def manifest_row(conn: sa.Connection, digest: str) -> Any:
-    """An accepted manifest by digest, or `None`."""
-    return conn.execute(sa.select(manifests).where(manifests.c.digest == digest)).first()
+def manifest_row(conn: sa.Connection, digest: str) -> ManifestRow | None:
+    """An accepted manifest by digest."""
+    row = conn.execute(sa.select(manifests).where(manifests.c.digest == digest)).first()
+    return ManifestRow(*row) if row else None
 
 
-def accepted_manifests(conn: sa.Connection) -> list[Any]:
-    """All accepted manifests, oldest first: rows with the log index of their commit beside them."""
+def manifests_by_digest(conn: sa.Connection) -> dict[str, ManifestRow]:
+    """Every manifest in the ledger, whatever its commit."""
+    return {row.digest: ManifestRow(*row) for row in conn.execute(sa.select(manifests))}
+
+
+def accepted_manifests(conn: sa.Connection) -> list[Accepted]:
+    """All accepted manifests, oldest first."""
     query = (
         sa.select(manifests, commits.c.log_index)
         .join(commits, commits.c.id == manifests.c.commit)
         .where(commits.c.state == "confirmed")
         .order_by(manifests.c.commit, manifests.c.digest)
     )
-    return list(conn.execute(query))
+    return [Accepted(*row) for row in conn.execute(query)]
 
 
 # --- recipes and generations ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Generation:
-    """One pair of collections, built with one recipe."""
+class Pair:
+    """A pair of collections, by the number of its generation."""
 
     id: int
     serving: str
     quarantine: str
+
+
+@dataclass(frozen=True)
+class Generation(Pair):
+    """One pair of collections, built with one recipe."""
+
     recipe: str
+
+    @property
+    def pair(self) -> Pair:
+        """Its collections alone."""
+        return Pair(self.id, self.serving, self.quarantine)
+
+
+@dataclass(frozen=True)
+class Switch(Generation):
+    """A generation that a commit makes, brings back or gives up.
+
+    Attributes:
+        drops: Generations that are given up with it.
+        state: What it is afterwards, see `after_switch`; `serving` where it is empty.
+        again: Whether the ledger has it already: then it has neither `body` nor `at`.
+        body: Of its recipe.
+        at: When it was built.
+        zones: Versions that a candidate holds, by zone.
+    """
+
+    drops: Sequence[Pair] = ()
+    state: str = ""
+    again: bool = False
+    body: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+    zones: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def becomes(self) -> str:
+        """Its state after the commit."""
+        return self.state or "serving"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a plan has it: without what is empty, but for `drops`."""
+        every = {**vars(self), "drops": [vars(pair) for pair in self.drops]}
+        return {name: value for name, value in every.items() if value or name == "drops"}
+
+
+def load_switch(body: Mapping[str, Any]) -> Switch:
+    """Read what `Switch.as_dict` wrote."""
+    return Switch(**{**body, "drops": [Pair(**row) for row in body.get("drops", ())]})
 
 
 def serving_generation(conn: sa.Connection) -> Generation | None:
@@ -221,7 +303,7 @@ def generation_states(conn: sa.Connection) -> dict[int, tuple[str, str]]:
     return {r.id: (r.state, r.at) for r in conn.execute(query)}
 
 
-def after_switch(states: Mapping[int, str], row: Mapping[str, Any]) -> dict[int, str]:
+def after_switch(states: Mapping[int, str], row: Switch) -> dict[int, str]:
     """States of the generations once a commit with a generation is done.
 
     - `serving`: the alias points at it; one at a time;
@@ -231,27 +313,18 @@ def after_switch(states: Mapping[int, str], row: Mapping[str, Any]) -> dict[int,
 
     Args:
         states: Before, by number.
-        row: As for `switch_generation`.
+        row: What the commit does.
     """
     after = dict(states)
-    state = str(row.get("state", "serving"))
-    if state == "serving":
+    if row.becomes == "serving":
         after |= {number: "retired" for number, was in states.items() if was == "serving"}
-    after |= {int(old["id"]): "dropped" for old in row.get("drops", ())}
-    after[int(row["id"])] = state
+    after |= {old.id: "dropped" for old in row.drops}
+    after[row.id] = row.becomes
     return after
 
 
-def switch_generation(conn: sa.Connection, row: Mapping[str, Any]) -> None:
-    """Record a generation that a commit makes or brings back, and what becomes of the others.
-
-    Args:
-        conn: Connection.
-        row: `id`, `serving`, `quarantine`, `recipe`, `body` of the recipe, `at`; `drops`: rows
-            with `id`, `serving` and `quarantine` of generations that are given up; `state`:
-            `serving` (also where it is absent), `candidate` or `dropped`; `again`: true where the
-            generation is in the ledger already, which then needs neither `body` nor `at`.
-    """
+def switch_generation(conn: sa.Connection, row: Switch) -> None:
+    """Record a generation that a commit makes or brings back, and what becomes of the others."""
     before = {number: state for number, (state, _) in generation_states(conn).items()}
     after = after_switch(before, row)
     for number, state in after.items():
@@ -259,12 +332,11 @@ def switch_generation(conn: sa.Connection, row: Mapping[str, Any]) -> None:
             conn.execute(
                 sa.update(generations).where(generations.c.id == number).values(state=state)
             )
-    for old in row.get("drops", ()):
-        names = (old["serving"], old["quarantine"])
+    for old in row.drops:
+        names = (old.serving, old.quarantine)
         conn.execute(sa.delete(seals).where(seals.c.collection.in_(names)))
-    if not row.get("again"):
-        new = Generation(row["id"], row["serving"], row["quarantine"], row["recipe"])
-        add_generation(conn, new, row["body"], row["at"], after[new.id])
+    if not row.again:
+        add_generation(conn, row, row.body, row.at, after[row.id])
 
 
 def recipe_body(conn: sa.Connection, digest: str) -> Mapping[str, Any]:

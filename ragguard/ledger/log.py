@@ -7,7 +7,8 @@ is verified. A tree head is signed as a C2SP checkpoint by the caller; here note
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,30 @@ from ragguard.errors import LogError
 from ragguard.ledger.tables import checkpoints, log_entries
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
+
+
+@dataclass(frozen=True)
+class LogLeaf:
+    """What the entry of a commit commits to about one document: a leaf of `documents_root`.
+
+    Attributes:
+        metadata: Digest of its metadata.
+        outcome: What became of it, as in the counts of the commit.
+        points: Id and seal of each of its points, in chunk order.
+        decision: Envelope of the decision it stands on; empty where the entry names it, or none.
+    """
+
+    source: str
+    document: str
+    digest: str
+    metadata: str
+    outcome: str
+    points: Sequence[Sequence[str]]
+    decision: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is hashed; without a decision as before there were any."""
+        return {name: value for name, value in vars(self).items() if name != "decision" or value}
 
 
 def append(conn: sa.Connection, body: Mapping[str, Any]) -> int:

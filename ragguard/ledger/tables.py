@@ -184,7 +184,7 @@ vectors = sa.Table(
     schema,
     sa.Column("recipe", sa.Text, primary_key=True),
     sa.Column("text_digest", sa.Text, primary_key=True),
-    sa.Column("pack", sa.Text, nullable=False),  # vault digest: float32 rows, npy
+    sa.Column("pack", sa.Text, nullable=False),  # vault digest (float32 rows, npy), and a keyed tag
     sa.Column("row", sa.Integer, nullable=False),
 )
 

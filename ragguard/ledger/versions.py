@@ -19,14 +19,16 @@ from ragguard.ledger.tables import (
     vectors,
     versions,
 )
-from ragguard.trust import merkle
+from ragguard.model import Labelled
+from ragguard.trust import kept, merkle
 from ragguard.trust.canonical import canonical
 
+TAG = 32  # hex digits of the tag of a vector's place
 BATCH = 500  # bound parameters a statement, below every database's limit
 
 
 @dataclass(frozen=True)
-class VersionRow:
+class VersionRow(Labelled):
     """One version of a document, with the verdict it got."""
 
     id: int
@@ -49,8 +51,46 @@ class VersionRow:
     commit: int
 
 
-def _version(row: Any) -> VersionRow:
+@dataclass(frozen=True)
+class Stay(VersionRow):
+    """A version with the commit that its stay in a zone began with."""
+
+    since: int
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """A point of a version: which of its chunks, and what text that is."""
+
+    version: int
+    ordinal: int
+    point: str
+    start: int
+    end: int
+    text_digest: str
+
+
+@dataclass(frozen=True)
+class DenialRow:
+    """A version that a reviewer rejected, and by what its like is known: digests in the vault."""
+
+    version: int
+    digest: str
+    text_digest: str
+    sketches: str
+    vectors: str
+    texts: str
+    commit: int
+
+
+def version_of(row: Any) -> VersionRow:
+    """The version in a row that has all of its columns."""
     return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
+
+
+def stay_of(row: Any) -> Stay:
+    """The stay in a row that has all columns of a version, and `since`."""
+    return Stay(*(getattr(row, name) for name in Stay.__dataclass_fields__))
 
 
 def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[str, VersionRow]:
@@ -68,8 +108,18 @@ def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[s
     )
     if source is not None:
         query = query.where(versions.c.source == source)
-    rows = (_version(r) for r in conn.execute(query))
-    return {f"{r.source}/{r.document}": r for r in rows}
+    rows = (version_of(r) for r in conn.execute(query))
+    return {r.label: r for r in rows}
+
+
+def zones(conn: sa.Connection) -> dict[int, str]:
+    """Zone of each version that is in one now, ordered by number."""
+    query = (
+        sa.select(membership.c.version, membership.c.zone)
+        .where(membership.c.until.is_(None), membership.c.zone.in_(("serving", "quarantine")))
+        .order_by(membership.c.version)
+    )
+    return {number: zone for number, zone in conn.execute(query)}
 
 
 def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str, VersionRow]]:
@@ -84,20 +134,17 @@ def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str,
             membership.c.zone.in_(("serving", "quarantine")),
         )
     )
-    found = [(str(row.zone), _version(row)) for row in conn.execute(query)]
+    found = [(str(row.zone), version_of(row)) for row in conn.execute(query)]
     return sorted(found, key=lambda pair: (pair[0] != "serving", pair[1].id))
 
 
-def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Any]:
+def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Stay]:
     """What is in a zone, or was once a commit was done, ordered by number.
 
     Args:
         conn: Connection.
         zone: `serving` or `quarantine`.
         commit: Number of the commit; `None` for now.
-
-    Returns:
-        Rows with all of a version, and `since`: the commit with which its stay began.
     """
     query = (
         sa.select(versions, membership.c.since)
@@ -110,23 +157,7 @@ def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[
     else:
         ends_later = sa.or_(membership.c.until.is_(None), membership.c.until > commit)
         query = query.where(membership.c.since <= commit, ends_later)
-    return list(conn.execute(query))
-
-
-def version_of(row: Any) -> VersionRow:
-    """The version in a row that has all of its columns."""
-    return _version(row)
-
-
-def member_counts(conn: sa.Connection) -> dict[tuple[str, str], int]:
-    """Documents now in each (source, zone)."""
-    query = (
-        sa.select(versions.c.source, membership.c.zone, sa.func.count())
-        .join(membership, membership.c.version == versions.c.id)
-        .where(membership.c.until.is_(None))
-        .group_by(versions.c.source, membership.c.zone)
-    )
-    return {(source, zone): count for source, zone, count in conn.execute(query)}
+    return [stay_of(row) for row in conn.execute(query)]
 
 
 def _counts() -> sa.ColumnElement[bool]:
@@ -147,7 +178,7 @@ def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
         .subquery()
     )
     query = sa.select(versions).join(newest, newest.c.id == versions.c.id)
-    return {r.document: _version(r) for r in conn.execute(query)}
+    return {r.document: version_of(r) for r in conn.execute(query)}
 
 
 def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
@@ -169,7 +200,7 @@ def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
 def version(conn: sa.Connection, number: int) -> VersionRow | None:
     """A version by its number."""
     row = conn.execute(sa.select(versions).where(versions.c.id == number)).first()
-    return _version(row) if row else None
+    return version_of(row) if row else None
 
 
 def enter(conn: sa.Connection, rows: Iterable[tuple[int, str]], commit: int) -> None:
@@ -215,7 +246,7 @@ def served_before(conn: sa.Connection, row: VersionRow) -> list[VersionRow]:
         )
         .order_by(versions.c.id.desc())
     )
-    stays = {r.id: _version(r) for r in conn.execute(query)}  # one may have come and gone
+    stays = {r.id: version_of(r) for r in conn.execute(query)}  # one may have come and gone
     return list(stays.values())
 
 
@@ -235,9 +266,9 @@ def corpus_digest(conn: sa.Connection) -> str:
     return merkle.root([merkle.leaf_hash(canonical(list(r))) for r in rows]).hex()
 
 
-def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Any]]:
-    """Points of versions, in chunk order: rows with point, start, end and text_digest."""
-    result: dict[int, list[Any]] = {n: [] for n in numbers}
+def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[PointRow]]:
+    """Points of versions, in chunk order."""
+    result: dict[int, list[PointRow]] = {n: [] for n in numbers}
     for start in range(0, len(numbers), BATCH):
         query = (
             sa.select(points)
@@ -245,7 +276,7 @@ def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Any
             .order_by(points.c.version, points.c.ordinal)
         )
         for row in conn.execute(query):
-            result[row.version].append(row)
+            result[row.version].append(PointRow(*row))
     return result
 
 
@@ -283,7 +314,7 @@ def version_of_point(conn: sa.Connection, point: str) -> VersionRow | None:
         .limit(1)
     )
     row = conn.execute(query).first()
-    return _version(row) if row else None
+    return version_of(row) if row else None
 
 
 def set_seals(conn: sa.Connection, collection: str, values: Mapping[str, str]) -> None:
@@ -315,27 +346,42 @@ def seal_of(conn: sa.Connection, collection: str, point: str) -> str | None:
 
 
 def known_vectors(
-    conn: sa.Connection, recipe: str, digests: Sequence[str]
+    conn: sa.Connection, recipe: str, digests: Sequence[str], seal_key: bytes
 ) -> dict[str, tuple[str, int]]:
-    """Where the vault keeps vectors already computed: text digest to (pack, row)."""
+    """Where the vault keeps vectors already computed: text digest to (pack, row).
+
+    A row that this workspace did not write, or that an older version wrote, says nothing: its
+    vectors are computed again.
+    """
     found: dict[str, tuple[str, int]] = {}
     for start in range(0, len(digests), BATCH):
         query = sa.select(vectors.c.text_digest, vectors.c.pack, vectors.c.row).where(
             vectors.c.recipe == recipe,
             vectors.c.text_digest.in_(digests[start : start + BATCH]),
         )
-        found.update({digest: (pack, row) for digest, pack, row in conn.execute(query)})
+        for digest, place, row in conn.execute(query):
+            pack, _, tag = place.partition(".")
+            if tag == _vector_tag(seal_key, recipe, digest, pack, row):
+                found[digest] = (pack, row)
     return found
 
 
-def add_vectors(conn: sa.Connection, recipe: str, pack: str, digests: Sequence[str]) -> None:
-    """Record that row i of a pack is the vector of text digest i."""
-    rows = [
-        {"recipe": recipe, "text_digest": digest, "pack": pack, "row": row}
-        for row, digest in enumerate(digests)
-    ]
+def add_vectors(
+    conn: sa.Connection, recipe: str, pack: str, digests: Sequence[str], seal_key: bytes
+) -> None:
+    """Record that row i of a pack is the vector of text digest i, instead of what was recorded."""
+    rows = []
+    for row, digest in enumerate(digests):
+        place = f"{pack}.{_vector_tag(seal_key, recipe, digest, pack, row)}"
+        rows.append({"recipe": recipe, "text_digest": digest, "pack": place, "row": row})
     if rows:
+        forget_vectors(conn, recipe, digests)
         conn.execute(sa.insert(vectors), rows)
+
+
+def _vector_tag(seal_key: bytes, recipe: str, digest: str, pack: str, row: int) -> str:
+    place = f"{pack} {row}".encode()
+    return kept.tag(seal_key, f"vector {recipe}", digest.encode(), place).hex()[:TAG]
 
 
 def forget_vectors(conn: sa.Connection, recipe: str, digests: Sequence[str]) -> None:
@@ -410,14 +456,16 @@ def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set
     return result
 
 
-def denied(conn: sa.Connection) -> list[Any]:
-    """All denials: rows with version, digest, text_digest, sketches, vectors, texts."""
-    return list(conn.execute(sa.select(denials).order_by(denials.c.id)))
+def denied(conn: sa.Connection) -> list[DenialRow]:
+    """All denials, oldest first."""
+    names = DenialRow.__dataclass_fields__
+    query = sa.select(*(denials.c[name] for name in names)).order_by(denials.c.id)
+    return [DenialRow(*row) for row in conn.execute(query)]
 
 
-def add_denial(conn: sa.Connection, row: Mapping[str, Any]) -> None:
+def add_denial(conn: sa.Connection, row: DenialRow) -> None:
     """Record a denial."""
-    conn.execute(sa.insert(denials), dict(row))
+    conn.execute(sa.insert(denials), vars(row))
 
 
 def arrivals_since(conn: sa.Connection, source: str, since: str) -> int:

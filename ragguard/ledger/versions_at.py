@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from ragguard.ledger.cases import DecisionRow
 from ragguard.ledger.tables import cases, commits, decisions, membership, vectors, versions
-from ragguard.ledger.versions import BATCH, VersionRow
+from ragguard.ledger.versions import BATCH, Stay, VersionRow, stay_of, version_of
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
 
 
-def _version(row: Any) -> VersionRow:
-    return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
+@dataclass(frozen=True)
+class Membership:
+    """A stay of a version in a zone: from a commit on, and until another."""
+
+    version: int
+    zone: str
+    since: int
+    until: int | None
+
+
+@dataclass(frozen=True)
+class Decided(DecisionRow):
+    """A decision with what its case is about; `version` is `None` for a removal."""
+
+    source: str
+    document: str
+    version: int | None
+
+
+def _decided(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Decided]:
+    columns = [decisions.c[name] for name in DecisionRow.__dataclass_fields__]
+    query = (
+        sa.select(*columns, cases.c.source, cases.c.document, cases.c.version)
+        .join(cases, cases.c.id == decisions.c.case)
+        .where(*where)
+        .order_by(decisions.c.id)
+    )
+    return [Decided(*row) for row in conn.execute(query)]
 
 
 def members_at(conn: sa.Connection, zone: str, commit: int) -> dict[str, VersionRow]:
@@ -28,8 +55,8 @@ def members_at(conn: sa.Connection, zone: str, commit: int) -> dict[str, Version
             sa.or_(membership.c.until.is_(None), membership.c.until > commit),
         )
     )
-    rows = (_version(r) for r in conn.execute(query))
-    return {f"{r.source}/{r.document}": r for r in rows}
+    rows = (version_of(r) for r in conn.execute(query))
+    return {r.label: r for r in rows}
 
 
 def digest_of(members: Sequence[VersionRow]) -> str:
@@ -49,9 +76,9 @@ def moves(conn: sa.Connection, commit: int) -> list[tuple[VersionRow, str, bool]
     found = []
     for row in conn.execute(query):
         if row.since == commit:
-            found.append((_version(row), row.zone, True))
+            found.append((version_of(row), row.zone, True))
         if row.until == commit:
-            found.append((_version(row), row.zone, False))
+            found.append((version_of(row), row.zone, False))
     return found
 
 
@@ -67,56 +94,44 @@ def versions_named(conn: sa.Connection, source: str, document: str) -> list[Vers
         )
         .order_by(versions.c.id)
     )
-    return [_version(r) for r in conn.execute(query)]
+    return [version_of(r) for r in conn.execute(query)]
 
 
-def stays_named(conn: sa.Connection, numbers: Sequence[int]) -> list[Any]:
-    """Stays of versions in zones, in order: rows with version, zone, since and until."""
+def stays_named(conn: sa.Connection, numbers: Sequence[int]) -> list[Membership]:
+    """Stays of versions in zones, in order."""
     query = (
-        sa.select(membership)
+        sa.select(*(membership.c[name] for name in Membership.__dataclass_fields__))
         .where(membership.c.version.in_(list(numbers)))
         .order_by(membership.c.since, membership.c.id)
     )
-    return list(conn.execute(query))
+    return [Membership(*row) for row in conn.execute(query)]
 
 
-def decisions_on(conn: sa.Connection, source: str, document: str) -> list[Any]:
-    """Decisions on the cases of a document, oldest first: rows with the case's version."""
-    query = (
-        sa.select(decisions, cases.c.version)
-        .join(cases, cases.c.id == decisions.c.case)
-        .where(cases.c.source == source, cases.c.document == document)
-        .order_by(decisions.c.id)
-    )
-    return list(conn.execute(query))
+def decisions_on(conn: sa.Connection, source: str, document: str) -> list[Decided]:
+    """Decisions on the cases of a document, oldest first."""
+    return _decided(conn, cases.c.source == source, cases.c.document == document)
 
 
-def decided_by(conn: sa.Connection, commit: int) -> list[Any]:
-    """Decisions that a commit carried out: rows with source and document of their cases."""
-    query = (
-        sa.select(decisions, cases.c.source, cases.c.document)
-        .join(cases, cases.c.id == decisions.c.case)
-        .where(decisions.c.commit == commit)
-        .order_by(decisions.c.id)
-    )
-    return list(conn.execute(query))
+def decided_by(conn: sa.Connection, commit: int) -> list[Decided]:
+    """Decisions that a commit carried out, in order."""
+    return _decided(conn, decisions.c.commit == commit)
 
 
 # --- going back -----------------------------------------------------------------------------------
 
 
-def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Any]:
-    """Versions by number, as `versions.stays_at` gives them.
+def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Stay]:
+    """Versions by number, each with the last stay that it had.
 
     Args:
         conn: Connection.
         numbers: Versions, wherever they are.
 
     Returns:
-        Rows with all of a version, and `since`: the commit with which its last stay in the serving
-        zone began, or the commit that made it where it never served.
+        With the commit with which its last stay in the serving zone began, or the commit that made
+        it where it never served.
     """
-    found = []
+    found: list[Stay] = []
     for start in range(0, len(numbers), BATCH):
         part = list(numbers[start : start + BATCH])
         began = (
@@ -131,7 +146,7 @@ def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Any]:
             .where(versions.c.id.in_(part))
             .order_by(versions.c.id)
         )
-        found += list(conn.execute(query))
+        found += [stay_of(row) for row in conn.execute(query)]
     return found
 
 
@@ -163,7 +178,7 @@ def same_bytes(
             )
             .order_by(versions.c.id.desc())
         )
-        for row in map(_version, conn.execute(query)):
+        for row in map(version_of, conn.execute(query)):
             key = (row.source, row.document, row.digest)
             if key in wanted:
                 found.setdefault(key, []).append(row)

@@ -28,10 +28,13 @@ import numpy as np
 from ragguard.errors import LedgerError, StoreError
 from ragguard.ledger import cases, commits, log
 from ragguard.ledger import versions as version_rows
-from ragguard.ledger.commits import CommitRow, Generation
+from ragguard.ledger.cases import DecisionRow, NewCase
+from ragguard.ledger.commits import CommitRow, Generation, ManifestRow, Switch, load_switch
+from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import seal
 from ragguard.ledger.tables import Ledger, drop_meta, get_meta, set_meta
 from ragguard.ledger.vault import Vault
+from ragguard.ledger.versions import DenialRow, PointRow, VersionRow
 from ragguard.model import Floats
 from ragguard.store import Point, Store
 from ragguard.trust import canonical, intent, merkle
@@ -71,7 +74,7 @@ class Plan:
         at: Time, as text.
         actor: Principals who caused it.
         source: Source it concerns.
-        manifest: Row of the manifest that asks for it, or empty.
+        manifest: The manifest that asks for it, if one does.
         versions: Rows of new versions, verdicts included.
         points: Rows of their points.
         writes: Points to write, by collection.
@@ -80,17 +83,15 @@ class Plan:
         leave: (version, zone) that end with it.
         opens: Rows of cases to open.
         closes: (case, state) to close.
-        decision: Row of a decision, or empty.
-        decisions: Rows of decisions, where one commit carries many out; the leaf of each document
-            then names the envelope of its decision.
-        denial: Row of a denial, or empty.
-        denials: Rows of denials, where one commit carries many out.
+        decision: Envelope of the decision that the log entry names: about a removal, or taken over
+            from an export; empty where there is none, or where each leaf names its own.
+        decisions: Rows of all decisions it carries out.
+        denials: Rows of denials.
         leaves: What the log's entry commits to, one a document.
         counts: Documents by outcome.
-        generation: Row of a generation that this commit makes, brings back or gives up, as
-            `ledger.commits.switch_generation` takes it; or empty. The collections of a new one
-            hold what `writes` says and nothing else; those of one that is there already (`again`)
-            stay, and `writes` and `drops` say what changes in them.
+        generation: A generation that this commit makes, brings back or gives up, if it does. The
+            collections of a new one hold what `writes` says and nothing else; those of one that is
+            there already (`again`) stay, and `writes` and `drops` say what changes in them.
         judged_until: Number of the newest version that was admitted unjudged and is judged by this
             commit; 0 if none.
     """
@@ -100,28 +101,47 @@ class Plan:
     at: str
     actor: str
     source: str
-    manifest: Mapping[str, Any] = field(default_factory=dict)
-    versions: Sequence[Mapping[str, Any]] = ()
-    points: Sequence[Mapping[str, Any]] = ()
+    manifest: ManifestRow | None = None
+    versions: Sequence[VersionRow] = ()
+    points: Sequence[PointRow] = ()
     writes: Mapping[str, Sequence[Write]] = field(default_factory=dict)
     drops: Mapping[str, Sequence[str]] = field(default_factory=dict)
     enter: Sequence[tuple[int, str]] = ()
     leave: Sequence[tuple[int, str]] = ()
-    opens: Sequence[Mapping[str, Any]] = ()
+    opens: Sequence[NewCase] = ()
     closes: Sequence[tuple[int, str]] = ()
-    decision: Mapping[str, Any] = field(default_factory=dict)
-    denial: Mapping[str, Any] = field(default_factory=dict)
-    leaves: Sequence[Mapping[str, Any]] = ()
+    decision: str = ""
+    decisions: Sequence[DecisionRow] = ()
+    denials: Sequence[DenialRow] = ()
+    leaves: Sequence[LogLeaf] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    decisions: Sequence[Mapping[str, Any]] = ()
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    denials: Sequence[Mapping[str, Any]] = ()
+    generation: Switch | None = None
     judged_until: int = 0
+
+    @property
+    def documents_root(self) -> str:
+        """Merkle root, hex, over the leaves of its documents."""
+        return merkle.root([leaf(x.as_dict()) for x in self.leaves]).hex()
+
+
+_ROWS: Mapping[str, Callable[..., Any]] = {
+    "versions": VersionRow,
+    "points": PointRow,
+    "opens": NewCase,
+    "leaves": LogLeaf,
+    "decisions": DecisionRow,
+    "denials": DenialRow,
+}
 
 
 def dump_plan(plan: Plan) -> bytes:
-    """A plan as JSON bytes."""
+    """A plan as JSON bytes: one decision and its denial have fields of their own there."""
     body = asdict(plan)
+    body["manifest"] = body["manifest"] or {}
+    body["generation"] = plan.generation.as_dict() if plan.generation else {}
+    body["leaves"] = [x.as_dict() for x in plan.leaves]
+    for one, many in (("decision", "decisions"), ("denial", "denials")):
+        body[one] = body[many].pop() if plan.decision and body[many] else {}
     for name in ("decisions", "generation", "denials", "judged_until"):
         if not body[name]:  # a plan without them is what it was before there were any
             del body[name]
@@ -139,6 +159,17 @@ def load_plan(data: bytes) -> Plan:
         body["writes"] = {c: [Write(**w) for w in rows] for c, rows in body["writes"].items()}
         for key in ("enter", "leave", "closes"):
             body[key] = [tuple(pair) for pair in body[key]]
+        body["manifest"] = ManifestRow(**body["manifest"]) if body.get("manifest") else None
+        if switch := body.pop("generation", None):
+            body["generation"] = load_switch(switch)
+        alone, denial = body.pop("decision", {}), body.pop("denial", {})
+        for key, row in _ROWS.items():
+            body[key] = [row(**values) for values in body.get(key, ())]
+        if alone:
+            body["decision"] = alone["envelope"]
+            body["decisions"] = [DecisionRow(**alone)]
+        if denial:
+            body["denials"] = [DenialRow(**denial)]
         return Plan(**body)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LedgerError(
@@ -187,7 +218,7 @@ class Committer:
             "at": plan.at,
             "actor": plan.actor,
             "source": plan.source,
-            "manifest": plan.manifest.get("digest"),
+            "manifest": plan.manifest.digest if plan.manifest else None,
             "plan": digest,
             "counts": dict(plan.counts),
         }
@@ -282,25 +313,26 @@ class Committer:
         Raises:
             StoreError: The store did not take or keep a point.
         """
-        if not plan.generation.get("again"):
+        made = plan.generation
+        if made is not None and not made.again:
             store = self.store()
-            for name in (plan.generation["serving"], plan.generation["quarantine"]):
+            for name in (made.serving, made.quarantine):
                 store.drop(name)
-                store.create(name, int(plan.generation["body"]["dimensions"]))
+                store.create(name, int(made.body["dimensions"]))
         self._store(plan)
 
     def _finish(self, plan: Plan, digest: str) -> None:
-        if plan.generation and not plan.generation.get("again"):
-            if not self._built(plan):
+        if plan.generation and not plan.generation.again:
+            if not self._built(plan, plan.generation):
                 self.build(plan)
         elif plan.writes or plan.drops:
             self._store(plan)
         self._confirm(plan, digest)
 
-    def _built(self, plan: Plan) -> bool:
+    def _built(self, plan: Plan, made: Generation) -> bool:
         """Whether the collections of a new generation hold just what the plan writes."""
         store = self.store()
-        for name in (plan.generation["serving"], plan.generation["quarantine"]):
+        for name in (made.serving, made.quarantine):
             if not store.exists(name) or store.count(name) != len(plan.writes.get(name, ())):
                 return False
         try:
@@ -368,16 +400,12 @@ class Committer:
                 version_rows.set_seals(conn, collection, values)
             if plan.manifest:
                 commits.accept_manifest(conn, plan.manifest)
-            for row in plan.opens:
-                cases.add(conn, row)
-            if plan.decision:
-                cases.add_decision(conn, plan.decision)
-            for row in plan.decisions:
-                cases.add_decision(conn, row)
-            if plan.denial:
-                version_rows.add_denial(conn, plan.denial)
-            for row in plan.denials:
-                version_rows.add_denial(conn, row)
+            for case in plan.opens:
+                cases.add(conn, case)
+            for decision in plan.decisions:
+                cases.add_decision(conn, decision)
+            for denial in plan.denials:
+                version_rows.add_denial(conn, denial)
             for number, state in plan.closes:
                 cases.close(conn, number, state, plan.commit)
             if plan.generation:
@@ -391,17 +419,17 @@ class Committer:
                 "at": plan.at,
                 "actor": plan.actor,
                 "source": plan.source,
-                "manifest": plan.manifest.get("digest"),
-                "decision": plan.decision.get("envelope"),
+                "manifest": plan.manifest.digest if plan.manifest else None,
+                "decision": plan.decision or None,
                 "plan": digest,
                 "documents": len(plan.leaves),
-                "documents_root": merkle.root([leaf(x) for x in plan.leaves]).hex(),
+                "documents_root": plan.documents_root,
                 "corpus": state,
                 "counts": dict(plan.counts),
             }
             if plan.generation:
-                state_now = plan.generation.get("state", "serving")
-                body["generation"] = {"id": plan.generation["id"], "state": state_now}
+                made = plan.generation
+                body["generation"] = {"id": made.id, "state": made.becomes}
             index = append_entry(conn, body, self.origin, self.sign_note)
             commits.confirm(conn, plan.commit, state, index)
             drop_meta(conn, intent.key_of(plan.commit))

@@ -22,9 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragguard.model import Bools, Floats
+from ragguard.model import Bools, Doubles, Floats
 from ragguard.text.words import words as split
 
 SHORTEST_MISSPELT = 5  # letters a word must have for one of them to be wrong
@@ -45,8 +44,6 @@ CHANCE = 0.4  # least chance of a responsible passage
 WITH_ANSWER = (2.69, 6.44, 10.41, 2.54, 24.28, -6.29)
 # close (less the best), company, strange; then the constant.
 WITHOUT_ANSWER = (13.28, 17.12, 31.05, -15.08)
-
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ragguard.errors import RagguardError
 from ragguard.ledger import commits, versions_at
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.versions import VersionRow
+from ragguard.ledger.versions_at import Decided, Membership
 from ragguard.lineage.prove import find_version, prove, verifier_key, verify_bundle
 from ragguard.trust import decision as decisions
 from ragguard.trust import dsse
@@ -106,7 +107,7 @@ def trace_document(workspace: Workspace, what: str) -> Custody:
     )
 
 
-def _version(row: VersionRow, stays: Sequence[Any]) -> dict[str, Any]:
+def _version(row: VersionRow, stays: Sequence[Membership]) -> dict[str, Any]:
     keys = ("digest", "manifest", "commit", "outcome", "score", "p_value")
     return {
         "version": row.id,
@@ -117,9 +118,9 @@ def _version(row: VersionRow, stays: Sequence[Any]) -> dict[str, Any]:
 
 
 def _decision(
-    workspace: Workspace, row: Any, versions: Mapping[int, VersionRow], problems: list[str]
+    workspace: Workspace, row: Decided, versions: Mapping[int, VersionRow], problems: list[str]
 ) -> dict[str, Any]:
-    by, about = "", versions.get(row.version)
+    by, about = "", versions.get(row.version or 0)
     try:
         data = workspace.vault.get(row.envelope)
         envelope = dsse.parse_envelope(data, max_bytes=decisions.MAX_DECISION_BYTES)

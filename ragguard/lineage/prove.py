@@ -11,7 +11,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragguard.corpus.log_check import LogReport, verify_log
+from ragguard.corpus.log_check import LogReport, check_expected, verify_log
 from ragguard.errors import LogError, MalformedError, UsageError
 from ragguard.ledger import commits, log, versions
 from ragguard.ledger.versions import VersionRow
@@ -52,15 +52,21 @@ def find_version(workspace: Workspace, what: str) -> VersionRow:
     return version
 
 
-def prove(workspace: Workspace, what: str) -> dict[str, Any]:
+def prove(workspace: Workspace, what: str, since: str = "") -> dict[str, Any]:
     """A bundle for a point id or a document (`source/id`).
 
     It has a link for the commit that brought the document, one for each that pulled it back into
     quarantine, and one for each with which a reviewer released it.
 
+    Args:
+        workspace: Open.
+        what: Point id, or `source/id`.
+        since: A checkpoint that whoever verifies the bundle kept: it shows too that the log grew
+            out of that one.
+
     Raises:
         UsageError: Nothing of that name was ever committed.
-        LogError: Ledger and log do not fit together.
+        LogError: Ledger and log do not fit together, or `since` is no checkpoint of this log.
     """
     version = find_version(workspace, what)
     with workspace.ledger.reading() as conn:
@@ -81,7 +87,7 @@ def prove(workspace: Workspace, what: str) -> dict[str, Any]:
         )
     links = []
     for plan, index, entry in logged:
-        documents = list(load_plan(workspace.vault.get(plan)).leaves)
+        documents = [x.as_dict() for x in load_plan(workspace.vault.get(plan)).leaves]
         place = _place(documents, version.source, version.document)
         hashes = [leaf(x) for x in documents]
         links.append(
@@ -96,14 +102,26 @@ def prove(workspace: Workspace, what: str) -> dict[str, Any]:
             }
         )
     envelope = workspace.vault.get(manifest.envelope)
+    extends = {"since": _extension(workspace, since, leaves)} if since else {}
     return {
         "format": FORMAT,
+        **extends,
         "links": links,
         "checkpoint": kept[-1][1],
         "manifest": base64.b64encode(envelope).decode(),
         "subject": version.subject,
         "subject_digest": version.subject_digest,
     }
+
+
+def _extension(workspace: Workspace, since: str, leaves: Sequence[bytes]) -> dict[str, Any]:
+    """Proof that the log still begins as an older checkpoint says."""
+    if wrong := check_expected(workspace, since, leaves):
+        raise LogError(wrong, hint="Run `ragguard log verify`.")
+    name, public = signed_note.parse_verifier_key(verifier_key(workspace))
+    old = signed_note.parse_checkpoint(dsse.open_note(since, name, public))
+    proof = merkle.consistency_proof(leaves, old.size)
+    return {"size": old.size, "proof": [h.hex() for h in proof]}
 
 
 def _place(documents: Sequence[Mapping[str, Any]], source: str, document: str) -> int:
@@ -113,16 +131,20 @@ def _place(documents: Sequence[Mapping[str, Any]], source: str, document: str) -
     raise LogError(f"ledger: '{source}/{document}' is not in the commit that brought it")
 
 
-def verify_bundle(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) -> dict[str, Any]:
+def verify_bundle(
+    data: bytes, log_key: str, signers: Mapping[str, PublicKey], expect: str = ""
+) -> dict[str, Any]:
     """Verify a bundle offline.
 
     Args:
         data: The bundle.
         log_key: Verifier key of the log, `name+keyid+base64`.
         signers: Public keys that may have signed the manifest, by key id.
+        expect: A checkpoint kept elsewhere: the log of the bundle must have grown out of it.
 
     Returns:
-        What it proves: document, acts, tree size, signers whose signature verified.
+        What it proves: document, acts, tree size, signers whose signature verified; with `expect`,
+        `since`: the size of the tree that it grew out of.
 
     Raises:
         LogError: Any link of the chain does not hold, naming it.
@@ -135,6 +157,7 @@ def verify_bundle(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) -
         head = signed_note.parse_checkpoint(dsse.open_note(body["checkpoint"], name, public))
         for link in body["links"]:
             _check_link(link, head)
+        since = _check_extension(body, expect, head, name, public) if expect else {}
         first = body["links"][0]
         if any(
             _identity(link["document"]) != _identity(first["document"]) for link in body["links"]
@@ -155,7 +178,29 @@ def verify_bundle(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) -
         "log": head.origin,
         "size": head.size,
         "signed_by": by,
+        **since,
     }
+
+
+def _check_extension(
+    body: Mapping[str, Any], expect: str, head: signed_note.Checkpoint, name: str, public: bytes
+) -> dict[str, int]:
+    """Refuse a log that is not the one of an older checkpoint, grown."""
+    old = signed_note.parse_checkpoint(dsse.open_note(expect, name, public))
+    given = body.get("since", {"size": head.size, "proof": []})
+    if given["size"] != old.size:
+        raise LogError(
+            f"bundle: nothing in it leads from the checkpoint of size {old.size} to its own of "
+            f"size {head.size}",
+            hint="Ask for one made with `ragguard log prove WHAT --since` that checkpoint.",
+        )
+    proof = [bytes.fromhex(h) for h in given["proof"]]
+    if not merkle.verify_consistency(old.size, head.size, proof, old.root, head.root):
+        raise LogError(
+            f"bundle: its log did not grow out of the checkpoint of size {old.size}: it was "
+            "truncated or rewritten"
+        )
+    return {"since": old.size}
 
 
 def _identity(document: Mapping[str, Any]) -> tuple[Any, ...]:

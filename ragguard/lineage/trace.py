@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from ragguard.detect import lexicon
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import UsageError
 from ragguard.ledger import commits, versions
+from ragguard.ledger.commits import Accepted
 from ragguard.lineage.attribution import (
     FEWEST,
-    Doubles,
     Signs,
     answer_terms,
     chances,
@@ -31,7 +30,7 @@ from ragguard.lineage.attribution import (
     strangeness,
     window,
 )
-from ragguard.model import Bools, Floats
+from ragguard.model import Bools, Doubles, Floats
 from ragguard.serving.search import Hit, search
 from ragguard.store import Store
 from ragguard.text.minhash import shared_words
@@ -207,7 +206,9 @@ def _known(workspace: Workspace) -> Mapping[str, int]:
         state, number = versions.corpus_digest(conn), len(versions.members(conn, "serving"))
     cache = workspace.cache("lexicon.npz")
     store = workspace.open_store()
-    return lexicon.of_index(store, generation.serving, number, cache, state).words
+    return lexicon.of_index(
+        store, generation.serving, number, cache, state, workspace.seal_key
+    ).words
 
 
 def _judged(
@@ -281,7 +282,7 @@ def _companions(workspace: Workspace, guilty: Sequence[Passage]) -> list[Compani
     return sorted(made, key=lambda c: (-(c.similarity or -1.0), c.document, c.zone))
 
 
-def _keys(manifest: Any) -> set[str]:
+def _keys(manifest: Accepted) -> set[str]:
     return {keyid for keyid, _ in manifest.signers}
 
 

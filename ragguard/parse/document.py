@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.charsets import declared
+from ragguard.parse.charsets import UTF_8, declared, with_replacements
 from ragguard.parse.docx import read_docx
 from ragguard.parse.front_matter import FORMATS, NONE, Front, read_front
 from ragguard.parse.html import read_html
@@ -97,8 +97,14 @@ def _parse(data: bytes, fmt: str) -> Parsed:
         return Parsed(*read_pdf(data, MAX_TEXT))
     if fmt == "docx":
         return Parsed(*read_docx(data))
-    text = decode_text(data, fmt)
-    return _html(text) if fmt == "html" else read_text(text, fmt)
+    text, replaced = _decode(data, fmt)
+    if fmt != "html":
+        return read_text(text, fmt)
+    parsed = _html(text)
+    if not replaced:
+        return parsed
+    note = Hidden("invalid-bytes", f"{replaced} places that are not UTF-8 are read as U+FFFD")
+    return Parsed(parsed.text, (*parsed.hidden, note))
 
 
 def read_record(text: str) -> Parsed:
@@ -186,19 +192,26 @@ def decode_text(data: bytes, fmt: str = "") -> str:
     Raises:
         UnreadableError: None of them, or not text.
     """
+    return _decode(data, fmt)[0]
+
+
+def _decode(data: bytes, fmt: str) -> tuple[str, int]:
+    """The text, and in how many places of a page U+FFFD stands for what is no UTF-8."""
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     encoding, name = ("utf-16", "UTF-16") if marked else ("utf-8-sig", "UTF-8")
+    replaced = 0
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         label, codec = declared(data) if fmt == "html" and not marked else ("", None)
-        if codec is None:
+        text, replaced = with_replacements(data) if codec == UTF_8 else ("", 0)
+        if codec is None or (codec == UTF_8 and not replaced):
             unknown = f", and its charset {label!r} is not known" if label else ""
             raise UnreadableError(f"not valid {name} (byte {error.start}){unknown}") from None
-        text = data.decode(codec, "replace")  # as browsers do
+        text = text or data.decode(codec, "replace")  # as browsers do
     if "\x00" in text:
         raise UnreadableError("holds NUL characters: binary, or UTF-16 without its mark")
-    return text
+    return text, replaced
 
 
 def _html(text: str) -> Parsed:

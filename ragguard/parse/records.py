@@ -2,6 +2,7 @@
 
 `.jsonl`: a line is `{"id", "text", "metadata"}`; other keys are ignored. `.csv`: a header with a
 `text` column, an `id` column if there is one (else the row number), all other columns metadata.
+A line that cannot be named refuses the file; one that has an id and is no record is wrong alone.
 """
 
 from __future__ import annotations
@@ -16,20 +17,25 @@ from typing import Any
 from ragguard.errors import DuplicateIdError, MalformedError, OversizedError, RecordError
 from ragguard.model import Metadata
 from ragguard.trust import strict_json
+from ragguard.trust.names import invisible
 
 RECORD_FORMATS = frozenset({"jsonl", "csv"})
 MAX_LINE_BYTES = 4_000_000
 MAX_ID_BYTES = 512
-_CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One document of a record file."""
+    """One document of a record file.
+
+    Attributes:
+        wrong: Why it is none, naming file and line; its text is empty then.
+    """
 
     id: str
     text: str
     metadata: Metadata = field(default_factory=dict)
+    wrong: str = ""
 
 
 def read_records(data: bytes, fmt: str, name: str) -> list[Record]:
@@ -44,7 +50,7 @@ def read_records(data: bytes, fmt: str, name: str) -> list[Record]:
         Records in file order.
 
     Raises:
-        RecordError: A line that is no record, with its number.
+        RecordError: A line that cannot be read or has no id, with its number.
         DuplicateIdError: The same id twice.
     """
     try:
@@ -75,19 +81,21 @@ def _record(number: int, name: str, key: Any, text: Any, metadata: Any) -> Recor
         key = str(key)
     if not isinstance(key, str) or not key or len(key.encode()) > MAX_ID_BYTES:
         raise RecordError(f"{where}: id must be a string of 1 to {MAX_ID_BYTES} bytes")
-    if not unicodedata.is_normalized("NFC", key) or any(
-        unicodedata.category(c) in _CONTROL for c in key
-    ):
-        raise RecordError(f"{where}: id {key!r} holds control characters or is not in NFC")
-    if not isinstance(text, str):
-        raise RecordError(f"{where}: text must be a string, found {type(text).__name__}")
-    if "\x00" in text:
-        raise RecordError(f"{where}: text holds NUL characters")
+    if not unicodedata.is_normalized("NFC", key) or invisible(key):
+        raise RecordError(
+            f"{where}: id {key!r} holds invisible or control characters or is not in NFC"
+        )
     if metadata is None:
         metadata = {}
-    if not isinstance(metadata, dict):
-        raise RecordError(f"{where}: metadata must be an object")
-    return Record(key, text, metadata)
+    wrong = ""
+    if not isinstance(text, str):
+        found = "null" if text is None else type(text).__name__
+        wrong = f"text must be a string, found {found}"
+    elif "\x00" in text:
+        wrong = "text holds NUL characters"
+    elif not isinstance(metadata, dict):
+        wrong = "metadata must be an object"
+    return Record(key, "", wrong=f"{where}: {wrong}") if wrong else Record(key, text, metadata)
 
 
 def _as_utf8(data: bytes, name: str) -> bytes:
@@ -111,12 +119,12 @@ def _jsonl(data: bytes, name: str) -> Iterator[tuple[int, Record]]:
             raise RecordError(
                 error.message, hint='A line is {"id": …, "text": …, "metadata": {…}}.'
             ) from None
-        if not isinstance(body, dict) or not {"id", "text"} <= body.keys():
+        if not isinstance(body, dict) or "id" not in body:
             raise RecordError(
                 f"{where}: expected an object with id and text",
                 hint='A line is {"id": …, "text": …, "metadata": {…}}.',
             )
-        yield number, _record(number, name, body["id"], body["text"], body.get("metadata"))
+        yield number, _record(number, name, body["id"], body.get("text"), body.get("metadata"))
 
 
 def _csv(data: bytes, name: str) -> Iterator[tuple[int, Record]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.corpus.pull_back import Packs, stored_writes
+from ragguard.corpus.stored_points import Packs, stored_writes
 from ragguard.detect.view import point_label
 from ragguard.errors import RagguardError
 from ragguard.ledger import evidence, versions
@@ -105,7 +105,7 @@ def beside(
     for finding in findings:
         for role, label in _named(finding):
             named.setdefault(label, role)
-    named.pop(f"{version.source}/{version.document}", None)
+    named.pop(version.label, None)
     if not named:
         named = dict.fromkeys(_nearest(workspace, version, own), "nearest")
     made = []
@@ -159,7 +159,7 @@ def _nearest(workspace: Workspace, version: VersionRow, own: Floats) -> list[str
         logger.info("no neighbours beside the case: %s", error)
         return []
     labels = dict.fromkeys(point_label(points[i]) for i in ids if i in points)
-    labels.pop(f"{version.source}/{version.document}", None)
+    labels.pop(version.label, None)
     return list(labels)[:NEAREST]
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragguard.corpus import changes
-from ragguard.corpus.pull_back import Packs, pull_document, stored_by_version
 from ragguard.errors import UsageError
 from ragguard.ledger import versions
 from ragguard.ledger.versions import VersionRow
@@ -77,16 +76,8 @@ def hold(workspace: Workspace, names: Sequence[str], reason: str) -> Held:
     if not rows or generation is None:
         return Held(None, [], stayed)
     plan = changes.draft(workspace, generation)
+    plan.quarantine([(row, _verdict(row, reason)) for row in rows.values()])
     sources = {row.source for row in rows.values()}
-    standing = {name: changes.standing_of(workspace, name) for name in sources}
-    stored, packs = stored_by_version(workspace, rows.values()), Packs(workspace.vault)
-    replaced = [waiting[name] for name in rows if name in waiting]
-    with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, [r.id for r in (*rows.values(), *replaced)])
-    for row in rows.values():
-        # One version of a document waits at a time: the newer one comes with the next manifest.
-        changes.close_waiting(plan, row.document, standing[row.source], points, "superseded")
-        pull_document(plan, row, _verdict(row, reason), stored[row.id], points[row.id], packs)
     source = next(iter(sources)) if len(sources) == 1 else ""
     workspace.committer.commit(plan.finish("hold", ACTOR, source))
     return Held(plan.commit, list(rows), stayed)

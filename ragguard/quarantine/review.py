@@ -7,13 +7,14 @@ case, release lets the documents go and reject keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from ragguard.corpus import changes
+from ragguard.corpus.changes import Draft
 from ragguard.corpus.cosigners import signed_by
-from ragguard.corpus.pull_back import Packs, stored_by_version, stored_writes
+from ragguard.corpus.stored_points import stored_writes
 from ragguard.errors import DecisionError, IntegrityError, UsageError
 from ragguard.ingest import lasting_releases
 from ragguard.ledger import cases, commits, versions_at
@@ -22,10 +23,9 @@ from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.evidence import as_finding, evidence
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.versions import VersionRow
-from ragguard.ledger.writer import Plan, Write
-from ragguard.model import PublicKey
+from ragguard.ledger.writer import Write
 from ragguard.quarantine import compared_with as beside
-from ragguard.quarantine import decide as deciding
+from ragguard.quarantine import denial
 from ragguard.quarantine.compared_with import Beside, Mark
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys, root
@@ -78,11 +78,7 @@ def find(ledger: Ledger, reference: str) -> CaseRow:
     source, slash, _ = reference.partition("/")
     # Who writes SOURCE/ID means that source, whatever another one calls its documents.
     whole = bool(slash) and source in sources
-    matches = [
-        c
-        for c in every
-        if reference == f"{c.source}/{c.document}" or (reference == c.document and not whole)
-    ]
+    matches = [c for c in every if reference == c.label or (reference == c.document and not whole)]
     if len(matches) == 1:
         return matches[0]
     raise UsageError(
@@ -99,22 +95,21 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
         case: The case.
         texts: Read the document's chunks too.
     """
+    (view,) = views(workspace, [case])
+    version = view.version
     with workspace.ledger.reading() as conn:
-        version = version_rows.version(conn, case.version) if case.version else None
         serving = version_rows.members(conn, "serving", case.source)
-        digest = version.manifest if version else str(case.detail.get("manifest", ""))
-        manifest = commits.manifest_row(conn, digest)
         alike = versions_at.serving_with(conn, version.digest) if version else []
-    signers = signed_by(workspace, manifest.envelope, manifest.signers) if manifest else []
-    replaces = f"{case.source}/{case.document}" in serving
+    replaces = case.label in serving
+    view = replace(view, replaces=replaces, serves_as=alike)
     if not texts or version is None:
-        return CaseView(case, version, replaces, signers, (), alike)
+        return view
     stored = stored_writes(workspace, version)
     shown = [str(w.payload["page_content"]) for w in stored]
     findings = [as_finding(f) for f in version.findings]
     near = beside.beside(workspace, version, findings, stored)
     marks = beside.marks(findings, shown)
-    return CaseView(case, version, replaces, signers, shown, alike, marks, near)
+    return replace(view, texts=shown, marks=marks, beside=near)
 
 
 def decide(
@@ -136,22 +131,7 @@ def decide(
         UsageError: The case is closed, or there is no reason.
         DecisionError: The key is no reviewer's in force, or signed the document.
     """
-    workspace.recover()
-    if case.state != "open":
-        raise UsageError(f"case {case.id} is closed ({case.state})")
-    _check_reason(reason)
-    decisions.check_time(workspace.root, workspace.now)
-    shown = look(workspace, case)
-    stored = stored_writes(workspace, shown.version) if shown.version else []
-    said = _decision(workspace, shown, action, reason, stored)
-    envelope = decisions.sign(said, key.signing_key, key.public.keyid)
-    _, reviewer = decisions.authenticate(
-        envelope, workspace.root, [k for k, _ in shown.signers], workspace.now
-    )
-    kept = workspace.vault.put(envelope)
-    plan = _plan(workspace, shown, action, said, kept, reviewer)
-    workspace.committer.commit(plan)
-    return plan.commit
+    return decide_cases(workspace, [case], action, key, reason)
 
 
 def decide_all(
@@ -195,14 +175,14 @@ def decide_cases(
     key: keys.KeyPair,
     reason: str,
 ) -> int:
-    """Decide many document cases in one commit.
+    """Decide cases in one commit.
 
     Each document has a signed decision of its own, as if it had been decided alone. One that the
-    reviewer may not decide stops them all, before anything is done.
+    reviewer may not decide stops them all, before anything is done. A removal is decided alone.
 
     Args:
         workspace: Open and locked.
-        chosen: Open cases about documents, at least one.
+        chosen: Open cases, at least one; several are about documents.
         action: `release` or `reject`.
         key: The reviewer's key.
         reason: In the reviewer's words.
@@ -222,13 +202,13 @@ def decide_cases(
     for case in chosen:
         if case.state != "open":
             raise UsageError(f"case {case.id} is closed ({case.state})")
-        if case.kind != "document":
+        if case.kind != "document" and len(chosen) > 1:
             raise UsageError(f"case {case.id} asks for a removal: it is decided alone")
     decisions.check_time(workspace.root, workspace.now)
     shown = views(workspace, chosen)
-    check_may_decide(workspace, shown, key)
-    versions = [view.version for view in shown if view.version is not None]
-    stored, packs = stored_by_version(workspace, versions), Packs(workspace.vault)
+    check_may_decide(workspace, [view for view in shown if view.version is not None], key)
+    plan = changes.draft(workspace, generation)
+    stored = plan.stored([view.version for view in shown if view.version is not None])
     signed = []
     for view in shown:
         there = stored[view.version.id] if view.version else ()
@@ -238,32 +218,36 @@ def decide_cases(
         _, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
         signed.append((said, envelope, reviewer))
     kept = workspace.vault.put_many([envelope for _, envelope, _ in signed])
-    plan = changes.draft(workspace, generation)
-    sources = {v.source for v in versions}
-    standing = {name: changes.standing_of(workspace, name) for name in sources}
-    # Only what the decided documents have in the index and in quarantine is touched.
-    present = [
-        zone[v.document]
-        for v in versions
-        for zone in (standing[v.source].serving, standing[v.source].waiting)
-        if v.document in zone
+    for (said, _, reviewer), name in zip(signed, kept, strict=True):
+        plan.decide(said.case, said, reviewer, name)
+    decided = [
+        (view.version, name)
+        for view, name in zip(shown, kept, strict=True)
+        if view.version is not None
     ]
-    with workspace.ledger.reading() as conn:
-        points = version_rows.points_of(conn, [r.id for r in present])
-    rows, denials = [], []
-    for version, (said, _, who), digest in zip(versions, signed, kept, strict=True):
-        own, writes = standing[version.source], stored[version.id]
-        if action == "release":
-            leaf = deciding.release(plan, version, own, points, writes, packs)
-        else:
-            leaf = deciding.reject(plan, version, own, points)
-            denials.append(deciding.denial(workspace, version, plan.commit, writes, packs))
-        plan.leaves.append({**leaf, "decision": digest})
-        rows.append(_row(plan.commit, said, who, digest))
-    source = versions[0].source if len(standing) == 1 else ""
+    if not decided:
+        _decide_removal(plan, chosen[0], action)
+    elif action == "release":
+        plan.release(decided)
+    else:
+        for version, _ in decided:
+            denial.keep(plan, version)
+        plan.deny(decided)
+    alone = "" if decided else kept[0]  # a removal has leaves of what goes, and may have none
+    sources = {case.source for case in chosen}
+    source = chosen[0].source if len(sources) == 1 else ""
     actor = signed[0][2].principal
-    workspace.committer.commit(plan.finish(action, actor, source, decisions=rows, denials=denials))
+    workspace.committer.commit(plan.finish(action, actor, source, decision=alone))
     return plan.commit
+
+
+def _decide_removal(plan: Draft, case: CaseRow, action: Action) -> None:
+    """Let what a source asks to drop go, or keep it."""
+    plan.closes.append((case.id, "released" if action == "release" else "rejected"))
+    if action == "release":
+        there = plan.standing(case.source)
+        named = case.detail["documents"]
+        plan.remove(case.source, [d for d in named if d in there.serving or d in there.waiting])
 
 
 def check_may_decide(workspace: Workspace, shown: Sequence[CaseView], key: keys.KeyPair) -> None:
@@ -299,24 +283,25 @@ def check_may_decide(workspace: Workspace, shown: Sequence[CaseView], key: keys.
 
 
 def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
-    """Document cases with their versions and signers.
+    """Cases with their versions and signers.
 
     Raises:
-        IntegrityError: A case is about no version of a document.
+        IntegrityError: A document case is about no version.
     """
     signers: dict[str, list[tuple[str, str]]] = {}
     found = []
     with workspace.ledger.reading() as conn:
         for case in chosen:
             version = version_rows.version(conn, case.version) if case.version else None
-            if version is None:
+            if version is None and case.kind == "document":
                 raise IntegrityError(f"ledger: case {case.id} is about no version of a document")
-            if version.manifest not in signers:
-                manifest = commits.manifest_row(conn, version.manifest)
-                signers[version.manifest] = (
+            name = version.manifest if version else str(case.detail.get("manifest", ""))
+            if name not in signers:
+                manifest = commits.manifest_row(conn, name)
+                signers[name] = (
                     signed_by(workspace, manifest.envelope, manifest.signers) if manifest else []
                 )
-            found.append(CaseView(case, version, False, signers[version.manifest]))
+            found.append(CaseView(case, version, False, signers[name]))
     return found
 
 
@@ -326,20 +311,6 @@ def _check_reason(reason: str) -> None:
             f"a decision needs a reason of 1 to {decisions.MAX_REASON} characters",
             hint='Give one with --reason "…".',
         )
-
-
-def _row(commit: int, said: Decision, reviewer: PublicKey, envelope: str) -> dict[str, Any]:
-    """Row of a decision."""
-    return {
-        "case": said.case,
-        "action": said.action,
-        "reviewer": reviewer.principal,
-        "keyid": reviewer.keyid,
-        "reason": said.reason,
-        "covers": list(said.covers),
-        "envelope": envelope,
-        "commit": commit,
-    }
 
 
 def _decision(
@@ -364,7 +335,7 @@ def _decision(
     return Decision(
         case.id,
         action,
-        f"{case.source}/{case.document}",
+        case.label,
         version.digest,
         version.metadata_digest,
         tuple(_covers(version, action, stored)),
@@ -383,39 +354,3 @@ def _covers(version: VersionRow, action: Action, stored: Sequence[Write]) -> lis
     for body in version.findings:
         found |= evidence(as_finding(body), text, hidden, version.metadata)
     return sorted(found)[:MOST_COVERED]
-
-
-def _plan(
-    workspace: Workspace,
-    shown: CaseView,
-    action: Action,
-    said: Decision,
-    envelope: str,
-    reviewer: PublicKey,
-) -> Plan:
-    generation = workspace.generation()
-    if generation is None:
-        raise IntegrityError("ledger: a case without an index")
-    case, version = shown.case, shown.version
-    plan = changes.draft(workspace, generation)
-    standing = changes.standing_of(workspace, case.source)
-    with workspace.ledger.reading() as conn:
-        rows = [*standing.serving.values(), *standing.waiting.values()]
-        points = version_rows.points_of(conn, [r.id for r in rows])
-    row = _row(plan.commit, said, reviewer, envelope)
-    denial: Mapping[str, Any] = {}
-    if version is None:
-        plan.closes.append((case.id, "released" if action == "release" else "rejected"))
-        if action == "release":
-            there = {**standing.waiting, **standing.serving}
-            for document in case.detail["documents"]:
-                if document in there:
-                    changes.remove_document(plan, document, standing, points)
-    elif action == "release":
-        stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
-        plan.leaves.append(deciding.release(plan, version, standing, points, stored, packs))
-    else:
-        stored, packs = stored_writes(workspace, version), Packs(workspace.vault)
-        denial = deciding.denial(workspace, version, plan.commit, stored, packs)
-        plan.leaves.append(deciding.reject(plan, version, standing, points))
-    return plan.finish(action, reviewer.principal, case.source, decision=row, denial=denial)

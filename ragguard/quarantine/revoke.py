@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from ragguard import canary
 from ragguard.corpus import changes
-from ragguard.corpus.pull_back import Packs, pull_document, stored_by_version
 from ragguard.errors import LogError, UsageError
 from ragguard.ledger import commits, log, versions
+from ragguard.ledger.commits import Accepted
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, PublicKey, Root, SourcePolicy, Verdict
 from ragguard.trust import amend_root
@@ -190,13 +192,13 @@ def _after(root: Root, target: Target, now: datetime, reason: str) -> Root:
     return amend_root.revoke(root, target.key, now, reason)
 
 
-def _is_of(manifest: Any, target: Target) -> bool:
+def _is_of(manifest: Accepted, target: Target) -> bool:
     if target.key is None:
-        return bool(manifest.source == target.source)
+        return manifest.source == target.source
     return target.key.keyid in {keyid for keyid, _ in manifest.signers}
 
 
-def _logged_time(conn: Any, manifest: Any) -> str:
+def _logged_time(conn: sa.Connection, manifest: Accepted) -> str:
     """When a manifest came in, out of the log, whose tree heads are signed."""
     body = log.body(conn, manifest.log_index)
     if body.get("commit") != manifest.commit or not isinstance(body.get("at"), str):
@@ -207,7 +209,7 @@ def _logged_time(conn: Any, manifest: Any) -> str:
     return str(body["at"])
 
 
-def _enough(root: Root, manifest: Any, target: Target) -> bool:
+def _enough(root: Root, manifest: Accepted, target: Target) -> bool:
     """Whether the other signers of a manifest are enough for its source, under the new root."""
     source = root.sources.get(manifest.source)
     if target.key is None or source is None:
@@ -273,25 +275,10 @@ def revoke(
     if radius is None or not radius.documents or generation is None:
         return None
     plan = changes.draft(workspace, generation)
-    rows = [t.version for t in radius.documents]
-    standing = {name: changes.standing_of(workspace, name) for name in radius.sources}
-    stored = stored_by_version(workspace, rows)
-    packs = Packs(workspace.vault)
-    replaced = [
-        s.waiting[r.document] for r in rows if r.document in (s := standing[r.source]).waiting
-    ]
-    with workspace.ledger.reading() as conn:
-        points = versions.points_of(conn, [r.id for r in (*rows, *replaced)])
-    for touched in radius.documents:
-        row = touched.version
-        # One version of a document waits at a time: what waited would not have been released as
-        # it is, and comes again with the next manifest.
-        changes.close_waiting(plan, row.document, standing[row.source], points, "superseded")
-        verdict = _verdict(touched, radius, reason)
-        pull_document(plan, row, verdict, stored[row.id], points[row.id], packs)
+    plan.quarantine([(t.version, _verdict(t, radius, reason)) for t in radius.documents])
     keys = workspace.root.keys
     actor = ", ".join(sorted({keys[i].principal for i in workspace.root.root_keyids}))
-    source = rows[0].source if len(radius.sources) == 1 else ""
+    source = next(iter(radius.sources)) if len(radius.sources) == 1 else ""
     workspace.committer.commit(plan.finish("revoke", actor, source))
     return plan.commit
 

@@ -13,23 +13,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
 from ragguard.corpus import changes, generations
 from ragguard.corpus.clean_set import Left
+from ragguard.corpus.job import Job
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
 from ragguard.errors import LedgerError, RecipeMismatchError, UsageError
-from ragguard.ingest.report import timed
 from ragguard.ledger import candidates, commits
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
+from ragguard.model import Progress
 from ragguard.serving import divergence, trial
 from ragguard.serving.divergence import Figures
 from ragguard.serving.trial import Shadow, State, Trial
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 # Two collections, the one that serves and the one that would, to why it must not.
 Gate = Callable[[str, str], Sequence[str]]
 ACTOR = "cutover"
@@ -58,7 +59,7 @@ class Status:
 
 
 @dataclass
-class Finished:
+class Finished(Job):
     """What a cut-over did.
 
     Attributes:
@@ -73,7 +74,6 @@ class Finished:
         refused: What the canary gate has against it.
         gated: Whether there was a gate.
         dropped: Collections of older generations that were dropped.
-        seconds: By stage.
     """
 
     generation: int
@@ -86,7 +86,6 @@ class Finished:
     refused: Sequence[str] = ()
     gated: bool = False
     dropped: Sequence[str] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -94,6 +93,18 @@ class Finished:
         if self.refused:
             return 4
         return 1 if self.left else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        body = super().as_dict()
+        del body["recovered"]
+        names = ("source", "id", "quarantine")
+        left = [
+            {name: one[name] for name in names}
+            | {"findings": [{n: f[n] for n in ("check", "detail")} for f in one["findings"]]}
+            for one in body["left"]
+        ]
+        return body | {"left": left}
 
 
 @dataclass(frozen=True)
@@ -214,17 +225,12 @@ def abort(workspace: Workspace) -> Aborted:
     serving = workspace.generation()
     if serving is None:
         raise LedgerError("no generation serves, and there is a candidate")
-    row = {
-        **generations.row_of(there.generation),
-        "recipe": there.generation.recipe,
-        "drops": [generations.row_of(there.generation)],
-        "state": "dropped",
-        "again": True,
-    }
+    gone = there.generation
+    row = Switch(**asdict(gone), drops=[gone.pair], state="dropped", again=True)
     plan = changes.draft(workspace, serving).finish("cutover", ACTOR, "", generation=row)
     workspace.committer.commit(plan)
     trial.drop_alias(workspace)
-    dropped = generations.drop(workspace, row["drops"])
+    dropped = generations.drop(workspace, row.drops)
     return Aborted(there.generation.id, plan.commit, dropped)
 
 
@@ -275,14 +281,10 @@ class _Finish:
     def write(self, gate: Gate | None) -> None:
         """Catch up, compare, commit, switch."""
         workspace, made, new = self._workspace, self.made, self._there.generation
-        with timed(self.made, "catch up"):
+        with self.made.timed("catch up"):
             target = self._target()
-            row = {
-                **generations.row_of(new),
-                "recipe": new.recipe,
-                "drops": generations.too_old(workspace, new.id),
-                "again": True,
-            }
+            drops = generations.too_old(workspace, new.id)
+            row = Switch(**asdict(new), drops=drops, again=True)
             plan = turn(
                 workspace,
                 new,
@@ -298,12 +300,12 @@ class _Finish:
             workspace.committer.build(plan)
             workspace.open_store().maintain(new.serving, workspace.settings.store.index_after)
         if gate is not None:
-            with timed(self.made, "canaries"):
+            with self.made.timed("canaries"):
                 made.gated = True
                 made.refused = list(gate(self._old.serving, new.serving))
             if made.refused:
                 return
-        with timed(self.made, "commit"):
+        with self.made.timed("commit"):
             workspace.committer.commit(plan)
             workspace.point_alias()
             trial.drop_alias(workspace)
@@ -311,7 +313,7 @@ class _Finish:
         made.documents = len(target.serving)
         made.came = sorted(target.serving.keys() - self._now.serving.keys())
         made.gone = sorted(self._now.serving.keys() - target.serving.keys())
-        made.dropped = generations.drop(workspace, row["drops"])
+        made.dropped = generations.drop(workspace, row.drops)
 
     def _target(self) -> Zones:
         """What the candidate holds, with what was done since, and nothing that is not good today.
@@ -351,14 +353,14 @@ def _zones_of(workspace: Workspace, there: Trial) -> Zones:
         row = commits.get(conn, there.built)
     plan = workspace.committer.logged_plans([row])[row.id] if row else None
     with workspace.ledger.reading() as conn:
-        zones = plan.generation.get("zones") if plan else None
-        if plan is None or zones is None or plan.generation["id"] != there.generation.id:
+        made = plan.generation if plan else None
+        if made is None or not made.zones or made.id != there.generation.id:
             raise LedgerError(
                 f"commit {there.built}: its plan does not say what generation "
                 f"{there.generation.id} holds",
                 hint="Run `ragguard log verify`.",
             )
         return Zones(
-            candidates.versions_numbered(conn, zones["serving"]),
-            candidates.versions_numbered(conn, zones["quarantine"]),
+            candidates.versions_numbered(conn, made.zones["serving"]),
+            candidates.versions_numbered(conn, made.zones["quarantine"]),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from ragguard.config import ReindexSettings
 from ragguard.corpus.clean_set import Left
@@ -17,7 +16,7 @@ LOST = ("integrity", "unreadable")
 
 def questions(
     limits: ReindexSettings,
-    before: Sequence[Any],
+    before: Sequence[VersionRow],
     kept: Sequence[VersionRow],
     left: Sequence[Left],
     suspects: int,
@@ -26,7 +25,7 @@ def questions(
 
     Args:
         limits: Of the settings.
-        before: What serves now: rows with `metadata`.
+        before: What serves now.
         kept: What would serve.
         left: What is left out.
         suspects: Documents that stay and are suspect.
@@ -51,7 +50,7 @@ def questions(
 
 
 def _thinned(
-    key: str, before: Sequence[Any], after: Sequence[VersionRow], most: float
+    key: str, before: Sequence[VersionRow], after: Sequence[VersionRow], most: float
 ) -> Iterator[str]:
     """Labels that lose more than a part of their share of the corpus."""
     was = Counter(str(row.metadata.get(key)) for row in before if row.metadata.get(key))

@@ -19,31 +19,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from ragguard.corpus import carry_over, changes, generations
-from ragguard.corpus.carry_over import Now, Ready
 from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
 from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import embed, take_apart
+from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.job import Job
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ingest.judge import indexed_documents
-from ragguard.ingest.report import timed
-from ragguard.ledger import audit_queries, candidates, cases, commits, versions, versions_at
-from ragguard.ledger.cases import CaseRow
-from ragguard.ledger.commits import Generation
-from ragguard.ledger.versions import VersionRow
+from ragguard.ledger import audit_queries, candidates, commits, versions, versions_at
+from ragguard.ledger.commits import Generation, Switch
+from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.ledger.writer import Plan
-from ragguard.model import Finding, Verdict
+from ragguard.model import Finding, Progress, Verdict
 from ragguard.rebuild import limits as stops
 from ragguard.rebuild import screening
 from ragguard.rebuild.compare import Contrast, contrast
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 # Two collections, the one that serves and the one that would, to why it must not.
 Gate = Callable[[str, str], Sequence[str]]
 ACTOR = "reindex"
@@ -52,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Rebuilt:
+class Rebuilt(Job):
     """What a rebuild did, or would do.
 
     Attributes:
@@ -60,6 +57,7 @@ class Rebuilt:
         staged: Whether the new generation is a candidate, and the old one goes on serving.
         commit: Its commit; `None` where nothing was changed.
         recipe_changed: Whether the new generation has another recipe than the one before.
+        skipped: Why there was nothing to do; empty when there was.
         before: Documents that served.
         kept: Documents that serve in the new generation.
         chunks: Their chunks.
@@ -72,15 +70,13 @@ class Rebuilt:
         gated: Whether there was a gate.
         compared: Labels and vectors of the old and the new collection, where one was built.
         dropped: Collections of older generations that were dropped.
-        recovered: Commits that an interrupted run had begun, finished first.
-        skipped: Why there was nothing to do; empty when there was.
-        seconds: By stage.
     """
 
     generation: int
     commit: int | None = None
     staged: bool = False
     recipe_changed: bool = False
+    skipped: str = ""
     before: int = 0
     kept: int = 0
     chunks: int = 0
@@ -93,9 +89,6 @@ class Rebuilt:
     gated: bool = False
     compared: Contrast | None = None
     dropped: Sequence[str] = ()
-    recovered: int = 0
-    skipped: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -104,6 +97,12 @@ class Rebuilt:
             return 4
         asked = bool(self.stops) and self.commit is None
         return 1 if asked or self.left or self.suspects or self.gone else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        names = ("source", "id", "score", "p_value")
+        suspects = [{name: getattr(v, name) for name in names} for v in self.suspects]
+        return super().as_dict() | {"skipped": self.skipped or None, "suspects": suspects}
 
 
 def reindex(
@@ -198,7 +197,7 @@ class _Run:
                 logger.info("%s", error.message)
         with workspace.ledger.reading() as conn:
             known = audit_queries.all_generations(conn)
-            self._now: Sequence[Any] = versions.stays_at(conn, "serving")
+            self._now: Sequence[Stay] = versions.stays_at(conn, "serving")
             self._then = versions.stays_at(conn, "serving", at) if at is not None else self._now
             self._waiting = [versions.version_of(r) for r in versions.stays_at(conn, "quarantine")]
         alias, number = workspace.settings.store.collection, max(g.id for g in known) + 1
@@ -207,7 +206,7 @@ class _Run:
         self.made = Rebuilt(
             serving.id, recipe_changed=recipe.digest != serving.recipe, before=len(self._now)
         )
-        self._ready: dict[int, Ready] = {}
+        self._ready: dict[int, Embedded] = {}
         self._left: list[Left] = []
         self._kept: list[VersionRow] = []
 
@@ -216,36 +215,34 @@ class _Run:
     def choose(self) -> None:
         """Decide about every document; nothing but vectors in the vault is written."""
         made = self.made
-        with timed(self.made, "provenance"):
+        with self.made.timed("provenance"):
             clean, left = sift(self._workspace, self._then)
             clean, held = self._without_waiting(clean)
             self._left = [*left, *held]
-        with timed(self.made, "read"):
+        with self.made.timed("read"):
             again = [one.version for one in self._left if one.waits]
             items, damaged = read_back(self._workspace, [*clean, *again, *self._waiting])
         lost = {one.version.id: one for one in damaged}
-        with timed(self.made, "prepare"):
+        with self.made.timed("prepare"):
             rows = {r.id: r for r in (*clean, *again, *self._waiting) if r.id in items}
             lost |= self._prepare(rows, items)
         self._left = [lost.get(one.version.id, one) for one in self._left]
         self._left += [lost[row.id] for row in clean if row.id in lost]
         clean = [row for row in clean if row.id not in lost]
-        with timed(self.made, "screen"):
+        with self.made.timed("screen"):
             found = self._screen(clean)
-        by_label = {f"{row.source}/{row.document}": row for row in clean}
+        by_label = {row.label: row for row in clean}
         self._left += [_suspect(by_label[label], v) for label, v in found.strong.items()]
         self._crashed = [f"{s.check}: {s.reason}" for s in found.crashed]
         self._kept = [row for label, row in by_label.items() if label not in found.strong]
         self._left.sort(key=lambda one: one.label)
-        there = {f"{r.source}/{r.document}" for r in self._then}
+        there = {r.label for r in self._then}
         made.left, made.suspects = self._left, [v for _, v in sorted(found.weak.items())]
-        made.gone = sorted({f"{r.source}/{r.document}" for r in self._now} - there)
+        made.gone = sorted({r.label for r in self._now} - there)
         made.kept = len(self._kept)
         moved = {one.label for one in self._left if one.waits}
-        made.waiting = sum(
-            r.id in self._ready and f"{r.source}/{r.document}" not in moved for r in self._waiting
-        )
-        made.chunks = sum(len(self._ready[r.id].embedded.text_digests) for r in self._kept)
+        made.waiting = sum(r.id in self._ready and r.label not in moved for r in self._waiting)
+        made.chunks = sum(len(self._ready[r.id].text_digests) for r in self._kept)
 
     def _without_waiting(self, clean: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
         """An old state must not bring back what waits for a reviewer, or waited last."""
@@ -281,7 +278,7 @@ class _Run:
             afresh=self._re_embed,
         )
         for place, one in embedded.items():
-            self._ready[order[place]] = Ready(rows[order[place]], listed[place], one)
+            self._ready[order[place]] = one
         return {
             order[place]: Left(rows[order[place]], (finding,), waits=False)
             for place, finding in unreadable.items()
@@ -290,7 +287,7 @@ class _Run:
     def _screen(self, rows: Sequence[VersionRow]) -> screening.Screened:
         """Vectors of another recipe cannot be held against the index: then its own are."""
         if self._new.recipe == self._old.recipe:
-            documents = [self._ready[row.id].embedded.prepared for row in rows]
+            documents = [self._ready[row.id].prepared for row in rows]
         else:
             documents = indexed_documents(self._workspace, self._old.serving, rows)
         return screening.screen(self._workspace, rows, documents, self._progress)
@@ -310,54 +307,42 @@ class _Run:
         workspace, made = self._workspace, self.made
         store = workspace.open_store()
         generations.sweep(workspace, [self._new])
-        with timed(self.made, "build"):
+        with self.made.timed("build"):
             plan = self._plan(stage)
             self._progress("build", 0, 1)
             workspace.committer.build(plan)
             store.maintain(self._new.serving, workspace.settings.store.index_after)
             self._progress("build", 1, 1)
-        with timed(self.made, "contrast"):
+        with self.made.timed("contrast"):
             made.compared = contrast(store, self._old.serving, self._new.serving)
         if gate is not None:
-            with timed(self.made, "canaries"):
+            with self.made.timed("canaries"):
                 made.gated = True
                 made.refused = list(gate(self._old.serving, self._new.serving))
             if made.refused:
                 generations.sweep(workspace, [self._new])
                 return
-        with timed(self.made, "commit"):
+        with self.made.timed("commit"):
             workspace.committer.commit(plan)
             workspace.point_alias()
         made.commit, made.generation, made.staged = plan.commit, self._new.id, stage
-        made.dropped = generations.drop(workspace, plan.generation["drops"])
+        made.dropped = generations.drop(workspace, plan.generation.drops if plan.generation else ())
 
     def _plan(self, stage: bool) -> Plan:
         """Everything the rebuild will do."""
         plan = changes.draft(self._workspace, self._new)
-        now = self._standing()
-        carry_over.fill(plan, self._kept, self._left, self._waiting, self._ready, now)
-        row = {
-            **generations.row_of(self._new),
-            "recipe": self._new.recipe,
-            "body": asdict(self._workspace.encoder.recipe),
-            "at": format_time(self._workspace.now),
-        }
+        carry_over.fill(plan, self._kept, self._left, self._waiting, self._ready)
+        made = Switch(
+            **asdict(self._new),
+            body=asdict(self._workspace.encoder.recipe),
+            at=format_time(self._workspace.now),
+        )
         if not stage:
-            row["drops"] = generations.too_old(self._workspace)
-            return plan.finish("reindex", ACTOR, "", generation=row)
-        row |= {"drops": [], "state": "candidate", "zones": carry_over.zones_after(plan, now)}
+            made = replace(made, drops=generations.too_old(self._workspace))
+            return plan.finish("reindex", ACTOR, "", generation=made)
+        made = replace(made, state="candidate", zones=carry_over.zones_after(plan))
         carry_over.only_build(plan)
-        return plan.finish("stage", ACTOR, "", generation=row)
-
-    def _standing(self) -> Now:
-        with self._workspace.ledger.reading() as conn:
-            open_cases: dict[str, CaseRow] = {}
-            for source in sorted({r.source for r in (*self._now, *self._waiting)}):
-                found = cases.open_for(conn, source)
-                open_cases |= {f"{source}/{name}": case for name, case in found.items()}
-            points = versions.points_of(conn, [r.id for r in (*self._kept, *self._waiting)])
-        zones = {r.id: "serving" for r in self._now} | {r.id: "quarantine" for r in self._waiting}
-        return Now(zones, points, open_cases)
+        return plan.finish("stage", ACTOR, "", generation=made)
 
 
 @contextmanager

@@ -14,28 +14,28 @@ Nothing is judged again. See docs/rollback.md and docs/adr/0017-going-back.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ragguard.corpus import generations
 from ragguard.corpus.clean_set import Left, never_decided, read_back
-from ragguard.corpus.state import Members, label_of, retirements
+from ragguard.corpus.job import Job
+from ragguard.corpus.state import Members, retirements
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
 from ragguard.errors import IntegrityError, RecipeMismatchError, UsageError
-from ragguard.ingest.report import timed
 from ragguard.ledger import audit_queries, commits, versions_at
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
+from ragguard.model import Progress
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 ACTOR = "rollback"
 NAMED = 20  # documents named in a refusal
 
 
 @dataclass
-class RolledBack:
+class RolledBack(Job):
     """What going back did, or would do.
 
     Attributes:
@@ -51,8 +51,6 @@ class RolledBack:
         freed: Documents that a rebuild put into quarantine, and that serve again.
         left: Documents that are left out, with the reason.
         embedded: Texts that had to be embedded.
-        recovered: Commits that an interrupted run had begun, finished first.
-        seconds: By stage.
     """
 
     to: str
@@ -67,8 +65,6 @@ class RolledBack:
     freed: Sequence[str] = ()
     left: Sequence[Left] = ()
     embedded: int = 0
-    recovered: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def unchanged(self) -> bool:
@@ -79,6 +75,13 @@ class RolledBack:
     def exit_code(self) -> int:
         """0 done and nothing to look at, 1 something of that state is not back."""
         return 1 if self.left or self.waiting else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        body = super().as_dict()
+        del body["switched"]
+        names = ("source", "id", "digest", "findings")
+        return body | {"left": [{name: one[name] for name in names} for one in body["left"]]}
 
 
 def rollback(
@@ -154,7 +157,7 @@ class _Run:
         come = {label: row for label, row in then.items() if label not in stay}
         held = [label for label in come if _alike(come, now.quarantine, label)]
         made.waiting = sorted(held)
-        with timed(self.made, "provenance"):
+        with self.made.timed("provenance"):
             clean, left = self._provable([r for n, r in come.items() if n not in held])
             clean, left = self._decided(clean, left)
         if left and not leave_out:
@@ -164,7 +167,7 @@ class _Run:
                 hint="--leave-out goes back without them.",
             )
         made.left = left
-        serves = {**stay, **{label_of(row): row for row in clean}}
+        serves = {**stay, **{row.label: row for row in clean}}
         self._tell(serves)
         if dry_run or made.unchanged:
             return
@@ -196,16 +199,16 @@ class _Run:
         made.to = f"generation {number}"
         generation, ended = self._find(number)
         self._require_settings(generation)
-        with timed(self.made, "replay"), workspace.ledger.reading() as conn:
+        with self.made.timed("replay"), workspace.ledger.reading() as conn:
             before = zones_at(conn, ended - 1)
             target = replayed(workspace, conn, before, ended - 1)
-        with timed(self.made, "provenance"):
+        with self.made.timed("provenance"):
             clean, left = good_today(workspace, list(target.serving.values()))
             here = {row.id for zone in (now.serving, now.quarantine) for row in zone.values()}
             strange = [r for r in (*clean, *target.quarantine.values()) if r.id not in here]
             _, lost = read_back(workspace, strange)
         out = {one.version.id for one in lost}
-        serves = {label_of(row): row for row in clean if row.id not in out}
+        serves = {row.label: row for row in clean if row.id not in out}
         waits = {n: row for n, row in target.quarantine.items() if row.id not in out}
         for one in left:  # what is out for its signatures may wait for a reviewer already
             if one.waits and one.label in now.quarantine:
@@ -218,7 +221,7 @@ class _Run:
         self._tell(serves)
         if dry_run:
             return
-        row = {**asdict(generation), "state": "serving", "again": True, "drops": []}
+        row = Switch(**asdict(generation), state="serving", again=True)
         self._carry_out(generation, Zones(serves, waits), embed=True, row=row)
 
     def _find(self, number: int) -> tuple[Generation, int]:
@@ -281,12 +284,12 @@ class _Run:
         target: Zones,
         *,
         embed: bool,
-        row: Mapping[str, Any] | None,
+        row: Switch | None,
     ) -> None:
         workspace = self._workspace
         with workspace.ledger.reading() as conn:
             known = versions_at.count_vectors(conn)
-        with timed(self.made, "plan"):
+        with self.made.timed("plan"):
             plan = turn(
                 workspace,
                 generation,
@@ -299,14 +302,14 @@ class _Run:
             )
         with workspace.ledger.reading() as conn:
             self.made.embedded = versions_at.count_vectors(conn) - known
-        with timed(self.made, "commit"):
+        with self.made.timed("commit"):
             self._progress("commit", 0, 1)
             workspace.committer.commit(plan)
             if row is not None:
                 workspace.point_alias()
             self._progress("commit", 1, 1)
         self.made.commit = plan.commit
-        with timed(self.made, "index"):
+        with self.made.timed("index"):
             index_after = workspace.settings.store.index_after
             workspace.open_store(repair=False).maintain(generation.serving, index_after)
 

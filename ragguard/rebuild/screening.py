@@ -7,14 +7,14 @@ that ingest uses. What a reviewer released is not suspect again for what the rel
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ragguard.detect.view import Prepared
 from ragguard.ingest.judge import judge_batch
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Policy, Skipped, Verdict
+from ragguard.model import Policy, Progress, Skipped, Verdict
 from ragguard.workspace import Workspace
 
 PARTS = 5
@@ -41,7 +41,7 @@ def screen(
     workspace: Workspace,
     rows: Sequence[VersionRow],
     prepared: Sequence[Prepared],
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Screened:
     """Judge documents again.
 
@@ -54,7 +54,7 @@ def screen(
     policies = {row.source: Policy() for row in rows}  # an adopted source may have no contract
     policies |= {name: source.policy for name, source in workspace.root.sources.items()}
     covered = _covered(workspace, {row.source for row in rows})
-    versions = {f"{row.source}/{row.document}": row for row in rows}
+    versions = {row.label: row for row in rows}
     parts: list[list[Prepared]] = [[] for _ in range(PARTS)]
     for one in sorted(prepared, key=lambda p: p.label):
         parts[hashlib.sha256(one.label.encode()).digest()[0] % PARTS].append(one)

@@ -13,7 +13,7 @@ What breaks it: an index that is poisoned already, and poison that no simulator 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
@@ -30,17 +30,15 @@ from ragguard.ingest.calibration import Calibration, Share, rounded
 from ragguard.ingest.judge import indexed_documents, surroundings
 from ragguard.ledger import versions
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Bools, Ints
+from ragguard.model import Bools, Doubles, Ints, Progress
 from ragguard.redteam import staging
 from ragguard.redteam.attacks import Attack
 from ragguard.stats import conformal
-from ragguard.stats.conformal import Doubles
 from ragguard.stats.intervals import any_and_all, number_groups, share_by_group, wilson
 from ragguard.stats.weight_search import detection, learn, terms
 from ragguard.trust.canonical import digest, format_time
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 PARTS = (0.4, 0.3, 0.3)  # fit, reference, report
 ARRIVING = 0.1  # share of the index that a rehearsed batch is as large as
 LARGEST = 1024  # documents of a rehearsed batch: more take long and tell no more

@@ -9,7 +9,7 @@ with the simulators. A corpus that withstands them may still meet somebody bette
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,7 +20,7 @@ from ragguard.errors import ConfigError, UsageError
 from ragguard.ingest.judge import indexed_documents, judge_batch
 from ragguard.ledger import versions
 from ragguard.ledger.observed import ObservedRate, observed
-from ragguard.model import Bools, Floats, Policy, Verdict
+from ragguard.model import Bools, Floats, Policy, Progress, Verdict
 from ragguard.redteam import staging
 from ragguard.redteam.attacks import Attack, Target
 from ragguard.redteam.staging import Staged
@@ -28,7 +28,6 @@ from ragguard.stats.intervals import any_and_all, as_body, number_groups, share_
 from ragguard.trust import contract
 from ragguard.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 TOP = 5  # passages a reader is given
 LEAST, MOST, SHARE = 64, 512, 0.1  # documents of a batch, and its share of the index
 BESIDE = 16  # honest documents that arrive with an attack at least

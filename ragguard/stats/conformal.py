@@ -25,7 +25,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
+from ragguard.model import Doubles
 
 TAIL = 0.02  # upper share of a check's reference that its tail is fitted on
 FEWEST = 20  # and the fewest of it

@@ -12,8 +12,7 @@ from math import sqrt
 
 import numpy as np
 
-from ragguard.model import Bools, Ints
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Bools, Doubles, Ints
 
 DRAWS = 1000
 LEVEL = 0.95

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.model import Bools, Floats, Ints
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Bools, Doubles, Floats, Ints
 
 
 @dataclass(frozen=True)

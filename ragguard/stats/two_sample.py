@@ -20,8 +20,7 @@ from math import exp, log, sqrt
 import numpy as np
 from scipy import stats
 
-from ragguard.model import Floats, Ints
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Doubles, Floats, Ints
 
 DRAWS = (199, 4999)  # permutations after which a test may end
 ENOUGH = 10  # permutations as far apart as the samples that decide

@@ -14,7 +14,8 @@ from math import floor
 
 import numpy as np
 
-from ragguard.stats.conformal import SMALLEST, Doubles
+from ragguard.model import Doubles
+from ragguard.stats.conformal import SMALLEST
 
 MULTIPLES = (1 / 50, 1 / 15, 1 / 5, 1 / 2, 1.0, 2.0, 5.0)
 PASSES = 6

@@ -193,4 +193,4 @@ def open_store(path: Path, url: str = "", api_key: str | None = None) -> Store:
         )
     from ragguard.store.edge import open_edge
 
-    return QdrantStore(open_edge(path))
+    return QdrantStore(open_edge(path, writable=True))

@@ -49,24 +49,29 @@ _SCHEMAS = {
 }
 
 
-def open_edge(root: Path) -> QdrantClient:
-    """A `QdrantClient` on an embedded index.
+def open_edge(root: Path, *, writable: bool = False) -> QdrantClient:
+    """A `QdrantClient` on an embedded index, to read it.
 
     Args:
-        root: Folder of the index; made when missing.
+        root: Folder of the index; made when missing, if it may be written.
+        writable: Whether it may be written; only the gate writes. Else whatever would change a
+            point, a collection or an alias is refused with a `StoreError`.
+
+    Raises:
+        StoreError: There is no such folder, and it may not be made.
     """
     client = QdrantClient(":memory:")
     client._client.close()
-    client._client = EdgeBackend(root)
+    client._client = EdgeBackend(root, writable=writable)
     return client
 
 
 class EdgeBackend(QdrantBase):
     """Collections as Edge shards below a folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, writable: bool = False) -> None:
         super().__init__()
-        self._shards = Shards(root)
+        self._shards = Shards(root, writable=writable)
 
     def flush(self, collection_name: str) -> None:
         """Return once everything written to a collection is on disk."""
@@ -80,8 +85,10 @@ class EdgeBackend(QdrantBase):
         """Flush and close every shard."""
         self._shards.close()
 
-    def _update(self, name: str, operation: Any, points: int = 0) -> models.UpdateResult:
-        self._shards.update(name, operation, points)
+    def _update(
+        self, name: str, operation: Any, points: int = 0, size: int = 0
+    ) -> models.UpdateResult:
+        self._shards.update(name, operation, points, size)
         return _DONE
 
     # --- collections ------------------------------------------------------------------------------
@@ -226,7 +233,8 @@ class EdgeBackend(QdrantBase):
             for p in given
         ]
         operation = edge.UpdateOperation.upsert_points(converted)
-        return self._update(collection_name, operation, len(converted))
+        size = sum(4 * len(dense(p.vector)) + len(repr(p.payload)) for p in given)
+        return self._update(collection_name, operation, len(converted), size)
 
     def delete(
         self, collection_name: str, points_selector: Any, **kwargs: Any

@@ -27,6 +27,7 @@ from typing import Any
 import qdrant_edge as edge
 
 from ragguard.errors import LockedError, StoreError
+from ragguard.store import room
 
 FLUSH_EVERY = 20_000  # points; the write-ahead log grows until a flush
 
@@ -58,15 +59,39 @@ class Shards:
     """The shards below a folder, opened when first used.
 
     Args:
-        root: The folder; made when missing.
+        root: The folder; made when missing, if it may be written.
+        writable: Whether anything may be changed.
+
+    Raises:
+        StoreError: There is no such folder, and it may not be made.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, writable: bool) -> None:
         self.root = root
+        self._writable = writable
         self._open: dict[str, Any] = {}
         self._unflushed: dict[str, int] = {}
         self._lock = threading.RLock()
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if writable:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not root.is_dir():
+            raise StoreError(
+                f"{root}: no index there", hint="It is the folder index/ of a workspace."
+            )
+
+    def _may_write(self) -> None:
+        """Refuse to change what was opened to be read.
+
+        Raises:
+            StoreError: It was.
+        """
+        if not self._writable:
+            raise StoreError(
+                "embedded index: opened to be read; a change past the gate would be taken for "
+                "tampering",
+                hint="`ragguard ingest` writes it. An index of your own: open_edge(path, "
+                "writable=True).",
+            )
 
     def aliases(self) -> dict[str, str]:
         """Alias to collection."""
@@ -75,6 +100,7 @@ class Shards:
 
     def set_aliases(self, aliases: dict[str, str]) -> None:
         """Replace all aliases at once."""
+        self._may_write()
         with self._lock:
             replace_json(self.root / "aliases.json", aliases)
 
@@ -105,6 +131,7 @@ class Shards:
 
     def set_settings(self, physical: str, settings: dict[str, Any]) -> None:
         """Replace `collection.json`."""
+        self._may_write()
         replace_json(self.root / physical / "collection.json", settings)
 
     def shape(self, physical: str) -> tuple[int, str]:
@@ -125,6 +152,8 @@ class Shards:
 
     def create(self, name: str, size: int, distance: str, config: Any) -> None:
         """Make an empty collection; it exists once `collection.json` does."""
+        self._may_write()
+        room.ask(self.root, room.NEW)
         folder = self.root / name
         shutil.rmtree(folder, ignore_errors=True)  # what a killed creation left
         folder.mkdir(parents=True)
@@ -137,6 +166,7 @@ class Shards:
 
     def drop(self, physical: str) -> None:
         """Delete a collection; it is gone once `collection.json` is."""
+        self._may_write()
         with self._lock:
             shard = self._open.pop(physical, None)
             if shard is not None:
@@ -150,6 +180,7 @@ class Shards:
             physical = self.resolve(name)
             if physical not in self._open:
                 folder = self.root / physical / self.settings(physical)["shard"]
+                room.ask_to_open(folder)
                 self._open[physical] = call(edge.EdgeShard.load, str(folder))
             return self._open[physical]
 
@@ -159,11 +190,14 @@ class Shards:
         with self._lock:
             yield self.shard(name)
 
-    def update(self, name: str, operation: Any, points: int = 0) -> None:
-        """Apply a write; flush when enough of them have gathered."""
+    def update(self, name: str, operation: Any, points: int = 0, size: int = 0) -> None:
+        """Apply a write of so many points and bytes; flush when enough of them have gathered."""
+        self._may_write()
         with self._lock:
             physical = self.resolve(name)
-            call(self.shard(physical).update, operation)
+            shard = self.shard(physical)
+            room.ask(self.root / physical, room.TIMES * size)
+            call(shard.update, operation)
             self._unflushed[physical] = self._unflushed.get(physical, 0) + points
             if self._unflushed[physical] >= FLUSH_EVERY:
                 self.flush(physical)
@@ -188,6 +222,7 @@ class Shards:
         Raises:
             StoreError: The build failed; the collection is as before.
         """
+        self._may_write()
         with self._lock:
             physical = self.resolve(name)
             facts = call(self.shard(physical).info)

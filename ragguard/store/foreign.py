@@ -23,6 +23,7 @@ from ragguard.store import NORM_TOLERANCE, Point
 from ragguard.store.readers import Reader, Shape, open_path, open_server
 
 TIMEOUT = 60  # seconds an answer of a server may take
+NO_VECTOR = "has no vector"
 _NONE = np.empty(0, dtype=np.float32)
 _EXACT = 1e-6  # a length this near 1 is left as it is stored
 
@@ -53,6 +54,7 @@ class ForeignCollection:
         dimensions: Of the vector that is read.
         vector: Name of the vector that is read; empty for the unnamed one.
         vectors: Names of all its dense vectors.
+        optional: Whether a point may lack the vector that is read: named vectors are optional.
         treatment: What was done to the vectors so that they can be compared, in one sentence;
             empty for cosine.
     """
@@ -65,6 +67,7 @@ class ForeignCollection:
         self.place = place
         self.vector = vector
         self.vectors = tuple(sorted(shapes))
+        self.optional = bool(vector)
         self.dimensions = shapes[vector].size
         self.distance = shapes[vector].distance
         whole = shapes[vector].datatype.lower() == "uint8"
@@ -142,7 +145,7 @@ class ForeignCollection:
         if isinstance(found, Mapping):
             found = found.get(self.vector)
         if found is None or found == []:
-            return [], "has no vector"
+            return [], NO_VECTOR
         if not isinstance(found, list):
             return [], f"its vector is of another kind ({type(found).__name__})"
         if len(found) != self.dimensions:

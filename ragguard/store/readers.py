@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ragguard.config import check_key, without_credentials
 from ragguard.errors import StoreError, UsageError
+from ragguard.store import room
 from ragguard.store.copies import copy_folder, held, read_json, shard_of
 
 NAMES = 20  # names listed in a message
@@ -227,6 +228,7 @@ class Shard:
             copy = Path(self._scratch.name) / "shard"
             with held(folder):
                 copy_folder(folder, copy)
+            room.ask_to_open(copy)
             self._shard = _engine(edge.EdgeShard.load, str(copy))
         except BaseException:
             self._scratch.cleanup()

@@ -82,6 +82,11 @@ DOUBTFUL = frozenset(
     )
 )  # kinds that hold nothing alone: pasted, or the text layer of a scan, which nobody measured
 _MANY_ZERO = 4
+_MANY_MIXED = 3  # different words
+_ORDERING = re.compile(
+    r"(?:ignor|disregard|forget|overrid|bypass|reveal|obey|comply|instruct|directive|prompt|assistant"
+    r"|chatbot|system|previous|answer|respon|repl[iy]|password|passcode|secret)[a-z]{0,6}"
+)  # what orders to a model are about
 _LATIN = 0.6  # share of letters in a text that is written in Latin letters
 _HTML = re.compile(
     r"\s{0,40}(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype|html|head|body)\b", re.IGNORECASE
@@ -95,6 +100,7 @@ NOTES = frozenset(
     (
         *("html-comment", "md-comment", "rst-comment", "front-matter", "html-noscript"),
         *("html-template", "html-hidden", "css-display", "css-size", "attribute"),
+        "invalid-bytes",
     )
 )  # kinds that are no more than a note, whatever they say; whether they give orders, rules tell
 _COMMON = STOP | PRODUCE | ACT
@@ -253,7 +259,11 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
     latin = sum(scripts_there)
     if mixed and plain <= len(mixed) and latin > max(40, _LATIN * len(scripts_there)):
         mixed.sort()
-        hits.append((3.0 + log2(len(mixed)), "look-alike letters of another script", mixed[0]))
+        order = [word for word in mixed if _ORDERING.search(_folded(word))]
+        what, weight = "look-alike letters of another script", 3.0 + log2(len(mixed))
+        if len(mixed) < _MANY_MIXED and not order:  # a slip of a keyboard with two layouts
+            what, weight = f"{what} (few)", NOTE
+        hits.append((weight, what, (order or mixed)[0]))
     wide = _FULL_WIDTH.findall(raw)
     if sum(map(len, wide)) >= 8 and not _WIDE_SCRIPT.search(raw):
         hits.append((3.0, "full-width letters in place of plain ones", normalise(" ".join(wide))))
@@ -262,6 +272,11 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
             (3.0, "mathematical letters in place of plain ones", normalise(" ".join(styled)))
         )
     return hits
+
+
+def _folded(word: str) -> str:
+    """A word as it looks in Latin letters, lower-cased."""
+    return "".join(c if c.isascii() else skeleton(c) for c in word).lower()
 
 
 def _poses_as_latin(char: str) -> bool:

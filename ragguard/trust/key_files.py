@@ -23,6 +23,7 @@ def read_key(path: Path, passphrase: Callable[[], bytes | None]) -> KeyPair:
     Raises:
         KeyFileError: Missing, malformed, readable by others, or a wrong or missing passphrase.
     """
+    _not_the_public_one(path)
     data = read_private(path)
     with _naming(path):
         encrypted = keys.is_encrypted(data)
@@ -40,6 +41,25 @@ def read_public(path: Path) -> PublicKey:
     """
     with _naming(path):
         return keys.load_public(path.read_bytes())
+
+
+def _not_the_public_one(path: Path) -> None:
+    """Say so where the other half of a pair was named, before its mode is found fault with.
+
+    Raises:
+        KeyFileError: It was.
+    """
+    try:
+        with open(path, "rb") as file:
+            public = keys.load_public(file.read(keys.MAX_KEY_BYTES + 1))
+    except (KeyFileError, OSError):
+        return
+    private = path.with_suffix(".key")
+    hint = f"Its private half is {private}." if private.is_file() else "Name the private half."
+    raise KeyFileError(
+        f"{path}: this is the public key of {public.principal!r}, and the private one is needed",
+        hint=hint,
+    )
 
 
 @contextmanager

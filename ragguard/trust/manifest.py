@@ -362,20 +362,25 @@ def check_sequence(manifest: Manifest, last: Accepted | None) -> bool:
     return True
 
 
-def check_bytes(subject: Subject, data: bytes, max_bytes: int) -> None:
+def check_bytes(subject: Subject, data: bytes, max_bytes: int, limit: str = "") -> None:
     """Compare a file with what was signed.
 
     Args:
         subject: The signed subject.
         data: The bytes read (at most `max_bytes + 1` of them).
         max_bytes: The source's limit for one file.
+        limit: What that limit is called, and where it stands.
 
     Raises:
         DocumentOversizedError: More than the limit.
         DocumentTamperedError: Another length or digest.
     """
     if len(data) > max_bytes:
-        raise DocumentOversizedError(f"{subject.name!r}: more than {max_bytes} bytes")
+        signed = f"signed as {subject.length} bytes, " if subject.length > max_bytes else ""
+        asked = f", the most that {limit} allows" if limit else ""
+        raise DocumentOversizedError(
+            f"{subject.name!r}: {signed}more than {max_bytes} bytes{asked}"
+        )
     if len(data) != subject.length or digest_bytes(data) != subject.digest:
         raise DocumentTamperedError(
             f"{subject.name!r}: not the signed bytes (signed {subject.length} bytes "

@@ -18,7 +18,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -437,6 +437,12 @@ class Workspace:
                 self.settings.store.collection, generation.serving
             )
 
+    def maintain(self) -> None:
+        """Let the serving collection build its graph, once it has points enough."""
+        generation = self.generation()
+        if generation is not None:
+            self.open_store().maintain(generation.serving, self.settings.store.index_after)
+
     def cache(self, name: str) -> Path:
         """A file in the cache folder."""
         return self._cache / name
@@ -453,6 +459,3 @@ class Workspace:
                 yield
             finally:
                 self._cache = own
-
-
-Progress = Callable[[str, int, int], None]

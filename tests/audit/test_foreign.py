@@ -82,7 +82,7 @@ def test_a_campaign_and_an_instruction_are_found_and_nothing_is_changed(tmp_path
 def test_what_cannot_be_said_of_it_is_said(tmp_path: Path) -> None:
     report = audited(shard(tmp_path / "docs", written(crowd(60))))
     assert parts(report) == {
-        **dict.fromkeys(("index", "neighbours", "neighbourhoods", "checks"), "done"),
+        **dict.fromkeys(("fields", "index", "neighbours", "neighbourhoods", "checks"), "done"),
         **dict.fromkeys(("log", "provenance", "drift"), "skipped"),
     }
     reasons = {p.name: p.reason for p in report.parts if p.state == "skipped"}
@@ -137,8 +137,42 @@ def test_vectors_without_direction_and_points_without_text_are_named(tmp_path: P
     assert report.exit_code() == 3
     (part,) = [p for p in report.parts if p.name == "index"]
     assert part.state == "partial"
-    assert "1 points have no text" in part.reason
+    assert "left out: 1 points have no text" in part.reason
     assert part.looked_at == 63
+
+
+def test_named_vectors_are_optional_and_points_without_the_one_read_are_left_out(
+    tmp_path: Path,
+) -> None:
+    params = {
+        n: edge.EdgeVectorParams(size=D, distance=edge.Distance.Cosine) for n in ("text", "image")
+    }
+    points = [
+        edge.Point(
+            n,
+            {"image" if n % 3 == 0 else "text": p.vector.tolist()},
+            {"page_content": p.text, "metadata": {"source": p.document}},
+        )
+        for n, p in enumerate(crowd(60))
+    ]
+    folder = make_shard(tmp_path / "docs", points, params)
+    with open_foreign(path=folder, vector="text") as opened:
+        report = audit_collection(opened, Fields(), Settings(), NOW)
+    assert [f for f in report.findings if f.rule == "vector-invalid"] == []
+    assert report.exit_code() != 3
+    assert report.counts == {"points": 40, "documents": 40}
+    said = {p.name: p.reason for p in report.parts}
+    assert "20 points have no vector 'text'" in said["index"]
+    assert said["fields"].startswith(
+        "text from 'page_content', metadata from 'metadata', documents by 'metadata.source'"
+    )
+    assert "vector 'text' (not 'image')" in said["fields"]
+
+
+def test_the_only_vector_of_a_collection_is_not_optional(tmp_path: Path) -> None:
+    honest = written(crowd(60))
+    report = audited(shard(tmp_path / "docs", [*honest, edge.Point(900, [0.0] * D, {})]))
+    assert [f.rule for f in report.findings if f.rule == "vector-invalid"] == ["vector-invalid"]
 
 
 def test_fields_may_be_told(tmp_path: Path) -> None:

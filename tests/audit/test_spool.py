@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ragguard.audit import spool_writer as writing
-from ragguard.audit.spool import INDEX, Spool, find_spool
+from ragguard.audit.spool import INDEX, Spool
 from ragguard.audit.spool_writer import Spooler
 from ragguard.errors import IncompleteError, StoreError
 from ragguard.knn.graph import neighbour_table
@@ -82,34 +82,21 @@ def test_labels_are_a_sequence(tmp_path: Path) -> None:
 def test_an_empty_collection_gives_an_empty_spool(tmp_path: Path) -> None:
     spool = spooled(tmp_path, [])
     assert (len(spool), spool.vectors.shape, list(spool.labels)) == (0, (0, D), [])
-    assert find_spool(tmp_path / "spool", "k") is not None
+    assert Spool(tmp_path / "spool").key == "k"
 
 
 # --- killed runs ----------------------------------------------------------------------------------
 
 
-def test_a_finished_spool_is_used_again(tmp_path: Path) -> None:
-    spooled(tmp_path, [point(i) for i in range(4)])
-    found = find_spool(tmp_path / "spool", "k")
-    assert found is not None
-    assert found.texts([2]) == ["text 2"]
-
-
-def test_a_spool_of_another_state_is_thrown_away(tmp_path: Path) -> None:
-    spooled(tmp_path, [point(0)])
-    assert find_spool(tmp_path / "spool", "another") is None
-    assert not (tmp_path / "spool").exists()
-
-
-def test_an_unfinished_spool_is_thrown_away(tmp_path: Path) -> None:
+def test_an_unfinished_spool_is_none(tmp_path: Path) -> None:
     spooler = Spooler(tmp_path / "spool", "k", D)
     spooler.add("serving", [point(i) for i in range(4)])
     # Killed here: nobody leaves the block, what is on disk stays.
     for file in spooler._files.values():
         file.flush()
     assert (tmp_path / "spool" / "vectors").stat().st_size == 4 * D * 4
-    assert find_spool(tmp_path / "spool", "k") is None
-    assert not (tmp_path / "spool").exists()
+    with pytest.raises(StoreError, match="not a finished spool"):
+        Spool(tmp_path / "spool")
     spooler.__exit__(None, None, None)
 
 
@@ -149,21 +136,20 @@ def test_an_error_while_it_is_written_leaves_nothing(tmp_path: Path) -> None:
         INDEX,
     ],
 )
-def test_a_damaged_spool_is_thrown_away(name: str, tmp_path: Path) -> None:
+def test_a_damaged_spool_is_refused(name: str, tmp_path: Path) -> None:
     spooled(tmp_path, [point(i) for i in range(5)])
     file = tmp_path / "spool" / name
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(StoreError):
         Spool(tmp_path / "spool")
-    assert find_spool(tmp_path / "spool", "k") is None
-    assert not (tmp_path / "spool").exists()
 
 
-def test_a_spool_of_another_format_is_thrown_away(tmp_path: Path) -> None:
+def test_a_spool_of_another_format_is_refused(tmp_path: Path) -> None:
     spooled(tmp_path, [point(0)])
     index = tmp_path / "spool" / INDEX
     index.write_text(json.dumps({**json.loads(index.read_text()), "format": 99}))
-    assert find_spool(tmp_path / "spool", "k") is None
+    with pytest.raises(StoreError, match="another ragguard"):
+        Spool(tmp_path / "spool")
 
 
 def test_others_may_not_read_the_texts(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from ragguard.bench import dataset, runner, world
 from ragguard.bench.scan import Peer, Scan
 from ragguard.config import JudgeSettings
 from ragguard.embed import encoder
-from ragguard.stats.conformal import Doubles
+from ragguard.model import Doubles
 from tests.support import bench_folder
 
 SMALL = JudgeSettings(least_documents=100, reference_documents=100)

@@ -15,6 +15,7 @@ from ragguard.bench.edits import edit
 from ragguard.bench.honest import Asked, measure
 from ragguard.bench.tally import clopper_pearson
 from ragguard.cli import run
+from ragguard.config import JudgeSettings, Settings
 from ragguard.errors import BenchError
 
 ORDINARY = Path(__file__).resolve().parents[2] / "corpora/ordinary"
@@ -250,3 +251,23 @@ def test_two_collections_need_two_names(tmp_path: Path) -> None:
         (tmp_path / parent / "docs/x.md").write_text("some words", "utf-8")
     with pytest.raises(BenchError, match="two folders are named 'docs'"):
         measure([tmp_path / "a/docs", tmp_path / "b/docs"])
+
+
+def test_what_comes_to_an_index_of_several_sites_is_judged_there(
+    tmp_path: Path, cache: Path
+) -> None:
+    """At a rate that so few pages can resolve; how many it holds is said in docs/benchmarks.md."""
+    site = _planted(tmp_path, {})
+    judge = JudgeSettings(false_alarm_rate=0.05, least_documents=100)
+    asked = Asked(protocols=("several sites",), settings=Settings(judge=judge))
+    cases = measure([site, ORDINARY.parent / "handbook"], asked, cache=cache)["cases"]
+    later = [c for c in cases if c["protocol"] == "judged later"]
+    assert sum(c["documents"] for c in later) >= 100
+    assert [c["not_yet_judged"] for c in later] == [0] * len(later)
+    new = {c["collection"]: c for c in cases if c["setting"] == "a new site, 50 pages"}
+    assert {name: (c["documents"], c["not_yet_judged"]) for name, c in new.items()} == {
+        "handbook": (50, 0),
+        "site": (50, 0),
+    }
+    held = [h for c in new.values() for h in c["held_documents"]]
+    assert 0 < len(held) < 50  # some are, at this rate; not most of a site

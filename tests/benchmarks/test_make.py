@@ -42,7 +42,7 @@ def test_what_is_missing_is_said_in_a_sentence(target: str, data: str | None) ->
     assert done.stdout == ""
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_ingest_is_measured_beside_the_plain_pipeline(data: Path) -> None:
     done = make("bench", f"DATA={data / 'corpus.jsonl'}", "BENCH_FLAGS=--rounds 1 --limit 12")
     assert done.returncode == 0, done.stderr[-2000:]

@@ -128,7 +128,7 @@ def test_an_audit_is_measured_stage_by_stage(script: Script, tmp_path: Path) -> 
     assert found["beside"]["bare_product"]["gflop_per_cpu_s"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_an_incident_is_played_to_its_end(
     script: Script, module: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,7 +222,7 @@ def test_the_trees_of_requests_are_fitted(
     assert len(json.loads((tmp_path / "model.json").read_text("utf-8"))["trees"]) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_tampered_encoder_is_probed_and_refused(
     module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

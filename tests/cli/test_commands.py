@@ -237,6 +237,19 @@ def test_a_stranger_verifies_a_proof_with_two_public_keys(
     assert served("log", "verify", "proof.json", "--log-key", key).exit_code == 2
 
 
+def test_a_proof_is_held_against_a_checkpoint_that_a_stranger_kept(served: Shell) -> None:
+    served.ok("log", "checkpoint", "-o", "../kept.txt")
+    served.ok("quarantine", "reject", "1", *BOB)  # the log grows
+    served.ok("log", "prove", "wiki/leave.md", "--since", "../kept.txt", "-o", "proof.json")
+    verify = ("log", "verify", "proof.json", "--expect-checkpoint", "../kept.txt")
+    assert "which grew out of the" in served.ok(*verify)
+    assert served.json(*verify)["since"] < served.json(*verify)["size"]
+    served.ok("log", "prove", "wiki/leave.md", "-o", "proof.json")
+    result = served(*verify)
+    assert result.exit_code == 3
+    assert "nothing in it leads from the checkpoint" in one_line_error(result)
+
+
 def test_a_changed_proof_is_refused(served: Shell) -> None:
     body = json.loads(served.ok("log", "prove", "wiki/leave.md"))
     body["links"][0]["document"]["outcome"] = "quarantine"

@@ -19,8 +19,6 @@ from ragguard.parse.document import parse
 from ragguard.workspace import Workspace
 from tests.cli.conftest import Shell, one_line_error
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
@@ -158,24 +156,14 @@ def test_a_reason_is_given_in_words(told: tuple[str, Path]) -> None:
     assert len(re.findall(r"^    [a-z_]+: \S", reasons, re.MULTILINE)) >= 4
 
 
-def test_each_forgery_is_refused_and_why_is_said(told: tuple[str, Path]) -> None:
-    text = _part(told[0], 4)
-    met = [x.strip() for x in text.splitlines() if x.startswith("    ")]
-    assert len(met) == 5  # three manifests; counts and reason of a document
-    assert all("none of its 1 signatures is by a trusted key" in x for x in met[:2])
-    assert "older than the accepted version" in met[2]
-    assert "1 rejected" in met[3]
-    assert "not the signed bytes" in met[4]
-
-
 def test_the_reviewer_released_and_rejected_what_the_decisions_say(
     told: tuple[str, Path], kept: Workspace
 ) -> None:
     states = Counter(c.state for c in _cases(kept))
-    text = _part(told[0], 5)
+    text = _part(told[0], 3)
     found = re.search(r"rejects (\d+) and releases (\d+)", text)
     assert found is not None
-    later = re.findall(r"denies (\d+) and gives (\d+) back", _part(told[0], 8))
+    later = re.findall(r"denies (\d+) and gives (\d+) back", _part(told[0], 4))
     decided = [sum(int(n) for n in column) for column in zip(found.groups(), *later, strict=True)]
     assert decided == [states["rejected"], states["released"]]
     assert int(found[1]) > 0
@@ -184,7 +172,7 @@ def test_the_reviewer_released_and_rejected_what_the_decisions_say(
 def test_a_wrong_answer_is_traced_to_poison_that_then_answers_no_more(
     told: tuple[str, Path],
 ) -> None:
-    answered, *rounds = _part(told[0], 8).split("Traced, and out of the index")
+    answered, *rounds = _part(told[0], 4).split("Traced, and out of the index")
     assert answered.count("<-- POISON") >= 2
     first, again = rounds[0].split("Asked again:")
     assert first.count("<-- POISON") >= 2
@@ -192,38 +180,26 @@ def test_a_wrong_answer_is_traced_to_poison_that_then_answers_no_more(
     assert set(re.findall(r"    (\S+)  <-- POISON", first)).isdisjoint(again.split())
 
 
-def test_what_comes_back_is_held_as_the_last_commit_says(
-    told: tuple[str, Path], kept: Workspace
-) -> None:
-    with kept.ledger.reading() as conn:
-        last = next(c for c in commits.listed(conn) if c.kind == "ingest")  # newest first
-    text = _part(told[0], 6)
-    assert last.counts["quarantine"] > 0
-    assert f"{last.counts['quarantine']} quarantined" in text
-    assert "update-" in text
-
-
-def test_poison_answers_without_the_gate_and_not_with_it(told: tuple[str, Path]) -> None:
-    assert "<-- POISON" in _part(told[0], 3)
-    assert "<-- POISON" not in _part(told[0], 10)
-
-
-def test_the_audit_finds_nothing_wrong_with_the_index_until_somebody_writes_to_it(
+def test_the_page_that_answers_is_first_but_where_everything_came_in(
     told: tuple[str, Path],
 ) -> None:
-    before, after = _part(told[0], 7).split("- behind ragguard's back", 1)
-    assert "exit code 3" not in before
-    assert "exit code 3" in after
-    assert "payload-changed" in after
-    assert "foreign-point" in after
+    """Before the attack and behind the gate it is; without the gate poison is."""
+    before = _part(told[0], 1).partition("An employee asks:")[2]
+    without, _, behind = (
+        _part(told[0], 2).partition("took everything in:")[2].partition("this one:")
+    )
+    first = [re.search(r"^  1\. .*$", text, re.MULTILINE) for text in (before, without, behind)]
+    marks = [m[0].rpartition("  ")[2] if m else "" for m in first]
+    assert marks == ["<-- answers it", "<-- POISON", "<-- answers it"]
+    assert "POISON" not in behind
 
 
 def test_the_clean_rebuild_is_audited_and_clean(told: tuple[str, Path], kept: Workspace) -> None:
     generation = kept.generation()
     assert generation is not None
     assert generation.id == 2
-    text = _part(told[0], 9)
-    assert text.startswith("A clean rebuild")
+    text = _part(told[0], 5)
+    assert text.startswith("A clean rebuild, audited")
     assert "generation 2 serves" in text
     assert "exit code 3" not in text
     assert "exit code 5" not in text

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pyte
 import pytest
 from rich.cells import cell_len
 
@@ -51,13 +52,17 @@ def unsafe(text: str) -> set[str]:
 
 
 def on_terminal(
-    *args: str, cwd: Path, width: int = 80, variables: dict[str, str] | None = None
+    *args: str,
+    cwd: Path,
+    width: int = 80,
+    variables: dict[str, str] | None = None,
+    code: str = "",
 ) -> str:
-    """Run the command on a pseudo-terminal; all that it wrote."""
+    """Run the command, or Python code, on a pseudo-terminal; all that it wrote."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     process = subprocess.Popen(
-        child_command(NOW, *args),
+        [sys.executable, "-c", code] if code else child_command(NOW, *args),
         cwd=cwd,
         env={**child_environment(variables), "TERM": "xterm-256color"},
         stdin=theirs,
@@ -199,6 +204,35 @@ def test_on_a_terminal_each_stage_is_one_bar(made: Shell) -> None:
     assert re.search(r"embed +━+ 8/8", last)
     assert "embed: 8/8" not in shown
     assert "7 admitted  1 quarantined" in shown
+
+
+TWO_JOBS = """
+from ragguard.cli.output import note, say
+from ragguard.cli.progress import Progress
+
+with Progress(fleeting={fleeting}) as progress:
+    say("one")
+    for done in (0, 1, 2):
+        progress.update("read", done, 2)
+    say("two")
+    note("three")
+    for done in (0, 1, 2):
+        progress.update("embed", done, 2)
+    say("four")
+"""
+
+
+@pytest.mark.parametrize("fleeting", [False, True])
+def test_bars_are_not_drawn_over_what_is_said_between_two_jobs(
+    tmp_path: Path, fleeting: bool
+) -> None:
+    screen = pyte.Screen(80, 50)
+    shown = on_terminal(cwd=tmp_path, code=TWO_JOBS.format(fleeting=fleeting))
+    assert "embed" in shown
+    pyte.Stream(screen).feed(shown)
+    rows = [r.split()[0] for r in screen.display if r.strip()]
+    assert [r for r in rows if r not in ("read", "embed")] == ["one", "two", "three", "four"]
+    assert (rows[1::3] == ["read", "embed"]) is not fleeting
 
 
 def test_no_color_takes_the_colour_from_bars_and_tables(made: Shell) -> None:

@@ -168,8 +168,13 @@ FRESH = {
     "signing with a public key": Wrong(
         "sign ../docs --source wiki --key keys/alice.pub -o n.json",
         2,
-        "keys/alice.pub: private key file: expected",
-        lambda shell: (shell.folder / "keys/alice.pub").chmod(0o600),
+        "keys/alice.pub: this is the public key of 'alice', and the private one is needed",
+    ),
+    "signing with a public key that others may read": Wrong(
+        "sign ../docs --source wiki --key keys/alice.pub -o n.json",
+        2,
+        "this is the public key of 'alice'",
+        lambda shell: (shell.folder / "keys/alice.pub").chmod(0o644),
     ),
     "signing with the wrong passphrase": Wrong(
         "sign ../docs --source wiki --key keys/dora.key -o n.json --passphrase",
@@ -251,6 +256,11 @@ SERVED = {
         "'alice' signed the document and cannot judge it",
         lambda shell: shell.ok("trust", "add", "keys/alice.pub", "--role", "reviewer"),
     ),
+    "signer who is no reviewer": Wrong(
+        "quarantine release 1 --key keys/alice.key --reason mine",
+        3,
+        "'alice' signed the document and cannot judge it",
+    ),
     "reviewer nobody trusts": Wrong(
         "quarantine release 1 --key keys/carol.key --reason x", 3, "not signed by a reviewer"
     ),
@@ -278,6 +288,15 @@ SERVED = {
     ),
     "seal key lost": Wrong(
         "quarantine release 1 --key keys/bob.key --reason x", 2, "seal.key", gone("keys/seal.key")
+    ),
+    "a root without one of the signed files": Wrong(
+        "ingest next.intoto.json --root keys",
+        2,
+        "keys: none of the 8 signed files is there",
+        lambda shell: (
+            shell.write({"leave.md": "Everybody has 28 days."}),
+            shell.sign("next.intoto.json"),
+        ),
     ),
     "another recipe": Wrong(
         "ingest next.intoto.json --root ../docs", 2, "built with another recipe", cut_otherwise
@@ -321,3 +340,9 @@ def test_outside_a_workspace_the_hint_says_how_to_make_one(empty: Shell, command
     assert result.exit_code == 2
     assert "not in a ragguard workspace" in one_line_error(result)
     assert "ragguard init" in result.stderr
+
+
+def test_signing_for_a_source_that_the_workspace_does_not_know_is_warned_of(made: Shell) -> None:
+    args = ("sign", made.site, "--key", "keys/alice.key", "-o", "n.json", "--source")
+    assert "trusts no source 'wikki' (it knows: wiki)" in made(*args, "wikki").stderr
+    assert "warning" not in made(*args, "wiki").stderr

@@ -15,6 +15,8 @@ from tests.support.checks.views import direction, handbook, near
 
 TEXTS = ["The desk opens at nine.", "The desk closes at five, and the lift stops.", "A lift."]
 
+KEY = bytes(range(32))
+
 
 def same(left: Lexicon, right: Lexicon) -> bool:
     return (
@@ -94,18 +96,18 @@ def index(count: int = 3) -> MemoryStore:
 
 
 def test_the_lexicon_of_an_index_is_that_of_its_texts(tmp_path: Path) -> None:
-    found = lexicons.of_index(index(), SERVING, 3, tmp_path / "c/lexicon.npz", "one")
+    found = lexicons.of_index(index(), SERVING, 3, tmp_path / "c/lexicon.npz", "one", KEY)
     assert same(found, lexicons.count(TEXTS, 3))
 
 
 def test_the_cache_serves_the_same_corpus_and_no_other(tmp_path: Path) -> None:
     cache = tmp_path / "lexicon.npz"
-    first = lexicons.of_index(index(), SERVING, 3, cache, "one")
+    first = lexicons.of_index(index(), SERVING, 3, cache, "one", KEY)
     store = stored([prepared("other", ["Another text altogether."])])
-    assert same(lexicons.of_index(store, SERVING, 3, cache, "one"), first)
-    second = lexicons.of_index(store, SERVING, 1, cache, "two")
+    assert same(lexicons.of_index(store, SERVING, 3, cache, "one", KEY), first)
+    second = lexicons.of_index(store, SERVING, 1, cache, "two", KEY)
     assert set(second.words) == {"another", "text", "altogether"}
-    assert same(lexicons.of_index(index(), SERVING, 1, cache, "two"), second)
+    assert same(lexicons.of_index(index(), SERVING, 1, cache, "two", KEY), second)
 
 
 @pytest.mark.parametrize(
@@ -113,15 +115,15 @@ def test_the_cache_serves_the_same_corpus_and_no_other(tmp_path: Path) -> None:
 )
 def test_a_damaged_cache_is_counted_anew(tmp_path: Path, damage: bytes | None) -> None:
     cache = tmp_path / "lexicon.npz"
-    first = lexicons.of_index(index(), SERVING, 3, cache, "one")
+    first = lexicons.of_index(index(), SERVING, 3, cache, "one", KEY)
     whole = cache.read_bytes()
     cache.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
-    assert same(lexicons.of_index(index(), SERVING, 3, cache, "one"), first)
+    assert same(lexicons.of_index(index(), SERVING, 3, cache, "one", KEY), first)
     assert cache.read_bytes() == whole
 
 
 def test_the_cache_leaves_nothing_beside_itself(tmp_path: Path) -> None:
-    lexicons.of_index(index(), SERVING, 3, tmp_path / "lexicon.npz", "one")
+    lexicons.of_index(index(), SERVING, 3, tmp_path / "lexicon.npz", "one", KEY)
     assert [p.name for p in tmp_path.iterdir()] == ["lexicon.npz"]
 
 
@@ -159,10 +161,17 @@ def test_too_few_chunks_have_no_closeness(count: int, known: bool) -> None:
 def test_closeness_survives_the_cache(tmp_path: Path) -> None:
     store = stored([prepared(f"d{i}", [words_of(i)]) for i in range(45)])
     cache = tmp_path / "lexicon.npz"
-    first = lexicons.of_index(store, SERVING, 45, cache, "one")
+    first = lexicons.of_index(store, SERVING, 45, cache, "one", KEY)
     assert np.isfinite(first.closeness).all()
-    assert same(lexicons.of_index(store, SERVING, 45, cache, "one"), first)
+    assert same(lexicons.of_index(store, SERVING, 45, cache, "one", KEY), first)
 
 
 def words_of(number: int) -> str:
     return " ".join(words(handbook()[number])[:20])
+
+
+def test_a_cache_that_another_hand_wrote_is_counted_anew(tmp_path: Path) -> None:
+    cache = tmp_path / "lexicon.npz"
+    first = lexicons.of_index(index(), SERVING, 3, cache, "one", KEY)
+    lexicons.of_index(index(), SERVING, 9, cache, "one", bytes(32))
+    assert same(lexicons.of_index(index(), SERVING, 3, cache, "one", KEY), first)

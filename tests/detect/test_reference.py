@@ -16,10 +16,13 @@ from ragguard.errors import LedgerError, NotApplicable
 from ragguard.model import CorpusView, Evidence, Signal
 from ragguard.stats import conformal
 from ragguard.trust.canonical import digest
+from ragguard.trust.kept import wrap
 from tests.support.batches import SERVING, prepared, stored
 from tests.support.checks.views import NOW, direction, near
 
 UNITS = {"a": 1.0, "b": 1.0}
+
+KEY = bytes(range(32))
 
 
 def made(count: int = 60, seed: int = 0) -> Profile:
@@ -310,12 +313,24 @@ def test_a_profile_comes_back_from_its_bytes() -> None:
 
 def test_a_kept_profile_comes_back_with_the_size_of_the_index(tmp_path: Path) -> None:
     path = tmp_path / "cache/profile.npz"
-    reference.keep(made(), path, 345)
-    kept = reference.load_fitted(path.read_bytes())
+    reference.keep(made(), path, 345, KEY)
+    kept = reference.load_fitted(path, KEY)
     assert kept is not None
     assert same(kept[0], made())
     assert kept[1] == 345
     assert [p.name for p in path.parent.iterdir()] == ["profile.npz"]
+
+
+def test_a_profile_that_another_hand_put_there_is_fitted_again(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "profile-10-aa.npz", tmp_path / "profile-20-bb.npz"
+    reference.keep(made(), ours, 345, KEY)
+    reference.keep(made(), theirs, 345, bytes(32))
+    assert reference.load_fitted(theirs, KEY) is None
+    theirs.write_bytes(ours.read_bytes())  # ours, under the name of other settings
+    assert reference.load_fitted(theirs, KEY) is None
+    ours.write_bytes(ours.read_bytes()[32:])  # as older versions wrote it
+    assert reference.load_fitted(ours, KEY) is None
+    assert reference.load_fitted(tmp_path / "absent.npz", KEY) is None
 
 
 def damaged() -> dict[str, bytes]:
@@ -329,20 +344,28 @@ def damaged() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("how", damaged())
-def test_a_damaged_profile_is_refused_and_a_damaged_cache_fitted_again(how: str) -> None:
+def test_a_damaged_profile_is_refused_and_a_damaged_cache_fitted_again(
+    how: str, tmp_path: Path
+) -> None:
     with pytest.raises(LedgerError, match="cannot be read"):
         reference.load(damaged()[how])
-    assert reference.load_fitted(bytes(8) + damaged()[how]) is None
+    path = tmp_path / "profile.npz"
+    path.write_bytes(wrap(bytes(8) + damaged()[how], KEY, path.name))
+    assert reference.load_fitted(path, KEY) is None
 
 
-def test_a_profile_of_another_version_is_refused_and_a_cache_of_one_fitted_again() -> None:
+def test_a_profile_of_another_version_is_refused_and_a_cache_of_one_fitted_again(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "profile.npz"
     for version in (reference.VERSION - 1, 99):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(reference, "VERSION", version)
             data = reference.dump(made())
         with pytest.raises(LedgerError, match=f"version {version}"):
             reference.load(data)
-        assert reference.load_fitted(bytes(8) + data) is None
+        path.write_bytes(wrap(bytes(8) + data, KEY, path.name))
+        assert reference.load_fitted(path, KEY) is None
 
 
 def test_a_profile_keeps_the_shares_it_was_combined_with() -> None:

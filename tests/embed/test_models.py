@@ -120,6 +120,19 @@ def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
     assert "execute code" in caught.value.hint
 
 
+def test_a_model_too_large_to_be_read_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = small(tmp_path)
+    size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+    monkeypatch.setattr(models, "MAX_BYTES", size)
+    models.load(str(place))
+    monkeypatch.setattr(models, "MAX_BYTES", size - 1)
+    monkeypatch.setattr(Path, "read_bytes", None)
+    with pytest.raises(EncodeError, match=f"{size} bytes, expected at most {size - 1}"):
+        models.load(str(place))
+
+
 @pytest.mark.parametrize("runtime", ["auto", "openvino", "torch"])
 def test_a_model_that_brings_code_is_refused(runtime: str, tmp_path: Path) -> None:
     made = small(

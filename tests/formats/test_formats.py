@@ -19,6 +19,7 @@ from ragguard.lineage import prove
 from ragguard.trust import decision, dsse, keys, manifest
 from ragguard.trust import root as roots
 from tests.formats.make import PASSPHRASE
+from tests.support.ledger_rows import decision_on
 from tests.support.simulator import NOW
 
 HERE = Path(__file__).parent
@@ -116,7 +117,7 @@ def test_the_proof_still_proves(release: Path, expected: Any) -> None:
 def test_the_decision_is_read(kept: workspace.Workspace) -> None:
     with kept.ledger.reading() as conn:
         (case,) = cases.listed(conn, state="rejected")
-        row = cases.decision_for(conn, case.id)
+        row = decision_on(conn, case.id)
     said, reviewer = decision.authenticate(kept.vault.get(row.envelope), kept.root, [], NOW)
     assert (said.action, reviewer.principal) == ("reject", "bob")
 

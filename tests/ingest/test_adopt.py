@@ -14,12 +14,16 @@ import pytest
 import qdrant_edge as edge
 
 from ragguard.errors import LogError, StoreError, UnsignedError, UsageError
+from ragguard.ingest import adopt as adopting
 from ragguard.ingest.admission import read_manifest
 from ragguard.ingest.adopt import Adopted, adopt, passed
 from ragguard.ingest.adopt_documents import Piece, document_id, put_together
 from ragguard.ledger import commits, log
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.tables import get_meta
+from ragguard.ledger.writer import JUDGED_UNTIL
 from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
+from ragguard.model import Finding, Verdict
 from ragguard.quarantine.review import decide, decide_all, look
 from ragguard.store.foreign import open_foreign
 from ragguard.trust import adoption
@@ -290,6 +294,33 @@ def test_an_interrupted_adoption_is_finished_by_the_next_run(
     assert made.report.manifests[0].commit is None
     assert gate.documents("quarantine") == set(HONEST)
     assert len(gate.cases()) == len(HONEST)
+
+
+def test_of_what_an_adoption_pulls_back_one_version_waits_and_it_has_one_case(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.publish(HONEST)
+    gate.publish({"leave.md": f"{HONEST['leave.md']}\n\n{SUSPECT}"})  # waits beside what serves
+    with gate.workspace.ledger.reading() as conn:
+        row = version_rows.members(conn, "serving")["wiki/leave.md"]
+    judge = adopting.judge_documents
+
+    def and_pull(*given: Any, **rest: Any) -> Any:
+        said = (Finding("collusion", 1.0, 0.001, "a companion came", {}),)
+        verdict = Verdict("wiki", "leave.md", row.digest, "quarantine", 0.9, 0.001, said)
+        verdicts, embedded, _ = judge(*given, **rest)
+        given[5].judged_until = row.id
+        return verdicts, embedded, [(row, verdict)]
+
+    monkeypatch.setattr(adopting, "judge_documents", and_pull)
+    take(gate, legacy(tmp_path / "s", {"keys.md": "The porter keeps the spare keys."}))
+    with gate.workspace.ledger.reading() as conn:
+        waiting = version_rows.stays_at(conn, "quarantine")
+        assert get_meta(conn, JUDGED_UNTIL) == str(row.id)
+    assert sorted((r.document, r.digest) for r in waiting if r.source == "wiki") == [
+        ("leave.md", row.digest)
+    ]
+    assert [c.state for c in gate.cases(None) if c.source == "wiki"] == ["superseded", "open"]
 
 
 def test_a_signed_document_replaces_the_adopted_one_also_when_its_bytes_are_equal(

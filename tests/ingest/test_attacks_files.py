@@ -151,7 +151,6 @@ def test_two_files_exchanged_are_both_rejected(gate: Gate) -> None:
     ("lines", "check"),
     [
         pytest.param([{"id": "1", "text": "a"}, {"id": "1", "text": "b"}], "duplicate-id", id="id"),
-        pytest.param([{"id": "1", "text": 5}], "record", id="text-no-string"),
         pytest.param(["[" * 100 + "]" * 100], "record", id="deep"),
         pytest.param(["{"], "record", id="no-json"),
     ],
@@ -174,6 +173,61 @@ def test_a_signed_record_file_that_is_none_is_rejected_whole(
     refused = {v.id: v.findings[0].check for v in report.documents if v.outcome == "reject"}
     assert refused == {"tickets.jsonl": check}
     assert (report.exit_code, gate.documents()) == (3, set(TEXTS))
+
+
+def test_a_null_record_is_rejected_alone(gate: Gate) -> None:
+    rows = [
+        {"id": "good", "text": HONEST["leave.md"]},
+        {"id": "null", "text": None},
+        {"id": "also good", "text": HONEST["visitors.md"]},
+    ]
+    report = gate.publish({"tickets.jsonl": "\n".join(map(json.dumps, rows))})
+    refused = {v.id: v.findings[0] for v in report.documents if v.outcome == "reject"}
+    assert refused.keys() == {"tickets.jsonl#null"}
+    assert "line 2: text must be a string, found null" in refused["tickets.jsonl#null"].detail
+    assert gate.documents() == {"tickets.jsonl#good", "tickets.jsonl#also good"}
+
+
+def test_a_newcomer_that_looks_like_what_the_corpus_has_is_rejected(gate: Gate) -> None:
+    """The second manifest alone has no two names that look alike."""
+    gate.publish({"leave.md": HONEST["leave.md"]})
+    fake = "le\u0430ve.md"
+    gate.publisher.write({fake: HONEST["visitors.md"], "releases.md": HONEST["releases.md"]})
+    (gate.publisher.folder / "leave.md").unlink()
+    report = gate.publish(mode="delta")
+    (refused,) = [v for v in report.documents if v.outcome == "reject"]
+    assert (refused.id, refused.findings[0].check) == (fake, "look-alike-id")
+    assert "'leave.md'" in refused.findings[0].detail
+    assert report.exit_code == 3
+    assert gate.documents() == {"leave.md", "releases.md"}
+
+
+def test_a_renamed_document_may_look_like_the_one_that_goes(gate: Gate) -> None:
+    gate.publish({"leave.md": HONEST["leave.md"], "visitors.md": HONEST["visitors.md"]})
+    (gate.publisher.folder / "leave.md").unlink()
+    report = gate.publish({"Leave.md": HONEST["leave.md"]})
+    assert [v.outcome for v in report.documents if v.id == "Leave.md"] != ["reject"]
+
+
+def test_a_record_whose_id_looks_like_another_is_rejected_alone(gate: Gate) -> None:
+    rows = [
+        {"id": "A17", "text": HONEST["leave.md"]},
+        {"id": "\u041017", "text": HONEST["visitors.md"]},
+        {"id": "a17", "text": HONEST["releases.md"]},
+    ]
+    report = gate.publish({"tickets.jsonl": "\n".join(map(json.dumps, rows))})
+    refused = [v.id for v in report.documents if v.outcome == "reject"]
+    assert refused == ["tickets.jsonl#\u041017"]
+
+
+def test_a_document_over_the_limit_is_told_both_numbers_and_where_the_limit_stands(
+    gate: Gate,
+) -> None:
+    gate.set_policy(max_document_bytes=1_000)
+    report = gate.publish({"long.md": "x" * 1_500})
+    (refused,) = report.documents
+    detail = refused.findings[0].detail
+    assert "signed as 1500 bytes, more than 1000 bytes, the most that max_document_bytes" in detail
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53), 10**19, 1e300])

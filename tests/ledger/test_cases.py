@@ -9,25 +9,16 @@ import pytest
 import sqlalchemy as sa
 
 from ragguard.ledger import cases
-from ragguard.ledger.cases import CaseRow
+from ragguard.ledger.cases import CaseRow, DecisionRow
 from ragguard.ledger.tables import Ledger
-from tests.support.ledger_rows import AT, commit, version_row
+from tests.support.ledger_rows import AT, case_row, commit, decision_on, version_row
 
-
-def case_row(number: int, document: str = "a.md", **changes: Any) -> dict[str, Any]:
-    return {
-        "id": number,
-        "kind": "document",
-        "source": "wiki",
-        "document": document,
-        "version": 1,
-        "detail": {},
-        "opened": 1,
-        **changes,
-    }
-
-
-REMOVAL = {"kind": "removal", "document": "", "version": None, "detail": {"documents": ["a.md"]}}
+REMOVAL: dict[str, Any] = {
+    "kind": "removal",
+    "document": "",
+    "version": None,
+    "detail": {"documents": ["a.md"]},
+}
 
 
 @pytest.fixture
@@ -79,17 +70,7 @@ def test_cases_are_counted_by_source_and_state(conn: sa.Connection) -> None:
 
 
 def test_a_decision_is_found_by_its_case(conn: sa.Connection) -> None:
-    row = {
-        "case": 1,
-        "action": "release",
-        "reviewer": "bob",
-        "keyid": "9a" * 32,
-        "reason": "fine",
-        "covers": ["hidden"],
-        "envelope": "bc" * 32,
-        "commit": 2,
-    }
+    row = DecisionRow(1, "release", "bob", "9a" * 32, "fine", ["hidden"], "bc" * 32, 2)
     cases.add_decision(conn, row)
-    found = cases.decision_for(conn, 1)
-    assert {name: getattr(found, name) for name in row} == row
-    assert cases.decision_for(conn, 2) is None
+    assert decision_on(conn, 1) == row
+    assert decision_on(conn, 2) is None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import sqlalchemy as sa
 
@@ -12,7 +10,7 @@ from ragguard.ledger.commits import CommitRow, Generation
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.tables import versions as version_table
-from tests.support.ledger_rows import AT, begin, commit, version_row
+from tests.support.ledger_rows import AT, begin, commit, manifest_row, version_row
 
 
 def test_a_commit_counts_only_when_it_is_confirmed(ledger: Ledger) -> None:
@@ -78,19 +76,6 @@ def test_a_commit_number_is_taken_once(ledger: Ledger) -> None:
 # --- manifests ------------------------------------------------------------------------------------
 
 
-def manifest_row(version: int, source: str = "wiki", **changes: Any) -> dict[str, Any]:
-    return {
-        "digest": f"{version:032x}{source:0>32}",
-        "source": source,
-        "version": version,
-        "envelope": "78" * 32,
-        "signers": [["9a" * 32, "alice"]],
-        "expires": AT,
-        "commit": 1,
-        **changes,
-    }
-
-
 def test_the_last_manifest_of_a_source_is_the_one_of_the_highest_version(ledger: Ledger) -> None:
     with ledger.writing() as conn:
         commit(conn, 1)
@@ -98,7 +83,7 @@ def test_the_last_manifest_of_a_source_is_the_one_of_the_highest_version(ledger:
         for version in (1, 10, 9):
             commits.accept_manifest(conn, manifest_row(version))
         commits.accept_manifest(conn, manifest_row(99, "tickets"))
-        assert commits.last_manifest(conn, "wiki") == (10, manifest_row(10)["digest"])
+        assert commits.last_manifest(conn, "wiki") == (10, manifest_row(10).digest)
         assert commits.last_manifest(conn, "hr") is None
 
 
@@ -106,7 +91,7 @@ def test_a_manifest_is_found_by_its_digest(ledger: Ledger) -> None:
     with ledger.writing() as conn:
         commit(conn, 1)
         commits.accept_manifest(conn, manifest_row(1))
-        found = commits.manifest_row(conn, manifest_row(1)["digest"])
+        found = commits.manifest_row(conn, manifest_row(1).digest)
         assert (found.version, found.signers) == (1, [["9a" * 32, "alice"]])
         assert commits.manifest_row(conn, "00" * 32) is None
 
@@ -130,7 +115,7 @@ def test_a_manifest_that_comes_again_stays_with_the_commit_that_accepted_it(
         commit(conn, 2)
         commits.accept_manifest(conn, manifest_row(1))
         commits.accept_manifest(conn, manifest_row(1, commit=2, envelope="00" * 32))
-        found = commits.manifest_row(conn, manifest_row(1)["digest"])
+        found = commits.manifest_row(conn, manifest_row(1).digest)
     assert (found.commit, found.envelope) == (1, "78" * 32)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 
 from ragguard.corpus.state import retirements, switches
 from ragguard.ledger import audit_queries, commits, log, versions
-from ragguard.ledger.commits import Generation
+from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.tables import commits as table
 
@@ -23,12 +22,11 @@ def ledger(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def row(number: int, **rest: Any) -> dict[str, Any]:
-    names = {"serving": f"c-g{number}", "quarantine": f"c-g{number}-quarantine"}
-    return {"id": number, **names, "recipe": f"r{number}", "drops": [], **rest}
+def row(number: int, **rest: Any) -> Switch:
+    return Switch(number, f"c-g{number}", f"c-g{number}-quarantine", f"r{number}", **rest)
 
 
-def switched(ledger: Ledger, made: Mapping[str, Any]) -> dict[int, str]:
+def switched(ledger: Ledger, made: Switch) -> dict[int, str]:
     """States in the ledger after a commit's row; the audit's own derivation must agree."""
     with ledger.writing() as conn:
         before = {n: state for n, (state, _) in commits.generation_states(conn).items()}
@@ -63,7 +61,7 @@ def test_what_is_given_up_loses_its_seals_and_no_other(ledger: Ledger) -> None:
     with ledger.writing() as conn:
         for name in ("c-g1", "c-g2", "c-g2-quarantine"):
             versions.set_seals(conn, name, {"p": "s"})
-    gone = row(2, again=True, state="dropped", drops=[row(2)])
+    gone = row(2, again=True, state="dropped", drops=[row(2).pair])
     assert switched(ledger, gone) == {1: "serving", 2: "dropped"}
     with ledger.reading() as conn:
         counts = {

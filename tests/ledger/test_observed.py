@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from ragguard.ledger import cases
 from ragguard.ledger.observed import ObservedRate, observed, would_wait
 from ragguard.ledger.tables import Ledger
 from ragguard.stats.intervals import wilson
-from tests.support.ledger_rows import commit, version_row
+from tests.support.ledger_rows import case_row, commit, version_row
 
 NEXT = {"digest": "ff" * 32}
 
@@ -31,12 +32,11 @@ def fill(
         numbers = range(admitted + 1, admitted + len(held) + 1)
         for n, finding in zip(numbers, found, strict=True):
             row = version_row(n, f"h{n}.md", 1, source=source, outcome="quarantine")
-            made.append({**row, "findings": [{**finding, "facts": {}}]})
+            made.append(replace(row, findings=[{**finding, "facts": {}}]))
         commit(conn, 1, made, kind=kind)
         commit(conn, 2, kind="release")
         for n, (_, state) in zip(numbers, held, strict=True):
-            case = {"id": n, "kind": "document", "source": source, "document": f"h{n}.md"}
-            cases.add(conn, {**case, "version": n, "detail": {}, "opened": 1})
+            cases.add(conn, case_row(n, f"h{n}.md", source=source, version=n))
             if state != "open":
                 cases.close(conn, n, state, 2)
 
@@ -76,8 +76,8 @@ def test_a_denied_text_that_was_admitted_once_is_not_honest(ledger: Ledger) -> N
 
     fill(ledger, 5, [])
     with ledger.writing() as conn:
-        row = {"version": 1, "digest": f"{1:064x}", "text_digest": "0" * 64, "commit": 2}
-        versions.add_denial(conn, {**row, "sketches": "", "vectors": "", "texts": ""})
+        row = versions.DenialRow(1, f"{1:064x}", "0" * 64, "", "", "", 2)
+        versions.add_denial(conn, row)
     assert (rate(ledger).admitted, rate(ledger).rejected) == (4, 1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ragguard.ledger import cases, queue
 from ragguard.ledger.queue import Choice
 from ragguard.ledger.tables import Ledger
-from tests.support.ledger_rows import commit, version_row
+from tests.support.ledger_rows import case_row, commit, version_row
 
 
 def finding(check: str, detail: str = "odd", p: float | None = 0.001, **facts: Any) -> Any:
@@ -24,8 +24,7 @@ def waiting(ledger: Ledger, *rows: tuple[str, str, Any], at: str = "") -> None:
         ]
         commit(conn, 1, made, **extra)
         for n, (s, d, _) in enumerate(rows, 1):
-            row = {"id": n, "kind": "document", "source": s, "document": d, "version": n}
-            cases.add(conn, {**row, "detail": {}, "opened": 1})
+            cases.add(conn, case_row(n, d, source=s, version=n))
 
 
 def grouped(ledger: Ledger, **choice: Any) -> list[queue.Group]:

@@ -18,7 +18,9 @@ import pytest
 from ragguard.errors import IntegrityError, LedgerError, RagguardError, StoreError, VaultError
 from ragguard.ledger import commits, log, versions
 from ragguard.ledger import writer as commit_module
+from ragguard.ledger.cases import DecisionRow
 from ragguard.ledger.vault import Vault
+from ragguard.ledger.versions import DenialRow
 from ragguard.ledger.writer import (
     dump_plan,
     dump_vectors,
@@ -62,6 +64,7 @@ def test_a_plan_is_read_back_as_written(world: World) -> None:
         assert load_plan(dump_plan(plan)) == replace(
             plan,
             **{k: list(getattr(plan, k)) for k in ("versions", "points", "opens", "leaves")},
+            **{k: list(getattr(plan, k)) for k in ("decisions", "denials")},
             **{k: list(getattr(plan, k)) for k in ("enter", "leave", "closes")},
         )
 
@@ -71,8 +74,23 @@ def test_a_plan_with_many_decisions_is_read_back_and_one_without_is_as_it_always
 ) -> None:
     plan = world.first()
     assert b"decisions" not in dump_plan(plan)
-    rows = [{"case": 1, "envelope": "e"}, {"case": 2, "envelope": "f"}]
+    rows = [
+        DecisionRow(n, "release", "bob", "9a" * 32, "seen", ["hidden"], f"{n}", 1) for n in (1, 2)
+    ]
     assert load_plan(dump_plan(replace(plan, decisions=rows))).decisions == rows
+
+
+def test_a_plan_that_is_one_decision_is_written_as_it_was_before_there_were_many(
+    world: World,
+) -> None:
+    said = DecisionRow(1, "reject", "bob", "9a" * 32, "seen", ["hidden"], "bc" * 32, 1)
+    denied = DenialRow(1, "ef" * 32, "12" * 32, "a", "b", "c", 1)
+    plan = replace(world.first(), decision=said.envelope, decisions=[said], denials=[denied])
+    body = json.loads(dump_plan(plan))
+    assert (body["decision"], body["denial"]) == (vars(said), vars(denied))
+    assert not {"decisions", "denials"} & body.keys()
+    back = load_plan(dump_plan(plan))
+    assert (back.decision, back.decisions, back.denials) == (said.envelope, [said], [denied])
 
 
 @pytest.mark.parametrize(
@@ -138,7 +156,7 @@ def test_the_entry_commits_to_plan_documents_and_corpus_under_a_signed_head(worl
         "decision": None,
         "plan": digest_bytes(dump_plan(plan)),
         "documents": 2,
-        "documents_root": merkle.root([leaf(x) for x in plan.leaves]).hex(),
+        "documents_root": merkle.root([leaf(x.as_dict()) for x in plan.leaves]).hex(),
         "corpus": state,
         "counts": {"admit": 1, "quarantine": 1},
     }

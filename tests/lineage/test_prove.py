@@ -239,6 +239,85 @@ def test_what_is_no_bundle_is_refused(made: Made, data: bytes) -> None:
         made.check(data)
 
 
+# --- since a checkpoint ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Bundles of a log that a stranger kept older checkpoints of."""
+
+    notes: list[str]
+    bundles: list[dict[str, Any]]  # one since each of the notes
+    forged: str  # as old as the first, by the same key, of other entries
+    made: Made
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grown]:
+    gate = Gate(tmp_path_factory.mktemp("since"))
+    for name in ("leave.md", "laptops.md", "invoices.md"):
+        gate.publish({name: HONEST[name]})
+    workspace = gate.workspace
+    with workspace.ledger.reading() as conn:
+        kept = log.kept_checkpoints(conn)
+    notes = [note for _, note in kept]
+    bundles = [prove(workspace, "wiki/leave.md", note) for note in notes]
+    other = signed_note.Checkpoint(workspace.origin, kept[0][0], b"x" * 32)
+    forged = workspace.sign_note(signed_note.checkpoint_text(other))
+    signers = {gate.alice.public.keyid: gate.alice.public}
+    made = Made({}, verifier_key(workspace), signers, {}, kept[-1][0], notes[-1])
+    yield Grown(notes, bundles, forged, made)
+    gate.close()
+
+
+def test_a_bundle_shows_that_its_log_grew_out_of_a_checkpoint(grown: Grown) -> None:
+    pairs = zip(grown.bundles, grown.notes, strict=True)
+    sizes = [grown.made.check(bundle, expect=note)["since"] for bundle, note in pairs]
+    assert sizes == sorted(set(sizes))
+    assert sizes[-1] == grown.made.size
+    assert "since" not in grown.made.check(grown.bundles[0])
+    bare = {k: v for k, v in grown.bundles[0].items() if k != "since"}
+    assert grown.made.check(bare, expect=grown.notes[-1])["since"] == grown.made.size
+
+
+def test_a_bundle_that_leads_from_another_checkpoint_is_refused(grown: Grown) -> None:
+    bare = {k: v for k, v in grown.bundles[0].items() if k != "since"}
+    for bundle in (bare, grown.bundles[1]):
+        with pytest.raises(LogError, match="nothing in it leads from") as caught:
+            grown.made.check(bundle, expect=grown.notes[0])
+        assert "log prove" in caught.value.hint
+
+
+def test_a_log_that_was_rewritten_below_a_checkpoint_is_refused(grown: Grown) -> None:
+    with pytest.raises(LogError, match="truncated or rewritten"):
+        grown.made.check(grown.bundles[0], expect=grown.forged)
+    proof = grown.bundles[0]["since"]["proof"]
+    for wrong in (proof[:-1], [*proof, proof[0]], [*proof[:-1], "00" * 32]):
+        body = {**grown.bundles[0], "since": {**grown.bundles[0]["since"], "proof": wrong}}
+        with pytest.raises(LogError, match="truncated or rewritten"):
+            grown.made.check(body, expect=grown.notes[0])
+
+
+@pytest.mark.parametrize("since", [5, {}, {"size": 1}, {"size": None, "proof": []}, []])
+def test_a_proof_of_growth_that_is_none_is_refused(grown: Grown, since: Any) -> None:
+    with pytest.raises(LogError):
+        grown.made.check({**grown.bundles[0], "since": since}, expect=grown.notes[0])
+
+
+def test_no_proof_is_made_since_a_checkpoint_that_the_log_does_not_contain(
+    grown: Grown, gate: Gate
+) -> None:
+    gate.publish({"leave.md": HONEST["leave.md"]})
+    with gate.workspace.ledger.reading() as conn:
+        size, _ = log.kept_checkpoints(conn)[-1]
+    ahead = signed_note.Checkpoint(gate.workspace.origin, size + 1, b"x" * 32)
+    note = gate.workspace.sign_note(signed_note.checkpoint_text(ahead))
+    with pytest.raises(LogError, match="does not contain the checkpoint"):
+        prove(gate.workspace, "wiki/leave.md", note)
+    with pytest.raises(LogError):
+        prove(gate.workspace, "wiki/leave.md", grown.notes[0])
+
+
 def test_the_bundle_ends_in_the_newest_checkpoint(made: Made) -> None:
     assert made.bundles["leave.md"]["checkpoint"] == made.head
     assert signed_note.parse_checkpoint(signed_note.split(made.head)[0]).size == made.size

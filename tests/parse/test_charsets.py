@@ -78,3 +78,40 @@ def test_every_label_names_a_codec_of_this_python() -> None:
     for label, codec in charsets._CODECS.items():
         assert lookup(codec)
         assert declared(f'<meta charset="{label}">'.encode()) == (label, codec)
+
+
+OPEN = "The desk is open from nine to five. " * 60
+STRAY = PAGE.format("{}", "Opening hours", OPEN + "Gr\xfc\xdfe.")
+
+
+@pytest.mark.parametrize("head", ['<meta charset="utf-8">', '<meta charset="UTF8">'])
+def test_a_few_bytes_that_are_no_utf_8_are_read_as_browsers_do_and_noted(head: str) -> None:
+    parsed = parse(STRAY.format(head).encode("latin-1"), "html")
+    assert parsed.text.endswith("Gr\ufffd\ufffde.")
+    notes = [item.text for item in parsed.hidden if item.kind == "invalid-bytes"]
+    assert notes == ["2 places that are not UTF-8 are read as U+FFFD"]
+
+
+def test_a_page_cut_in_the_middle_of_a_letter_is_read() -> None:
+    data = STRAY.format('<meta charset="utf-8">').encode()[:-1] + "\u00fc".encode()[:1]
+    assert parse(data, "html").text.startswith("The desk is open")
+
+
+def test_a_page_in_another_encoding_than_it_declares_is_refused() -> None:
+    text = "Die Tür ist geöffnet. Bitte später zurückrufen. " * 40
+    data = PAGE.format('<meta charset="utf-8">', "x", text).encode("latin-1")
+    with pytest.raises(UnreadableError):
+        parse(data, "html")
+
+
+@pytest.mark.parametrize(("fmt", "head"), [("html", ""), ("md", '<meta charset="utf-8">')])
+def test_bytes_that_are_no_utf_8_are_refused_where_nothing_says_that_they_are(
+    fmt: str, head: str
+) -> None:
+    with pytest.raises(UnreadableError):
+        parse(STRAY.format(head).encode("latin-1"), fmt)
+
+
+def test_a_replacement_character_that_was_written_is_no_invalid_byte() -> None:
+    data = PAGE.format('<meta charset="utf-8">', "x", "one \ufffd two").encode()
+    assert [i for i in parse(data, "html").hidden if i.kind == "invalid-bytes"] == []

@@ -47,7 +47,6 @@ def test_a_line_separator_inside_a_text_does_not_end_the_line() -> None:
         pytest.param(b"not json", "not JSON", id="no JSON"),
         pytest.param(b'["id", "text"]', "expected an object", id="an array"),
         pytest.param(b'"id text"', "expected an object", id="a string that holds the names"),
-        pytest.param(b'{"id":"a"}', "expected an object", id="no text"),
         pytest.param(b'{"text":"a"}', "expected an object", id="no id"),
         pytest.param(b'{"id":"","text":"a"}', "1 to 512", id="empty id"),
         pytest.param(b'{"id":true,"text":"a"}', "1 to 512", id="id is a truth value"),
@@ -57,10 +56,6 @@ def test_a_line_separator_inside_a_text_does_not_end_the_line() -> None:
         pytest.param(b'{"id":"a\\u202eb","text":"a"}', "control", id="id with a bidi control"),
         pytest.param(b'{"id":"a\\u200bb","text":"a"}', "control", id="id with a zero width space"),
         pytest.param(b'{"id":"e\\u0301","text":"a"}', "NFC", id="id not in NFC"),
-        pytest.param(b'{"id":"a","text":null}', "must be a string", id="text is null"),
-        pytest.param(b'{"id":"a","text":["x"]}', "must be a string", id="text is a list"),
-        pytest.param(b'{"id":"a","text":"x\\u0000y"}', "NUL", id="NUL in the text"),
-        pytest.param(b'{"id":"a","text":"x","metadata":[]}', "an object", id="metadata is a list"),
         pytest.param(b'{"id":"a","text":"x","text":"y"}', "twice", id="a key twice"),
         pytest.param(b'{"id":"a","text":"\\ud800"}', "surrogate", id="half a surrogate pair"),
         pytest.param(b'{"id":"a","text":"\xff"}', "UTF-8", id="no UTF-8"),
@@ -72,6 +67,25 @@ def test_a_line_that_is_no_record_is_refused_with_its_number(line: bytes, why: s
     with pytest.raises(RecordError, match=why) as caught:
         read_records(b'{"id":"first","text":"x"}\n\n' + line, "jsonl", "handbook.jsonl")
     assert "'handbook.jsonl' line 3" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        pytest.param(b'{"id":"a"}', "text must be a string, found null", id="no text"),
+        pytest.param(b'{"id":"a","text":null}', "text must be a string, found null", id="null"),
+        pytest.param(b'{"id":"a","text":["x"]}', "found list", id="text is a list"),
+        pytest.param(b'{"id":"a","text":"x\\u0000y"}', "NUL", id="NUL in the text"),
+        pytest.param(b'{"id":"a","text":"x","metadata":[]}', "an object", id="metadata is a list"),
+    ],
+)
+def test_a_line_with_an_id_that_is_no_record_is_wrong_alone(line: bytes, why: str) -> None:
+    first, wrong, last = read_records(
+        b'{"id":"first","text":"x"}\n' + line + b'\n{"id":"last","text":"y"}', "jsonl", "f"
+    )
+    assert (first.wrong, last.wrong, wrong.id, wrong.text) == ("", "", "a", "")
+    assert why in wrong.wrong
+    assert "'f' line 2" in wrong.wrong
 
 
 def test_the_same_id_twice_is_refused_and_both_lines_are_named() -> None:
@@ -119,7 +133,6 @@ def test_a_table_without_ids_takes_line_numbers() -> None:
         pytest.param(b'id,text\n1,"a\n2,b\n', "unexpected end", id="a quote never closed"),
         pytest.param(b'id,text\n1,"a"b\n', "expected", id="text after a closing quote"),
         pytest.param(b"id,text\n,a\n", "id must be", id="an empty id"),
-        pytest.param(b"id,text\n1,a\x00b\n", "NUL", id="NUL in the text"),
         pytest.param("id,text\n1,a\n".encode("utf-16-le"), "column `text`", id="UTF-16 unmarked"),
         pytest.param(b"id,text\n1,\xff\n", "not UTF-8", id="no UTF-8"),
     ],

@@ -10,13 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from ragguard.errors import DecisionError, LogError, UsageError
-from ragguard.ledger import cases, commits, tables, versions
+from ragguard.ledger import commits, tables, versions
 from ragguard.ledger.writer import Committer
 from ragguard.lineage.prove import verify_log
 from ragguard.quarantine import review
 from ragguard.quarantine.revoke import Radius, blast_radius, find_target, revoke
 from ragguard.trust import amend_root, dsse, keys
 from ragguard.trust.canonical import canonical
+from tests.support.ledger_rows import decision_on
 from tests.support.simulator import HONEST, NOW, Gate, Publisher
 
 CHANGED = HONEST["leave.md"].replace("27 days", "28 days")
@@ -104,7 +105,7 @@ def test_it_is_undone_in_one_commit_and_everything_is_as_it_was(stolen: Gate) ->
     assert stolen.cases() == []
     assert verify_log(stolen.workspace).problems == []
     with stolen.workspace.ledger.reading() as conn:
-        said = [cases.decision_for(conn, c.id) for c in released]
+        said = [decision_on(conn, c.id) for c in released]
     for row in said:
         envelope = dsse.parse_envelope(stolen.workspace.vault.get(row.envelope), max_bytes=1 << 20)
         public = {stolen.bob.public.keyid: stolen.bob.public}
@@ -133,7 +134,7 @@ def test_both_commits_are_finished_by_the_next_start_when_they_are_cut_short(
     assert stolen.reopen().recover() == 1
     assert digest(stolen) == before
     with stolen.workspace.ledger.reading() as conn:
-        assert [cases.decision_for(conn, c.id).commit for c in stolen.cases(None)] == [4, 4]
+        assert [decision_on(conn, c.id).commit for c in stolen.cases(None)] == [4, 4]
     assert verify_log(stolen.workspace).problems == []
 
 

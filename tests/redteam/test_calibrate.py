@@ -236,7 +236,7 @@ def test_ingest_judges_with_the_learned_shares(gate: Gate, made: Calibration) ->
     assert report.manifests[0].error is None
     assert report.stale == ""
     (path,) = gate.workspace.folder.glob("cache/profile-*.npz")
-    profile = load_fitted(path.read_bytes())
+    profile = load_fitted(path, gate.workspace.seal_key)
     assert profile is not None
     assert profile[0].shares["collusion"] == most
     assert profile[0].documents < 132  # those that weights were learned on are left out

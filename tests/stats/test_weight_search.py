@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ragguard.stats.conformal import Doubles, combine
+from ragguard.model import Doubles
+from ragguard.stats.conformal import combine
 from ragguard.stats.weight_search import MULTIPLES, detection, learn, terms, threshold
 
 PRIOR = np.array([1.0, 0.4, 2.0])

@@ -26,7 +26,7 @@ LEGAL = models.Filter(
 
 
 def _open(path: Path, n: int = 0) -> QdrantStore:
-    store = QdrantStore(open_edge(path))
+    store = QdrantStore(open_edge(path, writable=True))
     store.create("c", D)
     store.upsert("c", make_points(n))
     return store
@@ -431,7 +431,7 @@ def test_one_call_on_the_embedded_engine_and_on_local_mode_gives_the_same(
     """Congruence with qdrant-client's in-memory mode, the (imperfect) oracle."""
     points = make_points(40)
     local = QdrantClient(":memory:")
-    embedded = open_edge(tmp_path / "i")
+    embedded = open_edge(tmp_path / "i", writable=True)
     answers = []
     for client in (local, embedded):
         client.create_collection(
@@ -467,7 +467,7 @@ def test_set_payload_and_delete_by_filter(tmp_path: Path) -> None:
 
 
 def test_points_may_come_as_a_batch_and_with_integer_ids(tmp_path: Path) -> None:
-    client = open_edge(tmp_path / "i")
+    client = open_edge(tmp_path / "i", writable=True)
     client.create_collection(
         "c", vectors_config=models.VectorParams(size=D, distance=models.Distance.COSINE)
     )
@@ -492,3 +492,29 @@ def test_points_of_the_dataclass_are_not_shared_with_the_caller(tmp_path: Path) 
     store.upsert("c", [Point(point.id, point.vector, payload)])
     payload["metadata"]["list"].append(2)
     assert store.get("c", [point.id])[0].payload["metadata"] == {"list": [1]}
+
+
+def test_an_index_that_is_opened_to_be_read_cannot_be_changed(tmp_path: Path) -> None:
+    _open(tmp_path / "i", 3).client.close()
+    client = open_edge(tmp_path / "i")
+    (first, *_), _ = client.scroll("c", with_vectors=True)
+    changes = {
+        "upsert": lambda: client.upsert(
+            "c", points=[models.PointStruct(id=first.id, vector=first.vector, payload={})]
+        ),
+        "payload": lambda: client.set_payload("c", payload={"a": "b"}, points=[first.id]),
+        "delete": lambda: client.delete("c", points_selector=[first.id]),
+        "drop": lambda: client.delete_collection("c"),
+        "create": lambda: client.create_collection(
+            "d", vectors_config=models.VectorParams(size=D, distance=models.Distance.COSINE)
+        ),
+    }
+    for change in changes.values():
+        with pytest.raises(StoreError, match="opened to be read"):
+            change()
+    assert client.count("c").count == 3
+    assert client.query_points("c", query=first.vector, limit=1).points[0].id == first.id
+    client.close()
+    with pytest.raises(StoreError, match="no index there"):
+        open_edge(tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()

@@ -62,7 +62,7 @@ def everything(**place: Any) -> list[ForeignPoint]:
 def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, QdrantClient]]:
     """A server over qdrant-client's memory engine, which has named vectors, and its client."""
     client = QdrantClient(":memory:")
-    monkeypatch.setattr(qdrant_shim, "open_edge", lambda _folder: client)
+    monkeypatch.setattr(qdrant_shim, "open_edge", lambda _folder, **_: client)
     shim = qdrant_shim.Shim(tmp_path)
     yield shim.url, client
     shim.close()

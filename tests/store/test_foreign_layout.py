@@ -91,7 +91,7 @@ def test_what_langchain_wrote_is_read_as_it_was_given(
         {"source": "safe.md", "start_index": 26, "tags": ["keys", "porter"]},
     ]
     client = QdrantClient(":memory:")
-    monkeypatch.setattr(qdrant_shim, "open_edge", lambda _folder: client)
+    monkeypatch.setattr(qdrant_shim, "open_edge", lambda _folder, **_: client)
     shim = qdrant_shim.Shim(tmp_path)
     params = models.VectorParams(size=5, distance=models.Distance.COSINE)
     client.create_collection("docs", vectors_config=params)

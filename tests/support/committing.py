@@ -10,25 +10,18 @@ import numpy as np
 
 from ragguard.errors import StoreError
 from ragguard.ledger import cases, commits, log, versions
+from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.vault import Vault
 from ragguard.ledger.writer import Committer, Plan, Write, dump_vectors
 from ragguard.store import Point, Store
 from ragguard.store.memory import MemoryStore
 from ragguard.trust import dsse, keys
-from tests.support.ledger_rows import AT, point_row, version_row
+from tests.support.ledger_rows import AT, case_row, manifest_row, point_row, version_row
 
 KEY = keys.generate("checkpoint")
 VECTORS = np.eye(4, dtype=np.float32)
-ROW = {
-    "digest": "ab" * 32,
-    "source": "wiki",
-    "version": 1,
-    "envelope": "78" * 32,
-    "signers": [["9a" * 32, "alice"]],
-    "expires": AT,
-    "commit": 1,
-}
+ROW = manifest_row(1, digest="ab" * 32)
 
 
 class Faulty(MemoryStore):
@@ -98,18 +91,8 @@ class World:
                 "waiting": [self.write(9999, "waiting")],
             },
             enter=[(1, "serving"), (2, "quarantine")],
-            opens=[
-                {
-                    "id": 1,
-                    "kind": "document",
-                    "source": "wiki",
-                    "document": "b.md",
-                    "version": 2,
-                    "detail": {},
-                    "opened": 1,
-                }
-            ],
-            leaves=[{"document": "a.md", "outcome": "admit"}, {"document": "b.md"}],
+            opens=[case_row(1, "b.md", version=2)],
+            leaves=[leaf_row("a.md", "admit"), leaf_row("b.md", "quarantine")],
             counts={"admit": 1, "quarantine": 1},
         )
 
@@ -124,7 +107,7 @@ class World:
             drops={"serving": [point(0), point(1)]},
             leave=[(1, "serving")],
             closes=[(1, "withdrawn")],
-            leaves=[{"document": "a.md", "outcome": "removed"}],
+            leaves=[leaf_row("a.md", "removed")],
         )
 
     def state(self) -> dict[str, Any]:
@@ -153,6 +136,11 @@ class World:
 def point(number: int) -> str:
     """A point id."""
     return f"00000000-0000-4000-8000-{number:012x}"
+
+
+def leaf_row(document: str, outcome: str) -> LogLeaf:
+    """What a log says of a document of the wiki."""
+    return LogLeaf("wiki", document, "ef" * 32, "cd" * 32, outcome, [])
 
 
 def fail(*args: Any, **rest: Any) -> Any:

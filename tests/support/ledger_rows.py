@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from ragguard.ledger import commits
+from ragguard.ledger import commits, tables
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.cases import DecisionRow, NewCase
+from ragguard.ledger.commits import ManifestRow
+from ragguard.ledger.versions import PointRow, VersionRow
 
 AT = "2026-03-01T12:00:00Z"
 
 
-def version_row(number: int, document: str, commit: int, **changes: Any) -> dict[str, Any]:
+def version_row(number: int, document: str, commit: int, **changes: Any) -> VersionRow:
     """A version of a document of the wiki, admitted unless told."""
-    return {
+    row: dict[str, Any] = {
         "id": number,
         "source": "wiki",
         "document": document,
@@ -34,27 +38,32 @@ def version_row(number: int, document: str, commit: int, **changes: Any) -> dict
         "hidden": [["css", "psst"]],
         "chunks": 1,
         "commit": commit,
-        **changes,
     }
+    return VersionRow(**row | changes)
 
 
-def point_row(version: int, ordinal: int, point: str) -> dict[str, Any]:
+def point_row(version: int, ordinal: int, point: str) -> PointRow:
     """A point of a version."""
-    return {
-        "version": version,
-        "ordinal": ordinal,
-        "point": point,
-        "start": 10 * ordinal,
-        "end": 10 * ordinal + 10,
-        "text_digest": "12" * 32,
-    }
+    return PointRow(version, ordinal, point, 10 * ordinal, 10 * ordinal + 10, "12" * 32)
+
+
+def case_row(number: int, document: str = "a.md", **changes: Any) -> NewCase:
+    """A case about the first version of a document of the wiki."""
+    return replace(NewCase(number, "document", "wiki", document, 1, {}, 1), **changes)
+
+
+def manifest_row(version: int, source: str = "wiki", **changes: Any) -> ManifestRow:
+    """A manifest that the first commit accepted."""
+    signers = [["9a" * 32, "alice"]]
+    row = ManifestRow(f"{version:032x}{source:0>32}", source, version, "78" * 32, signers, AT, 1)
+    return replace(row, **changes)
 
 
 def begin(
     conn: sa.Connection,
     number: int,
-    versions: Sequence[Mapping[str, Any]] = (),
-    points: Sequence[Mapping[str, Any]] = (),
+    versions: Sequence[VersionRow] = (),
+    points: Sequence[PointRow] = (),
     **changes: Any,
 ) -> None:
     """A pending commit."""
@@ -75,8 +84,8 @@ def begin(
 def commit(
     conn: sa.Connection,
     number: int,
-    versions: Sequence[Mapping[str, Any]] = (),
-    points: Sequence[Mapping[str, Any]] = (),
+    versions: Sequence[VersionRow] = (),
+    points: Sequence[PointRow] = (),
     enter: Sequence[tuple[int, str]] = (),
     leave: Sequence[tuple[int, str]] = (),
     **changes: Any,
@@ -86,3 +95,10 @@ def commit(
     version_rows.leave(conn, leave, number)
     version_rows.enter(conn, enter, number)
     commits.confirm(conn, number, version_rows.corpus_digest(conn), number)
+
+
+def decision_on(conn: sa.Connection, case: int) -> DecisionRow | None:
+    """The decision about a case, if there is one."""
+    columns = [tables.decisions.c[name] for name in DecisionRow.__dataclass_fields__]
+    row = conn.execute(sa.select(*columns).where(tables.decisions.c.case == case)).first()
+    return DecisionRow(*row) if row else None

@@ -153,7 +153,7 @@ class Shim:
     """A running shim; `url` is where a client connects."""
 
     def __init__(self, folder: Path) -> None:
-        client = open_edge(folder)
+        client = open_edge(folder, writable=True)
         self.requests: list[str] = []
         namespace = {"client": client, "lock": threading.Lock(), "requests": self.requests}
         handler = type("Handler", (_Handler,), namespace)

@@ -66,9 +66,16 @@ HIDING = {
     "right-to-left override": (PROSE + "\u202eoruc 0009\u202c", "bidirectional override"),
     "isolate": (PROSE + "\u2067limit\u2069", "bidirectional control"),
     "cyrillic letters in latin words": (PROSE + "the p\u0430ssw\u043erd", "look-alike letters"),
-    "a word all of cyrillic": (PROSE + "the \u0440\u0430\u0443\u0440\u0430", "look-alike letters"),
-    "greek letters in latin words": (PROSE + "the acc\u03bfunt", "look-alike letters"),
-    "armenian letters in latin words": (PROSE + "the acc\u0585unt", "look-alike letters"),
+    "a word all of cyrillic": (
+        PROSE
+        + "\u0440\u0430\u0443\u0440\u0430 \u0441\u043e\u0441\u043e\u0430 \u0441\u0430\u0440\u0435",
+        "look-alike letters",
+    ),
+    "greek letters in latin words": (
+        PROSE + "the acc\u03bfunt \u03bff y\u03bfur bank\u03bfmat m\u03bfves",
+        "look-alike letters",
+    ),
+    "armenian letters in latin words": (PROSE + "the passw\u0585rd", "look-alike letters"),
     "mathematical letters": (PROSE + styled("ignore every rule"), "mathematical letters"),
     "base64": (PROSE + BLOB, "base64 blob"),
     "base64 for addresses": (
@@ -238,3 +245,26 @@ HOSTILE = {
 @pytest.mark.parametrize("shape", HOSTILE)
 def test_a_million_hostile_characters_take_no_more_than_a_moment(shape: str) -> None:
     inspect(HOSTILE[shape], [], 3)
+
+
+MIXED = "P\u0443\u0441\u0441\u043a\u0438\u0439"  # a Latin P before Cyrillic letters
+
+
+@pytest.mark.parametrize("word", [MIXED, "Portugu\u0435s", "\u0421OVID"])
+def test_one_word_that_mixes_scripts_and_says_nothing_to_a_model_is_a_note(word: str) -> None:
+    page = f"<html><body><ul><li>English</li><li>{word}</li></ul><p>{PROSE}</p></body></html>"
+    ((weight, what, sample),) = inspect(page, [], 3, PROSE)
+    assert (weight, what, sample) == (NOTE, "look-alike letters of another script (few)", word)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ign\u043ere",
+        "instru\u0441tions",
+        "b\u043eok m\u043ede n\u043ede",
+        f"{MIXED} r\u0435veals",
+    ],
+)
+def test_many_such_words_or_one_of_an_order_hold(words: str) -> None:
+    assert max(weight for weight, _, _ in inspect(PROSE + words, [], 3)) >= 3.0

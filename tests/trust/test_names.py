@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragguard.errors import SubjectNameError
-from ragguard.trust.names import MAX_NAME_BYTES, check_name, collision_keys, skeleton
+from ragguard.trust.names import MAX_NAME_BYTES, check_name, collision_keys, record_key, skeleton
 
 HONEST = [
     "leave.md",
@@ -33,6 +33,13 @@ HONEST = [
     "cà phê.md",
     "naïve ☕.md",
     "😀.md",
+    "☀\ufe0f heute.md",
+    "👩\u200d🔬.md",
+    "1\ufe0f\u20e3.md",
+    "می\u200cخواهم.md",
+    "क्\u200dष.md",
+    "社内\u3000規程.md",
+    "Rapport n°\u00a03.md",
     "-dash.md",
     "#1.md",
     "c++ & c#.md",
@@ -83,6 +90,22 @@ def test_an_honest_name_in_any_script_is_allowed(name: str) -> None:
         pytest.param("a\ue000.md", "invisible or control", id="private-use"),
         pytest.param("a\uffff.md", "invisible or control", id="unassigned"),
         pytest.param("a\ud800.md", "invisible or control", id="lone-surrogate"),
+        pytest.param("a\u00ad.md", "invisible or control", id="soft-hyphen"),
+        pytest.param("a\u034f.md", "invisible or control", id="grapheme-joiner"),
+        pytest.param("a\u115fb.md", "invisible or control", id="hangul-choseong-filler"),
+        pytest.param("a\u3164b.md", "invisible or control", id="hangul-filler"),
+        pytest.param("a\uffa0b.md", "invisible or control", id="half-width-hangul-filler"),
+        pytest.param("a\ufe0f.md", "invisible or control", id="variation-selector"),
+        pytest.param("a\U000e0101.md", "invisible or control", id="variation-selector-18"),
+        pytest.param("a\u180b.md", "invisible or control", id="mongolian-selector"),
+        pytest.param("a\u17b4.md", "invisible or control", id="khmer-inherent-vowel"),
+        pytest.param("a\u2800b.md", "invisible or control", id="braille-blank"),
+        pytest.param("a\u200ab.md", "invisible or control", id="hair-space"),
+        pytest.param("a\u2003b.md", "invisible or control", id="em-space"),
+        pytest.param("a\u200cb.md", "invisible or control", id="non-joiner-in-latin"),
+        pytest.param("a\u200db.md", "invisible or control", id="joiner-in-latin"),
+        pytest.param("\u200da.md", "invisible or control", id="joiner-first"),
+        pytest.param("x" + "\u0323\u0331\u032d\u0330\u0325.md", "invisible", id="pile-of-marks"),
         pytest.param(" a.md", "begins or ends in a space", id="leading-space"),
         pytest.param("a /b.md", "begins or ends in a space", id="trailing-space-in-part"),
         pytest.param("a\u00a0", "begins or ends in a space", id="no-break-space-last"),
@@ -205,3 +228,27 @@ def test_nearly_every_pair_of_the_confusables_table_collides() -> None:
     seen = sum(collide(*pair) for pair in possible)
     assert len(possible) > 8000
     assert seen / len(possible) > 0.97
+
+
+def test_what_leaves_no_ink_tells_no_two_names_apart() -> None:
+    assert collide("☀.md", "☀\ufe0f.md")
+    assert collide("میخواهم.md", "می\u200cخواهم.md")
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "alike"),
+    [
+        ("A17", "\u041017", True),  # a Cyrillic letter
+        ("order-9", "\u03bfrder-9", True),
+        ("x2", "x\u00b2", True),
+        ("aB3", "ab3", False),
+        ("1l", "l1", False),
+        ("10", "1O", False),
+        ("\u0434\u043e\u043c", "\u0434\u043e\u043c2", False),
+        ("caf\u00e9", "cafe", False),
+    ],
+)
+def test_ids_of_records_are_alike_by_letters_of_another_script_only(
+    one: str, two: str, alike: bool
+) -> None:
+    assert (record_key(one) == record_key(two)) is alike

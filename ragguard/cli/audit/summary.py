@@ -94,6 +94,9 @@ def _parts(report: AuditReport, width: int) -> list[str]:
         told.append("rotation " + " ".join(f"{k} {v}" for k, v in report.rotation.items()))
     seconds = wording.duration(sum(p.seconds for p in report.parts))
     rows = _wrapped(f"looked at: {', '.join(told) or 'nothing'} ({seconds})", width, 2)
+    for part in report.parts:  # of a collection that something else wrote
+        if part.name == "fields" and part.reason:
+            rows += _wrapped(f"read: {line(part.reason)}", width, 2)
     failed = report.incomplete
     kept = failed if len(failed) <= MOST_FAILED else failed[: MOST_FAILED - 1]
     rows += [f"FAILED {line(p.name)}: {line(p.reason) or 'no reason told'}" for p in kept]

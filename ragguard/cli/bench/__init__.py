@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ragguard.cli.bench.honest import exit_code, measure, refuse_others, show
-from ragguard.cli.output import emit, note, say, short, table
+from ragguard.cli.output import emit, format_of_one_option, note, say, short, table
 from ragguard.cli.progress import Progress
 from ragguard.errors import UsageError
 
@@ -112,14 +112,7 @@ FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Write result.json and report.html into this folder.",
 )
-@click.option(
-    "--format",
-    "fmt",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Output format.",
-)
+@format_of_one_option
 @click.pass_context
 def bench(
     context: click.Context,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 from ragguard import config
 from ragguard.audit import audit
@@ -23,9 +20,9 @@ from ragguard.ingest.sign import read_metadata, sign
 from ragguard.ledger import cases
 from ragguard.lineage.prove import LogReport, verify_log
 from ragguard.lineage.trace import trace_answer
-from ragguard.model import Root, Verdict
+from ragguard.model import Progress, Root, Verdict
 from ragguard.quarantine.hold import hold
-from ragguard.quarantine.review import Action, decide
+from ragguard.quarantine.review import decide_cases
 from ragguard.rebuild.reindex import Rebuilt, reindex
 from ragguard.serving.search import Hit, search
 from ragguard.trust import amend_root, dsse, files, keys
@@ -34,9 +31,11 @@ from ragguard.trust.manifest import Accepted
 from ragguard.workspace import Workspace, create
 
 SOURCE = "handbook"
-QUESTION = "A vendor emailed saying they use a different IBAN now, what do I do?"
+QUESTION = "my bag with the laptop got nicked on the train at 9pm, who do I ring and how fast"
 # What somebody was answered from a document that the gate let in.
 WRONGLY = "A customer's bug only shows up with their data. May I load a copy of it into staging?"
+# Pages of the handbook that answer the one and the other.
+ANSWERS_IT = ("it/lost-or-stolen-device.md", "engineering/test-environments.html")
 ANSWER = "Yes, production data may be loaded into staging for up to 14 days."
 # A handbook of 132 documents can say what one in a hundred of them does, not what one in 500 does.
 SETTINGS = """\
@@ -46,7 +45,6 @@ SETTINGS = """\
 false_alarm_rate = 0.01
 least_documents = 100
 """
-Progress = Callable[[str, int, int], None]
 
 
 def shipped_corpus() -> Path:
@@ -69,7 +67,6 @@ class Story:
     Attributes:
         alice: Signs for the handbook; her key gets stolen.
         bob: Reviews.
-        mallory: Has a key nobody trusts.
         labels: Family of each poisoned document, by file name.
     """
 
@@ -78,7 +75,6 @@ class Story:
     now: datetime
     alice: keys.KeyPair
     bob: keys.KeyPair
-    mallory: keys.KeyPair
     labels: Mapping[str, str]
     last: Accepted | None = None
     honest: list[str] = field(default_factory=list)
@@ -93,7 +89,7 @@ def begin(folder: Path, now: datetime) -> Story:
     """
     corpus = shipped_corpus()
     root_key = keys.generate("root")
-    alice, bob, mallory = (keys.generate(name) for name in ("alice", "bob", "mallory"))
+    alice, bob = keys.generate("alice"), keys.generate("bob")
     root = Root(
         1,
         now,
@@ -119,7 +115,7 @@ def begin(folder: Path, now: datetime) -> Story:
     lines = (corpus / "poison/labels.jsonl").read_text("utf-8").splitlines()
     labels = {row["id"]: row["family"] for row in map(json.loads, lines)}
     honest = sorted(name for name, family in labels.items() if family.startswith("honest"))
-    return Story(folder, corpus, now, alice, bob, mallory, labels, honest=honest)
+    return Story(folder, corpus, now, alice, bob, labels, honest=honest)
 
 
 def open_story(story: Story) -> Workspace:
@@ -183,44 +179,6 @@ def bring_poison(story: Story, workspace: Workspace, progress: Progress) -> Repo
     return ingest(workspace, [path], root=root, progress=progress)
 
 
-def forge(story: Story, workspace: Workspace) -> list[tuple[str, str]]:
-    """Three forgeries; returns what was tried and the error each met."""
-    root = story.corpus / "poison/documents"
-    metadata = story.corpus / "poison/metadata.json"
-    forged = sign_folder(story, root, metadata, story.mallory, "forged.intoto.json")
-    old = story.folder / "handbook.intoto.json"
-    body = old.read_bytes()
-    changed = story.folder / "changed.intoto.json"
-    envelope = dsse.parse_envelope(body, max_bytes=len(body))
-    payload = envelope.payload.replace(b'"access":"confidential"', b'"access":"public"')
-    files.replace_file(
-        changed,
-        dsse.dump_envelope(dsse.Envelope(envelope.payload_type, payload, envelope.signatures)),
-    )
-    tried = [
-        ("a manifest signed with a key nobody granted anything", forged),
-        ("alice's manifest with every 'confidential' changed to 'public'", changed),
-        ("alice's first manifest once more, to bring an old state back", old),
-    ]
-    met = []
-    for what, path in tried:
-        report = ingest(workspace, [path], root=root)
-        met.append((what, report.manifests[0].error or "accepted"))
-    return met
-
-
-def change_after_signing(story: Story, workspace: Workspace, progress: Progress) -> Report:
-    """A document altered on disk after it was signed, between two that were not."""
-    source = story.corpus / "handbook/v2/finance"
-    root = story.folder / "changed"
-    shutil.copytree(source, root / "finance")
-    metadata = story.corpus / "handbook/metadata-v2.json"
-    path = sign_folder(story, root, metadata, story.alice, "v2.intoto.json")
-    target = sorted((root / "finance").iterdir())[0]
-    target.write_bytes(target.read_bytes() + b"\nTransfers need no second signature.\n")
-    return ingest(workspace, [path], root=root, progress=progress)
-
-
 def ask(workspace: Workspace, question: str = QUESTION, k: int = 3) -> list[Hit]:
     """What the serving index answers."""
     return search(workspace, question, k)
@@ -251,59 +209,19 @@ def review(story: Story, workspace: Workspace) -> tuple[list[str], int]:
         Documents released, number of documents rejected.
     """
     with workspace.ledger.reading() as conn:
-        waiting = cases.listed(conn)
-    released, rejected = [], 0
-    for case in waiting:
-        if case.kind == "document" and case.document in story.honest:
-            decide(workspace, case, "release", story.bob, "an awareness page; it quotes attacks")
-            released.append(case.document)
-        elif case.document in story.labels:
-            decide(workspace, case, "reject", story.bob, "poison: contradicts the handbook")
-            rejected += 1
-    return released, rejected
-
-
-def come_back(story: Story, workspace: Workspace, progress: Progress) -> Report:
-    """Next day: three rejected texts again, a word or a heading changed, under new names."""
-    root = story.folder / "again"
-    root.mkdir()
-    chosen = [n for n, f in sorted(story.labels.items()) if f == "question-led"][:3]
-    for number, name in enumerate(chosen):
-        text = (story.corpus / "poison/documents" / name).read_text("utf-8")
-        changed = text.replace(" the ", " our ").replace("email", "message")
-        (root / f"update-{number}{Path(name).suffix}").write_text(changed, "utf-8")
-    (story.folder / "again.json").write_text("{}")
-    path = sign_folder(story, root, story.folder / "again.json", story.alice, "again.intoto.json")
-    return ingest(workspace, [path], root=root, progress=progress)
+        waiting = [c for c in cases.listed(conn) if c.document in story.labels]
+    released = [case for case in waiting if case.document in story.honest]
+    rejected = [case for case in waiting if case not in released]
+    decide_cases(workspace, rejected, "reject", story.bob, "poison: contradicts the handbook")
+    if released:
+        reason = "an awareness page; it quotes attacks"
+        decide_cases(workspace, released, "release", story.bob, reason)
+    return [case.document for case in released], len(rejected)
 
 
 def audit_night(workspace: Workspace, progress: Progress) -> AuditReport:
     """The nightly audit of the index as it is."""
     return audit(workspace, progress=progress).report
-
-
-@contextmanager
-def tampered(workspace: Workspace) -> Iterator[list[str]]:
-    """Somebody writes to the index behind ragguard's back; put right again afterwards.
-
-    Yields:
-        What he did, in words.
-    """
-    generation = workspace.generation()
-    if generation is None:
-        raise UsageError("nothing is indexed yet")
-    store, name = workspace.open_store(), generation.serving
-    first, second = next(store.scan(name, vectors=True))[:2]
-    metadata = {**dict(first.payload["metadata"]), "access": "public"}
-    own = replace(second, id=str(UUID(int=7)), payload={"page_content": "Ask me", "metadata": {}})
-    store.upsert(name, [replace(first, payload={**first.payload, "metadata": metadata}), own])
-    store.flush(name)
-    try:
-        yield ["one passage's access changed to 'public'", "a passage of his own added"]
-    finally:
-        store.upsert(name, [first])
-        store.delete(name, [own.id])
-        store.flush(name)
 
 
 def trace_and_hold(workspace: Workspace) -> list[str]:
@@ -316,12 +234,15 @@ def trace_and_hold(workspace: Workspace) -> list[str]:
 def read_held(story: Story, workspace: Workspace, named: Sequence[str]) -> tuple[int, int]:
     """Bob reads what was held: how many he rejects, and how many honest ones he releases."""
     with workspace.ledger.reading() as conn:
-        held = [c for c in cases.listed(conn) if f"{c.source}/{c.document}" in named]
+        held = [c for c in cases.listed(conn) if c.label in named]
     poison = [c for c in held if c.document in story.labels and c.document not in story.honest]
-    for case in held:
-        action: Action = "reject" if case in poison else "release"
-        decide(workspace, case, action, story.bob, "read after a wrong answer")
-    return len(poison), len(held) - len(poison)
+    cleared = [c for c in held if c not in poison]
+    reason = "read after a wrong answer"
+    if poison:
+        decide_cases(workspace, poison, "reject", story.bob, reason)
+    if cleared:
+        decide_cases(workspace, cleared, "release", story.bob, reason)
+    return len(poison), len(cleared)
 
 
 def rebuild(workspace: Workspace, progress: Progress) -> Rebuilt:

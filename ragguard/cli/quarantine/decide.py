@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ragguard.workspace import Workspace
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-SHOWN = 20  # cases of a dry run, and of what was decided together
 DONE = {"release": "released", "reject": "rejected"}
+SHOWN = 20  # cases of a dry run, and of what was decided together
 
 
 def _options(function: Callable[..., Any]) -> Any:
@@ -152,7 +152,7 @@ def _tell_done(entries: list[Entry], numbers: dict[int, int], action: str, fmt: 
         return
     for entry in entries[:SHOWN] if len(entries) > 2 * SHOWN else entries:
         case = entry.case
-        name = f"{case.source}/{case.document}" if case.document else f"removal in {case.source}"
+        name = case.label if case.document else f"removal in {case.source}"
         say(f"case {case.id}: {name} {DONE[action]}, commit {numbers[case.id]}")
     if len(entries) > 2 * SHOWN:
         say(f"… and {len(entries) - SHOWN} more (--format json lists all)")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.detect.campaign import (
-    Doubles,
     companions_evidence,
     distinct,
     mutual,
@@ -22,7 +21,7 @@ from ragguard.detect.campaign import (
 )
 from ragguard.detect.checks import check
 from ragguard.errors import NotApplicable
-from ragguard.model import CorpusView, Evidence, Ints, Signal
+from ragguard.model import CorpusView, Doubles, Evidence, Ints, Signal
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ import numpy as np
 from ragguard.detect.checks import check
 from ragguard.errors import NotApplicable
 from ragguard.knn.topk import top_k
-from ragguard.model import CorpusView, Evidence, Ints, Signal
+from ragguard.model import CorpusView, Doubles, Evidence, Ints, Signal
 from ragguard.stats import label_vote
-from ragguard.stats.conformal import Doubles
 from ragguard.text.words import stable_hash
 
 PRIOR = 0.05  # share given to every value, so that few voters prove little

@@ -1,14 +1,17 @@
 """Secrets: keys, tokens and passwords that were never meant to be served.
 
-The detectors are detect-secrets' (https://github.com/Yelp/detect-secrets); only lines that could
-hold a secret are given to them. What was found is named by kind and line, never shown. Samples
-of documentation are none: EXAMPLE, xxxx, `user:password@host`, a key's header without a key. How
-often ordinary documents hold each kind is measured (`rules/weights.json`).
+Formats of secrets are looked for (`detect.secret_formats`), and detect-secrets' detectors asked
+(https://github.com/Yelp/detect-secrets), which are given only lines that could hold a secret. What
+was found is named by kind and line, never shown. Samples of documentation are none: EXAMPLE, xxxx,
+`user:password@host`, a key's header without a key. How often ordinary documents hold each kind is
+measured (`rules/weights.json`).
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ragguard.detect import secret_formats
 from ragguard.detect.checks import check, rules
 from ragguard.model import CorpusView, Evidence, Signal
 
@@ -38,6 +42,8 @@ _HOST = re.compile(
     r"(?:localhost|127\.|host|example|proxy|server|\[?::1)\b|[\w.-]{0,40}\bexample\b", re.IGNORECASE
 )
 _KEY = re.compile(r"(?:[A-Za-z0-9+/=]{40,}\s*){2,}")
+_CLAIMS = frozenset(("sub", "iss", "aud", "exp", "scope", "scp", "client_id", "azp", "email"))
+_SAMPLE_SUBJECTS = frozenset(("1234567890", "user123", "johndoe", "alice", "bob", "joe", "user"))
 _BODY = 8  # lines after a key's header in which the key begins
 _SHORT = 6  # characters of a password in an address that is more than a word
 _VARIED = 8  # different characters a key has
@@ -112,11 +118,32 @@ def _detectors(params: Params) -> Iterator[None]:
 
 def _hits(raw: str, params: Params) -> list[tuple[str, int, str]]:
     """Kind and line of every secret in a source text, and a mark that tells it from others."""
+    of_format = [s for s in secret_formats.found(raw) if s.kind not in params.ignored]
+    hits = [(_line(raw, s.start), s.kind, s.value) for s in of_format]
+    known = [s.value for s in of_format]
+    for number, kind, value in _detected(raw, params):
+        again = any(value in other or other in value for other in known)
+        if not again and (number, kind) not in {hit[:2] for hit in hits}:
+            hits.append((number, kind, value))
+    hits.sort()
+    return [(kind, line, f"{kind} {_digest(value)}") for line, kind, value in hits]
+
+
+def _line(raw: str, start: int) -> int:
+    """The number of the line, from 1, in which a character stands."""
+    return len((raw[:start] + ".").splitlines())
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _detected(raw: str, params: Params) -> Iterator[tuple[int, str, str]]:
+    """Line, kind and value of what detect-secrets finds; a key's header stands for its value."""
     from detect_secrets.core import scan
 
     if not _may_hold(raw):
-        return []
-    hits = []
+        return
     lines = raw.splitlines()
     for number, line in enumerate(lines, start=1):
         for piece in _pieces(line, params.longest):
@@ -125,8 +152,7 @@ def _hits(raw: str, params: Params) -> list[tuple[str, int, str]]:
             for secret in scan.scan_line(piece):
                 if _sample(secret, piece, lines[number:]):
                     continue
-                hits.append((secret.type, number, f"{secret.type} {secret.secret_hash[:16]}"))
-    return hits
+                yield number, secret.type, str(secret.secret_value or secret.secret_hash)
 
 
 def _sample(secret: Any, line: str, after: list[str]) -> bool:
@@ -138,10 +164,27 @@ def _sample(secret: Any, line: str, after: list[str]) -> bool:
     if secret.type == "Basic Auth Credentials":
         hosts = line.partition(value + "@")[2][:60]
         return bool(_SAMPLE.search(value) or _HOST.match(hosts)) or len(value) < _SHORT
+    if secret.type == "JSON Web Token":
+        return not _grants(value)
     if len(value) < _VARIED:  # some detectors say the prefix only
         around = re.search(rf"[\w-]*{re.escape(value)}[\w-]*", line)
         value = around.group() if around else value
     return bool(_SAMPLE.search(value)) or len(set(value)) < _VARIED
+
+
+def _grants(token: str) -> bool:
+    """Whether a web token says who it is for or until when, and is not the one of every manual.
+
+    Links that count clicks and samples with a made-up payload have the form of one too.
+    """
+    body = token.split(".")[1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(claims, dict) or not _CLAIMS.intersection(claims):
+        return False
+    return str(claims.get("sub")) not in _SAMPLE_SUBJECTS
 
 
 def _marks(found: list[str]) -> list[str]:

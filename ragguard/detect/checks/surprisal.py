@@ -15,6 +15,7 @@ import numpy as np
 from ragguard.detect.checks import check
 from ragguard.errors import NotApplicable
 from ragguard.model import CorpusView, Evidence, Signal
+from ragguard.text.languages import Languages
 from ragguard.text.ngram_model import char_surprisals
 from ragguard.text.tokens import worst_windows
 
@@ -25,6 +26,7 @@ class Params:
 
     window: int = 60  # characters
     shortest: int = 24  # characters of prose below which a chunk says nothing
+    doubt: float = 4.2  # bits a character from which other languages are looked for
     least: int = 20_000  # characters of reference below which nothing can be said
 
 
@@ -51,6 +53,10 @@ def surprisal(view: CorpusView, params: Params) -> Signal:
         start += len(lengths)
     short = [len(text) < params.shortest for text in view.prose[: view.n]]
     scores[np.array(short, dtype=bool)] = 0.0
+    languages = Languages(view.lexicon.words)
+    for row in np.flatnonzero(scores > params.doubt).tolist():
+        if languages.foreign(view.words[row]):
+            scores[row] = 0.0
 
     def explain(row: int) -> Evidence:
         start = max(0, int(places[row]) - 1)

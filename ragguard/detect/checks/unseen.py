@@ -15,6 +15,7 @@ import numpy as np
 from ragguard.detect.checks import check
 from ragguard.errors import NotApplicable
 from ragguard.model import CorpusView, Evidence, Signal
+from ragguard.text.languages import Languages
 from ragguard.text.tokens import elsewhere, own_counts, tokens, worst_window, worst_windows
 from ragguard.text.words import common_words, name_flags
 
@@ -28,7 +29,7 @@ class Params:
     usual: float = -0.35  # their mean value: +1 unseen, -1 common
     shared: float = 0.25  # value of an unseen word that other newcomers write too
     name: float = 0.25  # value of an unseen word written like a name
-    doubt: float = 0.7  # score from which names are looked for
+    doubt: float = 0.7  # score from which names and other languages are looked for
     common: int = 100  # most frequent words that count as common
     least: int = 2_000  # distinct known words below which nothing can be said
 
@@ -64,7 +65,11 @@ def unseen(view: CorpusView, params: Params) -> Signal:
     worst, _ = worst_windows(values, judged.lengths, params.window, params.prior, params.usual)
     scores = np.where(judged.lengths > 0, 1.0 + worst, 0.0)
     ends = np.cumsum(judged.lengths)
+    languages = Languages(known)
     for row in np.flatnonzero(scores > params.doubt).tolist():
+        if languages.foreign(view.words[row]):
+            scores[row] = 1.0 + params.usual
+            continue
         flags = np.array(name_flags(view.prose[row]), dtype=bool)
         own = values[ends[row] - judged.lengths[row] : ends[row]]
         lowered = np.where(flags & (own > 0), params.name, own)

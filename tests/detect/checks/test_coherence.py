@@ -75,6 +75,17 @@ def test_a_batch_counted_in_its_own_lexicon_does_not_vouch_for_itself() -> None:
     assert naive["wiki/soup.md"] < apart["wiki/soup.md"] - 2.0
 
 
+def test_numbers_and_pages_of_another_language_are_no_more_than_usual() -> None:
+    numbers = ", ".join(str(7 * n * n % 9_973) for n in range(60))
+    german = (
+        "Freitags wird die Pumpe vor dem Ende der Schicht abgeschaltet; wer sie morgens wieder "
+        "einschaltet, schreibt den Druck auf und meldet sich beim Leiter der Halle, bevor er geht."
+    )
+    docs = [doc("numbers", numbers), doc("german", german), doc("soup", soup())]
+    found = by_document("coherence", docs, lexicon=known())
+    assert max(found["wiki/numbers"], found["wiki/german"]) <= 9.0 < 12.0 < found["wiki/soup"]
+
+
 def test_order_of_documents_is_irrelevant() -> None:
     docs = [doc("soup.md", soup()), *honest(5)]
     assert_order_is_irrelevant("coherence", docs, lexicon=known())

@@ -149,3 +149,21 @@ def test_a_stand_out_that_is_next_to_nothing_is_nothing() -> None:
     view = make_view([*campaign(4, cosine=0.4), *corpus()])
     weak = scores("collusion", view, noise=0.0)
     assert (scores("collusion", view, noise=float(weak.max()) + 1e-9) == 0.0).all()
+
+
+@pytest.mark.parametrize("check", ["collusion", "accord"])
+@pytest.mark.parametrize("zone", ["batch", "recent", "quarantine"])
+def test_paraphrases_of_a_source_of_low_tier_are_nobody_elses_company(
+    check: str, zone: str
+) -> None:
+    """Who may sign for a source that is hardly trusted writes four texts around each fresh one."""
+    fresh = doc("fresh.md", " ".join(f"fresh{j}" for j in range(20)), near(CENTRE, 0.97, 299))
+    around = [replace(d, name=f"forum/{d.name}") for d in campaign(4, zone)]
+    honest = by_document("collusion", corpus())
+    docs = [fresh, *around, *corpus()]
+    if check == "collusion":
+        assert by_document(check, docs)["wiki/fresh.md"] > max(honest.values()) + 0.5
+    alone = by_document(check, [fresh, *corpus()])["wiki/fresh.md"]
+    assert by_document(check, docs, low=["forum"])["wiki/fresh.md"] <= alone + 1e-6
+    if check == "collusion" and zone == "batch":  # they are found all the same
+        assert by_document(check, docs, low=["forum"])["forum/evil-0"] > 0.5

@@ -24,7 +24,11 @@ SLACK = "xo" + "xb-263594206564-2343594206574-FGqddMF8t08v8N7Oq4i57vs1"
 STRIPE = "sk_" + "live_4eC39HqLyjWDarjtT1zdp7dc"
 TOKEN = ".".join(
     base64.urlsafe_b64encode(part).decode().rstrip("=")
-    for part in (b'{"alg":"HS256","typ":"JWT"}', b'{"sub":"1234567890"}', bytes(range(32)))
+    for part in (
+        b'{"alg":"HS256","typ":"JWT"}',
+        b'{"sub":"tide-desk","exp":1999999999}',
+        bytes(range(32)),
+    )
 )
 BODY = "\n".join(
     base64.b64encode(hashlib.sha512(bytes([i])).digest()[:48]).decode() for i in range(4)

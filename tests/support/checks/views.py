@@ -94,6 +94,7 @@ def make_view(
     lexicon: Lexicon | None = None,
     denied: Sequence[DeniedText] = (),
     k: int = 24,
+    low: Sequence[str] = (),
 ) -> CorpusView:
     """Put documents into a view: those of the batch first, in their order, then what waits.
 
@@ -102,6 +103,7 @@ def make_view(
         lexicon: Word statistics of the serving corpus; empty when not given.
         denied: Rejected texts.
         k: Neighbours.
+        low: Sources of tier `low`.
     """
     judged = [d for zone in ("batch", "quarantine") for d in docs if d.zone == zone]
     ordered = judged + [d for d in docs if d.zone not in ("batch", "quarantine")]
@@ -146,6 +148,7 @@ def make_view(
         lexicon=lexicon or lexicons.empty(),
         denied=denied,
         now=NOW,
+        low=frozenset(low),
     )
 
 

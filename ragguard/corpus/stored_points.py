@@ -1,21 +1,18 @@
-"""Pulling back: an admitted document goes into quarantine again, for a reviewer to decide.
+"""Read points as they were planned when their version came in: from the vault, not from an index.
 
-Its points are taken from the plan that brought it in, not from the index, and sealed for the
-quarantine. See docs/adr/0010-newcomers-of-the-last-weeks.md.
+What is in an index may have been changed by another hand; a plan is the one that the log signs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
-from ragguard.corpus.changes import Draft, finding_body, open_case, seal_payload
 from ragguard.errors import LedgerError
 from ragguard.ledger import commits
 from ragguard.ledger.vault import Vault
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Write, load_vectors
-from ragguard.model import Floats, Verdict
+from ragguard.model import Floats
 from ragguard.workspace import Workspace
 
 _IDENTITY = ("source", "document", "digest", "metadata_digest", "subject_digest", "manifest")
@@ -38,68 +35,6 @@ class Packs:
             self._read[write.pack] = load_vectors(self._vault.get(write.pack))
         row: Floats = self._read[write.pack][write.row]
         return row
-
-
-def pull_document(
-    plan: Draft,
-    row: VersionRow,
-    verdict: Verdict,
-    stored: Sequence[Write],
-    points: Sequence[Any],
-    packs: Packs | None = None,
-) -> None:
-    """Take an admitted document back into quarantine, for a reviewer to decide.
-
-    Args:
-        plan: Draft.
-        row: Its serving version.
-        verdict: What is said of it now.
-        stored: Its points as they were planned when it came in.
-        points: Rows of its points.
-        packs: Shared by the documents of one commit.
-    """
-    packs = packs or Packs(plan.workspace.vault)
-    number = plan.next_version
-    plan.next_version += 1
-    body = {name: getattr(row, name) for name in VersionRow.__dataclass_fields__}
-    plan.versions.append(
-        {
-            **body,
-            "id": number,
-            "metadata": dict(row.metadata),
-            "hidden": [list(h) for h in row.hidden],
-            "outcome": verdict.outcome,
-            "score": verdict.score,
-            "p_value": verdict.p_value,
-            "findings": [finding_body(f) for f in verdict.findings],
-            "commit": plan.commit,
-        }
-    )
-    for found in points:
-        kept = ("ordinal", "point", "start", "end", "text_digest")
-        plan.points.append({"version": number, **{name: getattr(found, name) for name in kept}})
-    name = plan.collection("quarantine")
-    writes = []
-    for write in stored:
-        vector = packs.vector(write)
-        own = {**write.payload["ragguard"], "version": number, "commit": plan.commit}
-        payload = {**write.payload, "ragguard": own}
-        payload = seal_payload(plan.workspace, name, write.id, vector, payload)
-        writes.append(Write(write.id, payload, write.pack, write.row))
-    plan.take_out(row, "serving", points)
-    plan.put_in(number, "quarantine", writes)
-    open_case(plan, row.source, row.document, number)
-    plan.counts["pulled"] += 1
-    plan.leaves.append(
-        {
-            "source": row.source,
-            "document": row.document,
-            "digest": row.digest,
-            "metadata": row.metadata_digest,
-            "outcome": "pulled",
-            "points": [[w.id, w.payload["ragguard"]["seal"]] for w in writes],
-        }
-    )
 
 
 def stored_writes(workspace: Workspace, version: VersionRow) -> list[Write]:
@@ -137,9 +72,9 @@ def stored_by_version(
     plans = workspace.committer.logged_plans(row for row in rows.values() if row is not None)
     for number, plan in plans.items():
         ids = wanted[number]
-        made = {row["id"]: row for row in plan.versions}
+        made = {row.id: row for row in plan.versions}
         for name, version in ids.items():
-            if any(made.get(name, {}).get(k) != getattr(version, k) for k in _IDENTITY):
+            if any(getattr(made.get(name), k, None) != getattr(version, k) for k in _IDENTITY):
                 raise LedgerError(
                     f"ledger: version {name} is not the one that commit {number} made",
                     hint="Run `ragguard log verify`, and restore the ledger from its backup.",

@@ -1,0 +1,67 @@
+"""What every job says of itself: exit code, seconds by stage, what it finished first, and JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ragguard.model import Finding
+
+_LAST = ("recovered", "seconds")
+
+
+@dataclass(kw_only=True)
+class Job:
+    """The result of a job; every job adds what it did.
+
+    Attributes:
+        recovered: Commits that an interrupted run had begun, finished first.
+        seconds: By stage.
+    """
+
+    recovered: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done and nothing to look at; see docs/cli.md for the others."""
+        return 0
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds a block takes to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object: the fields in their order, then what all jobs have."""
+        own = [f.name for f in fields(self) if f.name not in _LAST]
+        return {name: _plain(getattr(self, name)) for name in own} | self.run_dict()
+
+    def run_dict(self) -> dict[str, Any]:
+        """What all jobs have, as the last of their JSON object."""
+        seconds = {stage: round(spent, 3) for stage, spent in self.seconds.items()}
+        return {"recovered": self.recovered, "seconds": seconds}
+
+
+def finding_dict(finding: Finding) -> dict[str, Any]:
+    """A finding as commands print it, without its facts."""
+    said = (finding.check, finding.score, finding.p_value, finding.detail)
+    return dict(zip(("check", "score", "p_value", "detail"), said, strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; what knows its own form says it."""
+    if hasattr(value, "as_dict"):
+        return value.as_dict()
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(each) for each in value]
+    return value

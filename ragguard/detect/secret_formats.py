@@ -1,0 +1,147 @@
+"""Formats of secrets: where in a text one of them stands, and which are samples.
+
+The formats are `checks/rules/secrets.toml`. A pattern is compiled and tried only where a text has
+one of its keywords, and every repeat in it is bounded, so the cost of a text grows with its length.
+What documentation shows in place of a secret is none: a value that says it is an example, repeats
+itself, counts, or has less entropy than a random one.
+Source of the keywords' use: gitleaks, which looks for them before it tries a rule.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from math import log2
+
+MOST = 100  # finds in a text
+_LEAST_BITS = 3.0
+_LEAD = 60  # characters before a match that may name it
+_SAMPLE = re.compile(
+    r"example|sample|placeholder|changeme|change[_.-]me|replace|dummy|your|xxxx|\.\.\.|\*\*\*"
+    r"|redacted|insert|12345678|abcdefgh|deadbeef|fake|testtest|foobar|lorem|secret|password|token"
+    r"|mykey|(?:my|the|some)[_.-]",
+    re.IGNORECASE,
+)
+_REPEATS = re.compile(r"(.)\1{4,}|(..?.?.?)\2{4,}")
+_BLANK = re.compile(r"\s+|\\[nr]")
+_HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
+_WORDY = re.compile(r"[A-Za-z]{4,}")
+_CODE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[a-z]+(?:[-_/.][a-z]+)+|[A-Z_]+|[A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of a secret.
+
+    Attributes:
+        kind: What a find is called.
+        keywords: Lower case; without one of them in a text the pattern is not tried.
+        pattern: Regular expression with a group for the random part.
+        least: Bits of entropy a character of it.
+        assigned: Known by little but a name, so that the value must look random.
+        before: What must stand right before a match; a pattern that begins with it is far slower.
+    """
+
+    kind: str
+    keywords: tuple[str, ...]
+    pattern: str
+    least: float = _LEAST_BITS
+    assigned: bool = False
+    before: str = ""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret in a text: its random part, and the character at which its format begins."""
+
+    kind: str
+    value: str
+    start: int
+
+
+@cache
+def formats() -> tuple[Format, ...]:
+    """The shipped formats."""
+    place = files("ragguard.detect.checks.rules").joinpath("secrets.toml")
+    rows = tomllib.loads(place.read_text("utf-8"))["format"]
+    return tuple(Format(**{**row, "keywords": tuple(row["keywords"])}) for row in rows)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def found(text: str) -> Iterator[Secret]:
+    """Secrets of a known format in a text, format by format.
+
+    Args:
+        text: Source text.
+
+    Yields:
+        Each with its kind; samples are left out, and a value is given once.
+    """
+    lowered = text.lower()
+    taken: set[str] = set()
+    for one in formats():
+        if not any(keyword in lowered for keyword in one.keywords):
+            continue
+        for match in _compiled(one.pattern).finditer(text):
+            if one.before and not _compiled(one.before).search(_lead(text, match.start())):
+                continue
+            group = next((name for name, value in match.groupdict().items() if value), None)
+            value = match[group or 0]
+            if any(value in other or other in value for other in taken):
+                continue
+            if not is_sample(value, one):
+                if len(taken) == MOST:
+                    return
+                taken.add(value)
+                whole = match.group()
+                yield Secret(one.kind, value, match.start() + len(whole) - len(whole.lstrip()))
+
+
+def _lead(text: str, start: int) -> str:
+    return text[max(0, start - _LEAD) : start]
+
+
+def is_sample(value: str, one: Format) -> bool:
+    """Whether a value is what documentation shows in place of a secret.
+
+    Args:
+        value: The random part.
+        one: The format it has.
+    """
+    value = _BLANK.sub("", value)
+    if _SAMPLE.search(value) or _REPEATS.search(value) or entropy(value) < one.least:
+        return True
+    return one.assigned and not _random(value)
+
+
+def entropy(value: str) -> float:
+    """Shannon entropy of a text's characters, in bits a character; 0 for an empty one."""
+    counts = Counter(value)
+    return -sum(n / len(value) * log2(n / len(value)) for n in counts.values()) if value else 0.0
+
+
+def _random(value: str) -> bool:
+    """Whether a value has no words, names or paths in it: digits and letters mixed throughout."""
+    if _CODE.fullmatch(value) or ("/" in value.strip("/") and "." in value):
+        return False
+    digits = sum(c.isdigit() for c in value)
+    if not digits or digits == len(value):
+        return False
+    if _HEX.fullmatch(value):
+        return len(value) >= 24 and "-" not in value
+    changes = sum(_class(a) != _class(b) for a, b in pairwise(value))
+    return changes >= len(value) * 0.3
+
+
+def _class(char: str) -> int:
+    return 0 if char.isdigit() else 1 if char.islower() else 2 if char.isupper() else 3

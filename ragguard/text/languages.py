@@ -1,0 +1,86 @@
+"""Languages: which texts are of a language that a corpus does not speak.
+
+Word counts of an English corpus find every word of a German page odd. Such a page is honest as
+often as any other, so what counts words says nothing of it; everything else does. A language is
+told by its commonest words, which no sentence does without; strings of optimised tokens, typing
+errors and noise have none of any language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ragguard.text.words import common_words
+
+SHARE = 0.15  # of a text's words, from which commonest words of a language tell it
+LEAST = 4  # and how many of them, at least
+COMMON = 300  # most frequent words of the corpus: of a language that it speaks itself
+
+# The commonest words of languages written in letters and spaces.
+WORDS: Mapping[str, frozenset[str]] = {
+    name: frozenset(words.split())
+    for name, words in {
+        "cs": "a v se na je že s z do o to i jako ve by pro za jsou od po který jeho ale si k",
+        "da/no": "og i at er det en som på af for til med den de ikke et av har var fra om jeg "
+        "men kan han å",
+        "de": "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine "
+        "als auch es an werden aus er hat dass sie nach wird bei einer um am sind "
+        "noch wie einem über ich du wir mein dein ihr mich dich dir mir wo was ja so "
+        "nur",
+        "en": "the of and to in a is that for it as was with be by on not he his but at are "
+        "this have from or had an they which you were their we i my your",
+        "es": "de la que el en y a los se del las un por con no una su para es al lo como "
+        "más o pero sus le ha me si sin sobre este ya entre cuando",
+        "fi": "ja on ei että se oli joka hän mutta niin myös kun ovat tai kuin jos sen "
+        "mukaan ole hänen mitä tämä sekä",
+        "fr": "de la le et les des en un du une que est pour qui dans a par plus pas au sur "
+        "ne se ce il sont la avec son aux d l c je vous nous mais ou",
+        "hu": "a az és hogy nem is egy ez meg de volt csak el mint már ha még azt aki vagy ki",
+        "id": "yang dan di dengan untuk dari dalam ini itu pada tidak adalah ke oleh akan juga",
+        "it": "di e il la che in a per un è del non con una i sono da al le si dei nel "
+        "della come ma più lo gli alla anche io tu mi",
+        "la": "et in est non ad ut cum quod qui ex sed si per esse ab sunt enim quae aut nec etiam",
+        "nl": "de van een en het in is dat op te zijn met voor niet aan er die om ook als "
+        "dan door maar bij uit naar worden ik je",
+        "pl": "w i na z do się że nie jest to o jak za od po przez ale co dla są jego tym "
+        "może który",
+        "pt": "de a o que e do da em um para é com não uma os no se na por mais as dos como "
+        "mas foi ao ele das tem à seu sua ou",
+        "ro": "de și în a la cu nu o care pe că un din mai este se pentru au fi ce sau prin "
+        "dar sunt",
+        "ru": "и в не на что с он я как это по но из у к за от а так то же было для о бы все",
+        "sv": "och i att det som en på är av för med den till inte om ett han men var jag "
+        "sig från vi",
+        "tr": "ve bir bu da de için ile çok ne olarak daha olan gibi kadar sonra ama her ya en mi",
+        "uk": "і в на не що з до та у як це за про від але для то його так по які є",
+        "vi": "và của là có được cho trong không một người các với đã này những để khi đến về ở",
+    }.items()
+}
+
+
+class Languages:
+    """What a corpus speaks.
+
+    Args:
+        counts: How many chunks of the corpus each word is in.
+    """
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self._counts = counts
+        self._others: Sequence[frozenset[str]] | None = None
+
+    def foreign(self, words: Sequence[str]) -> bool:
+        """Tell whether words are of a language that the corpus hardly has anything of.
+
+        Args:
+            words: Of a chunk's prose, in lower case.
+        """
+        if self._others is None:
+            own = common_words(self._counts, COMMON)
+            self._others = [found - own for found in WORDS.values()]
+        return any(self._tells(words, found) for found in self._others)
+
+    @staticmethod
+    def _tells(words: Sequence[str], commonest: frozenset[str]) -> bool:
+        found = [word for word in words if word in commonest]
+        return len(set(found)) >= LEAST and len(found) >= SHARE * len(words)
