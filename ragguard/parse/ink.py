@@ -122,14 +122,19 @@ def overprinted(boxes: Boxes, parts: npt.NDArray[np.int64], seen: Mask) -> Mask:
     found = np.zeros(len(boxes), np.bool_)
     inside = np.flatnonzero(seen)
     left, top, right, bottom = boxes[inside].T
+    part = parts[inside]
     area = (right - left) * (bottom - top)
-    for place, glyph in enumerate(inside.tolist()):
+    taken = np.zeros(len(inside), np.int64)
+    for place in np.flatnonzero(part > 0).tolist():  # the first layer is nearly all of a page
         wide = np.minimum(right, right[place]) - np.maximum(left, left[place])
         high = np.minimum(bottom, bottom[place]) - np.maximum(top, top[place])
-        shared = np.maximum(wide, 0) * np.maximum(high, 0)
         alike = (area <= _ALIKE * area[place]) & (area[place] <= _ALIKE * area)
-        others = alike & (parts[inside] != parts[glyph])
-        found[glyph] = shared[others].sum() >= _OVERPRINTED * area[place]
+        others = np.flatnonzero((wide > 0) & (high > 0) & alike & (part != part[place]))
+        shared = wide[others] * high[others]
+        taken[place] += shared.sum()
+        below = part[others] == 0
+        taken[others[below]] += shared[below]
+    found[inside] = (taken > 0) & (taken >= _OVERPRINTED * area)
     return found
 
 

@@ -282,7 +282,7 @@ def _sign(code: int) -> str:
         return "-\n"
     if code in (10, 13):
         return "\n" if code == 10 else ""
-    if code < 32 or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+    if code < 32 or 0xD800 <= code < 0xE000 or code & 0xFFFE == 0xFFFE or code > 0x10FFFF:
         return " " if code == 9 else ""
     return chr(code)
 
