@@ -334,7 +334,7 @@ def test_an_index_large_enough_is_calibrated_on_itself(
     gate.reopen()
     rows = [version_row(n, f"{n}.md", 1) for n in range(1, documents + 1)]
     with gate.workspace.ledger.writing() as conn:
-        commit(conn, 1, rows, enter=[(row["id"], "serving") for row in rows])
+        commit(conn, 1, rows, enter=[(row.id, "serving") for row in rows])
     found = look(gate)["calibration"]
     assert len(found) == len(details)
     assert all(f.detail.startswith(d) for f, d in zip(found, details, strict=True))
