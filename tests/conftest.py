@@ -37,6 +37,8 @@ GROUPS = {
     "tests/cli/test_demo.py": "demo",
     "tests/ingest/test_drip.py": "drip",
     "tests/ingest/test_reintroduction.py": "reintroduction",
+    "tests/ingest/test_suspects.py": "suspects",
+    "tests/ingest/test_judge_later.py": "later",
     "tests/audit/test_run.py": "audit",
     "tests/audit/test_provenance.py": "provenance",
     "tests/redteam/test_calibrate.py": "calibrate",
@@ -55,6 +57,7 @@ GROUPS = {
 # What `make test` leaves to `make test-all`: every place where a process can be killed, every form
 # of an attack, whole benchmarks and stories, encoders that are trained. Single tests have the mark.
 SWEEPS = (
+    "tests/audit/test_derivation.py",
     "tests/bench/",
     "tests/benchmarks/",
     "tests/canary/test_tampered_encoders.py",
@@ -67,10 +70,12 @@ SWEEPS = (
     "tests/ingest/test_attacks",
     "tests/ingest/test_drip.py",
     "tests/ingest/test_reintroduction.py",
+    "tests/ingest/test_suspects.py",
     "tests/parse/test_workers.py",
-    "tests/rebuild/test_cutover.py",
-    "tests/rebuild/test_rollback.py",
-    "tests/redteam/test_calibrate.py",
+    "tests/rebuild/",
+    "tests/redteam/",
+    "tests/store/test_room.py",
+    "tests/test_corpora.py",
     "tests/test_costly.py",
     "tests/test_kill.py",
     "tests/test_slim.py",
