@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills",
         type=int,
-        default=6,
+        default=8,
         help="kill at every nth write (release runs: 1, which takes ten minutes)",
     )
 

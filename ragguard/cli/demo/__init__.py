@@ -45,7 +45,7 @@ WHY_IN = {
 def demo(keep: Path | None) -> None:
     """Show the whole story on a shipped corpus, in a temporary workspace.
 
-    Takes less than a minute. Nothing is simulated: keys, signatures, index and verdicts are real.
+    Takes about a minute. Nothing is simulated: keys, signatures, index and verdicts are real.
 
     \b
     Example:
