@@ -34,7 +34,7 @@ _ZIP = (
     zipfile.BadZipFile,
     KeyError,  # a member that is not there
     ValueError,
-    NotImplementedError,
+    NotImplementedError,  # packed by a method, or of a version, that zipfile does not know
     EOFError,
     OSError,
     RuntimeError,  # locked by a password

@@ -168,8 +168,6 @@ def test_no_replaced_part_of_a_bundle_proves_anything_else(made: Made, name: str
             except IntegrityError:
                 refused += 1
                 continue
-            except Exception as error:
-                pytest.fail(f"{path} = {odd!r} gave {error!r}")
             assert said == wanted, (path, odd)
     assert refused > 300
 
