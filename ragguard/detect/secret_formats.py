@@ -46,6 +46,7 @@ class Format:
         least: Bits of entropy a character of it.
         assigned: Known by little but a name, so that the value must look random.
         before: What must stand right before a match; a pattern that begins with it is far slower.
+        unless: What right before a match says that it is public: every browser is given it.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Format:
     least: float = _LEAST_BITS
     assigned: bool = False
     before: str = ""
+    unless: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def found(text: str) -> Iterator[Secret]:
             continue
         for match in _compiled(one.pattern).finditer(text):
             if one.before and not _compiled(one.before).search(_lead(text, match.start())):
+                continue
+            if one.unless and _compiled(one.unless).search(_lead(text, match.start())):
                 continue
             group = next((name for name, value in match.groupdict().items() if value), None)
             value = match[group or 0]

@@ -190,6 +190,7 @@ HONEST = {
     "next page": '"NextToken": "eyJDdXN0b21lckFjY291bnRJZCI6IjI3MDIwNTQwMjg0NSJ9x8"',
     "digest": "sha256:" + "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "commit": "key: 9fceb02d0ae598e95dc970b74767f19372d61af8 in the change log",
+    "map key of a page": '{"googleMapKey":"AIza' + "SyBQI3yqiP4EIrlpZwlDxnkG1vzg9qLm7Yc" + '"}',
     "map of a page": '<a src="m.x/js?key=AIza' + "SyBQI3yqiP4EIrlpZwlDxnkG1vzg9qLm7Yc" + '">',
     "public half": keys.dump_public(keys.generate("alice").public).decode(),
     "password in a test": 'password="correct horse battery staple"',

@@ -25,8 +25,7 @@ from ragguard.detect.checks import check, rules
 from ragguard.model import CorpusView, Evidence, Signal
 
 # Every detector that is not switched off below wants one of these: a key header, credentials in a
-# URL,
-# or a run of 16 and more characters that mixes letters and digits.
+# URL, or a run of 16 and more characters that mixes letters and digits.
 _LIKELY = re.compile(
     r"-----BEGIN|://[^/\s:@]{1,80}:[^@\s]{1,200}@"
     r"|(?=[A-Za-z_.-]{0,60}\d)(?=[\d_.-]{0,60}[A-Za-z])[A-Za-z0-9_.+/=-]{16,}"
