@@ -5,6 +5,7 @@ Sources: CSS Color Level 4 and 5. Wide gamuts count as sRGB, and colours are mix
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,7 @@ from tinycss2 import color5, parse_component_value_list, parse_one_component_val
 
 Colour = tuple[float, float, float] | str | None  # None: unknown, such as an image
 
+SAME = 20 / 255  # colours nearer than this in every channel cannot be told apart
 _LONGEST = 300  # characters; of a colour that is longer nothing is known
 _DEEPEST = 8  # functions in functions
 _SYSTEM = {
@@ -186,3 +188,70 @@ def first(value: str) -> tuple[Colour, float]:
             if (found := _computed(token)) is not None:
                 return found[:3], found[3]
     return None, 1.0
+
+
+def over(fore: Colour, alpha: float, ground: Colour) -> Colour:
+    """Lay a colour of some opacity (alpha, 0 to 1) over a ground."""
+    if alpha >= 1 or not isinstance(fore, tuple) or not isinstance(ground, tuple):
+        return fore
+    r, g, b = (alpha * a + (1 - alpha) * c for a, c in zip(fore, ground, strict=True))
+    return r, g, b
+
+
+def blended(mode: str, fore: Colour, ground: Colour) -> Colour:
+    """What is seen of a colour on a ground under a blend mode; of some modes, the colour itself."""
+    if mode not in _BLENDS or not isinstance(fore, tuple) or not isinstance(ground, tuple):
+        return fore
+    red, green, blue = (_BLENDS[mode](f, g) for f, g in zip(fore, ground, strict=True))
+    return red, green, blue
+
+
+_BLENDS: dict[str, Callable[[float, float], float]] = {
+    "multiply": lambda f, g: f * g,
+    "screen": lambda f, g: f + g - f * g,
+    "darken": min,
+    "lighten": max,
+    "difference": lambda f, g: abs(f - g),
+    "exclusion": lambda f, g: f + g - 2 * f * g,
+    "plus-lighter": lambda f, g: min(1.0, f + g),
+    "color-dodge": lambda f, g: 0.0 if not g else 1.0 if f >= 1 else min(1.0, g / (1 - f)),
+    "color-burn": lambda f, g: 1.0 if g >= 1 else 0.0 if not f else 1 - min(1.0, (1 - g) / f),
+    "hard-light": lambda f, g: 2 * f * g if f <= 0.5 else 1 - 2 * (1 - f) * (1 - g),
+    "overlay": lambda f, g: 2 * f * g if g <= 0.5 else 1 - 2 * (1 - f) * (1 - g),
+    "soft-light": lambda f, g: g - (1 - 2 * f) * g * (1 - g) if f <= 0.5 else g,
+}
+
+
+def changed(shade: Colour, change: Callable[[float, float], float], share: float) -> Colour:
+    """Apply a filter's function, of a channel in [0, 1] and the filter's share, to each channel."""
+    if not isinstance(shade, tuple):
+        return shade
+    red, green, blue = (change(channel, share) for channel in shade)
+    return red, green, blue
+
+
+def gradient(value: str, ground: Colour) -> Colour:
+    """The ground that gradients make: their colour where they have one alone, else unknown."""
+    shades = [over(shade, alpha, ground) for shade, alpha in stops(value)]
+    known = [shade for shade in shades if isinstance(shade, tuple)]
+    if not known or "url(" in value or len(known) < len(shades):
+        return None
+    spread = max(max(column) - min(column) for column in zip(*known, strict=True))
+    return known[0] if spread < SAME else None
+
+
+def ground_of(value: str, fore: Colour, parent: Colour) -> Colour:
+    """Tell the ground that a `background` in lower case makes over its parent's."""
+    if value in ("none", "inherit", "initial", "unset", "0", "0 0"):
+        return parent
+    if value == "currentcolor":
+        return fore
+    if "gradient(" in value:
+        return gradient(value, parent)
+    if "url(" in value:
+        return None
+    found, alpha = colour(value)
+    if found is not None:
+        return over(found, alpha, parent)
+    found, alpha = first(value)
+    return None if found is None else over(found, alpha, parent)

@@ -13,15 +13,24 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain
 
-from ragguard.parse.colours import Colour, colour, first, stops
+from ragguard.parse.colours import (
+    SAME,
+    Colour,
+    blended,
+    changed,
+    colour,
+    gradient,
+    ground_of,
+    over,
+    stops,
+)
 
 Declarations = list[tuple[str, str, bool]]  # name, value, whether important
 
-_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE)
-_PIECE = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|[{};]|[^\"'{};]+", re.DOTALL)
+PIECE = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|[{};]|[^\"'{};]+", re.DOTALL)
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(%|[a-z]*)")
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)\s*(?:,([^()]*))?\)")
 _FUNCTION = re.compile(r"(?<![\w-])([\w-]+)\(([^()]*)\)")
@@ -31,7 +40,7 @@ _OFFSETS = re.compile(
 )
 _DOWN = re.compile(r"top|bottom|block|^inset$|^margin$|^padding$")
 _COMPARED = re.compile(r"(?<![\w-])(calc|min|max|clamp|)\(([^()]*)\)")
-_PIXELS = {
+PIXELS = {
     "px": 1.0, "": 1.0, "pt": 1.33, "pc": 16.0, "in": 96.0, "cm": 37.8, "mm": 3.78, "q": 0.94,
     "em": 16.0, "rem": 16.0, "ex": 8.0, "ch": 8.0, "lh": 20.0, "vw": 12.8, "vh": 8.0, "%": 0.16,
     "vmin": 8.0, "vmax": 12.8, "deg": 0.0, "turn": 0.0, "rad": 0.0,
@@ -42,7 +51,6 @@ LOOKS = frozenset(  # what `Look` follows
      "filter", "mix-blend-mode", "font-size-adjust", "letter-spacing", "word-spacing",
      "fill", "fill-opacity"}
 )  # fmt: skip
-_SAME = 20 / 255  # colours nearer than this in every channel cannot be told apart
 _FAINT = 0.1
 _SMALLEST_PX = 3.0
 _FAR_PX = 900.0
@@ -55,8 +63,7 @@ _BLURRED = 2.0  # pixels
 _HEAP = 0.35  # of the size of letters, by which they are pushed together
 _VARIABLES = 10
 HIDES = "-ragguard-hides"  # a property of our own: what else hides the element, by its kind
-_MAX_NESTING = 8
-_SCREEN_PX = 1280.0
+MAX_NESTING = 8
 
 
 @dataclass(frozen=True)
@@ -82,11 +89,11 @@ class Look:
             return "css-size"
         if self.spacing < -_HEAP * self.size:
             return "css-size"
-        fore = _over(self.fore, self.alpha, self.ground)
-        fore = _blended(self.blend, fore, self.ground)
+        fore = over(self.fore, self.alpha, self.ground)
+        fore = blended(self.blend, fore, self.ground)
         same = fore is not None and fore == self.ground
         if isinstance(fore, tuple) and isinstance(self.ground, tuple):
-            same = max(abs(a - b) for a, b in zip(fore, self.ground, strict=True)) < _SAME
+            same = max(abs(a - b) for a, b in zip(fore, self.ground, strict=True)) < SAME
         return "css-colour" if same or self.alpha < _FAINT else ""
 
     def under(self, declared: Declarations) -> Look:
@@ -99,9 +106,9 @@ class Look:
                 if fore is not None:
                     look = replace(look, fore=fore, alpha=alpha)
             elif name in ("background", "background-color"):
-                look = replace(look, ground=_ground(value, look.fore, self.ground))
+                look = replace(look, ground=ground_of(value, look.fore, self.ground))
             elif name == "background-image" and value != "none":
-                look = replace(look, ground=_gradient(value, look.ground))
+                look = replace(look, ground=gradient(value, look.ground))
             elif name in ("font-size", "font"):
                 look = replace(look, size=_font_size(name, value, self.size))
             elif name == "font-size-adjust":
@@ -153,7 +160,7 @@ def declarations(style: str, variables: dict[str, str] | None = None) -> Declara
 def _split(style: str) -> list[str]:
     """Declarations as written; a semicolon inside a string or an address ends none."""
     parts: list[list[str]] = [[]]
-    for piece in _PIECE.findall(_URL.sub("url()", _COMMENT.sub("", style))):
+    for piece in PIECE.findall(_URL.sub("url()", COMMENT.sub("", style))):
         if piece == ";":
             parts.append([])
         else:
@@ -320,7 +327,7 @@ def _pushed(name: str, value: str, clipped: bool) -> bool:
 def _far(value: str, across: bool) -> bool:
     """Whether a distance leads off the page; down there it may be scrolled to."""
     for number, unit in _NUMBER.findall(value):
-        pixels = float(number) * _PIXELS.get(unit, 1.0)
+        pixels = float(number) * PIXELS.get(unit, 1.0)
         if float(number) <= -100 or pixels <= -_FAR_PX or pixels >= 3 * _FAR_PX:
             return True
         if across and unit in ("vw", "vi") and float(number) >= 100:
@@ -339,7 +346,7 @@ def _clips(function: str, inside: str) -> bool:
         return _cut(top, bottom, _CUT_PX) or _cut(left, right, 10 * _CUT_PX)
     if function in ("circle", "ellipse"):
         radii, _, at = inside.partition("at ")
-        own = [float(n) * _PIXELS.get(u, 1.0) for n, u in _NUMBER.findall(radii) if u != "%"]
+        own = [float(n) * PIXELS.get(u, 1.0) for n, u in _NUMBER.findall(radii) if u != "%"]
         share = [float(n) for n, u in _NUMBER.findall(radii) if u == "%"]
         small = any(r < _SLIVER for r in own) or any(s < 2 for s in share)
         return small or any(float(n) <= -50 or float(n) >= 150 for n, _ in _NUMBER.findall(at))
@@ -363,7 +370,7 @@ def _sides(numbers: list[tuple[float, str]]) -> list[tuple[float, str]]:
 def _cut(one: tuple[float, str], other: tuple[float, str], most: float) -> bool:
     """Whether two sides that are cut off leave nothing, or may."""
     share = sum(n for n, unit in (one, other) if unit == "%")
-    pixels = sum(n * _PIXELS.get(unit, 1.0) for n, unit in (one, other) if unit != "%")
+    pixels = sum(n * PIXELS.get(unit, 1.0) for n, unit in (one, other) if unit != "%")
     return share > 90 or pixels >= most
 
 
@@ -380,14 +387,14 @@ def lengths(value: str) -> list[float]:
     if not re.match(r"[\d.+-]|calc\(|min\(|max\(|clamp\(", value):
         return []
     return [
-        float(number) * (12.8 if unit == "%" else _PIXELS.get(unit, 1.0))
+        float(number) * (12.8 if unit == "%" else PIXELS.get(unit, 1.0))
         for number, unit in _NUMBER.findall(_least(value, 12.8))
     ]
 
 
 def _least(value: str, percent: float) -> str:
     """A value with `calc`, `min`, `max` and `clamp` computed as far as they can be, in pixels."""
-    for _ in range(_MAX_NESTING):
+    for _ in range(MAX_NESTING):
         found = _COMPARED.search(value)
         if found is None:
             return value
@@ -412,7 +419,7 @@ def _sum(text: str, percent: float) -> float:
             total += sign * product
             product, sign = 0.0, 1.0 if word == "+" else -1.0
         elif number := _NUMBER.fullmatch(word):
-            scale = percent if number[2] == "%" else _PIXELS.get(number[2], 1.0)
+            scale = percent if number[2] == "%" else PIXELS.get(number[2], 1.0)
             one = float(number[1]) * scale
             if divides is None:
                 product = one
@@ -441,8 +448,7 @@ def _font_size(name: str, value: str, parent: float, least: bool = False) -> flo
         ]
         value = sizes[0] if sizes else ""
     pixels = [
-        float(number)
-        * (parent * scale if (scale := _OF_PARENT.get(unit)) else _PIXELS.get(unit, 1))
+        float(number) * (parent * scale if (scale := _OF_PARENT.get(unit)) else PIXELS.get(unit, 1))
         for number, unit in _NUMBER.findall(value)
     ]
     if least:
@@ -451,37 +457,6 @@ def _font_size(name: str, value: str, parent: float, least: bool = False) -> flo
 
 
 _OF_PARENT = {"em": 1.0, "%": 0.01, "ex": 0.5, "ch": 0.5}
-
-
-def _over(fore: Colour, alpha: float, ground: Colour) -> Colour:
-    if alpha >= 1 or not isinstance(fore, tuple) or not isinstance(ground, tuple):
-        return fore
-    r, g, b = (alpha * a + (1 - alpha) * c for a, c in zip(fore, ground, strict=True))
-    return r, g, b
-
-
-def _blended(mode: str, fore: Colour, ground: Colour) -> Colour:
-    """What is seen of a colour on a ground under a blend mode; of some modes, the colour itself."""
-    if mode not in _BLENDS or not isinstance(fore, tuple) or not isinstance(ground, tuple):
-        return fore
-    red, green, blue = (_BLENDS[mode](f, g) for f, g in zip(fore, ground, strict=True))
-    return red, green, blue
-
-
-_BLENDS: dict[str, Callable[[float, float], float]] = {
-    "multiply": lambda f, g: f * g,
-    "screen": lambda f, g: f + g - f * g,
-    "darken": min,
-    "lighten": max,
-    "difference": lambda f, g: abs(f - g),
-    "exclusion": lambda f, g: f + g - 2 * f * g,
-    "plus-lighter": lambda f, g: min(1.0, f + g),
-    "color-dodge": lambda f, g: 0.0 if not g else 1.0 if f >= 1 else min(1.0, g / (1 - f)),
-    "color-burn": lambda f, g: 1.0 if g >= 1 else 0.0 if not f else 1 - min(1.0, (1 - g) / f),
-    "hard-light": lambda f, g: 2 * f * g if f <= 0.5 else 1 - 2 * (1 - f) * (1 - g),
-    "overlay": lambda f, g: 2 * f * g if g <= 0.5 else 1 - 2 * (1 - f) * (1 - g),
-    "soft-light": lambda f, g: g - (1 - 2 * f) * g * (1 - g) if f <= 0.5 else g,
-}
 
 
 def _filtered(look: Look, value: str, own: bool) -> Look:
@@ -502,9 +477,9 @@ def _filtered(look: Look, value: str, own: bool) -> Look:
             look = replace(look, opacity=0.0)
         elif function in _FILTERS:
             change = _FILTERS[function]
-            look = replace(look, fore=_changed(look.fore, change, share))
+            look = replace(look, fore=changed(look.fore, change, share))
             if own:
-                look = replace(look, ground=_changed(look.ground, change, share))
+                look = replace(look, ground=changed(look.ground, change, share))
     return look
 
 
@@ -513,176 +488,6 @@ _FILTERS: dict[str, Callable[[float, float], float]] = {
     "brightness": lambda c, s: min(1.0, c * s),
     "contrast": lambda c, s: min(1.0, max(0.0, (c - 0.5) * s + 0.5)),
 }
-
-
-def _changed(shade: Colour, change: Callable[[float, float], float], share: float) -> Colour:
-    if not isinstance(shade, tuple):
-        return shade
-    red, green, blue = (change(channel, share) for channel in shade)
-    return red, green, blue
-
-
-def _gradient(value: str, ground: Colour) -> Colour:
-    """The ground that gradients make: their colour where they have one alone, else unknown."""
-    shades = [_over(shade, alpha, ground) for shade, alpha in stops(value)]
-    known = [shade for shade in shades if isinstance(shade, tuple)]
-    if not known or "url(" in value or len(known) < len(shades):
-        return None
-    spread = max(max(column) - min(column) for column in zip(*known, strict=True))
-    return known[0] if spread < _SAME else None
-
-
-def _ground(value: str, fore: Colour, parent: Colour) -> Colour:
-    if value in ("none", "inherit", "initial", "unset", "0", "0 0"):
-        return parent
-    if value == "currentcolor":
-        return fore
-    if "gradient(" in value:
-        return _gradient(value, parent)
-    if "url(" in value:
-        return None
-    found, alpha = colour(value)
-    if found is not None:
-        return _over(found, alpha, parent)
-    found, alpha = first(value)
-    return None if found is None else _over(found, alpha, parent)
-
-
-# --- sheets ---------------------------------------------------------------------------------------
-
-
-_PROPERTY = "@property "
-_FRAMES, _FRAME = "@keyframes ", "@frame "  # an animation, and a block in it
-
-
-def rules(sheet: str) -> list[tuple[str, str]]:
-    """Selectors and bodies of the rules that apply on a screen, in order; in linear time.
-
-    Blocks of an animation are among them; `animations` knows them.
-
-    Args:
-        sheet: A style sheet, perhaps cut off or wrong.
-    """
-    found: list[tuple[str, str]] = []
-    stack: list[tuple[str, list[str]]] = []  # selectors, or "@" and the name; declarations
-    held: list[str] = []
-    pieces = _PIECE.findall(_COMMENT.sub("", sheet))
-    for piece in chain(pieces, iter(lambda: "}" if stack else None, None)):  # closed at the end
-        if piece not in ("{", "}", ";"):
-            held.append(piece)
-            continue
-        text = "".join(held).strip().removeprefix("<!--").removeprefix("-->").strip()
-        held.clear()
-        if piece == "{":
-            stack.append((_within(text, stack), []))
-            continue
-        if stack and text and not text.startswith("@"):
-            stack[-1][1].append(text)
-        if piece == "}" and stack:
-            selectors, body = stack.pop()
-            if selectors.startswith(_PROPERTY):
-                values = [v for n, v, _ in declarations(";".join(body)) if n == "initial-value"]
-                found[:0] = [(":root", f"{selectors.removeprefix(_PROPERTY)}:{v}") for v in values]
-            elif body and selectors.startswith(_FRAME):
-                found.append((selectors, ";".join(body)))
-            elif body and selectors.startswith("@") and stack:  # declarations of a nested @media
-                stack[-1][1].extend(body if selectors == "@" else [])
-            elif body and not selectors.startswith("@"):
-                found.append((selectors, ";".join(body)))
-    return found
-
-
-def animations(
-    found: list[tuple[str, str]], variables: dict[str, str]
-) -> dict[str, tuple[str, bool]]:
-    """Animations that hide at their end.
-
-    Args:
-        found: What `rules` found.
-        variables: Custom properties by name.
-
-    Returns:
-        By name: the kind, and whether it hides from its beginning on.
-    """
-    frames: dict[str, list[tuple[str, str]]] = {}
-    for selectors, body in found:
-        if selectors.startswith(_FRAME):
-            name, _, at = selectors.removeprefix(_FRAME).partition(" ")
-            frames.setdefault(name, []).append((at, _hidden_by(declarations(body, variables))))
-    hiding: dict[str, tuple[str, bool]] = {}
-    for name, several in frames.items():
-        last = [kind for at, kind in several if {"to", "100%"} & set(at.replace(",", " ").split())]
-        kinds = [kind for _, kind in several if kind]
-        begins = any({"from", "0%"} & set(at.replace(",", " ").split()) for at, _ in several)
-        if kinds and len(kinds) == len(several) and begins:
-            hiding[name] = kinds[0], True
-        elif last and last[-1]:
-            hiding[name] = last[-1], False
-    return hiding
-
-
-def _hidden_by(declared: Declarations) -> str:
-    return removes(declared) or Look().under(declared).hides()
-
-
-def animated(declared: Declarations, hiding: dict[str, tuple[str, bool]]) -> str:
-    """How an element's animation hides it: as long as it runs, or for good at its end."""
-    for name, value, _ in declared:
-        if name.removeprefix("-webkit-") in ("animation", "animation-name"):
-            said = " ".join(v for n, v, _ in declared if "animation" in n).replace(",", " ").split()
-            for word in value.replace(",", " ").split():
-                kind, always = hiding.get(word, ("", False))
-                if kind and (always or not {"forwards", "both", "paused"}.isdisjoint(said)):
-                    return kind
-    return ""
-
-
-def _within(text: str, stack: list[tuple[str, list[str]]]) -> str:
-    """What a block's rules select: its selectors under those it is nested in."""
-    outer = next((s for s, _ in reversed(stack) if s != "@"), "")
-    if outer == "@skip" or outer.startswith(_FRAME) or len(stack) >= _MAX_NESTING:
-        return "@skip"
-    if outer.startswith(_FRAMES):
-        return f"{_FRAME}{outer.removeprefix(_FRAMES)} {text.lower()}"
-    if text.startswith("@"):
-        name, _, condition = text[1:].lower().partition(" ")
-        name, bracket, rest = name.partition("(")
-        if name == "media" and not applies(bracket + rest + " " + condition):
-            return "@skip"
-        if name == "property":
-            return _PROPERTY + condition.strip()
-        if name.endswith("keyframes"):
-            return _FRAMES + "".join(condition.split()).strip("\"'")
-        return "@" if name in ("media", "supports", "layer", "container", "scope") else "@skip"
-    if not outer or len(outer) > 2_000:
-        return text
-    under = f":is({outer})"
-    return text.replace("&", under, 9) if "&" in text else f"{under} {text}"
-
-
-def applies(query: str) -> bool:
-    """Whether a media query holds on a wide screen in its usual state; unknown parts hold."""
-    return any(map(_holds, " ".join(query.lower().split()).split(",")))
-
-
-def _holds(query: str) -> bool:
-    words = re.findall(r"[a-z-]+", query)
-    kind = next((w for w in words if w in ("print", "speech", "screen", "all")), "all")
-    if "not" in words:
-        return kind in ("print", "speech") or kind not in words
-    if kind in ("print", "speech"):
-        return False
-    for limit, number, unit in re.findall(r"(m(?:in|ax))-width ?: ?(\d+\.?\d*)(\w*)", query):
-        pixels = float(number) * _PIXELS.get(unit, 1.0)
-        if (pixels > _SCREEN_PX) if limit == "min" else (pixels < _SCREEN_PX):
-            return False
-    return "dark" not in words and "reduce" not in words
-
-
-def weight(selector: str) -> tuple[int, int, int]:
-    """A selector's specificity, roughly: ids, classes, element names."""
-    classes = len(re.findall(r"[.\[]|(?<!:):(?!is|where|not|:)", selector))
-    return selector.count("#"), classes, len(re.findall(r"(?:^|[\s>+~(,])[a-z]", selector, re.I))
 
 
 def _plain(text: str) -> str:

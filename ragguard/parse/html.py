@@ -20,20 +20,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.css import (
-    HIDES,
-    LOOKS,
-    Declarations,
-    Look,
-    animated,
-    animations,
-    applies,
-    covers,
-    declarations,
-    removes,
-    rules,
-    weight,
-)
+from ragguard.parse.css import HIDES, LOOKS, Declarations, Look, covers, declarations, removes
+from ragguard.parse.style_sheets import animated, animations, applies, rules, weight
 
 # fmt: off
 _SILENT = frozenset(

@@ -16,7 +16,7 @@ from typing import Any
 from lxml.etree import XMLSyntaxError
 
 from ragguard.errors import RagguardError, UnreadableError
-from ragguard.parse import charsets, css
+from ragguard.parse import charsets, css, style_sheets
 from ragguard.parse.chunk import cut
 from ragguard.parse.document import MAX_TEXT, decode_text, read_text
 from ragguard.parse.docx import read_docx
@@ -90,9 +90,9 @@ def _body(data: bytes) -> object:
 
 def _style(data: bytes) -> object:
     text = _text(data)
-    for selector, body in css.rules(text):
+    for selector, body in style_sheets.rules(text):
         declared = css.declarations(body)
-        css.weight(selector), css.removes(declared), css.Look().under(declared).hides()
+        style_sheets.weight(selector), css.removes(declared), css.Look().under(declared).hides()
     return None
 
 
