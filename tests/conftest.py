@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for variable in [v for v in os.environ if v.startswith("RAGGUARD_") and "QDRANT" not in v]:
     del os.environ[variable]
+
+settings.register_profile("unhurried", deadline=None)  # no test asserts on seconds
+settings.load_profile("unhurried")
 
 from tests.support.simulator import Gate  # noqa: E402 - the variables above are read on import
 
