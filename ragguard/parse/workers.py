@@ -32,15 +32,17 @@ from typing import IO, Any
 from ragguard.config import ParseSettings, processors
 from ragguard.errors import IncompleteError
 from ragguard.model import Chunk, Hidden
+from ragguard.parse import browser
 from ragguard.parse.chunk import cut
 from ragguard.parse.document import Parsed, has_words, is_plain, read_record
-from ragguard.parse.worker import LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS
+from ragguard.parse.worker import LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS, WISH
 
 MOST_PROCESSES = 8  # where the settings do not say
 _MIB = 1 << 20
 _GROUP = 64  # documents that share a process at most
 _MOST = {"pdf": 1, "docx": 4}  # the same, of formats that cost more than to start a process
 _GROUP_BYTES = 1 * _MIB
+_DRAWN = 4  # times the processor time, where the worker compares pictures
 _START_SECONDS = 120.0  # until the first worker is there
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); \
 from ragguard.parse.worker import main; main()"
@@ -94,8 +96,10 @@ def read_documents(
         In the order given.
 
     Raises:
-        IncompleteError: No worker can be started.
+        IncompleteError: No worker can be started, or no browser that is to draw pages.
     """
+    if settings.render != "rules" and any(source.fmt == "html" for source in sources):
+        browser.find(settings.chromium)
     found: dict[int, Read | Unread] = {}
     groups: deque[list[int]] = deque()
     filling: dict[int, tuple[list[int], int]] = {}  # by most: a group and its bytes
@@ -141,11 +145,13 @@ class _Died(Exception):
 
     Args:
         reason: Why, for the report.
+        drawing: Whether it was the browser that failed.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, drawing: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.drawing = drawing
 
 
 class _Lost(Exception):
@@ -279,6 +285,7 @@ class _Batch:
         self._overlap = overlap
         self._found = found
         self._groups: deque[list[int]] = deque()
+        self._drawn: set[int] = set()  # documents that a browser failed at
 
     def run(self, groups: deque[list[int]]) -> None:
         self._groups = groups
@@ -331,6 +338,9 @@ class _Batch:
                 try:
                     self._found[number] = self._ask(channel, teller, number, *allowed[place])
                 except _Died as death:
+                    if death.drawing and number not in self._drawn:  # it may have been the browser
+                        self._drawn.add(number)
+                        return group[place:]
                     if not place:
                         self._found[number] = Unread(death.reason)
                         return group[1:]
@@ -344,7 +354,11 @@ class _Batch:
         grown = settings.processor_seconds + int(beyond * settings.processor_seconds_per_mib)
         most = max(settings.processor_seconds, settings.processor_seconds_most)
         processor = min(grown, most)
-        return processor, processor * settings.wall_factor
+        times = _DRAWN if self._draws(number) else 1
+        return processor * times, processor * settings.wall_factor
+
+    def _draws(self, number: int) -> bool:
+        return self._settings.render != "rules" and self._sources[number].fmt == "html"
 
     def _ask(
         self, channel: socket.socket, teller: socket.socket, number: int, processor: int, wall: int
@@ -352,6 +366,8 @@ class _Batch:
         source, settings = self._sources[number], self._settings
         ask = {
             "fmt": source.fmt,
+            "draws": self._draws(number),
+            "details": settings.details == "open",
             "size": self._size,
             "overlap": self._overlap,
             "processor_seconds": processor,
@@ -363,18 +379,53 @@ class _Batch:
         head = json.dumps(ask).encode()
         sent = LENGTH.pack(len(head)) + head + LENGTH.pack(len(source.data))
         try:
-            channel.settimeout(wall)
-            channel.sendall(sent)
-            channel.sendall(source.data)
-            size = LENGTH.unpack(_exactly(channel, LENGTH.size, until))[0]
-            if size > settings.output_mib * _MIB:
-                return Unread(f"gives more than {settings.output_mib} MiB ([parse] output_mib)")
-            answer = _exactly(channel, size, until)
+            with ExitStack() as stack:
+                drawing: browser.Browser | None = None
+                channel.settimeout(wall)
+                channel.sendall(sent)
+                channel.sendall(source.data)
+                while True:
+                    size = LENGTH.unpack(_exactly(channel, LENGTH.size, until))[0]
+                    if size > settings.output_mib * _MIB:
+                        most = f"{settings.output_mib} MiB ([parse] output_mib)"
+                        return Unread(f"gives more than {most}")
+                    answer = _exactly(channel, size, until)
+                    if not answer.startswith(WISH):
+                        break
+                    if drawing is None:
+                        lent = browser.BROWSERS.borrowed(settings.chromium)
+                        drawing = stack.enter_context(lent)
+                    for part in _fulfilled(drawing, answer, until, settings):
+                        channel.settimeout(max(until - time.monotonic(), 0.001))
+                        channel.sendall(LENGTH.pack(len(part)) + part)
+        except browser.Gone as error:
+            raise _Died(f"a browser cannot draw it: {error}", drawing=True) from None
+        except browser.Late:
+            reason = f"to draw it took more than {wall} seconds ([parse] wall_factor)"
+            raise _Died(reason, drawing=True) from None
         except TimeoutError:
             raise _Died(f"took more than {wall} seconds ([parse] wall_factor)") from None
         except OSError:
             raise _death(teller, processor, settings.memory_mib) from None
         return _checked(answer)
+
+
+def _fulfilled(
+    drawing: browser.Browser, wish: bytes, until: float, settings: ParseSettings
+) -> tuple[bytes, bytes]:
+    """What a browser answers to a worker, which may have been taken over and ask for anything."""
+    try:
+        body = json.loads(wish[len(WISH) :].decode("utf-8", "surrogatepass"))
+        if body["do"] == "open":
+            markup = _as(str, body["markup"])
+            return drawing.open(markup, until, details=settings.details == "open"), b""
+        if body["do"] == "picture":
+            hidden = body["hidden"]
+            bare = None if hidden is None else [_as(int, at) for at in hidden]
+            return drawing.picture(_as(int, body["x"]), _as(int, body["y"]), bare)
+        return drawing.turn([[_as(int, n) for n in pair] for pair in body["asked"]]), b""
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise browser.Gone(f"it is asked for nonsense ({type(error).__name__})") from error
 
 
 def _exactly(channel: socket.socket, size: int, until: float) -> bytes:
