@@ -227,6 +227,11 @@ class ParseSettings(_Section):
         default=0, ge=0, le=256, description="documents read at a time; 0: a processor each, to 8"
     )
 
+    @property
+    def opened(self) -> bool:
+        """Whether what is folded away in a page counts as seen."""
+        return self.details == "open"
+
 
 class Settings(_Section):
     """All settings."""

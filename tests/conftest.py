@@ -71,6 +71,7 @@ SWEEPS = (
     "tests/ingest/test_drip.py",
     "tests/ingest/test_reintroduction.py",
     "tests/ingest/test_suspects.py",
+    "tests/parse/test_drawn.py::test_a_page_that_takes_too_long",
     "tests/parse/test_workers.py",
     "tests/rebuild/",
     "tests/redteam/",

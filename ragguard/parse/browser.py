@@ -245,6 +245,33 @@ class Browser:
         """
         return self._said(f"ragguard.turn({json.dumps(unseen)})")
 
+    def answer(self, wish: bytes, until: float, details: bool) -> tuple[bytes, bytes]:
+        """Do what a worker wishes, which may have been taken over and ask for anything.
+
+        Args:
+            wish: JSON: `do` names a method, the rest are its arguments.
+            until: See `open`.
+            details: See `open`.
+
+        Returns:
+            JSON, and a PNG where the wish was a picture.
+
+        Raises:
+            Gone, Late: It cannot be drawn, or the wish is none.
+        """
+        try:
+            body = json.loads(wish.decode("utf-8", "surrogatepass"))
+            if body["do"] == "open":
+                return self.open(_markup(body["markup"]), until, details=details), b""
+            if body["do"] == "picture":
+                hidden = body["hidden"]
+                bare = None if hidden is None else _numbers(hidden)
+                x, y = _numbers([body["x"], body["y"]])
+                return self.picture(x, y, bare)
+            return self.turn([_numbers(pair) for pair in body["asked"]]), b""
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise Gone(f"it is asked for nonsense ({type(error).__name__})") from error
+
     def stop(self) -> None:
         """End it and all that it started."""
         with contextlib.suppress(ProcessLookupError):
@@ -347,6 +374,18 @@ class Browser:
             selector.register(number, event)
             if left <= 0 or not selector.select(left):
                 raise Late
+
+
+def _markup(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("markup")
+    return value
+
+
+def _numbers(values: Any) -> list[int]:
+    if not all(type(value) is int for value in values):
+        raise TypeError("numbers")
+    return list(values)
 
 
 class Browsers:

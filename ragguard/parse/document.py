@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from ragguard.config import ParseSettings
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
 from ragguard.parse.charsets import UTF_8, declared, with_replacements
@@ -24,6 +23,7 @@ from ragguard.parse.front_matter import FORMATS, NONE, Front, read_front
 from ragguard.parse.html import read_html
 
 if TYPE_CHECKING:
+    from ragguard.config import ParseSettings
     from ragguard.parse.drawn import View
 
 PARSER = "ragguard-parse-4"

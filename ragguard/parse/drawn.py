@@ -31,6 +31,7 @@ _NARROWEST = 0.05  # width of a glyph, of its height
 _WRITTEN = 12  # pixels of ink in a text field, or a list to choose from
 _FULL = 0.95  # of a glyph's box, inked: a blot
 _EDGE = 16  # steps of light, of 255, from one pixel to the next
+_AFAR = 100  # pixels between the middles of two glyphs, which are not beside one another
 _SAME = 100  # pixels that one window shares with the next
 _LAYERS = 4  # of text on text
 _CORE = 0.25  # of a glyph's box, left out on each side where heaps are looked for
@@ -158,6 +159,7 @@ class _Page:
         self._upright = np.array([sign[:1] < _LATIN_END for sign in self._signs], np.bool_)
         self._letter = np.array([sign[:1].isalnum() for sign in self._signs], np.bool_)
         self._boxes = np.zeros((total, 4))
+        self._turned = np.zeros(total, np.bool_)  # lines that run up or down
         self._put(range(len(counts)), said["boxes"])
         self._seen = np.zeros(total, np.bool_)
         self._wide, self._high, self._across, self._down = self._extent(said["extent"])
@@ -180,7 +182,7 @@ class _Page:
 
     def _extent(self, said: Any) -> tuple[int, int, int, int]:
         wide, high, across, down = (int(n) for n in _integers(said))
-        if not (0 < wide <= 4096 and 0 < high <= 4096):
+        if not (_SAME < wide <= 4096 and _SAME < high <= 4096):
             raise ValueError("window")
         return wide, high, min(max(across, wide), _SIDE), min(max(down, high), _SIDE)
 
@@ -193,6 +195,10 @@ class _Page:
                 raise ValueError("boxes")
             drawn = len(boxes) and self._marks[at] != "replaced"  # by dots, say
             self._boxes[first:last] = boxes / 4 if drawn else 0
+            middles = self._boxes[first:last, :2] + self._boxes[first:last, 2:]
+            steps = np.abs(np.diff(middles, axis=0)) / 2
+            across, down = steps[steps[:, 0] < _AFAR].sum(axis=0)
+            self._turned[first:last] = down > across
 
     def _picture(self, x: int, y: int, hidden: Sequence[int] | None) -> tuple[list[int], Picture]:
         at, png = self._view.picture(x, y, hidden)
@@ -230,7 +236,9 @@ class _Page:
         left, top, right, bottom = self._boxes.T
         high, wide = bottom - top, right - left
         inside = (left >= x) & (top >= y) & (right <= x + self._wide) & (bottom <= y + self._high)
-        return np.asarray(inside & (high >= _SMALLEST) & (wide >= np.maximum(1, _NARROWEST * high)))
+        line, glyph = np.where(self._turned, (wide, high), (high, wide))
+        large = (line >= _SMALLEST) & (glyph >= np.maximum(1, _NARROWEST * line))
+        return np.asarray(inside & large)
 
     def _turn(self) -> bool:
         """Scroll inner boxes on; whether any moved."""
@@ -269,7 +277,7 @@ class _Page:
             return
         boxes = self._pixels(inside, at)
         inked = ink(whole, bare)
-        seen = legible(inked, boxes) & _sharp(inked, boxes, self._upright[inside])
+        seen = legible(inked, boxes) & _sharp(inked, boxes, (self._upright & ~self._turned)[inside])
         seen &= _sums_in(_edges(whole, bare), boxes) > 0
         fields = np.array(self._fields)[self._owners[inside]]
         for place in np.flatnonzero(fields).tolist():
@@ -284,7 +292,7 @@ class _Page:
 
     def _pixels(self, which: Integers, at: list[int]) -> Boxes:
         left, top, right, bottom = (self._boxes[which] - np.array([*at, *at])).T
-        high = np.where(self._upright[which], bottom - top, 0)
+        high = np.where((self._upright & ~self._turned)[which], bottom - top, 0)
         top, bottom = top + _TOP * high, bottom - _BOTTOM * high
         sides = np.stack([np.floor(left), np.floor(top), np.ceil(right), np.ceil(bottom)], axis=1)
         pixels: Boxes = np.clip(sides, 0, [self._wide, self._high] * 2).astype(np.int32)
@@ -396,7 +404,7 @@ def _edges(whole: Picture, bare: Picture) -> Mask:
 def _light(picture: Picture) -> npt.NDArray[np.int16]:
     """How light each pixel is: green counts most, blue least."""
     blue, green, red, _ = np.moveaxis(picture, 2, 0)
-    light = blue.astype(np.int16)
+    light: npt.NDArray[np.int16] = blue.astype(np.int16)
     light += 5 * green.astype(np.int16)
     light += 2 * red.astype(np.int16)
     light >>= 3

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -41,7 +42,6 @@ _MAX_DEPTH = 400
 _SAYS = re.compile(  # as scripts count white space
     r"[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
 )
-_RUNS = re.compile(rb"\x00+|\x01+")
 _NO_TEXT = frozenset(  # elements of whose text nodes a browser is not asked; see `page.js`
     {"script", "style", "noscript", "title", "iframe", "noembed", "noframes", "template"}
 )
@@ -334,7 +334,7 @@ class _Walker:
             stack.extend((child, look, shown, within) for child in reversed(children))
         self._flush()
         self._out.append(" ".join("".join(seen).replace("\x00", "\ufffd").split()) + " ")
-        self._hide("html-hidden", "".join(unseen))
+        self._hide("html-hidden" if self._seen is None else "html-no-ink", "".join(unseen))
 
     def _node(self, node: LexborNode, verbatim: bool, look: Look) -> None:
         """A text node, in runs of what is seen and what is not."""
@@ -346,9 +346,11 @@ class _Walker:
                 how = "html-no-ink" if text.strip() else self._how
             self._text(text, verbatim, how)
             return
-        for run in _RUNS.finditer(seen):
-            how = "" if run[0][0] else "html-no-ink"
-            self._text(text[run.start() : run.end()], verbatim, how)
+        begin = 0
+        for shown, run in groupby(seen):
+            end = begin + sum(1 for _ in run)
+            self._text(text[begin:end], verbatim, "" if shown else "html-no-ink")
+            begin = end
 
     def _text(self, text: str, verbatim: bool, how: str) -> None:
         if how != self._how:

@@ -25,18 +25,21 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import UnreadableError
 from ragguard.parse.chunk import cut, warm
 from ragguard.parse.document import parse, read_record
-from ragguard.parse.drawn import View
+
+if TYPE_CHECKING:
+    from ragguard.parse.drawn import View
 
 ORDER = struct.Struct(">QQ")  # bytes of memory, seconds of processor time in all
 LENGTH = struct.Struct(">Q")  # bytes of what follows
 STATUS = struct.Struct(">i")  # of `os.waitpid`
 OUT_OF_MEMORY = 12  # exit code of a worker
 RECORD = "record"  # the format of a record's text
+DRAWS = "draws"  # argument of the first process
 WISH = b"?"  # begins a message that is no answer: what a browser is to do
 
 _CHANNEL = 3
@@ -45,14 +48,19 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
 _WHOLE = ("encodings", "markdown_it", "yaml")  # packages that import as they go
 _LAZY = (  # and what else the parsers import when they first need it
-    "bz2", "lxml.etree", "lzma", "numpy.ma", "selectolax.lexbor", "stringprep", "zipfile", "zlib",
+    "bz2", "lxml.etree", "lzma", "selectolax.lexbor", "stringprep", "zipfile", "zlib",
 )  # fmt: skip
 
 
 def main() -> None:
-    """Serve until the other end of the control socket is closed; argument 1 is its number."""
+    """Serve until the other end of the control socket is closed.
+
+    Argument 1 is its number, argument 2 says whether pages are drawn.
+    """
     control = socket.socket(fileno=int(sys.argv[1]))
     _load()
+    if sys.argv[2] == DRAWS:
+        _load_drawing()
     _shut_in()
     gc.collect()
     gc.freeze()
@@ -75,10 +83,15 @@ def _load() -> None:
     from ragguard.parse.pdf import load
 
     load()
-    with suppress(ImportError):  # an extra: pages are drawn with it
-        from PIL import Image
 
-        Image.preinit()
+
+def _load_drawing() -> None:
+    """Import what compares pictures, which takes memory that other workers do without."""
+    importlib.import_module("numpy.ma")
+    importlib.import_module("ragguard.parse.drawn")
+    from PIL import Image
+
+    Image.preinit()
 
 
 def _shut_in() -> None:
@@ -200,12 +213,12 @@ def _answer_one(ceiling: int) -> bool:
 
 def _read(data: bytes, ask: dict[str, Any]) -> dict[str, Any]:
     fmt = ask["fmt"]
-    view: View | None = _Browser() if ask["draws"] else None
+    view: View | None = _Browser() if ask.get("draws") else None
     try:
         if fmt == RECORD:
             parsed = read_record(data.decode("utf-8", "surrogatepass"))
         else:
-            parsed = parse(data, fmt, view=view, details=ask["details"])
+            parsed = parse(data, fmt, view=view, details=ask.get("details", False))
         found = cut(
             parsed.text[parsed.begin :],
             parsed.begin,

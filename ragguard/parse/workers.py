@@ -35,7 +35,7 @@ from ragguard.model import Chunk, Hidden
 from ragguard.parse import browser
 from ragguard.parse.chunk import cut
 from ragguard.parse.document import Parsed, has_words, is_plain, read_record
-from ragguard.parse.worker import LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS, WISH
+from ragguard.parse.worker import DRAWS, LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS, WISH
 
 MOST_PROCESSES = 8  # where the settings do not say
 _MIB = 1 << 20
@@ -121,9 +121,9 @@ def read_documents(
     return [found[number] for number in range(len(sources))]
 
 
-def start() -> None:
+def start(settings: ParseSettings) -> None:
     """Begin to start workers, so that they are there when they are needed; waits for nothing."""
-    _FIRST.start()
+    _FIRST.start(settings.render != "rules")
 
 
 def _in_place(source: Source, size: int, overlap: int) -> Read | None:
@@ -167,23 +167,29 @@ class _First:
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
         self._owner = 0
+        self._draws = False
 
-    def start(self) -> None:
-        """Start it, unless it runs."""
+    def start(self, draws: bool) -> None:
+        """Start it, unless it runs.
+
+        Args:
+            draws: Whether its workers compare pictures of pages; one that can is kept for all.
+        """
         with self._lock:
-            self._started()
+            self._started(draws)
 
     def stop(self) -> None:
         """End it, and with it its workers."""
         with self._lock:
             self._stopped()
 
-    def order(self, memory: int, seconds: int) -> tuple[socket.socket, socket.socket]:
+    def order(self, memory: int, seconds: int, draws: bool) -> tuple[socket.socket, socket.socket]:
         """Ask for a worker.
 
         Args:
             memory: Upper bytes of its address space.
             seconds: Upper processor time in its life.
+            draws: See `start`.
 
         Returns:
             The socket to send documents on and read answers from, and the one that tells `+` when
@@ -199,7 +205,7 @@ class _First:
             stack.callback(tells.close)
             try:
                 with self._lock:
-                    control = self._started()
+                    control = self._started(draws)
                     numbers = [theirs.fileno(), tells.fileno()]
                     socket.send_fds(control, [ORDER.pack(memory, seconds)], numbers)
             except OSError:
@@ -218,19 +224,24 @@ class _First:
             lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
-    def _started(self) -> socket.socket:
+    def _started(self, draws: bool) -> socket.socket:
         if self._owner != os.getpid():  # a copy of the process that started it: not ours to use
             self._control = self._process = self._said = None
             self._owner = os.getpid()
-        if self._process is not None and self._process.poll() is not None:
+        dead = self._process is not None and self._process.poll() is not None
+        if dead or (draws and not self._draws):
             self._stopped()
         if self._control is None:
+            self._draws = draws
             ours, theirs = socket.socketpair()
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process lives
             path = json.dumps([os.path.abspath(entry) for entry in sys.path])
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our program
-                    [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), path],
+                    [
+                        *(sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno())),
+                        *(DRAWS if draws else "", path),
+                    ],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -323,7 +334,9 @@ class _Batch:
         """Read a group's documents in one process; those that are to be tried in another."""
         allowed = [self._seconds(number) for number in group]
         memory = self._settings.memory_mib * _MIB
-        channel, teller = _FIRST.order(memory, sum(s for s, _ in allowed) + 1)
+        channel, teller = _FIRST.order(
+            memory, sum(s for s, _ in allowed) + 1, self._settings.render != "rules"
+        )
         with channel, teller:
             teller.settimeout(_START_SECONDS)
             if not _received(teller, 1):
@@ -367,7 +380,7 @@ class _Batch:
         ask = {
             "fmt": source.fmt,
             "draws": self._draws(number),
-            "details": settings.details == "open",
+            "details": settings.opened,
             "size": self._size,
             "overlap": self._overlap,
             "processor_seconds": processor,
@@ -395,7 +408,9 @@ class _Batch:
                     if drawing is None:
                         lent = browser.BROWSERS.borrowed(settings.chromium)
                         drawing = stack.enter_context(lent)
-                    for part in _fulfilled(drawing, answer, until, settings):
+                    for part in drawing.answer(
+                        answer[len(WISH) :], until, settings.details == "open"
+                    ):
                         channel.settimeout(max(until - time.monotonic(), 0.001))
                         channel.sendall(LENGTH.pack(len(part)) + part)
         except browser.Gone as error:
@@ -408,24 +423,6 @@ class _Batch:
         except OSError:
             raise _death(teller, processor, settings.memory_mib) from None
         return _checked(answer)
-
-
-def _fulfilled(
-    drawing: browser.Browser, wish: bytes, until: float, settings: ParseSettings
-) -> tuple[bytes, bytes]:
-    """What a browser answers to a worker, which may have been taken over and ask for anything."""
-    try:
-        body = json.loads(wish[len(WISH) :].decode("utf-8", "surrogatepass"))
-        if body["do"] == "open":
-            markup = _as(str, body["markup"])
-            return drawing.open(markup, until, details=settings.details == "open"), b""
-        if body["do"] == "picture":
-            hidden = body["hidden"]
-            bare = None if hidden is None else [_as(int, at) for at in hidden]
-            return drawing.picture(_as(int, body["x"]), _as(int, body["y"]), bare)
-        return drawing.turn([[_as(int, n) for n in pair] for pair in body["asked"]]), b""
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise browser.Gone(f"it is asked for nonsense ({type(error).__name__})") from error
 
 
 def _exactly(channel: socket.socket, size: int, until: float) -> bytes:
