@@ -40,7 +40,7 @@ NAMES = (
 )  # fmt: skip
 WINDOW = (1280, 1000)  # pixels
 
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _MEMORY = 2 << 30  # bytes of data of each of its processes
 _LARGEST = 256 << 20  # bytes of one message
 _PAGES = 200  # that one browser draws before another takes its place
