@@ -210,9 +210,27 @@ class ParseSettings(_Section):
         default=64, ge=1, description="text of a document, hidden and visible, as it is handed on"
     )
     chunks: int = Field(default=10_000, ge=1, description="chunks of a document")
+    render: Literal["rules", "chromium"] = Field(
+        default="rules",
+        description="what tells hidden text of a page: rules, or a browser that draws it "
+        "(`ragguard[render]`); a change is a new recipe, so the index is rebuilt",
+    )
+    chromium: str = Field(
+        default="", description="the browser's path; empty: the one that is installed"
+    )
+    details: Literal["closed", "open"] = Field(
+        default="closed",
+        description="of folded answers in pages (`<details>`): closed, only the summary is served, "
+        "as a reader who does nothing sees it; open, all of it. A change is a new recipe",
+    )
     processes: int = Field(
         default=0, ge=0, le=256, description="documents read at a time; 0: a processor each, to 8"
     )
+
+    @property
+    def opened(self) -> bool:
+        """Whether what is folded away in a page counts as seen."""
+        return self.details == "open"
 
 
 class Settings(_Section):

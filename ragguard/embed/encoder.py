@@ -58,10 +58,12 @@ class Encoder(Protocol):
         """
 
 
-def make_recipe(model: models.Model, dimensions: int, size: int, overlap: int) -> Recipe:
-    """The recipe of a model and a chunking."""
+def make_recipe(
+    model: models.Model, dimensions: int, size: int, overlap: int, parser: str = PARSER
+) -> Recipe:
+    """The recipe of a model, a chunking and a way to read."""
     recipe = Recipe(
-        parser=PARSER,
+        parser=parser,
         splitter=f"{SPLITTER} size={size} overlap={overlap}",
         model=model.name,
         model_digest=model.digest,
@@ -82,6 +84,7 @@ def open_encoder(
     size: int,
     overlap: int,
     offline: bool = True,
+    parser: str = PARSER,
 ) -> Encoder:
     """Load a model.
 
@@ -91,6 +94,7 @@ def open_encoder(
         size: Upper characters of a chunk, for the recipe.
         overlap: Overlap of chunks, for the recipe.
         offline: See `models.find`.
+        parser: How documents are read, for the recipe; see `parse.document.parser_of`.
 
     Raises:
         EncodeError: Not found, not to be trusted, or the runtime cannot compute it.
@@ -108,8 +112,8 @@ def open_encoder(
             hint='Set [model] runtime = "torch".',
         )
     if runtime != "torch" and direct:
-        return DirectEncoder(model, config, size, overlap)
-    return TorchEncoder(model, size, overlap)
+        return DirectEncoder(model, config, size, overlap, parser)
+    return TorchEncoder(model, size, overlap, parser)
 
 
 class DirectEncoder:
@@ -120,14 +124,20 @@ class DirectEncoder:
         config: Its config.json.
         size: Chunk size, for the recipe.
         overlap: Chunk overlap, for the recipe.
+        parser: How documents are read, for the recipe.
     """
 
     def __init__(
-        self, model: models.Model, config: dict[str, Any], size: int, overlap: int
+        self,
+        model: models.Model,
+        config: dict[str, Any],
+        size: int,
+        overlap: int,
+        parser: str = PARSER,
     ) -> None:
         from tokenizers import Tokenizer
 
-        self.recipe = make_recipe(model, model.dimensions, size, overlap)
+        self.recipe = make_recipe(model, model.dimensions, size, overlap, parser)
         self._model: models.Model | None = model
         self._config = config
         self._queue: Any = None
@@ -199,9 +209,10 @@ class TorchEncoder:
         model: Read model.
         size: Chunk size, for the recipe.
         overlap: Chunk overlap, for the recipe.
+        parser: How documents are read, for the recipe.
     """
 
-    def __init__(self, model: models.Model, size: int, overlap: int) -> None:
+    def __init__(self, model: models.Model, size: int, overlap: int, parser: str = PARSER) -> None:
         _check_version()
         import sentence_transformers
 
@@ -224,7 +235,7 @@ class TorchEncoder:
         if longest:
             model = replace(model, max_tokens=int(longest))
         dimensions = int(self._model.encode(["x"]).shape[1])
-        self.recipe = make_recipe(model, dimensions, size, overlap)
+        self.recipe = make_recipe(model, dimensions, size, overlap, parser)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Encoder.count_tokens`."""

@@ -98,7 +98,7 @@ def adopt(
         raise UsageError(
             f"source {source!r}: 1 to 64 of a-z, 0-9, '_', '.', '-'", hint="Such as `legacy`."
         )
-    report = Report()
+    report = Report(pages_drawn=workspace.settings.parse.render != "rules")
     if not dry_run:
         with report.timed("recover"):
             report.recovered = workspace.recover()

@@ -55,7 +55,10 @@ def ingest(
     Returns:
         The report. Errors of a manifest are in it, not raised.
     """
-    report = Report(observe=workspace.settings.judge.observe if observe is None else observe)
+    report = Report(
+        observe=workspace.settings.judge.observe if observe is None else observe,
+        pages_drawn=workspace.settings.parse.render != "rules",
+    )
     if not dry_run:
         with report.timed("recover"):
             report.recovered = workspace.recover()

@@ -397,6 +397,7 @@ class Workspace:
     def encoder(self) -> Encoder:
         """The encoder; loading it takes about a second."""
         from ragguard.embed.encoder import open_encoder
+        from ragguard.parse.document import parser_of
 
         model, chunks = self.settings.model, self.settings.chunks
         return open_encoder(
@@ -405,6 +406,7 @@ class Workspace:
             size=chunks.size,
             overlap=chunks.overlap,
             offline=model.offline,
+            parser=parser_of(self.settings.parse),
         )
 
     # --- commits ----------------------------------------------------------------------------------
