@@ -11,7 +11,7 @@ BENCH_FLAGS ?=
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help install demo test test-all lint docs bench bench-detection data-corpus data-folder clean
+.PHONY: help install demo test test-all lint docs site bench bench-detection data-corpus data-folder clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("ragguard needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[test,lint,bench]'
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[test,lint,docs,bench]'
 	@touch $@
 
 install: $(STAMP) ## make the environment in .venv, everything pinned
@@ -43,6 +43,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, generated docs
 
 docs: $(STAMP) ## write the generated pages of docs/
 	$(BIN)/python docs/generate.py
+
+site: $(STAMP) ## build the documentation as a site, in build/site
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 bench: data-corpus $(STAMP) ## ingest beside the plain pipeline, DATA=corpus.jsonl
 	$(BIN)/python benchmarks/ingest_against_plain.py $(DATA) $(BENCH_FLAGS)

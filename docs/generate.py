@@ -122,7 +122,8 @@ def checks_table() -> str:
     ]
     for name, check in checks.registry().items():
         weight = scoring.WEIGHTS.get(name, 1.0)
-        lines.append(f"| `{name}` | {check.family} | {weight:g} | {check.summary} |")
+        about = f"| {check.family} | {weight:g} | {check.summary} |"
+        lines.append(f'| <a id="{name}"></a>`{name}` {about}')
     return "\n".join(lines)
 
 
@@ -133,9 +134,8 @@ def rules_table() -> str:
         "|---|---|---|---|---|",
     ]
     for rule in RULES.values():
-        lines.append(
-            f"| {rule.id} | `{rule.name}` | {rule.level} | {rule.summary} | {rule.advice} |"
-        )
+        about = f"| `{rule.name}` | {rule.level} | {rule.summary} | {rule.advice} |"
+        lines.append(f'| <a id="{rule.id.lower()}"></a>{rule.id} {about}')
     return "\n".join(lines)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 import tomllib
 import zipfile
 from collections.abc import Iterable
@@ -18,8 +16,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-EXTRAS = ("test", "lint", "bench")
+from tests.support.installing import REPOSITORY, build_wheel
+
+EXTRAS = ("test", "lint", "docs", "bench")
 # Tools by which the package is built, tested or measured, and that something required brings
 # anyway: hdbscan is built on scikit-learn.
 BROUGHT = {"scikit-learn", "packaging"}
@@ -29,17 +28,7 @@ BROUGHT = {"scikit-learn", "packaging"}
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from this tree without a network."""
     pytest.importorskip("hatchling", reason="it builds the wheel: pip install '.[test]'")
-    folder = tmp_path_factory.mktemp("wheel")
-    made = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert made.returncode == 0, made.stderr
-    (found,) = folder.glob("*.whl")
-    return found
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def metadata(wheel: Path) -> Message:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +22,7 @@ from ragguard.cli.context import (
 from ragguard.cli.output import emit, format_option, line, note, say, short, table
 
 if TYPE_CHECKING:
+    from ragguard.ingest.verify import Verified
     from ragguard.trust.manifest import Accepted
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -53,6 +56,11 @@ LARGEST = 1 << 28  # bytes of a manifest that is signed once more
 @click.option("--add-signature", "cosign", type=FILE, help="Sign this manifest once more instead.")
 @click.option("--strict", is_flag=True, help="Refuse when a file would be skipped.")
 @click.option(
+    "--if-changed",
+    is_flag=True,
+    help="Leave the manifest there is, where you signed the same documents and it has not expired.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -74,6 +82,7 @@ def sign(
     previous: Path | None,
     cosign: Path | None,
     strict: bool,
+    if_changed: bool,
     output: Path,
     ask: bool,
 ) -> None:
@@ -88,7 +97,7 @@ def sign(
       ragguard sign docs --source wiki --key keys/alice.key -o wiki.intoto.json
     """
     from ragguard.errors import PayloadTypeError, UsageError
-    from ragguard.ingest.sign import read_metadata
+    from ragguard.ingest.sign import read_metadata, says_the_same
     from ragguard.ingest.sign import sign as make
     from ragguard.trust import dsse, files
     from ragguard.trust import manifest as manifests
@@ -137,6 +146,9 @@ def sign(
         metadata=read_metadata(metadata_file) if metadata_file else None,
         strict=strict,
     )
+    if if_changed and output.exists() and says_the_same(output.read_bytes(), made, pair.public):
+        say(f"{output}: nothing changed, left as it is")
+        return
     files.replace_file(output, made.envelope, shared=True)
     manifest = made.manifest
     say(
@@ -206,45 +218,82 @@ def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted 
 
 
 @click.command()
-@click.argument("manifest", type=FILE)
+@click.argument("manifests", metavar="MANIFEST...", type=FILE, nargs=-1, required=True)
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder the names are relative to; else the manifest's.",
 )
+@click.option(
+    "--trust-root",
+    type=FILE,
+    help="Verify under this trust root alone, without a workspace; what came before is not known.",
+)
 @format_option
 @click.pass_context
-def verify(ctx: click.Context, manifest: Path, root: Path | None, fmt: str) -> int:
-    """Verify a manifest and every byte it lists, offline.
+def verify(
+    ctx: click.Context,
+    manifests: tuple[Path, ...],
+    root: Path | None,
+    trust_root: Path | None,
+    fmt: str,
+) -> int:
+    """Verify manifests and every byte they list, offline.
 
     Checks envelope, signers, threshold, expiry, sequence, names, digests and the source's contract.
-    Touches no index and loads no model.
+    Touches no index and loads no model. Of several manifests each is verified, and the exit code is
+    the gravest; `--format jsonl` prints one object a line.
 
     \b
     Example:
       ragguard verify wiki.intoto.json --root docs
     """
-    from ragguard.ingest.verify import verify as check
+    from ragguard.errors import IntegrityError
+    from ragguard.ingest.verify import read_trust_root, verify_under
+    from ragguard.ingest.verify import verify as verify_after
 
-    with open_workspace(ctx, exclusive=False) as workspace:
-        found = check(workspace, manifest, root=root)
+    worst = 0
+    with ExitStack() as opened:
+        if trust_root is not None:
+            known = read_trust_root(trust_root)
+            check = partial(verify_under, known, now=now(), root=root)
+        else:
+            workspace = opened.enter_context(open_workspace(ctx, exclusive=False))
+            check = partial(verify_after, workspace, root=root)
+        for path in manifests:
+            try:
+                found = check(path)
+            except IntegrityError as error:
+                if len(manifests) == 1:
+                    raise
+                note(f"error: {short(path)}: {error.message}")
+                worst = max(worst, error.exit_code)
+                continue
+            worst = max(worst, found.exit_code)
+            if fmt == "table":
+                _show(found, path, root)
+            else:
+                emit(fmt, _body(found, path))
+    return worst
+
+
+def _body(found: Verified, path: Path) -> dict[str, Any]:
     body = found.manifest
-    if fmt != "table":
-        emit(
-            fmt,
-            {
-                "path": str(manifest),
-                "digest": body.digest,
-                "source": body.source,
-                "version": body.version,
-                "accepted": found.accepted,
-                "signed_by": [k.principal for k in found.signed.signed],
-                "ignored_signatures": list(found.signed.unknown),
-                "documents": found.documents,
-                "wrong": [{"id": i, "check": f.check, "detail": f.detail} for i, f in found.wrong],
-            },
-        )
-        return found.exit_code
+    return {
+        "path": str(path),
+        "digest": body.digest,
+        "source": body.source,
+        "version": body.version,
+        "accepted": found.accepted,
+        "signed_by": [k.principal for k in found.signed.signed],
+        "ignored_signatures": list(found.signed.unknown),
+        "documents": found.documents,
+        "wrong": [{"id": i, "check": f.check, "detail": f.detail} for i, f in found.wrong],
+    }
+
+
+def _show(found: Verified, path: Path, root: Path | None) -> None:
+    body = found.manifest
     who = ", ".join(k.principal for k in found.signed.signed)
     say(
         f"manifest {body.version} of {body.source!r}: signed by {who}, expires "
@@ -255,9 +304,8 @@ def verify(ctx: click.Context, manifest: Path, root: Path | None, fmt: str) -> i
     if found.wrong:
         table(["document", "what is wrong"], [[i, line(f.detail)] for i, f in found.wrong[:50]])
         say(f"{len(found.wrong)} of {found.documents} documents are not as they must be")
-        return found.exit_code
+        return
     say(f"{found.documents} documents are the signed bytes")
     again = " (accepted already)" if found.accepted else ""
     where = f" --root {short(root)}" if root else ""
-    say(f"next: ragguard ingest {short(manifest)}{where}{again}")
-    return 0
+    say(f"next: ragguard ingest {short(path)}{where}{again}")

@@ -41,11 +41,7 @@ def read_manifest(
         IntegrityError: Any of the refusals of `root.authenticate` and `trust.manifest`.
     """
     limit = workspace.settings.limits.envelope
-    try:
-        with open(path, "rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise UsageError(f"manifest {path}: {error.strerror}") from None
+    data = read_envelope(path, limit)
     manifest, result = root.authenticate(data, workspace.root, workspace.now, max_bytes=limit)
     with workspace.ledger.reading() as conn:
         last = commits.last_manifest(conn, manifest.source)
@@ -53,6 +49,19 @@ def read_manifest(
     if new:
         manifests.check_freshness(manifest, workspace.now)
     return manifest, result, data, new
+
+
+def read_envelope(path: Path, limit: int) -> bytes:
+    """Read a manifest file, and no more of it than a byte over the limit.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise UsageError(f"manifest {path}: {error.strerror}") from None
 
 
 def check_quota(

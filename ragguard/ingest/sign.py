@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ragguard.corpus.documents import format_of
-from ragguard.errors import PredicateError, RecordError, UsageError
-from ragguard.model import Manifest, Metadata, Subject
+from ragguard.errors import IntegrityError, PredicateError, RecordError, UsageError
+from ragguard.model import Manifest, Metadata, PublicKey, Subject
 from ragguard.parse.document import OTHER_ENDINGS, TEXT_FORMATS
 from ragguard.parse.records import RECORD_FORMATS, Record, read_records
 from ragguard.trust import dsse, folder, keys
@@ -128,6 +128,26 @@ def sign(
         wrong=tuple(wrong),
         unused=tuple(sorted(metadata.keys() - names.keys())),
     )
+
+
+def says_the_same(envelope: bytes, made: Signed, key: PublicKey) -> bool:
+    """Whether a manifest of this signer lists what a new one would, and may still be ingested.
+
+    Args:
+        envelope: The manifest file there is.
+        made: What was signed just now.
+        key: The signer.
+    """
+    new = made.manifest
+    try:
+        found = dsse.parse_envelope(envelope, max_bytes=MAX_FILE)
+        signed = dsse.verify(found, {key.keyid: key}, payload_type=dsse.IN_TOTO, threshold=1)
+        signed.require("manifest")
+        old = manifests.parse(signed.payload, max_bytes=len(signed.payload))
+    except IntegrityError:
+        return False
+    said = (new.source, new.mode, new.subjects, new.removes)
+    return (old.source, old.mode, old.subjects, old.removes) == said and old.expires > new.issued
 
 
 def _wrong(record: Record, name: str) -> str:

@@ -1,13 +1,22 @@
-"""Verify: a manifest and every byte it lists, without an index and without a model."""
+"""Verify: a manifest and every byte it lists, without an index and without a model.
+
+With a workspace the manifest must follow the last one accepted. Under a trust root alone, as on a
+machine that builds, nothing is known of earlier ones: an old manifest that has not expired passes.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from ragguard.config import LimitSettings
 from ragguard.corpus.documents import gather
-from ragguard.ingest.admission import read_manifest
-from ragguard.model import Finding, Manifest, Progress
+from ragguard.errors import TrustRootError
+from ragguard.ingest.admission import read_envelope, read_manifest
+from ragguard.model import Finding, Manifest, Progress, Root
+from ragguard.trust import manifest as manifests
+from ragguard.trust import root as roots
 from ragguard.trust.dsse import VerificationResult
 from ragguard.workspace import Workspace
 
@@ -56,13 +65,65 @@ def verify(
         IntegrityError: The manifest itself is refused, each reason its own class.
     """
     manifest, signed, _, new = read_manifest(workspace, path)
+    limits = workspace.settings.limits
     progress("read", 0, len(manifest.subjects))
-    items, _ = gather(
-        manifest,
-        workspace.root.sources[manifest.source].policy,
-        root or path.parent,
-        workspace.settings.limits.document,
-    )
+    made = _compared(manifest, signed, not new, workspace.root, root or path.parent, limits)
     progress("read", len(manifest.subjects), len(manifest.subjects))
+    return made
+
+
+def verify_under(
+    trust_root: Root,
+    path: Path,
+    *,
+    now: datetime,
+    root: Path | None = None,
+    limits: LimitSettings = LimitSettings(),  # noqa: B008 - frozen
+) -> Verified:
+    """Verify a manifest file and the files it lists under a trust root, without a workspace.
+
+    Args:
+        trust_root: See `read_trust_root`.
+        path: Manifest file.
+        now: The run's time.
+        root: Folder the names are relative to; else the manifest's.
+        limits: Sizes that are refused.
+
+    Raises:
+        IntegrityError: The manifest itself is refused, each reason its own class.
+    """
+    data = read_envelope(path, limits.envelope)
+    manifest, signed = roots.authenticate(data, trust_root, now, max_bytes=limits.envelope)
+    manifests.check_freshness(manifest, now)
+    return _compared(manifest, signed, False, trust_root, root or path.parent, limits)
+
+
+def read_trust_root(path: Path) -> Root:
+    """Read a trust root's file; it must be signed by its own root keys and nothing else is known.
+
+    Whoever can replace the file decides who is trusted: take it from a place that those who change
+    documents cannot write to.
+
+    Raises:
+        TrustRootError: It cannot be read.
+        SignatureError, ThresholdError: It is not signed by its own keys.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TrustRootError(f"trust root {path}: {error.strerror}") from None
+    return roots.verify_root(data, None)
+
+
+def _compared(
+    manifest: Manifest,
+    signed: VerificationResult,
+    accepted: bool,
+    trust_root: Root,
+    folder: Path,
+    limits: LimitSettings,
+) -> Verified:
+    policy = trust_root.sources[manifest.source].policy
+    items, _ = gather(manifest, policy, folder, limits.document)
     wrong = tuple((i.document.id, finding) for i in items for finding in i.findings)
-    return Verified(manifest, signed, not new, len(items), wrong)
+    return Verified(manifest, signed, accepted, len(items), wrong)

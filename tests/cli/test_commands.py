@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -55,6 +56,59 @@ def manifest_subjects(path: Path) -> list[dict[str, Any]]:
     payload = base64.b64decode(json.loads(path.read_bytes())["payload"])
     subjects: list[dict[str, Any]] = json.loads(payload)["subject"]
     return subjects
+
+
+def test_several_manifests_are_each_verified_and_the_gravest_code_wins(served: Shell) -> None:
+    served.sign("two.intoto.json")
+    body = json.loads(Path("two.intoto.json").read_text())
+    body["signatures"][0]["sig"] = base64.b64encode(bytes(64)).decode()
+    Path("forged.intoto.json").write_text(json.dumps(body))
+    args = ("verify", "forged.intoto.json", "two.intoto.json", "--root", "../docs")
+    result = served(*args)
+    assert result.exit_code == 3
+    assert "error: forged.intoto.json: " in result.stderr
+    assert "documents are the signed bytes" in result.stdout
+    lines = served(*args, "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["path"] for line in lines] == ["two.intoto.json"]
+
+
+def test_a_trust_root_is_enough_to_verify_and_an_unknown_signer_is_refused(made: Shell) -> None:
+    made.sign("m.intoto.json")
+    alone = made.folder.parent / "runner"
+    alone.mkdir()
+    for name in ("m.intoto.json", "trust/root.json"):
+        shutil.copy(made.folder / name, alone)
+    os.chdir(alone)
+    args = ("verify", "m.intoto.json", "--root", "../docs", "--trust-root", "root.json")
+    assert "documents are the signed bytes" in made.ok(*args)
+    made.write({"leave.md": "Everybody has ninety-nine days of leave."})
+    assert made(*args).exit_code == 3
+    body = json.loads(Path("root.json").read_text())
+    body["signatures"][0]["sig"] = base64.b64encode(bytes(64)).decode()
+    Path("root.json").write_text(json.dumps(body))
+    assert "trust root" in one_line_error(made(*args))
+
+
+def test_if_changed_leaves_a_manifest_that_says_the_same(made: Shell) -> None:
+    made.sign("m.intoto.json")
+    before = Path("m.intoto.json").read_bytes()
+    made.clock.later(days=1)
+    assert "nothing changed" in made.sign("m.intoto.json", "--if-changed")
+    assert Path("m.intoto.json").read_bytes() == before
+    assert "nothing changed" not in made.sign("m.intoto.json", "--if-changed", "--mode", "delta")
+    made.sign("m.intoto.json", "--if-changed")
+    before = Path("m.intoto.json").read_bytes()
+    made.clock.later(days=100)
+    assert "nothing changed" not in made.sign("m.intoto.json", "--if-changed")
+    expired, before = before, Path("m.intoto.json").read_bytes()
+    assert expired != before
+    made.write({"leave.md": "Everybody has ninety-nine days of leave."})
+    assert "nothing changed" not in made.sign("m.intoto.json", "--if-changed")
+    again = Path("m.intoto.json").read_bytes()
+    made.ok("key", "generate", "dora")
+    made.ok("trust", "add", "keys/dora.pub", "--source", "wiki")
+    assert "nothing changed" not in made.sign("m.intoto.json", "--if-changed", key="dora")
+    assert Path("m.intoto.json").read_bytes() != again
 
 
 @pytest.mark.parametrize("command", [["search", "caf\udce9"], ["trace", "--query", "\udcff"]])

@@ -25,6 +25,7 @@ from ragguard.audit.report import html_map, wording
 from ragguard.audit.report.html_evidence import Block, blocks
 from ragguard.audit.report.json import json_safe
 from ragguard.audit.rules import RULES, Rule
+from ragguard.text.documentation import rule_address
 from ragguard.text.safe_display import cut, line, plain
 
 MOST_FINDINGS = 240
@@ -184,6 +185,7 @@ def _template() -> Any:
         "duration": wording.duration,
         "size": wording.size,
         "number": number,
+        "rule_address": rule_address,
         "signed": lambda value: f"{value:+.3g}",
         "percent": lambda share: f"{100 * share:.1f} %",
         "p": lambda value: f"{value:.2g}",

@@ -20,6 +20,7 @@ from ragguard.audit.findings import AuditFinding, AuditReport, Part, State
 from ragguard.audit.report.json import fingerprint, json_safe
 from ragguard.audit.report.wording import counted, headline, reason, subject
 from ragguard.audit.rules import RULES, Level, Rule
+from ragguard.text.documentation import DOCUMENTATION, rule_address
 from ragguard.text.safe_display import cut, line
 from ragguard.trust.canonical import digest
 
@@ -97,6 +98,7 @@ def _driver(report: AuditReport) -> dict[str, Any]:
         "name": "ragguard",
         "version": report.version,
         "semanticVersion": report.version,
+        "informationUri": DOCUMENTATION,
         "shortDescription": {"text": "The nightly audit of a RAG index."},
         "rules": [_rule(rule) for rule in RULES.values()],
         "notifications": [
@@ -118,6 +120,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "shortDescription": {"text": rule.summary},
         "fullDescription": {"text": rule.summary},
         "help": {"text": rule.advice, "markdown": rule.advice},
+        "helpUri": rule_address(rule.id),
         "defaultConfiguration": {"level": rule.level},
         "properties": {
             "tags": ["security", "rag", _FAMILIES[rule.id[2]]],

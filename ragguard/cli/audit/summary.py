@@ -64,7 +64,7 @@ def summary(
     )
     head.append(_changed(report))
     head += _parts(report, width)
-    tail = _reports(written, width)
+    tail = _reports(written, width) + _about(report)
     tail += _wrapped(f"next: {_next(report, written, quarantined)}", width, 2)
     room = MOST_LINES - len(head) - len(tail)
     table, suspects = _rules(report), _suspects(report)
@@ -140,6 +140,17 @@ def _reports(written: Mapping[str, Path], width: int) -> list[str]:
     named = [f"{name} {line(short(path))}" for name, path in written.items()]
     whole = f"reports: {', '.join(named)}"
     return [whole] if len(whole) <= width else [f"report: {one}" for one in named]
+
+
+def _about(report: AuditReport) -> list[str]:
+    """Where the gravest rule that found something is explained."""
+    from ragguard.audit.report import wording
+    from ragguard.audit.rules import RULES
+    from ragguard.text.documentation import rule_address
+
+    for name in wording.grouped(report.findings):
+        return [f"about {RULES[name].id}: {rule_address(RULES[name].id)}"]
+    return []
 
 
 def _next(report: AuditReport, written: Mapping[str, Path], quarantined: bool) -> str:

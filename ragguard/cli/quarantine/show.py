@@ -145,7 +145,13 @@ def _show_head(body: dict[str, Any], shown: CaseView) -> None:
         say("  an older version of it is serving meanwhile")
     for other in shown.serves_as:
         say(f"  serves with the same bytes: {line(other)}; a rejection denies both")
+    from ragguard.detect.checks import registry
+    from ragguard.text.documentation import check_address
+
+    known = registry()
     say("why:")
     for finding in body["findings"]:
         odds = f" (p {finding['p_value']:.2g})" if finding["p_value"] is not None else ""
         say(f"  {finding['check']}{odds}: {line(finding['detail'])}")
+        if finding["check"] in known:
+            say(f"    about it: {check_address(finding['check'])}")
