@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ragguard.lineage.trace import Traced
     from ragguard.quarantine.hold import Held
     from ragguard.quarantine.review import Action
+    from ragguard.serving.retriever import Retriever
     from ragguard.serving.search import Hit
 
 AnyPath = str | os.PathLike[str]
@@ -80,6 +81,15 @@ class Workspace(workspace.Workspace):
 
         self.recover()
         return search(self, query, k, proof=proof)
+
+    def retriever(self) -> Retriever:
+        """Make a retriever that gives only what is proved; it lives as long as this workspace.
+
+        See `ragguard.serving.retriever.Retriever`.
+        """
+        from ragguard.serving.retriever import open_retriever
+
+        return open_retriever(self)
 
     def audit(
         self,

@@ -96,6 +96,18 @@ class Store(Protocol):
             exact: Compare with every point; else the engine's graph may be used.
         """
 
+    def nearest(
+        self, collection: str, vector: Floats, k: int, *, exact: bool = False
+    ) -> list[tuple[Point, float]]:
+        """Nearest points of one vector with payload, vector and similarity, in one request.
+
+        Args:
+            collection: Collection or alias.
+            vector: float32 (d,), unit length.
+            k: Points wanted; fewer come back only if there are fewer.
+            exact: Compare with every point; else the engine's graph may be used.
+        """
+
     def scan(
         self, collection: str, *, vectors: bool = False, batch: int = 1000
     ) -> Iterator[list[Point]]:

@@ -76,6 +76,14 @@ class MemoryStore:
         ids = [[points[j].id for j in row] for row in order]
         return Hits(ids, np.take_along_axis(similarities, order, axis=1).tolist())
 
+    def nearest(
+        self, collection: str, vector: Floats, k: int, *, exact: bool = False
+    ) -> list[tuple[Point, float]]:
+        """See `Store.nearest`; always exact."""
+        hits = self.search(collection, vector[None, :], k)
+        found = self.get(collection, hits.ids[0], vectors=True)
+        return list(zip(found, hits.similarities[0], strict=True))
+
     def scan(
         self, collection: str, *, vectors: bool = False, batch: int = 1000
     ) -> Iterator[list[Point]]:

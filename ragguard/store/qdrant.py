@@ -16,6 +16,7 @@ from ragguard.store import PAYLOAD_INDEXES, Hits, Point, check_points
 
 BATCH = 500
 _NO_VECTOR = np.empty(0, dtype=np.float32)
+_EXACT = models.SearchParams(exact=True)
 
 
 def connect(url: str, api_key: str | None) -> QdrantClient:
@@ -167,6 +168,22 @@ class QdrantStore:
             self.client.query_batch_points, collection, requests=requests, what="search"
         )
         return [[(str(p.id), float(p.score)) for p in a.points] for a in answers]
+
+    def nearest(
+        self, collection: str, vector: Floats, k: int, *, exact: bool = False
+    ) -> list[tuple[Point, float]]:
+        """See `Store.nearest`."""
+        answer = _call(
+            self.client.query_points,
+            collection,
+            query=vector.tolist(),
+            limit=k,
+            with_payload=True,
+            with_vectors=True,
+            search_params=_EXACT if exact else None,
+            what="search",
+        )
+        return [(_point(p), float(p.score)) for p in answer.points]
 
     def scan(
         self, collection: str, *, vectors: bool = False, batch: int = 1000

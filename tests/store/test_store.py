@@ -58,6 +58,21 @@ def test_search_finds_a_point_by_its_own_vector_first(store: Store) -> None:
     assert math.isclose(hits.similarities[0][0], 1.0, abs_tol=1e-5)
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_nearest_gives_what_search_finds_with_payload_and_vector(store: Store, exact: bool) -> None:
+    points = {p.id: p for p in make_points(60)}
+    store.create("c", D)
+    store.upsert("c", list(points.values()))
+    question = make_points(1, seed=9)[0].vector
+    found = store.nearest("c", question, 7, exact=exact)
+    hits = store.search("c", question[None, :], 7)
+    assert [p.id for p, _ in found] == hits.ids[0]
+    assert np.allclose([s for _, s in found], hits.similarities[0], atol=1e-5)
+    for point, _ in found:
+        assert point.vector.tobytes() == points[point.id].vector.tobytes()
+        assert dict(point.payload) == dict(points[point.id].payload)
+
+
 def test_ties_are_all_returned_when_k_allows(store: Store) -> None:
     base = make_points(4)
     twins = [Point(p.id, base[0].vector, p.payload) for p in base]

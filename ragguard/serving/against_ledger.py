@@ -1,0 +1,179 @@
+"""Hold passages found against the ledger, in the process that has the workspace.
+
+A passage is proved now when the point is the one that was sealed for this collection, its document
+serves in the ledger's view and is not denied, and what it stands on has signatures enough under the
+trust of today. Membership, seal and denial are read for every answer; signatures are verified again
+whenever the log has grown or the trust root is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hmac import compare_digest
+
+from ragguard.corpus.provenance import Signatures, Standing, forgery
+from ragguard.detect.view import own
+from ragguard.errors import UsageError
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.serving_points import (
+    ServingPoint,
+    log_size,
+    serving_points,
+    stays_of,
+    zone_of_point,
+)
+from ragguard.ledger.versions import Stay
+from ragguard.model import Subject
+from ragguard.serving.answer import Proof, Refused
+from ragguard.store import Point
+from ragguard.workspace import Workspace
+
+MOST = 100_000  # versions whose provenance is remembered
+
+
+class AgainstLedger:
+    """Evidence of the process that holds the workspace.
+
+    Args:
+        workspace: Open and locked; it stays open as long as this is used.
+
+    Raises:
+        UsageError: Nothing was ingested yet.
+        ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._seen = (-1, -1)  # size of the log and version of the root that all below is of
+        self._generation: Generation | None = None
+        self._signatures: Signatures | None = None
+        self._standings: dict[str, tuple[Standing, Mapping[str, Subject]]] = {}
+        self._wrong: dict[tuple[int, int], str] = {}  # version and commit of its stay to reason
+        self._take_up()
+
+    @property
+    def collection(self) -> str:
+        """Collection to ask."""
+        return self._serving().serving
+
+    def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
+        """Say of each point what proves it, or why nothing does.
+
+        Args:
+            points: With vectors.
+
+        Returns:
+            `None` where corpus or trust have changed since the last call.
+        """
+        serving = self._serving()
+        ids = [point.id for point in points]
+        self._workspace.follow_root()
+        with self._workspace.ledger.reading() as conn:
+            changed = (log_size(conn), self._workspace.root.version) != self._seen
+            if not changed:
+                rows = serving_points(conn, serving.serving, ids)
+                zones = {i: zone_of_point(conn, i) for i in ids if i not in rows}
+                new = {r.version for r in rows.values() if (r.version, r.since) not in self._wrong}
+                stays = stays_of(conn, sorted(new)) if new else {}
+        if changed:
+            self._take_up()
+            return None
+        for stay in stays.values():
+            self._remember(stay)
+        return [
+            self._judge(point, serving, rows[point.id])
+            if point.id in rows
+            else _unknown(point, zones[point.id])
+            for point in points
+        ]
+
+    def _take_up(self) -> None:
+        """Read what serves, and under which trust, anew."""
+        workspace = self._workspace
+        workspace.follow_root()
+        with workspace.ledger.reading() as conn:
+            seen = (log_size(conn), workspace.root.version)
+        self._generation = workspace.generation()
+        self._serving()
+        workspace.check_recipe(workspace.encoder.recipe, cut=False)
+        self._signatures = Signatures(workspace)
+        self._standings, self._wrong, self._seen = {}, {}, seen
+
+    def _serving(self) -> Generation:
+        if self._generation is None:
+            raise UsageError(
+                "nothing to search: no manifest was ingested yet",
+                hint="`ragguard sign` documents, then `ragguard ingest` the manifest.",
+            )
+        return self._generation
+
+    def _judge(self, point: Point, asked: Generation, row: ServingPoint) -> Proof | Refused:
+        if not self._sealed(point, asked.serving, row.seal):
+            return Refused(
+                point.id, row.label, "seal", "the point is not the one the ledger knows", True
+            )
+        if row.denied:
+            return Refused(
+                point.id, row.label, "denied", "a reviewer rejected exactly these bytes", True
+            )
+        if wrong := self._wrong.get((row.version, row.since), "its provenance is unknown"):
+            return Refused(point.id, row.label, "provenance", wrong, False)
+        return Proof(
+            point=point.id,
+            digest=row.digest,
+            manifest=row.manifest,
+            commit=row.since,
+            log_index=row.log_index,
+            generation=asked.id,
+            newer_waits=row.newer_waits,
+        )
+
+    def _sealed(self, point: Point, collection: str, known: str) -> bool:
+        """Whether a point is the one that was sealed; its payload may be anything."""
+        said = own(point).get("seal")
+        try:
+            made = self._workspace.committer.seal(collection, point.id, point.vector, point.payload)
+        except (ValueError, TypeError, RecursionError):  # nothing that ever had a canonical form
+            return False
+        return said == made and compare_digest(made, known)
+
+    def _remember(self, stay: Stay) -> None:
+        if len(self._wrong) >= MOST:
+            self._wrong.clear()
+        self._wrong[stay.id, stay.since] = self._provenance(stay)
+
+    def _provenance(self, row: Stay) -> str:
+        """What today's trust has against a document; empty when nothing."""
+        signatures = self._signatures
+        if signatures is None:
+            return "its provenance is unknown"
+        if row.manifest not in self._standings:
+            found = signatures.examine(row.manifest)
+            subjects = {s.name: s for s in found.manifest.subjects} if found.manifest else {}
+            self._standings[row.manifest] = found, subjects
+        standing, listed = self._standings[row.manifest]
+        if wrong := standing.damaged or forgery(row, standing, listed):
+            return wrong
+        if standing.adopted is not None:
+            return ""  # nobody signs for it, and a reviewer or the operator let it serve
+        if row.source not in self._workspace.root.sources:
+            return f"the trust root knows no source {row.source!r} any more"
+        if standing.revoked and not signatures.vouched(row, standing):
+            return standing.revoked
+        return ""
+
+
+def _unknown(point: Point, zone: str | None) -> Refused:
+    """A point of the serving collection that no serving document has, as the ledger sees it."""
+    fields = own(point)
+    label = f"{fields.get('source', '?')}/{fields.get('document', '?')}"
+    if zone is None:
+        return Refused(point.id, label, "unknown", "no commit put such a point there", True)
+    if zone == "quarantine":
+        return Refused(point.id, label, "waiting", "its document waits for a reviewer", True)
+    why = (
+        "its document serves, and not with this point in this collection"
+        if zone == "serving"
+        else "its document serves no more"
+    )
+    return Refused(point.id, label, "not-current", why, True)
