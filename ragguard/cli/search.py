@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ragguard.cli.context import open_workspace
+from ragguard.cli import context
+from ragguard.cli.context import duration, open_workspace
 from ragguard.cli.output import emit, format_option, line, say
+from ragguard.errors import UsageError
 
 if TYPE_CHECKING:
     from ragguard.serving.answer import Answer
@@ -20,20 +25,59 @@ SHOWN = 280  # characters of a passage
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1, 1000), help="Passages.")
 @click.option("--proof", is_flag=True, help="Compare each passage with its seal and the ledger.")
 @click.option("--proved", is_flag=True, help="Give only passages that are proved now.")
+@click.option(
+    "--published",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Ask what was published there instead of a workspace; every passage is proved.",
+)
+@click.option("--log-key", help="With --published: verifier key of the log.")
+@click.option("--url", default="", help="With --published: the Qdrant server the index is on.")
+@click.option(
+    "--max-age",
+    default="24h",
+    show_default=True,
+    help="With --published: how old its snapshot may be.",
+)
 @format_option
 @click.pass_context
-def search(ctx: click.Context, query: str, k: int, proof: bool, proved: bool, fmt: str) -> int:
+def search(
+    ctx: click.Context,
+    query: str,
+    k: int,
+    proof: bool,
+    proved: bool,
+    published: Path | None,
+    log_key: str | None,
+    url: str,
+    max_age: str,
+    fmt: str,
+) -> int:
     """Ask the serving index.
 
     With --proved it answers as the guarded retriever does: a passage whose seal, document, signer
     or standing is not good now is refused, told on its own line, and others come in its place.
     Exit code 3 if the index was changed behind ragguard's back, 1 if trust has changed.
 
+    With --published it needs no workspace and no secret: what `ragguard publish` wrote is asked,
+    and the log's key that `ragguard log checkpoint` names. The key of a server is read from
+    RAGGUARD_STORE__API_KEY.
+
     \b
     Example:
       ragguard search "how do I rotate a key"
       ragguard search "how do I rotate a key" --proved
+      ragguard search "how do I rotate a key" --published /srv/corpus --log-key "$(cat log.vkey)"
     """
+    if published is not None:
+        if log_key is None:
+            raise UsageError(
+                "--published goes with --log-key",
+                hint="`ragguard log checkpoint -o FILE` names the key where the workspace is.",
+            )
+        key = os.environ.get("RAGGUARD_STORE__API_KEY", "")
+        return _search_published(published, log_key, url, key, duration(max_age), query, k, fmt)
+    if log_key or url:
+        raise UsageError("--log-key and --url go with --published")
     if proved:
         return _search_proved(ctx, query, k, fmt)
     from ragguard.serving.search import on_trial
@@ -75,6 +119,22 @@ def _search_proved(ctx: click.Context, query: str, k: int, fmt: str) -> int:
 
     with open_workspace(ctx) as workspace:
         answer = open_retriever(workspace).retrieve(query, k)
+    return _answered(answer, fmt)
+
+
+def _search_published(
+    folder: Path, log_key: str, url: str, api_key: str, age: timedelta, query: str, k: int, fmt: str
+) -> int:
+    from ragguard.serving.reader import open_reader
+
+    with open_reader(
+        folder, log_key, url=url, api_key=api_key, max_age=age, clock=context.now
+    ) as retriever:
+        answer = retriever.retrieve(query, k)
+    return _answered(answer, fmt)
+
+
+def _answered(answer: Answer, fmt: str) -> int:
     if fmt != "table":
         emit(fmt, answer.as_dict())
     else:

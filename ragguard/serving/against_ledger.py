@@ -36,14 +36,15 @@ class AgainstLedger:
 
     Args:
         workspace: Open and locked; it stays open as long as this is used.
+        asked: Whether questions are put to the index: then the encoder must be the index's.
 
     Raises:
         UsageError: Nothing was ingested yet.
         ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, *, asked: bool = True) -> None:
+        self._workspace, self._asked = workspace, asked
         self._seen = (-1, -1)  # size of the log and version of the root that all below is of
         self._generation: Generation | None = None
         self._signatures: Signatures | None = None
@@ -95,7 +96,8 @@ class AgainstLedger:
             seen = (log_size(conn), workspace.root.version)
         self._generation = workspace.generation()
         self._serving()
-        workspace.check_recipe(workspace.encoder.recipe, cut=False)
+        if self._asked:
+            workspace.check_recipe(workspace.encoder.recipe, cut=False)
         self._signatures = Signatures(workspace)
         self._standings, self._wrong, self._seen = {}, {}, seen
 

@@ -37,7 +37,8 @@ class Refused:
     Attributes:
         point: Point id in the collection.
         document: `source/id`, as far as known; its payload may say anything.
-        kind: `seal`, `unknown`, `waiting`, `not-current`, `denied` or `provenance`.
+        kind: `seal`, `unknown`, `waiting`, `not-current`, `denied` or `provenance`; of a reader
+            `digest`, `unknown` or `newer`. See docs/retriever.md.
         reason: One sentence.
         alarm: Whether the index is not what was written to it; else trust has changed.
     """

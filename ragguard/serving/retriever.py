@@ -3,7 +3,7 @@
 Long-lived: the model is loaded once and the clock is not that of one run. What the index finds and
 the evidence does not prove is refused, told and never given out; more is asked of the index in its
 place. What is evidence depends on the process: the ledger where the workspace is open
-(`against_ledger`).
+(`against_ledger`), elsewhere a signed snapshot (`against_snapshot`, opened by `reader`).
 
 A candidate on trial is not asked (`search` asks it): a retriever's answers come from what serves.
 """
@@ -11,17 +11,18 @@ A candidate on trial is not asked (`search` asks it): a retriever's answers come
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, Self
 
 from ragguard.detect.view import own
-from ragguard.embed.encoder import Encoder
 from ragguard.errors import UsageError
 from ragguard.model import Floats
-from ragguard.serving.against_ledger import AgainstLedger
 from ragguard.serving.answer import Answer, Hit, Proof, Refused
 from ragguard.store import Point, Store
-from ragguard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ragguard.embed.encoder import Encoder
+    from ragguard.workspace import Workspace
 
 MOST = 16_384  # passages looked at for one answer
 WIDTH = 4  # times as many passages are asked for where those there are do not suffice
@@ -48,16 +49,37 @@ class Evidence(Protocol):
 class Retriever:
     """Answers questions with proved passages; `open_retriever` makes it.
 
+    A context manager.
+
     Args:
         evidence: What passages are held against.
         store: Where they are.
         encoder: Of the index.
+        close: Lets go of what was opened for it.
     """
 
-    def __init__(self, evidence: Evidence, store: Store, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        evidence: Evidence,
+        store: Store,
+        encoder: Encoder,
+        *,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
         self._evidence = evidence
         self._store = store
         self._encoder = encoder
+        self._close = close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was opened for it; a workspace stays open."""
+        self._close()
 
     def retrieve(self, question: str, k: int = 5) -> Answer:
         """Answer a question.
@@ -69,6 +91,7 @@ class Retriever:
         Raises:
             UsageError: The question is empty, or k is below 1.
             StoreError: The index cannot be asked.
+            ExpiredError: The snapshot that a reader goes by is too old.
         """
         if not question.strip():
             raise UsageError("the question is empty")
@@ -123,6 +146,8 @@ def open_retriever(workspace: Workspace) -> Retriever:
         UsageError: Nothing was ingested yet.
         ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
     """
+    from ragguard.serving.against_ledger import AgainstLedger
+
     workspace.recover()
     return Retriever(AgainstLedger(workspace), workspace.open_store(), workspace.encoder)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from ragguard.store import Point, open_store
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Shell, one_line_error
 from tests.cli.test_schemas import Check
 
 QUESTION = "how many days off do I get"
@@ -39,3 +42,27 @@ def test_a_forged_passage_is_not_shown_and_the_exit_code_is_3(served: Shell, sch
     body = json.loads(result.stdout)
     schema("retrieve", body)
     assert [r["kind"] for r in body["refused"]] == ["seal"]
+
+
+def test_a_reader_needs_what_was_published_and_the_log_key_and_no_workspace(
+    served: Shell, schema: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = served.json("publish", tmp_path / "out")
+    assert published["proved"] == published["points"] == 7
+    key = ("--published", tmp_path / "out", "--log-key", published["log_key"])
+    monkeypatch.chdir(tmp_path)
+    body = served.json("search", QUESTION, "-k", "3", *key)
+    schema("retrieve", body)
+    assert body["hits"][0]["document"] == "wiki/leave.md"
+    served.clock.later(hours=25)
+    late = served("search", QUESTION, *key)
+    assert late.exit_code == 3
+    assert "at most 1 day" in one_line_error(late)
+    assert served("search", QUESTION, *key, "--max-age", "2d").exit_code == 0
+
+
+@pytest.mark.parametrize("args", [["--published", "."], ["--log-key", "x"], ["--url", "http://x"]])
+def test_options_of_readers_go_together(served: Shell, args: list[str]) -> None:
+    result = served("search", QUESTION, *args)
+    assert result.exit_code == 2
+    assert "with --" in one_line_error(result)
