@@ -67,6 +67,11 @@ class AgainstSnapshot:
         """Collection to ask."""
         return self._collection or self.snapshot.head.collection
 
+    @property
+    def scoped(self) -> bool:
+        """Whether scopes were on when the snapshot was made."""
+        return self.snapshot.head.scoped
+
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """See `Evidence.judge`.
 
@@ -110,6 +115,7 @@ class AgainstSnapshot:
             log_index=row.log_index,
             generation=head.generation,
             newer_waits=row.newer_waits,
+            scope=tuple(map(str, fields.get("scope") or ())),
         )
 
     def _look(self) -> tuple[int, int, int] | None:

@@ -14,11 +14,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, Self
 
-from ragguard.detect.view import own
+from ragguard.detect.view import own, point_label
 from ragguard.errors import UsageError
 from ragguard.model import Floats
 from ragguard.serving.answer import Answer, Hit, Proof, Refused
 from ragguard.store import Point, Store
+from ragguard.trust.scope import Wanted, scope_of
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
@@ -36,6 +37,10 @@ class Evidence(Protocol):
     @property
     def collection(self) -> str:
         """Collection to ask."""
+
+    @property
+    def scoped(self) -> bool:
+        """Whether scopes are on: then nobody asks without one."""
 
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """Say of each point (with its vector) what proves it, or why nothing does.
@@ -55,7 +60,12 @@ class Retriever:
         evidence: What passages are held against.
         store: Where they are.
         encoder: Of the index.
+        scope: Whom it answers: values by key, or `everything`; see `trust.scope`. Needed where
+            scopes are on.
         close: Lets go of what was opened for it.
+
+    Raises:
+        UsageError: Scopes are on and none is given, or are off and one is.
     """
 
     def __init__(
@@ -64,12 +74,15 @@ class Retriever:
         store: Store,
         encoder: Encoder,
         *,
+        scope: Wanted | None = None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
         self._evidence = evidence
         self._store = store
         self._encoder = encoder
+        self._scope = None if scope is None else scope_of(scope)
         self._close = close
+        self._check_scope()
 
     def __enter__(self) -> Self:
         return self
@@ -109,11 +122,30 @@ class Retriever:
         hits, refused = self._proved(vector, k)
         return Answer(hits, refused)
 
+    def _check_scope(self) -> None:
+        on = self._evidence.scoped
+        if on and self._scope is None:
+            raise UsageError(
+                "access scopes are on: a retriever is made for somebody",
+                hint="Give a scope, such as tenant=acme, or 'everything' where you may see it.",
+            )
+        if not on and self._scope is not None and self._scope.tokens is not None:
+            raise UsageError(
+                "access scopes are off: no source's contract says whom its documents are for",
+                hint="`ragguard trust policy SOURCE --set scope=…` does.",
+            )
+
     def _proved(self, vector: Floats, k: int) -> tuple[list[Hit], list[Refused]]:
         """The first k passages that are proved, and what was refused before the last of them."""
         wanted = k
         while True:
-            found = self._store.nearest(self._evidence.collection, vector, wanted)
+            self._check_scope()
+            found = self._store.nearest(
+                self._evidence.collection,
+                vector,
+                wanted,
+                scope=None if self._scope is None else self._scope.tokens,
+            )
             said = self._evidence.judge([point for point, _ in found])
             if said is None:
                 continue
@@ -122,6 +154,7 @@ class Retriever:
             for (point, similarity), one in zip(found, said, strict=True):
                 if len(hits) == k:
                     break
+                one = self._seen(point, one)
                 if isinstance(one, Proof):
                     hits.append(_hit(len(hits) + 1, point, similarity, one))
                 else:
@@ -134,22 +167,31 @@ class Retriever:
             log.log(level, "refused point %s: %s (%s)", one.point, one.reason, one.kind)
         return hits, refused
 
+    def _seen(self, point: Point, said: Proof | Refused) -> Proof | Refused:
+        """Refuse what is proved and not for this reader: the filter was on every query."""
+        if not isinstance(said, Proof) or self._scope is None or self._scope.sees(said.scope):
+            return said
+        why = "it is outside the scope that was asked for, and the index gave it all the same"
+        return Refused(point.id, point_label(point), "scope", why, True)
 
-def open_retriever(workspace: Workspace) -> Retriever:
+
+def open_retriever(workspace: Workspace, *, scope: Wanted | None = None) -> Retriever:
     """Make a retriever in the process that holds a workspace.
 
     Args:
         workspace: Open and locked; a commit that was interrupted is finished first. It stays open
             as long as the retriever is used.
+        scope: Whom it answers; see `Retriever`.
 
     Raises:
-        UsageError: Nothing was ingested yet.
+        UsageError: Nothing was ingested yet; or see `Retriever`.
         ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
     """
     from ragguard.serving.against_ledger import AgainstLedger
 
     workspace.recover()
-    return Retriever(AgainstLedger(workspace), workspace.open_store(), workspace.encoder)
+    evidence = AgainstLedger(workspace)
+    return Retriever(evidence, workspace.open_store(), workspace.encoder, scope=scope)
 
 
 def _hit(rank: int, point: Point, similarity: float, proof: Proof) -> Hit:
