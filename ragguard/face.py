@@ -83,14 +83,15 @@ class Workspace(workspace.Workspace):
         self.recover()
         return search(self, query, k, proof=proof)
 
-    def retriever(self, *, scope: Wanted | None = None) -> Retriever:
+    def retriever(self, *, scope: Wanted | None = None, receipts: bool = False) -> Retriever:
         """Make a retriever that gives only what is proved; it lives as long as this workspace.
 
-        See `ragguard.serving.retriever.Retriever`; `scope` says whom it answers.
+        See `ragguard.serving.retriever.Retriever`; `scope` says whom it answers,
+        `receipts` has every answer signed.
         """
         from ragguard.serving.retriever import open_retriever
 
-        return open_retriever(self, scope=scope)
+        return open_retriever(self, scope=scope, receipts=receipts)
 
     def audit(
         self,

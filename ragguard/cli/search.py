@@ -34,6 +34,11 @@ SHOWN = 280  # characters of a passage
     help="With --proved or --published: whom to answer, or `everything`; may be repeated.",
 )
 @click.option(
+    "--receipt",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --proved: write the signed receipt of the answer.",
+)
+@click.option(
     "--published",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Ask what was published there instead of a workspace; every passage is proved.",
@@ -55,6 +60,7 @@ def search(
     proof: bool,
     proved: bool,
     scopes: tuple[str, ...],
+    receipt: Path | None,
     published: Path | None,
     log_key: str | None,
     url: str,
@@ -99,9 +105,9 @@ def search(
     if log_key or url:
         raise UsageError("--log-key and --url go with --published")
     if proved:
-        return _search_proved(ctx, query, k, scopes, fmt)
-    if scopes:
-        raise UsageError("--scope goes with --proved or --published")
+        return _search_proved(ctx, query, k, scopes, receipt, fmt)
+    if scopes or receipt:
+        raise UsageError("--scope and --receipt go with --proved")
     from ragguard.serving.search import on_trial
     from ragguard.serving.search import search as ask
 
@@ -136,11 +142,17 @@ def search(
     return 3 if broken else 0
 
 
-def _search_proved(ctx: click.Context, query: str, k: int, scopes: Sequence[str], fmt: str) -> int:
+def _search_proved(
+    ctx: click.Context, query: str, k: int, scopes: Sequence[str], receipt: Path | None, fmt: str
+) -> int:
     from ragguard.serving.retriever import open_retriever
+    from ragguard.trust.files import replace_file
 
     with open_workspace(ctx) as workspace:
-        answer = open_retriever(workspace, scope=_scope(scopes)).retrieve(query, k)
+        retriever = open_retriever(workspace, scope=_scope(scopes), receipts=receipt is not None)
+        answer = retriever.retrieve(query, k)
+    if receipt is not None and answer.receipt is not None:
+        replace_file(receipt, answer.receipt, shared=True)
     return _answered(answer, fmt)
 
 

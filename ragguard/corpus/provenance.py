@@ -68,14 +68,15 @@ class Signatures:
 
     Args:
         workspace: Open.
+        root: The trust root that counts; the one in force by default.
 
     Attributes:
         rows: Accepted manifests by digest.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, root: Root | None = None) -> None:
         self._vault = workspace.vault
-        self._root = workspace.root
+        self._root = workspace.root if root is None else root
         with workspace.ledger.reading() as conn:
             self.rows = commits.manifests_by_digest(conn)
             self._commits = {row.id: row for row in commits.listed(conn)}

@@ -14,6 +14,7 @@ from hmac import compare_digest
 from ragguard.corpus.provenance import Signatures, Standing, forgery, signed_metadata
 from ragguard.detect.view import own
 from ragguard.errors import UsageError
+from ragguard.ledger import log
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.serving_points import (
     ServingPoint,
@@ -25,6 +26,7 @@ from ragguard.ledger.serving_points import (
 from ragguard.ledger.versions import Stay
 from ragguard.model import Subject
 from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.receipt import Basis
 from ragguard.store import Point
 from ragguard.trust import scope
 from ragguard.workspace import Workspace
@@ -48,7 +50,7 @@ class AgainstLedger:
         self._workspace, self._asked = workspace, asked
         self._seen = (-1, -1)  # size of the log and version of the root that all below is of
         self._generation: Generation | None = None
-        self._scoped = False
+        self._scoped, self._checkpoint = False, ""
         self._signatures: Signatures | None = None
         self._standings: dict[str, tuple[Standing, Mapping[str, Subject]]] = {}
         # By version and commit of its stay: what today's trust has against it, and its scope.
@@ -59,6 +61,11 @@ class AgainstLedger:
     def collection(self) -> str:
         """Collection to ask."""
         return self._serving().serving
+
+    @property
+    def basis(self) -> Basis:
+        """What answers are proved under."""
+        return Basis(self._workspace.origin, self._checkpoint, self._serving().id)
 
     @property
     def scoped(self) -> bool:
@@ -102,6 +109,7 @@ class AgainstLedger:
         workspace.follow_root()
         with workspace.ledger.reading() as conn:
             seen = (log_size(conn), workspace.root.version)
+            self._checkpoint = log.kept_checkpoints(conn)[-1][1]
         self._generation = workspace.generation()
         self._serving()
         if self._asked:

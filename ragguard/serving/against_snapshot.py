@@ -21,6 +21,7 @@ from ragguard.errors import (
 )
 from ragguard.serving import snapshot
 from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.receipt import Basis
 from ragguard.serving.snapshot import Snapshot, payload_digest, vector_digest
 from ragguard.store import Point
 from ragguard.trust import canonical
@@ -66,6 +67,12 @@ class AgainstSnapshot:
     def collection(self) -> str:
         """Collection to ask."""
         return self._collection or self.snapshot.head.collection
+
+    @property
+    def basis(self) -> Basis:
+        """What answers are proved under."""
+        head = self.snapshot.head
+        return Basis(head.log, head.checkpoint, head.generation)
 
     @property
     def scoped(self) -> bool:

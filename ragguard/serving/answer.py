@@ -82,10 +82,13 @@ class Answer:
     Attributes:
         hits: Proved passages, the nearest first.
         refused: What was found before the last of them and is not given out.
+        receipt: Signed statement of what the answer rests on, where receipts are made: an envelope
+            as `serving.receipt` has it, good as a file of its own.
     """
 
     hits: Sequence[Hit]
     refused: Sequence[Refused] = ()
+    receipt: bytes | None = None
 
     @property
     def alarms(self) -> list[Refused]:

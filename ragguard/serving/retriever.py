@@ -12,17 +12,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ragguard.detect.view import own, point_label
 from ragguard.errors import UsageError
 from ragguard.model import Floats
 from ragguard.serving.answer import Answer, Hit, Proof, Refused
+from ragguard.serving.receipt import Basis, Receipt, hit_body, question_digest, sign
 from ragguard.store import Point, Store
+from ragguard.trust import canonical
+from ragguard.trust.canonical import digest_bytes
 from ragguard.trust.scope import Wanted, scope_of
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
+    from ragguard.trust.keys import KeyPair
     from ragguard.workspace import Workspace
 
 MOST = 16_384  # passages looked at for one answer
@@ -41,6 +46,10 @@ class Evidence(Protocol):
     @property
     def scoped(self) -> bool:
         """Whether scopes are on: then nobody asks without one."""
+
+    @property
+    def basis(self) -> Basis:
+        """What answers are proved under."""
 
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """Say of each point (with its vector) what proves it, or why nothing does.
@@ -62,6 +71,8 @@ class Retriever:
         encoder: Of the index.
         scope: Whom it answers: values by key, or `everything`; see `trust.scope`. Needed where
             scopes are on.
+        receipt_key: Signs a receipt of every answer; without it there are none.
+        clock: Tells the time, for receipts.
         close: Lets go of what was opened for it.
 
     Raises:
@@ -75,12 +86,15 @@ class Retriever:
         encoder: Encoder,
         *,
         scope: Wanted | None = None,
+        receipt_key: KeyPair | None = None,
+        clock: Callable[[], datetime] = canonical.now,
         close: Callable[[], None] = lambda: None,
     ) -> None:
         self._evidence = evidence
         self._store = store
         self._encoder = encoder
         self._scope = None if scope is None else scope_of(scope)
+        self._key, self._clock = receipt_key, clock
         self._close = close
         self._check_scope()
 
@@ -108,19 +122,39 @@ class Retriever:
         """
         if not question.strip():
             raise UsageError("the question is empty")
-        return self.retrieve_vector(self._encoder.encode([question])[0], k)
+        return self._answer(self._encoder.encode([question])[0], k, question_digest(question))
 
-    def retrieve_vector(self, vector: Floats, k: int = 5) -> Answer:
+    def retrieve_vector(self, vector: Floats, k: int = 5, *, question: str = "") -> Answer:
         """Answer a question that was embedded already, by the encoder of the index.
 
         Args:
             vector: float32 (d,), unit length.
             k: As in `retrieve`.
+            question: Its text, whose digest a receipt names; the vector's digest without it.
         """
+        said = question_digest(question) if question else digest_bytes(vector.tobytes())
+        return self._answer(vector, k, said)
+
+    def _answer(self, vector: Floats, k: int, question: str) -> Answer:
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1")
         hits, refused = self._proved(vector, k)
-        return Answer(hits, refused)
+        return Answer(hits, refused, self._receipt(question, hits, len(refused)))
+
+    def _receipt(self, question: str, hits: Sequence[Hit], refused: int) -> bytes | None:
+        if self._key is None:
+            return None
+        scope = self._scope
+        said = Receipt(
+            question=question,
+            at=self._clock(),
+            basis=self._evidence.basis,
+            scope=None if scope is None or scope.tokens is None else scope.values,
+            hits=[hit_body(hit) for hit in hits],
+            refused=refused,
+            abstained="" if hits else "nothing that was found is proved",
+        )
+        return sign(said, self._key)
 
     def _check_scope(self) -> None:
         on = self._evidence.scoped
@@ -175,13 +209,16 @@ class Retriever:
         return Refused(point.id, point_label(point), "scope", why, True)
 
 
-def open_retriever(workspace: Workspace, *, scope: Wanted | None = None) -> Retriever:
+def open_retriever(
+    workspace: Workspace, *, scope: Wanted | None = None, receipts: bool = False
+) -> Retriever:
     """Make a retriever in the process that holds a workspace.
 
     Args:
         workspace: Open and locked; a commit that was interrupted is finished first. It stays open
             as long as the retriever is used.
         scope: Whom it answers; see `Retriever`.
+        receipts: Sign a receipt of every answer, with the log's key.
 
     Raises:
         UsageError: Nothing was ingested yet; or see `Retriever`.
@@ -191,7 +228,13 @@ def open_retriever(workspace: Workspace, *, scope: Wanted | None = None) -> Retr
 
     workspace.recover()
     evidence = AgainstLedger(workspace)
-    return Retriever(evidence, workspace.open_store(), workspace.encoder, scope=scope)
+    return Retriever(
+        evidence,
+        workspace.open_store(),
+        workspace.encoder,
+        scope=scope,
+        receipt_key=workspace.checkpoint_key if receipts else None,
+    )
 
 
 def _hit(rank: int, point: Point, similarity: float, proof: Proof) -> Hit:
