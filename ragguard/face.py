@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ragguard.quarantine.review import Action
     from ragguard.serving.retriever import Retriever
     from ragguard.serving.search import Hit
+    from ragguard.trust.scope import Wanted
 
 AnyPath = str | os.PathLike[str]
 
@@ -82,14 +83,15 @@ class Workspace(workspace.Workspace):
         self.recover()
         return search(self, query, k, proof=proof)
 
-    def retriever(self) -> Retriever:
+    def retriever(self, *, scope: Wanted | None = None, receipts: bool = False) -> Retriever:
         """Make a retriever that gives only what is proved; it lives as long as this workspace.
 
-        See `ragguard.serving.retriever.Retriever`.
+        See `ragguard.serving.retriever.Retriever`; `scope` says whom it answers,
+        `receipts` has every answer signed.
         """
         from ragguard.serving.retriever import open_retriever
 
-        return open_retriever(self)
+        return open_retriever(self, scope=scope, receipts=receipts)
 
     def audit(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from ragguard.errors import UsageError
 
 if TYPE_CHECKING:
     from ragguard.serving.answer import Answer
+    from ragguard.trust.scope import Wanted
 
 SHOWN = 280  # characters of a passage
 
@@ -25,6 +26,18 @@ SHOWN = 280  # characters of a passage
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1, 1000), help="Passages.")
 @click.option("--proof", is_flag=True, help="Compare each passage with its seal and the ledger.")
 @click.option("--proved", is_flag=True, help="Give only passages that are proved now.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --proved or --published: whom to answer, or `everything`; may be repeated.",
+)
+@click.option(
+    "--receipt",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --proved: write the signed receipt of the answer.",
+)
 @click.option(
     "--published",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -46,6 +59,8 @@ def search(
     k: int,
     proof: bool,
     proved: bool,
+    scopes: tuple[str, ...],
+    receipt: Path | None,
     published: Path | None,
     log_key: str | None,
     url: str,
@@ -65,7 +80,7 @@ def search(
     \b
     Example:
       ragguard search "how do I rotate a key"
-      ragguard search "how do I rotate a key" --proved
+      ragguard search "how do I rotate a key" --proved --scope tenant=acme
       ragguard search "how do I rotate a key" --published /srv/corpus --log-key "$(cat log.vkey)"
     """
     if published is not None:
@@ -74,12 +89,25 @@ def search(
                 "--published goes with --log-key",
                 hint="`ragguard log checkpoint -o FILE` names the key where the workspace is.",
             )
+        from ragguard.serving.reader import open_reader
+
         key = os.environ.get("RAGGUARD_STORE__API_KEY", "")
-        return _search_published(published, log_key, url, key, duration(max_age), query, k, fmt)
+        with open_reader(
+            published,
+            log_key,
+            scope=_scope(scopes),
+            url=url,
+            api_key=key,
+            max_age=duration(max_age),
+            clock=context.now,
+        ) as retriever:
+            return _answered(retriever.retrieve(query, k), fmt)
     if log_key or url:
         raise UsageError("--log-key and --url go with --published")
     if proved:
-        return _search_proved(ctx, query, k, fmt)
+        return _search_proved(ctx, query, k, scopes, receipt, fmt)
+    if scopes or receipt:
+        raise UsageError("--scope and --receipt go with --proved")
     from ragguard.serving.search import on_trial
     from ragguard.serving.search import search as ask
 
@@ -114,24 +142,35 @@ def search(
     return 3 if broken else 0
 
 
-def _search_proved(ctx: click.Context, query: str, k: int, fmt: str) -> int:
+def _search_proved(
+    ctx: click.Context, query: str, k: int, scopes: Sequence[str], receipt: Path | None, fmt: str
+) -> int:
     from ragguard.serving.retriever import open_retriever
+    from ragguard.trust.files import replace_file
 
     with open_workspace(ctx) as workspace:
-        answer = open_retriever(workspace).retrieve(query, k)
-    return _answered(answer, fmt)
-
-
-def _search_published(
-    folder: Path, log_key: str, url: str, api_key: str, age: timedelta, query: str, k: int, fmt: str
-) -> int:
-    from ragguard.serving.reader import open_reader
-
-    with open_reader(
-        folder, log_key, url=url, api_key=api_key, max_age=age, clock=context.now
-    ) as retriever:
+        retriever = open_retriever(workspace, scope=_scope(scopes), receipts=receipt is not None)
         answer = retriever.retrieve(query, k)
+    if receipt is not None and answer.receipt is not None:
+        replace_file(receipt, answer.receipt, shared=True)
     return _answered(answer, fmt)
+
+
+def _scope(given: Sequence[str]) -> Wanted | None:
+    """Whom to answer: values by key."""
+    if not given:
+        return None
+    if "everything" in given:
+        if len(given) > 1:
+            raise UsageError("--scope everything stands alone")
+        return "everything"
+    values: dict[str, list[str]] = {}
+    for one in given:
+        key, separator, value = one.partition("=")
+        if not separator:
+            raise UsageError(f"--scope {one!r}: expected KEY=VALUE, such as tenant=acme")
+        values.setdefault(key, []).append(value)
+    return values
 
 
 def _answered(answer: Answer, fmt: str) -> int:

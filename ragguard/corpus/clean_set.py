@@ -20,6 +20,7 @@ from ragguard.ledger import versions as version_rows
 from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.model import Document, Finding, Subject
 from ragguard.parse.records import RECORD_FORMATS, read_records
+from ragguard.trust import scope
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
 
@@ -120,7 +121,8 @@ def _broken(
     if standing.revoked and not signatures.vouched(row, standing):
         return "revoked", standing.revoked
     said = [standing.contract] if standing.contract else []
-    said += violations(source.policy, row, subjects.get(row.subject))
+    allowed = scope.enforced(workspace.root, source.policy)
+    said += violations(allowed, row, subjects.get(row.subject))
     return ("contract", "; ".join(said)) if said else None
 
 

@@ -26,6 +26,7 @@ from ragguard.ledger.observed import observed
 from ragguard.model import Manifest, Progress, Verdict
 from ragguard.trust import manifest as manifests
 from ragguard.trust import root as roots
+from ragguard.trust import scope
 from ragguard.trust.canonical import digest, format_time
 from ragguard.trust.dsse import VerificationResult
 from ragguard.trust.person import persons
@@ -98,7 +99,8 @@ def _one(
         return
     with report.timed("read"):
         progress("read", 0, len(manifest.subjects))
-        items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
+        policy = scope.enforced(workspace.root, source.policy)
+        items, files = gather(manifest, policy, root, workspace.settings.limits.document)
         progress("read", len(manifest.subjects), len(manifest.subjects))
     _check_root(manifest, items, root)
     removed = _removed(manifest, items, standing)

@@ -8,6 +8,7 @@ from pathlib import Path
 from ragguard.corpus.documents import gather
 from ragguard.ingest.admission import read_manifest
 from ragguard.model import Finding, Manifest, Progress
+from ragguard.trust import scope
 from ragguard.trust.dsse import VerificationResult
 from ragguard.workspace import Workspace
 
@@ -59,7 +60,7 @@ def verify(
     progress("read", 0, len(manifest.subjects))
     items, _ = gather(
         manifest,
-        workspace.root.sources[manifest.source].policy,
+        scope.enforced(workspace.root, workspace.root.sources[manifest.source].policy),
         root or path.parent,
         workspace.settings.limits.document,
     )

@@ -83,8 +83,10 @@ class GuardPostprocessor(BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         scores = {one.node.node_id: one.score for one in nodes}
+        question = "" if query_bundle is None else query_bundle.query_str
+        found = {i: score or 0.0 for i, score in scores.items()}
         with LOCK:
-            answer = self.retriever.prove({i: score or 0.0 for i, score in scores.items()})
+            answer = self.retriever.prove(found, question=question)
         return [
             NodeWithScore(node=_node(hit).node, score=scores[hit.proof.point])
             for hit in answered(answer, self.on_answer).hits

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hmac import compare_digest
 
-from ragguard.corpus.provenance import Signatures, Standing, forgery
+from ragguard.corpus.provenance import Signatures, Standing, forgery, signed_metadata
 from ragguard.detect.view import own
 from ragguard.errors import UsageError
+from ragguard.ledger import log
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.serving_points import (
     ServingPoint,
@@ -25,7 +26,9 @@ from ragguard.ledger.serving_points import (
 from ragguard.ledger.versions import Stay
 from ragguard.model import Subject
 from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.receipt import Basis
 from ragguard.store import Point
+from ragguard.trust import scope
 from ragguard.workspace import Workspace
 
 MOST = 100_000  # versions whose provenance is remembered
@@ -47,15 +50,27 @@ class AgainstLedger:
         self._workspace, self._asked = workspace, asked
         self._seen = (-1, -1)  # size of the log and version of the root that all below is of
         self._generation: Generation | None = None
+        self._scoped, self._checkpoint = False, ""
         self._signatures: Signatures | None = None
         self._standings: dict[str, tuple[Standing, Mapping[str, Subject]]] = {}
-        self._wrong: dict[tuple[int, int], str] = {}  # version and commit of its stay to reason
+        # By version and commit of its stay: what today's trust has against it, and its scope.
+        self._known: dict[tuple[int, int], tuple[str, tuple[str, ...]]] = {}
         self._take_up()
 
     @property
     def collection(self) -> str:
         """Collection to ask."""
         return self._serving().serving
+
+    @property
+    def basis(self) -> Basis:
+        """What answers are proved under."""
+        return Basis(self._workspace.origin, self._checkpoint, self._serving().id)
+
+    @property
+    def scoped(self) -> bool:
+        """Whether scopes are on."""
+        return self._scoped
 
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """Say of each point what proves it, or why nothing does.
@@ -74,7 +89,7 @@ class AgainstLedger:
             if not changed:
                 rows = serving_points(conn, serving.serving, ids)
                 zones = {i: zone_of_point(conn, i) for i in ids if i not in rows}
-                new = {r.version for r in rows.values() if (r.version, r.since) not in self._wrong}
+                new = {r.version for r in rows.values() if (r.version, r.since) not in self._known}
                 stays = stays_of(conn, sorted(new)) if new else {}
         if changed:
             self._take_up()
@@ -94,12 +109,13 @@ class AgainstLedger:
         workspace.follow_root()
         with workspace.ledger.reading() as conn:
             seen = (log_size(conn), workspace.root.version)
+            self._checkpoint = log.kept_checkpoints(conn)[-1][1]
         self._generation = workspace.generation()
         self._serving()
         if self._asked:
             workspace.check_recipe(workspace.encoder.recipe, cut=False)
-        self._signatures = Signatures(workspace)
-        self._standings, self._wrong, self._seen = {}, {}, seen
+        self._signatures, self._scoped = Signatures(workspace), scope.is_on(workspace.root)
+        self._standings, self._known, self._seen = {}, {}, seen
 
     def _serving(self) -> Generation:
         if self._generation is None:
@@ -118,8 +134,13 @@ class AgainstLedger:
             return Refused(
                 point.id, row.label, "denied", "a reviewer rejected exactly these bytes", True
             )
-        if wrong := self._wrong.get((row.version, row.since), "its provenance is unknown"):
+        unknown = ("its provenance is unknown", ())
+        wrong, tokens = self._known.get((row.version, row.since), unknown)
+        if wrong:
             return Refused(point.id, row.label, "provenance", wrong, False)
+        if self.scoped and (not tokens or own(point).get("scope") != list(tokens)):
+            why = "its access scope is not one that its source's contract gives it today"
+            return Refused(point.id, row.label, "scope", why, False)
         return Proof(
             point=point.id,
             digest=row.digest,
@@ -128,6 +149,7 @@ class AgainstLedger:
             log_index=row.log_index,
             generation=asked.id,
             newer_waits=row.newer_waits,
+            scope=tokens,
         )
 
     def _sealed(self, point: Point, collection: str, known: str) -> bool:
@@ -140,29 +162,40 @@ class AgainstLedger:
         return said == made and compare_digest(made, known)
 
     def _remember(self, stay: Stay) -> None:
-        if len(self._wrong) >= MOST:
-            self._wrong.clear()
-        self._wrong[stay.id, stay.since] = self._provenance(stay)
+        if len(self._known) >= MOST:
+            self._known.clear()
+        wrong, subject = self._provenance(stay)
+        self._known[stay.id, stay.since] = wrong, self._scope(stay, subject)
 
-    def _provenance(self, row: Stay) -> str:
-        """What today's trust has against a document; empty when nothing."""
+    def _scope(self, row: Stay, subject: Subject | None) -> tuple[str, ...]:
+        """Tokens of a document by its source's contract of today; none where it says none."""
+        known = self._workspace.root.sources.get(row.source)
+        rules = known.policy.scope if known is not None else ()
+        try:
+            return scope.tokens(rules, signed_metadata(row, subject))
+        except ValueError:
+            return ()
+
+    def _provenance(self, row: Stay) -> tuple[str, Subject | None]:
+        """What today's trust has against a document, empty when nothing; and what signs it."""
         signatures = self._signatures
         if signatures is None:
-            return "its provenance is unknown"
+            return "its provenance is unknown", None
         if row.manifest not in self._standings:
             found = signatures.examine(row.manifest)
             subjects = {s.name: s for s in found.manifest.subjects} if found.manifest else {}
             self._standings[row.manifest] = found, subjects
         standing, listed = self._standings[row.manifest]
+        subject = listed.get(row.subject)
         if wrong := standing.damaged or forgery(row, standing, listed):
-            return wrong
+            return wrong, subject
         if standing.adopted is not None:
-            return ""  # nobody signs for it, and a reviewer or the operator let it serve
+            return "", None  # nobody signs for it, and a reviewer or the operator let it serve
         if row.source not in self._workspace.root.sources:
-            return f"the trust root knows no source {row.source!r} any more"
+            return f"the trust root knows no source {row.source!r} any more", subject
         if standing.revoked and not signatures.vouched(row, standing):
-            return standing.revoked
-        return ""
+            return standing.revoked, subject
+        return "", subject
 
 
 def _unknown(point: Point, zone: str | None) -> Refused:

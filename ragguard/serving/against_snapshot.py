@@ -21,6 +21,7 @@ from ragguard.errors import (
 )
 from ragguard.serving import snapshot
 from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.receipt import Basis
 from ragguard.serving.snapshot import Snapshot, payload_digest, vector_digest
 from ragguard.store import Point
 from ragguard.trust import canonical
@@ -67,6 +68,17 @@ class AgainstSnapshot:
         """Collection to ask."""
         return self._collection or self.snapshot.head.collection
 
+    @property
+    def basis(self) -> Basis:
+        """What answers are proved under."""
+        head = self.snapshot.head
+        return Basis(head.log, head.checkpoint, head.generation)
+
+    @property
+    def scoped(self) -> bool:
+        """Whether scopes were on when the snapshot was made."""
+        return self.snapshot.head.scoped
+
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """See `Evidence.judge`.
 
@@ -110,6 +122,7 @@ class AgainstSnapshot:
             log_index=row.log_index,
             generation=head.generation,
             newer_waits=row.newer_waits,
+            scope=tuple(map(str, fields.get("scope") or ())),
         )
 
     def _look(self) -> tuple[int, int, int] | None:

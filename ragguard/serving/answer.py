@@ -19,6 +19,7 @@ class Proof:
         log_index: Entry of that commit in the log, from 0.
         generation: Number of the generation that answered.
         newer_waits: Whether a newer version of the document waits for a reviewer.
+        scope: Tokens of the readers it is for, see `trust.scope`; empty where scopes are off.
     """
 
     point: str
@@ -28,6 +29,7 @@ class Proof:
     log_index: int
     generation: int
     newer_waits: bool = False
+    scope: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Refused:
     Attributes:
         point: Point id in the collection.
         document: `source/id`, as far as known; its payload may say anything.
-        kind: `seal`, `unknown`, `waiting`, `not-current`, `denied` or `provenance`; of a reader
-            `digest`, `unknown` or `newer`. See docs/retriever.md.
+        kind: `seal`, `unknown`, `waiting`, `not-current`, `denied`, `provenance` or `scope`; of a
+            reader `digest`, `unknown`, `newer` or `scope`. See docs/retriever.md.
         reason: One sentence.
         alarm: Whether the index is not what was written to it; else trust has changed.
     """
@@ -80,10 +82,13 @@ class Answer:
     Attributes:
         hits: Proved passages, the nearest first.
         refused: What was found before the last of them and is not given out.
+        receipt: Signed statement of what the answer rests on, where receipts are made: an envelope
+            as `serving.receipt` has it, good as a file of its own.
     """
 
     hits: Sequence[Hit]
     refused: Sequence[Refused] = ()
+    receipt: bytes | None = None
 
     @property
     def alarms(self) -> list[Refused]:

@@ -28,7 +28,7 @@ from ragguard.serving.answer import Proof
 from ragguard.serving.reader import OF_SERVER, SNAPSHOT
 from ragguard.serving.snapshot import Head, Row
 from ragguard.store import Point
-from ragguard.trust import signed_note
+from ragguard.trust import scope, signed_note
 from ragguard.trust.files import replace_file, share
 from ragguard.workspace import Workspace
 
@@ -196,6 +196,7 @@ def _signed(workspace: Workspace, generation: Generation, commit: int, table: by
         generation=generation.id,
         collection=generation.serving,
         root=workspace.root.version,
+        scoped=scope.is_on(workspace.root),
         recipe=Recipe(**{**recipe, "digest": generation.recipe}),
     )
     return snapshot.dump(head, table, workspace.checkpoint_key)

@@ -19,9 +19,11 @@ from ragguard.serving.retriever import Retriever
 from ragguard.store import published
 from ragguard.store.qdrant import QdrantStore, connect
 from ragguard.trust import canonical
+from ragguard.trust.scope import Wanted
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
+    from ragguard.trust.keys import KeyPair
 
 SNAPSHOT = "points.snapshot"
 OF_SERVER = "server.json"  # in the place of a collection's settings, where a server is asked
@@ -32,6 +34,8 @@ def open_reader(
     folder: Path,
     log_key: str,
     *,
+    scope: Wanted | None = None,
+    receipt_key: KeyPair | None = None,
     url: str = "",
     api_key: str = "",
     alias: str = "corpus",
@@ -45,6 +49,8 @@ def open_reader(
     Args:
         folder: Where `ragguard publish` writes.
         log_key: Verifier key of the log, `name+keyid+base64`, from where it is not published.
+        scope: Whom it answers; see `Retriever`.
+        receipt_key: A key of the reader's own that signs a receipt of every answer.
         url: Of the Qdrant server, where the index is on one.
         api_key: For the server; one that may only read is enough.
         alias: The alias that the folder names it by.
@@ -86,10 +92,18 @@ def open_reader(
         recipe = evidence.snapshot.head.recipe
         found = encoder if encoder is not None else _encoder(recipe, model)
         check_vectors(found.recipe, recipe)
+        return Retriever(
+            evidence,
+            store,
+            found,
+            scope=scope,
+            receipt_key=receipt_key,
+            clock=clock,
+            close=store.close,
+        )
     except BaseException:
         store.close()
         raise
-    return Retriever(evidence, store, found, close=store.close)
 
 
 def _encoder(recipe: Recipe, model: str) -> Encoder:

@@ -12,17 +12,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, Self
 from uuid import UUID
 
-from ragguard.detect.view import own
+from ragguard.detect.view import own, point_label
 from ragguard.errors import UsageError
 from ragguard.model import Floats
 from ragguard.serving.answer import Answer, Hit, Proof, Refused
+from ragguard.serving.receipt import Basis, Receipt, hit_body, question_digest, sign
 from ragguard.store import Point, Store
+from ragguard.trust import canonical
+from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.scope import Wanted, scope_of
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
+    from ragguard.trust.keys import KeyPair
     from ragguard.workspace import Workspace
 
 MOST = 16_384  # passages looked at for one answer
@@ -38,6 +44,14 @@ class Evidence(Protocol):
     @property
     def collection(self) -> str:
         """Collection to ask."""
+
+    @property
+    def scoped(self) -> bool:
+        """Whether scopes are on: then nobody asks without one."""
+
+    @property
+    def basis(self) -> Basis:
+        """What answers are proved under."""
 
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """Say of each point (with its vector) what proves it, or why nothing does.
@@ -57,7 +71,14 @@ class Retriever:
         evidence: What passages are held against.
         store: Where they are.
         encoder: Of the index.
+        scope: Whom it answers: values by key, or `everything`; see `trust.scope`. Needed where
+            scopes are on.
+        receipt_key: Signs a receipt of every answer; without it there are none.
+        clock: Tells the time, for receipts.
         close: Lets go of what was opened for it.
+
+    Raises:
+        UsageError: Scopes are on and none is given, or are off and one is.
     """
 
     def __init__(
@@ -66,12 +87,18 @@ class Retriever:
         store: Store,
         encoder: Encoder,
         *,
+        scope: Wanted | None = None,
+        receipt_key: KeyPair | None = None,
+        clock: Callable[[], datetime] = canonical.now,
         close: Callable[[], None] = lambda: None,
     ) -> None:
         self._evidence = evidence
         self._store = store
         self._encoder = encoder
+        self._scope = None if scope is None else scope_of(scope)
+        self._key, self._clock = receipt_key, clock
         self._close = close
+        self._check_scope()
 
     def __enter__(self) -> Self:
         return self
@@ -83,19 +110,22 @@ class Retriever:
         """Let go of what was opened for it; a workspace stays open."""
         self._close()
 
-    def prove(self, found: Mapping[str, float]) -> Answer:
+    def prove(self, found: Mapping[str, float], *, question: str = "") -> Answer:
         """Hold passages against the evidence that something else found in the same collection.
 
         Args:
             found: Point ids with their similarity, the nearest first.
+            question: What they were found for; a receipt names its digest.
 
         Returns:
             What is proved of them, in the same order, and what is refused. No others come in place
-            of those refused; a point that is not there is refused without an alarm.
+            of those refused. What is not there, or outside the scope, is refused without an alarm:
+            whoever found it may not have asked for the scope.
         """
         ids = [i for i in found if _is_point_id(i)]
         said: list[Proof | Refused] | None = None
         while said is None:
+            self._check_scope()
             there = {
                 point.id: point
                 for point in self._store.get(self._evidence.collection, ids, vectors=True)
@@ -106,12 +136,15 @@ class Retriever:
         refused: list[Refused] = []
         for name, similarity in found.items():
             one = verdicts.get(name) or Refused(name, "?/?", "unknown", NOT_THERE, False)
+            if isinstance(one, Proof) and self._scope and not self._scope.sees(one.scope):
+                label = point_label(there[name])
+                one = Refused(name, label, "scope", "it is outside the scope", False)
             if isinstance(one, Proof):
                 hits.append(_hit(len(hits) + 1, there[name], similarity, one))
             else:
                 refused.append(one)
         _tell(refused)
-        return Answer(hits, refused)
+        return Answer(hits, refused, self._receipt(question_digest(question), hits, len(refused)))
 
     def retrieve(self, question: str, k: int = 5) -> Answer:
         """Answer a question.
@@ -127,25 +160,64 @@ class Retriever:
         """
         if not question.strip():
             raise UsageError("the question is empty")
-        return self.retrieve_vector(self._encoder.encode([question])[0], k)
+        return self._answer(self._encoder.encode([question])[0], k, question_digest(question))
 
-    def retrieve_vector(self, vector: Floats, k: int = 5) -> Answer:
+    def retrieve_vector(self, vector: Floats, k: int = 5, *, question: str = "") -> Answer:
         """Answer a question that was embedded already, by the encoder of the index.
 
         Args:
             vector: float32 (d,), unit length.
             k: As in `retrieve`.
+            question: Its text, whose digest a receipt names; the vector's digest without it.
         """
+        said = question_digest(question) if question else digest_bytes(vector.tobytes())
+        return self._answer(vector, k, said)
+
+    def _answer(self, vector: Floats, k: int, question: str) -> Answer:
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1")
         hits, refused = self._proved(vector, k)
-        return Answer(hits, refused)
+        return Answer(hits, refused, self._receipt(question, hits, len(refused)))
+
+    def _receipt(self, question: str, hits: Sequence[Hit], refused: int) -> bytes | None:
+        if self._key is None:
+            return None
+        scope = self._scope
+        said = Receipt(
+            question=question,
+            at=self._clock(),
+            basis=self._evidence.basis,
+            scope=None if scope is None or scope.tokens is None else scope.values,
+            hits=[hit_body(hit) for hit in hits],
+            refused=refused,
+            abstained="" if hits else "nothing that was found is proved",
+        )
+        return sign(said, self._key)
+
+    def _check_scope(self) -> None:
+        on = self._evidence.scoped
+        if on and self._scope is None:
+            raise UsageError(
+                "access scopes are on: a retriever is made for somebody",
+                hint="Give a scope, such as tenant=acme, or 'everything' where you may see it.",
+            )
+        if not on and self._scope is not None and self._scope.tokens is not None:
+            raise UsageError(
+                "access scopes are off: no source's contract says whom its documents are for",
+                hint="`ragguard trust policy SOURCE --set scope=…` does.",
+            )
 
     def _proved(self, vector: Floats, k: int) -> tuple[list[Hit], list[Refused]]:
         """The first k passages that are proved, and what was refused before the last of them."""
         wanted = k
         while True:
-            found = self._store.nearest(self._evidence.collection, vector, wanted)
+            self._check_scope()
+            found = self._store.nearest(
+                self._evidence.collection,
+                vector,
+                wanted,
+                scope=None if self._scope is None else self._scope.tokens,
+            )
             said = self._evidence.judge([point for point, _ in found])
             if said is None:
                 continue
@@ -154,6 +226,7 @@ class Retriever:
             for (point, similarity), one in zip(found, said, strict=True):
                 if len(hits) == k:
                     break
+                one = self._seen(point, one)
                 if isinstance(one, Proof):
                     hits.append(_hit(len(hits) + 1, point, similarity, one))
                 else:
@@ -164,22 +237,40 @@ class Retriever:
         _tell(refused)
         return hits, refused
 
+    def _seen(self, point: Point, said: Proof | Refused) -> Proof | Refused:
+        """Refuse what is proved and not for this reader: the filter was on every query."""
+        if not isinstance(said, Proof) or self._scope is None or self._scope.sees(said.scope):
+            return said
+        why = "it is outside the scope that was asked for, and the index gave it all the same"
+        return Refused(point.id, point_label(point), "scope", why, True)
 
-def open_retriever(workspace: Workspace) -> Retriever:
+
+def open_retriever(
+    workspace: Workspace, *, scope: Wanted | None = None, receipts: bool = False
+) -> Retriever:
     """Make a retriever in the process that holds a workspace.
 
     Args:
         workspace: Open and locked; a commit that was interrupted is finished first. It stays open
             as long as the retriever is used.
+        scope: Whom it answers; see `Retriever`.
+        receipts: Sign a receipt of every answer, with the log's key.
 
     Raises:
-        UsageError: Nothing was ingested yet.
+        UsageError: Nothing was ingested yet; or see `Retriever`.
         ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
     """
     from ragguard.serving.against_ledger import AgainstLedger
 
     workspace.recover()
-    return Retriever(AgainstLedger(workspace), workspace.open_store(), workspace.encoder)
+    evidence = AgainstLedger(workspace)
+    return Retriever(
+        evidence,
+        workspace.open_store(),
+        workspace.encoder,
+        scope=scope,
+        receipt_key=workspace.checkpoint_key if receipts else None,
+    )
 
 
 def _tell(refused: Sequence[Refused]) -> None:

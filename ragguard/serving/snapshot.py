@@ -66,6 +66,7 @@ class Head:
         generation: Number of the generation that serves.
         collection: Its serving collection.
         root: Version of the trust root it was made under.
+        scoped: Whether that root has access scopes on.
         recipe: Of the collection.
     """
 
@@ -76,6 +77,7 @@ class Head:
     generation: int
     collection: str
     root: int
+    scoped: bool
     recipe: Recipe
 
 
@@ -235,6 +237,8 @@ def _parse(payload: bytes) -> tuple[Head, str]:
         for key in ("commit", "generation", "root"):
             if type(said[key]) is not int:
                 raise ValueError(f"{key} is no whole number")
+        if type(said["scoped"]) is not bool:
+            raise ValueError("scoped is neither true nor false")
         head = Head(
             **{
                 **said,

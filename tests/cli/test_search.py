@@ -61,8 +61,28 @@ def test_a_reader_needs_what_was_published_and_the_log_key_and_no_workspace(
     assert served("search", QUESTION, *key, "--max-age", "2d").exit_code == 0
 
 
-@pytest.mark.parametrize("args", [["--published", "."], ["--log-key", "x"], ["--url", "http://x"]])
+@pytest.mark.parametrize(
+    "args", [["--published", "."], ["--log-key", "x"], ["--url", "http://x"], ["--receipt", "x"]]
+)
 def test_options_of_readers_go_together(served: Shell, args: list[str]) -> None:
     result = served("search", QUESTION, *args)
     assert result.exit_code == 2
     assert "with --" in one_line_error(result)
+
+
+def test_a_receipt_is_verified_and_traced(served: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "receipt.json"
+    served.ok("search", QUESTION, "-k", "2", "--proved", "--receipt", path)
+    shown = served.ok("log", "verify", path)
+    assert "signed by log" in shown
+    assert "1. wiki/leave.md, entry" in shown
+    assert shown.count("good then") == 2
+    key = served.json("log", "checkpoint")["log_key"]
+    offline = served.json("log", "verify", path, "--log-key", key)
+    assert offline["wrong"] is None
+    assert [h["document"] for h in offline["hits"]][:1] == ["wiki/leave.md"]
+    assert "is still" in served.ok("trace", path)
+    served.ok("quarantine", "hold", "wiki/leave.md", "--reason", "wrong")
+    body = served.json("trace", path, code=1)
+    assert [bool(p["now"]) for p in body["passages"]] == [True, False]
+    assert served.json("log", "verify", path)["wrong"] == {}

@@ -30,6 +30,7 @@ HEAD = Head(
     generation=2,
     collection="corpus-g2",
     root=3,
+    scoped=False,
     recipe=Recipe("p", "s", "m", "0" * 64, "mean", True, 256, 4, "1" * 64),
 )
 
