@@ -130,12 +130,12 @@ def _one(
     with workspace.ledger.reading() as conn:
         gone = versions.removed_since(conn, manifest.source, since) - standing.serving.keys()
     before = len(standing.serving) + len(gone)
-    asks = len(gone) + len(removed) > judge.removal_share * before
-    asks = asks and any(d in standing.serving for d in removed)
+    going = sum(d in standing.serving for d in removed)  # what only waits is nobody's loss
+    asks = going > 0 and len(gone) + going > judge.removal_share * before
     if asks:
         days = f" after {len(gone)} in {judge.removal_days} days" if gone else " at once"
         note = (
-            f"would remove {len(removed)} of {len(standing.serving)} documents{days}: "
+            f"would remove {going} of {len(standing.serving)} documents{days}: "
             "nothing was removed, a reviewer decides (ragguard quarantine list)"
         )
     commit: int | None = None

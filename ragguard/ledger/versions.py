@@ -325,6 +325,12 @@ def set_seals(conn: sa.Connection, collection: str, values: Mapping[str, str]) -
         conn.execute(sa.insert(seals), rows)
 
 
+def count_seals(conn: sa.Connection, collection: str) -> int:
+    """Number of points that a collection has, as the ledger knows it."""
+    query = sa.select(sa.func.count()).select_from(seals).where(seals.c.collection == collection)
+    return int(conn.execute(query).scalar_one())
+
+
 def drop_seals(conn: sa.Connection, collection: str, ids: Sequence[str]) -> None:
     """Forget the seals of points that left a collection."""
     for start in range(0, len(ids), BATCH):

@@ -11,9 +11,10 @@ A candidate on trial is not asked (`search` asks it): a retriever's answers come
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, Self
+from uuid import UUID
 
 from ragguard.detect.view import own, point_label
 from ragguard.errors import UsageError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 MOST = 16_384  # passages looked at for one answer
 WIDTH = 4  # times as many passages are asked for where those there are do not suffice
+NOT_THERE = "the collection that serves has no such point"
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +109,42 @@ class Retriever:
     def close(self) -> None:
         """Let go of what was opened for it; a workspace stays open."""
         self._close()
+
+    def prove(self, found: Mapping[str, float], *, question: str = "") -> Answer:
+        """Hold passages against the evidence that something else found in the same collection.
+
+        Args:
+            found: Point ids with their similarity, the nearest first.
+            question: What they were found for; a receipt names its digest.
+
+        Returns:
+            What is proved of them, in the same order, and what is refused. No others come in place
+            of those refused. What is not there, or outside the scope, is refused without an alarm:
+            whoever found it may not have asked for the scope.
+        """
+        ids = [i for i in found if _is_point_id(i)]
+        said: list[Proof | Refused] | None = None
+        while said is None:
+            self._check_scope()
+            there = {
+                point.id: point
+                for point in self._store.get(self._evidence.collection, ids, vectors=True)
+            }
+            said = self._evidence.judge(list(there.values()))
+        verdicts = dict(zip(there, said, strict=True))
+        hits: list[Hit] = []
+        refused: list[Refused] = []
+        for name, similarity in found.items():
+            one = verdicts.get(name) or Refused(name, "?/?", "unknown", NOT_THERE, False)
+            if isinstance(one, Proof) and self._scope and not self._scope.sees(one.scope):
+                label = point_label(there[name])
+                one = Refused(name, label, "scope", "it is outside the scope", False)
+            if isinstance(one, Proof):
+                hits.append(_hit(len(hits) + 1, there[name], similarity, one))
+            else:
+                refused.append(one)
+        _tell(refused)
+        return Answer(hits, refused, self._receipt(question_digest(question), hits, len(refused)))
 
     def retrieve(self, question: str, k: int = 5) -> Answer:
         """Answer a question.
@@ -196,9 +234,7 @@ class Retriever:
             if len(hits) == k or len(found) < wanted or wanted >= MOST:
                 break
             wanted = min(wanted * WIDTH, MOST)
-        for one in refused:
-            level = logging.WARNING if one.alarm else logging.INFO
-            log.log(level, "refused point %s: %s (%s)", one.point, one.reason, one.kind)
+        _tell(refused)
         return hits, refused
 
     def _seen(self, point: Point, said: Proof | Refused) -> Proof | Refused:
@@ -235,6 +271,19 @@ def open_retriever(
         scope=scope,
         receipt_key=workspace.checkpoint_key if receipts else None,
     )
+
+
+def _tell(refused: Sequence[Refused]) -> None:
+    for one in refused:
+        level = logging.WARNING if one.alarm else logging.INFO
+        log.log(level, "refused point %s: %s (%s)", one.point, one.reason, one.kind)
+
+
+def _is_point_id(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
 
 
 def _hit(rank: int, point: Point, similarity: float, proof: Proof) -> Hit:
