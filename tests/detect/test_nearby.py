@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ragguard.detect.nearby import relative_to_nearby
+from ragguard.detect import lexicon as lexicons
+from ragguard.detect.nearby import known_subject, relative_to_nearby
 from ragguard.model import CorpusView
 from tests.support.checks.views import Doc, direction, doc, make_view, near
 
@@ -56,3 +59,15 @@ def test_newcomers_do_not_vouch_for_each_other() -> None:
         scores = measured(seen)
         found = relative_to_nearby(seen, np.full(30, 5.0), 2.0, 1.0, lambda r, s=scores: s[r])
         assert found.tolist() == [5.0] * 30
+
+
+def test_where_the_index_has_nothing_near_nothing_is_said() -> None:
+    """Closeness is told of indexed passages: 0.8 within 0.05 of each other."""
+    batch = [doc("a", "x", near(PLAIN, 0.9)), doc("far", "x", direction(9))]
+    indexed = [doc(f"p{i}", "x", near(PLAIN, 0.9, i + 1), zone="serving") for i in range(30)]
+    known = replace(lexicons.empty(), closeness=(0.8, 0.05))
+    seen = make_view([*batch, *indexed], lexicon=known)
+    ones = np.ones(len(seen.texts))
+    found = relative_to_nearby(seen, np.array([5.0, 5.0]), 2.0, 1.0, lambda rows: ones[rows])
+    assert found == pytest.approx([5.0, 1.0], abs=0.05)
+    assert known_subject(seen, np.array([0, 1])) == pytest.approx([1.0, 0.0], abs=0.01)
