@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from ragguard.embed.encoder import Encoder, open_encoder
-from ragguard.lineage.attribution import Signs, chances, chances_unasked, company_of, responsible
-from ragguard.lineage.trace import LIMIT, read_on, read_signs
+from ragguard.lineage.attribution import Signs, chances, chances_unasked, company_of
+from ragguard.lineage.trace import LIMIT, named, read_on, read_signs
 from ragguard.text.words import normalise, words
 
 RESAMPLES = 2_000
@@ -74,6 +74,9 @@ class Asked:
     """A question with its ranking: what is known of the passages, and which are poison."""
 
     campaign: str
+    query: str
+    answer: str
+    texts: Sequence[str]
     signs: Signs
     vectors: np.ndarray
     poison: np.ndarray
@@ -103,15 +106,17 @@ def ask(
     texts = [corpus.texts[i] for i in order]
     vectors = corpus.vectors[order]
     signs = read_signs(encoder, query, answer, texts, vectors, corpus.known)
-    return Asked(campaign, signs, vectors, corpus.owners[order] == campaign)
+    return Asked(campaign, query, answer, texts, signs, vectors, corpus.owners[order] == campaign)
 
 
 def judged(asked: Asked, k: int) -> tuple[int, int, int, int]:
     """Poison found and missed, honest passages named and not."""
     score = chances(asked.signs, k)
-    read, guilty = read_on(
-        lambda n: responsible(score[:n], asked.vectors[:n]), len(asked.poison), k
-    )
+
+    def found(n: int) -> np.ndarray:
+        return named(asked.query, asked.answer, asked.texts[:n], score[:n], asked.vectors[:n])[0]
+
+    read, guilty = read_on(found, len(asked.poison), k)
     poison = asked.poison[:read]
     return (
         int((poison & guilty).sum()),

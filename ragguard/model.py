@@ -339,6 +339,8 @@ class CorpusView:
         denied: Rejected texts.
         now: The run's one reading of the clock.
         low: Sources of tier `low`: their documents are nobody's company but their own.
+        first: Documents (`source/id`) to the commit that brought their first version: those that
+            wait, and judged ones of which a version serves; empty where nothing waits.
         shared: What one check has worked out and another may use; a changed copy starts empty.
     """
 
@@ -362,6 +364,7 @@ class CorpusView:
     denied: Sequence[DeniedText]
     now: datetime
     low: Set[str] = frozenset()
+    first: Mapping[str, int] = field(default_factory=dict)
     shared: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 

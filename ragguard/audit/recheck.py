@@ -12,7 +12,7 @@ that: an index of which a good part is poisoned.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
@@ -72,6 +72,7 @@ class Known:
         hidden: What parsers found hidden, by label; labels without are left out.
         policies: Contract of each source; a source without one has none.
         now: The run's time.
+        first: See `CorpusView.first`.
     """
 
     lexicon: Lexicon
@@ -79,6 +80,7 @@ class Known:
     hidden: Mapping[str, Sequence[Hidden]]
     policies: Mapping[str, Policy]
     now: datetime
+    first: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -265,6 +267,7 @@ def _view(
         lexicon=lexicon,
         denied=known.denied,
         now=known.now,
+        first=known.first,
     )
 
 

@@ -37,7 +37,7 @@ from ragguard.audit.snapshot import Snapshot, snapshot
 from ragguard.audit.spool import Spool
 from ragguard.ingest.judge import surroundings
 from ragguard.knn.graph import Graph
-from ragguard.ledger import log, versions
+from ragguard.ledger import log, versions, versions_at
 from ragguard.ledger.commits import Generation, next_id
 from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.versions import VersionRow
@@ -269,7 +269,12 @@ class _Run:
             if row.hidden
         }
         policies = {name: source.policy for name, source in self._workspace.root.sources.items()}
-        return Known(around.lexicon, around.denied, hidden, policies, self._workspace.now)
+        with self._workspace.ledger.reading() as conn:
+            waiting = versions.members(conn, "quarantine")
+            labels = waiting.keys() | self._serving.keys() if waiting else ()
+            first = versions_at.first_commits(conn, labels)
+        now = self._workspace.now
+        return Known(around.lexicon, around.denied, hidden, policies, now, first)
 
     def _fresh(self, spool: Spool) -> Bools | None:
         """Documents that came since the last audit; `None` at the first."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import duration, open_workspace
-from ragguard.cli.output import answer, format_option, note, quiet_option, say, table
+from ragguard.cli.output import answer, format_option, line, note, quiet_option, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
     from ragguard.rebuild.reindex import Rebuilt
 
 SHOWN = 20  # documents named one by one
+NAMED = 5  # documents in a command that is proposed
 
 
 @click.command()
@@ -90,6 +91,18 @@ def reindex(
     return answer(fmt, made, lambda: _show(made, dry_run))
 
 
+def _say_what_to_do(made: Rebuilt) -> None:
+    """What somebody does who was asked and is not there to answer."""
+    names = [f"{v.source}/{v.id}" for v in made.suspects]
+    if names:
+        shown = line(" ".join(names[:NAMED])) + (" …" if len(names) > NAMED else "")
+        say(f"next: read what is suspect: ragguard search, ragguard trace {line(names[0])}")
+        say(f"  what is wrong goes out: ragguard quarantine hold {shown} --reason TEXT")
+        say("  what is honest may stay: then the same with --yes")
+    else:
+        say("next: look into it, then the same with --yes")
+
+
 def _show(made: Rebuilt, dry_run: bool) -> None:
     if made.recovered:
         say(f"finished {made.recovered} commits that an interrupted run had begun")
@@ -147,6 +160,6 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
     elif made.staged:
         say("next: ragguard cutover start --traffic 10% --days 7, or ragguard cutover finish")
     elif made.stops and not done:
-        say("next: look into it, then the same with --yes")
+        _say_what_to_do(made)
     elif done:
         say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")

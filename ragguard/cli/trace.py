@@ -60,8 +60,9 @@ def trace(
     custody is verified; of each passage that a receipt names it is said whether it is still
     proved, and the key of a reader who signed it is given with --signer. With --query the passages
     are ranked by how much the answer rests on them; what else there is of their campaign, batch
-    and signer is told with them. What is compared does not tell false from true: whom it names is
-    a suspect, and nothing is changed. Without --answer it ranks only.
+    and signer is told with them, and apart from them what the corpus says otherwise. What is
+    compared does not tell false from true: you say which answer is wrong, whom it names is a
+    suspect, and nothing is changed. Without --answer it ranks only.
 
     A judge gets lines of JSON (question, answer, passage) and prints a number in [0, 1] for each.
 
@@ -139,6 +140,8 @@ def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fm
 def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:
     return {
         "responsible": found.documents if found else [],
+        "otherwise": list(dict.fromkeys(p.hit.document for p in found.otherwise)) if found else [],
+        "waiting": list(found.waiting) if found else [],
         "passages": [
             {
                 "rank": p.hit.rank,
@@ -152,6 +155,7 @@ def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:
                 "dependence": p.dependence,
                 "alone": p.alone,
                 "responsible": p.responsible,
+                "otherwise": p.otherwise,
             }
             for p in (found.passages if found else ())
         ],
@@ -164,6 +168,8 @@ def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:
 
 def _tell_answer(found: Traced, answer: str) -> None:
     for passage in found.passages:
+        if passage.otherwise:
+            continue
         mark = "RESPONSIBLE" if passage.responsible else "retrieved"
         say(
             f"{mark} {passage.hit.document}  score {passage.score:.2f}, rank {passage.hit.rank}, "
@@ -171,6 +177,12 @@ def _tell_answer(found: Traced, answer: str) -> None:
         )
         text = line(passage.hit.text)
         say(f"   {text[:200]}{'…' if len(text) > 200 else ''}")
+    for passage in found.otherwise:
+        say(f"says otherwise {passage.hit.document}  rank {passage.hit.rank}")
+        text = line(passage.hit.text)
+        say(f"   {text[:200]}{'…' if len(text) > 200 else ''}")
+    for name in found.waiting:
+        say(f"waits in quarantine, and states the answer: {name}")
     if answer and not found.documents:
         say("the answer rests on no passage retrieved: read them, or give more (-k)")
     if not answer and found.passages:
@@ -180,7 +192,10 @@ def _tell_answer(found: Traced, answer: str) -> None:
     if len(found.companions) > SHOWN:
         say(f"and {len(found.companions) - SHOWN} more (--format json)")
     if found.documents:
-        say("next: read them; ragguard quarantine hold SOURCE/DOCUMENT... --reason TEXT")
+        say("next: read them; what is wrong goes out with")
+        say("  ragguard quarantine hold SOURCE/DOCUMENT... --reason TEXT")
+    elif found.waiting:
+        say("next: ragguard quarantine show SOURCE/DOCUMENT")
     elif not answer and found.passages:
         say("next: the same with --answer TEXT names what the answer rests on")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -80,6 +80,7 @@ class Surroundings:
         suspects: Documents that wait, undecided, and are as new as the recent. They are judged
             beside newcomers that are near them, as newcomers; they vouch for nobody.
         low: Sources of tier `low`.
+        first: See `CorpusView.first`.
     """
 
     store: Store
@@ -90,6 +91,7 @@ class Surroundings:
     recent: Set[str] = frozenset()
     suspects: Sequence[Prepared] = ()
     low: Set[str] = frozenset()
+    first: Mapping[str, int] = field(default_factory=dict)
 
 
 def near_suspects(batch: Sequence[Prepared], suspects: Sequence[Prepared]) -> list[Prepared]:
@@ -218,6 +220,7 @@ def build_view(
         denied=around.denied,
         now=around.now,
         low=around.low,
+        first=around.first,
     )
 
 

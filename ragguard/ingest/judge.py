@@ -20,6 +20,7 @@ from ragguard.detect.view import Prepared, Surroundings, build_view, near_suspec
 from ragguard.ingest import calibration, judge_later
 from ragguard.ingest.copied_from import originals
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger import versions_at
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.tables import get_meta
 from ragguard.ledger.versions import VersionRow
@@ -187,6 +188,11 @@ def surroundings(
     with workspace.ledger.reading() as conn:
         state = version_rows.corpus_digest(conn)
     lexicon = _lexicon(workspace, generation, batch, len(serving), state)
+    suspects = undecided(workspace, generation, len(serving)) if generation else []
+    there = {p.label for p in batch} & serving.keys()
+    with workspace.ledger.reading() as conn:
+        labels = {p.label for p in suspects} | there if suspects else ()
+        first = versions_at.first_commits(conn, labels)
     return Surroundings(
         workspace.open_store(),
         generation.serving if generation else "",
@@ -194,8 +200,9 @@ def surroundings(
         denied,
         workspace.now,
         recent_labels(workspace, serving),
-        undecided(workspace, generation, len(serving)) if generation else (),
+        suspects,
         low_sources(workspace),
+        first,
     )
 
 

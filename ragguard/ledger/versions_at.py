@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -12,6 +12,8 @@ from ragguard.ledger.tables import cases, commits, decisions, membership, vector
 from ragguard.ledger.versions import BATCH, Stay, VersionRow, stay_of, version_of
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
+
+FEW = 500  # documents up to which each is looked up by itself
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,34 @@ def versions_named(conn: sa.Connection, source: str, document: str) -> list[Vers
         .order_by(versions.c.id)
     )
     return [version_of(r) for r in conn.execute(query)]
+
+
+def first_commits(conn: sa.Connection, labels: Collection[str]) -> dict[str, int]:
+    """Commits that brought the first version of documents, whatever became of it.
+
+    Args:
+        conn: Connection.
+        labels: Documents, `source/id`; a source has no slash in its name.
+    """
+    query = (
+        sa.select(versions.c.source, versions.c.document, sa.func.min(versions.c.commit))
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(commits.c.state == "confirmed")
+        .group_by(versions.c.source, versions.c.document)
+    )
+    found: dict[str, int] = {}
+    if len(labels) <= FEW:
+        for label in labels:
+            source, _, document = label.partition("/")
+            named = (versions.c.source == source, versions.c.document == document)
+            for _, _, first in conn.execute(query.where(*named)):
+                found[label] = int(first)
+        return found
+    wanted = set(labels)
+    for source, document, first in conn.execute(query):
+        if (label := f"{source}/{document}") in wanted:
+            found[label] = int(first)
+    return found
 
 
 def stays_named(conn: sa.Connection, numbers: Sequence[int]) -> list[Membership]:

@@ -9,7 +9,7 @@ right answer rests on are named in the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ragguard.detect import lexicon
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import UsageError
 from ragguard.ledger import commits, versions
-from ragguard.ledger.commits import Accepted
+from ragguard.ledger.commits import Accepted, Generation
 from ragguard.lineage.attribution import (
     FEWEST,
     Signs,
@@ -30,6 +30,7 @@ from ragguard.lineage.attribution import (
     strangeness,
     window,
 )
+from ragguard.lineage.contradiction import says_otherwise
 from ragguard.model import Bools, Doubles, Floats
 from ragguard.serving.search import Hit, search
 from ragguard.store import Store
@@ -42,6 +43,7 @@ Judge = Callable[[str, str, Sequence[str]], Sequence[float]]
 LIMIT = 5  # how many times k the ranking is read at most
 COPY = 0.6  # word overlap from which two passages are near-duplicates
 CLOSE = 0.75  # cosine from which two passages say the same
+NEAR = 0.15  # cosine below the closest up to which a passage is about the question
 NEAREST = 20  # neighbours of a responsible passage looked at, in each collection
 
 
@@ -57,6 +59,7 @@ class Passage:
             retrieval.
         alone: Share of the answer's words that no other passage retrieved holds.
         responsible: Whether the answer rests on it; never without an answer.
+        otherwise: Whether it is near the question and states another fact than the answer.
     """
 
     hit: Hit
@@ -66,6 +69,7 @@ class Passage:
     dependence: float
     alone: float
     responsible: bool
+    otherwise: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,15 +90,26 @@ class Companion:
 
 @dataclass(frozen=True)
 class Traced:
-    """Passages by how much the answer rests on them, and what else there is of their kind."""
+    """Passages by how much the answer rests on them, and what else there is of their kind.
+
+    Attributes:
+        waiting: Documents in quarantine that state the answer, the likeliest first: none of them
+            serves, and the answer may be of a time when they did.
+    """
 
     passages: Sequence[Passage]
     companions: Sequence[Companion]
+    waiting: Sequence[str] = ()
 
     @property
     def documents(self) -> list[str]:
         """Responsible documents, in the order of the passages."""
         return list(dict.fromkeys(p.hit.document for p in self.passages if p.responsible))
+
+    @property
+    def otherwise(self) -> list[Passage]:
+        """What the corpus says otherwise: near the answer, with another fact in its place."""
+        return [p for p in self.passages if p.otherwise]
 
 
 def trace_answer(
@@ -132,15 +147,95 @@ def trace_answer(
         passages = _passages(query, answer, hits[:k], made, score, nobody)
         passages.sort(key=lambda p: (-p.score, p.hit.rank))
         return Traced(passages, [])
+    waiting: Mapping[str, str] = {}
     if judge is None:
         score = chances(made, k)
-        read, guilty = read_on(lambda n: responsible(score[:n], vectors[:n]), len(hits), k)
+        waiting = _stated_in_quarantine(workspace, generation, query, answer, hits[:k], vectors[:k])
+        texts, witnesses = [h.text for h in hits], list(waiting.values())
+
+        def judged(n: int) -> tuple[Bools, Bools]:
+            return named(query, answer, texts[:n], score[:n], vectors[:n], witnesses)
+
+        read, guilty = read_on(lambda n: judged(n)[0], len(hits), k)
+        otherwise = judged(read)[1]
+        # Shown too: what is about as close to the question, accused or not.
+        near = (made.close[:read] >= made.close[:k].max() - NEAR) & ~guilty
+        stated = [texts[i] for i in np.flatnonzero(guilty).tolist()]
+        otherwise |= says_otherwise(query, answer, texts[:read], near, [*stated, *witnesses])
     else:
         read, guilty, score = _judged(judge, query, answer, [h.text for h in hits], k)
+        otherwise = np.zeros(read, dtype=bool)
     passages = _passages(query, answer, hits[:read], made, score, guilty)
+    passages = [replace(p, otherwise=bool(o)) for p, o in zip(passages, otherwise, strict=True)]
     passages = [p for p in passages if p.hit.rank <= k or p.responsible]
     passages.sort(key=lambda p: (not p.responsible, -p.score, p.hit.rank))
-    return Traced(passages, _companions(workspace, [p for p in passages if p.responsible]))
+    companions = _companions(workspace, [p for p in passages if p.responsible])
+    return Traced(passages, companions, list(waiting))
+
+
+def named(
+    query: str,
+    answer: str,
+    texts: Sequence[str],
+    score: Doubles,
+    vectors: Floats,
+    witnesses: Sequence[str] = (),
+) -> tuple[Bools, Bools]:
+    """Name passages that an answer rests on, and those that say otherwise.
+
+    Args:
+        query: The question.
+        answer: The bad answer.
+        texts: Of n passages.
+        score: float64 (n,), of `chances`.
+        vectors: float32 (n, d), unit length.
+        witnesses: See `says_otherwise`.
+
+    Returns:
+        bool (n,) twice; none is in both.
+    """
+    other = says_otherwise(query, answer, texts, responsible(score, vectors), witnesses)
+    # What is likely only because it resembles what says otherwise is not.
+    return responsible(np.where(other, 0.0, score), vectors) & ~other, other
+
+
+def _stated_in_quarantine(
+    workspace: Workspace,
+    generation: Generation,
+    query: str,
+    answer: str,
+    hits: Sequence[Hit],
+    vectors: Floats,
+) -> dict[str, str]:
+    """Documents that wait and state an answer, each with its likeliest passage, that one first.
+
+    They are measured beside what was retrieved, as if they served.
+
+    Args:
+        workspace: Open.
+        generation: The serving one.
+        query: The question.
+        answer: The bad answer.
+        hits: What was retrieved, at least one.
+        vectors: float32 (k, d), theirs.
+    """
+    store, k = workspace.open_store(), len(hits)
+    asked = workspace.encoder.encode([f"{query} {answer}"])
+    found = store.search(generation.quarantine, asked, k).ids[0]
+    points = store.get(generation.quarantine, found, vectors=True)
+    if not points:
+        return {}
+    texts = [str(p.payload.get("page_content", "")) for p in points]
+    every = np.concatenate([vectors, np.stack([p.vector for p in points])])
+    read = [*(h.text for h in hits), *texts]
+    score = chances(read_signs(workspace.encoder, query, answer, read, every, {}), k)
+    likely = responsible(score, every)
+    likely &= ~says_otherwise(query, answer, read, likely)
+    stated: dict[str, str] = {}
+    for place in sorted(np.flatnonzero(likely[k:]).tolist(), key=lambda i: -score[k + i]):
+        own = points[place].payload.get("ragguard") or {}
+        stated.setdefault(f"{own.get('source', '?')}/{own.get('document', '?')}", texts[place])
+    return stated
 
 
 def read_signs(

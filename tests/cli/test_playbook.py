@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import REPOSITORY, Shell
+from tests.cli.conftest import REPOSITORY, SITE, Shell
 
 PAGE = REPOSITORY / "docs/incident-response.md"
 STEP = re.compile(r"^## \d+\. (\w+)\n(.*?)(?=^## |\Z)", re.M | re.S)
@@ -37,9 +37,13 @@ def steps() -> Iterator[tuple[str, str, str]]:
                 yield name, file, line
 
 
+# A copy of the honest page, with another figure in it; it waits for a reviewer.
+WAITS = SITE["leave.md"].replace("27 days", "99 days")
+
+
 @pytest.fixture
 def poisoned(served: Shell) -> Shell:
-    """Another source signed poison, and a gate that was set too lax let it in."""
+    """Another source signed poison, and a gate that was set too lax let it in; the desk is full."""
     served.clock.later(days=2)
     served.ok("key", "generate", "mallory")
     served.ok("trust", "add", "keys/mallory.pub", "--source", "web")
@@ -47,10 +51,12 @@ def poisoned(served: Shell) -> Shell:
     site.mkdir()
     for name, text in POISON.items():
         (site / name).write_text(text)
+    (site / "copy.md").write_text(WAITS)
     key = "keys/mallory.key"
     served.ok("sign", site, "--source", "web", "--key", key, "-o", "web.intoto.json")
     lax = {"RAGGUARD_JUDGE__FALSE_ALARM_RATE": "0.000000001"}
     served.ok("ingest", "web.intoto.json", "--root", site, variables=lax)
+    served.ok("quarantine", "hold", "web/copy.md", "--reason", "another figure")
     served.clock.later(days=1)
     return served
 
@@ -87,11 +93,16 @@ def test_the_playbook_works_as_written(poisoned: Shell) -> None:
             filled |= {"KEY": "mallory", "DATE": "2026-03-02"}
         if line.startswith("ragguard trace --query"):
             for name in POISON:
-                assert f"web/{name}" in result.stdout
+                assert f"RESPONSIBLE web/{name}" in result.stdout
+            assert "RESPONSIBLE wiki/" not in result.stdout
+            assert "says otherwise wiki/leave.md" in result.stdout
+            assert "waits in quarantine, and states the answer: web/copy.md" in result.stdout
+        if line.startswith("ragguard reindex"):
+            assert "wiki/leave.md" not in result.stdout  # its copy waits, and it is no suspect
         if line == "ragguard quarantine list":
             rows = poisoned.json("quarantine", "list")
             cases = [str(row["case"]) for row in rows if row["source"] == "web"]
-            assert len(cases) == len(POISON)
+            assert len(cases) == len(POISON) + 1
             filled["CASES"] = " ".join(cases)
     codes = {(step, line): code for step, did in said.items() for line, code, _ in did}
     assert codes["Watch", "ragguard audit"] == 0

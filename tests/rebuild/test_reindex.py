@@ -24,7 +24,7 @@ from ragguard.quarantine import review
 from ragguard.quarantine.revoke import blast_radius, find_target, revoke
 from ragguard.rebuild.reindex import Rebuilt, reindex
 from ragguard.serving.search import search
-from ragguard.trust import amend_root
+from ragguard.trust import amend_root, keys
 from ragguard.workspace import Workspace
 from tests.support.simulator import HONEST, NOW, Gate, Publisher
 
@@ -477,3 +477,25 @@ def test_cut_short_anywhere_it_is_whole_afterwards(
     assert answers(gate) == before
     assert len(gate.points("quarantine")) == 1
     sound(gate)
+
+
+PAID = (
+    "Suppliers send their invoices to the finance team in Leeds and quote the order number. They "
+    "are paid within 30 days. Amounts above 2,500 euro need two signatures, and nobody may pay "
+    "them in cash before the goods have arrived. Questions go to the desk, which answers them."
+)
+
+
+def test_what_waits_and_was_copied_from_a_page_makes_no_suspect_of_it(gate: Gate) -> None:
+    """Nor of an update of it: a full desk would stop every rebuild for its own originals."""
+    carol = keys.generate("carol")
+    gate.trust(carol, source="web")
+    gate.publish({"paid.md": PAID, FIRST: HONEST[FIRST]})
+    web = Publisher(gate.folder / "web", carol, "web")
+    copied = PAID.replace("30 days", "90 days")
+    gate.ingest(web.publish({"copy.md": copied}, now=gate.now), root=web.folder)
+    assert gate.documents("quarantine") == {"copy.md"}
+    made = rebuild(gate, dry_run=True)
+    assert (list(made.suspects), list(made.left), made.kept) == ([], [], 2)
+    gate.publish({"paid.md": PAID.replace("which answers", "which soon answers")})
+    assert gate.documents("quarantine") == {"copy.md"}

@@ -26,8 +26,7 @@ def hold(ctx: click.Context, document: tuple[str, ...], reason: str, fmt: str) -
     \b
     Example:
       ragguard quarantine hold wiki/safe.md --reason "trace named it"
-      ragguard trace --query Q --answer A --format json |
-        jq -r ".responsible[]" | ragguard quarantine hold - --reason "traced"
+      ragguard quarantine hold - --reason "read, and wrong" < names.txt
     """
     from ragguard.quarantine.hold import hold as job
 

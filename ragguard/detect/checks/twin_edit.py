@@ -22,6 +22,7 @@ Which of two twins is the honest one this check cannot know; it flags the newcom
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Container
@@ -176,6 +177,8 @@ class _Bench:
             mine = set(pairwise(view.words[row]))
             near: list[int] = []
             for other in rows:
+                if self._waits_and_came_later(row, other):
+                    continue
                 if other not in pairs:
                     pairs[other] = set(pairwise(view.words[other]))
                 if len(mine & pairs[other]) >= params.order * min(len(mine), len(pairs[other])):
@@ -196,6 +199,17 @@ class _Bench:
             else:
                 lined[row] = twins
         return lined
+
+    def _waits_and_came_later(self, row: int, other: int) -> bool:
+        """Whether a text is no witness against one that was there before it.
+
+        What waits undecided may be a copy that somebody made to discredit the original.
+        """
+        view = self._view
+        if view.zones[other] != "quarantine":
+            return False
+        mine, theirs = (view.labels[int(view.documents[r])] for r in (row, other))
+        return view.first.get(mine, math.inf) < view.first.get(theirs, -math.inf)
 
     def copied(self, lined: dict[int, list[_Twin]]) -> dict[tuple[int, int], float]:
         """Share of a judged document that another has too, by (document, document).

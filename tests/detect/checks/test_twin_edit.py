@@ -40,6 +40,16 @@ def honest() -> list[Doc]:
     return [*topics(3, 8), *topics(3, 2, zone="batch", prefix="new")]
 
 
+def test_what_waits_and_came_later_is_no_witness_against_its_original() -> None:
+    waits = doc("copy.md", TEXT.replace("30 days", "90 days"), near(WHERE, 0.98), zone="quarantine")
+    judged = [original("batch"), waits, *honest()]
+    mine, theirs = "wiki/invoices.md", "wiki/copy.md"
+    for first in ({mine: 1, theirs: 2}, {mine: 2, theirs: 1}, {theirs: 1}, {}):
+        found = by_document("twin_edit", judged, first=first)
+        assert (found[mine] == 0.0) == (first == {mine: 1, theirs: 2})
+        assert found[theirs] > 1.0  # the copy stays what it is
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -95,6 +95,7 @@ def make_view(
     denied: Sequence[DeniedText] = (),
     k: int = 24,
     low: Sequence[str] = (),
+    first: Mapping[str, int] | None = None,
 ) -> CorpusView:
     """Put documents into a view: those of the batch first, in their order, then what waits.
 
@@ -104,6 +105,7 @@ def make_view(
         denied: Rejected texts.
         k: Neighbours.
         low: Sources of tier `low`.
+        first: Commits that brought the first version of documents.
     """
     judged = [d for zone in ("batch", "quarantine") for d in docs if d.zone == zone]
     ordered = judged + [d for d in docs if d.zone not in ("batch", "quarantine")]
@@ -149,6 +151,7 @@ def make_view(
         denied=denied,
         now=NOW,
         low=frozenset(low),
+        first=first or {},
     )
 
 
