@@ -11,7 +11,15 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from ragguard import __version__
-from ragguard.errors import DecisionError, RagguardError
+from ragguard.errors import (
+    DecisionError,
+    MalformedError,
+    OversizedError,
+    PayloadTypeError,
+    PredicateError,
+    RagguardError,
+    UnsignedError,
+)
 from ragguard.text.safe_display import cut, line
 from ragguard.web import api, pages
 from ragguard.web.access import Denied
@@ -19,7 +27,9 @@ from ragguard.web.desk import Conflict, ConflictError, Desk
 from ragguard.web.guard import App, Guard
 from ragguard.web.sessions import Sessions
 
-STATUS = {2: 400, 3: 409, 5: 503}  # by exit code of the error
+# What is wrong with what a client sent, where the same in our files would be an integrity error.
+ENVELOPE = (MalformedError, OversizedError, PayloadTypeError, PredicateError, UnsignedError)
+STATUS = {2: 400, 3: 500, 5: 503}  # by exit code of the error
 
 
 def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
@@ -72,6 +82,8 @@ def _refused(request: Request, error: Exception) -> Response:
     status = STATUS.get(error.exit_code, 500)
     if isinstance(error, ConflictError):
         status = 409
+    elif isinstance(error, ENVELOPE):
+        status = 400
     elif isinstance(error, DecisionError):
         status = 403
     elif "there is no such" in error.message or error.message.startswith("no open group"):

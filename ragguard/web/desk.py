@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ragguard.config import Settings
 from ragguard.corpus.cosigners import signed_by
 from ragguard.errors import UsageError
 from ragguard.ledger import cases, commits, log, queue, versions, versions_at
-from ragguard.ledger.queue import Choice, Entry, Group
+from ragguard.ledger.queue import Entry, Group
 from ragguard.ledger.versions import VersionRow
 from ragguard.quarantine import review
 from ragguard.quarantine.bodies import case_body, shown_body, sureness
@@ -67,14 +68,20 @@ class Snapshot:
     Attributes:
         size: Entries of the log.
         entries: Cases, the surest first.
-        groups: Of the open cases.
-        group_of: Group by case number.
     """
 
     size: int
     entries: Sequence[Entry]
-    groups: Sequence[Group]
-    group_of: dict[int, Group]
+
+    @cached_property
+    def groups(self) -> Sequence[Group]:
+        """Groups of the cases."""
+        return queue.groups(self.entries)
+
+    @cached_property
+    def group_of(self) -> dict[int, Group]:
+        """Group by case number."""
+        return {entry.case.id: group for group in self.groups for entry in group.entries}
 
 
 class Desk:
@@ -139,17 +146,17 @@ class Desk:
             kept = self._queues.get(closed)
             if kept is not None and kept.size == size:
                 return kept
-            rows = queue.entries(conn, state=None if closed else "open")
             if closed:
-                rows = [row for row in rows if row.case.state != "open"]
-                rows.sort(key=lambda row: -(row.case.closed or 0))
-                made = Snapshot(size, rows, (), {})
+                rows = [e for e in queue.entries(conn, state=None) if e.case.state != "open"]
+                rows.sort(key=lambda e: -(e.case.closed or 0))
             else:
-                groups = queue.groups(rows)
-                members = {e.case.id: g for g in groups for e in g.entries}
-                made = Snapshot(size, sorted(rows, key=self._rank), groups, members)
-            self._queues[closed] = made
-            return made
+                # What is known of an open case does not change: only new ones are read.
+                there = cases.open_numbers(conn)
+                known = [e for e in kept.entries if e.case.id in there] if kept else []
+                last = max((e.case.id for e in kept.entries), default=0) if kept else 0
+                rows = sorted([*known, *queue.entries(conn, after=last)], key=self._rank)
+            self._queues[closed] = Snapshot(size, rows)
+            return self._queues[closed]
 
     def _rank(self, entry: Entry) -> tuple[bool, float, float, int]:
         """Removals first, then the surest; what a person held goes by its score."""
@@ -160,10 +167,6 @@ class Desk:
             -entry.score,
             entry.case.id,
         )
-
-    def listed(self, choice: Choice, *, closed: bool = False) -> list[Entry]:
-        """Cases of the queue that a choice takes, in its order."""
-        return [entry for entry in self.queue(closed=closed).entries if choice.takes(entry)]
 
     def group(self, name: str) -> Group:
         """An open group by its name.

@@ -101,7 +101,7 @@ class Desk:
 
     def commit(self) -> str:
         self.press("c")
-        return str(self.page.wait_for_selector("#said p:has-text('commit')").inner_text())
+        return str(self.page.wait_for_selector("#said p:has-text('decided, commit')").inner_text())
 
 
 @contextmanager
