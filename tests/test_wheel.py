@@ -18,7 +18,9 @@ from packaging.utils import canonicalize_name
 
 from tests.support.installing import REPOSITORY, build_wheel
 
-EXTRAS = ("test", "lint", "docs", "bench")
+EXTRAS = ("langchain", "llamaindex", "haystack", "web", "render", "test", "lint", "docs", "bench")
+# Rooms that need an extra, and which.
+ROOMS = {"ragguard/bench": "bench", "ragguard/web": "web"}
 # Tools by which the package is built, tested or measured, and that something required brings
 # anyway: hdbscan is built on scikit-learn.
 BROUGHT = {"scikit-learn", "packaging"}
@@ -152,10 +154,12 @@ def test_an_extra_demands_nothing_that_comes_without_it() -> None:
         assert required(lines, extra) & required(declared()) == set()
 
 
-def test_no_module_but_those_of_bench_uses_what_only_an_extra_brings() -> None:
+def test_only_its_own_room_uses_what_only_an_extra_brings() -> None:
     only = tools(declared())
-    outside = [path for path in modules() if not name_of(path).startswith("ragguard/bench/")]
+    rooms = tuple(f"{room}/" for room in ROOMS)
+    outside = [path for path in modules() if not name_of(path).startswith(rooms)]
     used = {name_of(path): distributions(imported(path)) & only for path in outside}
     assert {name: found for name, found in used.items() if found} == {}
-    inside = distributions(set().union(*map(imported, modules("ragguard/bench"))))
-    assert inside & only <= required(declared(), "bench")
+    for room, extra in ROOMS.items():
+        inside = distributions(set().union(*map(imported, modules(room))))
+        assert inside & only <= required(declared(), extra)

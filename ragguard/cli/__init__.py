@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("ingest", "Bring signed documents in; keep suspects out."),
     "search": ("search", "Ask the serving index."),
     "quarantine": ("quarantine", "Review what waits in quarantine."),
+    "web": (
+        "web",
+        "Review the quarantine in a browser: a page on this machine, and the same as JSON.",
+    ),
     "audit": ("audit", "Look at the whole index: is it ours, is it still good, what changed."),
     "adopt": (
         "adopt",

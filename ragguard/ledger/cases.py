@@ -88,6 +88,11 @@ def listed(conn: sa.Connection, *, state: str | None = "open") -> list[CaseRow]:
     return [_row(r) for r in conn.execute(query)]
 
 
+def open_numbers(conn: sa.Connection) -> set[int]:
+    """Numbers of open cases."""
+    return set(conn.execute(sa.select(cases.c.id).where(cases.c.state == "open")).scalars())
+
+
 def get(conn: sa.Connection, number: int) -> CaseRow | None:
     """A case by number."""
     row = conn.execute(_query().where(cases.c.id == number)).first()
