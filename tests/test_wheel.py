@@ -18,13 +18,25 @@ from packaging.utils import canonicalize_name
 
 from tests.support.installing import REPOSITORY, build_wheel
 
-EXTRAS = ("langchain", "llamaindex", "haystack", "web", "render", "test", "lint", "docs", "bench")
+EXTRAS = (
+    "langchain",
+    "llamaindex",
+    "haystack",
+    "mcp",
+    "web",
+    "render",
+    "test",
+    "lint",
+    "docs",
+    "bench",
+)
 # Rooms that need an extra, and which.
 ROOMS = {
     "ragguard/bench/": "bench",
     "ragguard/integrations/haystack.py": "haystack",
     "ragguard/integrations/langchain.py": "langchain",
     "ragguard/integrations/llamaindex.py": "llamaindex",
+    "ragguard/integrations/mcp.py": "mcp",
     "ragguard/parse/drawn.py": "render",
     "ragguard/parse/worker.py": "render",
     "ragguard/web/": "web",

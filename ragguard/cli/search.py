@@ -96,7 +96,7 @@ def search(
         with open_reader(
             published,
             log_key,
-            scope=_scope(scopes),
+            scope=read_scope(scopes),
             url=url,
             api_key=key,
             max_age=duration(max_age),
@@ -150,14 +150,16 @@ def _search_proved(
     from ragguard.trust.files import replace_file
 
     with open_workspace(ctx) as workspace:
-        retriever = open_retriever(workspace, scope=_scope(scopes), receipts=receipt is not None)
+        retriever = open_retriever(
+            workspace, scope=read_scope(scopes), receipts=receipt is not None
+        )
         answer = retriever.retrieve(query, k)
     if receipt is not None and answer.receipt is not None:
         replace_file(receipt, answer.receipt, shared=True)
     return _answered(answer, fmt)
 
 
-def _scope(given: Sequence[str]) -> Wanted | None:
+def read_scope(given: Sequence[str]) -> Wanted | None:
     """Whom to answer: values by key."""
     if not given:
         return None

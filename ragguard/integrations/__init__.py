@@ -1,9 +1,9 @@
 """Adapters for the frameworks that people have: the guard where documents go out and come in.
 
 One module for each; each needs its framework, which is an extra of the same name: `langchain`,
-`llamaindex`, `haystack`. They take what is open already: a `Retriever`, or a workspace. What they
-hand on for a prompt is the passage and the document's own metadata, never ragguard's fields; proofs
-and refusals come by `on_answer`.
+`llamaindex`, `haystack`, `mcp`. They take what is open already: a `Retriever`, or a workspace. What
+they hand on for a prompt is the passage and the document's own metadata, never ragguard's fields;
+proofs and refusals come by `on_answer`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,8 +23,10 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 
 from ragguard.integrations import haystack, langchain, llamaindex
+from ragguard.serving.answer import Answer
+from ragguard.serving.retriever import open_retriever
 from tests.integrations.conftest import Served
-from tests.support.simulator import HONEST
+from tests.support.simulator import HONEST, Gate
 
 QUESTION = "how many days of vacation do I get"
 LEAVE = "wiki/leave.md"
@@ -175,6 +178,21 @@ def test_the_postprocessor_hands_on_what_is_proved_and_not_what_the_node_says(
     assert refused == dict.fromkeys(ids[1:], ("unknown", False))
 
 
+def test_the_postprocessor_keeps_to_the_scope(new_gate: Callable[..., Gate]) -> None:
+    gate = new_gate()
+    gate.set_policy(scope=["tenant=@tenant"])
+    gate.publish(HONEST, metadata={n: {"tenant": n[:2]} for n in HONEST})
+    answers: list[Answer] = []
+    guard = llamaindex.GuardPostprocessor(
+        retriever=open_retriever(gate.workspace, scope={"tenant": "le"}), on_answer=answers.append
+    )
+    nodes = [NodeWithScore(node=TextNode(id_=i, text="")) for i in gate.points()]
+    found = guard.postprocess_nodes(nodes)
+    assert [n.node.get_content() for n in found] == [HONEST["leave.md"]]
+    assert {(r.kind, r.alarm) for r in answers[0].refused} == {("scope", False)}
+    assert len(answers[0].refused) == len(HONEST) - 1
+
+
 # --- Haystack -------------------------------------------------------------------------------------
 
 
@@ -214,7 +232,12 @@ def test_haystack_does_not_get_a_forged_passage(served: Served) -> None:
 
 @pytest.mark.parametrize(
     ("extra", "module"),
-    [("langchain", "langchain_core"), ("llamaindex", "llama_index"), ("haystack", "haystack")],
+    [
+        ("langchain", "langchain_core"),
+        ("llamaindex", "llama_index"),
+        ("haystack", "haystack"),
+        ("mcp", "mcp"),
+    ],
 )
 def test_an_adapter_without_its_framework_says_what_to_install(extra: str, module: str) -> None:
     script = (
