@@ -128,8 +128,8 @@ class Retriever:
 
         Returns:
             What is proved of them, in the same order, and what is refused. No others come in place
-            of those refused. What is not there, or outside the scope, is refused without an alarm:
-            whoever found it may not have asked for the scope.
+            of those refused, and it abstains as `retrieve` does. What is not there, or outside the
+            scope, is refused without an alarm: whoever found it may not have asked for the scope.
         """
         ids = [i for i in found if _is_point_id(i)]
         said: list[Proof | Refused] | None = None
@@ -153,7 +153,7 @@ class Retriever:
             else:
                 refused.append(one)
         _tell(refused)
-        return Answer(hits, refused, self._receipt(question_digest(question), hits, len(refused)))
+        return self._conclude(hits, refused, question_digest(question), question)
 
     def retrieve(self, question: str, k: int = 5) -> Answer:
         """Answer a question.
@@ -186,10 +186,16 @@ class Retriever:
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1")
         hits, refused = self._proved(vector, k)
+        said = question_digest(question) if question else digest_bytes(vector.tobytes())
+        return self._conclude(hits, refused, said, question)
+
+    def _conclude(
+        self, hits: list[Hit], refused: list[Refused], said: str, question: str
+    ) -> Answer:
+        """Give what is proved, or abstain; `said` is the digest that a receipt names."""
         abstained = self._rules.judge(hits, question)
         if abstained is not None:
             hits = []
-        said = question_digest(question) if question else digest_bytes(vector.tobytes())
         receipt = self._receipt(said, hits, len(refused), abstained)
         if abstained is not None and question and self._hand_over is not None:
             abstained = replace(abstained, case=self._hand_over(question, abstained))
