@@ -39,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # mark `xdist_group` says the same, but pytest-xdist 3.8 cannot read it under pytest 9.2.
 GROUPS = {
     "tests/cli/test_demo.py": "demo",
+    "tests/cli/test_pipelines.py": "pipelines",
+    "tests/test_install.py": "install",
+    "tests/test_site.py": "site",
     "tests/ingest/test_drip.py": "drip",
     "tests/ingest/test_reintroduction.py": "reintroduction",
     "tests/ingest/test_suspects.py": "suspects",

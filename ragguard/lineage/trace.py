@@ -19,6 +19,7 @@ from ragguard.errors import UsageError
 from ragguard.ledger import commits, versions
 from ragguard.ledger.commits import Accepted, Generation
 from ragguard.lineage.attribution import (
+    CHANCE,
     FEWEST,
     Signs,
     answer_terms,
@@ -229,7 +230,7 @@ def _stated_in_quarantine(
     every = np.concatenate([vectors, np.stack([p.vector for p in points])])
     read = [*(h.text for h in hits), *texts]
     score = chances(read_signs(workspace.encoder, query, answer, read, every, {}), k)
-    likely = responsible(score, every)
+    likely = score >= CHANCE / 2  # told and not accused: half as sure will do
     likely &= ~says_otherwise(query, answer, read, likely)
     stated: dict[str, str] = {}
     for place in sorted(np.flatnonzero(likely[k:]).tolist(), key=lambda i: -score[k + i]):

@@ -38,7 +38,7 @@ def steps() -> Iterator[tuple[str, str, str]]:
 
 
 # A copy of the honest page, with another figure in it; it waits for a reviewer.
-WAITS = SITE["leave.md"].replace("27 days", "99 days")
+WAITS = SITE["leave.md"].replace("27 days", "ninety-nine days")
 
 
 @pytest.fixture
