@@ -51,7 +51,7 @@ def mcp(
 
     \b
     Example:
-      ragguard -w /srv/w mcp
+      ragguard mcp
       ragguard mcp --published /srv/corpus --log-key "$(cat log.vkey)"
     """
     from ragguard.integrations.mcp import make_server

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Literal
 
@@ -287,13 +288,8 @@ class _File:
         if keep:
             self._kept = {key: row for key, row in free.items() if key not in drop}
         else:
-            left = iter(list(free))
-            keys |= {
-                place: key
-                for place, key in zip(
-                    (p for p in range(len(self._records)) if p not in keys), left, strict=False
-                )
-            }
+            changed = [place for place in range(len(self._records)) if place not in keys]
+            keys.update(zip(changed, free, strict=False))
         number = 1 + max((int(k) for k in self.there if k.isdecimal()), default=-1)
         for place in range(len(self._records)):
             if place not in keys:
@@ -396,9 +392,9 @@ def _value(value: object) -> object:
 def _scalar(value: object) -> str | int | float | bool | None:
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
-        exact = math.isfinite(value) and abs(value) < 2**53
-        return value if exact and type(value) in (int, float) else str(value)
+    if isinstance(value, Integral | Real):  # numpy's too
+        number = int(value) if isinstance(value, Integral) else float(value)
+        return number if math.isfinite(number) and abs(number) < 2**53 else str(number)
     if isinstance(value, Mapping | list | tuple):
         return _clean(json.dumps(value, default=str, sort_keys=True, ensure_ascii=False))
     return _clean(str(value))

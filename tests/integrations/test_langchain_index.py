@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
@@ -378,6 +379,9 @@ def test_metadata_is_kept_as_a_document_can_carry_it(side: Side) -> None:
     }
     again = side.index.index([Document(page_content=A, metadata=metadata)], source_id_key="source")
     assert again.num_skipped == 1
+    numbers = plain_metadata({"n": np.int64(3), "x": np.float32(0.5), "yes": True})
+    assert numbers == {"n": 3, "x": 0.5, "yes": True}
+    assert [type(v) for v in numbers.values()] == [int, float, bool]
     assert plain_metadata({"nested": [[1], {2: 3}]}) == {"nested": ["[1]", '{"2": 3}']}
 
 
