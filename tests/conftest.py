@@ -60,6 +60,8 @@ GROUPS = {
     "tests/bench/test_gate.py": "bench",
     "tests/bench/test_page.py": "bench",
     "tests/bench/test_runner.py": "bench",
+    "tests/web/test_api.py": "web api",
+    "tests/web/test_browser.py": "web browser",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,4 +77,5 @@ def web(ctx: click.Context, port: int, names: tuple[str, ...], key: Path | None,
         who = f"{visitor.principal} ({visitor.role}): " if visitor.principal else ""
         say(f"{who}{link}")
 
-    serve(desk, port, names, tell)
+    with suppress(KeyboardInterrupt):  # how it ends
+        serve(desk, port, names, tell)

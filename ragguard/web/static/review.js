@@ -12,6 +12,7 @@ const closed = new Map(); // case number to what became of it, until the list is
 let key = null;
 let asking = null; // what the dialog is about
 let busy = false;
+let coming = ""; // case that was asked for and is not shown yet
 
 const $ = (selector) => document.querySelector(selector);
 const article = () => $("article#case[data-case]");
@@ -86,7 +87,7 @@ function about() {
 }
 
 function ask(action) {
-  if (role !== "reviewer") return;
+  if (role !== "reviewer" || coming) return; // what is decided is what is shown
   const what = about();
   if (!what) return;
   asking = { ...what, action };
@@ -215,7 +216,8 @@ function go(where) {
   const shown = article();
   if (!shown) return;
   const items = [...document.querySelectorAll(".items li[data-case] a.item")];
-  const at = items.findIndex((item) => item.closest("li").dataset.case === shown.dataset.case);
+  const from = coming || shown.dataset.case;
+  const at = items.findIndex((item) => item.closest("li").dataset.case === from);
   const near = at < 0 ? null : items[at + (where === "next" ? 1 : -1)];
   const link = near ?? $(`#go-${where}`);
   if (link) link.click();
@@ -296,6 +298,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", (event) => {
+  const item = event.target.closest?.("a.item[hx-get], #go-next, #go-previous");
+  if (item) coming = item.closest("li")?.dataset.case ?? "another";
   const act = event.target.closest?.("[data-act]")?.dataset.act;
   if (act === "skip") go("next");
   else if (act) ask(act);
@@ -320,6 +324,12 @@ document.addEventListener("change", (event) => {
   }
 });
 
+document.addEventListener("htmx:afterSwap", (event) => {
+  const id = event.detail.target?.id;
+  const there = coming === "another" || coming === article()?.dataset.case;
+  if (id === "main" || (id === "case" && there)) coming = "";
+});
+
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target?.id === "case") {
     $("#main").classList.add("one");
@@ -330,6 +340,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
 });
 
 document.addEventListener("htmx:responseError", (event) => {
+  coming = "";
   let said = "";
   try {
     said = JSON.parse(event.detail.xhr.responseText).error;
@@ -339,7 +350,10 @@ document.addEventListener("htmx:responseError", (event) => {
   say(said, true);
 });
 
-document.addEventListener("htmx:sendError", () => say("The server does not answer.", true));
+document.addEventListener("htmx:sendError", () => {
+  coming = "";
+  say("The server does not answer.", true);
+});
 
 window.addEventListener("beforeunload", (event) => {
   if (tray.length) event.preventDefault();
