@@ -21,12 +21,13 @@ from ragguard.ledger import cases
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import CaseRow, DecisionRow, NewCase
 from ragguard.ledger.commits import Generation, ManifestRow, next_id
+from ragguard.ledger.decided import DenialRow
 from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import point_id
 from ragguard.ledger.tables import cases as case_table
 from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.tables import versions as version_table
-from ragguard.ledger.versions import DenialRow, PointRow, VersionRow
+from ragguard.ledger.versions import PointRow, VersionRow
 from ragguard.ledger.writer import Plan, Write
 from ragguard.model import Finding, Floats, Hidden, Metadata, PublicKey, Verdict
 from ragguard.trust import scope

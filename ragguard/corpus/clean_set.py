@@ -16,6 +16,7 @@ from ragguard.corpus.documents import Incoming, format_of
 from ragguard.corpus.job import finding_dict
 from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
 from ragguard.errors import RagguardError, VaultError
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.model import Document, Finding, Subject
@@ -70,7 +71,7 @@ def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], 
     """
     signatures = Signatures(workspace)
     with workspace.ledger.reading() as conn:
-        denied = {row.digest for row in version_rows.denied(conn)}
+        denied = {row.digest for row in decided_rows.denied(conn)}
     groups: dict[str, list[Stay]] = defaultdict(list)
     for row in rows:
         groups[row.manifest].append(row)

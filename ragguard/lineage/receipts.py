@@ -17,6 +17,7 @@ from ragguard.corpus.log_check import check_expected
 from ragguard.corpus.provenance import Signatures, forgery
 from ragguard.errors import LogError
 from ragguard.ledger import audit_queries, commits, log, versions, versions_at
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.versions import Stay
 from ragguard.ledger.versions_at import Membership
@@ -121,7 +122,7 @@ class _Past:
             entries = log.entries(conn)
             self._commits = {row.id: row for row in commits.listed(conn)}
             self._roots = {v: data for v, data, _ in audit_queries.all_roots(conn)}
-            self._denied = {row.digest: row.commit for row in versions.denied(conn)}
+            self._denied = {row.digest: row.commit for row in decided_rows.denied(conn)}
         leaves = [merkle.leaf_hash(text.encode()) for _, text, _ in entries]
         if wrong := check_expected(workspace, verified.receipt.basis.checkpoint, leaves):
             raise LogError(wrong, hint="Run `ragguard log verify`.")
@@ -219,7 +220,7 @@ def _still(workspace: Workspace, hit: Mapping[str, Any], judged: Any) -> str:
     source, _, document = str(hit["document"]).partition("/")
     with workspace.ledger.reading() as conn:
         standing = dict(versions.standing(conn, source, document))
-        denied = {row.digest for row in versions.denied(conn)}
+        denied = {row.digest for row in decided_rows.denied(conn)}
     if hit["digest"] in denied:
         return "a reviewer rejected exactly these bytes"
     serving, waiting = standing.get("serving"), standing.get("quarantine")

@@ -16,6 +16,7 @@ import numpy as np
 from ragguard.corpus.stored_points import Packs, stored_writes
 from ragguard.detect.view import point_label
 from ragguard.errors import RagguardError
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import evidence, versions
 from ragguard.ledger.evidence import Span
 from ragguard.ledger.versions import VersionRow
@@ -192,7 +193,7 @@ def _read(
     nothing: Floats = np.empty((0, 0), dtype=np.float32)
     with workspace.ledger.reading() as conn:
         there = versions.standing(conn, source, document)
-        denials = versions.denied(conn) if role == "rejected" or not there else []
+        denials = decided_rows.denied(conn) if role == "rejected" or not there else []
         denied = [
             row
             for row in denials
