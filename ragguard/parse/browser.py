@@ -1,7 +1,7 @@
 """A Chromium that draws pages: without network, without their scripts, in its own sandbox.
 
 The browser is told what to do over a pipe (the DevTools protocol), so there is no port that others
-could reach. It starts with an empty profile, an environment without secrets and, where the system
+could reach; it ends when the pipe does, so with this process. It starts with an empty profile, an environment without secrets and, where the system
 allows it, in a network namespace without a network. Every request of a page is answered here: the
 page itself with the markup to draw, images with a gray pixel, all else with nothing. A policy that
 comes with the markup forbids scripts; what is asked is asked from a world of its own (`page.js`).
@@ -78,7 +78,6 @@ if sys.platform.startswith("linux"):
         ):
             with open("/proc/self/" + path, "w") as file:
                 file.write(said)
-    system.prctl(1, 9, 0, 0, 0)  # die with the process that started it
 os.execv(command[0], command)
 """
 
