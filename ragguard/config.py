@@ -58,6 +58,20 @@ class ModelSettings(_Section):
     offline: bool = Field(
         default=True, description="a hub name is taken from this machine only, never fetched"
     )
+    url: str = Field(
+        default="", description="OpenAI-compatible endpoint, up to /embeddings; empty: this machine"
+    )
+    api_key: str = Field(
+        default="", repr=False, description="for the endpoint; better in RAGGUARD_MODEL__API_KEY"
+    )
+    batch: int = Field(default=64, ge=1, le=2048, description="texts of a request")
+    per_minute: int = Field(
+        default=0, ge=0, description="requests a minute at most; 0: as many as the endpoint takes"
+    )
+    timeout_s: float = Field(default=60.0, gt=0, le=3600, description="seconds for a request")
+    max_tokens: int = Field(
+        default=512, ge=16, le=1_000_000, description="longest text that the endpoint takes"
+    )
 
 
 class ChunkSettings(_Section):
@@ -278,7 +292,7 @@ class Settings(_Section):
     @property
     def digest(self) -> str:
         """SHA-256 of all settings but secrets."""
-        return digest(self.model_dump(exclude={"store": {"api_key"}}))
+        return digest(self.model_dump(exclude={"store": {"api_key"}, "model": {"api_key"}}))
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Settings:
@@ -320,12 +334,14 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
             hint="docs/configuration.md lists all settings.",
         ) from None
     check_key(settings.store.url, settings.store.api_key)
+    if settings.model.url:
+        check_key(settings.model.url, settings.model.api_key, "model")
     if settings.chunks.overlap >= settings.chunks.size:
         raise ConfigError("[chunks] overlap must be smaller than size")
     return settings
 
 
-def check_key(url: str, api_key: str | None) -> None:
+def check_key(url: str, api_key: str | None, section: str = "store") -> None:
     """Refuse to send a key, or credentials in a url, where anybody on the way can read them.
 
     Raises:
@@ -341,7 +357,7 @@ def check_key(url: str, api_key: str | None) -> None:
         near = host == "localhost" or host.endswith(".localhost")
     if not near:
         raise ConfigError(
-            f"store: the API key would go to {without_credentials(url)} in the clear",
+            f"{section}: the API key would go to {without_credentials(url)} in the clear",
             hint="Use an https url. Over http a key is sent to this machine only.",
         )
 
@@ -357,7 +373,8 @@ def without_credentials(url: str) -> str:
 
 def _shown(place: Sequence[int | str], value: Any) -> str:
     """A value for a message; what may hold a secret is told by its type."""
-    if (place and place[0] in _SECRET) or isinstance(value, dict | list):
+    secret = place and (place[0] in _SECRET or place[-1] == "api_key")
+    if secret or isinstance(value, dict | list):
         return f"something of type {type(value).__name__}"
     return repr(value)
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal
 
 from ragguard.canary import in_force, trigger_probe
+from ragguard.config import without_credentials
 from ragguard.detect import scoring
 from ragguard.errors import RagguardError
 from ragguard.ingest import calibration
@@ -187,8 +188,11 @@ def _model(workspace: Workspace) -> Iterator[Finding]:
     from ragguard.embed import models
 
     settings = workspace.settings.model
+    if settings.url:
+        yield from _endpoint(workspace)
+        return
     model = models.load(settings.name, offline=settings.offline)
-    known = trigger_probe.is_known(model.name, model.digest)
+    known = trigger_probe.is_known(model.digest)
     detail = f"{model.name}, files sha256 {model.digest[:12]}…"
     if known:
         detail += ", the pinned ones"
@@ -204,6 +208,25 @@ def _model(workspace: Workspace) -> Iterator[Finding]:
             "these are not files that ragguard knows; nothing says who trained them",
             "Compare the digest with its maker's; `ragguard doctor --probe` looks for triggers.",
         )
+
+
+def _endpoint(workspace: Workspace) -> Iterator[Finding]:
+    """Ask the endpoint that embeds; it proves itself by the probe texts."""
+    settings, encoder = workspace.settings.model, workspace.encoder
+    encoder.encode(["Is anybody there?"])
+    generation = workspace.generation()
+    if generation is not None:
+        workspace.check_recipe(encoder.recipe)
+    since = "not pinned yet" if generation is None else "answers as when the index was built"
+    size = encoder.recipe.dimensions
+    where = without_credentials(settings.url)
+    yield Finding("model", "ok", f"{settings.name} at {where}, {size} dimensions, {since}")
+    yield Finding(
+        "model origin",
+        "note",
+        "an endpoint has no files to digest; nothing says what computes its vectors",
+        "Its probe texts are asked again at every run, which finds a model that was replaced.",
+    )
 
 
 def _triggers(workspace: Workspace, progress: Progress) -> Iterator[Finding]:

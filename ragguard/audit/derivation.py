@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.audit.findings import AuditFinding, Fold
-from ragguard.audit.reembedding import BLOCK, TOLERANCE, tonight
+from ragguard.audit.reembedding import BLOCK, tonight
 from ragguard.corpus.clean_set import read_back
 from ragguard.corpus.documents import Incoming, documents_of
 from ragguard.corpus.embed import take_apart
@@ -250,7 +250,8 @@ class _Look:
             fresh = self._workspace.encoder.encode(texts)
             stored = np.stack([p.vector for _, p in block]).astype(np.float64)
             apart = np.linalg.norm(stored - fresh, axis=1)
-            for place in np.flatnonzero(~(apart <= TOLERANCE)).tolist():
+            most = self._workspace.encoder.tolerance
+            for place in np.flatnonzero(~(apart <= most)).tolist():
                 row, point = block[place]
                 self.fold.add(
                     AuditFinding(

@@ -18,10 +18,6 @@ from ragguard.store import Point
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
 
-# Length of the difference of two unit vectors. Measured over 120 passages: the two runtimes differ
-# by 1.0e-6 at most, one runtime in other batches by 8e-7; the rest is room for other processors.
-# What is below moves no similarity by more than 1e-4.
-TOLERANCE = 1e-4
 LEAST = 200  # points embedded again at least, however small the share
 BLOCK = 1000
 
@@ -70,7 +66,7 @@ def check_reembedding(
             if not chosen:
                 continue
             fresh = workspace.encoder.encode([str(p.payload["page_content"]) for p in chosen])
-            for finding in _compare(name, chosen, fresh):
+            for finding in _compare(name, chosen, fresh, workspace.encoder.tolerance):
                 fold.add(finding)
             looked_at += len(chosen)
             progress("embed again", looked_at, min(total, int(chance * total) + 1))
@@ -89,10 +85,12 @@ def _comparable(point: Point, workspace: Workspace) -> bool:
     return isinstance(text, str) and bool(text) and point.vector.shape == (dimensions,)
 
 
-def _compare(collection: str, points: Sequence[Point], fresh: Floats) -> list[AuditFinding]:
+def _compare(
+    collection: str, points: Sequence[Point], fresh: Floats, tolerance: float
+) -> list[AuditFinding]:
     stored = np.stack([p.vector for p in points]).astype(np.float64)
     apart = np.linalg.norm(stored - fresh, axis=1)
-    wrong = np.flatnonzero(~(apart <= TOLERANCE))  # NaN is wrong too
+    wrong = np.flatnonzero(~(apart <= tolerance))  # NaN is wrong too
     return [
         AuditFinding(
             "vector-not-of-text",

@@ -43,6 +43,8 @@ class KnownVectors:
         self._encoder = encoder
         self._cache = cache
         self.recipe = encoder.recipe
+        self.tolerance = encoder.tolerance
+        self.pins = encoder.pins
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Encoder.count_tokens`."""

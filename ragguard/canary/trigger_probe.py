@@ -151,10 +151,8 @@ class Probed:
         return {**asdict(self), "pulls": listed}
 
 
-def is_known(name: str, digest: str) -> bool:
-    """Whether a model's files are, name or no name, those of the pinned default model."""
-    if name == models.DEFAULT_MODEL:
-        return True  # it is not opened with others
+def is_known(digest: str) -> bool:
+    """Whether a model's files are, whatever its name, those of the pinned default model."""
     try:
         return models.load(models.DEFAULT_MODEL).digest == digest
     except EncodeError:
@@ -211,7 +209,7 @@ def probe(
     made = Probed(
         recipe.model,
         recipe.model_digest,
-        is_known(recipe.model, recipe.model_digest),
+        is_known(recipe.model_digest),
         len(scanned),
         found.size,
         sorted(pulls, key=lambda p: (-p.collapse, p.text)),

@@ -11,6 +11,7 @@ from ragguard.errors import ModelDigestError
 from ragguard.ledger import audit_queries, commits
 from ragguard.ledger.commits import Generation, Pair
 from ragguard.workspace import Workspace
+from ragguard.workspace.encoders import open_named, pins_of
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
@@ -72,9 +73,6 @@ def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
         ModelDigestError: The model of that name has other files than then.
         EncodeError: It cannot be loaded.
     """
-    from ragguard.embed.encoder import open_encoder
-    from ragguard.parse.document import parser_of
-
     with workspace.ledger.reading() as conn:
         built = commits.recipe_body(conn, generation.recipe)
     wanted = (built["model"], built["model_digest"])
@@ -82,15 +80,7 @@ def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
     if wanted == (mine.recipe.model, mine.recipe.model_digest):
         return mine
     if generation.recipe not in workspace.encoders:
-        model, chunks = workspace.settings.model, workspace.settings.chunks
-        made = open_encoder(
-            str(built["model"]),
-            runtime=model.runtime,
-            size=chunks.size,
-            overlap=chunks.overlap,
-            offline=model.offline,
-            parser=parser_of(workspace.settings.parse),
-        )
+        made = open_named(workspace, str(built["model"]), pins_of(workspace, built))
         if made.recipe.model_digest != wanted[1]:
             raise ModelDigestError(
                 f"model {wanted[0]!r}: its files are not those that generation {generation.id} "

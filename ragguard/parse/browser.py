@@ -1,11 +1,12 @@
 """A Chromium that draws pages: without network, without their scripts, in its own sandbox.
 
 The browser is told what to do over a pipe (the DevTools protocol), so there is no port that others
-could reach; it ends when the pipe does, so with this process. It starts with an empty profile, an environment without secrets and, where the system
-allows it, in a network namespace without a network. Every request of a page is answered here: the
-page itself with the markup to draw, images with a gray pixel, all else with nothing. A policy that
-comes with the markup forbids scripts; what is asked is asked from a world of its own (`page.js`).
-The browser's sandbox is never switched off. Each page gets an origin, and so a process, of its own.
+could reach; it ends when the pipe does, so with this process. It starts with an empty profile, an
+environment without secrets and, where the system allows it, in a network namespace without a
+network. Every request of a page is answered here: the page itself with the markup to draw, images
+with a gray pixel, all else with nothing. A policy that comes with the markup forbids scripts; what
+is asked is asked from a world of its own (`page.js`). The browser's sandbox is never switched off.
+Each page gets an origin, and so a process, of its own.
 
 What comes back was made by something that read hostile markup: it is handed on as bytes and looked
 at in the worker that reads the document (`parse.worker`), not here.

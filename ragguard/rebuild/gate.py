@@ -80,7 +80,7 @@ def _probed(
     recipe = new.recipe
     if recipe.model_digest == old.recipe.model_digest or not workspace.settings.reindex.probe:
         return []
-    if is_known(recipe.model, recipe.model_digest):
+    if is_known(recipe.model_digest):
         return []
     logger.info("probing model %r for triggers", recipe.model)
     try:

@@ -189,6 +189,8 @@ class _Run:
         self._dry_run = dry_run
         self._progress = progress
         self._crashed: list[str] = []
+        # A model that an endpoint changed under its name: what is embedded again may be by the new.
+        workspace.pin_anew = re_embed
         with _loading(progress):
             recipe = workspace.encoder.recipe
             try:

@@ -125,6 +125,7 @@ class Workspace:
         self.settings = settings
         self.now = now
         self.encoders: dict[str, Encoder] = {}  # of other recipes than the settings', by recipe
+        self.pin_anew = False  # whether an endpoint's model is taken as it answers now
         self._lock: Any = None
         self._held: int | None = None
         self._store: Store | None = None
@@ -396,7 +397,7 @@ class Workspace:
             odd = [k for k in odd if k not in ("parser", "splitter")]
         if not odd:
             return
-        if odd == ["model_digest"]:
+        if odd == ["model_digest"] and recipe.pooling != "remote":
             raise ModelDigestError(
                 f"model {recipe.model!r}: its files are not those the index was built with "
                 f"(sha256 {recipe.model_digest[:12]}…, then {str(built['model_digest'])[:12]}…)",
@@ -417,18 +418,9 @@ class Workspace:
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder; loading it takes about a second."""
-        from ragguard.embed.encoder import open_encoder
-        from ragguard.parse.document import parser_of
+        from ragguard.workspace.encoders import open_own
 
-        model, chunks = self.settings.model, self.settings.chunks
-        return open_encoder(
-            model.name,
-            runtime=model.runtime,
-            size=chunks.size,
-            overlap=chunks.overlap,
-            offline=model.offline,
-            parser=parser_of(self.settings.parse),
-        )
+        return open_own(self)
 
     # --- commits ----------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ragguard.audit import reembedding
-from ragguard.audit.reembedding import TOLERANCE, check_reembedding, check_vault
+from ragguard.audit.reembedding import check_reembedding, check_vault
+from ragguard.embed.encoder import TOLERANCE
 from ragguard.ledger import audit_queries
 from ragguard.store import Point
 from tests.support.simulator import HONEST, Gate
