@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,13 @@ def test_a_case_shows_marks_neighbours_signers_and_history(bob: httpx.Client) ->
     assert "no such case" in missing.json()["error"]
 
 
+def test_fifty_look_at_once(bob: httpx.Client) -> None:
+    paths = ["/", "/groups", "/api/v1/cases", "/cases/1", "/cases/2"] * 10
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(bob.get, paths))
+    assert [answer.status_code for answer in answers] == [200] * 50
+
+
 # --- deciding -------------------------------------------------------------------------------------
 
 
@@ -231,6 +239,21 @@ def test_a_decision_that_is_not_what_was_asked_is_refused(
     spoilt = {**envelope, "signatures": [{"keyid": "", "sig": "%%%"}]}
     refused(400, "base64", envelopes=[spoilt])
     refused(400, "no key", envelopes=[], action="release", reason="x")
+    assert bob.get("/api/v1/cases").json()["total"] == 9
+
+
+def test_while_another_process_holds_the_workspace_nothing_is_decided(
+    bob: httpx.Client, world: Gate
+) -> None:
+    number = number_of(bob, "door.md")
+    envelopes = sign(draft(bob, number), world.bob)
+    _ = world.workspace  # opened and locked, as an ingest does
+    try:
+        answer = bob.post("/api/v1/decisions", json={"cases": [number], "envelopes": envelopes})
+    finally:
+        world.close()
+    assert answer.status_code == 503
+    assert "another ragguard process" in answer.json()["error"]
     assert bob.get("/api/v1/cases").json()["total"] == 9
 
 
