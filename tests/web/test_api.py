@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pytest
 
 from ragguard.trust import dsse
 from ragguard.trust.keys import KeyPair
-from tests.support.simulator import Gate
+from tests.support.simulator import HONEST, Gate
 from tests.support.web import Served, serving
-from tests.web.conftest import CAROL, TICKETS
+from tests.web.conftest import CAROL, SINGLE, TICKETS
 
 OPENAPI = Path(__file__).resolve().parents[2] / "docs/schemas/openapi.json"
 HEADERS = {
@@ -193,6 +194,13 @@ def test_a_case_shows_marks_neighbours_signers_and_history(bob: httpx.Client) ->
     assert "no such case" in missing.json()["error"]
 
 
+def test_fifty_look_at_once(bob: httpx.Client) -> None:
+    paths = ["/", "/groups", "/api/v1/cases", "/cases/1", "/cases/2"] * 10
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(bob.get, paths))
+    assert [answer.status_code for answer in answers] == [200] * 50
+
+
 # --- deciding -------------------------------------------------------------------------------------
 
 
@@ -231,6 +239,21 @@ def test_a_decision_that_is_not_what_was_asked_is_refused(
     spoilt = {**envelope, "signatures": [{"keyid": "", "sig": "%%%"}]}
     refused(400, "base64", envelopes=[spoilt])
     refused(400, "no key", envelopes=[], action="release", reason="x")
+    assert bob.get("/api/v1/cases").json()["total"] == 9
+
+
+def test_while_another_process_holds_the_workspace_nothing_is_decided(
+    bob: httpx.Client, world: Gate
+) -> None:
+    number = number_of(bob, "door.md")
+    envelopes = sign(draft(bob, number), world.bob)
+    _ = world.workspace  # opened and locked, as an ingest does
+    try:
+        answer = bob.post("/api/v1/decisions", json={"cases": [number], "envelopes": envelopes})
+    finally:
+        world.close()
+    assert answer.status_code == 503
+    assert "another ragguard process" in answer.json()["error"]
     assert bob.get("/api/v1/cases").json()["total"] == 9
 
 
@@ -290,3 +313,28 @@ def test_a_process_with_a_key_signs_itself(world: Gate, served: Served) -> None:
         answer = client.post("/api/v1/decisions", json=asked)
         assert answer.status_code == 200, answer.text
         assert client.get(f"/api/v1/cases/{number}").json()["state"] == "released"
+
+
+def test_a_removal_is_shown_and_decided_alone(gate: Gate) -> None:
+    gate.publish(HONEST)
+    for name in list(HONEST)[:3]:
+        (gate.publisher.folder / name).unlink()
+    gate.publish({"door.md": SINGLE["door.md"]})
+    removal, document = sorted(gate.cases(), key=lambda case: case.kind, reverse=True)
+    with serving(gate) as made, made.client("bob") as client:
+        assert client.get("/api/v1/cases").json()["cases"][0]["case"] == removal.id
+        for path in ("/", "/groups"):
+            assert "would remove 3 documents at once" in client.get(path).text
+        shown = client.get(f"/cases/{removal.id}").text
+        assert "Asks to remove 3 documents at once" in shown
+        manifest = client.get(f"/api/v1/cases/{removal.id}").json()["detail"]["manifest"]
+        assert f'data-digest="{manifest}"' in shown  # what the page compares before it signs
+        asked = {"action": "reject", "reason": "a mistake", "cases": [removal.id, document.id]}
+        answer = client.post("/api/v1/decisions/draft", json=asked)
+        assert (answer.status_code, "alone" in answer.json()["error"]) == (400, True)
+        statements = draft(client, removal.id, action="reject")
+        (payload,) = [json.loads(b64decode(row["payload"])) for row in statements["statements"]]
+        assert payload["subject"][0]["digest"]["sha256"] == manifest
+        body = {"cases": [removal.id], "envelopes": sign(statements, gate.bob)}
+        assert client.post("/api/v1/decisions", json=body).status_code == 200
+    assert gate.documents() == set(HONEST)
