@@ -80,6 +80,25 @@ def test_the_cost_of_judging_is_told_for_every_check(script: Script, tmp_path: P
     assert found["all_checks"]["cpu_ms"] == pytest.approx(sum(each), abs=0.01)
 
 
+@pytest.mark.sweep
+def test_the_langchain_adapter_is_measured_beside_langchains_index(
+    script: Script, data: Path
+) -> None:
+    found = json.loads(
+        script("langchain_index", data / "corpus.jsonl", "--rounds", 1, "--limit", 8)
+    )
+    assert found["documents"] == 8
+    ((guarded,), (plain,)) = (found["runs"][how] for how in ("guarded", "plain"))
+    stages = ("all", "the same again", "a twentieth changed")
+    added, skipped, updated = (guarded["counts"][stage] for stage in stages)
+    assert (added["num_added"], skipped["num_skipped"]) == (8, 8)
+    assert (updated["num_updated"], updated["num_skipped"]) == (1, 7)
+    assert [plain["counts"][stage]["num_added"] for stage in stages] == [8, 0, 1]
+    for clock in ("wall", "cpu"):
+        told = found["plain over guarded"][f"{clock}, all"]
+        assert told == pytest.approx(plain[clock]["all"] / guarded[clock]["all"], abs=0.001)
+
+
 def test_fact_edits_are_made_and_judged_by_the_scratch_gate(
     module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
