@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ragguard.config import ParseSettings
     from ragguard.parse.drawn import View
 
-PARSER = "ragguard-parse-4"
+PARSER = "ragguard-parse-5"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
 OTHER_ENDINGS = {"htm": "html", "markdown": "md"}  # of a file's name, for these formats
 MAX_TEXT = 20_000_000  # characters of a document

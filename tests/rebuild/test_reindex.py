@@ -20,6 +20,7 @@ from ragguard.ledger import commits, tables, versions
 from ragguard.ledger.writer import Committer
 from ragguard.lineage import prove
 from ragguard.lineage.prove import verify_log
+from ragguard.parse import document
 from ragguard.quarantine import review
 from ragguard.quarantine.revoke import blast_radius, find_target, revoke
 from ragguard.rebuild.reindex import Rebuilt, reindex
@@ -181,12 +182,12 @@ def test_a_broken_contract_of_today_is_a_reason(gate: Gate) -> None:
 def test_an_index_of_an_earlier_parser_is_asked_for_a_rebuild_and_answers_until_then(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = encoder.PARSER, encoder.SPLITTER
-    monkeypatch.setattr(encoder, "PARSER", "ragguard-parse-1")
+    now = document.PARSER, encoder.SPLITTER
+    monkeypatch.setattr(document, "PARSER", "ragguard-parse-1")
     monkeypatch.setattr(encoder, "SPLITTER", "langchain-recursive-1")
     encoder.open_encoder.cache_clear()
     gate.publish(HONEST)
-    monkeypatch.setattr(encoder, "PARSER", now[0])
+    monkeypatch.setattr(document, "PARSER", now[0])
     monkeypatch.setattr(encoder, "SPLITTER", now[1])
     encoder.open_encoder.cache_clear()
     gate.reopen(hours=1)
