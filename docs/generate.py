@@ -1,4 +1,4 @@
-"""Write the generated pages: docs/cli.md, docs/configuration.md, tables in checks.md and audit.md.
+"""Write the generated pages: cli.md, configuration.md, openapi.json, tables in checks.md, audit.md.
 
 python docs/generate.py            # write
 python docs/generate.py --check    # exit 1 if a page is not what the program says
@@ -20,6 +20,7 @@ from ragguard.cli import cli
 from ragguard.config import Settings
 from ragguard.detect import checks, scoring
 from ragguard.detect.checks import rules as phrases
+from ragguard.web.app import openapi
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- made by docs/generate.py: do not edit -->"
@@ -192,6 +193,7 @@ def pages() -> dict[Path, str]:
             with_table(HERE / "checks.md", checks_table()), weights_table(), "weights"
         ),
         HERE / "audit.md": with_table(HERE / "audit.md", rules_table()),
+        HERE / "schemas/openapi.json": json.dumps(openapi(), indent=1) + "\n",
     }
 
 

@@ -192,6 +192,30 @@ class CutoverSettings(_Section):
     )
 
 
+class RetrieverSettings(_Section):
+    """[retriever]: when the guarded retriever gives no passage, and what it does then."""
+
+    floor: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="cosine of question and nearest proved passage below which nothing is given; "
+        "0: off; `ragguard canary floor` suggests one",
+    )
+    contradictions: bool = Field(
+        default=False,
+        description="give nothing where passages of two sources tell one fact in two ways",
+    )
+    pinned: str = Field(
+        default="",
+        description="file of answers kept for such questions: JSON lines of question and answer",
+    )
+    hand_over: bool = Field(
+        default=False,
+        description="open a case for a person where no answer is given; it holds the question",
+    )
+
+
 class LimitSettings(_Section):
     """[limits]: sizes that are refused before anything is parsed, in bytes."""
 
@@ -224,9 +248,27 @@ class ParseSettings(_Section):
         default=64, ge=1, description="text of a document, hidden and visible, as it is handed on"
     )
     chunks: int = Field(default=10_000, ge=1, description="chunks of a document")
+    render: Literal["rules", "chromium"] = Field(
+        default="rules",
+        description="what tells hidden text of a page: rules, or a browser that draws it "
+        "(`ragguard[render]`); a change is a new recipe, so the index is rebuilt",
+    )
+    chromium: str = Field(
+        default="", description="the browser's path; empty: the one that is installed"
+    )
+    details: Literal["closed", "open"] = Field(
+        default="closed",
+        description="of folded answers in pages (`<details>`): closed, only the summary is served, "
+        "as a reader who does nothing sees it; open, all of it. A change is a new recipe",
+    )
     processes: int = Field(
         default=0, ge=0, le=256, description="documents read at a time; 0: a processor each, to 8"
     )
+
+    @property
+    def opened(self) -> bool:
+        """Whether what is folded away in a page counts as seen."""
+        return self.details == "open"
 
 
 class Settings(_Section):
@@ -244,6 +286,7 @@ class Settings(_Section):
     audit: AuditSettings = AuditSettings()
     reindex: ReindexSettings = ReindexSettings()
     cutover: CutoverSettings = CutoverSettings()
+    retriever: RetrieverSettings = RetrieverSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

@@ -18,6 +18,7 @@ from ragguard.errors import RagguardError
 from ragguard.ingest import calibration
 from ragguard.ledger import commits, versions
 from ragguard.model import Progress
+from ragguard.parse.browser import BROWSERS
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import open_to_others
 from ragguard.trust.person import persons
@@ -65,6 +66,7 @@ def examine(
         ("clock", _clock),
         ("disk", _disk),
         ("model", _model),
+        ("pages", _pages),
         ("store", _store),
         ("calibration", _calibration),
         *((("trigger probe", partial(_triggers, progress=progress)),) if probe else ()),
@@ -171,6 +173,15 @@ def _disk(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("disk", "wrong", detail, "Free some space before the next ingest.", 5)
     else:
         yield Finding("disk", "ok", detail)
+
+
+def _pages(workspace: Workspace) -> Iterator[Finding]:
+    settings = workspace.settings.parse
+    if settings.render == "rules":
+        yield Finding("pages", "ok", "what is hidden in them is judged by rules ([parse] render)")
+        return
+    with BROWSERS.borrowed(settings.chromium) as browser:
+        yield Finding("pages", "ok", f"drawn by {browser.version}, without network and scripts")
 
 
 def _model(workspace: Workspace) -> Iterator[Finding]:

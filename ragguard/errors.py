@@ -30,6 +30,7 @@ __all__ = [
     "LockedError",
     "LogError",
     "MalformedError",
+    "MissingExtraError",
     "MixAndMatchError",
     "ModelDigestError",
     "NotYetValidError",
@@ -100,6 +101,10 @@ class KeyFileError(UsageError):
 
 class RecipeMismatchError(UsageError):
     """The collection was built with another recipe (model, splitter, parser)."""
+
+
+class MissingExtraError(UsageError, ImportError):
+    """A framework is not installed that an adapter is for; an `ImportError` too."""
 
 
 class BenchError(UsageError):

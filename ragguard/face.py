@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from ragguard.lineage.trace import Traced
     from ragguard.quarantine.hold import Held
     from ragguard.quarantine.review import Action
+    from ragguard.serving.retriever import Retriever
     from ragguard.serving.search import Hit
+    from ragguard.trust.scope import Wanted
 
 AnyPath = str | os.PathLike[str]
 
@@ -80,6 +82,16 @@ class Workspace(workspace.Workspace):
 
         self.recover()
         return search(self, query, k, proof=proof)
+
+    def retriever(self, *, scope: Wanted | None = None, receipts: bool = False) -> Retriever:
+        """Make a retriever that gives only what is proved; it lives as long as this workspace.
+
+        See `ragguard.serving.retriever.Retriever`; `scope` says whom it answers,
+        `receipts` has every answer signed.
+        """
+        from ragguard.serving.retriever import open_retriever
+
+        return open_retriever(self, scope=scope, receipts=receipts)
 
     def audit(
         self,

@@ -97,6 +97,7 @@ class Policy:
             unless two principals of the source signed).
         tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at,
             and its documents are no company for those of other sources (collusion, accord).
+        scope: Rules that say which readers its documents are for, see `trust.scope`.
     """
 
     labels: tuple[str, ...] = ()
@@ -109,6 +110,7 @@ class Policy:
     block_secrets: bool = True
     tier: Literal["standard", "low"] = "standard"
     fact_changes: Literal["allow", "review", "second-signature"] = "allow"
+    scope: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,34 @@ from packaging.utils import canonicalize_name
 
 from tests.support.installing import REPOSITORY, build_wheel
 
-EXTRAS = ("test", "lint", "docs", "bench")
+EXTRAS = (
+    "langchain",
+    "llamaindex",
+    "haystack",
+    "mcp",
+    "web",
+    "render",
+    "test",
+    "lint",
+    "docs",
+    "bench",
+)
+# Rooms that need an extra, and which.
+ROOMS = {
+    "ragguard/bench/": "bench",
+    "ragguard/integrations/haystack.py": "haystack",
+    "ragguard/integrations/langchain.py": "langchain",
+    "ragguard/integrations/llamaindex.py": "llamaindex",
+    "ragguard/integrations/mcp.py": "mcp",
+    "ragguard/parse/drawn.py": "render",
+    "ragguard/parse/worker.py": "render",
+    "ragguard/web/": "web",
+}
 # Tools by which the package is built, tested or measured, and that something required brings
-# anyway: hdbscan is built on scikit-learn.
-BROUGHT = {"scikit-learn", "packaging"}
+# anyway: hdbscan is built on scikit-learn, langchain-text-splitters on langchain-core.
+BROUGHT = {"scikit-learn", "packaging", "langchain-core"}
+# Only for tests, in one namespace with what a room imports.
+NAMESAKES = {"llama-index-vector-stores-qdrant"}
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +176,13 @@ def test_an_extra_demands_nothing_that_comes_without_it() -> None:
         assert required(lines, extra) & required(declared()) == set()
 
 
-def test_no_module_but_those_of_bench_uses_what_only_an_extra_brings() -> None:
-    only = tools(declared())
-    outside = [path for path in modules() if not name_of(path).startswith("ragguard/bench/")]
+def test_only_its_own_room_uses_what_only_an_extra_brings() -> None:
+    only = tools(declared()) - NAMESAKES
+    outside = [path for path in modules() if not name_of(path).startswith(tuple(ROOMS))]
     used = {name_of(path): distributions(imported(path)) & only for path in outside}
     assert {name: found for name, found in used.items() if found} == {}
-    inside = distributions(set().union(*map(imported, modules("ragguard/bench"))))
-    assert inside & only <= required(declared(), "bench")
+    for room, extra in ROOMS.items():
+        inside = distributions(
+            set().union(*(imported(p) for p in modules() if name_of(p).startswith(room)))
+        )
+        assert inside & only <= required(declared(), extra)

@@ -24,7 +24,7 @@ from ragguard.ledger import audit_queries, commits, versions
 from ragguard.ledger.audit_queries import StandingRow
 from ragguard.ledger.commits import ManifestRow
 from ragguard.model import Subject
-from ragguard.trust import root
+from ragguard.trust import root, scope
 from ragguard.trust.canonical import parse_time
 from ragguard.workspace import Workspace
 
@@ -145,7 +145,7 @@ class _Look:
         if standing.revoked and not vouched:
             self._tally("key-revoked", row.source).add(label, standing.revoked)
         broken = [standing.contract] if standing.contract else []
-        allowed = self._root.sources[row.source].policy
+        allowed = scope.enforced(self._root, self._root.sources[row.source].policy)
         broken += violations(allowed, row, subjects.get(row.subject))
         if broken:
             self._tally("contract-broken", row.source).add(label, *broken)

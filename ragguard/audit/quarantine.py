@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.corpus import changes
-from ragguard.ledger import versions
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Verdict
@@ -89,4 +89,4 @@ def _released(
     workspace: Workspace, sources: set[str]
 ) -> dict[str, dict[tuple[str, str, str], set[str]]]:
     with workspace.ledger.reading() as conn:
-        return {source: versions.released(conn, source) for source in sources}
+        return {source: decided_rows.released(conn, source) for source in sources}

@@ -23,6 +23,7 @@ from ragguard.ledger import versions
 from ragguard.model import Floats
 from ragguard.store import Store
 from ragguard.text.words import words
+from ragguard.trust.scope import scope_of
 from ragguard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def run(
     judge = _Judge(canaries)
     rankings: dict[str, Sequence[tuple[str, float]]] = {}
     forbidden: list[ForbiddenHit] = []
-    answers = asked.answers(list(canaries.queries.values()))
-    for query, answer in zip(canaries.queries, answers, strict=True):
+    answers = _ask_all(asked, canaries)
+    for query, answer in answers.items():
         rankings[query] = answer.ranking
         forbidden += judge.forbidden(query, answer)
     triggers = [_trigger(text, canaries, asked, judge, rankings) for text in canaries.triggers]
@@ -99,6 +100,20 @@ def run(
         triggers=triggers,
         latency_ms=round(1000 * asked.seconds / max(1, asked.queries), 3),
     )
+
+
+def _ask_all(asked: _Asked, canaries: Canaries) -> dict[str, _Answer]:
+    """The answer of every query in order, each asked for whom it is asked."""
+    groups: dict[frozenset[str] | None, list[str]] = {}
+    for query in canaries.queries:
+        wanted = canaries.scopes.get(query)
+        tokens = None if wanted is None else scope_of(wanted).tokens
+        groups.setdefault(tokens, []).append(query)
+    found: dict[str, _Answer] = {}
+    for tokens, queries in groups.items():
+        texts = [canaries.queries[query] for query in queries]
+        found.update(zip(queries, asked.answers(texts, tokens), strict=True))
+    return {query: found[query] for query in canaries.queries}
 
 
 def judged(
@@ -241,12 +256,19 @@ class _Asked:
         self.seconds = 0.0
         self.queries = 0
 
-    def answers(self, texts: Sequence[str]) -> Iterator[_Answer]:
-        """The answer of each text, in order."""
-        for start in range(0, len(texts), BLOCK):
-            yield from self._block(self._encoder.encode(list(texts[start : start + BLOCK])))
+    def answers(
+        self, texts: Sequence[str], scope: Collection[str] | None = None
+    ) -> Iterator[_Answer]:
+        """The answer of each text, in order; of what somebody in a scope may see, if one is given.
 
-    def _block(self, vectors: Floats) -> list[_Answer]:
+        Args:
+            texts: Queries.
+            scope: Tokens, see `trust.scope`.
+        """
+        for start in range(0, len(texts), BLOCK):
+            yield from self._block(self._encoder.encode(list(texts[start : start + BLOCK])), scope)
+
+    def _block(self, vectors: Floats, scope: Collection[str] | None) -> list[_Answer]:
         """Ask for more and more chunks until each query has documents enough."""
         known: dict[str, tuple[str, str]] = {}
         done: dict[int, _Answer] = {}
@@ -254,7 +276,9 @@ class _Asked:
         width = min(self._total, WIDTH * self._k)
         while rows:
             began = time.perf_counter()
-            hits = self._store.search(self.collection, vectors[rows], max(1, width), exact=True)
+            hits = self._store.search(
+                self.collection, vectors[rows], max(1, width), exact=True, scope=scope
+            )
             self.seconds += time.perf_counter() - began
             self._learn({point for ids in hits.ids for point in ids}, known)
             left = []

@@ -31,7 +31,8 @@ _FIELDS = frozenset(("document", "pattern", "query", "reason"))
 def read_queries(path: Path, prefix: str = "") -> Canaries:
     """Read queries: JSON lines with `id` and `text` or `query`, or lines of id, tab, text.
 
-    A line of JSON may name `relevant` documents; other fields are passed over.
+    A line of JSON may name `relevant` documents, and a `scope` to ask it for, values by key; other
+    fields are passed over.
 
     Args:
         path: `.jsonl` or `.json` for JSON lines; anything else is taken as tab-separated.
@@ -42,11 +43,13 @@ def read_queries(path: Path, prefix: str = "") -> Canaries:
     """
     queries: dict[str, str] = {}
     qrels: dict[str, dict[str, int]] = {}
+    scopes: dict[str, dict[str, list[str]]] = {}
     for where, line in _lines(path):
+        scope: Any = None
         if path.suffix in (".jsonl", ".json"):
             row = _object(line, where)
             query, text = row.get("id"), row.get("text", row.get("query"))
-            relevant = row.get("relevant", [])
+            relevant, scope = row.get("relevant", []), row.get("scope")
         else:
             query, _, text = line.partition("\t")
             relevant = []
@@ -60,7 +63,21 @@ def read_queries(path: Path, prefix: str = "") -> Canaries:
             raise UsageError(f"{where}: the id {query[:60]!r} stands twice, with two texts")
         if relevant:
             qrels.setdefault(query, {}).update((f"{prefix}{name}", 1) for name in relevant)
-    return Canaries(queries, qrels)
+        if scope is not None:
+            scopes[query] = _scope(scope, where)
+    return Canaries(queries, qrels, scopes=scopes)
+
+
+def _scope(given: Any, where: str) -> dict[str, list[str]]:
+    """Values by key; one value may stand without its list."""
+    values = (
+        {k: v if isinstance(v, list) else [v] for k, v in given.items()}
+        if isinstance(given, dict)
+        else {"": []}
+    )
+    if not all(isinstance(v, str) for said in values.values() for v in said) or "" in values:
+        raise UsageError(f'{where}: `scope` must be texts by key, such as {{"tenant": "acme"}}')
+    return values
 
 
 def read_qrels(path: Path, prefix: str = "") -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -19,6 +19,7 @@ from ragguard.ledger import log
 from ragguard.ledger.writer import append_entry
 from ragguard.trust import strict_json
 from ragguard.trust.canonical import canonical, digest_bytes, format_time
+from ragguard.trust.scope import scope_of
 from ragguard.workspace import Workspace
 
 FORMAT = "ragguard-canaries-v1"
@@ -65,12 +66,14 @@ class Canaries:
         qrels: Query id to document (`source/id`) to grade; above 0 is relevant.
         forbidden: What must not appear.
         triggers: Texts that are known, or suspected, to bring poison up.
+        scopes: Query id to whom it is asked for, values by key; a query without one sees all.
     """
 
     queries: Mapping[str, str] = field(default_factory=dict)
     qrels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     forbidden: tuple[Forbidden, ...] = ()
     triggers: tuple[str, ...] = ()
+    scopes: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -88,6 +91,7 @@ def merge(old: Canaries, new: Canaries) -> Canaries:
         qrels,
         tuple(dict.fromkeys((*old.forbidden, *new.forbidden))),
         tuple(dict.fromkeys((*old.triggers, *new.triggers))),
+        {**{q: s for q, s in old.scopes.items() if q not in new.queries}, **new.scopes},
     )
 
 
@@ -113,6 +117,9 @@ def check(canaries: Canaries) -> None:
             _check_label(document, f"qrels of query {query!r}")
             if not -MAX_GRADE <= grade <= MAX_GRADE:
                 raise UsageError(f"qrels of query {query!r}: grade {grade} is out of bounds")
+    for query, values in canaries.scopes.items():
+        _known(query, canaries, "scope")
+        scope_of(values)
     for one in canaries.forbidden:
         if bool(one.document) == bool(one.pattern):
             raise UsageError("must-not: expected a document or a pattern, one of them")
@@ -160,15 +167,19 @@ def _check_label(document: str, where: str) -> None:
 
 def dump(canaries: Canaries) -> bytes:
     """A set as canonical JSON."""
-    return canonical(
-        {
-            "format": FORMAT,
-            "queries": dict(canaries.queries),
-            "qrels": {query: dict(grades) for query, grades in canaries.qrels.items()},
-            "forbidden": [asdict(one) for one in canaries.forbidden],
-            "triggers": list(canaries.triggers),
+    body: dict[str, Any] = {
+        "format": FORMAT,
+        "queries": dict(canaries.queries),
+        "qrels": {query: dict(grades) for query, grades in canaries.qrels.items()},
+        "forbidden": [asdict(one) for one in canaries.forbidden],
+        "triggers": list(canaries.triggers),
+    }
+    if canaries.scopes:  # a set without any is what it was before there were scopes
+        body["scopes"] = {
+            query: {key: list(said) for key, said in values.items()}
+            for query, values in canaries.scopes.items()
         }
-    )
+    return canonical(body)
 
 
 def load(data: bytes) -> Canaries:
@@ -181,6 +192,7 @@ def load(data: bytes) -> Canaries:
         body = strict_json.parse(data, what="canary set", max_bytes=MAX_BYTES, max_depth=8)
         if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
             raise ValueError("of another format")
+        body.setdefault("scopes", {})
         if body.keys() != {f.name for f in fields(Canaries)}:
             raise ValueError("its fields are not as documented")
         made = Canaries(
@@ -191,6 +203,10 @@ def load(data: bytes) -> Canaries:
             },
             tuple(Forbidden(**one) for one in body["forbidden"]),
             tuple(map(str, body["triggers"])),
+            {
+                str(query): {str(key): tuple(map(str, said)) for key, said in values.items()}
+                for query, values in body["scopes"].items()
+            },
         )
         check(made)
     except (

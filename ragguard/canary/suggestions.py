@@ -15,6 +15,7 @@ import numpy as np
 
 from ragguard.canary.sets import MAX_TEXT, Canaries
 from ragguard.errors import UsageError
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Chunk
@@ -84,7 +85,7 @@ def _fit(workspace: Workspace) -> tuple[list[VersionRow], str]:
     with workspace.ledger.reading() as conn:
         serving = versions.members(conn, "serving")
         waiting = versions.members(conn, "quarantine")
-        denied = {row.digest for row in versions.denied(conn)}
+        denied = {row.digest for row in decided_rows.denied(conn)}
         late = set(versions.arrivals(conn, since))
     clean = [
         row

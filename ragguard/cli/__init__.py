@@ -23,7 +23,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("sign", "Verify a manifest and every byte it lists, offline."),
     "ingest": ("ingest", "Bring signed documents in; keep suspects out."),
     "search": ("search", "Ask the serving index."),
+    "mcp": (
+        "mcp",
+        "Serve search, trace and what waits to a model's client (MCP), read-only.",
+    ),
     "quarantine": ("quarantine", "Review what waits in quarantine."),
+    "web": (
+        "web",
+        "Review the quarantine in a browser: a page on this machine, and the same as JSON.",
+    ),
     "audit": ("audit", "Look at the whole index: is it ours, is it still good, what changed."),
     "adopt": (
         "adopt",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ragguard.ingest.report import Report
 
 SHOWN = 20
+PAGES = (".html", ".htm")  # how their names end
 
 
 @click.command()
@@ -107,6 +108,8 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
         say(f"{later} of them not yet judged: the index is too small to say what is usual in it")
     if would := sum(v.observed for v in report.documents):
         say(f"{would} of them would have been held; the gate only observes")
+    if not report.pages_drawn and any(v.id.lower().endswith(PAGES) for v in report.documents):
+        say("what is hidden in pages was judged by rules; [parse] render draws them")
     suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject") or v.observed]
     suspects += report.pulled
     suspects.sort(key=lambda v: (v.outcome != "reject", -v.score))

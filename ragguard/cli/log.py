@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ragguard.cli.context import open_workspace, read_public
-from ragguard.cli.output import emit, format_option, say
+from ragguard.cli.output import emit, format_option, line, say
+from ragguard.trust.canonical import format_time
+
+if TYPE_CHECKING:
+    from ragguard.model import PublicKey
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -35,10 +41,12 @@ def verify(
     expect_checkpoint: Path | None,
     fmt: str,
 ) -> int:
-    """Verify the whole log, or a BUNDLE that `log prove` wrote.
+    """Verify the whole log, or a BUNDLE that `log prove` wrote, or a receipt of an answer.
 
     A bundle needs no workspace: --log-key and --signer are enough. With --expect-checkpoint it
-    must show that its log grew out of that checkpoint (`log prove --since`).
+    must show that its log grew out of that checkpoint (`log prove --since`). A receipt is held
+    against the ledger, without index or model: did the answer rest on what was good then? With
+    --log-key it shows no more than who signed it, under which checkpoint.
 
     \b
     Example:
@@ -46,15 +54,19 @@ def verify(
       ragguard log verify proof.json --log-key "$(cat log.vkey)" --signer a.pub
     """
     from ragguard.lineage import prove
+    from ragguard.lineage.receipts import is_receipt
 
     expected = expect_checkpoint.read_text("utf-8", "replace") if expect_checkpoint else ""
     if bundle is not None:
         known = {k.keyid: k for k in map(read_public, signers)}
+        data = bundle.read_bytes()
+        if is_receipt(data):
+            return _verify_receipt(ctx, data, log_key, known, fmt)
         if log_key is None or not known:
             with open_workspace(ctx, exclusive=False) as workspace:
                 log_key = log_key or prove.verifier_key(workspace)
                 known = known or dict(workspace.root.keys)
-        found = prove.verify_bundle(bundle.read_bytes(), log_key, known, expected)
+        found = prove.verify_bundle(data, log_key, known, expected)
         if fmt != "table":
             emit(fmt, found)
             return 0 if found["signed_by"] else 1
@@ -88,6 +100,53 @@ def verify(
         return 3
     say("next: ragguard log checkpoint -o FILE, and keep it outside this host")
     return 0
+
+
+def _verify_receipt(
+    ctx: click.Context, data: bytes, log_key: str | None, signers: Mapping[str, PublicKey], fmt: str
+) -> int:
+    """Verify a receipt: by its keys alone, or against the ledger too."""
+    from ragguard.lineage import prove, receipts
+
+    passages = None
+    if log_key is not None:
+        verified = receipts.verify_receipt(data, log_key, signers)
+    else:
+        with open_workspace(ctx, exclusive=False) as workspace:
+            key = prove.verifier_key(workspace)
+            verified = receipts.verify_receipt(data, key, signers)
+            passages = receipts.then(workspace, verified)
+    said = verified.receipt
+    wrong = [p for p in passages or () if p.wrong]
+    if fmt != "table":
+        body = {
+            "question": said.question,
+            "at": format_time(said.at),
+            "log": said.basis.log,
+            "size": verified.size,
+            "signed_by": list(verified.signed_by),
+            "scope": said.scope,
+            "abstained": said.abstained,
+            "hits": [dict(hit) for hit in said.hits],
+            "wrong": None if passages is None else {str(p.rank): p.wrong for p in wrong},
+        }
+        emit(fmt, body)
+        return 3 if wrong else 0
+    say(f"signed by {', '.join(map(line, verified.signed_by))}, {format_time(said.at)}")
+    say(f"  in the log {line(said.basis.log)}, under its checkpoint of {verified.size} entries")
+    reasons = {p.rank: p.wrong for p in wrong}
+    for hit in said.hits:
+        state = "named" if passages is None else "good then"
+        if hit["rank"] in reasons:
+            state = f"NOT GOOD THEN: {line(reasons[hit['rank']])}"
+        say(f"  {hit['rank']}. {line(hit['document'])}, entry {hit['log_index']}: {state}")
+    if said.abstained:
+        say(f"  it gave no passage: {line(said.abstained)}")
+    if passages is None:
+        say("next: the same where the workspace is, without --log-key, holds it against the ledger")
+    else:
+        say("next: ragguard trace RECEIPT says whether it is still good")
+    return 3 if wrong else 0
 
 
 @log.command()

@@ -25,16 +25,21 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
     """Publish a read-only copy of the serving index for readers in other processes.
 
     The copy goes into a folder of its own below DIR, then the alias in DIR/aliases.json moves to
-    it. Readers open DIR with `ragguard.store.published.open_published` while ingest goes on.
+    it. Beside it lies a signed snapshot of what is proved now: `ragguard search --published DIR`
+    and `ragguard.serving.reader.open_reader` hold every passage against it. Publish at least as
+    often as readers ask it to be fresh. Where the index is on a server only the snapshot is
+    written, and readers ask the server.
 
     \b
     Example:
       ragguard publish /srv/corpus
     """
+    from ragguard.serving.publish import log_key
     from ragguard.serving.publish import publish as run
 
     with open_workspace(ctx) as workspace:
         done = run(workspace, folder, keep=keep)
+        key = log_key(workspace)
     if fmt != "table":
         body = {
             "folder": str(done.folder),
@@ -45,6 +50,9 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
             "bytes": done.bytes,
             "fresh": done.fresh,
             "removed": list(done.removed),
+            "proved": done.proved,
+            "refused": done.refused,
+            "log_key": key,
         }
         emit(fmt, body)
         return
@@ -55,3 +63,7 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
     say(f"  {done.alias!r} in {done.folder} is {done.name}")
     if done.removed:
         say(f"  deleted {', '.join(done.removed)}")
+    say(f"  {done.proved} of {done.points} points are proved by its snapshot")
+    if done.refused:
+        say(f"  {done.refused} are not, and readers will refuse them: ragguard audit says why")
+    say(f"next: ragguard search QUESTION --published {done.folder} --log-key '{key}'")

@@ -2,25 +2,113 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from ragguard.cli.context import open_workspace
+from ragguard.cli import context
+from ragguard.cli.context import duration, open_workspace
 from ragguard.cli.output import emit, format_option, line, say
+from ragguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from ragguard.serving.answer import Answer
+    from ragguard.trust.scope import Wanted
+
+SHOWN = 280  # characters of a passage
 
 
 @click.command()
 @click.argument("query")
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1, 1000), help="Passages.")
 @click.option("--proof", is_flag=True, help="Compare each passage with its seal and the ledger.")
+@click.option("--proved", is_flag=True, help="Give only passages that are proved now.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --proved or --published: whom to answer, or `everything`; may be repeated.",
+)
+@click.option(
+    "--receipt",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --proved: write the signed receipt of the answer.",
+)
+@click.option(
+    "--published",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Ask what was published there instead of a workspace; every passage is proved.",
+)
+@click.option("--log-key", help="With --published: verifier key of the log.")
+@click.option("--url", default="", help="With --published: the Qdrant server the index is on.")
+@click.option(
+    "--max-age",
+    default="24h",
+    show_default=True,
+    help="With --published: how old its snapshot may be.",
+)
 @format_option
 @click.pass_context
-def search(ctx: click.Context, query: str, k: int, proof: bool, fmt: str) -> int:
+def search(
+    ctx: click.Context,
+    query: str,
+    k: int,
+    proof: bool,
+    proved: bool,
+    scopes: tuple[str, ...],
+    receipt: Path | None,
+    published: Path | None,
+    log_key: str | None,
+    url: str,
+    max_age: str,
+    fmt: str,
+) -> int:
     """Ask the serving index.
+
+    With --proved it answers as the guarded retriever does: a passage whose seal, document, signer
+    or standing is not good now is refused, told on its own line, and others come in its place.
+    Exit code 3 if the index was changed behind ragguard's back, 1 if trust has changed or no
+    passage is given.
+
+    With --published it needs no workspace and no secret: what `ragguard publish` wrote is asked,
+    and the log's key that `ragguard log checkpoint` names. The key of a server is read from
+    RAGGUARD_STORE__API_KEY.
 
     \b
     Example:
       ragguard search "how do I rotate a key"
+      ragguard search "how do I rotate a key" --proved --scope tenant=acme
+      ragguard search "how do I rotate a key" --published /srv/corpus --log-key "$(cat log.vkey)"
     """
+    if published is not None:
+        if log_key is None:
+            raise UsageError(
+                "--published goes with --log-key",
+                hint="`ragguard log checkpoint -o FILE` names the key where the workspace is.",
+            )
+        from ragguard.serving.reader import open_reader
+
+        key = os.environ.get("RAGGUARD_STORE__API_KEY", "")
+        with open_reader(
+            published,
+            log_key,
+            scope=read_scope(scopes),
+            url=url,
+            api_key=key,
+            max_age=duration(max_age),
+            clock=context.now,
+        ) as retriever:
+            return _answered(retriever.retrieve(query, k), fmt)
+    if log_key or url:
+        raise UsageError("--log-key and --url go with --published")
+    if proved:
+        return _search_proved(ctx, query, k, scopes, receipt, fmt)
+    if scopes or receipt:
+        raise UsageError("--scope and --receipt go with --proved")
     from ragguard.serving.search import on_trial
     from ragguard.serving.search import search as ask
 
@@ -35,7 +123,7 @@ def search(ctx: click.Context, query: str, k: int, proof: bool, fmt: str) -> int
     for hit in hits:
         text = line(hit.text)
         say(f"{hit.rank}. {hit.document}  ({hit.similarity:.2f})")
-        say(f"   {text[:280]}{'…' if len(text) > 280 else ''}")
+        say(f"   {text[:SHOWN]}{'…' if len(text) > SHOWN else ''}")
         if hit.proof is not None:
             said = (
                 f"proved: seal, manifest {hit.proof['manifest'][:12]}…, commit "
@@ -53,3 +141,69 @@ def search(ctx: click.Context, query: str, k: int, proof: bool, fmt: str) -> int
     elif not proof:
         say("next: the same with --proof, or ragguard log prove SOURCE/DOCUMENT -o proof.json")
     return 3 if broken else 0
+
+
+def _search_proved(
+    ctx: click.Context, query: str, k: int, scopes: Sequence[str], receipt: Path | None, fmt: str
+) -> int:
+    from ragguard.serving.retriever import open_retriever
+    from ragguard.trust.files import replace_file
+
+    with open_workspace(ctx) as workspace:
+        retriever = open_retriever(
+            workspace, scope=read_scope(scopes), receipts=receipt is not None
+        )
+        answer = retriever.retrieve(query, k)
+    if receipt is not None and answer.receipt is not None:
+        replace_file(receipt, answer.receipt, shared=True)
+    return _answered(answer, fmt)
+
+
+def read_scope(given: Sequence[str]) -> Wanted | None:
+    """Whom to answer: values by key."""
+    if not given:
+        return None
+    if "everything" in given:
+        if len(given) > 1:
+            raise UsageError("--scope everything stands alone")
+        return "everything"
+    values: dict[str, list[str]] = {}
+    for one in given:
+        key, separator, value = one.partition("=")
+        if not separator:
+            raise UsageError(f"--scope {one!r}: expected KEY=VALUE, such as tenant=acme")
+        values.setdefault(key, []).append(value)
+    return values
+
+
+def _answered(answer: Answer, fmt: str) -> int:
+    if fmt != "table":
+        emit(fmt, answer.as_dict())
+    else:
+        _tell(answer)
+    return 3 if answer.alarms else 1 if answer.refused or answer.abstained else 0
+
+
+def _tell(answer: Answer) -> None:
+    for hit in answer.hits:
+        text = line(hit.text)
+        say(f"{hit.rank}. {line(hit.document)}  ({hit.similarity:.2f})")
+        say(f"   {text[:SHOWN]}{'…' if len(text) > SHOWN else ''}")
+        pending = "; a newer version waits for a reviewer" if hit.proof.newer_waits else ""
+        say(
+            f"   proved: sealed, signed (manifest {hit.proof.manifest[:12]}…), serves since commit "
+            f"{hit.proof.commit}{pending}"
+        )
+    for one in answer.refused:
+        say(f"{'ALARM' if one.alarm else 'refused'}: {line(one.document)}: {line(one.reason)}")
+        say(f"   point {one.point} ({one.kind})")
+    if answer.abstained is not None and (answer.refused or answer.abstained.kind != "unproved"):
+        say(f"no answer: {line(answer.abstained.reason)} ({answer.abstained.kind})")
+        if answer.abstained.pinned is not None:
+            say(f"   pinned answer: {line(answer.abstained.pinned)}")
+        if answer.abstained.case is not None:
+            say(f"   case {answer.abstained.case} waits for a person")
+    elif not answer.hits:
+        say("no passage could be proved" if answer.refused else "the serving index is empty")
+    if answer.refused:
+        say("next: ragguard audit")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragguard.cli.context import open_workspace
+from ragguard.cli.context import open_workspace, read_public
 from ragguard.cli.output import emit, format_option, line, say
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ragguard.lineage.trace import Traced
 
 SHOWN = 10  # companions named one by one
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -38,6 +39,7 @@ SHOWN = 10  # companions named one by one
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write the chains of custody as W3C PROV-JSON.",
 )
+@click.option("--signer", "signers", type=FILE, multiple=True, help="Key of a receipt's signer.")
 @format_option
 @click.pass_context
 def trace(
@@ -49,15 +51,18 @@ def trace(
     judge_timeout: float,
     k: int,
     export: Path | None,
+    signers: tuple[Path, ...],
     fmt: str,
 ) -> int:
     """Trace a document to its signer, or a bad answer to its documents.
 
-    WHAT is source/document or a point id. Every link of its chain of custody is verified. With
-    --query the passages are ranked by how much the answer rests on them; what else there is of
-    their campaign, batch and signer is told with them, and apart from them what the corpus says
-    otherwise. What is compared does not tell false from true: you say which answer is wrong, whom
-    it names is a suspect, and nothing is changed. Without --answer it ranks only.
+    WHAT is source/document, a point id, or the file of a receipt. Every link of its chain of
+    custody is verified; of each passage that a receipt names it is said whether it is still
+    proved, and the key of a reader who signed it is given with --signer. With --query the passages
+    are ranked by how much the answer rests on them; what else there is of their campaign, batch
+    and signer is told with them, and apart from them what the corpus says otherwise. What is
+    compared does not tell false from true: you say which answer is wrong, whom it names is a
+    suspect, and nothing is changed. Without --answer it ranks only.
 
     A judge gets lines of JSON (question, answer, passage) and prints a number in [0, 1] for each.
 
@@ -79,6 +84,8 @@ def trace(
         raise UsageError("--answer goes with --query")
     if judge is not None and not answer:
         raise UsageError("--judge goes with --query and --answer")
+    if what is not None and Path(what).is_file():
+        return _trace_receipt(ctx, Path(what), signers, fmt)
     asked = command_judge(judge, judge_timeout) if judge is not None else None
     with open_workspace(ctx) as workspace:
         workspace.recover()
@@ -99,6 +106,35 @@ def trace(
         for chain in chains:
             _tell_chain(chain)
     return 3 if broken else int(bool(found and found.documents))
+
+
+def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fmt: str) -> int:
+    """Whether the passages that a receipt names are still proved."""
+    from ragguard.lineage import prove, receipts
+
+    known = {k.keyid: k for k in map(read_public, signers)}
+    with open_workspace(ctx) as workspace:
+        workspace.recover()
+        key = prove.verifier_key(workspace)
+        verified = receipts.verify_receipt(path.read_bytes(), key, known)
+        before = receipts.then(workspace, verified)
+        today = receipts.now(workspace, verified)
+    gone, forged = any(p.wrong for p in today), any(p.wrong for p in before)
+    if fmt != "table":
+        rows = [
+            {"rank": a.rank, "document": a.document, "then": a.wrong, "now": b.wrong}
+            for a, b in zip(before, today, strict=True)
+        ]
+        emit(fmt, {"question": verified.receipt.question, "passages": rows})
+        return 3 if forged else int(gone)
+    for old, new in zip(before, today, strict=True):
+        was = f"was NOT GOOD: {line(old.wrong)}" if old.wrong else "was good"
+        say(f"{old.rank}. {line(old.document)}: {was}, {'is no more' if new.wrong else 'is still'}")
+        if new.wrong:
+            say(f"   {line(new.wrong)}")
+    if not today:
+        say(f"it gave no passage: {line(verified.receipt.abstained)}")
+    return 3 if forged else int(gone)
 
 
 def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:

@@ -169,11 +169,13 @@ def policy(
     Fields: labels, departments, formats, required_metadata (lists); max_document_bytes,
     max_documents, max_new_per_day (numbers); block_secrets; tier (standard or low);
     fact_changes (allow, review or second-signature): what becomes of an update that changes
-    nothing but numbers, dates, names or negations.
+    nothing but numbers, dates, names or negations; scope (list): which readers its documents
+    are for, `public`, KEY=VALUE or KEY=@METADATA.
 
     \b
     Example:
       ragguard trust policy wiki --set departments=it,legal --set tier=low
+      ragguard trust policy wiki --set scope=tenant=acme,roles=@roles
     """
     from ragguard.errors import UsageError
     from ragguard.trust import amend_root
@@ -199,12 +201,12 @@ def policy(
 
 def _change(text: str) -> tuple[str, Any]:
     from ragguard.errors import UsageError
-    from ragguard.trust.root import _LISTS
+    from ragguard.trust.root import LISTS
 
     name, separator, value = text.partition("=")
     if not separator:
         raise UsageError(f"--set {text!r}: expected FIELD=VALUE")
-    if name in _LISTS and not value.startswith("["):
+    if name in LISTS and not value.startswith("["):
         return name, [part.strip() for part in value.split(",") if part.strip()]
     try:
         return name, json.loads(value)

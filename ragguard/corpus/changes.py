@@ -21,14 +21,16 @@ from ragguard.ledger import cases
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import CaseRow, DecisionRow, NewCase
 from ragguard.ledger.commits import Generation, ManifestRow, next_id
+from ragguard.ledger.decided import DenialRow
 from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import point_id
 from ragguard.ledger.tables import cases as case_table
 from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.tables import versions as version_table
-from ragguard.ledger.versions import DenialRow, PointRow, VersionRow
+from ragguard.ledger.versions import PointRow, VersionRow
 from ragguard.ledger.writer import Plan, Write
-from ragguard.model import Finding, Floats, Hidden, PublicKey, Verdict
+from ragguard.model import Finding, Floats, Hidden, Metadata, PublicKey, Verdict
+from ragguard.trust import scope
 from ragguard.trust.canonical import digest, format_time
 from ragguard.trust.decision import Decision
 from ragguard.workspace import Workspace
@@ -307,6 +309,10 @@ class Draft:
         detail = {"documents": list(documents), "manifest": manifest}
         self._open("removal", source, "", None, detail)
 
+    def ask_person(self, detail: Mapping[str, Any]) -> int:
+        """Ask a person a question that nothing answered; returns the number of the case."""
+        return self._open("question", "", "", None, detail)
+
     def seal(self, row: VersionRow, embedded: Embedded, zone: str) -> list[Write]:
         """The points of a version, sealed for the collection of a zone, in chunk order."""
         metadata = dict(row.metadata)
@@ -325,6 +331,7 @@ class Draft:
                 "ordinal": ordinal,
                 "start": chunk.start,
                 "end": chunk.end,
+                **self._scope(row.source, row.metadata),
             }
             payload = {"page_content": chunk.text, "metadata": metadata, "ragguard": own}
             point = point_id(
@@ -334,6 +341,18 @@ class Draft:
             payload = seal_payload(self.workspace, self.collection(zone), point, vector, payload)
             writes.append(Write(point, payload, *embedded.places[ordinal]))
         return writes
+
+    def _scope(self, source: str, metadata: Metadata) -> dict[str, list[str]]:
+        """Which readers a document is for by its source's contract of now; what has none, nobody.
+
+        A point whose scope cannot be told gets none, and no scoped reader sees it.
+        """
+        known = self.workspace.root.sources.get(source)
+        try:
+            tokens = scope.tokens(known.policy.scope, metadata) if known else ()
+        except ValueError:
+            tokens = ()
+        return {"scope": list(tokens)} if tokens else {}
 
     def tell(
         self,
@@ -409,7 +428,10 @@ class Draft:
 
     def _move(self, write: Write, zone: str, own: Mapping[str, Any]) -> Write:
         """A point as it was planned, sealed for the collection of another zone."""
-        payload = {**write.payload, "ragguard": {**write.payload["ragguard"], **own}}
+        before = {k: v for k, v in write.payload["ragguard"].items() if k != "scope"}
+        signed = write.payload["metadata"]
+        scoped = self._scope(str(before["source"]), signed)
+        payload = {**write.payload, "ragguard": {**before, **own, **scoped}}
         vector = self.packs.vector(write)
         name = self.collection(zone)
         return replace(write, payload=seal_payload(self.workspace, name, write.id, vector, payload))

@@ -16,10 +16,12 @@ from ragguard.corpus.documents import Incoming, format_of
 from ragguard.corpus.job import finding_dict
 from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
 from ragguard.errors import RagguardError, VaultError
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.versions import Stay, VersionRow
 from ragguard.model import Document, Finding, Subject
 from ragguard.parse.records import RECORD_FORMATS, read_records
+from ragguard.trust import scope
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
 
@@ -69,7 +71,7 @@ def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], 
     """
     signatures = Signatures(workspace)
     with workspace.ledger.reading() as conn:
-        denied = {row.digest for row in version_rows.denied(conn)}
+        denied = {row.digest for row in decided_rows.denied(conn)}
     groups: dict[str, list[Stay]] = defaultdict(list)
     for row in rows:
         groups[row.manifest].append(row)
@@ -120,7 +122,8 @@ def _broken(
     if standing.revoked and not signatures.vouched(row, standing):
         return "revoked", standing.revoked
     said = [standing.contract] if standing.contract else []
-    said += violations(source.policy, row, subjects.get(row.subject))
+    allowed = scope.enforced(workspace.root, source.policy)
+    said += violations(allowed, row, subjects.get(row.subject))
     return ("contract", "; ".join(said)) if said else None
 
 

@@ -134,7 +134,7 @@ def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> 
     fmt = format_of(subject.name)
     if fmt not in RECORD_FORMATS:
         metadata = with_front(front_of(data, fmt).metadata, subject.metadata, subject.name)
-        broken = tuple(contract.violations(policy, fmt, metadata))
+        broken = tuple(contract.violations(policy, fmt, metadata, subject.metadata))
         document = Document(
             source, subject.name, subject.digest, metadata, subject.name, subject.digest
         )

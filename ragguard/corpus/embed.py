@@ -65,7 +65,7 @@ def take_apart(
         Parts and findings by position in `items`; a document that cannot be read has a finding.
     """
     if items:
-        workers.start()  # while the model is loaded
+        workers.start(workspace.settings.parse)  # while the model is loaded
     settings, encoder = workspace.settings.chunks, workspace.encoder
     read: dict[int, Read] = {}
     unreadable: dict[int, Finding] = {}

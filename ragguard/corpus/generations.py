@@ -93,8 +93,13 @@ def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
 
 
 def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that make a recipe, by name: `[model] name`, `[chunks] size` and `overlap`."""
-    found: dict[str, Any] = {"[model] name": recipe["model"]}
+    """The settings that make a recipe, by name: of `[model]`, `[chunks]` and `[parse]`."""
+    read = str(recipe["parser"])
+    found: dict[str, Any] = {
+        "[model] name": recipe["model"],
+        "[parse] render": "chromium" if " render=chromium" in read else "rules",
+        "[parse] details": "open" if " details=open" in read else "closed",
+    }
     if match := _SPLIT.search(str(recipe["splitter"])):
         found |= {"[chunks] size": int(match[1]), "[chunks] overlap": int(match[2])}
     return found

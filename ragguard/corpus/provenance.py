@@ -24,7 +24,7 @@ from ragguard.errors import IntegrityError, RagguardError
 from ragguard.ledger import audit_queries, commits, log
 from ragguard.ledger.audit_queries import StandingRow
 from ragguard.ledger.versions import Stay, VersionRow
-from ragguard.model import Manifest, Policy, Root, Subject
+from ragguard.model import Manifest, Metadata, Policy, Root, Subject
 from ragguard.trust import adoption, contract, dsse, root
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import digest, parse_time
@@ -68,14 +68,15 @@ class Signatures:
 
     Args:
         workspace: Open.
+        root: The trust root that counts; the one in force by default.
 
     Attributes:
         rows: Accepted manifests by digest.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, root: Root | None = None) -> None:
         self._vault = workspace.vault
-        self._root = workspace.root
+        self._root = workspace.root if root is None else root
         with workspace.ledger.reading() as conn:
             self.rows = commits.manifests_by_digest(conn)
             self._commits = {row.id: row for row in commits.listed(conn)}
@@ -237,6 +238,14 @@ def forgery(row: Row, standing: Standing, subjects: Mapping[str, Subject]) -> st
     return unlike(row, subjects.get(row.subject))
 
 
+def signed_metadata(row: Row, subject: Subject | None) -> Metadata:
+    """What of a document's metadata its signer wrote, not the document itself in its front matter.
+
+    A record's own count: whoever signs a record file writes them.
+    """
+    return row.metadata if subject is None or row.document != row.subject else subject.metadata
+
+
 def violations(allowed: Policy, row: Row, subject: Subject | None) -> Iterator[str]:
     """What of today's contract a document breaks.
 
@@ -245,7 +254,8 @@ def violations(allowed: Policy, row: Row, subject: Subject | None) -> Iterator[s
         row: Its version.
         subject: As its manifest lists it; `None` for an adopted document.
     """
-    for finding in contract.violations(allowed, format_of(row.subject), row.metadata):
+    signed = signed_metadata(row, subject)
+    for finding in contract.violations(allowed, format_of(row.subject), row.metadata, signed):
         yield finding.detail
     if subject is not None and subject.length > allowed.max_document_bytes:
         yield f"more than {allowed.max_document_bytes} bytes"

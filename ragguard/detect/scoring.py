@@ -65,7 +65,7 @@ SHARES: Mapping[str, float] = {
     "influence": 0.7,
     "isolation": 0.02,
     "metadata": 0.1,
-    "text": 3.0,
+    "text": 2.0,
 }
 
 

@@ -69,10 +69,12 @@ class Encoder(Protocol):
         """
 
 
-def make_recipe(model: models.Model, dimensions: int, size: int, overlap: int) -> Recipe:
-    """The recipe of a model and a chunking."""
+def make_recipe(
+    model: models.Model, dimensions: int, size: int, overlap: int, parser: str = PARSER
+) -> Recipe:
+    """The recipe of a model, a chunking and a way to read."""
     recipe = Recipe(
-        parser=PARSER,
+        parser=parser,
         splitter=f"{SPLITTER} size={size} overlap={overlap}",
         model=model.name,
         model_digest=model.digest,
@@ -95,6 +97,7 @@ def open_encoder(
     offline: bool = True,
     endpoint: Endpoint | None = None,
     pins: bytes | None = None,
+    parser: str = PARSER,
 ) -> Encoder:
     """Load a model, or reach one.
 
@@ -106,6 +109,7 @@ def open_encoder(
         offline: See `models.find`.
         endpoint: Where the model of this name is served; `None`: it is on this machine.
         pins: See `remote.RemoteEncoder`.
+        parser: How documents are read, for the recipe; see `parse.document.parser_of`.
 
     Raises:
         EncodeError: Not found, not to be trusted, or the runtime cannot compute it.
@@ -114,7 +118,7 @@ def open_encoder(
     if endpoint is not None:
         from ragguard.embed.remote import RemoteEncoder
 
-        return RemoteEncoder(name, endpoint, size, overlap, pins)
+        return RemoteEncoder(name, endpoint, size, overlap, pins, parser)
     model = models.load(name, offline=offline)
     config = json.loads(model.files.get("config.json", b"{}"))
     from ragguard.embed import bert
@@ -127,8 +131,8 @@ def open_encoder(
             hint='Set [model] runtime = "torch".',
         )
     if runtime != "torch" and direct:
-        return DirectEncoder(model, config, size, overlap)
-    return TorchEncoder(model, size, overlap)
+        return DirectEncoder(model, config, size, overlap, parser)
+    return TorchEncoder(model, size, overlap, parser)
 
 
 class DirectEncoder:
@@ -139,17 +143,23 @@ class DirectEncoder:
         config: Its config.json.
         size: Chunk size, for the recipe.
         overlap: Chunk overlap, for the recipe.
+        parser: How documents are read, for the recipe.
     """
 
     tolerance = TOLERANCE
     pins = b""
 
     def __init__(
-        self, model: models.Model, config: dict[str, Any], size: int, overlap: int
+        self,
+        model: models.Model,
+        config: dict[str, Any],
+        size: int,
+        overlap: int,
+        parser: str = PARSER,
     ) -> None:
         from tokenizers import Tokenizer
 
-        self.recipe = make_recipe(model, model.dimensions, size, overlap)
+        self.recipe = make_recipe(model, model.dimensions, size, overlap, parser)
         self._model: models.Model | None = model
         self._config = config
         self._queue: Any = None
@@ -221,12 +231,13 @@ class TorchEncoder:
         model: Read model.
         size: Chunk size, for the recipe.
         overlap: Chunk overlap, for the recipe.
+        parser: How documents are read, for the recipe.
     """
 
     tolerance = TOLERANCE
     pins = b""
 
-    def __init__(self, model: models.Model, size: int, overlap: int) -> None:
+    def __init__(self, model: models.Model, size: int, overlap: int, parser: str = PARSER) -> None:
         _check_version()
         import sentence_transformers
 
@@ -249,7 +260,7 @@ class TorchEncoder:
         if longest:
             model = replace(model, max_tokens=int(longest))
         dimensions = int(self._model.encode(["x"]).shape[1])
-        self.recipe = make_recipe(model, dimensions, size, overlap)
+        self.recipe = make_recipe(model, dimensions, size, overlap, parser)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Encoder.count_tokens`."""

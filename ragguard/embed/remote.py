@@ -30,6 +30,7 @@ from ragguard.embed.encoder import REMOTE, Progress, make_recipe, unit
 from ragguard.embed.models import Model
 from ragguard.errors import EncodeError, ModelDigestError
 from ragguard.model import Floats
+from ragguard.parse.document import PARSER
 from ragguard.text.safe_display import line
 from ragguard.trust.canonical import canonical, digest_bytes
 
@@ -118,6 +119,7 @@ class RemoteEncoder:
         size: Upper characters of a chunk, for the recipe.
         overlap: Overlap of chunks, for the recipe.
         pins: What was recorded at first use; `None`: this is the first, and it is asked now.
+        parser: How documents are read, for the recipe.
         pause: Waits so many seconds.
         clock: Seconds, for the rate.
 
@@ -134,6 +136,7 @@ class RemoteEncoder:
         size: int,
         overlap: int,
         pins: bytes | None,
+        parser: str = PARSER,
         *,
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -162,7 +165,7 @@ class RemoteEncoder:
             max_tokens=endpoint.max_tokens,
             dimensions=self._pins.vectors.shape[1],
         )
-        self.recipe = make_recipe(model, model.dimensions, size, overlap)
+        self.recipe = make_recipe(model, model.dimensions, size, overlap, parser)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Guess upwards: two bytes a token; the endpoint's own tokenizer is not known."""

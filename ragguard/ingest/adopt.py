@@ -35,7 +35,7 @@ from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Policy, Progress, Verdict
 from ragguard.store.foreign import ForeignCollection
 from ragguard.store.foreign_layout import Layout, detect, read
-from ragguard.trust import adoption, root
+from ragguard.trust import adoption, root, scope
 from ragguard.trust.canonical import digest, digest_bytes
 from ragguard.trust.manifest import is_source_name
 from ragguard.workspace import Workspace
@@ -98,7 +98,7 @@ def adopt(
         raise UsageError(
             f"source {source!r}: 1 to 64 of a-z, 0-9, '_', '.', '-'", hint="Such as `legacy`."
         )
-    report = Report()
+    report = Report(pages_drawn=workspace.settings.parse.render != "rules")
     if not dry_run:
         with report.timed("recover"):
             report.recovered = workspace.recover()
@@ -110,10 +110,11 @@ def adopt(
             )
     known = workspace.root.sources.get(source)
     contract = known.policy if known is not None else Policy()
+    demanded = scope.enforced(workspace.root, contract)
     with report.timed("read"):
         layout = detect(foreign.sample(), text=text, metadata=metadata, document=document)
         made = Adopted(layout, report=report)
-        items = _gather(workspace, foreign, source, contract, made, progress)
+        items = _gather(workspace, foreign, source, demanded, made, progress)
     standing = state_of(workspace, source)
     rules = digest([UNSIGNED, root.dump_policy(contract)])
     settled, fresh = sort_out(workspace, items, standing, rules)

@@ -19,6 +19,7 @@ from ragguard.detect.second_look import Judging, second_look
 from ragguard.detect.view import Prepared, Surroundings, build_view, near_suspects
 from ragguard.ingest import calibration, judge_later
 from ragguard.ingest.copied_from import originals
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger import versions_at
 from ragguard.ledger.commits import Generation
@@ -262,7 +263,7 @@ def recent_labels(workspace: Workspace, serving: Mapping[str, VersionRow]) -> fr
 def denied_texts(workspace: Workspace) -> list[DeniedText]:
     """Everything reviewers rejected."""
     with workspace.ledger.reading() as conn:
-        rows = version_rows.denied(conn)
+        rows = decided_rows.denied(conn)
         versions = {row.version: version_rows.version(conn, row.version) for row in rows}
     vault = workspace.vault
     made = []

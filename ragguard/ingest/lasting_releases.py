@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from ragguard.corpus.stored_points import stored_writes
 from ragguard.detect.view import Prepared
 from ragguard.ledger import evidence, versions
-from ragguard.ledger.versions import ReleaseRow
+from ragguard.ledger.decided import ReleaseRow
 from ragguard.ledger.writer import Write
 from ragguard.model import Chunk, Finding, Hidden, Verdict
 from ragguard.workspace import Workspace

@@ -52,6 +52,7 @@ class Report(Job):
         observed_rate: False-alarm rate that reviewers' decisions show; `None` before any.
         least_promised: Rate below which nothing is promised, because it was observed.
         observe: Whether the gate only observed: nothing was held.
+        pages_drawn: Whether a browser told what is hidden in pages, and not rules.
         judged_until: Number of the newest version that was not yet judged and now is; 0 if none.
     """
 
@@ -66,6 +67,7 @@ class Report(Job):
     observed_rate: float | None = None
     least_promised: float = 0.0
     observe: bool = False
+    pages_drawn: bool = False
     judged_until: int = 0
 
     @property
@@ -126,6 +128,11 @@ class Report(Job):
             else round(self.observed_rate, 6),
             "not_yet_judged": sum(v.not_yet_judged for v in self.documents),
             "observe": self.observe,
+            "hidden_text_by": {
+                "html": "ink" if self.pages_drawn else "rules",
+                "pdf": "ink",
+                "docx": "rules",
+            },
             "stale_calibration": self.stale or None,
             **self.run_dict(),
         }

@@ -26,6 +26,7 @@ from ragguard.ledger.observed import observed
 from ragguard.model import Manifest, Progress, Verdict
 from ragguard.trust import manifest as manifests
 from ragguard.trust import root as roots
+from ragguard.trust import scope
 from ragguard.trust.canonical import digest, format_time
 from ragguard.trust.dsse import VerificationResult
 from ragguard.trust.person import persons
@@ -55,7 +56,10 @@ def ingest(
     Returns:
         The report. Errors of a manifest are in it, not raised.
     """
-    report = Report(observe=workspace.settings.judge.observe if observe is None else observe)
+    report = Report(
+        observe=workspace.settings.judge.observe if observe is None else observe,
+        pages_drawn=workspace.settings.parse.render != "rules",
+    )
     if not dry_run:
         with report.timed("recover"):
             report.recovered = workspace.recover()
@@ -98,7 +102,8 @@ def _one(
         return
     with report.timed("read"):
         progress("read", 0, len(manifest.subjects))
-        items, files = gather(manifest, source.policy, root, workspace.settings.limits.document)
+        policy = scope.enforced(workspace.root, source.policy)
+        items, files = gather(manifest, policy, root, workspace.settings.limits.document)
         progress("read", len(manifest.subjects), len(manifest.subjects))
     _check_root(manifest, items, root)
     removed = _removed(manifest, items, standing)
@@ -125,12 +130,12 @@ def _one(
     with workspace.ledger.reading() as conn:
         gone = versions.removed_since(conn, manifest.source, since) - standing.serving.keys()
     before = len(standing.serving) + len(gone)
-    asks = len(gone) + len(removed) > judge.removal_share * before
-    asks = asks and any(d in standing.serving for d in removed)
+    going = sum(d in standing.serving for d in removed)  # what only waits is nobody's loss
+    asks = going > 0 and len(gone) + going > judge.removal_share * before
     if asks:
         days = f" after {len(gone)} in {judge.removal_days} days" if gone else " at once"
         note = (
-            f"would remove {len(removed)} of {len(standing.serving)} documents{days}: "
+            f"would remove {going} of {len(standing.serving)} documents{days}: "
             "nothing was removed, a reviewer decides (ragguard quarantine list)"
         )
     commit: int | None = None

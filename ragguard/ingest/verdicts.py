@@ -16,7 +16,7 @@ from ragguard.ingest import lasting_releases
 from ragguard.ingest.fact_changes import hold_fact_changes
 from ragguard.ingest.judge import judge_batch
 from ragguard.ingest.report import Report
-from ragguard.ledger import versions
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Policy, Progress, Verdict
 from ragguard.workspace import Workspace
@@ -56,8 +56,8 @@ def judge_documents(
         return {}, {}, []
     verdicts = {i.document.id: _reject(i, i.findings) for i in fresh if i.findings}
     with workspace.ledger.reading() as conn:
-        denied = {row.digest for row in versions.denied(conn)}
-        cleared = versions.releases(conn, fresh[0].document.source)
+        denied = {row.digest for row in decided_rows.denied(conn)}
+        cleared = decided_rows.releases(conn, fresh[0].document.source)
     for item in fresh:
         if item.document.id not in verdicts and item.document.digest in denied:
             verdicts[item.document.id] = _reject(

@@ -17,6 +17,7 @@ from ragguard.ingest.admission import read_envelope, read_manifest
 from ragguard.model import Finding, Manifest, Progress, Root
 from ragguard.trust import manifest as manifests
 from ragguard.trust import root as roots
+from ragguard.trust import scope
 from ragguard.trust.dsse import VerificationResult
 from ragguard.workspace import Workspace
 
@@ -123,7 +124,7 @@ def _compared(
     folder: Path,
     limits: LimitSettings,
 ) -> Verified:
-    policy = trust_root.sources[manifest.source].policy
+    policy = scope.enforced(trust_root, trust_root.sources[manifest.source].policy)
     items, _ = gather(manifest, policy, folder, limits.document)
     wrong = tuple((i.document.id, finding) for i in items for finding in i.findings)
     return Verified(manifest, signed, accepted, len(items), wrong)

@@ -17,10 +17,12 @@ class CaseRow(Labelled):
     """A case.
 
     Attributes:
-        kind: `document`, or `removal` (a source asks to drop more than its share at once).
-        document: Document id; empty for a removal.
-        version: The quarantined version; `None` for a removal.
-        detail: For a removal: the versions that would go, and the manifest that asks.
+        kind: `document`, `removal` (a source asks to drop more than its share at once), or
+            `question` (nothing answered it).
+        document: Document id; empty for a removal or a question.
+        version: The quarantined version; `None` for a removal or a question.
+        detail: For a removal: the versions that would go, and the manifest that asks. For a
+            question: its text and digest, and why it was not answered.
     """
 
     id: int
@@ -84,6 +86,11 @@ def listed(conn: sa.Connection, *, state: str | None = "open") -> list[CaseRow]:
     if state is not None:
         query = query.where(cases.c.state == state)
     return [_row(r) for r in conn.execute(query)]
+
+
+def open_numbers(conn: sa.Connection) -> set[int]:
+    """Numbers of open cases."""
+    return set(conn.execute(sa.select(cases.c.id).where(cases.c.state == "open")).scalars())
 
 
 def get(conn: sa.Connection, number: int) -> CaseRow | None:

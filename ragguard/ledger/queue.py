@@ -12,6 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -53,6 +54,18 @@ class Entry:
     def score(self) -> float:
         """Combined suspicion; that of a removal goes before all."""
         return self.version.score if self.version else 1.0
+
+    @cached_property
+    def named(self) -> Sequence[str]:
+        """Documents that the first finding names."""
+        return others(self.findings[0]) if self.version and self.findings else ()
+
+    @cached_property
+    def evidence(self) -> str:
+        """Identity of the first finding's evidence in this source; empty where it is none."""
+        if not self.version or not self.findings or not is_particular(self.findings[0]):
+            return ""
+        return f"{self.case.source} {evidence_key(self.findings[0])}"
 
 
 @dataclass(frozen=True)
@@ -110,9 +123,20 @@ class Group:
 
 
 def entries(
-    conn: sa.Connection, *, state: str | None = "open", choice: Choice | None = None
+    conn: sa.Connection,
+    *,
+    state: str | None = "open",
+    choice: Choice | None = None,
+    after: int = 0,
 ) -> list[Entry]:
-    """Cases in a state (`None`: all) with their versions, oldest first."""
+    """Cases in a state (`None`: all) with their versions, oldest first.
+
+    Args:
+        conn: Of the ledger.
+        state: Of the cases.
+        choice: Which of them.
+        after: Only cases with a higher number.
+    """
     choice = choice or Choice()
     query = (
         sa.select(
@@ -122,6 +146,7 @@ def entries(
         )
         .join(commits, commits.c.id == cases.c.opened)
         .join(versions, versions.c.id == cases.c.version, isouter=True)
+        .where(cases.c.id > after)
         .order_by(cases.c.id)
     )
     if state is not None:
@@ -164,15 +189,11 @@ def groups(rows: Iterable[Entry]) -> list[Group]:
 
     linked: set[str] = set()
     for entry in every:
-        if not entry.version or not entry.findings:
-            continue
-        first = entry.findings[0]
-        named = others(first)
-        if named:
+        if entry.named:
             linked.add(entry.label)
-        nodes = [f"document {name}" for name in named]
-        if is_particular(first):
-            nodes.append(f"evidence {entry.case.source} {evidence_key(first)}")
+        nodes = [f"document {name}" for name in entry.named]
+        if entry.evidence:
+            nodes.append(f"evidence {entry.evidence}")
         for node in nodes:
             tree[root(node)] = root(f"document {entry.label}")
     members: dict[str, list[Entry]] = {}

@@ -27,14 +27,16 @@ import numpy as np
 
 from ragguard.errors import LedgerError, StoreError
 from ragguard.ledger import cases, commits, log
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import DecisionRow, NewCase
 from ragguard.ledger.commits import CommitRow, Generation, ManifestRow, Switch, load_switch
+from ragguard.ledger.decided import DenialRow
 from ragguard.ledger.log import LogLeaf
 from ragguard.ledger.seals import seal
 from ragguard.ledger.tables import Ledger, drop_meta, get_meta, set_meta
 from ragguard.ledger.vault import Vault
-from ragguard.ledger.versions import DenialRow, PointRow, VersionRow
+from ragguard.ledger.versions import PointRow, VersionRow
 from ragguard.model import Floats
 from ragguard.store import Point, Store
 from ragguard.trust import canonical, intent, merkle
@@ -405,7 +407,7 @@ class Committer:
             for decision in plan.decisions:
                 cases.add_decision(conn, decision)
             for denial in plan.denials:
-                version_rows.add_denial(conn, denial)
+                decided_rows.add_denial(conn, denial)
             for number, state in plan.closes:
                 cases.close(conn, number, state, plan.commit)
             if plan.generation:

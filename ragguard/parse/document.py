@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
@@ -20,6 +21,10 @@ from ragguard.parse.charsets import UTF_8, declared, with_replacements
 from ragguard.parse.docx import read_docx
 from ragguard.parse.front_matter import FORMATS, NONE, Front, read_front
 from ragguard.parse.html import read_html
+
+if TYPE_CHECKING:
+    from ragguard.config import ParseSettings
+    from ragguard.parse.drawn import View
 
 PARSER = "ragguard-parse-4"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})
@@ -66,12 +71,21 @@ class Parsed:
     begin: int = 0
 
 
-def parse(data: bytes, fmt: str) -> Parsed:
+def parser_of(settings: ParseSettings) -> str:
+    """What a recipe calls the parser: what is read with other settings is other text."""
+    render = f" render={settings.render}" if settings.render != "rules" else ""
+    details = f" details={settings.details}" if settings.details != "closed" else ""
+    return PARSER + render + details
+
+
+def parse(data: bytes, fmt: str, *, view: View | None = None, details: bool = False) -> Parsed:
     """Parse a document.
 
     Args:
         data: Its bytes.
         fmt: File ending without the dot, one of `TEXT_FORMATS`.
+        view: A browser that draws pages; without one, rules tell what is hidden in them.
+        details: Whether what is folded away in a page counts as seen.
 
     Returns:
         Text with at least one letter or digit, and hidden text.
@@ -82,7 +96,7 @@ def parse(data: bytes, fmt: str) -> Parsed:
         MemoryError: It takes more memory than there is.
     """
     with _only_unreadable(f".{fmt}"):
-        parsed = _parse(data, fmt)
+        parsed = _parse(data, fmt, view, details)
     if len(parsed.text) > MAX_TEXT:
         raise UnreadableError(f"more than {MAX_TEXT} characters of text")
     if not has_words(parsed.text):
@@ -90,7 +104,7 @@ def parse(data: bytes, fmt: str) -> Parsed:
     return parsed
 
 
-def _parse(data: bytes, fmt: str) -> Parsed:
+def _parse(data: bytes, fmt: str, view: View | None, details: bool) -> Parsed:
     if fmt == "pdf":
         from ragguard.parse.pdf import read_pdf  # with numpy, which the other formats do without
 
@@ -100,7 +114,7 @@ def _parse(data: bytes, fmt: str) -> Parsed:
     text, replaced = _decode(data, fmt)
     if fmt != "html":
         return read_text(text, fmt)
-    parsed = _html(text)
+    parsed = _html(text, view, details)
     if not replaced:
         return parsed
     note = Hidden("invalid-bytes", f"{replaced} places that are not UTF-8 are read as U+FFFD")
@@ -214,8 +228,13 @@ def _decode(data: bytes, fmt: str) -> tuple[str, int]:
     return text, replaced
 
 
-def _html(text: str) -> Parsed:
-    visible, hidden = read_html(text)
+def _html(text: str, view: View | None, details: bool) -> Parsed:
+    drawn = None
+    if view is not None:
+        from ragguard.parse.drawn import look  # with numpy and pillow
+
+        drawn = partial(look, view, text)
+    visible, hidden = read_html(text, page=not details, drawn=drawn)
     said = read_front(text, "html").said
     return Parsed(visible, (*hidden, Hidden("front-matter", said)) if said else hidden)
 

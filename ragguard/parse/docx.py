@@ -13,13 +13,24 @@ import io
 import posixpath
 import zipfile
 from collections.abc import Iterator, Set
-from functools import lru_cache
 from typing import Any
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.colours import colour
-from ragguard.parse.css import Look, declarations, removes
+from ragguard.parse.css import declarations, removes
+from ragguard.parse.docx_looks import (
+    attribute,
+    between,
+    hexadecimal,
+    hides,
+    low,
+    number_of,
+    off_page,
+    off_table,
+    out_of_sight,
+    slit,
+    value_of,
+)
 
 MAX_UNPACKED = 200_000_000  # bytes, all members together
 MAX_XML = 40_000_000  # bytes, all XML members together, whatever they are called
@@ -37,7 +48,6 @@ _STRICT = {  # names of ISO 29500 strict, and those of ECMA-376 that are asked f
     b"http://purl.oclc.org/ooxml/officeDocument/math":
     b"http://schemas.openxmlformats.org/officeDocument/2006/math",
 }  # fmt: skip
-_POINTS = {"pt": 1.0, "in": 72.0, "cm": 72 / 2.54, "mm": 72 / 25.4, "pc": 12.0, "pi": 12.0}
 _RELATION = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 _INSIDE = frozenset(  # elements whose content stands where they stand
     {_W + n for n in ("hyperlink", "ins", "moveTo", "smartTag", "sdt", "sdtContent", "fldSimple",
@@ -54,14 +64,7 @@ _THEME_NAMES = {
     "hlink": ("hyperlink",), "folHlink": ("followedHyperlink",),
 }  # fmt: skip
 _OFF = ("0", "false", "off", "none")
-_FAR_TWIPS = 10_000
 _WIDE_TWIPS = 12_240  # a page, where the file does not say
-_LOW_TWIPS = 80  # a line of an exact height, in which nothing is read
-_HEAP = 0.35  # of the size of letters, by which they are pushed together
-_USUAL_SIZE = 22  # half points
-_FIT_TWIPS = 15  # width of a letter that is made to fit
-_FAR_EMU = 20_000_000  # of a box from its place
-_SLIVER_EMU = 50_000  # width or height of a box, in which nothing is read
 _TRANSPARENT = 90_000  # thousandths of a per cent
 _FAR_RAISED = 500  # half points
 _UNSTYLED = {f"Heading{n}": f"heading {n}" for n in range(1, 10)}  # what Word knows by itself
@@ -141,22 +144,6 @@ def _related(archive: zipfile.ZipFile, name: str, kind: str) -> str | None:
     return None
 
 
-def _number(text: str | None, parts: float = 1.0) -> float | None:
-    """A measure as a number; with a unit (as in strict files), in `parts` of a point."""
-    text = (text or "").strip()
-    unit = _POINTS.get(text[-2:])
-    try:
-        if unit is not None:
-            return float(text[:-2]) * unit * parts
-        return float(text.removesuffix("%")) if text else None
-    except ValueError:
-        return None
-
-
-def _value(element: Any, name: str = "val") -> str | None:
-    return None if element is None else element.get(_W + name)
-
-
 class _Reader:
     """One pass over the body.
 
@@ -179,9 +166,9 @@ class _Reader:
             self._read_theme(theme)
         if styles is not None:
             self._read_styles(styles)
-        wide = [_number(_value(size, "w"), 20) or 0 for size in document.iter(_W + "pgSz")]
+        wide = [number_of(value_of(size, "w"), 20) or 0 for size in document.iter(_W + "pgSz")]
         self._wide = max([_WIDE_TWIPS, *wide])
-        background = _value(document.find(_W + "background"), "color")
+        background = value_of(document.find(_W + "background"), "color")
         body = document.find(_W + "body")
         if document.tag != _W + "document" or body is None:
             raise UnreadableError("damaged .docx (no body)")
@@ -192,7 +179,7 @@ class _Reader:
             name = style.get(_W + "styleId") or ""
             if name not in self._styles:
                 self._styles[name] = style
-                self._titles[name] = (_value(style.find(_W + "name")) or "").lower()
+                self._titles[name] = (value_of(style.find(_W + "name")) or "").lower()
             default = (style.get(_W + "default") or "0") not in _OFF
             if default and style.get(_W + "type") == "paragraph":
                 self._usual_style = name
@@ -210,11 +197,11 @@ class _Reader:
 
     def _shade(self, item: Any, of: str = "") -> str | None:
         """A colour that a theme names, made lighter or darker as the element says."""
-        shade = self._theme.get(_value(item, f"theme{of or 'Color'}") or "")
+        shade = self._theme.get(value_of(item, f"theme{of or 'Color'}") or "")
         for change, end in (("Tint", 255), ("Shade", 0)):
-            part = _value(item, f"theme{of}{change}")
+            part = value_of(item, f"theme{of}{change}")
             if shade is not None and part is not None:
-                shade = _between(shade, f"{end:02x}" * 3, _hexadecimal(part) / 255)
+                shade = between(shade, f"{end:02x}" * 3, hexadecimal(part) / 255)
         return shade
 
     def _filled(self, fill: Any) -> str | None:
@@ -222,13 +209,13 @@ class _Reader:
         shades = [c for c in fill.iter() if c.tag.endswith(("}srgbClr", "}schemeClr", "}sysClr"))]
         known = []
         for shade in shades:
-            clear = [_attribute(a, "val") for a in shade.iter(_W14 + "alpha")]
-            opaque = [_attribute(a, "val") for a in shade.iter(_A + "alpha")]
-            if any((_number(v) or 0) >= _TRANSPARENT for v in clear if v):
+            clear = [attribute(a, "val") for a in shade.iter(_W14 + "alpha")]
+            opaque = [attribute(a, "val") for a in shade.iter(_A + "alpha")]
+            if any((number_of(v) or 0) >= _TRANSPARENT for v in clear if v):
                 return ""
-            if any((_number(v) or 0) <= 100_000 - _TRANSPARENT for v in opaque if v):
+            if any((number_of(v) or 0) <= 100_000 - _TRANSPARENT for v in opaque if v):
                 return ""
-            value = _attribute(shade, "lastClr") or _attribute(shade, "val") or ""
+            value = attribute(shade, "lastClr") or attribute(shade, "val") or ""
             known.append(self._theme.get(value, value).lower())
         return known[0] if len(set(known)) == 1 else None
 
@@ -243,7 +230,7 @@ class _Reader:
                 break
             lineage.append(name)
             seen.add(name)
-            name = _value(style.find(_W + "basedOn"))
+            name = value_of(style.find(_W + "basedOn"))
         for one in reversed(lineage):
             style = self._styles[one]
             made = self._formatted(made, style.find(_W + "rPr"))
@@ -257,24 +244,28 @@ class _Reader:
             return format_
         made = self._shaded(dict(format_), properties)
         for item in properties:
-            value = _value(item)
+            value = value_of(item)
             if item.tag in (_W + "vanish", _W + "specVanish"):
                 made["vanish"] = (value or "1") not in _OFF
+            elif item.tag == _W + "webHidden":
+                made["web"] = (value or "1") not in _OFF
+            elif item.tag == _W + "rFonts":
+                made["font"] = value_of(item, "ascii") or made.get("font")
             elif item.tag == _W + "color":
                 made["color"] = self._shade(item) or value or "auto"
             elif item.tag == _W + "sz":
-                made["size"] = _number(value, 2)
+                made["size"] = number_of(value, 2)
             elif item.tag == _W + "w":
-                made["stretch"] = _number(value)
+                made["stretch"] = number_of(value)
             elif item.tag == _W + "highlight" and value not in (None, "none"):
                 made["ground"] = {"darkBlue": "00008B"}.get(value or "", (value or "").lower())
             elif item.tag == _W + "position":
-                if abs(_number(value, 2) or 0) > _FAR_RAISED:
+                if abs(number_of(value, 2) or 0) > _FAR_RAISED:
                     made["vanish"] = True
             elif item.tag == _W + "spacing":
-                made["spacing"] = _number(value, 20)
+                made["spacing"] = number_of(value, 20)
             elif item.tag == _W + "fitText":
-                made["fit"] = _number(value, 20)
+                made["fit"] = number_of(value, 20)
             elif item.tag == _W14 + "textFill":
                 ink = self._filled(item)
                 if item.find(_W14 + "noFill") is not None or ink == "":
@@ -287,14 +278,14 @@ class _Reader:
         shade = None if properties is None else properties.find(_W + "shd")
         if shade is None:
             return format_
-        fill = self._shade(shade, "Fill") or _value(shade, "fill")
-        ink = self._shade(shade) or _value(shade, "color")
-        pattern = _value(shade) or "clear"
-        share = 1.0 if pattern == "solid" else (_number(pattern.removeprefix("pct")) or 0) / 100
+        fill = self._shade(shade, "Fill") or value_of(shade, "fill")
+        ink = self._shade(shade) or value_of(shade, "color")
+        pattern = value_of(shade) or "clear"
+        share = 1.0 if pattern == "solid" else (number_of(pattern.removeprefix("pct")) or 0) / 100
         if share and pattern.startswith(("pct", "solid")):
             front = "000000" if ink in (None, "auto") else str(ink)
             back = "ffffff" if fill in (None, "auto") else str(fill)
-            fill = _between(front, back, min(share, 1.0))
+            fill = between(front, back, min(share, 1.0))
         return {**format_, "ground": fill} if fill and fill != "auto" else format_
 
     def _blocks(self, parent: Any, format_: _Format) -> None:
@@ -307,17 +298,20 @@ class _Reader:
                 self._blocks(child, format_)
 
     def _table(self, table: Any, format_: _Format) -> None:
+        if off_table(table.find(_W + "tblPr"), self._wide):
+            format_ = {**format_, "vanish": True}
         for row in _below(table, _W + "tr", _TABLES):
             properties = row.find(_W + "trPr")
             mark = None if properties is None else properties.find(_W + "hidden")
-            gone = mark is not None and (_value(mark) or "1") not in _OFF
+            gone = mark is not None and (value_of(mark) or "1") not in _OFF
             high = None if properties is None else properties.find(_W + "trHeight")
-            gone |= _value(high, "hRule") == "exact" and _low(_value(high))
+            gone |= value_of(high, "hRule") == "exact" and low(value_of(high))
             cells = []
             for cell in _below(row, _W + "tc", _ROWS):
                 kept, self.lines = self.lines, []
                 look = self._shaded(format_, cell.find(_W + "tcPr"))
-                self._blocks(cell, {**look, "vanish": True} if gone else look)
+                unseen = gone or slit(row, cell)
+                self._blocks(cell, {**look, "vanish": True} if unseen else look)
                 cells.append("\n".join(line for line in self.lines if line).strip())
                 self.lines = kept
             self.lines.append(" | ".join(cells))
@@ -327,7 +321,7 @@ class _Reader:
         if not len(paragraph):
             return ""
         properties = paragraph.find(_W + "pPr")
-        name = None if properties is None else _value(properties.find(_W + "pStyle"))
+        name = None if properties is None else value_of(properties.find(_W + "pStyle"))
         look: _Format | None = None
         visible: list[str] = []
         concealed: list[str] = []
@@ -335,20 +329,20 @@ class _Reader:
             if look is None:
                 look = {**self._usual, **behind, **self._change(name or self._usual_style)}
                 look = self._shaded(look, properties)
-                look["vanish"] = bool(look.get("vanish")) or _out_of_sight(properties, self._wide)
+                look["vanish"] = bool(look.get("vanish")) or out_of_sight(properties, self._wide)
             format_ = look
             if isinstance(run, str):  # a sign of an equation, seen where its parts are seen
                 (visible if visible or not concealed else concealed).append(run)
                 continue
             own = run.find(_W + "rPr")
             if own is not None:
-                style = _value(own.find(_W + "rStyle"))
+                style = value_of(own.find(_W + "rStyle"))
                 format_ = self._formatted({**look, **self._change(style)} if style else look, own)
             if behind.get("vanish"):
                 format_ = {**format_, "vanish": True}
             text = _text(run)
             if text:
-                (concealed if _hides(format_, len(text)) else visible).append(text)
+                (concealed if hides(format_, text) else visible).append(text)
             for box in _boxes(run):
                 self._blocks(box, self._boxed(box, format_ if format_.get("vanish") else behind))
         if text := " ".join("".join(concealed).split()):
@@ -371,7 +365,7 @@ class _Reader:
                 if any(above.find(fill) is not None for fill in pictured):
                     made["ground"] = "unknown"
             elif name in ("anchor", "inline"):
-                made["vanish"] = bool(made.get("vanish")) or _unseen(above)
+                made["vanish"] = bool(made.get("vanish")) or off_page(above, self._wide)
             elif name in ("shape", "rect", "roundrect", "oval") and (style := above.get("style")):
                 made["vanish"] = bool(made.get("vanish")) or bool(removes(declarations(style)))
                 if (shade := above.get("fillcolor")) and above.get("filled") not in ("f", "false"):
@@ -379,44 +373,6 @@ class _Reader:
             elif name in ("r", "p"):
                 break
         return made
-
-
-def _unseen(drawing: Any) -> bool:
-    """Whether a drawing is hidden, has no size, or stands off the page."""
-    if any(p.get("hidden") in ("1", "true", "on") for p in drawing.iterfind("{*}docPr")):
-        return True
-    extent = drawing.find("{*}extent")
-    sizes = [] if extent is None else [_number(extent.get(n)) for n in ("cx", "cy")]
-    if any(size is not None and size < _SLIVER_EMU for size in sizes):
-        return True
-    return any(abs(_number(o.text) or 0) > _FAR_EMU for o in drawing.iterfind("{*}*/{*}posOffset"))
-
-
-def _attribute(element: Any, name: str) -> str | None:
-    """An attribute whatever its name space."""
-    found = (v for k, v in element.attrib.items() if k.rpartition("}")[2] == name)
-    return next(found, None)
-
-
-def _hexadecimal(text: str) -> int:
-    try:
-        return int(text, 16)
-    except ValueError:
-        return 255
-
-
-def _between(one: str, other: str, share: float) -> str:
-    """A colour between two: `share` of the first."""
-    a, b = colour("#" + one.lower())[0], colour("#" + other.lower())[0]
-    if not isinstance(a, tuple) or not isinstance(b, tuple):
-        return one
-    return "".join(
-        f"{round(255 * (share * x + (1 - share) * y)):02x}" for x, y in zip(a, b, strict=True)
-    )
-
-
-def _low(height: str | None) -> bool:
-    return (_number(height, 20) or 0) < _LOW_TWIPS
 
 
 def _text(run: Any) -> str:
@@ -488,45 +444,3 @@ _BOXES = frozenset({_BOX, _MC + "Fallback"})
 def _boxes(run: Any) -> Iterator[Any]:
     """Contents of text boxes, not those inside others, nor the fallback of what is there twice."""
     return _below(run, _BOX, _BOXES)
-
-
-def _out_of_sight(properties: Any, wide: float) -> bool:
-    """Whether a paragraph stands off a page of this width or has lines of no height."""
-    if properties is None:
-        return False
-    spacing = properties.find(_W + "spacing")
-    if _value(spacing, "lineRule") == "exact" and _low(_value(spacing, "line")):
-        return True
-    frame, indent = properties.find(_W + "framePr"), properties.find(_W + "ind")
-    places = [_number(_value(frame, side), 20) or 0 for side in ("x", "y")]
-    sides = ("left", "start", "right", "end", "firstLine")
-    indents = [_number(_value(indent, side), 20) or 0 for side in sides]
-    hanging = (_number(_value(indent, "hanging"), 20) or 0) - max(indents[:2])
-    if min(*places, *indents, -hanging) < -_FAR_TWIPS:
-        return True
-    return max(indents) >= wide or places[0] >= wide or places[1] >= 3 * wide
-
-
-def _hides(format_: _Format, letters: int) -> bool:
-    if format_.get("vanish"):
-        return True
-    size, stretch = format_.get("size"), format_.get("stretch")
-    if (stretch is not None and stretch < 10) or (size is not None and size <= 4):  # half points
-        return True
-    if letters > 2 and (format_.get("spacing") or 0) < -_HEAP * 10 * (size or _USUAL_SIZE):
-        return True
-    if (fit := format_.get("fit")) is not None and fit < _FIT_TWIPS * letters:
-        return True
-    return _merges(
-        str(format_.get("color") or "auto").lower(), str(format_.get("ground") or "ffffff").lower()
-    )
-
-
-@lru_cache(maxsize=4096)
-def _merges(ink: str, behind: str) -> bool:
-    """Whether text of a colour cannot be told from what is behind it."""
-    fore, _ = colour("#" + ink)
-    if fore is None:
-        return False
-    ground = colour("#" + behind)[0] or colour(behind)[0]
-    return bool(Look(fore=fore, ground=ground).hides())

@@ -2,26 +2,25 @@
 
 Visible text keeps its structure in Markdown's manner (`#` headings, `-` items, blank lines between
 blocks), so that chunks follow sections. Hidden is what a browser would not show: comments, elements
-hidden by style or attribute, text too small or of the colour of its ground. Formulas (MathML) are
-text; of a drawing (SVG) its texts are, where nothing about them may leave no ink. Nothing is
-executed or fetched.
+hidden by style or attribute, text too small or of the colour of its ground. That is judged by rules
+(`css`), or by what a browser drew (`drawn`), where there is one. Formulas (MathML) are text; of a
+drawing (SVG) its texts are, where nothing about them may leave no ink. Nothing is executed or
+fetched.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64decode
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from urllib.parse import unquote_to_bytes
+from itertools import groupby
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.css import HIDES, LOOKS, Declarations, Look, covers, declarations, removes
-from ragguard.parse.style_sheets import animated, animations, applies, rules, weight
+from ragguard.parse.cascade import styled
+from ragguard.parse.css import Declarations, Look, covers, declarations, removes
 
 # fmt: off
 _SILENT = frozenset(
@@ -40,6 +39,12 @@ _BLOCKS = frozenset(
 )
 # fmt: on
 _MAX_DEPTH = 400
+_SAYS = re.compile(  # as scripts count white space
+    r"[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
+)
+_NO_TEXT = frozenset(  # elements of whose text nodes a browser is not asked; see `page.js`
+    {"script", "style", "noscript", "title", "iframe", "noembed", "noframes", "template"}
+)
 _SPACE = "\x00"  # a space inside <pre>, kept as it is
 
 _UNSHOWN = frozenset(  # shown only where something is not supported, or not before a script asks
@@ -74,15 +79,6 @@ _CUT = ("mask", "clip-path", "filter")  # attributes that may leave nothing of a
 _SIGNS = {"mfrac": "/", "msup": "^", "msub": "_"}  # before the second child
 _NUMBERS = re.compile(r"[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})(?:e[+-]?\d{1,2})?", re.IGNORECASE)
 _BEYOND = 3_000.0  # pixels; a drawing of unknown size is not larger
-_DATA_SHEET = re.compile(r"data:text/css([^,\"']{0,100}),([^\"'<>]*)", re.IGNORECASE)
-_FUSSY = re.compile(r":not\([^()]*\)|:(?:lang|dir)\([^()]*\)|:defined|:host")
-_OF = re.compile(r":nth-(?:last-)?child\([^()]{1,40} of ([^()]{1,400})\)")
-_PREFIXED = re.compile(r":-(?:moz|webkit)-any\(")
-_BRACKETS = re.compile(r"\"[^\"]*\"|'[^']*'|[,()\[\]]|[^,()\[\]\"']+|[\"']")
-_PART = re.compile(r"::?(first-line|before|after)\s*$", re.IGNORECASE)
-_COSTLY = re.compile(r":has|:nth|~")  # each node is compared with many others
-_MAX_VARIABLE = 200  # characters
-MAX_MATCHING = 50_000_000  # comparisons of a node with a selector
 MAX_NODES = 500_000
 MAX_NESTING = 10_000  # the parser's time grows with the square of it, and of the next
 MAX_ATTRIBUTES = 10_000  # of one tag
@@ -100,12 +96,19 @@ _SHALLOW = frozenset(  # tags that go without an end, or end one another
 )  # fmt: skip
 
 
-def read_html(markup: str, *, page: bool = True) -> tuple[str, tuple[Hidden, ...]]:
+Drawn = Callable[[Sequence[str]], list[bytes]]
+"""Tells, for the text nodes of a page that say something, which of their characters are seen."""
+
+
+def read_html(
+    markup: str, *, page: bool = True, drawn: Drawn | None = None
+) -> tuple[str, tuple[Hidden, ...]]:
     """Take visible and hidden text apart.
 
     Args:
         markup: HTML, a whole page or a piece.
-        page: Whether it is shown as it is; in other formats nothing counts as folded away.
+        page: Whether it is shown as it is; if not, nothing counts as folded away.
+        drawn: What a browser shows of it; without one, rules tell.
 
     Returns:
         Visible text, and what is hidden.
@@ -114,8 +117,9 @@ def read_html(markup: str, *, page: bool = True) -> tuple[str, tuple[Hidden, ...
         UnreadableError: Built to exhaust the reader.
     """
     tree = _tree(markup, scripting=True)
-    walker = _Walker(*_styled(tree), page)
     root = tree.root
+    seen, bare = _seen(root, drawn) if drawn and root is not None else (None, frozenset[int]())
+    walker = _Walker(*(styled(tree) if seen is None else ({}, {})), page, seen, bare)
     if root is not None:
         before, after = root.prev, root.next
         while before is not None:
@@ -148,102 +152,25 @@ def _tree(markup: str, *, scripting: bool) -> LexborHTMLParser:
     return LexborHTMLParser(markup, scripting=scripting)
 
 
-def _sheets(tree: LexborHTMLParser) -> list[str]:
-    """Style sheets inside the page, those in data: addresses included."""
-    sheets = [
-        sheet.text(deep=True)
-        for sheet in tree.css("style")
-        if applies(sheet.attributes.get("media") or "all")
-    ]
-    links = [link.attributes.get("href") or "" for link in tree.css("link")]
-    for text in [*sheets, *links]:
-        for kind, content in _DATA_SHEET.findall(text):
-            plain = unquote_to_bytes(content)
-            with suppress(ValueError):
-                plain = b64decode(plain) if kind.lower().endswith(";base64") else plain
-            sheets.append(plain.decode("utf-8", "replace"))
-    return sheets
-
-
-def _styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, str]]:
-    """What the style sheets inside a page declare: by memory id of the node; variables."""
-    found = [rule for sheet in _sheets(tree) for rule in rules(sheet)]
-    variables: dict[str, str] = {}
-    for _, body in found:
-        if "--" in body:
-            variables.update(
-                (n, v)
-                for n, v, _ in declarations(body)
-                if n.startswith("--") and len(v) <= _MAX_VARIABLE
-            )
-    hiding = animations(found, variables)
-    size = len(tree.css("*")) if found else 0
-    budget = MAX_MATCHING
-    ranked: dict[int, list[tuple[tuple[int, int, int], Declarations]]] = {}
-    for selectors, body in found:
-        if selectors.startswith("@"):
-            continue
-        declared = declarations(body, variables)
-        if kind := animated(declared, hiding):
-            declared.append((HIDES, kind, False))
-        names = {name for name, _, _ in declared}
-        if not removes(declared) and names.isdisjoint(LOOKS | {"position"}):
-            continue
-        for selector in _alternatives(selectors):
-            selector, said = _of_element(selector, declared)
-            if not said:
-                continue
-            budget -= size * (1 + (size // 8 if _COSTLY.search(selector) else 0))
-            if budget < 0:
-                raise UnreadableError("style sheets too large to apply")
-            matched = _match(tree, selector)
-            budget -= 100 * len(matched)
-            for node in matched:
-                ranked.setdefault(node.mem_id, []).append((weight(selector), said))
-    return {
-        node: [d for _, declared in sorted(several, key=lambda r: r[0]) for d in declared]
-        for node, several in ranked.items()
-    }, variables
-
-
-def _of_element(selector: str, declared: Declarations) -> tuple[str, Declarations]:
-    """A selector of a part of an element as one of the element, with what counts for it.
-
-    A first line that is hidden may be all of the text, and what is put before or behind it may lie
-    over it.
-    """
-    part = _PART.search(selector)
-    if part is None:
-        return selector, declared
-    bare = selector[: part.start()] or "*"
-    if part[1].lower() == "first-line":
-        return bare, declared
-    return bare, [(HIDES, "css-visibility", False)] if covers(declared) else []
-
-
-def _alternatives(selectors: str) -> list[str]:
-    """The members of a selector list; commas inside brackets and strings part nothing."""
-    members: list[list[str]] = [[]]
-    depth = 0
-    for piece in _BRACKETS.findall(selectors):
-        depth += (piece in "([") - (piece in ")]")
-        if piece == "," and depth <= 0:
-            members.append([])
-        else:
-            members[-1].append(piece)
-    return [member for parts in members if (member := "".join(parts).strip())]
-
-
-def _match(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
-    if selector.count(":has(") > 1:
-        selector = selector.replace(":has(", ":is(")
-    selector = _OF.sub(r":is(\1)", selector)
-    for tried in (selector, _PREFIXED.sub(":is(", _FUSSY.sub("", selector)) or "*"):
-        try:
-            return list(tree.css(tried))
-        except (SelectolaxError, ValueError):  # a selector the parser cannot read
-            continue
-    return []
+def _seen(root: LexborNode, drawn: Drawn) -> tuple[dict[int, bytes], frozenset[int]]:
+    """What a browser shows of each text node, and the elements of whose text it shows nothing."""
+    nodes: list[LexborNode] = []
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.is_text_node and _SAYS.search(node.text_content or ""):
+            nodes.append(node)
+        elif node.is_element_node and (node.tag or "").lower() not in _NO_TEXT:
+            stack.extend(reversed([*node.iter(include_text=True)]))
+    found = drawn([node.text_content or "" for node in nodes])
+    shows: dict[bool, set[int]] = {False: set(), True: set()}
+    for node, seen in zip(nodes, found, strict=True):
+        known, above = shows[any(seen)], node.parent
+        while above is not None and above.mem_id not in known:
+            known.add(above.mem_id)
+            above = above.parent
+    seen_of = {node.mem_id: seen for node, seen in zip(nodes, found, strict=True)}
+    return seen_of, frozenset(shows[False] - shows[True])
 
 
 class _Walker:
@@ -253,11 +180,20 @@ class _Walker:
         styled: What style sheets declare, by memory id.
         variables: Custom properties.
         page: Whether details that nobody opened are hidden.
+        seen: What a browser shows, by memory id of text nodes; `None` where rules are to tell.
+        bare: Elements that have text of which nothing is seen.
     """
 
     def __init__(
-        self, styled: dict[int, Declarations], variables: dict[str, str], page: bool
+        self,
+        styled: dict[int, Declarations],
+        variables: dict[str, str],
+        page: bool,
+        seen: dict[int, bytes] | None,
+        bare: frozenset[int],
     ) -> None:
+        self._seen = seen
+        self._bare = bare
         self._page = page
         self._styled = styled
         self._variables = variables
@@ -300,7 +236,7 @@ class _Walker:
             if nodes > MAX_NODES:
                 raise UnreadableError(f"more than {MAX_NODES} elements")
             if item.is_text_node:
-                self._text((item.text_content or "").replace("\x00", "\ufffd"), verbatim, look)
+                self._node(item, verbatim, look)
                 continue
             self.comment(item)
             if not item.is_element_node:
@@ -312,23 +248,29 @@ class _Walker:
             if tag == "svg":
                 self._drawing(item, look)
                 continue
-            declared = self._declared(item)
-            kind = self._kind(tag, item, declared)
+            declared = self._declared(item) if self._seen is None else []
+            kind = self._kind(tag, item, declared) if self._seen is None else ""
             if kind or depth > _MAX_DEPTH:
                 self._hide(kind or "html-depth", item.text(deep=True, separator=" "))
                 continue
             look = look.under(declared) if declared else look
-            opening, closing = _frame(tag, item)
+            bare = item.mem_id in self._bare
+            opening, closing = ("", "") if bare else _frame(tag, item)
             self._out.append(opening)
             stack.append((closing, depth, verbatim, look))
             verbatim = verbatim or tag == "pre"
             children = list(item.iter(include_text=True))
-            if self._page and tag == "details" and "open" not in item.attributes:
+            if self._folds(tag, item):
                 children = self._folded(children)
-            under = self._covered(children)
+            under = self._covered(children) if self._seen is None else 0
             for place, child in reversed([*enumerate(children)]):
                 below = replace(look, opacity=0.0) if place < under else look
                 stack.append((child, depth + 1, verbatim, below))
+
+    def _folds(self, tag: str, node: LexborNode) -> bool:
+        """Whether an element shows its summary only; a browser tells that itself."""
+        closed = tag == "details" and "open" not in node.attributes
+        return closed and self._page and self._seen is None
 
     def _folded(self, children: list[LexborNode]) -> list[LexborNode]:
         """What is seen of details that nobody opened: their summary."""
@@ -365,7 +307,11 @@ class _Walker:
             if count > MAX_NODES:
                 raise UnreadableError(f"more than {MAX_NODES} elements in a drawing")
             if node.is_text_node:
-                if within:
+                if within and self._seen is not None:
+                    for at, sign in enumerate(node.text_content or ""):
+                        flags = self._seen.get(node.mem_id, b"")
+                        (seen if not flags or flags[at] else unseen).append(sign)
+                elif within:
                     (seen if shown and not look.hides() else unseen).append(node.text_content or "")
                 continue
             self.comment(node)
@@ -373,7 +319,7 @@ class _Walker:
             if not node.is_element_node or tag in _UNDRAWN:
                 continue
             attributes = node.attributes
-            declared = self._declared(node)
+            declared = self._declared(node) if self._seen is None else []
             given = [(n, (attributes.get(n) or "").strip().lower(), False) for n in _DRAWN]
             declared = [d for d in given if d[1]] + declared
             look = look.under([_as_ink(d) for d in declared])
@@ -388,10 +334,25 @@ class _Walker:
             stack.extend((child, look, shown, within) for child in reversed(children))
         self._flush()
         self._out.append(" ".join("".join(seen).replace("\x00", "\ufffd").split()) + " ")
-        self._hide("html-hidden", "".join(unseen))
+        self._hide("html-hidden" if self._seen is None else "html-no-ink", "".join(unseen))
 
-    def _text(self, text: str, verbatim: bool, look: Look) -> None:
-        how = look.hides() if text.strip() else ""
+    def _node(self, node: LexborNode, verbatim: bool, look: Look) -> None:
+        """A text node, in runs of what is seen and what is not."""
+        text = (node.text_content or "").replace("\x00", "\ufffd")
+        seen = None if self._seen is None else self._seen.get(node.mem_id)
+        if seen is None:
+            how = look.hides() if text.strip() else ""
+            if self._seen is not None:  # white space, or of an element that no browser shows
+                how = "html-no-ink" if text.strip() else self._how
+            self._text(text, verbatim, how)
+            return
+        begin = 0
+        for shown, run in groupby(seen):
+            end = begin + sum(1 for _ in run)
+            self._text(text[begin:end], verbatim, "" if shown else "html-no-ink")
+            begin = end
+
+    def _text(self, text: str, verbatim: bool, how: str) -> None:
         if how != self._how:
             self._flush()
             self._how = how

@@ -23,18 +23,24 @@ import struct
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import UnreadableError
 from ragguard.parse.chunk import cut, warm
 from ragguard.parse.document import parse, read_record
+
+if TYPE_CHECKING:
+    from ragguard.parse.drawn import View
 
 ORDER = struct.Struct(">QQ")  # bytes of memory, seconds of processor time in all
 LENGTH = struct.Struct(">Q")  # bytes of what follows
 STATUS = struct.Struct(">i")  # of `os.waitpid`
 OUT_OF_MEMORY = 12  # exit code of a worker
 RECORD = "record"  # the format of a record's text
+DRAWS = "draws"  # argument of the first process
+WISH = b"?"  # begins a message that is no answer: what a browser is to do
 
 _CHANNEL = 3
 _NAMESPACES = 0x10000000 | 0x40000000 | 0x08000000  # CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWIPC
@@ -47,9 +53,14 @@ _LAZY = (  # and what else the parsers import when they first need it
 
 
 def main() -> None:
-    """Serve until the other end of the control socket is closed; argument 1 is its number."""
+    """Serve until the other end of the control socket is closed.
+
+    Argument 1 is its number, argument 2 says whether pages are drawn.
+    """
     control = socket.socket(fileno=int(sys.argv[1]))
     _load()
+    if sys.argv[2] == DRAWS:
+        _load_drawing()
     _shut_in()
     gc.collect()
     gc.freeze()
@@ -72,6 +83,15 @@ def _load() -> None:
     from ragguard.parse.pdf import load
 
     load()
+
+
+def _load_drawing() -> None:
+    """Import what compares pictures, which takes memory that other workers do without."""
+    importlib.import_module("numpy.ma")
+    importlib.import_module("ragguard.parse.drawn")
+    from PIL import Image
+
+    Image.preinit()
 
 
 def _shut_in() -> None:
@@ -193,11 +213,12 @@ def _answer_one(ceiling: int) -> bool:
 
 def _read(data: bytes, ask: dict[str, Any]) -> dict[str, Any]:
     fmt = ask["fmt"]
+    view: View | None = _Browser() if ask.get("draws") else None
     try:
         if fmt == RECORD:
             parsed = read_record(data.decode("utf-8", "surrogatepass"))
         else:
-            parsed = parse(data, fmt)
+            parsed = parse(data, fmt, view=view, details=ask.get("details", False))
         found = cut(
             parsed.text[parsed.begin :],
             parsed.begin,
@@ -215,6 +236,29 @@ def _read(data: bytes, ask: dict[str, Any]) -> dict[str, Any]:
         "hidden": [[h.kind, h.text] for h in parsed.hidden],
         "spans": [[c.start, c.end] for c in found],
     }
+
+
+class _Browser:
+    """The browser at the other end of the channel, which the caller holds; see `drawn.View`."""
+
+    def open(self, markup: str) -> Any:
+        return self._wish({"do": "open", "markup": markup})[0]
+
+    def picture(self, x: int, y: int, hidden: Sequence[int] | None) -> tuple[Any, bytes]:
+        bare = None if hidden is None else [*map(int, hidden)]
+        return self._wish({"do": "picture", "x": int(x), "y": int(y), "hidden": bare})
+
+    def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
+        return self._wish({"do": "turn", "asked": [[int(a), int(b)] for a, b in asked]})[0]
+
+    def _wish(self, body: dict[str, Any]) -> tuple[Any, bytes]:
+        wish = WISH + json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        _send(LENGTH.pack(len(wish)))
+        _send(wish)
+        said, picture = _receive(), _receive()
+        if said is None or picture is None:
+            raise UnreadableError("the browser is gone")
+        return json.loads(said), picture
 
 
 def _receive() -> bytes | None:

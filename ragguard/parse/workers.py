@@ -32,15 +32,17 @@ from typing import IO, Any
 from ragguard.config import ParseSettings, processors
 from ragguard.errors import IncompleteError
 from ragguard.model import Chunk, Hidden
+from ragguard.parse import browser
 from ragguard.parse.chunk import cut
 from ragguard.parse.document import Parsed, has_words, is_plain, read_record
-from ragguard.parse.worker import LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS
+from ragguard.parse.worker import DRAWS, LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS, WISH
 
 MOST_PROCESSES = 8  # where the settings do not say
 _MIB = 1 << 20
 _GROUP = 64  # documents that share a process at most
 _MOST = {"pdf": 1, "docx": 4}  # the same, of formats that cost more than to start a process
 _GROUP_BYTES = 1 * _MIB
+_DRAWN = 4  # times the processor time, where the worker compares pictures
 _START_SECONDS = 120.0  # until the first worker is there
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); \
 from ragguard.parse.worker import main; main()"
@@ -94,8 +96,10 @@ def read_documents(
         In the order given.
 
     Raises:
-        IncompleteError: No worker can be started.
+        IncompleteError: No worker can be started, or no browser that is to draw pages.
     """
+    if settings.render != "rules" and any(source.fmt == "html" for source in sources):
+        browser.find(settings.chromium)
     found: dict[int, Read | Unread] = {}
     groups: deque[list[int]] = deque()
     filling: dict[int, tuple[list[int], int]] = {}  # by most: a group and its bytes
@@ -117,9 +121,9 @@ def read_documents(
     return [found[number] for number in range(len(sources))]
 
 
-def start() -> None:
+def start(settings: ParseSettings) -> None:
     """Begin to start workers, so that they are there when they are needed; waits for nothing."""
-    _FIRST.start()
+    _FIRST.start(settings.render != "rules")
 
 
 def _in_place(source: Source, size: int, overlap: int) -> Read | None:
@@ -141,11 +145,13 @@ class _Died(Exception):
 
     Args:
         reason: Why, for the report.
+        drawing: Whether it was the browser that failed.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, drawing: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.drawing = drawing
 
 
 class _Lost(Exception):
@@ -161,23 +167,29 @@ class _First:
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
         self._owner = 0
+        self._draws = False
 
-    def start(self) -> None:
-        """Start it, unless it runs."""
+    def start(self, draws: bool) -> None:
+        """Start it, unless it runs.
+
+        Args:
+            draws: Whether its workers compare pictures of pages; one that can is kept for all.
+        """
         with self._lock:
-            self._started()
+            self._started(draws)
 
     def stop(self) -> None:
         """End it, and with it its workers."""
         with self._lock:
             self._stopped()
 
-    def order(self, memory: int, seconds: int) -> tuple[socket.socket, socket.socket]:
+    def order(self, memory: int, seconds: int, draws: bool) -> tuple[socket.socket, socket.socket]:
         """Ask for a worker.
 
         Args:
             memory: Upper bytes of its address space.
             seconds: Upper processor time in its life.
+            draws: See `start`.
 
         Returns:
             The socket to send documents on and read answers from, and the one that tells `+` when
@@ -193,7 +205,7 @@ class _First:
             stack.callback(tells.close)
             try:
                 with self._lock:
-                    control = self._started()
+                    control = self._started(draws)
                     numbers = [theirs.fileno(), tells.fileno()]
                     socket.send_fds(control, [ORDER.pack(memory, seconds)], numbers)
             except OSError:
@@ -212,19 +224,24 @@ class _First:
             lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
-    def _started(self) -> socket.socket:
+    def _started(self, draws: bool) -> socket.socket:
         if self._owner != os.getpid():  # a copy of the process that started it: not ours to use
             self._control = self._process = self._said = None
             self._owner = os.getpid()
-        if self._process is not None and self._process.poll() is not None:
+        dead = self._process is not None and self._process.poll() is not None
+        if dead or (draws and not self._draws):
             self._stopped()
         if self._control is None:
+            self._draws = draws
             ours, theirs = socket.socketpair()
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process lives
             path = json.dumps([os.path.abspath(entry) for entry in sys.path])
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our program
-                    [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), path],
+                    [
+                        *(sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno())),
+                        *(DRAWS if draws else "", path),
+                    ],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -279,6 +296,7 @@ class _Batch:
         self._overlap = overlap
         self._found = found
         self._groups: deque[list[int]] = deque()
+        self._drawn: set[int] = set()  # documents that a browser failed at
 
     def run(self, groups: deque[list[int]]) -> None:
         self._groups = groups
@@ -316,7 +334,9 @@ class _Batch:
         """Read a group's documents in one process; those that are to be tried in another."""
         allowed = [self._seconds(number) for number in group]
         memory = self._settings.memory_mib * _MIB
-        channel, teller = _FIRST.order(memory, sum(s for s, _ in allowed) + 1)
+        channel, teller = _FIRST.order(
+            memory, sum(s for s, _ in allowed) + 1, self._settings.render != "rules"
+        )
         with channel, teller:
             teller.settimeout(_START_SECONDS)
             if not _received(teller, 1):
@@ -331,6 +351,9 @@ class _Batch:
                 try:
                     self._found[number] = self._ask(channel, teller, number, *allowed[place])
                 except _Died as death:
+                    if death.drawing and number not in self._drawn:  # it may have been the browser
+                        self._drawn.add(number)
+                        return group[place:]
                     if not place:
                         self._found[number] = Unread(death.reason)
                         return group[1:]
@@ -344,7 +367,11 @@ class _Batch:
         grown = settings.processor_seconds + int(beyond * settings.processor_seconds_per_mib)
         most = max(settings.processor_seconds, settings.processor_seconds_most)
         processor = min(grown, most)
-        return processor, processor * settings.wall_factor
+        times = _DRAWN if self._draws(number) else 1
+        return processor * times, processor * settings.wall_factor
+
+    def _draws(self, number: int) -> bool:
+        return self._settings.render != "rules" and self._sources[number].fmt == "html"
 
     def _ask(
         self, channel: socket.socket, teller: socket.socket, number: int, processor: int, wall: int
@@ -352,6 +379,8 @@ class _Batch:
         source, settings = self._sources[number], self._settings
         ask = {
             "fmt": source.fmt,
+            "draws": self._draws(number),
+            "details": settings.opened,
             "size": self._size,
             "overlap": self._overlap,
             "processor_seconds": processor,
@@ -363,13 +392,32 @@ class _Batch:
         head = json.dumps(ask).encode()
         sent = LENGTH.pack(len(head)) + head + LENGTH.pack(len(source.data))
         try:
-            channel.settimeout(wall)
-            channel.sendall(sent)
-            channel.sendall(source.data)
-            size = LENGTH.unpack(_exactly(channel, LENGTH.size, until))[0]
-            if size > settings.output_mib * _MIB:
-                return Unread(f"gives more than {settings.output_mib} MiB ([parse] output_mib)")
-            answer = _exactly(channel, size, until)
+            with ExitStack() as stack:
+                drawing: browser.Browser | None = None
+                channel.settimeout(wall)
+                channel.sendall(sent)
+                channel.sendall(source.data)
+                while True:
+                    size = LENGTH.unpack(_exactly(channel, LENGTH.size, until))[0]
+                    if size > settings.output_mib * _MIB:
+                        most = f"{settings.output_mib} MiB ([parse] output_mib)"
+                        return Unread(f"gives more than {most}")
+                    answer = _exactly(channel, size, until)
+                    if not answer.startswith(WISH):
+                        break
+                    if drawing is None:
+                        lent = browser.BROWSERS.borrowed(settings.chromium)
+                        drawing = stack.enter_context(lent)
+                    for part in drawing.answer(
+                        answer[len(WISH) :], until, settings.details == "open"
+                    ):
+                        channel.settimeout(max(until - time.monotonic(), 0.001))
+                        channel.sendall(LENGTH.pack(len(part)) + part)
+        except browser.Gone as error:
+            raise _Died(f"a browser cannot draw it: {error}", drawing=True) from None
+        except browser.Late:
+            reason = f"to draw it took more than {wall} seconds ([parse] wall_factor)"
+            raise _Died(reason, drawing=True) from None
         except TimeoutError:
             raise _Died(f"took more than {wall} seconds ([parse] wall_factor)") from None
         except OSError:

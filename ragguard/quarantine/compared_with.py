@@ -16,6 +16,7 @@ import numpy as np
 from ragguard.corpus.stored_points import Packs, stored_writes
 from ragguard.detect.view import point_label
 from ragguard.errors import RagguardError
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import evidence, versions
 from ragguard.ledger.evidence import Span
 from ragguard.ledger.versions import VersionRow
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 MOST = 6  # documents set beside a case
 NEAREST = 2  # indexed documents looked up where no finding names one
 ALIKE = 0.6  # similarity from which an indexed passage says anything about a case
+NEAR = 0.8  # similarity of passages that are one and the same, edited
 ROLES = {"companions": "companion", "copy_of": "copy"}
 
 
@@ -49,7 +51,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Beside:
-    """A passage of another document, beside the passage of the case that is nearest to it.
+    """A passage of another document, beside the passage of the case that it is set against.
 
     Attributes:
         document: `source/id`.
@@ -115,7 +117,7 @@ def beside(
             made.append(Beside(label, role, zone, None, 0, ""))
             continue
         close = own @ vectors.T
-        mine, their = (int(n) for n in np.unravel_index(int(np.argmax(close)), close.shape))
+        mine, their = _pair(close, texts, others)
         known = bool(np.linalg.norm(vectors[their]) > 0)
         made.append(
             Beside(
@@ -129,6 +131,26 @@ def beside(
             )
         )
     return made
+
+
+def _pair(close: Floats, ours: Sequence[str], theirs: Sequence[str]) -> tuple[int, int]:
+    """The two passages to set side by side: the nearest that differ, if any are near at all.
+
+    A document that is a copy but for a word has passages that say nothing of it.
+
+    Args:
+        close: Similarities (c, d) of passages.
+        ours: Passages of the case.
+        theirs: Of the other document.
+    """
+    mine, their = (int(n) for n in np.unravel_index(int(np.argmax(close)), close.shape))
+    same = {evidence.same_line(text) for text in theirs}
+    differ = [i for i, text in enumerate(ours) if evidence.same_line(text) not in same]
+    if differ and evidence.same_line(ours[mine]) in same:
+        own = max(differ, key=lambda i: float(close[i].max()))
+        if close[own].max() >= NEAR:
+            return own, int(np.argmax(close[own]))
+    return mine, their
 
 
 def _named(finding: Finding) -> Iterator[tuple[str, str]]:
@@ -171,7 +193,7 @@ def _read(
     nothing: Floats = np.empty((0, 0), dtype=np.float32)
     with workspace.ledger.reading() as conn:
         there = versions.standing(conn, source, document)
-        denials = versions.denied(conn) if role == "rejected" or not there else []
+        denials = decided_rows.denied(conn) if role == "rejected" or not there else []
         denied = [
             row
             for row in denials

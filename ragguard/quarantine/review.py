@@ -2,13 +2,15 @@
 
 Release brings the document into the serving index. Reject denies its digest, takes it out of the
 quarantine, and keeps what it looked like, so that its like is quarantined from now on. On a removal
-case, release lets the documents go and reject keeps them.
+case, release lets the documents go and reject keeps them. A question that nothing answered is
+closed by either: released when it was answered, rejected when it needs no answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 from ragguard.corpus import changes
@@ -20,21 +22,26 @@ from ragguard.ingest import lasting_releases
 from ragguard.ledger import cases, commits, versions_at
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import CaseRow
+from ragguard.ledger.commits import Generation
 from ragguard.ledger.evidence import as_finding, evidence
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Write
+from ragguard.model import PublicKey
 from ragguard.quarantine import compared_with as beside
 from ragguard.quarantine import denial
 from ragguard.quarantine.compared_with import Beside, Mark
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys, root
+from ragguard.trust.canonical import format_time
 from ragguard.trust.decision import Decision
 from ragguard.trust.person import person, persons
 from ragguard.workspace import Workspace
 
 Action = Literal["release", "reject"]
 NAMED = 5  # cases that an error names
+SIGNED_WITHIN = timedelta(minutes=15)  # between writing a decision down and carrying it out
+CLOCKS_APART = timedelta(minutes=1)
 MOST_COVERED = 1_000  # entries of a decision: what is beyond them is not covered
 
 
@@ -196,29 +203,107 @@ def decide_cases(
     """
     workspace.recover()
     _check_reason(reason)
+    shown = _decidable(workspace, chosen)
+    check_may_decide(workspace, shown, key)
+    plan = changes.draft(workspace, _generation(workspace))
+    envelopes = [
+        decisions.sign(said, key.signing_key, key.public.keyid)
+        for said in _decisions(workspace, plan, shown, action, reason)
+    ]
+    return _carry_out(workspace, plan, shown, envelopes)
+
+
+def statements(
+    workspace: Workspace, chosen: Sequence[CaseRow], action: Action, reason: str
+) -> list[Decision]:
+    """Write down what a reviewer has to sign to decide cases; nothing is changed.
+
+    Args:
+        workspace: Open.
+        chosen: Open cases, at least one; several are about documents.
+        action: `release` or `reject`.
+        reason: In the reviewer's words.
+
+    Returns:
+        A decision for each case, at the workspace's time. `carry_out` takes them signed.
+
+    Raises:
+        UsageError: One of them is closed or asks for a removal, or there is no reason.
+    """
+    _check_reason(reason)
+    shown = _decidable(workspace, chosen)
+    plan = changes.draft(workspace, _generation(workspace))
+    return _decisions(workspace, plan, shown, action, reason)
+
+
+def carry_out(
+    workspace: Workspace, numbers: Sequence[int], envelopes: Sequence[bytes], *, by: str = ""
+) -> int:
+    """Carry out decisions that a reviewer signed elsewhere, in one commit.
+
+    What was signed must be what `statements` says now: of the same bytes, metadata and evidence.
+
+    Args:
+        workspace: Open and locked.
+        numbers: Of the cases, at least one, each once.
+        envelopes: A DSSE envelope for each, in the same order.
+        by: Principal who has to have signed; empty: any reviewer.
+
+    Returns:
+        Number of the commit.
+
+    Raises:
+        UsageError: One of them is unknown or closed, or asks for a removal.
+        DecisionError: No reviewer in force signed, the reviewer signed one of the documents, or
+            what is signed is not what is to be decided.
+    """
+    if len(set(numbers)) != len(envelopes) or len(numbers) != len(envelopes):
+        raise UsageError("decision: expected one signed decision for each case, each case once")
+    workspace.recover()
+    with workspace.ledger.reading() as conn:
+        found = {number: cases.get(conn, number) for number in numbers}
+    if missing := [number for number, case in found.items() if case is None]:
+        raise UsageError(f"case {missing[0]}: there is no such case")
+    shown = _decidable(workspace, [case for case in found.values() if case is not None])
+    plan = changes.draft(workspace, _generation(workspace))
+    return _carry_out(workspace, plan, shown, envelopes, by)
+
+
+def _generation(workspace: Workspace) -> Generation:
     generation = workspace.generation()
     if generation is None:
         raise IntegrityError("ledger: a case without an index")
+    return generation
+
+
+def _decidable(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
+    """Cases that may be decided together, with their versions and signers."""
     for case in chosen:
         if case.state != "open":
             raise UsageError(f"case {case.id} is closed ({case.state})")
         if case.kind != "document" and len(chosen) > 1:
-            raise UsageError(f"case {case.id} asks for a removal: it is decided alone")
+            raise UsageError(f"case {case.id} is about a {case.kind}: it is decided alone")
     decisions.check_time(workspace.root, workspace.now)
-    shown = views(workspace, chosen)
-    check_may_decide(workspace, shown, key)
-    plan = changes.draft(workspace, generation)
-    stored = plan.stored([view.version for view in shown if view.version is not None])
+    return views(workspace, chosen)
+
+
+def _carry_out(
+    workspace: Workspace,
+    plan: Draft,
+    shown: Sequence[CaseView],
+    envelopes: Sequence[bytes],
+    by: str = "",
+) -> int:
     signed = []
-    for view in shown:
-        there = stored[view.version.id] if view.version else ()
-        said = _decision(workspace, view, action, reason, there)
-        envelope = decisions.sign(said, key.signing_key, key.public.keyid)
+    for view, envelope in zip(shown, envelopes, strict=True):
         signers = [k for k, _ in view.signers]
-        _, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
-        signed.append((said, envelope, reviewer))
-    kept = workspace.vault.put_many([envelope for _, envelope, _ in signed])
-    for (said, _, reviewer), name in zip(signed, kept, strict=True):
+        said, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
+        check_by(by, reviewer)
+        signed.append((said, reviewer))
+    action = signed[0][0].action
+    _check_signed(workspace, plan, shown, [said for said, _ in signed])
+    kept = workspace.vault.put_many(envelopes)
+    for (said, reviewer), name in zip(signed, kept, strict=True):
         plan.decide(said.case, said, reviewer, name)
     decided = [
         (view.version, name)
@@ -226,7 +311,7 @@ def decide_cases(
         if view.version is not None
     ]
     if not decided:
-        _decide_removal(plan, chosen[0], action)
+        _decide_removal(plan, shown[0].case, action)
     elif action == "release":
         plan.release(decided)
     else:
@@ -234,17 +319,58 @@ def decide_cases(
             denial.keep(plan, version)
         plan.deny(decided)
     alone = "" if decided else kept[0]  # a removal has leaves of what goes, and may have none
-    sources = {case.source for case in chosen}
-    source = chosen[0].source if len(sources) == 1 else ""
-    actor = signed[0][2].principal
+    sources = {view.case.source for view in shown}
+    source = shown[0].case.source if len(sources) == 1 else ""
+    actor = signed[0][1].principal
     workspace.committer.commit(plan.finish(action, actor, source, decision=alone))
     return plan.commit
 
 
+def check_by(principal: str, reviewer: PublicKey) -> None:
+    """Refuse a key that is not of the person who is to decide; empty: anybody.
+
+    Raises:
+        DecisionError: It is another's.
+    """
+    if principal and person(principal) != person(reviewer.principal):
+        raise DecisionError(
+            f"decision: signed with a key of {reviewer.principal!r}, and {principal!r} is to sign",
+            hint="Open your own key, or come in through a link of your own.",
+        )
+
+
+def _check_signed(
+    workspace: Workspace, plan: Draft, shown: Sequence[CaseView], signed: Sequence[Decision]
+) -> None:
+    """Refuse a decision that was signed about anything else than what is decided now.
+
+    Raises:
+        DecisionError: It was, or it was signed too long ago.
+    """
+    first = signed[0]
+    _check_reason(first.reason)
+    age = workspace.now - first.at
+    if not -CLOCKS_APART <= age <= SIGNED_WITHIN:
+        raise DecisionError(
+            f"decision: signed for {format_time(first.at)}, and it is "
+            f"{format_time(workspace.now)}: expected at most "
+            f"{SIGNED_WITHIN.seconds // 60} minutes between",
+            hint="Look at the case again and sign anew.",
+        )
+    expected = _decisions(workspace, plan, shown, first.action, first.reason, first.at)
+    for said, meant in zip(signed, expected, strict=True):
+        if said != meant:
+            raise DecisionError(
+                f"decision: what was signed about case {meant.case} is not what is decided now "
+                "(another case, document, action, reason, time or other findings)",
+                hint="Look at the case again and sign anew.",
+            )
+
+
 def _decide_removal(plan: Draft, case: CaseRow, action: Action) -> None:
-    """Let what a source asks to drop go, or keep it."""
+    """Let what a source asks to drop go, or keep it; a question is only closed."""
     plan.closes.append((case.id, "released" if action == "release" else "rejected"))
-    if action == "release":
+    if action == "release" and case.kind == "removal":
         there = plan.standing(case.source)
         named = case.detail["documents"]
         plan.remove(case.source, [d for d in named if d in there.serving or d in there.waiting])
@@ -313,24 +439,38 @@ def _check_reason(reason: str) -> None:
         )
 
 
-def _decision(
+def _decisions(
     workspace: Workspace,
-    shown: CaseView,
+    plan: Draft,
+    shown: Sequence[CaseView],
     action: Action,
     reason: str,
-    stored: Sequence[Write] = (),
+    at: datetime | None = None,
+) -> list[Decision]:
+    """What a reviewer signs about each case, at a time; the workspace's by default."""
+    stored = plan.stored([view.version for view in shown if view.version is not None])
+    return [
+        _decision(view, action, reason, at or workspace.now, stored[view.version.id])
+        if view.version
+        else _decision(view, action, reason, at or workspace.now)
+        for view in shown
+    ]
+
+
+def _decision(
+    shown: CaseView, action: Action, reason: str, at: datetime, stored: Sequence[Write] = ()
 ) -> Decision:
     case, version = shown.case, shown.version
     if version is None:
         return Decision(
             case.id,
             action,
-            case.source,
-            str(case.detail["manifest"]),
+            case.source or case.kind,
+            str(case.detail["manifest" if case.kind == "removal" else "digest"]),
             "0" * 64,
             (),
             reason,
-            workspace.now,
+            at,
         )
     return Decision(
         case.id,
@@ -340,7 +480,7 @@ def _decision(
         version.metadata_digest,
         tuple(_covers(version, action, stored)),
         reason,
-        workspace.now,
+        at,
     )
 
 

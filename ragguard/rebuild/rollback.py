@@ -254,6 +254,8 @@ class _Run:
             "[model] name": settings.model.name,
             "[chunks] size": settings.chunks.size,
             "[chunks] overlap": settings.chunks.overlap,
+            "[parse] render": settings.parse.render,
+            "[parse] details": settings.parse.details,
         }
         wanted = generations.settings_of(built)
         odd = [f"{n} = {wanted[n]!r} (now {mine[n]!r})" for n in wanted if wanted[n] != mine[n]]

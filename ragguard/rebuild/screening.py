@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ragguard.detect.view import Prepared
 from ragguard.ingest.judge import judge_batch
-from ragguard.ledger import versions as version_rows
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Policy, Progress, Skipped, Verdict
 from ragguard.workspace import Workspace
@@ -91,7 +91,7 @@ def _covered(workspace: Workspace, sources: set[str]) -> dict[tuple[str, str, st
         return {
             (source, *key): checks
             for source in sources
-            for key, checks in version_rows.released(conn, source).items()
+            for key, checks in decided_rows.released(conn, source).items()
         }
 
 

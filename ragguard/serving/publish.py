@@ -4,6 +4,9 @@ The embedded engine lets one process open an index, readers included. A publishe
 index of its own: a collection a state, named `<generation>-<commit>`, and `aliases.json`, which
 names the one to read under the alias that readers use anyway. A state is whole and on disk before
 the alias moves to it, and never changed afterwards; the last few are kept for who still reads them.
+Beside each lies `points.snapshot`, what its points are proved by (`serving.snapshot`); it is signed
+anew whenever the state is published again. On a server readers ask the server, and only the
+snapshot is published.
 
 Opening an index writes to it, so readers open a private copy (`store.published`), any number.
 """
@@ -15,9 +18,18 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragguard.errors import UsageError
-from ragguard.ledger import commits
-from ragguard.trust.files import share
+from ragguard.errors import IntegrityError, StoreError, UsageError
+from ragguard.ledger import commits, log
+from ragguard.ledger.commits import Generation
+from ragguard.model import Recipe
+from ragguard.serving import snapshot
+from ragguard.serving.against_ledger import AgainstLedger
+from ragguard.serving.answer import Proof
+from ragguard.serving.reader import OF_SERVER, SNAPSHOT
+from ragguard.serving.snapshot import Head, Row
+from ragguard.store import Point
+from ragguard.trust import scope, signed_note
+from ragguard.trust.files import replace_file, share
 from ragguard.workspace import Workspace
 
 KEEP = 3  # states that are kept, the newest included
@@ -37,6 +49,8 @@ class Published:
         bytes: What it takes on disk.
         fresh: False when this state was published already.
         removed: Collections of older states that were deleted.
+        proved: Points of the serving collection that are in its snapshot.
+        refused: Points that could not be proved, and are not.
     """
 
     folder: Path
@@ -47,10 +61,14 @@ class Published:
     bytes: int
     fresh: bool
     removed: tuple[str, ...] = ()
+    proved: int = 0
+    refused: int = 0
 
 
 def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Published:
     """Copy the serving collection into a folder and point its alias at the copy.
+
+    On a server nothing is copied: only the snapshot is written.
 
     Args:
         workspace: Open and locked; an interrupted commit is finished first.
@@ -58,18 +76,13 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
         keep: States to keep, at least one.
 
     Raises:
-        UsageError: The workspace is on a server, has no index yet, or the folder is its own index
-            or something else than a published one.
+        UsageError: The workspace has no index yet, or the folder is its own index or something else
+            than a published one.
         StoreError: The copy could not be made; what was published before is as it was.
     """
     from ragguard.store import copies, published
     from ragguard.store.edge_shards import replace_json
 
-    if workspace.settings.store.url:
-        raise UsageError(
-            "the index is on a Qdrant server: readers use the server, there is nothing to publish",
-            hint=f"They read the alias {workspace.settings.store.collection!r} there.",
-        )
     if keep < 1:
         raise UsageError("at least one state is kept")
     workspace.recover()
@@ -88,15 +101,21 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
     alias, name = workspace.settings.store.collection, f"{generation.serving}-{newest[0].id}"
     target.mkdir(parents=True, exist_ok=True)
     place = target / name
-    fresh = not (place / "collection.json").is_file()
-    if not fresh and copies.read_json(place / "collection.json").get("origin") != workspace.origin:
+    made = OF_SERVER if workspace.settings.store.url else "collection.json"
+    fresh = not (place / made).is_file()
+    if not fresh and copies.read_json(place / made).get("origin") != workspace.origin:
         raise UsageError(
             f"{target}: another workspace publishes there ({name!r} is not of this one)",
             hint="Name a folder for each workspace.",
         )
     if fresh:
-        store.flush(generation.serving)
         shutil.rmtree(place, ignore_errors=True)  # what a killed run left
+    table, refused = _proved(workspace, generation, place / SNAPSHOT, newest[0].id)
+    if fresh and workspace.settings.store.url:
+        place.mkdir()
+        replace_json(place / OF_SERVER, {"origin": workspace.origin})
+    elif fresh:
+        store.flush(generation.serving)
         shard = copies.shard_of(index / generation.serving)
         settings = copies.read_json(index / generation.serving / "collection.json")
         try:
@@ -106,13 +125,86 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
             raise
         # A collection is there once its settings are.
         replace_json(place / "collection.json", {**settings, "origin": workspace.origin})
+    replace_file(place / SNAPSHOT, _signed(workspace, generation, newest[0].id, table), shared=True)
+    if fresh:
         copies.sync_folder(target)
     if aliases.get(alias) != name:
         replace_json(target / "aliases.json", {**aliases, alias: name})
     share(target)
     removed = _prune(target, generation.serving, name, keep)
     points, size = store.count(generation.serving), copies.used(place)
-    return Published(target, name, alias, newest[0].id, points, size, fresh, removed)
+    proved = len(table) // snapshot.ROW
+    return Published(
+        target, name, alias, newest[0].id, points, size, fresh, removed, proved, refused
+    )
+
+
+def _proved(
+    workspace: Workspace, generation: Generation, before: Path, commit: int
+) -> tuple[bytes, int]:
+    """The table of all points that are proved now, and how many are not.
+
+    What was published of the same corpus under the same trust is taken again, if it is our own.
+    """
+    try:
+        kept = snapshot.load(before.read_bytes(), log_key(workspace))
+    except (OSError, IntegrityError):
+        kept = None
+    if kept is not None and (kept.head.commit, kept.head.root, kept.head.collection) == (
+        commit,
+        workspace.root.version,
+        generation.serving,
+    ):
+        return kept.table, workspace.open_store().count(generation.serving) - kept.points
+    rows: list[Row] = []
+    refused = 0
+    evidence = AgainstLedger(workspace, asked=False)
+    for block in workspace.open_store().scan(generation.serving, vectors=True):
+        said = evidence.judge(block)
+        if said is None:
+            raise StoreError(
+                "the corpus changed while it was read", hint="Nothing is lost: publish again."
+            )
+        for point, proof in zip(block, said, strict=True):
+            if isinstance(proof, Proof):
+                rows.append(_row(point, proof))
+            else:
+                refused += 1
+    return snapshot.dump_table(rows), refused
+
+
+def _row(point: Point, proof: Proof) -> Row:
+    return Row(
+        point.id,
+        snapshot.payload_digest(point.id, point.payload),
+        snapshot.vector_digest(point.id, point.vector.tobytes()),
+        proof.commit,
+        proof.log_index,
+        proof.newer_waits,
+    )
+
+
+def _signed(workspace: Workspace, generation: Generation, commit: int, table: bytes) -> bytes:
+    with workspace.ledger.reading() as conn:
+        recipe = commits.recipe_body(conn, generation.recipe)
+        checkpoint = log.kept_checkpoints(conn)[-1][1]
+    head = Head(
+        log=workspace.origin,
+        checkpoint=checkpoint,
+        at=workspace.now,
+        commit=commit,
+        generation=generation.id,
+        collection=generation.serving,
+        root=workspace.root.version,
+        scoped=scope.is_on(workspace.root),
+        recipe=Recipe(**{**recipe, "digest": generation.recipe}),
+    )
+    return snapshot.dump(head, table, workspace.checkpoint_key)
+
+
+def log_key(workspace: Workspace) -> str:
+    """The log's public key in the form that readers verify with."""
+    return signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
 
 
 def _check_target(target: Path, index: Path) -> None:
@@ -143,7 +235,8 @@ def _prune(target: Path, serving: str, newest: str, keep: int) -> tuple[str, ...
     removed = []
     for _, _, path in sorted(found)[: max(0, len(found) - (keep - 1))]:
         # Without its settings it is no collection any more: who copies it now starts over.
-        (path / "collection.json").unlink(missing_ok=True)
+        for name in ("collection.json", OF_SERVER):
+            (path / name).unlink(missing_ok=True)
         shutil.rmtree(path, ignore_errors=True)
         removed.append(path.name)
     return tuple(removed)

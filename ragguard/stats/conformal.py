@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from ragguard.model import Doubles
 
-TAIL = 0.02  # upper share of a check's reference that its tail is fitted on
+TAIL = 0.02  # upper share of the reference of a check or family that its tail is fitted on
 FEWEST = 20  # and the fewest of it
-UPPER = 0.1  # upper share of a family's reference that its tail is fitted on
+UPPER = 0.1  # upper share that the tail of a family is fitted on where it seldom speaks
 SMALLEST = 1e-12
 FEW = 8  # distinct exceedances below which the tail's scale is the check's own unit
 
@@ -57,10 +57,12 @@ def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Dou
 
 
 def family_p_values(statistics: Doubles, reference: Doubles) -> Doubles:
-    """P-values of what a family of checks says: counted, and beyond the reference a tail.
+    """P-values of what a family of checks says: counted, and a tail where it is steady.
 
-    A family that seldom says anything has no tail that could be drawn inside its reference; there
-    the count is the better estimate.
+    A family that speaks of most documents has a tail that goes through its reference, so that one
+    odd honest document among thousands does not stand before all that is nearly as odd. One that
+    seldom says anything has none; there the count is the better estimate, and a tail goes on only
+    beyond the reference.
 
     Args:
         statistics: float64 (n,), from `family_statistics`.
@@ -73,9 +75,15 @@ def family_p_values(statistics: Doubles, reference: Doubles) -> Doubles:
     if not m:
         return np.ones(len(statistics))
     p = conformal_p_values(statistics, reference)
-    start = float(reference[int((1.0 - UPPER) * (m - 1))])
-    beyond = statistics > reference[-1]
-    p[beyond] = np.minimum(p[beyond], _exceedance(statistics[beyond], reference, start, 1.0))
+    start = float(reference[m - 1 - min(m - 1, max(FEWEST, int(TAIL * m)))])
+    if len(np.unique(reference[reference > start])) >= FEWEST:
+        beyond = statistics > start
+        p[beyond] = _exceedance(statistics[beyond], reference, start, 1.0)
+    else:
+        start = float(reference[int((1.0 - UPPER) * (m - 1))])
+        beyond = statistics > reference[-1]
+        further = _exceedance(statistics[beyond], reference, start, 1.0)
+        p[beyond] = np.minimum(p[beyond], further)
     return np.asarray(np.clip(p, SMALLEST, 1.0), dtype=np.float64)
 
 

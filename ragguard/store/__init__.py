@@ -8,7 +8,7 @@ length, so that stored bytes equal written bytes. Every engine returns the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,11 +19,13 @@ import numpy as np
 from ragguard.errors import PointError, StoreError
 from ragguard.model import Floats
 
+SCOPE = "ragguard.scope"  # on a server the index of tenants
 PAYLOAD_INDEXES = (
     "ragguard.document",
     "ragguard.source",
     "metadata.department",
     "metadata.label",
+    SCOPE,
 )
 NORM_TOLERANCE = 1e-3
 
@@ -86,7 +88,15 @@ class Store(Protocol):
     def get(self, collection: str, ids: Sequence[str], *, vectors: bool = False) -> list[Point]:
         """Points by id, in the order asked; ids that are not there are left out."""
 
-    def search(self, collection: str, vectors: Floats, k: int, *, exact: bool = True) -> Hits:
+    def search(
+        self,
+        collection: str,
+        vectors: Floats,
+        k: int,
+        *,
+        exact: bool = True,
+        scope: Collection[str] | None = None,
+    ) -> Hits:
         """Nearest points of each row of `vectors`.
 
         Args:
@@ -94,6 +104,26 @@ class Store(Protocol):
             vectors: float32 (q, d), unit length.
             k: Neighbours wanted; fewer come back only if the collection holds fewer.
             exact: Compare with every point; else the engine's graph may be used.
+            scope: Only points whose `ragguard.scope` has one of these tokens.
+        """
+
+    def nearest(
+        self,
+        collection: str,
+        vector: Floats,
+        k: int,
+        *,
+        exact: bool = False,
+        scope: Collection[str] | None = None,
+    ) -> list[tuple[Point, float]]:
+        """Nearest points of one vector with payload, vector and similarity, in one request.
+
+        Args:
+            collection: Collection or alias.
+            vector: float32 (d,), unit length.
+            k: Points wanted; fewer come back only if there are fewer.
+            exact: Compare with every point; else the engine's graph may be used.
+            scope: Only points whose `ragguard.scope` has one of these tokens; the engine filters.
         """
 
     def scan(

@@ -170,7 +170,8 @@ class EdgeBackend(QdrantBase):
         """Index a payload field; only while the collection is empty."""
         physical = self._shards.resolve(collection_name)
         settings = self._shards.settings(physical)
-        kind = models.PayloadSchemaType(field_schema)
+        # Parameters of a keyword index, such as a server's for tenants, mean nothing here.
+        kind = models.PayloadSchemaType(getattr(field_schema, "type", field_schema))
         if kind not in _SCHEMAS:
             raise StoreError(f"embedded index: payload index of type {kind.value}")
         if settings["indexes"].get(field_name) == kind.value:

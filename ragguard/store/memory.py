@@ -6,7 +6,7 @@ Nothing is kept on disk. Ties are broken by point id.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -65,9 +65,18 @@ class MemoryStore:
         points = self._points[self._resolve(collection)]
         return [_copy(points[i], vectors) for i in ids if i in points]
 
-    def search(self, collection: str, vectors: Floats, k: int, *, exact: bool = True) -> Hits:
+    def search(
+        self,
+        collection: str,
+        vectors: Floats,
+        k: int,
+        *,
+        exact: bool = True,
+        scope: Collection[str] | None = None,
+    ) -> Hits:
         """See `Store.search`; always exact."""
         points = sorted(self._points[self._resolve(collection)].values(), key=lambda p: p.id)
+        points = [p for p in points if scope is None or _in_scope(p, scope)]
         if not points:
             return Hits([[] for _ in vectors], [[] for _ in vectors])
         matrix = np.stack([p.vector for p in points]).astype(np.float64)
@@ -75,6 +84,20 @@ class MemoryStore:
         order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
         ids = [[points[j].id for j in row] for row in order]
         return Hits(ids, np.take_along_axis(similarities, order, axis=1).tolist())
+
+    def nearest(
+        self,
+        collection: str,
+        vector: Floats,
+        k: int,
+        *,
+        exact: bool = False,
+        scope: Collection[str] | None = None,
+    ) -> list[tuple[Point, float]]:
+        """See `Store.nearest`; always exact."""
+        hits = self.search(collection, vector[None, :], k, scope=scope)
+        found = self.get(collection, hits.ids[0], vectors=True)
+        return list(zip(found, hits.similarities[0], strict=True))
 
     def scan(
         self, collection: str, *, vectors: bool = False, batch: int = 1000
@@ -112,6 +135,13 @@ class MemoryStore:
 
     def close(self) -> None:
         """See `Store.close`; nothing to do."""
+
+
+def _in_scope(point: Point, scope: Collection[str]) -> bool:
+    own = point.payload.get("ragguard")
+    said = own.get("scope") if isinstance(own, Mapping) else None
+    values = said if isinstance(said, list) else [said]
+    return any(isinstance(value, str) and value in scope for value in values)
 
 
 def _copy(point: Point, vectors: bool) -> Point:

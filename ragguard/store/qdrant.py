@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from ragguard.config import check_key, without_credentials
 from ragguard.errors import StoreError
 from ragguard.model import Floats
-from ragguard.store import PAYLOAD_INDEXES, Hits, Point, check_points
+from ragguard.store import PAYLOAD_INDEXES, SCOPE, Hits, Point, check_points
 
 BATCH = 500
 _NO_VECTOR = np.empty(0, dtype=np.float32)
+_TENANT = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+_EXACT = models.SearchParams(exact=True)
 
 
 def connect(url: str, api_key: str | None) -> QdrantClient:
@@ -52,6 +54,7 @@ class QdrantStore:
     def __init__(self, client: QdrantClient) -> None:
         self.client = client
         self._dimensions: dict[str, int] = {}
+        self._scoped: dict[str, bool] = {}
 
     def create(self, collection: str, dimensions: int) -> None:
         """See `Store.create`."""
@@ -70,7 +73,7 @@ class QdrantStore:
                     self.client.create_payload_index,
                     collection,
                     field_name=field,
-                    field_schema=models.PayloadSchemaType.KEYWORD,
+                    field_schema=_TENANT if field == SCOPE else models.PayloadSchemaType.KEYWORD,
                     wait=True,
                     what=f"index {field!r}",
                 )
@@ -105,6 +108,7 @@ class QdrantStore:
         if self.exists(collection):
             _call(self.client.delete_collection, collection, what=f"drop {collection!r}")
         self._dimensions.pop(collection, None)
+        self._scoped.pop(collection, None)
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """See `Store.upsert`."""
@@ -143,30 +147,80 @@ class QdrantStore:
             found.update((str(r.id), _point(r)) for r in records)
         return [found[i] for i in ids if i in found]
 
-    def search(self, collection: str, vectors: Floats, k: int, *, exact: bool = True) -> Hits:
+    def search(
+        self,
+        collection: str,
+        vectors: Floats,
+        k: int,
+        *,
+        exact: bool = True,
+        scope: Collection[str] | None = None,
+    ) -> Hits:
         """See `Store.search`."""
         ids: list[list[str]] = []
         similarities: list[list[float]] = []
-        nearest = getattr(self.client._client, "nearest", None) if exact else None
+        plain = exact and scope is None
+        nearest = getattr(self.client._client, "nearest", None) if plain else None
         for start in range(0, len(vectors), BATCH):
             rows = vectors[start : start + BATCH].tolist()
             if nearest is not None:
                 found = _call(nearest, collection, rows, k, exact, what="search")
             else:
-                found = self._query(collection, rows, k, exact)
+                found = self._query(collection, rows, k, exact, scope)
             ids.extend([point for point, _ in hits] for hits in found)
             similarities.extend([similarity for _, similarity in hits] for hits in found)
         return Hits(ids, similarities)
 
     def _query(
-        self, collection: str, rows: list[list[float]], k: int, exact: bool
+        self,
+        collection: str,
+        rows: list[list[float]],
+        k: int,
+        exact: bool,
+        scope: Collection[str] | None,
     ) -> list[list[tuple[str, float]]]:
-        params = models.SearchParams(exact=exact)
-        requests = [models.QueryRequest(query=row, limit=k, params=params) for row in rows]
+        params = models.SearchParams(exact=exact or not self._may_use_graph(collection, scope))
+        where = _in_scope(scope)
+        requests = [
+            models.QueryRequest(query=row, limit=k, params=params, filter=where) for row in rows
+        ]
         answers = _call(
             self.client.query_batch_points, collection, requests=requests, what="search"
         )
         return [[(str(p.id), float(p.score)) for p in a.points] for a in answers]
+
+    def nearest(
+        self,
+        collection: str,
+        vector: Floats,
+        k: int,
+        *,
+        exact: bool = False,
+        scope: Collection[str] | None = None,
+    ) -> list[tuple[Point, float]]:
+        """See `Store.nearest`."""
+        exact = exact or not self._may_use_graph(collection, scope)
+        answer = _call(
+            self.client.query_points,
+            collection,
+            query=vector.tolist(),
+            limit=k,
+            with_payload=True,
+            with_vectors=True,
+            query_filter=_in_scope(scope),
+            search_params=_EXACT if exact else None,
+            what="search",
+        )
+        return [(_point(p), float(p.score)) for p in answer.points]
+
+    def _may_use_graph(self, collection: str, scope: Collection[str] | None) -> bool:
+        """Whether the graph has links for the filter: without an index of it, points are missed."""
+        if scope is None:
+            return True
+        if collection not in self._scoped:
+            details = _call(self.client.get_collection, collection, what=f"read {collection!r}")
+            self._scoped[collection] = SCOPE in (details.payload_schema or {})
+        return self._scoped[collection]
 
     def scan(
         self, collection: str, *, vectors: bool = False, batch: int = 1000
@@ -236,6 +290,13 @@ class QdrantStore:
     def close(self) -> None:
         """See `Store.close`."""
         self.client.close()
+
+
+def _in_scope(scope: Collection[str] | None) -> models.Filter | None:
+    if scope is None:
+        return None
+    match = models.MatchAny(any=sorted(scope))
+    return models.Filter(must=[models.FieldCondition(key=SCOPE, match=match)])
 
 
 def _point(record: Any) -> Point:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ragguard.model import Doubles
+from ragguard.text.tokens import worst_window
 from ragguard.text.words import common_words
 
 SHARE = 0.15  # of a text's words, from which commonest words of a language tell it
 LEAST = 4  # and how many of them, at least
+RUNS = 4  # stretches of other languages that a text is read without: titles, quotations, addresses
 COMMON = 300  # most frequent words of the corpus: of a language that it speaks itself
 
 # The commonest words of languages written in letters and spaces.
@@ -84,3 +87,27 @@ class Languages:
     def _tells(words: Sequence[str], commonest: frozenset[str]) -> bool:
         found = [word for word in words if word in commonest]
         return len(set(found)) >= LEAST and len(found) >= SHARE * len(words)
+
+    def worst_window(
+        self, values: Doubles, words: Sequence[str], width: int, prior: int, usual: float
+    ) -> tuple[float, int]:
+        """Find the highest mean over a window, reading past a few runs of other languages.
+
+        Args:
+            values: float64 (t,), one a word, or one a pair of adjacent words.
+            words: The text's words.
+            width: Words of the window.
+            prior: Words of usual value added to every window.
+            usual: That value.
+
+        Returns:
+            The mean and where its window starts.
+        """
+        values = values.copy()
+        score, place = worst_window(values, width, prior, usual)
+        for _ in range(RUNS):
+            if score <= usual or not self.foreign(words[place : place + width + 1]):
+                break
+            values[place : place + width] = usual
+            score, place = worst_window(values, width, prior, usual)
+        return score, place

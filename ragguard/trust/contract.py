@@ -6,15 +6,20 @@ A broken contract rejects a document.
 from __future__ import annotations
 
 from ragguard.model import Finding, Metadata, Policy
+from ragguard.trust import scope
 
 
-def violations(policy: Policy, fmt: str, metadata: Metadata) -> list[Finding]:
+def violations(
+    policy: Policy, fmt: str, metadata: Metadata, signed: Metadata | None = None
+) -> list[Finding]:
     """What of a contract a document breaks.
 
     Args:
         policy: The source's policy.
         fmt: File ending without the dot.
         metadata: Metadata in force.
+        signed: What of it a signer wrote; what a document says of itself names no access scope.
+            All of it by default.
 
     Returns:
         A finding each; empty when the contract is met.
@@ -30,4 +35,8 @@ def violations(policy: Policy, fmt: str, metadata: Metadata) -> list[Finding]:
     missing = [key for key in policy.required_metadata if metadata.get(key) in (None, "")]
     if missing:
         broken.append(f"lacks the metadata {', '.join(missing)}")
+    try:
+        scope.tokens(policy.scope, metadata if signed is None else signed)
+    except ValueError as error:
+        broken.append(str(error))
     return [Finding("contract", 1.0, None, text) for text in broken]

@@ -32,7 +32,7 @@ from ragguard.errors import (
     ZeroThresholdError,
 )
 from ragguard.model import Grant, Manifest, Policy, PublicKey, Revocation, Root, SourcePolicy
-from ragguard.trust import dsse, strict_json
+from ragguard.trust import dsse, scope, strict_json
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import canonical, format_time, parse_time
 from ragguard.trust.dsse import Envelope, VerificationResult
@@ -42,6 +42,7 @@ ROOT_TYPE = "application/vnd.ragguard.trust-root+json"
 MAX_ROOT_BYTES = 4_000_000
 
 _LISTS = ("labels", "departments", "formats", "required_metadata")
+LISTS = (*_LISTS, "scope")
 _NUMBERS = ("max_document_bytes", "max_documents", "max_new_per_day")
 
 
@@ -80,7 +81,7 @@ def _dump_grants(grants: Iterable[Grant]) -> dict[str, Any]:
 
 
 def dump_policy(policy: Policy) -> dict[str, Any]:
-    """A policy as a JSON object, every field named but `fact_changes` where it is the default.
+    """A policy as a JSON object, each field named but `fact_changes` and `scope` at their defaults.
 
     So the signed bytes of a root that never heard of it stay what they were.
     """
@@ -89,6 +90,8 @@ def dump_policy(policy: Policy) -> dict[str, Any]:
     body.update({"block_secrets": policy.block_secrets, "tier": policy.tier})
     if policy.fact_changes != "allow":
         body["fact_changes"] = policy.fact_changes
+    if policy.scope:
+        body["scope"] = list(policy.scope)
     return body
 
 
@@ -172,17 +175,19 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
     Raises:
         ValueError: An unknown field, or a value of the wrong type.
     """
-    allowed = {*_LISTS, *_NUMBERS, "block_secrets", "tier", "fact_changes"}
+    allowed = {*LISTS, *_NUMBERS, "block_secrets", "tier", "fact_changes"}
     if unknown := body.keys() - allowed:
         raise ValueError(
             f"unknown policy field {min(unknown)!r}; known: {', '.join(sorted(allowed))}"
         )
     values: dict[str, Any] = {}
     for key, value in body.items():
-        if key in _LISTS:
+        if key in LISTS:
             if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
                 raise ValueError(f"policy {key}: expected a list of strings")
             values[key] = tuple(value)
+            if key == "scope":
+                scope.check_rules(values[key])
         elif key in _NUMBERS:
             if value is None and key == "max_document_bytes":
                 raise ValueError("policy max_document_bytes: expected a number")

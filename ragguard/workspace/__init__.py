@@ -130,6 +130,7 @@ class Workspace:
         self._held: int | None = None
         self._store: Store | None = None
         self._repaired = False
+        self._root_mark: tuple[int, int, int] | None = None  # of the file that `root` was read from
         self._cache = folder / "cache"
         if exclusive:
             self._take_lock()
@@ -246,6 +247,26 @@ class Workspace:
             }
             self._log(conn, {**act, **body})
         self.root = checked
+
+    def follow_root(self) -> bool:
+        """Take up a trust root that was put there since this workspace was opened.
+
+        Costs a look at the file while it is the one that is known.
+
+        Returns:
+            Whether another root is in force now.
+
+        Raises:
+            TrustRootError and those below it: See `load_root`.
+        """
+        there = (self.folder / ROOT_FILE).stat()
+        mark = (there.st_ino, there.st_size, there.st_mtime_ns)
+        if mark == self._root_mark:
+            return False
+        before = self.root.version
+        self.root = load_root(self.ledger, self.folder / ROOT_FILE, self._log)
+        self._root_mark = mark
+        return self.root.version != before
 
     # --- keys of the service ----------------------------------------------------------------------
 

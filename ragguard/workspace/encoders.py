@@ -44,6 +44,7 @@ def open_named(workspace: Workspace, name: str, pins: bytes | None) -> Encoder:
         EncodeError, ModelDigestError: See `encoder.open_encoder`.
     """
     from ragguard.embed import encoder
+    from ragguard.parse.document import parser_of
 
     model, chunks = workspace.settings.model, workspace.settings.chunks
     made = encoder.open_encoder(
@@ -52,6 +53,7 @@ def open_named(workspace: Workspace, name: str, pins: bytes | None) -> Encoder:
         size=chunks.size,
         overlap=chunks.overlap,
         offline=model.offline,
+        parser=parser_of(workspace.settings.parse),
         endpoint=endpoint_of(model),
         pins=pins,
     )

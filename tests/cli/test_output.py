@@ -284,7 +284,7 @@ LEAVES = list(_commands(cli))
 
 def test_the_commands_of_the_design_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
-        *("demo", "init", "doctor", "sign", "verify", "ingest", "search", "trace"),
+        *("demo", "init", "doctor", "sign", "verify", "ingest", "search", "mcp", "trace"),
         *(f"history {c}" for c in ("show", "diff")),
         *(
             "audit",

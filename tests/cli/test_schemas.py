@@ -38,6 +38,7 @@ def test_there_is_a_schema_for_each_report() -> None:
         "quarantine",
         "redteam",
         "reindex",
+        "retrieve",
         "revoke",
         "rollback",
         "search",

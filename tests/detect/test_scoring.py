@@ -21,7 +21,7 @@ from ragguard.detect.scoring import (
 )
 from ragguard.errors import NotApplicable
 from ragguard.model import CorpusView, Evidence, Policy, Signal, Skipped, Verdict
-from ragguard.stats.conformal import conformal_p_values
+from ragguard.stats.conformal import conformal_p_values, family_p_values, tail_p_values
 from ragguard.trust.canonical import digest
 from tests.support.batches import prepared
 from tests.support.checks.views import Doc, direction, doc, make_view, near, topics
@@ -67,9 +67,10 @@ def not_applicable(view: CorpusView, params: Any) -> Signal:
 def profile(*names: str, count: int = 199) -> Profile:
     """Clean documents that score evenly from 0 to 1 on each check, each check a family."""
     even = np.linspace(0, 1, count)
-    p = conformal_p_values(even, even)
+    spoken = np.sort(-np.log(tail_p_values(even, even)))
+    p = family_p_values(spoken, spoken)
     combined = np.sort(np.tan((0.5 - np.minimum(p, 0.5)) * np.pi))
-    families = dict.fromkeys(scoring.families_of(names).names, np.sort(-np.log(p)))
+    families = dict.fromkeys(scoring.families_of(names).names, spoken)
     return Profile("corpus", count, dict.fromkeys(names, even), combined, "", families=families)
 
 

@@ -21,7 +21,7 @@ from ragguard.export.restore_workspace import restore_into
 from ragguard.export.verify import verify
 from ragguard.export.write import Exported, export
 from ragguard.ingest.run import ingest
-from ragguard.ledger import versions
+from ragguard.ledger import decided as decided_rows
 from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
 from ragguard.model import Verdict
 from ragguard.quarantine.hold import hold
@@ -109,7 +109,7 @@ def checks(verdict: Verdict) -> set[str]:
 def denials(workspace: Workspace) -> list[dict[str, Any]]:
     names = ("digest", "text_digest", "sketches", "vectors", "texts")
     with workspace.ledger.reading() as conn:
-        return [{name: getattr(row, name) for name in names} for row in versions.denied(conn)]
+        return [{name: getattr(row, name) for name in names} for row in decided_rows.denied(conn)]
 
 
 def garble_vectors(body: dict[str, Any], folder: Path) -> None:

@@ -15,6 +15,7 @@ from ragguard.config import Settings
 from ragguard.corpus.documents import gather
 from ragguard.ingest import calibration
 from ragguard.ledger import cases, commits, versions
+from ragguard.ledger import decided as decided_rows
 from ragguard.lineage import prove
 from ragguard.trust import decision, dsse, keys, manifest
 from ragguard.trust import root as roots
@@ -91,7 +92,7 @@ def test_the_ledger_is_read(kept: workspace.Workspace) -> None:
         acts = [c.kind for c in commits.listed(conn)]
         serving = versions.members(conn, "serving")
         closed = cases.listed(conn, state="rejected")
-        denied = versions.denied(conn)
+        denied = decided_rows.denied(conn)
     assert sorted(acts) == ["ingest", "ingest", "reject"]
     assert len(serving) == 6
     assert [c.document for c in closed] == ["pin.md"]

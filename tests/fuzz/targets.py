@@ -7,24 +7,29 @@ still. `parse` turns what its parsers raise into "unreadable", so they are calle
 from __future__ import annotations
 
 import io
+import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from lxml.etree import XMLSyntaxError
 
+from ragguard.canary import sets
 from ragguard.errors import RagguardError, UnreadableError
-from ragguard.parse import charsets, css, style_sheets
+from ragguard.export import inventory
+from ragguard.ledger import writer
+from ragguard.parse import charsets, colours, css, drawn, style_sheets, workers
 from ragguard.parse.chunk import cut
-from ragguard.parse.document import MAX_TEXT, decode_text, read_text
+from ragguard.parse.document import MAX_TEXT, decode_text, read_record, read_text
 from ragguard.parse.docx import read_docx
 from ragguard.parse.front_matter import read_front
 from ragguard.parse.html import read_html
 from ragguard.parse.pdf import read_pdf
 from ragguard.parse.records import read_records
-from ragguard.trust import adoption, decision, dsse, keys, manifest, signed_note
+from ragguard.store import foreign_layout
+from ragguard.trust import adoption, decision, dsse, keys, manifest, root, signed_note
 from tests.support.documents import SECRET, SHOWN, VISIBLE, pdf, pdf_form, pdf_text, word, word_run
 
 _LIMIT = 1 << 20
@@ -101,6 +106,62 @@ def _note(data: bytes) -> object:
     return signed_note.parse_checkpoint(text)
 
 
+def _verifier(data: bytes) -> object:
+    return signed_note.parse_verifier_key(_text(data))
+
+
+def _record(data: bytes) -> object:
+    return read_record(_text(data))
+
+
+def _answer(data: bytes) -> object:
+    """What a worker that was taken over says it read."""
+    return workers._checked(data)
+
+
+@dataclass(frozen=True)
+class _Point:
+    id: str
+    payload: dict[str, Any]
+
+
+def _foreign(data: bytes) -> object:
+    """Payloads of a collection that something else wrote."""
+    try:
+        payloads = json.loads(data)
+    except (ValueError, RecursionError):  # a store gives JSON
+        return None
+    held = [p for p in payloads if isinstance(p, dict)] if isinstance(payloads, list) else []
+    points = [_Point(str(number), payload) for number, payload in enumerate(held)]
+    layout = foreign_layout.detect(points)
+    return [foreign_layout.read(point, layout) for point in points]
+
+
+class _Browser:
+    """A browser that was taken over and says these bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        said, _, self._png = data.partition(b"\0")
+        self._said = json.loads(said)
+
+    def open(self, markup: str) -> Any:
+        return self._said
+
+    def picture(self, x: int, y: int, hidden: Sequence[int] | None) -> tuple[Any, bytes]:
+        return [x, y], self._png
+
+    def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
+        return self._said
+
+
+def _drawn(data: bytes) -> object:
+    try:
+        view = _Browser(data)
+    except (ValueError, RecursionError):  # the worker's `json.loads` says so
+        return None
+    return drawn.look(view, "", ["ab"])
+
+
 def _sized(read: Callable[..., Any]) -> Callable[[bytes], object]:
     return lambda data: read(data, max_bytes=_LIMIT)
 
@@ -114,6 +175,12 @@ _STATEMENT = (
     + b'"}}],"predicateType":"x","predicate":{}}'
 )
 _DSSE = dsse.sign(_STATEMENT, dsse.IN_TOTO, [(_PAIR.public.keyid, _PAIR.signing_key)])
+
+_PNG = bytes.fromhex(  # 200 x 300, white
+    "89504e470d0a1a0a0000000d49484452000000c80000012c0100000000ae81c1130000002e4944415478daed"
+    "c9411100000c0220fb97d604bb15802fe925c618638c31c618638c31c618638c31c61863cc3b03aacb3068db"
+    "8598c80000000049454e44ae426082"
+)
 
 TARGETS: dict[str, Target] = {
     "html": Target(_page, (UnreadableError,), (
@@ -143,6 +210,22 @@ TARGETS: dict[str, Target] = {
     "jsonl": Target(lambda d: read_records(d, "jsonl", "f"), (RagguardError,), (
         b'{"id": "1", "text": "a", "metadata": {"x": [1]}}\n', b'\xef\xbb\xbf{"id":1,"text":""}',
     )),
+    "record": Target(_record, (UnreadableError,), (b"words <b hidden>x</b>", b"words")),
+    "colour": Target(lambda d: colours.colour(_text(d).lower()), (), (
+        b"color-mix(in srgb, white 20%, rgb(1 2 3 / .5))", b"oklch(1 0 0)", b"#fff8",
+    )),
+    "worker-answer": Target(_answer, (), (
+        b'{"text":"words","begin":0,"hidden":[["a","b"]],"spans":[[0,5]]}', b'{"reason":"x"}',
+    )),
+    "browser-answer": Target(_drawn, (UnreadableError,), (
+        b'{"texts":["ab"],"places":[[0,1,1,2]],"marks":[""],"boxes":[[0,0,40,80,40,0,80,80]],'
+        b'"extent":[200,300,200,300],"pinned":false,"movers":[]}\0' + _PNG,
+    )),
+    "foreign": Target(_foreign, (RagguardError,), (
+        b'[{"page_content":"a","metadata":{"source":"x","start_index":0}}]',
+        b'[{"_node_content":"{\\"text\\": \\"a\\"}","doc_id":"x"}]',
+        b'[{"content":"a","meta":{"url":"x"}},{"content":"b","meta":{"url":"y"}}]',
+    )),
     "csv": Target(lambda d: read_records(d, "csv", "f"), (RagguardError,), (
         b'id,text,x\n1,"a\nb",c\n', "id,text\n1,a\n".encode("utf-16"),
     )),
@@ -154,6 +237,14 @@ TARGETS: dict[str, Target] = {
     "manifest": Target(_sized(manifest.parse), (RagguardError,), (_STATEMENT,)),
     "adoption": Target(_sized(adoption.parse), (RagguardError,), (_STATEMENT, b'{"type":"x"}')),
     "decision": Target(decision.parse, (RagguardError,), (b'{"type":"x","outcome":"release"}',)),
+    "root": Target(root.parse_root, (RagguardError,), (b'{"type":"ragguard-trust-root"}',)),
+    "public-key": Target(keys.load_public, (RagguardError,), (keys.dump_public(_PAIR.public),)),
+    "verifier-key": Target(_verifier, (RagguardError,), (
+        signed_note.verifier_key("log", bytes(_PAIR.signing_key.verify_key)).encode(),
+    )),
+    "inventory": Target(inventory.parse, (RagguardError,), (b'{"format":"x"}',)),
+    "canaries": Target(sets.load, (RagguardError,), (sets.dump(sets.Canaries({}, {})),)),
+    "plan": Target(writer.load_plan, (RagguardError,), (b'{"writes":{}}',)),
     "note": Target(_note, (RagguardError, ValueError), (
         b"origin\n1\nAAAA\n\n\xe2\x80\x94 name AAAAAAAA\n",
     )),

@@ -9,6 +9,7 @@ import pytest
 
 from ragguard.cli.quarantine.stats import verdict
 from ragguard.ledger import cases
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.observed import ObservedRate, observed, would_wait
 from ragguard.ledger.tables import Ledger
 from ragguard.stats.intervals import wilson
@@ -72,12 +73,11 @@ def test_what_no_judgement_held_says_nothing_about_the_gate(ledger: Ledger) -> N
 
 
 def test_a_denied_text_that_was_admitted_once_is_not_honest(ledger: Ledger) -> None:
-    from ragguard.ledger import versions
 
     fill(ledger, 5, [])
     with ledger.writing() as conn:
-        row = versions.DenialRow(1, f"{1:064x}", "0" * 64, "", "", "", 2)
-        versions.add_denial(conn, row)
+        row = decided_rows.DenialRow(1, f"{1:064x}", "0" * 64, "", "", "", 2)
+        decided_rows.add_denial(conn, row)
     assert (rate(ledger).admitted, rate(ledger).rejected) == (4, 1)
 
 

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from ragguard.ledger import cases, versions
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.cases import DecisionRow
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.tables import vectors as vector_rows
@@ -200,21 +201,21 @@ def test_releases_of_the_same_bytes_cover_their_findings_together(ledger: Ledger
         decide(conn, 2, 2, "release", ["isolation"])
         decide(conn, 3, 3, "reject", ["secrets"])
         decide(conn, 4, 4, "release", [])
-        assert versions.released(conn, "wiki") == {
+        assert decided_rows.released(conn, "wiki") == {
             ("a.md", same, "cd" * 32): {"hidden", "isolation"},
             ("a.md", f"{4:064x}", "cd" * 32): set(),
         }
-        assert versions.released(conn, "hr") == {}
+        assert decided_rows.released(conn, "hr") == {}
 
 
 def test_denials_are_kept_in_order(ledger: Ledger) -> None:
     with ledger.writing() as conn:
         commit(conn, 1, [version_row(1, "a.md", 1)])
-        assert versions.denied(conn) == []
+        assert decided_rows.denied(conn) == []
         for digest in ("b" * 64, "a" * 64):
-            row = versions.DenialRow(1, digest, "c" * 64, *["00" * 32] * 3, 1)
-            versions.add_denial(conn, row)
-        assert [row.digest[0] for row in versions.denied(conn)] == ["b", "a"]
+            row = decided_rows.DenialRow(1, digest, "c" * 64, *["00" * 32] * 3, 1)
+            decided_rows.add_denial(conn, row)
+        assert [row.digest[0] for row in decided_rows.denied(conn)] == ["b", "a"]
 
 
 # --- arrivals -------------------------------------------------------------------------------------

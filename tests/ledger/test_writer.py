@@ -19,8 +19,8 @@ from ragguard.errors import IntegrityError, LedgerError, RagguardError, StoreErr
 from ragguard.ledger import commits, log, versions
 from ragguard.ledger import writer as commit_module
 from ragguard.ledger.cases import DecisionRow
+from ragguard.ledger.decided import DenialRow
 from ragguard.ledger.vault import Vault
-from ragguard.ledger.versions import DenialRow
 from ragguard.ledger.writer import (
     dump_plan,
     dump_vectors,

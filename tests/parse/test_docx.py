@@ -69,6 +69,8 @@ RUNS = {
     "one point": '<w:sz w:val="2"/>',
     "size 0": '<w:sz w:val="0"/>',
     "a hundredth as wide": '<w:w w:val="1"/>',
+    "hidden where it is shown as a page": "<w:webHidden/>",
+    "in symbols": '<w:rFonts w:ascii="Wingdings" w:hAnsi="Wingdings"/>',
     "lowered off the page": '<w:position w:val="-3000"/>',
     "no fill": "<w14:textFill><w14:noFill/></w14:textFill>",
     "filled white": text_fill('<w14:srgbClr w14:val="FFFFFF"/>'),
@@ -101,7 +103,7 @@ def test_a_run_that_does_not_show_is_recorded_and_not_served(properties: str) ->
 @pytest.mark.parametrize(
     "properties",
     [
-        '<w:vanish w:val="0"/>', '<w:vanish w:val="false"/>', "<w:webHidden/>",
+        '<w:vanish w:val="0"/>', '<w:vanish w:val="false"/>', '<w:webHidden w:val="0"/>',
         '<w:sz w:val="14"/>',
         '<w:color w:val="auto"/>', '<w:color w:val="808080"/>', '<w:color w:val="nonsense"/>',
         '<w:color w:val="FFFFFF"/><w:shd w:val="clear" w:fill="000080"/>',
@@ -131,6 +133,8 @@ PARAGRAPHS = {
     "a first line off the page": '<w:pPr><w:ind w:hanging="30000"/></w:pPr>' + _RUN,
     "a frame off the page": '<w:pPr><w:framePr w:x="30000" w:y="10"/></w:pPr>' + _RUN,
     "lines of three points": '<w:pPr><w:spacing w:line="60" w:lineRule="exact"/></w:pPr>' + _RUN,
+    "lines of four points": '<w:pPr><w:spacing w:line="80" w:lineRule="exact"/></w:pPr>' + _RUN,
+    "a frame of a point": '<w:pPr><w:framePr w:w="20" w:h="20" w:hRule="exact"/></w:pPr>' + _RUN,
     "lines of no height": '<w:pPr><w:spacing w:line="1" w:lineRule="exact"/></w:pPr>' + _RUN,
     "black in a black paragraph": '<w:pPr><w:shd w:val="clear" w:fill="000000"/></w:pPr>'
     f'<w:r><w:rPr><w:color w:val="000000"/></w:rPr><w:t>{SECRET}</w:t></w:r>',
@@ -196,6 +200,20 @@ def low_row(document: Document) -> None:
     table.rows[0]._tr.get_or_add_trPr().append(height)
 
 
+def narrow_cell(document: Document) -> None:
+    low_row(document)
+    row = document.tables[0].rows[0]._tr
+    row.find(f"{qn('w:trPr')}/{qn('w:trHeight')}").set(qn("w:val"), "240")
+    width = row.find(f"{qn('w:tc')}/{qn('w:tcPr')}/{qn('w:tcW')}")
+    width.set(qn("w:w"), "10")
+
+
+def table_beside_the_page(document: Document) -> None:
+    table = document.add_table(1, 1)
+    table.cell(0, 0).text = SECRET
+    table._tbl.tblPr.append(parse_xml(f'<w:tblInd {nsdecls("w")} w:w="30000" w:type="dxa"/>'))
+
+
 def shaded_cell(document: Document) -> None:
     cell = document.add_table(1, 1).cell(0, 0)
     shade = parse_xml(f'<w:shd {nsdecls("w")} w:val="clear" w:fill="112233"/>')
@@ -213,6 +231,8 @@ def shaded_cell(document: Document) -> None:
         character_style,
         hidden_cell,
         low_row,
+        narrow_cell,
+        table_beside_the_page,
         table_in_a_table,
         hidden_row,
         shaded_cell,
@@ -559,10 +579,23 @@ _DARK = f'<a:solidFill {_A}><a:srgbClr val="102040"/></a:solidFill>'
         box(drawing='<wp:docPr id="1" name="x" hidden="1"/>'),
         box(drawing='<wp:extent cx="9" cy="900000"/>'),
         box(drawing="<wp:positionH><wp:posOffset>-90000000</wp:posOffset></wp:positionH>"),
+        box(
+            drawing='<wp:positionV relativeFrom="page"><wp:posOffset>-9900000</wp:posOffset>'
+            '</wp:positionV><wp:extent cx="3000000" cy="600000"/>'
+        ),
+        box(drawing="<wp:positionH><wp:posOffset>9900000</wp:posOffset></wp:positionH>"),
         box(_DARK, run='<w:color w:val="102040"/>'),
         box(run='<w:color w:val="FFFFFF"/>'),
     ],
-    ids=["hidden", "no size", "off the page", "of the colour of its box", "white on white"],
+    ids=[
+        "hidden",
+        "no size",
+        "off the page",
+        "above it",
+        "beside it",
+        "of the colour of its box",
+        "white on white",
+    ],
 )
 def test_a_box_that_does_not_show_is_recorded_and_not_served(data: bytes) -> None:
     parsed = parse(data, "docx")

@@ -6,7 +6,8 @@ import pytest
 
 from ragguard.audit.log_check import check_log
 from ragguard.errors import UsageError
-from ragguard.ledger import commits, versions, versions_at
+from ragguard.ledger import commits, versions_at
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.writer import Committer
 from ragguard.lineage.custody import trace_document
 from ragguard.lineage.prove import verify_log
@@ -53,7 +54,7 @@ def test_what_was_held_is_denied_in_one_commit(published: Gate) -> None:
     assert (number, [c.document for c in rejected]) == (3, ["leave.md", "visitors.md"])
     assert published.documents("quarantine") == set()
     with published.workspace.ledger.reading() as conn:
-        denied = {row.digest for row in versions.denied(conn)}
+        denied = {row.digest for row in decided_rows.denied(conn)}
         assert {
             len(versions_at.decisions_on(conn, "wiki", name))
             for name in ("leave.md", "visitors.md")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ragguard.errors import DecisionError, UsageError
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions
 from ragguard.lineage.prove import verify_log
 from ragguard.quarantine import review
@@ -59,7 +60,7 @@ def test_reject_denies_the_digest_and_empties_the_quarantine(waiting: Gate) -> N
     assert waiting.documents() == set(HONEST)
     assert waiting.documents("quarantine") == set()
     with waiting.workspace.ledger.reading() as conn:
-        assert len(versions.denied(conn)) == 1
+        assert len(decided_rows.denied(conn)) == 1
     report = waiting.publish({"copy.md": SUSPECT})
     outcomes = {v.id: v.outcome for v in report.documents}
     assert (outcomes["copy.md"], outcomes["safe.md"]) == ("reject", "reject")

@@ -222,17 +222,8 @@ def test_folders_in_which_something_else_lives_are_refused(
     assert [p.name for p in other.iterdir()] == ["letter.txt"]
 
 
-def test_there_is_nothing_to_publish_before_the_first_ingest_or_on_a_server(
-    gate: Gate, tmp_path: Path
-) -> None:
-    with pytest.raises(UsageError, match="no manifest was ingested"):
-        publish(gate.workspace, tmp_path / "out")
-    server = gate.settings.model_copy(
-        update={"store": gate.settings.store.model_copy(update={"url": "http://localhost:6333"})}
-    )
-    gate.settings = server
-    gate.reopen()
-    with pytest.raises(UsageError, match="readers use the server") as error:
+def test_there_is_nothing_to_publish_before_the_first_ingest(gate: Gate, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no manifest was ingested") as error:
         publish(gate.workspace, tmp_path / "out")
     assert error.value.exit_code == 2
     assert not (tmp_path / "out").exists()

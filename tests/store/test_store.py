@@ -58,6 +58,38 @@ def test_search_finds_a_point_by_its_own_vector_first(store: Store) -> None:
     assert math.isclose(hits.similarities[0][0], 1.0, abs_tol=1e-5)
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_nearest_gives_what_search_finds_with_payload_and_vector(store: Store, exact: bool) -> None:
+    points = {p.id: p for p in make_points(60)}
+    store.create("c", D)
+    store.upsert("c", list(points.values()))
+    question = make_points(1, seed=9)[0].vector
+    found = store.nearest("c", question, 7, exact=exact)
+    hits = store.search("c", question[None, :], 7)
+    assert [p.id for p, _ in found] == hits.ids[0]
+    assert np.allclose([s for _, s in found], hits.similarities[0], atol=1e-5)
+    for point, _ in found:
+        assert point.vector.tobytes() == points[point.id].vector.tobytes()
+        assert dict(point.payload) == dict(points[point.id].payload)
+
+
+def test_only_points_of_the_scope_are_found(store: Store) -> None:
+    def scoped(point: Point, number: int) -> Point:
+        said = [["a"], ["a", "b"], ["b"], "b", []][number % 5]
+        return Point(point.id, point.vector, {"ragguard": {"scope": said}})
+
+    points = [scoped(p, n) for n, p in enumerate(make_points(40))]
+    store.create("c", D)
+    store.upsert("c", points)
+    question = make_points(1, seed=9)[0].vector
+    for scope, numbers in ((["a"], {0, 1}), (["b", "c"], {1, 2, 3}), (["c"], set[int]())):
+        wanted = {p.id for n, p in enumerate(points) if n % 5 in numbers}
+        found = store.nearest("c", question, 40, scope=scope)
+        assert {p.id for p, _ in found} == wanted
+        hits = store.search("c", question[None, :], 40, scope=scope)
+        assert hits.ids[0] == [p.id for p, _ in found]
+
+
 def test_ties_are_all_returned_when_k_allows(store: Store) -> None:
     base = make_points(4)
     twins = [Point(p.id, base[0].vector, p.payload) for p in base]

@@ -20,6 +20,7 @@ from ragguard.config import Settings
 from ragguard.embed import encoder
 from ragguard.export.restore_workspace import restore_into
 from ragguard.export.write import export
+from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions
 from ragguard.lineage.prove import verify_log
 from ragguard.quarantine.review import decide
@@ -76,7 +77,7 @@ def _whole(place: Path) -> dict[str, Any]:
         generation, store = workspace.generation(), workspace.open_store()
         with workspace.ledger.reading() as conn:
             serving = sorted(versions.members(conn, "serving"))
-            denied = [row.digest for row in versions.denied(conn)]
+            denied = [row.digest for row in decided_rows.denied(conn)]
         return {
             "serving": serving,
             "denied": denied,

@@ -108,13 +108,17 @@ def tail_p(score: float, known: Sequence[float], unit: float) -> float:
 
 
 def family_p(statistic: float, known: Sequence[float]) -> float:
-    """Counted; above all that is known the smaller of the count and the tail of the upper tenth."""
+    """The tail of the upper fiftieth where 20 differ in it; else counted, and a tail above all."""
     if not known:
         return 1.0
     counted = conformal_p(statistic, known)
+    ordered = sorted(known)
+    start = ordered[len(known) - 1 - min(len(known) - 1, max(20, int(0.02 * len(known))))]
+    if len({k for k in known if k > start}) >= 20:
+        return max(1e-12, _falling(statistic, known, start, 1.0)) if statistic > start else counted
     if statistic <= max(known):
         return counted
-    start = sorted(known)[int(0.9 * (len(known) - 1))]
+    start = ordered[int(0.9 * (len(known) - 1))]
     return max(1e-12, min(counted, _falling(statistic, known, start, 1.0)))
 
 

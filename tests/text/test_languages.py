@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from ragguard.text.languages import Languages
+from ragguard.text.tokens import worst_window
 from ragguard.text.words import words
 from tests.support.checks.views import handbook
 
@@ -55,3 +57,23 @@ def test_a_corpus_speaks_each_language_that_much_of_it_is_in() -> None:
     both = spoken(*handbook()[:60], *[f"{GERMAN} {n}" for n in range(40)])
     assert not foreign(both, GERMAN)
     assert foreign(both, FRENCH)
+
+
+def test_a_stretch_of_another_language_in_a_text_is_read_past() -> None:
+    known = spoken(*handbook())
+    prose = words(handbook()[20])[:60]
+    for quoted, passed in ((FRENCH, True), (SOUP, False)):
+        text = [*prose[:30], *words(quoted), *prose[30:]]
+        odd = np.array(
+            [1.0 if 30 <= i < 30 + len(words(quoted)) else 0.0 for i in range(len(text))]
+        )
+        score, place = known.worst_window(odd, text, 16, 2, 0.2)
+        assert (score < 0.6) == passed
+        assert passed or 14 <= place <= 30 + len(words(quoted))
+
+
+def test_a_text_without_foreign_words_keeps_its_worst_window() -> None:
+    known = spoken(*handbook())
+    text = words(handbook()[20])
+    values = np.random.default_rng(0).random(len(text))
+    assert known.worst_window(values, text, 12, 3, 0.1) == worst_window(values, 12, 3, 0.1)

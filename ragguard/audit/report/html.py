@@ -17,7 +17,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ragguard.audit.findings import AuditFinding, AuditReport, SourceRow
@@ -164,7 +164,7 @@ def shown(value: Any, most: int = LONGEST) -> str:
     return cut(line(str(value)), most)
 
 
-def _finalize(value: Any) -> Any:
+def finalize(value: Any) -> Any:
     """What the template puts out, made plain; markup of ours stays."""
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -176,7 +176,8 @@ def _template() -> Any:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_finalize,
+        finalize=finalize,
+        loader=FunctionLoader(_read),
     )
     environment.filters |= {
         "shown": shown,
@@ -194,7 +195,7 @@ def _template() -> Any:
         "reason": wording.reason,
         "grouped": wording.grouped,
     }
-    return environment.from_string(_read("page.html.j2"))
+    return environment.get_template("page.html.j2")
 
 
 def number(value: float | None) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, say, table
-from ragguard.cli.quarantine.choose import choice, choice_options, described
+from ragguard.cli.quarantine.choose import choice, choice_options
 from ragguard.cli.quarantine.decide import reject, release
 from ragguard.cli.quarantine.hold import hold
-from ragguard.cli.quarantine.show import case_body, show, sureness
+from ragguard.cli.quarantine.show import show
 from ragguard.cli.quarantine.stats import stats
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def list_cases(
     rows.sort(key=lambda e: (e.version is not None, -e.score))
     shown = rows[:limit]
     if fmt != "table":
+        from ragguard.quarantine.bodies import case_body
+
         keys = ["case", "kind", "state", "source", "document", "opened", "score", "p_value"]
         keys += ["confidence", "confidence_level"]
         bodies = [case_body(e.case, e.version, asked) for e in shown]
@@ -100,6 +102,8 @@ def list_cases(
 
 
 def _row(entry: Entry, every: bool, asked: float) -> list[str]:
+    from ragguard.quarantine.bodies import described, sureness
+
     case, version = entry.case, entry.version
     score = f"{version.score:.2f}" if version else ""
     value, word = sureness(version, asked)
@@ -109,6 +113,8 @@ def _row(entry: Entry, every: bool, asked: float) -> list[str]:
 
 
 def _list_groups(groups: list[Group], limit: int | None, fmt: str) -> None:
+    from ragguard.quarantine.bodies import group_body
+
     shown = groups[:limit]
     if fmt != "table":
         emit(fmt, [group_body(g) for g in shown])
@@ -130,22 +136,9 @@ def list_groups(groups: list[Group]) -> None:
     )
 
 
-def group_body(group: Group) -> dict[str, Any]:
-    """A group as a JSON object."""
-    scores = [e.version.score for e in group.entries if e.version]
-    return {
-        "group": group.id,
-        "kind": group.kind,
-        "size": len(group.entries),
-        "score": [min(scores), max(scores)] if scores else None,
-        "sources": group.sources,
-        "checks": group.checks,
-        "about": described(group.entries[0]),
-        "cases": [e.case.id for e in group.entries],
-    }
-
-
 def _group_row(group: Group) -> list[str]:
+    from ragguard.quarantine.bodies import described
+
     scores = [e.version.score for e in group.entries if e.version]
     span = ""
     if scores:
@@ -160,7 +153,7 @@ def _group_row(group: Group) -> list[str]:
         group.id,
         str(len(group.entries)),
         span,
-        group.kind if first.version else "removal",
+        group.kind if first.version else first.case.kind,
         ", ".join(group.sources),
         ", ".join(group.checks),
         f"{about} ({said})" if said else about,

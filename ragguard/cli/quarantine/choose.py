@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -122,11 +122,3 @@ def _members(rows: list[Entry], group: str) -> list[Entry]:
         hint="A group has another name once a case joins or leaves it: look at it again with "
         "`ragguard quarantine list --group`.",
     )
-
-
-def described(entry: Entry) -> str:
-    """Why a case waits, as one cell."""
-    if entry.version is None:
-        return f"would remove {len(entry.case.detail['documents'])} documents at once"
-    first: Any = entry.findings[0] if entry.findings else None
-    return f"{first.check}: {first.detail}" if first else ""

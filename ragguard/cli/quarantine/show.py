@@ -8,53 +8,9 @@ import click
 
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import console, emit, format_option, line, say
-from ragguard.quarantine.confidence import confidence, level
 
 if TYPE_CHECKING:
-    from ragguard.ledger.cases import CaseRow
-    from ragguard.ledger.versions import VersionRow
     from ragguard.quarantine.review import CaseView
-
-BY_HAND = frozenset({"held", "revoked", "unsigned"})  # findings that are no judgement
-
-
-def sureness(version: VersionRow | None, asked: float) -> tuple[float | None, str | None]:
-    """How sure the gate is that a case is poison, as a number and a word.
-
-    `None` where the gate said nothing: a removal, or what a person held.
-    """
-    if version is None or (version.p_value is None and _by_hand(version)):
-        return None, None
-    value = confidence(version.p_value, asked)
-    return value, level(value)
-
-
-def _by_hand(version: VersionRow) -> bool:
-    return all(f["check"] in BY_HAND for f in version.findings)
-
-
-def case_body(case: CaseRow, version: VersionRow | None, asked: float) -> dict[str, Any]:
-    """A case as a JSON object, without what only `show` looks up."""
-    value, word = sureness(version, asked)
-    return {
-        "case": case.id,
-        "kind": case.kind,
-        "state": case.state,
-        "source": case.source,
-        "document": case.document or None,
-        "opened": case.opened_at,
-        "score": version.score if version else None,
-        "p_value": version.p_value if version else None,
-        "confidence": value,
-        "confidence_level": word,
-        "digest": version.digest if version else None,
-        "metadata": dict(version.metadata) if version else None,
-        "findings": [
-            {k: f[k] for k in ("check", "score", "p_value", "detail", "facts")}
-            for f in (version.findings if version else ())
-        ],
-        "detail": dict(case.detail),
-    }
 
 
 @click.command()
@@ -69,18 +25,18 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
       ragguard quarantine show 3
     """
     from ragguard.quarantine import review
+    from ragguard.quarantine.bodies import head_body, shown_body
 
     with open_workspace(ctx, exclusive=False) as workspace:
         shown = review.look(workspace, review.find(workspace.ledger, case), texts=True)
         asked = workspace.settings.judge.false_alarm_rate
-    body = {
-        **case_body(shown.case, shown.version, asked),
-        "signed_by": [principal for _, principal in shown.signers],
-        "older_version_serves": shown.replaces,
-    }
     if fmt != "table":
-        emit(fmt, {**body, **_more(shown)})
+        emit(fmt, shown_body(shown, asked))
         return
+    if shown.case.kind == "question":
+        _show_question(head_body(shown, asked))
+        return
+    body = head_body(shown, asked)
     if shown.version is None:
         _show_removal(body)
         return
@@ -94,29 +50,12 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
         say(f"next: ragguard quarantine release|reject {body['case']} --key FILE --reason TEXT")
 
 
-def _more(shown: CaseView) -> dict[str, Any]:
-    """What only `show` has: texts, marks, and what stands beside."""
-    return {
-        "texts": list(shown.texts),
-        "serves_as": list(shown.serves_as),
-        "marks": [
-            {"passage": m.passage, "start": m.start, "end": m.end, "check": m.check}
-            for m in shown.marks
-        ],
-        "beside": [
-            {
-                "document": b.document,
-                "role": b.role,
-                "zone": b.zone or None,
-                "similarity": b.similarity,
-                "passage": b.passage,
-                "text": b.text,
-                "differs": [list(span) for span in b.ours],
-                "other_differs": [list(span) for span in b.theirs],
-            }
-            for b in shown.beside
-        ],
-    }
+def _show_question(body: dict[str, Any]) -> None:
+    say(f"case {body['case']} ({body['state']}): a question that was not answered")
+    say(f"  {line(body['detail']['question'])}")
+    say(f"  {line(body['detail']['reason'])}")
+    if body["state"] == "open":
+        say("next: release when it is answered, reject when it needs no answer")
 
 
 def _show_removal(body: dict[str, Any]) -> None:

@@ -184,9 +184,10 @@ def _percent(share: float) -> str:
 
 
 def _list_observed(workspace: Workspace, wanted: Choice, fmt: str) -> None:
-    from ragguard.cli.quarantine import group_body, list_groups
+    from ragguard.cli.quarantine import list_groups
     from ragguard.ledger import queue
     from ragguard.ledger.observed import observed, would_wait
+    from ragguard.quarantine.bodies import group_body
 
     with workspace.ledger.reading() as conn:
         rows = [e for e in would_wait(conn) if wanted.takes(e)]

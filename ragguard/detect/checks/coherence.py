@@ -5,21 +5,23 @@ the surprisal of each word after the one before it, under word and pair counts o
 over the worst short stretch: the windowed perplexity filter (Jain et al., "Baseline Defenses",
 2023; Alon, Kamfonas, "Detecting Language Model Attacks with Perplexity", 2023) without a language
 model. Lists of names are the honest text that looks most like it: what is written like a name
-counts for no more than a usual word, nor does a number.
+counts for no more than a usual word, nor does a number. A list of ailments is made of rare words
+among others like it; so an odd chunk is compared with the indexed ones nearest to it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ragguard.detect.checks import check
+from ragguard.detect.nearby import relative_to_nearby
 from ragguard.errors import NotApplicable
-from ragguard.model import CorpusView, Evidence, Signal
+from ragguard.model import CorpusView, Doubles, Evidence, Ints, Lexicon, Signal
 from ragguard.text.languages import Languages
 from ragguard.text.ngram_model import pair_surprisal_rows
-from ragguard.text.tokens import tokens, worst_window, worst_windows
+from ragguard.text.tokens import tokens, worst_windows
 from ragguard.text.words import name_flags
 
 
@@ -33,6 +35,7 @@ class Params:
     vouched: int = 8  # other newcomers that may vouch for a word
     name: float = 9.0  # at most so many bits for a number or a word written like a name
     doubt: float = 11.0  # score from which names and other languages are looked for
+    nearby: float = 10.0  # mean score of ordinary chunks, each against all others
     least: int = 20_000  # words of reference below which pairs are not known
 
 
@@ -49,27 +52,16 @@ def coherence(view: CorpusView, params: Params) -> Signal:
     total = sum(view.lexicon.words.values())
     if total < params.least:
         raise NotApplicable(f"fewer than {params.least} words are known")
-    bits, lengths = pair_surprisal_rows(
-        tokens(view.words[: view.n]),
-        view.lexicon,
-        total,
-        view.documents[: view.n],
-        params.vouched,
-    )
-    scores, places = worst_windows(bits, lengths, params.window, params.prior, params.usual)
-    scores[lengths == 0] = 0.0
-    doubted = np.flatnonzero(scores > params.doubt)
-    languages = Languages(view.lexicon.words)
-    ends = np.cumsum(lengths)
-    for row in doubted.tolist():
-        if languages.foreign(view.words[row]):
-            scores[row] = params.usual
-            continue
-        flags = np.array(name_flags(view.prose[row]), dtype=bool)[1:]
-        flags |= np.array([w[0].isdigit() for w in view.words[row][1:]], dtype=bool)
-        own = bits[ends[row] - lengths[row] : ends[row]]
-        capped = np.where(flags, np.minimum(own, params.name), own)
-        scores[row], places[row] = worst_window(capped, params.window, params.prior, params.usual)
+    scores, places = _worst_stretches(view, np.arange(view.n), view.lexicon, params)
+    if not view.lexicon.includes_batch:
+        others = replace(view.lexicon, includes_batch=True)  # indexed chunks are counted in it
+        scores = relative_to_nearby(
+            view,
+            scores,
+            params.doubt,
+            params.nearby,
+            lambda rows: _worst_stretches(view, rows, others, params)[0],
+        )
 
     def explain(row: int) -> Evidence:
         start = int(places[row])
@@ -80,3 +72,30 @@ def coherence(view: CorpusView, params: Params) -> Signal:
         )
 
     return Signal(scores, explain)
+
+
+def _worst_stretches(
+    view: CorpusView, rows: Ints, lexicon: Lexicon, params: Params
+) -> tuple[Doubles, Ints]:
+    """Bits a word over the worst stretch of some rows, and where it starts; float64, int64 (n,)."""
+    chosen = [view.words[row] for row in rows.tolist()]
+    total = sum(lexicon.words.values())
+    bits, lengths = pair_surprisal_rows(
+        tokens(chosen), lexicon, total, view.documents[rows], params.vouched
+    )
+    scores, places = worst_windows(bits, lengths, params.window, params.prior, params.usual)
+    scores[lengths == 0] = 0.0
+    languages = Languages(lexicon.words)
+    ends = np.cumsum(lengths)
+    for number in np.flatnonzero(scores > params.doubt).tolist():
+        if languages.foreign(chosen[number]):
+            scores[number] = params.usual
+            continue
+        flags = np.array(name_flags(view.prose[rows[number]]), dtype=bool)[1:]
+        flags |= np.array([w[0].isdigit() for w in chosen[number][1:]], dtype=bool)
+        own = bits[ends[number] - lengths[number] : ends[number]]
+        capped = np.where(flags, np.minimum(own, params.name), own)
+        scores[number], places[number] = languages.worst_window(
+            capped, chosen[number], params.window, params.prior, params.usual
+        )
+    return scores, places

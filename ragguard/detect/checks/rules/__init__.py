@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ CLOSE = 120  # characters within which two weak rules are one order
 ORDINARY = 1e-3  # a rule seen on more of ordinary documents than this holds none alone
 ALONE = 0.02  # p-value that a rule which holds none alone cannot go below
 UNSEEN = 2e-4  # p-value of a kind of find that no measured document had
+_own = threading.local()  # a scanner may be used by the thread that made it and by no other
 _QUOTED = re.compile(
     r"\"[^\"\n]{3,400}\"|“[^”\n]{3,400}”|„[^“”\n]{3,400}[“”]|«[^»\n]{3,400}»|```.{1,4000}?```"
     r"|`[^`\n]{3,400}`|(?<!\w)'[^'\n]{8,400}'(?!\w)",
@@ -156,14 +158,16 @@ def sources() -> str:
     return text
 
 
-@cache
 def _scanners() -> tuple[Any, Any]:
     """Compiled rules for what a reader reads, and those for the source as it stands."""
-    import yara_x
+    if not hasattr(_own, "scanners"):
+        import yara_x
 
-    whole = sources()
-    raw = [r for r in re.split(r"(?m)^(?=rule )", whole) if "raw = true" in r]
-    return yara_x.Scanner(yara_x.compile(whole)), yara_x.Scanner(yara_x.compile("\n".join(raw)))
+        whole = sources()
+        raw = "\n".join(r for r in re.split(r"(?m)^(?=rule )", whole) if "raw = true" in r)
+        _own.scanners = tuple(yara_x.Scanner(yara_x.compile(text)) for text in (whole, raw))
+    made: tuple[Any, Any] = _own.scanners
+    return made
 
 
 @cache

@@ -1,0 +1,238 @@
+"""Hold passages found against the ledger, in the process that has the workspace.
+
+A passage is proved now when the point is the one that was sealed for this collection, its document
+serves in the ledger's view and is not denied, and what it stands on has signatures enough under the
+trust of today. Membership, seal and denial are read again whenever anything was committed to the
+ledger's database; signatures are verified again whenever the log has grown or the trust root is
+another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hmac import compare_digest
+
+from ragguard.corpus.provenance import Signatures, Standing, forgery, signed_metadata
+from ragguard.detect.view import own
+from ragguard.errors import UsageError
+from ragguard.ledger import log
+from ragguard.ledger.commits import Generation
+from ragguard.ledger.serving_points import (
+    ServingPoint,
+    log_size,
+    serving_points,
+    stays_of,
+    zone_of_point,
+)
+from ragguard.ledger.versions import Stay
+from ragguard.model import Subject
+from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.receipt import Basis
+from ragguard.store import Point
+from ragguard.trust import scope
+from ragguard.workspace import Workspace
+
+MOST = 100_000  # points and versions that are remembered
+
+
+class AgainstLedger:
+    """Evidence of the process that holds the workspace.
+
+    Args:
+        workspace: Open and locked; it stays open as long as this is used.
+        asked: Whether questions are put to the index: then the encoder must be the index's.
+
+    Raises:
+        UsageError: Nothing was ingested yet.
+        ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
+    """
+
+    def __init__(self, workspace: Workspace, *, asked: bool = True) -> None:
+        self._workspace, self._asked = workspace, asked
+        self._seen = (-1, -1)  # size of the log and version of the root that all below is of
+        self._generation: Generation | None = None
+        self._scoped, self._checkpoint = False, ""
+        self._watch = workspace.ledger.watch()
+        self._mark: int | None = None  # of the state of the database that `_rows` are of
+        self._rows: dict[str, ServingPoint] = {}
+        self._signatures: Signatures | None = None
+        self._standings: dict[str, tuple[Standing, Mapping[str, Subject]]] = {}
+        # By version and commit of its stay: what today's trust has against it, and its scope.
+        self._known: dict[tuple[int, int], tuple[str, tuple[str, ...]]] = {}
+        self._take_up()
+
+    @property
+    def collection(self) -> str:
+        """Collection to ask."""
+        return self._serving().serving
+
+    @property
+    def basis(self) -> Basis:
+        """What answers are proved under."""
+        return Basis(self._workspace.origin, self._checkpoint, self._serving().id)
+
+    @property
+    def scoped(self) -> bool:
+        """Whether scopes are on."""
+        return self._scoped
+
+    def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
+        """Say of each point what proves it, or why nothing does.
+
+        Args:
+            points: With vectors.
+
+        Returns:
+            `None` where corpus or trust have changed since the last call.
+        """
+        serving = self._serving()
+        ids = [point.id for point in points]
+        self._workspace.follow_root()
+        zones = self._look_up(serving.serving, ids)
+        if zones is None:
+            self._take_up()
+            return None
+        return [
+            self._judge(point, serving, self._rows[point.id])
+            if point.id in self._rows
+            else _unknown(point, zones[point.id])
+            for point in points
+        ]
+
+    def _look_up(self, collection: str, ids: Sequence[str]) -> dict[str, str | None] | None:
+        """Read what the ledger has of points, as far as it may have changed.
+
+        Returns:
+            Zones of those that no serving document has; `None` where the log has grown or another
+            root is in force.
+        """
+        mark = self._watch()
+        fresh = mark is not None and mark == self._mark
+        if not fresh or len(self._rows) >= MOST:
+            self._rows = {}
+        new = [i for i in ids if i not in self._rows]
+        if fresh and not new and self._workspace.root.version == self._seen[1]:
+            return {}
+        with self._workspace.ledger.reading() as conn:
+            if (log_size(conn), self._workspace.root.version) != self._seen:
+                return None
+            rows = serving_points(conn, collection, new)
+            zones = {i: zone_of_point(conn, i) for i in new if i not in rows}
+            unknown = {r.version for r in rows.values() if (r.version, r.since) not in self._known}
+            stays = stays_of(conn, sorted(unknown)) if unknown else {}
+        for stay in stays.values():
+            self._remember(stay)
+        self._rows |= rows
+        self._mark = mark
+        return zones
+
+    def _take_up(self) -> None:
+        """Read what serves, and under which trust, anew."""
+        workspace = self._workspace
+        workspace.follow_root()
+        with workspace.ledger.reading() as conn:
+            seen = (log_size(conn), workspace.root.version)
+            self._checkpoint = log.kept_checkpoints(conn)[-1][1]
+        self._generation = workspace.generation()
+        self._serving()
+        if self._asked:
+            workspace.check_recipe(workspace.encoder.recipe, cut=False)
+        self._signatures, self._scoped = Signatures(workspace), scope.is_on(workspace.root)
+        self._standings, self._known, self._seen = {}, {}, seen
+        self._rows, self._mark = {}, None
+
+    def _serving(self) -> Generation:
+        if self._generation is None:
+            raise UsageError(
+                "nothing to search: no manifest was ingested yet",
+                hint="`ragguard sign` documents, then `ragguard ingest` the manifest.",
+            )
+        return self._generation
+
+    def _judge(self, point: Point, asked: Generation, row: ServingPoint) -> Proof | Refused:
+        if not self._sealed(point, asked.serving, row.seal):
+            return Refused(
+                point.id, row.label, "seal", "the point is not the one the ledger knows", True
+            )
+        if row.denied:
+            return Refused(
+                point.id, row.label, "denied", "a reviewer rejected exactly these bytes", True
+            )
+        unknown = ("its provenance is unknown", ())
+        wrong, tokens = self._known.get((row.version, row.since), unknown)
+        if wrong:
+            return Refused(point.id, row.label, "provenance", wrong, False)
+        if self.scoped and (not tokens or own(point).get("scope") != list(tokens)):
+            why = "its access scope is not one that its source's contract gives it today"
+            return Refused(point.id, row.label, "scope", why, False)
+        return Proof(
+            point=point.id,
+            digest=row.digest,
+            manifest=row.manifest,
+            commit=row.since,
+            log_index=row.log_index,
+            generation=asked.id,
+            newer_waits=row.newer_waits,
+            scope=tokens,
+        )
+
+    def _sealed(self, point: Point, collection: str, known: str) -> bool:
+        """Whether a point is the one that was sealed; its payload may be anything."""
+        said = own(point).get("seal")
+        try:
+            made = self._workspace.committer.seal(collection, point.id, point.vector, point.payload)
+        except (ValueError, TypeError, RecursionError):  # nothing that ever had a canonical form
+            return False
+        return said == made and compare_digest(made, known)
+
+    def _remember(self, stay: Stay) -> None:
+        if len(self._known) >= MOST:
+            self._known.clear()
+        wrong, subject = self._provenance(stay)
+        self._known[stay.id, stay.since] = wrong, self._scope(stay, subject)
+
+    def _scope(self, row: Stay, subject: Subject | None) -> tuple[str, ...]:
+        """Tokens of a document by its source's contract of today; none where it says none."""
+        known = self._workspace.root.sources.get(row.source)
+        rules = known.policy.scope if known is not None else ()
+        try:
+            return scope.tokens(rules, signed_metadata(row, subject))
+        except ValueError:
+            return ()
+
+    def _provenance(self, row: Stay) -> tuple[str, Subject | None]:
+        """What today's trust has against a document, empty when nothing; and what signs it."""
+        signatures = self._signatures
+        if signatures is None:
+            return "its provenance is unknown", None
+        if row.manifest not in self._standings:
+            found = signatures.examine(row.manifest)
+            subjects = {s.name: s for s in found.manifest.subjects} if found.manifest else {}
+            self._standings[row.manifest] = found, subjects
+        standing, listed = self._standings[row.manifest]
+        subject = listed.get(row.subject)
+        if wrong := standing.damaged or forgery(row, standing, listed):
+            return wrong, subject
+        if standing.adopted is not None:
+            return "", None  # nobody signs for it, and a reviewer or the operator let it serve
+        if row.source not in self._workspace.root.sources:
+            return f"the trust root knows no source {row.source!r} any more", subject
+        if standing.revoked and not signatures.vouched(row, standing):
+            return standing.revoked, subject
+        return "", subject
+
+
+def _unknown(point: Point, zone: str | None) -> Refused:
+    """A point of the serving collection that no serving document has, as the ledger sees it."""
+    fields = own(point)
+    label = f"{fields.get('source', '?')}/{fields.get('document', '?')}"
+    if zone is None:
+        return Refused(point.id, label, "unknown", "no commit put such a point there", True)
+    if zone == "quarantine":
+        return Refused(point.id, label, "waiting", "its document waits for a reviewer", True)
+    why = (
+        "its document serves, and not with this point in this collection"
+        if zone == "serving"
+        else "its document serves no more"
+    )
+    return Refused(point.id, label, "not-current", why, True)

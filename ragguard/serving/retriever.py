@@ -1,0 +1,334 @@
+"""The guarded retriever: a question in, passages out, each of them proved now.
+
+Long-lived: the model is loaded once and the clock is not that of one run. What the index finds and
+the evidence does not prove is refused, told and never given out; more is asked of the index in its
+place. What is evidence depends on the process: the ledger where the workspace is open
+(`against_ledger`), elsewhere a signed snapshot (`against_snapshot`, opened by `reader`).
+
+A candidate on trial is not asked (`search` asks it): a retriever's answers come from what serves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, Self
+from uuid import UUID
+
+from ragguard.detect.view import own, point_label
+from ragguard.errors import UsageError
+from ragguard.model import Floats
+from ragguard.serving.abstain import Rules, read_pinned
+from ragguard.serving.answer import Abstention, Answer, Hit, Proof, Refused
+from ragguard.serving.receipt import Basis, Receipt, hit_body, question_digest, sign
+from ragguard.store import Point, Store
+from ragguard.trust import canonical
+from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.scope import Wanted, scope_of
+
+if TYPE_CHECKING:
+    from ragguard.embed.encoder import Encoder
+    from ragguard.trust.keys import KeyPair
+    from ragguard.workspace import Workspace
+
+MOST = 16_384  # passages looked at for one answer
+WIDTH = 4  # times as many passages are asked for where those there are do not suffice
+NOT_THERE = "the collection that serves has no such point"
+
+log = logging.getLogger(__name__)
+
+
+class Evidence(Protocol):
+    """What passages are held against."""
+
+    @property
+    def collection(self) -> str:
+        """Collection to ask."""
+
+    @property
+    def scoped(self) -> bool:
+        """Whether scopes are on: then nobody asks without one."""
+
+    @property
+    def basis(self) -> Basis:
+        """What answers are proved under."""
+
+    def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
+        """Say of each point (with its vector) what proves it, or why nothing does.
+
+        Returns:
+            `None` where corpus or trust have changed since the last call: the index may have
+            answered for another corpus, and is to be asked again.
+        """
+
+
+class Retriever:
+    """Answers questions with proved passages; `open_retriever` makes it.
+
+    A context manager.
+
+    Args:
+        evidence: What passages are held against.
+        store: Where they are.
+        encoder: Of the index.
+        scope: Whom it answers: values by key, or `everything`; see `trust.scope`. Needed where
+            scopes are on.
+        rules: When to abstain; only where nothing is proved by default.
+        hand_over: Gives a question that no answer was given to, by its text, to a person; returns
+            the case.
+        receipt_key: Signs a receipt of every answer; without it there are none.
+        clock: Tells the time, for receipts.
+        close: Lets go of what was opened for it.
+
+    Raises:
+        UsageError: Scopes are on and none is given, or are off and one is.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        store: Store,
+        encoder: Encoder,
+        *,
+        scope: Wanted | None = None,
+        rules: Rules | None = None,
+        hand_over: Callable[[str, Abstention], int | None] | None = None,
+        receipt_key: KeyPair | None = None,
+        clock: Callable[[], datetime] = canonical.now,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._evidence = evidence
+        self._store = store
+        self._encoder = encoder
+        self._scope = None if scope is None else scope_of(scope)
+        self._rules, self._hand_over = rules or Rules(), hand_over
+        self._key, self._clock = receipt_key, clock
+        self._close = close
+        self._check_scope()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was opened for it; a workspace stays open."""
+        self._close()
+
+    def prove(self, found: Mapping[str, float], *, question: str = "") -> Answer:
+        """Hold passages against the evidence that something else found in the same collection.
+
+        Args:
+            found: Point ids with their similarity, the nearest first.
+            question: What they were found for; a receipt names its digest.
+
+        Returns:
+            What is proved of them, in the same order, and what is refused. No others come in place
+            of those refused, and it abstains as `retrieve` does. What is not there, or outside the
+            scope, is refused without an alarm: whoever found it may not have asked for the scope.
+        """
+        ids = [i for i in found if _is_point_id(i)]
+        said: list[Proof | Refused] | None = None
+        while said is None:
+            self._check_scope()
+            there = {
+                point.id: point
+                for point in self._store.get(self._evidence.collection, ids, vectors=True)
+            }
+            said = self._evidence.judge(list(there.values()))
+        verdicts = dict(zip(there, said, strict=True))
+        hits: list[Hit] = []
+        refused: list[Refused] = []
+        for name, similarity in found.items():
+            one = verdicts.get(name) or Refused(name, "?/?", "unknown", NOT_THERE, False)
+            if isinstance(one, Proof) and self._scope and not self._scope.sees(one.scope):
+                label = point_label(there[name])
+                one = Refused(name, label, "scope", "it is outside the scope", False)
+            if isinstance(one, Proof):
+                hits.append(_hit(len(hits) + 1, there[name], similarity, one))
+            else:
+                refused.append(one)
+        _tell(refused)
+        return self._conclude(hits, refused, question_digest(question), question)
+
+    def retrieve(self, question: str, k: int = 5) -> Answer:
+        """Answer a question.
+
+        Args:
+            question: The question.
+            k: Passages wanted; fewer come back where fewer can be proved.
+
+        Raises:
+            UsageError: The question is empty, or k is below 1.
+            StoreError: The index cannot be asked.
+            ExpiredError: The snapshot that a reader goes by is too old.
+        """
+        if not question.strip():
+            raise UsageError("the question is empty")
+        return self._answer(self._encoder.encode([question])[0], k, question)
+
+    def retrieve_vector(self, vector: Floats, k: int = 5, *, question: str = "") -> Answer:
+        """Answer a question that was embedded already, by the encoder of the index.
+
+        Args:
+            vector: float32 (d,), unit length.
+            k: As in `retrieve`.
+            question: Its text: a receipt names its digest (the vector's without it), and pinned
+                answers and hand-over go by it.
+        """
+        return self._answer(vector, k, question)
+
+    def _answer(self, vector: Floats, k: int, question: str) -> Answer:
+        if k < 1:
+            raise UsageError(f"k is {k}, expected at least 1")
+        hits, refused = self._proved(vector, k)
+        said = question_digest(question) if question else digest_bytes(vector.tobytes())
+        return self._conclude(hits, refused, said, question)
+
+    def _conclude(
+        self, hits: list[Hit], refused: list[Refused], said: str, question: str
+    ) -> Answer:
+        """Give what is proved, or abstain; `said` is the digest that a receipt names."""
+        abstained = self._rules.judge(hits, question)
+        if abstained is not None:
+            hits = []
+        receipt = self._receipt(said, hits, len(refused), abstained)
+        if abstained is not None and question and self._hand_over is not None:
+            abstained = replace(abstained, case=self._hand_over(question, abstained))
+        return Answer(hits, refused, abstained, receipt)
+
+    def _receipt(
+        self, question: str, hits: Sequence[Hit], refused: int, abstained: Abstention | None
+    ) -> bytes | None:
+        if self._key is None:
+            return None
+        scope = self._scope
+        said = Receipt(
+            question=question,
+            at=self._clock(),
+            basis=self._evidence.basis,
+            scope=None if scope is None or scope.tokens is None else scope.values,
+            hits=[hit_body(hit) for hit in hits],
+            refused=refused,
+            abstained="" if abstained is None else abstained.kind,
+        )
+        return sign(said, self._key)
+
+    def _check_scope(self) -> None:
+        on = self._evidence.scoped
+        if on and self._scope is None:
+            raise UsageError(
+                "access scopes are on: a retriever is made for somebody",
+                hint="Give a scope, such as tenant=acme, or 'everything' where you may see it.",
+            )
+        if not on and self._scope is not None and self._scope.tokens is not None:
+            raise UsageError(
+                "access scopes are off: no source's contract says whom its documents are for",
+                hint="`ragguard trust policy SOURCE --set scope=…` does.",
+            )
+
+    def _proved(self, vector: Floats, k: int) -> tuple[list[Hit], list[Refused]]:
+        """The first k passages that are proved, and what was refused before the last of them."""
+        wanted = k
+        while True:
+            self._check_scope()
+            found = self._store.nearest(
+                self._evidence.collection,
+                vector,
+                wanted,
+                scope=None if self._scope is None else self._scope.tokens,
+            )
+            said = self._evidence.judge([point for point, _ in found])
+            if said is None:
+                continue
+            hits: list[Hit] = []
+            refused: list[Refused] = []
+            for (point, similarity), one in zip(found, said, strict=True):
+                if len(hits) == k:
+                    break
+                one = self._seen(point, one)
+                if isinstance(one, Proof):
+                    hits.append(_hit(len(hits) + 1, point, similarity, one))
+                else:
+                    refused.append(one)
+            if len(hits) == k or len(found) < wanted or wanted >= MOST:
+                break
+            wanted = min(wanted * WIDTH, MOST)
+        _tell(refused)
+        return hits, refused
+
+    def _seen(self, point: Point, said: Proof | Refused) -> Proof | Refused:
+        """Refuse what is proved and not for this reader: the filter was on every query."""
+        if not isinstance(said, Proof) or self._scope is None or self._scope.sees(said.scope):
+            return said
+        why = "it is outside the scope that was asked for, and the index gave it all the same"
+        return Refused(point.id, point_label(point), "scope", why, True)
+
+
+def open_retriever(
+    workspace: Workspace, *, scope: Wanted | None = None, receipts: bool = False
+) -> Retriever:
+    """Make a retriever in the process that holds a workspace.
+
+    Args:
+        workspace: Open and locked; a commit that was interrupted is finished first. It stays open
+            as long as the retriever is used.
+        scope: Whom it answers; see `Retriever`.
+        receipts: Sign a receipt of every answer, with the log's key.
+
+    Raises:
+        UsageError: Nothing was ingested yet; or see `Retriever`.
+        ConfigError: What is pinned cannot be read.
+        ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
+    """
+    from ragguard.serving.against_ledger import AgainstLedger
+    from ragguard.serving.hand_over import hand_over
+
+    workspace.recover()
+    asked = workspace.settings.retriever
+    rules = Rules(
+        asked.floor,
+        asked.contradictions,
+        read_pinned(workspace.folder / asked.pinned) if asked.pinned else {},
+    )
+    evidence = AgainstLedger(workspace)
+    return Retriever(
+        evidence,
+        workspace.open_store(),
+        workspace.encoder,
+        scope=scope,
+        rules=rules,
+        hand_over=partial(hand_over, workspace) if asked.hand_over else None,
+        receipt_key=workspace.checkpoint_key if receipts else None,
+    )
+
+
+def _tell(refused: Sequence[Refused]) -> None:
+    for one in refused:
+        level = logging.WARNING if one.alarm else logging.INFO
+        log.log(level, "refused point %s: %s (%s)", one.point, one.reason, one.kind)
+
+
+def _is_point_id(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
+
+
+def _hit(rank: int, point: Point, similarity: float, proof: Proof) -> Hit:
+    fields, metadata = own(point), point.payload.get("metadata")
+    source, document = str(fields.get("source")), str(fields.get("document"))
+    return Hit(
+        rank=rank,
+        similarity=similarity,
+        text=str(point.payload.get("page_content", "")),
+        document=f"{source}/{document}",
+        source=source,
+        metadata=dict(metadata) if isinstance(metadata, dict) else {},
+        proof=proof,
+    )

@@ -1,0 +1,254 @@
+"""The signed snapshot: what readers without a secret hold passages against.
+
+A file: the line `ragguard-snapshot-v1`, the length of an envelope (8 bytes, little-endian), the
+envelope, and the table. The envelope is DSSE by the log's key over an in-toto statement whose
+subject is the table; its predicate names log, checkpoint, commit, collection and recipe. The table
+has four columns, one after the other, of rows sorted by point id, 60 bytes a point:
+
+    id 16 | digest of id and payload 24 | digest of id and vector 12 | commit 4 | log entry 4
+
+Numbers are little-endian; the highest bit of the log entry says that a newer version of the
+document waits. The digests are the first bytes of SHA-256, nothing in them is secret, and they
+leave the seal out and the collection too: a copy of the collection has the same.
+
+It is read into memory before it is verified, and never again from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.errors import IntegrityError, LogError, MalformedError, PredicateError
+from ragguard.model import PublicKey, Recipe
+from ragguard.trust import dsse, keys, signed_note, strict_json
+from ragguard.trust.canonical import canonical, digest_bytes, format_time, parse_time
+from ragguard.trust.manifest import STATEMENT_TYPE
+from ragguard.trust.signed_note import Checkpoint
+
+MAGIC = b"ragguard-snapshot-v1\n"
+PREDICATE_TYPE = "urn:ragguard:snapshot:v1"
+SUBJECT = "points"
+MAX_ENVELOPE = 1_000_000
+PAYLOAD, VECTOR = 24, 12  # bytes of the digests
+ROW = 16 + PAYLOAD + VECTOR + 4 + 4
+WAITS = 1 << 31
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a snapshot has of a point."""
+
+    point: str
+    payload: bytes
+    vector: bytes
+    commit: int
+    log_index: int
+    newer_waits: bool
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the signed statement says beside the table.
+
+    Attributes:
+        log: Name of the log.
+        checkpoint: Its newest signed tree head.
+        at: When it was signed.
+        commit: Newest commit of the corpus.
+        generation: Number of the generation that serves.
+        collection: Its serving collection.
+        root: Version of the trust root it was made under.
+        scoped: Whether that root has access scopes on.
+        recipe: Of the collection.
+    """
+
+    log: str
+    checkpoint: str
+    at: datetime
+    commit: int
+    generation: int
+    collection: str
+    root: int
+    scoped: bool
+    recipe: Recipe
+
+
+def payload_digest(point: str, payload: Mapping[str, Any]) -> bytes:
+    """Digest of what a reader sees of a point: its id and its payload without the seal.
+
+    Raises:
+        ValueError, TypeError, RecursionError: The payload has no canonical form.
+    """
+    own = dict(payload.get("ragguard") or {})
+    own.pop("seal", None)
+    return sha256(UUID(point).bytes + canonical({**payload, "ragguard": own})).digest()[:PAYLOAD]
+
+
+def vector_digest(point: str, vector: bytes) -> bytes:
+    """Digest of a point's id and vector bytes (float32, little-endian)."""
+    return sha256(UUID(point).bytes + vector).digest()[:VECTOR]
+
+
+def dump_table(rows: Sequence[Row]) -> bytes:
+    """The table's bytes."""
+    ordered = sorted(rows, key=lambda row: UUID(row.point).bytes)
+    numbers = np.array(
+        [[r.commit, r.log_index | (WAITS if r.newer_waits else 0)] for r in ordered], dtype="<u4"
+    ).reshape(len(ordered), 2)
+    return b"".join(
+        (
+            *(UUID(r.point).bytes for r in ordered),
+            *(r.payload for r in ordered),
+            *(r.vector for r in ordered),
+            numbers[:, 0].tobytes(),
+            numbers[:, 1].tobytes(),
+        )
+    )
+
+
+def dump(head: Head, table: bytes, key: keys.KeyPair) -> bytes:
+    """A snapshot's bytes, signed by the log's key."""
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": SUBJECT, "digest": {"sha256": digest_bytes(table)}}],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            **{f.name: getattr(head, f.name) for f in fields(head)},
+            "at": format_time(head.at),
+            "recipe": asdict(head.recipe),
+        },
+    }
+    pair = (key.public.keyid, key.signing_key)
+    envelope = dsse.sign(canonical(statement), dsse.IN_TOTO, [pair])
+    return MAGIC + len(envelope).to_bytes(8, "little") + envelope + table
+
+
+class Snapshot:
+    """A verified snapshot; `load` makes it.
+
+    Args:
+        head: What was signed.
+        tree: Its checkpoint, verified.
+        table: Its table, verified.
+
+    Attributes:
+        head: What was signed.
+        tree: The tree head it was made under.
+        table: Its bytes.
+        points: Rows of the table.
+    """
+
+    def __init__(self, head: Head, tree: Checkpoint, table: bytes) -> None:
+        self.head, self.tree = head, tree
+        n = self.points = len(table) // ROW
+        ids = np.frombuffer(table, dtype=">u8", count=2 * n).reshape(n, 2)
+        self._high: NDArray[np.uint64] = ids[:, 0].astype(np.uint64)
+        self._low: NDArray[np.uint64] = ids[:, 1].astype(np.uint64)
+        self.table = table
+        self._payloads, self._vectors = 16 * n, (16 + PAYLOAD) * n
+        numbers = np.frombuffer(table, dtype="<u4", offset=(16 + PAYLOAD + VECTOR) * n)
+        self._commits, self._entries = numbers[:n], numbers[n:]
+
+    def find(self, point: str) -> Row | None:
+        """What it has of a point, found by bisection; `None` where it has none of that id."""
+        try:
+            raw = UUID(point).bytes
+        except ValueError:
+            return None
+        high, low = (np.uint64(int.from_bytes(raw[i : i + 8], "big")) for i in (0, 8))
+        row = int(np.searchsorted(self._high, high))
+        while row < self.points and self._high[row] == high and self._low[row] < low:
+            row += 1
+        if row == self.points or self._high[row] != high or self._low[row] != low:
+            return None
+        payload, vector = self._payloads + PAYLOAD * row, self._vectors + VECTOR * row
+        entry = int(self._entries[row])
+        return Row(
+            point,
+            self.table[payload : payload + PAYLOAD],
+            self.table[vector : vector + VECTOR],
+            int(self._commits[row]),
+            entry & ~WAITS,
+            bool(entry & WAITS),
+        )
+
+
+def load(data: bytes, log_key: str) -> Snapshot:
+    """Verify and read a snapshot.
+
+    Args:
+        data: Its bytes.
+        log_key: Verifier key of the log, `name+keyid+base64`.
+
+    Raises:
+        LogError: The key is none, or the checkpoint is not one of its log.
+        SignatureError, PayloadTypeError: Not signed by that key.
+        IntegrityError: The table is not the one that was signed.
+        MalformedError, PredicateError: No snapshot.
+    """
+    name, public = signed_note.parse_verifier_key(log_key)
+    if not data.startswith(MAGIC):
+        raise MalformedError(
+            "snapshot: not one that this ragguard reads",
+            hint="`ragguard publish` makes one for readers.",
+        )
+    start = len(MAGIC) + 8
+    size = int.from_bytes(data[len(MAGIC) : start], "little")
+    if size > MAX_ENVELOPE or start + size > len(data):
+        raise MalformedError("snapshot: cut off, or its envelope is too large")
+    envelope = dsse.parse_envelope(data[start : start + size], max_bytes=MAX_ENVELOPE)
+    keyid = keys.keyid(public)
+    known = {keyid: PublicKey(keyid, public, "log")}
+    dsse.verify(envelope, known, payload_type=dsse.IN_TOTO, threshold=1).require("snapshot")
+    head, digest = _parse(envelope.payload)
+    table = data[start + size :]
+    if len(table) % ROW or digest_bytes(table) != digest:
+        raise IntegrityError(
+            "snapshot: its table is not the one that was signed",
+            hint="Copy it again, whole; if it stays so, find out who changed it.",
+        )
+    tree = signed_note.parse_checkpoint(dsse.open_note(head.checkpoint, name, public))
+    if (head.log, tree.origin) != (name, name):
+        raise LogError(f"snapshot: of log {head.log!r}, the key given is of {name!r}")
+    return Snapshot(head, tree, table)
+
+
+def _parse(payload: bytes) -> tuple[Head, str]:
+    try:
+        body = strict_json.parse(payload, what="snapshot", max_bytes=MAX_ENVELOPE, max_depth=8)
+        said: dict[str, Any] = body["predicate"]
+        (subject,) = body["subject"]
+        if (body["_type"], body["predicateType"], subject["name"]) != (
+            STATEMENT_TYPE,
+            PREDICATE_TYPE,
+            SUBJECT,
+        ):
+            raise ValueError("another statement")
+        if said.keys() != {f.name for f in fields(Head)}:
+            raise ValueError("other fields than documented")
+        for key in ("commit", "generation", "root"):
+            if type(said[key]) is not int:
+                raise ValueError(f"{key} is no whole number")
+        if type(said["scoped"]) is not bool:
+            raise ValueError("scoped is neither true nor false")
+        head = Head(
+            **{
+                **said,
+                "log": str(said["log"]),
+                "checkpoint": str(said["checkpoint"]),
+                "collection": str(said["collection"]),
+                "at": parse_time(said["at"]),
+                "recipe": Recipe(**said["recipe"]),
+            }
+        )
+        return head, str(subject["digest"]["sha256"])
+    except (KeyError, TypeError, ValueError, AttributeError, MalformedError) as error:
+        raise PredicateError(f"snapshot: malformed ({error})") from None

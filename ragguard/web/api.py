@@ -1,0 +1,161 @@
+"""The JSON of all that the pages show, and the decisions: `/api/v1`, described by /openapi.json."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+
+from ragguard import __version__
+from ragguard.errors import MalformedError
+from ragguard.ledger.queue import Choice, Entry
+from ragguard.quarantine.bodies import group_body
+from ragguard.trust import dsse
+from ragguard.web import models
+from ragguard.web.access import Changing, Viewing
+from ragguard.web.desk import Desk, listed_body
+
+PER_PAGE = 50
+MOST_PER_PAGE = 200
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": models.Problem} for status in (400, 401, 403, 404, 409, 429, 503)
+}
+router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+Filter = Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=20)]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
+PerPage = Annotated[int, Query(ge=1, le=MOST_PER_PAGE)]
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of this server."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def counted(entries: list[Entry]) -> tuple[dict[str, int], dict[str, int]]:
+    """Cases by check and by source, the most frequent first."""
+    checks = Counter(e.check for e in entries if e.check)
+    sources = Counter(e.case.source for e in entries)
+    return dict(checks.most_common()), dict(sources.most_common())
+
+
+@router.get("/me")
+def me(request: Request, session: Viewing) -> models.Me:
+    """Say whose session this is, and where decisions are signed."""
+    desk = desk_of(request)
+    signer = desk.signer.public.principal if desk.signer else None
+    return models.Me(
+        principal=session.visitor.principal,
+        role=session.visitor.role,
+        csrf=session.csrf,
+        signing="process" if desk.signer else "browser",
+        signer=signer,
+        workspace=desk.folder.name,
+        version=__version__,
+    )
+
+
+@router.get("/cases")
+def list_cases(
+    request: Request,
+    _session: Viewing,
+    check: Filter = [],  # noqa: B006 - FastAPI reads it and copies
+    source: Filter = [],  # noqa: B006
+    since: Annotated[str, Query(max_length=20, pattern=r"^[0-9TZ:-]*$")] = "",
+    state: Literal["open", "closed"] = "open",
+    page: PageNumber = 1,
+    per: PerPage = PER_PAGE,
+) -> models.CasePage:
+    """List cases, removals first, then the surest."""
+    desk = desk_of(request)
+    snapshot = desk.queue(closed=state == "closed")
+    checks, sources = counted(list(snapshot.entries))
+    choice = Choice(frozenset(check), frozenset(source), since)
+    rows = [entry for entry in snapshot.entries if choice.takes(entry)]
+    return models.CasePage(
+        total=len(rows),
+        page=page,
+        pages=max(1, -(-len(rows) // per)),
+        checks=checks,
+        sources=sources,
+        cases=[
+            models.ListedCase(
+                **listed_body(entry, desk.asked),
+                group=g.id if (g := snapshot.group_of.get(entry.case.id)) else None,
+            )
+            for entry in rows[(page - 1) * per : page * per]
+        ],
+    )
+
+
+@router.get("/cases/{number}")
+def show_case(
+    request: Request, _session: Viewing, number: Annotated[int, Path(ge=1, lt=2**53)]
+) -> models.Case:
+    """Show a case: its texts, what the reasons point at, what stands beside it, its history."""
+    return models.Case(**desk_of(request).case(number))
+
+
+@router.get("/groups")
+def list_groups(
+    request: Request, _session: Viewing, page: PageNumber = 1, per: PerPage = PER_PAGE
+) -> models.GroupPage:
+    """List groups of open cases with one cause, the most suspicious first."""
+    groups = desk_of(request).queue().groups
+    return models.GroupPage(
+        total=len(groups),
+        page=page,
+        pages=max(1, -(-len(groups) // per)),
+        groups=[models.Group(**group_body(g)) for g in groups[(page - 1) * per : page * per]],
+    )
+
+
+@router.get("/groups/{name}")
+def show_group(
+    request: Request, _session: Viewing, name: Annotated[str, Path(max_length=40)]
+) -> models.Group:
+    """Show a group."""
+    return models.Group(**group_body(desk_of(request).group(name)))
+
+
+@router.post("/decisions/draft")
+def draft(request: Request, _session: Changing, asked: models.Draft) -> models.Statements:
+    """Write down what a reviewer has to sign; nothing is changed.
+
+    Sign the DSSE pre-authentication encoding of `payload_type` and the decoded payload with an
+    Ed25519 key, and send an envelope for each to `/api/v1/decisions` within a quarter of an hour.
+    """
+    made = desk_of(request).draft(asked.action, asked.reason, asked.cases, asked.group)
+    return models.Statements(
+        payload_type=dsse.IN_TOTO,
+        statements=[models.Statement(case=n, payload=b64encode(p).decode()) for n, p in made],
+    )
+
+
+@router.post("/decisions")
+def decide(request: Request, session: Changing, asked: models.Decision) -> models.Done:
+    """Verify signed decisions and carry them out in one commit; one that is refused stops all."""
+    desk = desk_of(request)
+    mine = session.visitor.principal
+    if not asked.envelopes and asked.action is not None:
+        commit = desk.sign_and_carry_out(
+            asked.action, asked.reason, asked.cases, asked.group, by=mine
+        )
+        return models.Done(commit=commit, cases=asked.cases)
+    envelopes = []
+    for given in asked.envelopes:
+        (signature,) = given.signatures
+        pair = (signature.keyid, _bytes(signature.sig))
+        envelope = dsse.Envelope(given.payloadType, _bytes(given.payload), (pair,))
+        envelopes.append(dsse.dump_envelope(envelope))
+    commit = desk.carry_out(asked.cases, envelopes, asked.group, by=mine)
+    return models.Done(commit=commit, cases=asked.cases)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        raise MalformedError("decision: expected standard base64 in its envelope") from None

@@ -1,0 +1,128 @@
+"""The application: pages, API, and what becomes of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from ragguard import __version__
+from ragguard.errors import (
+    DecisionError,
+    MalformedError,
+    OversizedError,
+    PayloadTypeError,
+    PredicateError,
+    RagguardError,
+    UnsignedError,
+)
+from ragguard.text.safe_display import cut, line
+from ragguard.web import api, pages
+from ragguard.web.access import Denied
+from ragguard.web.desk import Conflict, ConflictError, Desk
+from ragguard.web.guard import App, Guard
+from ragguard.web.sessions import Sessions
+
+# What is wrong with what a client sent, where the same in our files would be an integrity error.
+ENVELOPE = (MalformedError, OversizedError, PayloadTypeError, PredicateError, UnsignedError)
+STATUS = {2: 400, 3: 500, 5: 503}  # by exit code of the error
+
+
+def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
+    """Make the application.
+
+    Args:
+        desk: The workspace.
+        sessions: Who may come in.
+        port: Port it will be served on; cookies are named for it.
+    """
+    app = _described()
+    app.state.desk, app.state.sessions, app.state.port = desk, sessions, port
+    app.include_router(pages.router)
+    app.add_exception_handler(RagguardError, _refused)
+    app.add_exception_handler(Denied, _denied)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(Exception, _bug)
+    return app
+
+
+def openapi() -> dict[str, Any]:
+    """The API's description, docs/schemas/openapi.json, without the version of the package."""
+    made = _described().openapi()
+    made["info"]["version"] = ""
+    return made
+
+
+def _described() -> FastAPI:
+    app = FastAPI(
+        title="ragguard review",
+        version=__version__,
+        description="The quarantine of a ragguard workspace: cases, groups, signed decisions.",
+        docs_url=None,  # Swagger UI is fetched from elsewhere
+        redoc_url=None,
+    )
+    app.include_router(api.router)
+    return app
+
+
+def guarded(app: App, port: int) -> Guard:
+    """The application behind its guard, under the names that a browser may give a loopback."""
+    return Guard(app, [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")])
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RagguardError):
+        raise error
+    conflicts = error.conflicts if isinstance(error, ConflictError) else ()
+    status = STATUS.get(error.exit_code, 500)
+    if isinstance(error, ConflictError):
+        status = 409
+    elif isinstance(error, ENVELOPE):
+        status = 400
+    elif isinstance(error, DecisionError):
+        status = 403
+    elif "there is no such" in error.message or error.message.startswith("no open group"):
+        status = 404
+    return _answer(request, status, error.message, error.hint, conflicts)
+
+
+def _denied(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Denied):
+        raise error
+    return _answer(request, error.status, error.reason, error.hint)
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first: dict[str, Any] = dict(error.errors()[0])
+    where = ".".join(str(part) for part in first.get("loc", ()))
+    said = f"{where}: {first.get('msg', 'malformed')}"
+    return _answer(request, 400, said, "/openapi.json says what is expected.")
+
+
+def _unknown(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return _answer(request, error.status_code, str(error.detail).lower(), "")
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    said = f"this is a bug: {type(error).__name__}"
+    return _answer(request, 500, said, "The terminal of `ragguard web` says more. Please report.")
+
+
+def _answer(
+    request: Request, status: int, error: str, hint: str, conflicts: Sequence[Conflict] = ()
+) -> Response:
+    """An error as JSON for a program, as a page for a person."""
+    error = cut(line(error), 2_000)
+    if request.url.path.startswith("/api/") or "hx-request" in request.headers:
+        body = {"error": error, "hint": hint, "conflicts": [vars(c) for c in conflicts]}
+        return JSONResponse(body, status)
+    return pages.problem_page(request, status, error, hint)

@@ -1,0 +1,360 @@
+"""What the page shows and does, as functions of a workspace that is opened for each of them.
+
+Between two requests nothing is locked: an ingest or an audit on the same host goes on beside it.
+Who decides waits for the decision before; what an earlier one closed is told (`ConflictError`). The
+queue is read once for each state of the log, and cases that were looked at are kept as long.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ragguard.config import Settings
+from ragguard.corpus.cosigners import signed_by
+from ragguard.errors import UsageError
+from ragguard.ledger import cases, commits, log, queue, versions, versions_at
+from ragguard.ledger.queue import Entry, Group
+from ragguard.ledger.versions import VersionRow
+from ragguard.quarantine import review
+from ragguard.quarantine.bodies import case_body, shown_body, sureness
+from ragguard.quarantine.review import Action, CaseView
+from ragguard.trust import decision as decisions
+from ragguard.trust import root as roots
+from ragguard.trust.keys import KeyPair
+from ragguard.trust.person import person
+from ragguard.web.sessions import Role
+from ragguard.workspace import Workspace
+
+MOST_KEPT = 256  # cases that were looked at
+MOST_TOGETHER = 5_000  # cases of one decision
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A case that somebody decided meanwhile, or that closed by itself.
+
+    Attributes:
+        state: What became of it.
+        reviewer: Who decided; empty when nobody did.
+        reason: In the words of whoever decided.
+    """
+
+    case: int
+    state: str
+    reviewer: str
+    reason: str
+
+
+class ConflictError(UsageError):
+    """What was to be decided is not open any more, or not the same."""
+
+    def __init__(self, message: str, conflicts: Sequence[Conflict] = (), *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.conflicts = tuple(conflicts)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The queue at a size of the log.
+
+    Attributes:
+        size: Entries of the log.
+        entries: Cases, the surest first.
+    """
+
+    size: int
+    entries: Sequence[Entry]
+
+    @cached_property
+    def groups(self) -> Sequence[Group]:
+        """Groups of the cases."""
+        return queue.groups(self.entries)
+
+    @cached_property
+    def group_of(self) -> dict[int, Group]:
+        """Group by case number."""
+        return {entry.case.id: group for group in self.groups for entry in group.entries}
+
+
+class Desk:
+    """A workspace as the page needs it.
+
+    Args:
+        folder: Of the workspace.
+        settings: Of the workspace.
+        clock: Tells the time of a request.
+        signer: Signs in this process; else browsers do.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        signer: KeyPair | None = None,
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.signer = signer
+        self._clock = clock
+        self._index = threading.Lock()  # held by whoever may open the index
+        self._reading = threading.Lock()
+        self._queues: dict[bool, Snapshot] = {}
+        self._kept: OrderedDict[int, tuple[int, dict[str, Any]]] = OrderedDict()
+
+    @property
+    def asked(self) -> float:
+        """False-alarm rate asked."""
+        return self.settings.judge.false_alarm_rate
+
+    @contextmanager
+    def _open(self, *, exclusive: bool = False) -> Iterator[Workspace]:
+        with Workspace(self.folder, self.settings, self._clock(), exclusive=exclusive) as workspace:
+            yield workspace
+
+    def role_of(self, principal: str) -> Role:
+        """What a principal's session is for: a reviewer has a reviewer's key in force.
+
+        Raises:
+            UsageError: The trust root has no such principal.
+        """
+        with self._open() as workspace:
+            root = workspace.root
+            if principal not in {key.principal for key in root.keys.values()}:
+                raise UsageError(
+                    f"principal {principal!r}: not in the trust root",
+                    hint="`ragguard trust list` shows who is.",
+                )
+            keys = roots.active(root.reviewers, root, workspace.now)
+        known = {person(key.principal) for key in keys.values()}
+        return "reviewer" if person(principal) in known else "viewer"
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def queue(self, *, closed: bool = False) -> Snapshot:
+        """Open cases (or closed ones), read anew when the log has grown."""
+        with self._reading, self._open() as workspace, workspace.ledger.reading() as conn:
+            size = log.size(conn)
+            kept = self._queues.get(closed)
+            if kept is not None and kept.size == size:
+                return kept
+            if closed:
+                rows = [e for e in queue.entries(conn, state=None) if e.case.state != "open"]
+                rows.sort(key=lambda e: -(e.case.closed or 0))
+            else:
+                # What is known of an open case does not change: only new ones are read.
+                there = cases.open_numbers(conn)
+                known = [e for e in kept.entries if e.case.id in there] if kept else []
+                last = max((e.case.id for e in kept.entries), default=0) if kept else 0
+                rows = sorted([*known, *queue.entries(conn, after=last)], key=self._rank)
+            self._queues[closed] = Snapshot(size, rows)
+            return self._queues[closed]
+
+    def _rank(self, entry: Entry) -> tuple[bool, float, float, int]:
+        """Removals first, then the surest; what a person held goes by its score."""
+        value, _ = sureness(entry.version, self.asked)
+        return (
+            entry.version is not None,
+            -(entry.score if value is None else value),
+            -entry.score,
+            entry.case.id,
+        )
+
+    def group(self, name: str) -> Group:
+        """An open group by its name.
+
+        Raises:
+            UsageError: None is called so now.
+        """
+        found = next((g for g in self.queue().groups if g.id == name), None)
+        if found is None:
+            raise UsageError(
+                f"no open group {name[:40]!r}",
+                hint="A group has another name once a case joins or leaves it: look again.",
+            )
+        return found
+
+    def case(self, number: int) -> dict[str, Any]:
+        """A case with all that a reviewer looks at, as a JSON object.
+
+        Raises:
+            UsageError: There is no such case.
+        """
+        with self._index, self._open() as workspace:
+            with workspace.ledger.reading() as conn:
+                size = log.size(conn)
+                row = cases.get(conn, number)
+            if row is None:
+                raise UsageError(f"case {number}: there is no such case")
+            at, kept = self._kept.get(number, (-1, {}))
+            if at == size:
+                self._kept.move_to_end(number)
+                return kept
+            shown = review.look(workspace, row, texts=True)
+            body = shown_body(shown, self.asked)
+            for other, beside in zip(body["beside"], shown.beside, strict=True):
+                other["signed_by"] = self._signers(workspace, beside.document)
+            body["history"] = self._history(workspace, shown)
+            self._kept[number] = (size, body)
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+            return body
+
+    def _signers(self, workspace: Workspace, label: str) -> list[str]:
+        """Who signed the manifest of a document that is there."""
+        source, _, document = label.partition("/")
+        with workspace.ledger.reading() as conn:
+            there = versions.standing(conn, source, document)
+            manifest = commits.manifest_row(conn, there[0][1].manifest) if there else None
+        if manifest is None:
+            return []
+        signers = signed_by(workspace, manifest.envelope, manifest.signers)
+        return list(dict.fromkeys(principal for _, principal in signers))
+
+    def _history(self, workspace: Workspace, shown: CaseView) -> list[dict[str, Any]]:
+        """What happened to a document, oldest first: its versions, stays and decisions."""
+        case = shown.case
+        if not case.document:
+            return []
+        with workspace.ledger.reading() as conn:
+            rows = versions_at.versions_named(conn, case.source, case.document)
+            stays = versions_at.stays_named(conn, [row.id for row in rows])
+            said = versions_at.decisions_on(conn, case.source, case.document)
+            numbers = {row.commit for row in rows} | {s.since for s in stays}
+            numbers |= {s.until for s in stays if s.until is not None} | {d.commit for d in said}
+            times = {n: c.at for n in sorted(numbers) if (c := commits.get(conn, n))}
+        digests = {row.id: row.digest for row in rows}
+        found: list[tuple[int, int, dict[str, Any]]] = []
+        found += [(row.commit, 0, _arrival(row)) for row in rows]
+        for decided in said:
+            body = {k: getattr(decided, k) for k in ("case", "action", "reviewer", "reason")}
+            found.append((decided.commit, 1, {"what": "decided", **body}))
+        for stay in stays:
+            moved = {"zone": stay.zone, "digest": digests[stay.version]}
+            found.append((stay.since, 2, {"what": "entered", **moved}))
+            if stay.until is not None:
+                found.append((stay.until, 1, {"what": "left", **moved}))
+        found.sort(key=lambda item: item[:2])
+        return [
+            {"commit": commit, "at": times.get(commit, ""), **body} for commit, _, body in found
+        ]
+
+    # --- deciding ---------------------------------------------------------------------------------
+
+    def draft(
+        self, action: Action, reason: str, numbers: Sequence[int], group: str = ""
+    ) -> list[tuple[int, bytes]]:
+        """Write down what a reviewer signs: case number and payload bytes of each.
+
+        Raises:
+            ConflictError: One of them is not open any more, or the group is another.
+            UsageError: There is no such case, or no reason.
+        """
+        with self._index, self._open() as workspace:
+            rows = self._rows(workspace, numbers, group)
+            made = review.statements(workspace, rows, action, reason)
+        return [(said.case, decisions.dump(said)) for said in made]
+
+    def carry_out(
+        self, numbers: Sequence[int], envelopes: Sequence[bytes], group: str = "", *, by: str = ""
+    ) -> int:
+        """Carry out signed decisions in one commit; returns its number.
+
+        Args:
+            numbers: Of the cases.
+            envelopes: Of the decisions, in the same order.
+            group: That the cases have to be.
+            by: Principal who has to have signed; empty: any reviewer.
+
+        Raises:
+            ConflictError: Somebody was first.
+            DecisionError, UsageError: See `review.carry_out`.
+        """
+        with self._index, self._open(exclusive=True) as workspace:
+            workspace.recover()
+            self._rows(workspace, numbers, group)
+            return review.carry_out(workspace, numbers, envelopes, by=by)
+
+    def sign_and_carry_out(
+        self,
+        action: Action,
+        reason: str,
+        numbers: Sequence[int],
+        group: str = "",
+        *,
+        by: str = "",
+    ) -> int:
+        """Decide with the key of this process; returns the commit's number. See `carry_out`.
+
+        Raises:
+            ConflictError: Somebody was first.
+            DecisionError, UsageError: See `review.decide_cases`; this process has no key.
+        """
+        if self.signer is None:
+            raise UsageError(
+                "this process has no key: decisions are signed in the browser",
+                hint="`ragguard web --key FILE` signs here.",
+            )
+        review.check_by(by, self.signer.public)
+        with self._index, self._open(exclusive=True) as workspace:
+            workspace.recover()
+            rows = self._rows(workspace, numbers, group)
+            return review.decide_cases(workspace, rows, action, self.signer, reason)
+
+    def _rows(
+        self, workspace: Workspace, numbers: Sequence[int], group: str
+    ) -> list[cases.CaseRow]:
+        """Open cases by number, and in the group they are said to be."""
+        if not 0 < len(numbers) <= MOST_TOGETHER:
+            raise UsageError(f"{len(numbers)} cases, expected 1 to {MOST_TOGETHER} at once")
+        with workspace.ledger.reading() as conn:
+            found = [cases.get(conn, number) for number in dict.fromkeys(numbers)]
+            rows = [row for row in found if row is not None]
+            if len(rows) < len(numbers):
+                raise UsageError("decision: a case that there is not, or one twice")
+            closed = [_conflict(conn, row) for row in rows if row.state != "open"]
+            grouped = queue.groups(queue.entries(conn)) if group and not closed else []
+        if closed:
+            raise ConflictError(
+                "decided meanwhile: " + "; ".join(map(_told, closed[:5])),
+                closed,
+                hint="Nothing was done with the others: commit them again.",
+            )
+        if group:
+            named = next((g for g in grouped if g.id == group), None)
+            if named is None or {e.case.id for e in named.entries} != set(numbers):
+                raise ConflictError(
+                    f"group {group[:40]}: a case joined or left it meanwhile",
+                    hint="Look at the group again.",
+                )
+        return rows
+
+
+def _arrival(row: VersionRow) -> dict[str, Any]:
+    checks = [str(f["check"]) for f in row.findings]
+    return {"what": "arrived", "digest": row.digest, "outcome": row.outcome, "checks": checks}
+
+
+def _conflict(conn: Any, row: cases.CaseRow) -> Conflict:
+    said = [d for d in versions_at.decided_by(conn, row.closed or 0) if d.case == row.id]
+    reviewer, reason = (said[-1].reviewer, said[-1].reason) if said else ("", "")
+    return Conflict(row.id, row.state, reviewer, reason)
+
+
+def _told(conflict: Conflict) -> str:
+    who = f" by {conflict.reviewer}" if conflict.reviewer else ""
+    return f"case {conflict.case} is {conflict.state}{who}"
+
+
+def listed_body(entry: Entry, asked: float) -> dict[str, Any]:
+    """A case as `quarantine list` has it."""
+    body = case_body(entry.case, entry.version, asked)
+    return {k: v for k, v in body.items() if k not in ("digest", "metadata", "detail")}

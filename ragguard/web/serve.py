@@ -1,0 +1,87 @@
+"""Serve the page on a loopback address until it is interrupted."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+
+import uvicorn
+
+from ragguard.errors import UsageError
+from ragguard.web.app import create_app, guarded
+from ragguard.web.desk import Desk
+from ragguard.web.sessions import Sessions, Visitor
+
+HOST = "127.0.0.1"
+MOST_CONNECTIONS = 128
+
+
+def bind(port: int) -> socket.socket:
+    """A socket on the loopback address; port 0 takes any that is free.
+
+    Raises:
+        UsageError: The port is taken.
+    """
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((HOST, port))
+    except OSError as error:
+        made.close()
+        raise UsageError(
+            f"{HOST}:{port}: {error.strerror}", hint="Choose another with --port, or 0 for any."
+        ) from None
+    return made
+
+
+def visitors(desk: Desk, names: Sequence[str]) -> list[Visitor]:
+    """Who gets a link: principals of the trust root; without names whoever starts the server.
+
+    Raises:
+        UsageError: The trust root has no such principal.
+    """
+    if not names:
+        return [Visitor("", "reviewer")]
+    return [Visitor(name, desk.role_of(name)) for name in names]
+
+
+def server(desk: Desk, sessions: Sessions, port: int) -> uvicorn.Server:
+    """A server of the page on a port that is bound already."""
+    config = uvicorn.Config(
+        guarded(create_app(desk, sessions, port), port),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        h11_max_incomplete_event_size=32 << 10,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(
+    desk: Desk, port: int, names: Sequence[str], tell: Callable[[Visitor, str], None]
+) -> None:
+    """Serve until interrupted.
+
+    Args:
+        desk: The workspace.
+        port: Port on the loopback address; 0 takes any.
+        names: Principals who get a link of their own.
+        tell: Told who gets which link.
+
+    Raises:
+        UsageError: The port is taken, or a name is nobody's.
+    """
+    invited = visitors(desk, names)
+    sessions = Sessions()
+    with bind(port) as bound:
+        _ = desk.queue().groups  # read before the first visitor waits for it
+        number = bound.getsockname()[1]
+        for visitor in invited:
+            tell(visitor, f"http://{HOST}:{number}/enter?link={sessions.link(visitor)}")
+        server(desk, sessions, number).run(sockets=[bound])
