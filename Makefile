@@ -45,7 +45,7 @@ docs: $(STAMP) ## write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
 site: $(STAMP) ## build the documentation as a site, in build/site
-	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	$(BIN)/mkdocs build --strict --site-dir build/site
 
 bench: data-corpus $(STAMP) ## ingest beside the plain pipeline, DATA=corpus.jsonl
 	$(BIN)/python benchmarks/ingest_against_plain.py $(DATA) $(BENCH_FLAGS)

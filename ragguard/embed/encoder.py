@@ -95,9 +95,9 @@ def open_encoder(
     size: int,
     overlap: int,
     offline: bool = True,
-    parser: str = PARSER,
     endpoint: Endpoint | None = None,
     pins: bytes | None = None,
+    parser: str = PARSER,
 ) -> Encoder:
     """Load a model, or reach one.
 
@@ -107,9 +107,9 @@ def open_encoder(
         size: Upper characters of a chunk, for the recipe.
         overlap: Overlap of chunks, for the recipe.
         offline: See `models.find`.
-        parser: How documents are read, for the recipe; see `parse.document.parser_of`.
         endpoint: Where the model of this name is served; `None`: it is on this machine.
         pins: See `remote.RemoteEncoder`.
+        parser: How documents are read, for the recipe; see `parse.document.parser_of`.
 
     Raises:
         EncodeError: Not found, not to be trusted, or the runtime cannot compute it.
