@@ -178,6 +178,30 @@ class CutoverSettings(_Section):
     )
 
 
+class RetrieverSettings(_Section):
+    """[retriever]: when the guarded retriever gives no passage, and what it does then."""
+
+    floor: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="cosine of question and nearest proved passage below which nothing is given; "
+        "0: off; `ragguard canary floor` suggests one",
+    )
+    contradictions: bool = Field(
+        default=False,
+        description="give nothing where passages of two sources tell one fact in two ways",
+    )
+    pinned: str = Field(
+        default="",
+        description="file of answers kept for such questions: JSON lines of question and answer",
+    )
+    hand_over: bool = Field(
+        default=False,
+        description="open a case for a person where no answer is given; it holds the question",
+    )
+
+
 class LimitSettings(_Section):
     """[limits]: sizes that are refused before anything is parsed, in bytes."""
 
@@ -230,6 +254,7 @@ class Settings(_Section):
     audit: AuditSettings = AuditSettings()
     reindex: ReindexSettings = ReindexSettings()
     cutover: CutoverSettings = CutoverSettings()
+    retriever: RetrieverSettings = RetrieverSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

@@ -45,6 +45,7 @@ GROUPS = {
     "tests/export/test_export.py": "export",
     "tests/export/test_denials.py": "denials",
     "tests/lineage/test_trace.py": "trace",
+    "tests/serving/test_scopes.py": "scopes",
     "tests/canary/test_tampered_encoders.py": "trojan",
     "tests/bench/test_calibrated.py": "bench",
     "tests/bench/test_command.py": "bench",

@@ -176,6 +176,40 @@ def suggest(ctx: click.Context, count: int, seed: int, output: Path | None, take
 
 
 @canary.command()
+@click.option(
+    "--keep",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of the queries with a known answer that are still to be answered.",
+)
+@format_of_one_option
+@click.pass_context
+def floor(ctx: click.Context, keep: float, fmt: str) -> None:
+    """Suggest the similarity below which the guarded retriever gives no passage.
+
+    The queries of the set are asked, and those counted whose answers hold a relevant document.
+
+    \b
+    Example:
+      ragguard canary floor --keep 0.98
+    """
+    from ragguard import canary as canaries
+    from ragguard.canary.floor import suggest_floor
+
+    with open_workspace(ctx) as workspace:
+        workspace.recover()
+        found = suggest_floor(canaries.run(workspace, _in_force(workspace)), keep)
+    if fmt == "json":
+        emit("json", vars(found))
+        return
+    say(f"floor {found.floor:.2f}: {found.kept} of {found.queries} answered queries are answered")
+    if found.unanswered:
+        say(f"  {found.stopped} of {found.unanswered} that nothing answers are stopped by it")
+    say(f"next: [retriever] floor = {found.floor:.2f} in ragguard.toml")
+
+
+@canary.command()
 @_k
 @click.option("--run-file", type=OUTPUT, help="Write the answers as a TREC run.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")

@@ -71,7 +71,8 @@ def search(
 
     With --proved it answers as the guarded retriever does: a passage whose seal, document, signer
     or standing is not good now is refused, told on its own line, and others come in its place.
-    Exit code 3 if the index was changed behind ragguard's back, 1 if trust has changed.
+    Exit code 3 if the index was changed behind ragguard's back, 1 if trust has changed or no
+    passage is given.
 
     With --published it needs no workspace and no secret: what `ragguard publish` wrote is asked,
     and the log's key that `ragguard log checkpoint` names. The key of a server is read from
@@ -180,7 +181,7 @@ def _answered(answer: Answer, fmt: str) -> int:
         emit(fmt, answer.as_dict())
     else:
         _tell(answer)
-    return 3 if answer.alarms else 1 if answer.refused else 0
+    return 3 if answer.alarms else 1 if answer.refused or answer.abstained else 0
 
 
 def _tell(answer: Answer) -> None:
@@ -196,7 +197,13 @@ def _tell(answer: Answer) -> None:
     for one in answer.refused:
         say(f"{'ALARM' if one.alarm else 'refused'}: {line(one.document)}: {line(one.reason)}")
         say(f"   point {one.point} ({one.kind})")
-    if not answer.hits:
+    if answer.abstained is not None and (answer.refused or answer.abstained.kind != "unproved"):
+        say(f"no answer: {line(answer.abstained.reason)} ({answer.abstained.kind})")
+        if answer.abstained.pinned is not None:
+            say(f"   pinned answer: {line(answer.abstained.pinned)}")
+        if answer.abstained.case is not None:
+            say(f"   case {answer.abstained.case} waits for a person")
+    elif not answer.hits:
         say("no passage could be proved" if answer.refused else "the serving index is empty")
     if answer.refused:
         say("next: ragguard audit")

@@ -308,6 +308,10 @@ class Draft:
         detail = {"documents": list(documents), "manifest": manifest}
         self._open("removal", source, "", None, detail)
 
+    def ask_person(self, detail: Mapping[str, Any]) -> int:
+        """Ask a person a question that nothing answered; returns the number of the case."""
+        return self._open("question", "", "", None, detail)
+
     def seal(self, row: VersionRow, embedded: Embedded, zone: str) -> list[Write]:
         """The points of a version, sealed for the collection of a zone, in chunk order."""
         metadata = dict(row.metadata)

@@ -17,10 +17,12 @@ class CaseRow(Labelled):
     """A case.
 
     Attributes:
-        kind: `document`, or `removal` (a source asks to drop more than its share at once).
-        document: Document id; empty for a removal.
-        version: The quarantined version; `None` for a removal.
-        detail: For a removal: the versions that would go, and the manifest that asks.
+        kind: `document`, `removal` (a source asks to drop more than its share at once), or
+            `question` (nothing answered it).
+        document: Document id; empty for a removal or a question.
+        version: The quarantined version; `None` for a removal or a question.
+        detail: For a removal: the versions that would go, and the manifest that asks. For a
+            question: its text and digest, and why it was not answered.
     """
 
     id: int

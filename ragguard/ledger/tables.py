@@ -9,7 +9,8 @@ written with the confirmation.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -217,6 +218,7 @@ class Ledger:
 
     def __init__(self, url: str, *, create: bool = False) -> None:
         self.engine = sa.create_engine(url)
+        self._watchers: list[sqlite3.Connection] = []
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
@@ -275,8 +277,24 @@ class Ledger:
         except sa.exc.OperationalError as error:
             raise IncompleteError(f"ledger: {error.orig}", hint="Check disk and locks.") from error
 
+    def watch(self) -> Callable[[], int | None]:
+        """Make a way to ask, in microseconds, whether anything was committed to the database.
+
+        Returns:
+            Gives a number that is another one after any commit, whoever made it; `None` where the
+            database cannot say, and has to be read.
+        """
+        name = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not name or name == ":memory:":
+            return lambda: None
+        watcher = sqlite3.connect(name, check_same_thread=False, isolation_level=None)
+        self._watchers.append(watcher)
+        return lambda: int(watcher.execute("PRAGMA data_version").fetchone()[0])
+
     def close(self) -> None:
         """Let go of the database."""
+        while self._watchers:
+            self._watchers.pop().close()
         self.engine.dispose()
 
 

@@ -2,7 +2,8 @@
 
 Release brings the document into the serving index. Reject denies its digest, takes it out of the
 quarantine, and keeps what it looked like, so that its like is quarantined from now on. On a removal
-case, release lets the documents go and reject keeps them.
+case, release lets the documents go and reject keeps them. A question that nothing answered is
+closed by either: released when it was answered, rejected when it needs no answer.
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ def decide_cases(
         if case.state != "open":
             raise UsageError(f"case {case.id} is closed ({case.state})")
         if case.kind != "document" and len(chosen) > 1:
-            raise UsageError(f"case {case.id} asks for a removal: it is decided alone")
+            raise UsageError(f"case {case.id} is about a {case.kind}: it is decided alone")
     decisions.check_time(workspace.root, workspace.now)
     shown = views(workspace, chosen)
     check_may_decide(workspace, shown, key)
@@ -242,9 +243,9 @@ def decide_cases(
 
 
 def _decide_removal(plan: Draft, case: CaseRow, action: Action) -> None:
-    """Let what a source asks to drop go, or keep it."""
+    """Let what a source asks to drop go, or keep it; a question is only closed."""
     plan.closes.append((case.id, "released" if action == "release" else "rejected"))
-    if action == "release":
+    if action == "release" and case.kind == "removal":
         there = plan.standing(case.source)
         named = case.detail["documents"]
         plan.remove(case.source, [d for d in named if d in there.serving or d in there.waiting])
@@ -325,8 +326,8 @@ def _decision(
         return Decision(
             case.id,
             action,
-            case.source,
-            str(case.detail["manifest"]),
+            case.source or case.kind,
+            str(case.detail["manifest" if case.kind == "removal" else "digest"]),
             "0" * 64,
             (),
             reason,

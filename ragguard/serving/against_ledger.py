@@ -2,8 +2,9 @@
 
 A passage is proved now when the point is the one that was sealed for this collection, its document
 serves in the ledger's view and is not denied, and what it stands on has signatures enough under the
-trust of today. Membership, seal and denial are read for every answer; signatures are verified again
-whenever the log has grown or the trust root is another one.
+trust of today. Membership, seal and denial are read again whenever anything was committed to the
+ledger's database; signatures are verified again whenever the log has grown or the trust root is
+another one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ragguard.store import Point
 from ragguard.trust import scope
 from ragguard.workspace import Workspace
 
-MOST = 100_000  # versions whose provenance is remembered
+MOST = 100_000  # points and versions that are remembered
 
 
 class AgainstLedger:
@@ -51,6 +52,9 @@ class AgainstLedger:
         self._seen = (-1, -1)  # size of the log and version of the root that all below is of
         self._generation: Generation | None = None
         self._scoped, self._checkpoint = False, ""
+        self._watch = workspace.ledger.watch()
+        self._mark: int | None = None  # of the state of the database that `_rows` are of
+        self._rows: dict[str, ServingPoint] = {}
         self._signatures: Signatures | None = None
         self._standings: dict[str, tuple[Standing, Mapping[str, Subject]]] = {}
         # By version and commit of its stay: what today's trust has against it, and its scope.
@@ -84,24 +88,43 @@ class AgainstLedger:
         serving = self._serving()
         ids = [point.id for point in points]
         self._workspace.follow_root()
-        with self._workspace.ledger.reading() as conn:
-            changed = (log_size(conn), self._workspace.root.version) != self._seen
-            if not changed:
-                rows = serving_points(conn, serving.serving, ids)
-                zones = {i: zone_of_point(conn, i) for i in ids if i not in rows}
-                new = {r.version for r in rows.values() if (r.version, r.since) not in self._known}
-                stays = stays_of(conn, sorted(new)) if new else {}
-        if changed:
+        zones = self._look_up(serving.serving, ids)
+        if zones is None:
             self._take_up()
             return None
-        for stay in stays.values():
-            self._remember(stay)
         return [
-            self._judge(point, serving, rows[point.id])
-            if point.id in rows
+            self._judge(point, serving, self._rows[point.id])
+            if point.id in self._rows
             else _unknown(point, zones[point.id])
             for point in points
         ]
+
+    def _look_up(self, collection: str, ids: Sequence[str]) -> dict[str, str | None] | None:
+        """Read what the ledger has of points, as far as it may have changed.
+
+        Returns:
+            Zones of those that no serving document has; `None` where the log has grown or another
+            root is in force.
+        """
+        mark = self._watch()
+        fresh = mark is not None and mark == self._mark
+        if not fresh or len(self._rows) >= MOST:
+            self._rows = {}
+        new = [i for i in ids if i not in self._rows]
+        if fresh and not new and self._workspace.root.version == self._seen[1]:
+            return {}
+        with self._workspace.ledger.reading() as conn:
+            if (log_size(conn), self._workspace.root.version) != self._seen:
+                return None
+            rows = serving_points(conn, collection, new)
+            zones = {i: zone_of_point(conn, i) for i in new if i not in rows}
+            unknown = {r.version for r in rows.values() if (r.version, r.since) not in self._known}
+            stays = stays_of(conn, sorted(unknown)) if unknown else {}
+        for stay in stays.values():
+            self._remember(stay)
+        self._rows |= rows
+        self._mark = mark
+        return zones
 
     def _take_up(self) -> None:
         """Read what serves, and under which trust, anew."""
@@ -116,6 +139,7 @@ class AgainstLedger:
             workspace.check_recipe(workspace.encoder.recipe, cut=False)
         self._signatures, self._scoped = Signatures(workspace), scope.is_on(workspace.root)
         self._standings, self._known, self._seen = {}, {}, seen
+        self._rows, self._mark = {}, None
 
     def _serving(self) -> Generation:
         if self._generation is None:

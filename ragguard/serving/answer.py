@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,29 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class Abstention:
+    """Why no passage is given.
+
+    Attributes:
+        kind: `unproved`, `below-floor` or `contradiction`.
+        reason: One sentence; names documents, and quotes what they say where they contradict.
+        pinned: What the operator keeps as the answer to just this question.
+        case: The case that waits for a person, where questions are handed over.
+    """
+
+    kind: Literal["unproved", "below-floor", "contradiction"]
+    reason: str
+    pinned: str | None = None
+    case: int | None = None
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a retriever gives for a question.
 
     Attributes:
-        hits: Proved passages, the nearest first.
+        hits: Proved passages, the nearest first; none where it abstains.
+        abstained: Why no passage is given; `None` where some are.
         refused: What was found before the last of them and is not given out.
         receipt: Signed statement of what the answer rests on, where receipts are made: an envelope
             as `serving.receipt` has it, good as a file of its own.
@@ -88,6 +106,7 @@ class Answer:
 
     hits: Sequence[Hit]
     refused: Sequence[Refused] = ()
+    abstained: Abstention | None = None
     receipt: bytes | None = None
 
     @property
@@ -100,4 +119,5 @@ class Answer:
         return {
             "hits": [{**asdict(hit), "metadata": dict(hit.metadata)} for hit in self.hits],
             "refused": [asdict(one) for one in self.refused],
+            "abstained": None if self.abstained is None else asdict(self.abstained),
         }

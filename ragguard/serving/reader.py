@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ragguard.errors import ModelDigestError, RecipeMismatchError, UsageError
 from ragguard.model import Recipe
+from ragguard.serving.abstain import Rules
 from ragguard.serving.against_snapshot import AgainstSnapshot
 from ragguard.serving.retriever import Retriever
 from ragguard.store import published
@@ -35,6 +36,7 @@ def open_reader(
     log_key: str,
     *,
     scope: Wanted | None = None,
+    rules: Rules | None = None,
     receipt_key: KeyPair | None = None,
     url: str = "",
     api_key: str = "",
@@ -50,6 +52,7 @@ def open_reader(
         folder: Where `ragguard publish` writes.
         log_key: Verifier key of the log, `name+keyid+base64`, from where it is not published.
         scope: Whom it answers; see `Retriever`.
+        rules: When to abstain; see `Retriever`.
         receipt_key: A key of the reader's own that signs a receipt of every answer.
         url: Of the Qdrant server, where the index is on one.
         api_key: For the server; one that may only read is enough.
@@ -97,6 +100,7 @@ def open_reader(
             store,
             found,
             scope=scope,
+            rules=rules,
             receipt_key=receipt_key,
             clock=clock,
             close=store.close,

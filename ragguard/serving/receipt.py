@@ -55,7 +55,7 @@ class Receipt:
         hits: `rank`, `document`, `digest`, `manifest`, `point`, `text` (SHA-256 of the passage),
             `similarity` (six decimals, as text), `commit` and `log_index` of each passage.
         refused: Passages that were refused before the last of them.
-        abstained: Why no passage was given; empty where some were.
+        abstained: Kind of the abstention where no passage was given; empty where some were.
     """
 
     question: str

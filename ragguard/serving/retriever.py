@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 from uuid import UUID
 
 from ragguard.detect.view import own, point_label
 from ragguard.errors import UsageError
 from ragguard.model import Floats
-from ragguard.serving.answer import Answer, Hit, Proof, Refused
+from ragguard.serving.abstain import Rules, read_pinned
+from ragguard.serving.answer import Abstention, Answer, Hit, Proof, Refused
 from ragguard.serving.receipt import Basis, Receipt, hit_body, question_digest, sign
 from ragguard.store import Point, Store
 from ragguard.trust import canonical
@@ -73,6 +76,9 @@ class Retriever:
         encoder: Of the index.
         scope: Whom it answers: values by key, or `everything`; see `trust.scope`. Needed where
             scopes are on.
+        rules: When to abstain; only where nothing is proved by default.
+        hand_over: Gives a question that no answer was given to, by its text, to a person; returns
+            the case.
         receipt_key: Signs a receipt of every answer; without it there are none.
         clock: Tells the time, for receipts.
         close: Lets go of what was opened for it.
@@ -88,6 +94,8 @@ class Retriever:
         encoder: Encoder,
         *,
         scope: Wanted | None = None,
+        rules: Rules | None = None,
+        hand_over: Callable[[str, Abstention], int | None] | None = None,
         receipt_key: KeyPair | None = None,
         clock: Callable[[], datetime] = canonical.now,
         close: Callable[[], None] = lambda: None,
@@ -96,6 +104,7 @@ class Retriever:
         self._store = store
         self._encoder = encoder
         self._scope = None if scope is None else scope_of(scope)
+        self._rules, self._hand_over = rules or Rules(), hand_over
         self._key, self._clock = receipt_key, clock
         self._close = close
         self._check_scope()
@@ -144,7 +153,8 @@ class Retriever:
             else:
                 refused.append(one)
         _tell(refused)
-        return Answer(hits, refused, self._receipt(question_digest(question), hits, len(refused)))
+        said = question_digest(question)
+        return Answer(hits, refused, None, self._receipt(said, hits, len(refused), None))
 
     def retrieve(self, question: str, k: int = 5) -> Answer:
         """Answer a question.
@@ -160,7 +170,7 @@ class Retriever:
         """
         if not question.strip():
             raise UsageError("the question is empty")
-        return self._answer(self._encoder.encode([question])[0], k, question_digest(question))
+        return self._answer(self._encoder.encode([question])[0], k, question)
 
     def retrieve_vector(self, vector: Floats, k: int = 5, *, question: str = "") -> Answer:
         """Answer a question that was embedded already, by the encoder of the index.
@@ -168,18 +178,27 @@ class Retriever:
         Args:
             vector: float32 (d,), unit length.
             k: As in `retrieve`.
-            question: Its text, whose digest a receipt names; the vector's digest without it.
+            question: Its text: a receipt names its digest (the vector's without it), and pinned
+                answers and hand-over go by it.
         """
-        said = question_digest(question) if question else digest_bytes(vector.tobytes())
-        return self._answer(vector, k, said)
+        return self._answer(vector, k, question)
 
     def _answer(self, vector: Floats, k: int, question: str) -> Answer:
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1")
         hits, refused = self._proved(vector, k)
-        return Answer(hits, refused, self._receipt(question, hits, len(refused)))
+        abstained = self._rules.judge(hits, question)
+        if abstained is not None:
+            hits = []
+        said = question_digest(question) if question else digest_bytes(vector.tobytes())
+        receipt = self._receipt(said, hits, len(refused), abstained)
+        if abstained is not None and question and self._hand_over is not None:
+            abstained = replace(abstained, case=self._hand_over(question, abstained))
+        return Answer(hits, refused, abstained, receipt)
 
-    def _receipt(self, question: str, hits: Sequence[Hit], refused: int) -> bytes | None:
+    def _receipt(
+        self, question: str, hits: Sequence[Hit], refused: int, abstained: Abstention | None
+    ) -> bytes | None:
         if self._key is None:
             return None
         scope = self._scope
@@ -190,7 +209,7 @@ class Retriever:
             scope=None if scope is None or scope.tokens is None else scope.values,
             hits=[hit_body(hit) for hit in hits],
             refused=refused,
-            abstained="" if hits else "nothing that was found is proved",
+            abstained="" if abstained is None else abstained.kind,
         )
         return sign(said, self._key)
 
@@ -258,17 +277,27 @@ def open_retriever(
 
     Raises:
         UsageError: Nothing was ingested yet; or see `Retriever`.
+        ConfigError: What is pinned cannot be read.
         ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
     """
     from ragguard.serving.against_ledger import AgainstLedger
+    from ragguard.serving.hand_over import hand_over
 
     workspace.recover()
+    asked = workspace.settings.retriever
+    rules = Rules(
+        asked.floor,
+        asked.contradictions,
+        read_pinned(workspace.folder / asked.pinned) if asked.pinned else {},
+    )
     evidence = AgainstLedger(workspace)
     return Retriever(
         evidence,
         workspace.open_store(),
         workspace.encoder,
         scope=scope,
+        rules=rules,
+        hand_over=partial(hand_over, workspace) if asked.hand_over else None,
         receipt_key=workspace.checkpoint_key if receipts else None,
     )
 

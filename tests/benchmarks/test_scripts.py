@@ -147,6 +147,18 @@ def test_an_audit_is_measured_stage_by_stage(script: Script, tmp_path: Path) -> 
     assert found["beside"]["bare_product"]["gflop_per_cpu_s"] > 0
 
 
+def test_the_retriever_is_held_against_a_bare_query(script: Script, tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    asked = ("--points", 60, "--questions", 5, "-k", 3, "--block", 40, "--tenants", 3, "-o", told)
+    script("retriever_against_bare", *asked)
+    found = json.loads(told.read_text("utf-8"))
+    assert (found["points"], found["questions"]) == (60, 5)
+    assert found["ways"].keys() == found["first"].keys()
+    assert set(found["ways"]) == {"bare", "proved", "receipts", "reader", "scoped"}
+    assert all(way["p50_ms"] > 0 for way in found["ways"].values())
+    assert found["snapshot_bytes"] < 60 * 60 + 3000
+
+
 @pytest.mark.sweep
 def test_an_incident_is_played_to_its_end(
     script: Script, module: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

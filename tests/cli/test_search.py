@@ -86,3 +86,29 @@ def test_a_receipt_is_verified_and_traced(served: Shell, tmp_path: Path) -> None
     body = served.json("trace", path, code=1)
     assert [bool(p["now"]) for p in body["passages"]] == [True, False]
     assert served.json("log", "verify", path)["wrong"] == {}
+
+
+def test_a_question_without_an_answer_is_said_so_and_waits_for_a_person(
+    served: Shell, schema: Check
+) -> None:
+    with (served.folder / "ragguard.toml").open("a") as settings:
+        settings.write("[retriever]\nfloor = 0.4\nhand_over = true\n")
+    asked = "which planet has the most moons"
+    body = served.json("search", asked, "--proved", code=1)
+    schema("retrieve", body)
+    number = body["abstained"]["case"]
+    shown = served("search", asked, "--proved")
+    assert shown.exit_code == 1
+    assert "no answer: the nearest passage" in shown.stdout
+    assert f"case {number} waits for a person" in shown.stdout
+    listed = served.json("quarantine", "list")
+    schema("quarantine", listed)
+    assert {row["case"]: row["kind"] for row in listed}[number] == "question"
+    assert asked in served.ok("quarantine", "show", str(number))
+    assert "below-floor" in served.ok("quarantine", "list")
+    served.ok("quarantine", "list", "--group")
+    schema("quarantine", served.json("quarantine", "show", str(number)))
+    served.ok("quarantine", "stats")
+    decided = ("--key", "keys/bob.key", "--reason", "not ours")
+    served.ok("quarantine", "reject", str(number), *decided)
+    assert number not in {row["case"] for row in served.json("quarantine", "list")}

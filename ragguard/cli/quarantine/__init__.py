@@ -160,7 +160,7 @@ def _group_row(group: Group) -> list[str]:
         group.id,
         str(len(group.entries)),
         span,
-        group.kind if first.version else "removal",
+        group.kind if first.version else first.case.kind,
         ", ".join(group.sources),
         ", ".join(group.checks),
         f"{about} ({said})" if said else about,

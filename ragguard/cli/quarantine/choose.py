@@ -126,6 +126,8 @@ def _members(rows: list[Entry], group: str) -> list[Entry]:
 
 def described(entry: Entry) -> str:
     """Why a case waits, as one cell."""
+    if entry.case.kind == "question":
+        return f"{entry.case.detail['kind']}: {entry.case.detail['question']}"
     if entry.version is None:
         return f"would remove {len(entry.case.detail['documents'])} documents at once"
     first: Any = entry.findings[0] if entry.findings else None

@@ -169,7 +169,7 @@ def _tell_plan(entries: list[Entry], action: str, fmt: str) -> None:
             [
                 str(e.case.id),
                 e.label,
-                f"{e.check}: {e.findings[0].detail}" if e.findings else "removal",
+                f"{e.check}: {e.findings[0].detail}" if e.findings else e.case.kind,
             ]
             for e in entries[:SHOWN]
         ],

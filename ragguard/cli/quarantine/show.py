@@ -81,6 +81,9 @@ def show(ctx: click.Context, case: str, fmt: str) -> None:
     if fmt != "table":
         emit(fmt, {**body, **_more(shown)})
         return
+    if shown.case.kind == "question":
+        _show_question(body)
+        return
     if shown.version is None:
         _show_removal(body)
         return
@@ -117,6 +120,14 @@ def _more(shown: CaseView) -> dict[str, Any]:
             for b in shown.beside
         ],
     }
+
+
+def _show_question(body: dict[str, Any]) -> None:
+    say(f"case {body['case']} ({body['state']}): a question that was not answered")
+    say(f"  {line(body['detail']['question'])}")
+    say(f"  {line(body['detail']['reason'])}")
+    if body["state"] == "open":
+        say("next: release when it is answered, reject when it needs no answer")
 
 
 def _show_removal(body: dict[str, Any]) -> None:
