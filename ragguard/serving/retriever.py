@@ -153,8 +153,8 @@ class Retriever:
             else:
                 refused.append(one)
         _tell(refused)
-        said = question_digest(question)
-        return Answer(hits, refused, None, self._receipt(said, hits, len(refused), None))
+        receipt = self._receipt(question_digest(question), hits, len(refused), None)
+        return Answer(hits, refused, None, receipt)
 
     def retrieve(self, question: str, k: int = 5) -> Answer:
         """Answer a question.
