@@ -47,7 +47,8 @@ def mcp(
 
     It speaks the Model Context Protocol over standard input and output until the client hangs up,
     and holds the workspace all the while; with --published it holds nothing. Passages are given as
-    the guarded retriever gives them: proved, or not at all. No tool changes anything.
+    the guarded retriever gives them: proved, or not at all. No tool changes anything, but where
+    `[retriever] hand_over` is on, a question without an answer becomes a case.
 
     \b
     Example:

@@ -82,7 +82,7 @@ def search(
     Example:
       ragguard search "how do I rotate a key"
       ragguard search "how do I rotate a key" --proved --scope tenant=acme
-      ragguard search "how do I rotate a key" --published /srv/corpus --log-key "$(cat log.vkey)"
+      ragguard search "rotate a key" --published pub --log-key "$(cat log.vkey)"
     """
     if published is not None:
         if log_key is None:
