@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,10 +57,27 @@ def ingest(
       ragguard ingest wiki.intoto.json --root docs
     """
     from ragguard.errors import UsageError
-    from ragguard.ingest.run import ingest as run
 
     if not manifests and not resume:
         raise UsageError("no manifest given", hint="Name one, or finish a run with --resume.")
+    return bring_in(
+        ctx, manifests, fmt, root=root, dry_run=dry_run, observe=observe, exit_zero=exit_zero
+    )
+
+
+def bring_in(
+    ctx: click.Context,
+    manifests: Sequence[Path],
+    fmt: str,
+    *,
+    root: Path | None = None,
+    dry_run: bool = False,
+    observe: bool = False,
+    exit_zero: bool = False,
+) -> int:
+    """Ingest manifests and say what came of it; returns the exit code."""
+    from ragguard.ingest.run import ingest as run
+
     with open_workspace(ctx) as workspace, Progress() as progress:
         report = run(
             workspace,

@@ -1,4 +1,4 @@
-"""`ragguard sign` and `ragguard verify`."""
+"""`ragguard sign`, `ragguard verify` and `ragguard sync`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from ragguard.cli.context import (
 from ragguard.cli.output import emit, format_option, line, note, say, short, table
 
 if TYPE_CHECKING:
+    from ragguard.ingest.sign import Signed
     from ragguard.ingest.verify import Verified
+    from ragguard.trust.keys import KeyPair
     from ragguard.trust.manifest import Accepted
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -150,11 +152,17 @@ def sign(
         say(f"{output}: nothing changed, left as it is")
         return
     files.replace_file(output, made.envelope, shared=True)
+    _tell(made, output, pair)
+    say(f"next: ragguard ingest {output} --root {short(top)}")
+
+
+def _tell(made: Signed, output: Path, pair: KeyPair) -> None:
+    """What was signed, and what was not."""
     manifest = made.manifest
     say(
-        f"{output}: {made.documents} documents in {len(manifest.subjects)} files of {source!r}, "
-        f"version {manifest.version}, signed by {pair.public.principal!r}, expires "
-        f"{manifest.expires:%Y-%m-%d}"
+        f"{output}: {made.documents} documents in {len(manifest.subjects)} files of "
+        f"{manifest.source!r}, version {manifest.version}, signed by {pair.public.principal!r}, "
+        f"expires {manifest.expires:%Y-%m-%d}"
     )
     if made.skipped:
         why = Counter(s.reason for s in made.skipped)
@@ -175,7 +183,6 @@ def sign(
         note(
             f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"
         )
-    say(f"next: ragguard ingest {output} --root {short(top)}")
 
 
 def _is_manifest(path: Path) -> bool:
@@ -309,3 +316,72 @@ def _show(found: Verified, path: Path, root: Path | None) -> None:
     again = " (accepted already)" if found.accepted else ""
     where = f" --root {short(root)}" if root else ""
     say(f"next: ragguard ingest {short(path)}{where}{again}")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--source", required=True, help="Source whose documents the folder holds.")
+@click.option("--key", "key_file", type=FILE, required=True, help="Private key of its signer.")
+@click.option(
+    "--metadata", "metadata_file", type=FILE, help="Metadata by file name, JSON or JSON lines."
+)
+@click.option("--expires", default="90d", show_default=True, help="How long a manifest is good.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Manifest to keep; else sync/SOURCE.intoto.json in the workspace.",
+)
+@click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
+@format_option
+@passphrase_option
+@click.pass_context
+def sync(
+    ctx: click.Context,
+    folder: Path,
+    source: str,
+    key_file: Path,
+    metadata_file: Path | None,
+    expires: str,
+    output: Path | None,
+    exit_zero: bool,
+    fmt: str,
+    ask: bool,
+) -> int:
+    """Keep a source in step with a folder: sign what changed, and ingest it.
+
+    What is new or changed comes in, what is gone is removed, and where nothing changed nothing is
+    signed: for cron. A folder without documents, as where a mount is missing, is refused.
+
+    \b
+    Example:
+      ragguard sync /srv/wiki --source wiki --key keys/alice.key
+    """
+    from ragguard.cli.ingest import bring_in
+    from ragguard.errors import UsageError
+    from ragguard.ingest.sign import read_metadata, says_the_same
+    from ragguard.ingest.sign import sign as make
+    from ragguard.trust import files
+
+    pair = read_key(key_file, ask)
+    kept = output or workspace_folder(ctx) / "sync" / f"{source}.intoto.json"
+    if kept.exists() and not _is_manifest(kept):
+        raise UsageError(
+            f"{kept}: exists and is no manifest, so it is not overwritten",
+            hint="Choose another name for the manifest.",
+        )
+    made = make(
+        (folder,),
+        root=folder,
+        source=source,
+        key=pair,
+        now=now(),
+        expires=duration(expires),
+        previous=_before(ctx, source, None),
+        metadata=read_metadata(metadata_file) if metadata_file else None,
+    )
+    if not (kept.exists() and says_the_same(kept.read_bytes(), made, pair.public)):
+        files.replace_file(kept, made.envelope, shared=output is not None)
+        if fmt == "table":
+            _tell(made, kept, pair)
+    return bring_in(ctx, (kept,), fmt, root=folder, exit_zero=exit_zero)

@@ -284,11 +284,12 @@ LEAVES = list(_commands(cli))
 
 def test_the_commands_of_the_design_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
-        *("demo", "init", "doctor", "sign", "verify", "ingest", "search", "mcp", "trace"),
+        *("demo", "init", "doctor", "sign", "verify", "ingest", "sync", "search", "mcp", "trace"),
         *(f"history {c}" for c in ("show", "diff")),
         *(
             "audit",
             "adopt",
+            "web",
             "publish",
             "export",
             "reindex",
@@ -301,7 +302,7 @@ def test_the_commands_of_the_design_are_there() -> None:
         *(f"trust {c}" for c in ("add", "revoke", "list", "rotate", "policy")),
         *(f"quarantine {c}" for c in ("list", "show", "hold", "release", "reject", "stats")),
         *(f"cutover {c}" for c in ("start", "status", "finish", "abort")),
-        *(f"canary {c}" for c in ("add", "list", "suggest", "run", "compare")),
+        *(f"canary {c}" for c in ("add", "list", "suggest", "run", "compare", "floor")),
         *(f"log {c}" for c in ("verify", "checkpoint", "prove", "abandon")),
     }
 

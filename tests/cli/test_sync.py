@@ -1,0 +1,47 @@
+"""`sync`: a source in step with a folder, as cron would keep it."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import Shell, one_line_error
+
+SYNC = ("--source", "wiki", "--key", "keys/alice.key")
+
+
+def sync(shell: Shell, code: int = 0) -> dict[str, int]:
+    counts: dict[str, int] = shell.json("sync", shell.site, *SYNC, code=code)["counts"]
+    return {name: number for name, number in counts.items() if number}
+
+
+def test_new_changed_and_gone_documents_follow_the_folder(made: Shell) -> None:
+    first = sync(made, code=1)
+    assert first == {"admitted": 7, "quarantined": 1}
+    made.write({"new.md": "The bicycle shed has a second key at the counter."})
+    (made.site / "guides/parking.rst").unlink()
+    made.clock.later(hours=1)
+    second = sync(made, code=1)
+    assert (second["admitted"], second["removed"]) == (1, 1)
+    made.clock.later(hours=1)
+    written = (made.folder / "sync/wiki.intoto.json").read_bytes()
+    third = sync(made)
+    assert "admitted" not in third
+    assert "removed" not in third
+    assert (made.folder / "sync/wiki.intoto.json").read_bytes() == written
+
+
+def test_a_folder_without_documents_takes_nothing_out(made: Shell) -> None:
+    sync(made, code=1)
+    for path in made.site.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    before = made.state()
+    said = one_line_error(made("sync", made.site, *SYNC))
+    assert "nothing to sign" in said
+    assert made.state() == before
+
+
+def test_a_file_that_is_no_manifest_is_not_overwritten(made: Shell) -> None:
+    (made.site / "safe.md").unlink()
+    kept = made.site / "guides/parking.rst"
+    said = one_line_error(made("sync", made.site, *SYNC, "-o", kept))
+    assert "is no manifest" in said
+    assert kept.read_text().startswith("Parking")
