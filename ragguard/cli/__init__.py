@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "key": ("key", "Make and list key pairs."),
     "trust": ("trust", "Say which keys may speak for which source."),
     "sign": ("sign", "Sign documents and record files of a source."),
-    "verify": ("sign", "Verify a manifest and every byte it lists, offline."),
+    "verify": ("sign", "Verify manifests and every byte they list, offline."),
     "ingest": ("ingest", "Bring signed documents in; keep suspects out."),
     "sync": ("sign", "Keep a source in step with a folder: sign what changed, and ingest it."),
     "search": ("search", "Ask the serving index."),

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 
 from tests.cli.conftest import REPOSITORY, Shell
 
-SCHEMAS = sorted((REPOSITORY / "docs/schemas").glob("*.json"))
+# openapi.json is of the review page's interface, and tests/web holds it against the page.
+SCHEMAS = [p for p in sorted((REPOSITORY / "docs/schemas").glob("*.json")) if p.stem != "openapi"]
 Check = Callable[[str, Any], None]
 
 

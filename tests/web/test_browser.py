@@ -85,6 +85,7 @@ class Desk:
             self.page.keyboard.press(one)
 
     def decide(self, letter: str, reason: str) -> None:
+        self.page.wait_for_selector("body:not([aria-busy=true])")  # keys decide only what is shown
         self.press(letter)
         self.page.wait_for_selector("#decide[open]")
         self.page.keyboard.type(reason)
@@ -96,7 +97,7 @@ class Desk:
         item = self.page.locator(".items li", has_text=document)
         number = int(item.get_attribute("data-case"))
         item.locator("a.item").click()
-        self.page.wait_for_selector(f'#case[data-case="{number}"]')
+        self.page.wait_for_selector(f'body:not([aria-busy=true]) #case[data-case="{number}"]')
         return number
 
     def commit(self) -> str:

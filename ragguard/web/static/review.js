@@ -14,6 +14,10 @@ let asking = null; // what the dialog is about
 let busy = false;
 let coming = ""; // case that was asked for and is not shown yet
 
+const expect = (what) => {
+  coming = what;
+  document.body.setAttribute("aria-busy", String(Boolean(what)));
+};
 const $ = (selector) => document.querySelector(selector);
 const article = () => $("article#case[data-case]");
 const text = (node, said) => {
@@ -299,7 +303,7 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", (event) => {
   const item = event.target.closest?.("a.item[hx-get], #go-next, #go-previous");
-  if (item) coming = item.closest("li")?.dataset.case ?? "another";
+  if (item) expect(item.closest("li")?.dataset.case ?? "another");
   const act = event.target.closest?.("[data-act]")?.dataset.act;
   if (act === "skip") go("next");
   else if (act) ask(act);
@@ -327,7 +331,7 @@ document.addEventListener("change", (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   const id = event.detail.target?.id;
   const there = coming === "another" || coming === article()?.dataset.case;
-  if (id === "main" || (id === "case" && there)) coming = "";
+  if (id === "main" || (id === "case" && there)) expect("");
 });
 
 document.addEventListener("htmx:afterSettle", (event) => {
@@ -340,7 +344,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
 });
 
 document.addEventListener("htmx:responseError", (event) => {
-  coming = "";
+  expect("");
   let said = "";
   try {
     said = JSON.parse(event.detail.xhr.responseText).error;
@@ -351,7 +355,7 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 
 document.addEventListener("htmx:sendError", () => {
-  coming = "";
+  expect("");
   say("The server does not answer.", true);
 });
 
