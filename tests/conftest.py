@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills",
         type=int,
-        default=12,
+        default=10,
         help="kill at every nth write (release runs: 1, which takes ten minutes)",
     )
 

@@ -26,7 +26,11 @@ SHARED = {
     "scratch_gate": "fact_edits",
 }
 # Scripts that have a test file of their own.
-ELSEWHERE = {"ingest_against_plain": "test_make.py", "measure_rules": "test_measure_rules.py"}
+ELSEWHERE = {
+    "hidden_text": "test_hidden_text.py",
+    "ingest_against_plain": "test_make.py",
+    "measure_rules": "test_measure_rules.py",
+}
 
 
 @pytest.fixture
