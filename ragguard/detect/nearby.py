@@ -34,6 +34,8 @@ def relative_to_nearby(
 ) -> Doubles:
     """Take off what a measurement says of the nearest indexed passages beyond what is usual.
 
+    Nothing is added where they are plainer than usual: a plain surrounding makes nobody odder.
+
     Args:
         view: What the check sees.
         scores: float64 (n,), of the judged rows, higher is odder.
@@ -54,7 +56,8 @@ def relative_to_nearby(
     found[present] = measure(rows)[place]
     beside = found.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
     made = scores.copy()
-    made[doubted] = usual + known_subject(view, doubted) * (scores[doubted] - beside)
+    less = np.maximum(beside - usual, 0.0)
+    made[doubted] = usual + known_subject(view, doubted) * (scores[doubted] - less - usual)
     return made
 
 
