@@ -17,7 +17,9 @@ MOST_CONNECTIONS = 128
 
 
 def bind(port: int) -> socket.socket:
-    """A socket on the loopback address; port 0 takes any that is free.
+    """A socket that listens on the loopback address; port 0 takes any that is free.
+
+    Who follows a link before the server runs waits, and is not refused.
 
     Raises:
         UsageError: The port is taken.
@@ -26,6 +28,7 @@ def bind(port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((HOST, port))
+        made.listen(MOST_CONNECTIONS)
     except OSError as error:
         made.close()
         raise UsageError(
@@ -46,7 +49,7 @@ def visitors(desk: Desk, names: Sequence[str]) -> list[Visitor]:
 
 
 def server(desk: Desk, sessions: Sessions, port: int) -> uvicorn.Server:
-    """A server of the page on a port that is bound already."""
+    """A server of the page on a port that is listened to already."""
     config = uvicorn.Config(
         guarded(create_app(desk, sessions, port), port),
         log_level="warning",
