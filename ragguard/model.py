@@ -437,6 +437,10 @@ class Finding:
     detail: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {**vars(self), "facts": dict(self.facts)}
+
 
 FIRST_IMPORT = "first import"  # name of the reference while the index cannot say what is usual
 Outcome = Literal["admit", "unchanged", "quarantine", "reject"]

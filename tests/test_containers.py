@@ -76,12 +76,12 @@ def context(folder: Path) -> Path:
 
 def test_its_steps_carried_out_in_a_folder_give_a_command_that_runs(tmp_path: Path) -> None:
     sent = context(tmp_path / "context")
-    source, home = tmp_path / "src", tmp_path / "opt/ragguard"
+    source, home = tmp_path / "src", tmp_path / "app/ragguard"
     source.mkdir()
     home.parent.mkdir()
     borrowed = build_borrowed(tmp_path)
     for number, step in enumerate(steps()):
-        value = step["value"].replace("/opt/ragguard", str(home)).replace("/src", str(source))
+        value = step["value"].replace("/app/ragguard", str(home)).replace("/src", str(source))
         if step["instruction"] == "COPY":
             *names, target = value.split()
             for name in names:

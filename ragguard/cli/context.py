@@ -16,7 +16,9 @@ from ragguard.trust.canonical import now as now  # commands take the clock from 
 
 if TYPE_CHECKING:
     from ragguard.model import PublicKey
+    from ragguard.serving.retriever import Retriever
     from ragguard.trust.keys import KeyPair
+    from ragguard.trust.scope import Wanted
     from ragguard.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,6 +33,70 @@ root_key_option = click.option(
     multiple=True,
     help="Private root key; default keys/root.key; repeated for a threshold.",
 )
+
+
+def reader_options(what: str) -> Callable[[F], F]:
+    """Give a command the options by which what was published is asked.
+
+    Args:
+        what: What the command does with it, a sentence.
+    """
+    options = (
+        click.option(
+            "--published",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help=what,
+        ),
+        click.option("--log-key", help="With --published: verifier key of the log."),
+        click.option(
+            "--url", default="", help="With --published: the Qdrant server the index is on."
+        ),
+        click.option(
+            "--max-age",
+            default="24h",
+            show_default=True,
+            help="With --published: how old its snapshot may be.",
+        ),
+    )
+
+    def given(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return given
+
+
+def published_retriever(
+    published: Path | None, log_key: str | None, url: str, max_age: str, scope: Wanted | None
+) -> Retriever | None:
+    """Open the retriever over what was published; `None` where nothing published is asked.
+
+    The key of a server is read from RAGGUARD_STORE__API_KEY.
+
+    Raises:
+        UsageError: Options that do not go together.
+    """
+    if published is None:
+        if log_key or url:
+            raise UsageError("--log-key and --url go with --published")
+        return None
+    if log_key is None:
+        raise UsageError(
+            "--published goes with --log-key",
+            hint="`ragguard log checkpoint -o FILE` names the key where the workspace is.",
+        )
+    from ragguard.serving.reader import open_reader
+
+    return open_reader(
+        published,
+        log_key,
+        scope=scope,
+        url=url,
+        api_key=os.environ.get("RAGGUARD_STORE__API_KEY", ""),
+        max_age=duration(max_age),
+        clock=now,
+    )
 
 
 def workspace_folder(ctx: click.Context) -> Path:

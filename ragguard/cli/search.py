@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ragguard.cli import context
-from ragguard.cli.context import duration, open_workspace
+from ragguard.cli.context import open_workspace, published_retriever, reader_options
 from ragguard.cli.output import emit, format_option, line, say
 from ragguard.errors import UsageError
 
@@ -38,19 +36,7 @@ SHOWN = 280  # characters of a passage
     type=click.Path(dir_okay=False, path_type=Path),
     help="With --proved: write the signed receipt of the answer.",
 )
-@click.option(
-    "--published",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Ask what was published there instead of a workspace; every passage is proved.",
-)
-@click.option("--log-key", help="With --published: verifier key of the log.")
-@click.option("--url", default="", help="With --published: the Qdrant server the index is on.")
-@click.option(
-    "--max-age",
-    default="24h",
-    show_default=True,
-    help="With --published: how old its snapshot may be.",
-)
+@reader_options("Ask what was published there instead of a workspace; every passage is proved.")
 @format_option
 @click.pass_context
 def search(
@@ -84,27 +70,10 @@ def search(
       ragguard search "how do I rotate a key" --proved --scope tenant=acme
       ragguard search "rotate a key" --published pub --log-key "$(cat log.vkey)"
     """
-    if published is not None:
-        if log_key is None:
-            raise UsageError(
-                "--published goes with --log-key",
-                hint="`ragguard log checkpoint -o FILE` names the key where the workspace is.",
-            )
-        from ragguard.serving.reader import open_reader
-
-        key = os.environ.get("RAGGUARD_STORE__API_KEY", "")
-        with open_reader(
-            published,
-            log_key,
-            scope=read_scope(scopes),
-            url=url,
-            api_key=key,
-            max_age=duration(max_age),
-            clock=context.now,
-        ) as retriever:
+    published_one = published_retriever(published, log_key, url, max_age, read_scope(scopes))
+    if published_one is not None:
+        with published_one as retriever:
             return _answered(retriever.retrieve(query, k), fmt)
-    if log_key or url:
-        raise UsageError("--log-key and --url go with --published")
     if proved:
         return _search_proved(ctx, query, k, scopes, receipt, fmt)
     if scopes or receipt:

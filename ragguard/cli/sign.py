@@ -105,11 +105,7 @@ def sign(
     from ragguard.trust import manifest as manifests
 
     pair = read_key(key_file, ask)
-    if output.exists() and not _is_manifest(output):
-        raise UsageError(
-            f"{output}: exists and is no manifest, so it is not overwritten",
-            hint="Choose another name for the manifest.",
-        )
+    _check_overwritable(output)
     if cosign is not None:
         data = cosign.read_bytes()
         envelope = dsse.parse_envelope(data, max_bytes=LARGEST)
@@ -127,11 +123,7 @@ def sign(
             f"signed once more, by {pair.public.principal!r}"
         )
         return
-    if source is None or not manifests.is_source_name(source):
-        raise UsageError(
-            f"--source {source or ''!r}: expected 1 to 64 of a-z, 0-9, '_', '.', '-'",
-            hint="Name the source that speaks, such as --source wiki.",
-        )
+    source = _source_named(source)
     if not paths and not removes:
         raise UsageError("nothing to sign", hint="Name a folder or files.")
     top = root or (paths[0] if len(paths) == 1 and paths[0].is_dir() else Path())
@@ -182,6 +174,38 @@ def _tell(made: Signed, output: Path, pair: KeyPair) -> None:
     if made.unused:
         note(
             f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"
+        )
+
+
+def _source_named(source: str | None) -> str:
+    """The source that speaks.
+
+    Raises:
+        UsageError: None is named, or it is no name of a source.
+    """
+    from ragguard.errors import UsageError
+    from ragguard.trust import manifest as manifests
+
+    if source is None or not manifests.is_source_name(source):
+        raise UsageError(
+            f"--source {source or ''!r}: expected 1 to 64 of a-z, 0-9, '_', '.', '-'",
+            hint="Name the source that speaks, such as --source wiki.",
+        )
+    return source
+
+
+def _check_overwritable(path: Path) -> None:
+    """Refuse to put a manifest in the place of something else.
+
+    Raises:
+        UsageError: The file there is a document or a key.
+    """
+    from ragguard.errors import UsageError
+
+    if path.exists() and not _is_manifest(path):
+        raise UsageError(
+            f"{path}: exists and is no manifest, so it is not overwritten",
+            hint="Choose another name for the manifest.",
         )
 
 
@@ -358,18 +382,14 @@ def sync(
       ragguard sync /srv/wiki --source wiki --key keys/alice.key
     """
     from ragguard.cli.ingest import bring_in
-    from ragguard.errors import UsageError
     from ragguard.ingest.sign import read_metadata, says_the_same
     from ragguard.ingest.sign import sign as make
     from ragguard.trust import files
 
+    source = _source_named(source)  # before a path is made of it
     pair = read_key(key_file, ask)
     kept = output or workspace_folder(ctx) / "sync" / f"{source}.intoto.json"
-    if kept.exists() and not _is_manifest(kept):
-        raise UsageError(
-            f"{kept}: exists and is no manifest, so it is not overwritten",
-            hint="Choose another name for the manifest.",
-        )
+    _check_overwritable(kept)
     made = make(
         (folder,),
         root=folder,

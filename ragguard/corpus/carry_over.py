@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ragguard.corpus.changes import Draft, finding_bodies, seals_of
+from ragguard.corpus.changes import Draft
 from ragguard.corpus.clean_set import Left
 from ragguard.corpus.embed import Embedded
+from ragguard.corpus.sealing import seals_of
 from ragguard.ledger.seals import point_id
 from ragguard.ledger.versions import PointRow, VersionRow
 
@@ -122,7 +123,7 @@ def leave_out(plan: Draft, left: Left, embedded: Embedded | None) -> None:
         outcome="quarantine",
         score=left.score,
         p_value=left.p_value,
-        findings=finding_bodies(left.findings),
+        findings=[f.as_dict() for f in left.findings],
     )
     plan.open_case(new)
     plan.tell(row, "pulled", seals_of(writes))

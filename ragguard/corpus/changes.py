@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded
+from ragguard.corpus.sealing import seal_payload, seals_of
 from ragguard.corpus.state import SourceState, state_of
 from ragguard.corpus.stored_points import Packs, stored_by_version
 from ragguard.ledger import cases
@@ -29,7 +30,7 @@ from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.tables import versions as version_table
 from ragguard.ledger.versions import PointRow, VersionRow
 from ragguard.ledger.writer import Plan, Write
-from ragguard.model import Finding, Floats, Hidden, Metadata, PublicKey, Verdict
+from ragguard.model import Hidden, Metadata, PublicKey, Verdict
 from ragguard.trust import scope
 from ragguard.trust.canonical import digest, format_time
 from ragguard.trust.decision import Decision
@@ -157,7 +158,7 @@ class Draft:
                 outcome=verdict.outcome,
                 score=verdict.score,
                 p_value=verdict.p_value,
-                findings=finding_bodies(verdict.findings),
+                findings=[f.as_dict() for f in verdict.findings],
                 hidden=_hidden(ready),
                 chunks=len(ready.prepared.chunks) if ready else 0,
                 commit=self.commit,
@@ -194,7 +195,7 @@ class Draft:
                 outcome=verdict.outcome,
                 score=verdict.score,
                 p_value=verdict.p_value,
-                findings=finding_bodies(verdict.findings),
+                findings=[f.as_dict() for f in verdict.findings],
                 commit=self.commit,
             )
             self.versions.append(new)
@@ -491,26 +492,6 @@ def draft(
             Packs(workspace.vault),
             _standing=dict(known or {}),
         )
-
-
-def finding_bodies(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Findings as JSON objects."""
-    return [{**asdict(f), "facts": dict(f.facts)} for f in findings]
-
-
-def seals_of(writes: Iterable[Write]) -> list[list[str]]:
-    """Id and seal of points."""
-    return [[w.id, str(w.payload["ragguard"]["seal"])] for w in writes]
-
-
-def seal_payload(
-    workspace: Workspace, collection: str, point: str, vector: Floats, payload: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A payload with the seal of its point in a collection."""
-    own = {k: v for k, v in payload["ragguard"].items() if k != "seal"}
-    body = {**payload, "ragguard": own}
-    seal = workspace.committer.seal(collection, point, vector, body)
-    return {**body, "ragguard": {**own, "seal": seal}}
 
 
 def _hidden(embedded: Embedded | None) -> list[list[str]]:

@@ -17,10 +17,11 @@ from uuid import UUID
 from ragguard.corpus import changes
 from ragguard.corpus import embed as prepare
 from ragguard.corpus.carry_over import same
-from ragguard.corpus.changes import Draft, seals_of
+from ragguard.corpus.changes import Draft
 from ragguard.corpus.clean_set import read_back
 from ragguard.corpus.embed import Embedded
 from ragguard.corpus.reuse_vectors import recut
+from ragguard.corpus.sealing import seals_of
 from ragguard.corpus.state import (
     ZONES,
     Place,

@@ -12,10 +12,11 @@ admitted first.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from ragguard.model import CorpusView, Doubles, Ints
+from ragguard.model import CorpusView, Doubles, Ints, Lexicon
 
 NEAREST = 20  # indexed passages that a passage is compared with
 CLOSEST = 4  # those of them whose similarity tells whether the index knows the subject
@@ -30,7 +31,7 @@ def relative_to_nearby(
     scores: Doubles,
     doubt: float,
     usual: float,
-    measure: Callable[[Ints], Doubles],
+    measure: Callable[[Ints, Lexicon], Doubles],
 ) -> Doubles:
     """Take off what a measurement says of the nearest indexed passages beyond what is usual.
 
@@ -41,11 +42,15 @@ def relative_to_nearby(
         scores: float64 (n,), of the judged rows, higher is odder.
         doubt: Scores up to this one stay: they hold nothing, and measuring costs time.
         usual: Mean of the measurement over ordinary passages.
-        measure: Scores of context rows, float64, of int64 row numbers.
+        measure: Scores of context rows, float64, of int64 row numbers, under word counts that hold
+            those rows themselves.
 
     Returns:
-        float64 (n,); `usual` where the index has nothing near; unchanged without an index.
+        float64 (n,); `usual` where the index has nothing near; unchanged without an index, and
+        where the word counts are the batch's own.
     """
+    if view.lexicon.includes_batch:
+        return scores
     doubted = np.flatnonzero(scores > doubt)
     nearest = view.reference.indices[doubted, :NEAREST]
     present = nearest >= 0
@@ -53,7 +58,7 @@ def relative_to_nearby(
         return scores
     rows, place = np.unique(nearest[present], return_inverse=True)
     found = np.zeros(nearest.shape)
-    found[present] = measure(rows)[place]
+    found[present] = measure(rows, replace(view.lexicon, includes_batch=True))[place]
     beside = found.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
     made = scores.copy()
     less = np.maximum(beside - usual, 0.0)

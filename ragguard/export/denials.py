@@ -161,7 +161,7 @@ def record(
         outcome="reject",
         score=1.0,
         p_value=None,
-        findings=changes.finding_bodies([finding]),
+        findings=[finding.as_dict()],
         hidden=[],
         chunks=0,
         commit=plan.commit,

@@ -125,7 +125,8 @@ class GuardedSink(TransformComponent):
         expires: timedelta = EXPIRES,
         on_indexed: Callable[[Indexed], None] | None = None,
     ) -> None:
-        super().__init__(cleanup=cleanup, on_indexed=on_indexed)  # type: ignore[call-arg]
+        fields: dict[str, Any] = {"cleanup": cleanup, "on_indexed": on_indexed}
+        super().__init__(**fields)
         self._sink = Sink(workspace, source, key, expires)
 
     @classmethod

@@ -248,3 +248,24 @@ def _within(
     sums: npt.NDArray[np.int32], left: Boxes, top: Boxes, right: Boxes, bottom: Boxes
 ) -> npt.NDArray[np.int32]:
     return np.asarray(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left])
+
+
+def stands_on_marks(base: Picture, letters: Boxes) -> tuple[bool, bool]:
+    """Tell whether a word stands on marks of its shape, and on any; recognised text may be off.
+
+    Args:
+        base: The page without its text.
+        letters: Boxes of the word's letters, at least one.
+    """
+    left, top = letters[:, :2].min(axis=0).tolist()
+    right, bottom = letters[:, 2:].max(axis=0).tolist()
+    off = max(1, (bottom - top) // 3)
+    some = False
+    for down in (0, off, -off):
+        box = left, max(0, top + down), right, min(len(base), bottom + down)
+        if box[1] < box[3]:
+            fit, any_ = marked(base, box, len(letters))
+            some |= any_
+            if fit:
+                return True, True
+    return False, some

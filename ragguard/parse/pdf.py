@@ -24,7 +24,16 @@ import numpy.typing as npt
 
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.ink import Boxes, Mask, Picture, ink, layers, legible, marked, overprinted
+from ragguard.parse.ink import (
+    Boxes,
+    Mask,
+    Picture,
+    ink,
+    layers,
+    legible,
+    overprinted,
+    stands_on_marks,
+)
 
 MAX_PAGES = 5_000
 MAX_GLYPHS = 100_000  # on one page
@@ -450,29 +459,13 @@ class _Sight:
         for line in _lines(self.text, near, found):
             fits, some = [], []
             for word in line:
-                fit, any_ = _stands_on_marks(base, boxes[word])
+                fit, any_ = stands_on_marks(base, boxes[word])
                 fits.append(fit)
                 some.append(any_)
             fitting = sum(len(word) for word, fit in zip(line, fits, strict=True) if fit)
             share = fitting / sum(map(len, line))
             for word, fit, any_ in zip(line, fits, some, strict=True):
                 found[word] |= (fit and share >= _CHANCE) or (any_ and share >= _USUAL)
-
-
-def _stands_on_marks(base: Picture, letters: Boxes) -> tuple[bool, bool]:
-    """Whether a word stands on marks of its shape, and on any; recognised text may be a bit off."""
-    left, top = letters[:, :2].min(axis=0).tolist()
-    right, bottom = letters[:, 2:].max(axis=0).tolist()
-    off = max(1, (bottom - top) // 3)
-    some = False
-    for down in (0, off, -off):
-        box = left, max(0, top + down), right, min(len(base), bottom + down)
-        if box[1] < box[3]:
-            fit, any_ = marked(base, box, len(letters))
-            some |= any_
-            if fit:
-                return True, True
-    return False, some
 
 
 def _whole(places: npt.NDArray[np.float64], width: int, height: int) -> Boxes:

@@ -31,6 +31,14 @@ NEAREST = 2  # indexed documents looked up where no finding names one
 ALIKE = 0.6  # similarity from which an indexed passage says anything about a case
 NEAR = 0.8  # similarity of passages that are one and the same, edited
 ROLES = {"companions": "companion", "copy_of": "copy"}
+ROLE_NAMES = {  # for people
+    "twin": "its twin",
+    "companion": "a companion",
+    "copy": "a copy of it",
+    "rejected": "what a reviewer rejected",
+    "campaign": "of the same campaign",
+    "nearest": "nearest in the index",
+}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ragguard.audit.report.json import json_safe
 from ragguard.ledger.evidence import Span, merged
 from ragguard.ledger.queue import Choice, Entry
 from ragguard.quarantine.bodies import described, group_body, sureness
+from ragguard.quarantine.compared_with import ROLE_NAMES
 from ragguard.web.access import Denied, Viewing, cookie_of
 from ragguard.web.api import PER_PAGE, PageNumber, counted, desk_of
 from ragguard.web.sessions import LONGEST_SECONDS, Session, Sessions
@@ -37,14 +38,6 @@ STATIC = {
     "keys.js": "text/javascript; charset=utf-8",
     "review.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
-}
-ROLES = {
-    "twin": "its twin",
-    "companion": "a companion",
-    "copy": "a copy of it",
-    "rejected": "what a reviewer rejected",
-    "campaign": "of the same campaign",
-    "nearest": "nearest in the index",
 }
 ZONES = {"serving": "is served", "quarantine": "waits too", "rejected": "was rejected"}
 # Links that change the view without loading the page again, which would lose an open key.
@@ -276,7 +269,7 @@ def _case(request: Request, number: int, check: str, source: str) -> dict[str, A
                 **other,
                 "ours": segments(body["texts"][other["passage"]], _spans(other["differs"])),
                 "theirs": segments(other["text"], _spans(other["other_differs"])),
-                "what": ROLES.get(other["role"], other["role"]),
+                "what": ROLE_NAMES[other["role"]],
                 "where": ZONES.get(other["zone"] or "", "is gone"),
             }
             for other in body["beside"]

@@ -18,7 +18,7 @@ from ragguard.audit.findings import AuditFinding
 from ragguard.audit.log_check import check_log
 from ragguard.audit.reembedding import check_reembedding
 from ragguard.audit.run import Asked, audit
-from ragguard.corpus import changes
+from ragguard.corpus import sealing
 from ragguard.ledger.writer import Committer, Plan, Write, dump_vectors
 from ragguard.trust.canonical import digest_bytes
 from tests.support.simulator import HONEST, Gate
@@ -62,7 +62,7 @@ def rewritten(gate: Gate, plan: Plan, document: str, change: Callable[[Write], W
             if row.payload["ragguard"]["document"] == document:
                 made = change(row)
                 vector = planning_vector(gate, made)
-                payload = changes.seal_payload(gate.workspace, name, made.id, vector, made.payload)
+                payload = sealing.seal_payload(gate.workspace, name, made.id, vector, made.payload)
                 row = replace(made, payload=payload)
             writes[name].append(row)
     seals = {w.id: w.payload["ragguard"]["seal"] for rows in writes.values() for w in rows}

@@ -45,3 +45,12 @@ def test_a_file_that_is_no_manifest_is_not_overwritten(made: Shell) -> None:
     said = one_line_error(made("sync", made.site, *SYNC, "-o", kept))
     assert "is no manifest" in said
     assert kept.read_text().startswith("Parking")
+
+
+def test_a_source_that_is_a_path_is_refused_before_one_is_made_of_it(made: Shell) -> None:
+    before = made.state()
+    said = one_line_error(
+        made("sync", made.site, "--source", "../../away", "--key", "keys/alice.key")
+    )
+    assert "--source '../../away'" in said
+    assert made.state() == before

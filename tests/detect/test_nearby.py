@@ -9,7 +9,7 @@ import pytest
 
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect.nearby import known_subject, relative_to_nearby
-from ragguard.model import CorpusView
+from ragguard.model import CorpusView, Lexicon
 from tests.support.checks.views import Doc, direction, doc, make_view, near
 
 PLAIN, ODD = direction(1), direction(2)
@@ -34,14 +34,14 @@ def measured(seen: CorpusView) -> np.ndarray:
 def test_what_is_usual_for_its_subject_is_taken_off() -> None:
     seen = view()
     scores = measured(seen)
-    found = relative_to_nearby(seen, np.array([5.0, 5.0]), 2.0, 1.0, lambda rows: scores[rows])
+    found = relative_to_nearby(seen, np.array([5.0, 5.0]), 2.0, 1.0, lambda rows, _: scores[rows])
     assert found == pytest.approx([5.0, 3.0])
 
 
 def test_what_is_not_in_doubt_stays_and_is_not_measured() -> None:
     asked: list[int] = []
 
-    def measure(rows: np.ndarray) -> np.ndarray:
+    def measure(rows: np.ndarray, _: Lexicon) -> np.ndarray:
         asked.extend(rows.tolist())
         return np.full(len(rows), 3.0)
 
@@ -57,7 +57,7 @@ def test_newcomers_do_not_vouch_for_each_other() -> None:
     for docs in ([*batch, *indexed], batch):
         seen = make_view(docs)
         scores = measured(seen)
-        found = relative_to_nearby(seen, np.full(30, 5.0), 2.0, 1.0, lambda r, s=scores: s[r])
+        found = relative_to_nearby(seen, np.full(30, 5.0), 2.0, 1.0, lambda r, _, s=scores: s[r])
         assert found.tolist() == [5.0] * 30
 
 
@@ -68,6 +68,6 @@ def test_where_the_index_has_nothing_near_nothing_is_said() -> None:
     known = replace(lexicons.empty(), closeness=(0.8, 0.05))
     seen = make_view([*batch, *indexed], lexicon=known)
     ones = np.ones(len(seen.texts))
-    found = relative_to_nearby(seen, np.array([5.0, 5.0]), 2.0, 1.0, lambda rows: ones[rows])
+    found = relative_to_nearby(seen, np.array([5.0, 5.0]), 2.0, 1.0, lambda rows, _: ones[rows])
     assert found == pytest.approx([5.0, 1.0], abs=0.05)
     assert known_subject(seen, np.array([0, 1])) == pytest.approx([1.0, 0.0], abs=0.01)

@@ -232,8 +232,9 @@ def test_a_clean_up_by_source_needs_source_ids(side: Side, cleanup: Cleanup) -> 
 
 
 def test_another_cleanup_is_refused(side: Side) -> None:
+    unknown: Any = "all"
     with pytest.raises(UsageError, match="expected incremental"):
-        side.write([("1", A)], "all")  # type: ignore[arg-type]
+        side.write([("1", A)], unknown)
 
 
 # --- the gate -------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from ragguard.integrations import haystack, langchain, llamaindex
 from ragguard.serving.answer import Answer
 from ragguard.serving.retriever import open_retriever
+from ragguard.store.qdrant import QdrantStore
 from tests.integrations.conftest import Served
 from tests.support.simulator import HONEST, Gate
 
@@ -104,8 +105,9 @@ class Ours(BaseEmbedding):
 
 def directly(served: Served) -> VectorStoreIndex:
     """LlamaIndex's own Qdrant store on the alias, as a user without adapters has it."""
-    client = served.store.client  # type: ignore[attr-defined]
-    store = QdrantVectorStore("corpus", client=client, text_key="page_content")
+    opened = served.store
+    assert isinstance(opened, QdrantStore)
+    store = QdrantVectorStore("corpus", client=opened.client, text_key="page_content")
     encoder = Ours(encoder=served.gate.workspace.encoder)
     return VectorStoreIndex.from_vector_store(store, embed_model=encoder)
 

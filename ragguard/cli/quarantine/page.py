@@ -25,14 +25,6 @@ WIDE = 120  # columns from which two texts stand side by side
 LONGEST = 2_000  # characters of a passage beside the case
 MARK = "bold reverse"
 NARROWEST = 16
-ROLES = {
-    "twin": "its twin",
-    "companion": "a companion",
-    "copy": "a copy of it",
-    "rejected": "what a reviewer rejected",
-    "campaign": "of the same campaign",
-    "nearest": "nearest in the index",
-}
 
 
 def page(shown: CaseView, width: int, terminal: bool) -> Iterator[Text]:
@@ -54,9 +46,11 @@ def page(shown: CaseView, width: int, terminal: bool) -> Iterator[Text]:
 
 
 def _beside(shown: CaseView, other: Beside, width: int, terminal: bool) -> Iterator[Text]:
+    from ragguard.quarantine.compared_with import ROLE_NAMES
+
     close = "" if other.similarity is None else f", similarity {other.similarity:.2f}"
     where = {"serving": "served", "quarantine": "waits too"}.get(other.zone, other.zone)
-    what = f"beside {ROLES[other.role]}: {line(other.document)} ({where or 'gone'}{close})"
+    what = f"beside {ROLE_NAMES[other.role]}: {line(other.document)} ({where or 'gone'}{close})"
     if not other.text:
         yield _bare(f"{what}: its text is not kept")
         return

@@ -11,7 +11,7 @@ among others like it; so an odd chunk is compared with the indexed ones nearest 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -53,15 +53,13 @@ def coherence(view: CorpusView, params: Params) -> Signal:
     if total < params.least:
         raise NotApplicable(f"fewer than {params.least} words are known")
     scores, places = _worst_stretches(view, np.arange(view.n), view.lexicon, params)
-    if not view.lexicon.includes_batch:
-        others = replace(view.lexicon, includes_batch=True)  # indexed chunks are counted in it
-        scores = relative_to_nearby(
-            view,
-            scores,
-            params.doubt,
-            params.nearby,
-            lambda rows: _worst_stretches(view, rows, others, params)[0],
-        )
+    scores = relative_to_nearby(
+        view,
+        scores,
+        params.doubt,
+        params.nearby,
+        lambda near, counts: _worst_stretches(view, near, counts, params)[0],
+    )
 
     def explain(row: int) -> Evidence:
         start = int(places[row])

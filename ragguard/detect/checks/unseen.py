@@ -8,7 +8,7 @@ name counts little; and an odd chunk is compared with the indexed ones nearest t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,15 +51,13 @@ def unseen(view: CorpusView, params: Params) -> Signal:
         raise NotApplicable(f"fewer than {params.least} distinct words are known")
     every = np.arange(view.n)
     scores, strange, ends = _worst_stretches(view, every, view.lexicon, params)
-    if not view.lexicon.includes_batch:
-        others = replace(view.lexicon, includes_batch=True)  # indexed chunks are counted in it
-        scores = relative_to_nearby(
-            view,
-            scores,
-            params.doubt,
-            params.nearby,
-            lambda rows: _worst_stretches(view, rows, others, params)[0],
-        )
+    scores = relative_to_nearby(
+        view,
+        scores,
+        params.doubt,
+        params.nearby,
+        lambda near, counts: _worst_stretches(view, near, counts, params)[0],
+    )
 
     def explain(row: int) -> Evidence:
         own = strange[ends[row] - len(view.words[row]) : ends[row]]
