@@ -10,17 +10,14 @@ is a fresh process, timed from its start; they take turns. Prints JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from take_turns import take_turns
 
 SIZE, OVERLAP = 1000, 100
 
@@ -140,45 +137,15 @@ def guarded(corpus: Path) -> dict[str, Any]:
     }
 
 
-def _alone(how: str, corpus: Path) -> dict[str, Any]:
-    """Run one side in a process of its own."""
-    command = [sys.executable, __file__, str(corpus), "--only", how]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
 def main() -> None:
     """Take turns and compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=0, help="only the first N documents")
-    parser.add_argument("--only", choices=["plain", "guarded"])
-    options = parser.parse_args()
-    if options.only:
-        result = (plain if options.only == "plain" else guarded)(options.corpus)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({**result, "peak_mb": round(peak)}))
+    turns = take_turns(__file__, __doc__, {"guarded": guarded, "plain": plain})
+    if turns is None:
         return
-    corpus: Path = options.corpus
-    if not corpus.is_file():
-        parser.error(f"{corpus}: no file; expected JSON lines with `id` and `text`")
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "corpus.jsonl"
-        lines = corpus.read_text("utf-8").splitlines()
-        copy.write_text("\n".join(lines[: options.limit or None]) + "\n", "utf-8")
-        runs: dict[str, list[dict[str, Any]]] = {"guarded": [], "plain": []}
-        for _ in range(options.rounds):
-            for how, found in runs.items():
-                found.append(_alone(how, copy))
-                sys.stderr.write(f"{how}: {found[-1]['total']:.1f} s\n")
+    documents, runs = turns
     ratios = [p["total"] / g["total"] for p, g in zip(runs["plain"], runs["guarded"], strict=True)]
     summary = {
-        "documents": len(lines[: options.limit or None]),
+        "documents": documents,
         "plain over guarded": [round(r, 3) for r in ratios],
         "median": round(statistics.median(ratios), 3),
         "runs": runs,

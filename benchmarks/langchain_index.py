@@ -12,18 +12,15 @@ JSON, with processor time beside the time on the wall, for machines that others 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from take_turns import take_turns
 
 SIZE, OVERLAP, EACH = 1000, 100, 20
 STAGES = ("start", "all", "the same again", "a twentieth changed")
@@ -139,43 +136,13 @@ def guarded(corpus: Path) -> dict[str, Any]:
             return run(corpus, watch, write)
 
 
-def _alone(how: str, corpus: Path) -> dict[str, Any]:
-    """Run one side in a process of its own."""
-    command = [sys.executable, __file__, str(corpus), "--only", how]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
 def main() -> None:
     """Take turns and compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=0, help="only the first N documents")
-    parser.add_argument("--only", choices=["plain", "guarded"])
-    options = parser.parse_args()
-    if options.only:
-        result = (plain if options.only == "plain" else guarded)(options.corpus)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({**result, "peak_mb": round(peak)}))
+    turns = take_turns(__file__, __doc__, {"guarded": guarded, "plain": plain})
+    if turns is None:
         return
-    corpus: Path = options.corpus
-    if not corpus.is_file():
-        parser.error(f"{corpus}: no file; expected JSON lines with `id` and `text`")
-    lines = corpus.read_text("utf-8").splitlines()[: options.limit or None]
-    runs: dict[str, list[dict[str, Any]]] = {"guarded": [], "plain": []}
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "corpus.jsonl"
-        copy.write_text("\n".join(lines) + "\n", "utf-8")
-        for _ in range(options.rounds):
-            for how, found in runs.items():
-                found.append(_alone(how, copy))
-                sys.stderr.write(f"{how}: {sum(found[-1]['wall'].values()):.1f} s\n")
-    summary: dict[str, Any] = {"documents": len(lines), "plain over guarded": {}, "runs": runs}
+    documents, runs = turns
+    summary: dict[str, Any] = {"documents": documents, "plain over guarded": {}, "runs": runs}
     for clock in ("wall", "cpu"):
         for stages in (*((s,) for s in STAGES), STAGES):
             ratios = [

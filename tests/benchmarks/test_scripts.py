@@ -24,6 +24,7 @@ SHARED = {
     "incident": "recovery",
     "ordinary_documents": "measure_rules",
     "scratch_gate": "fact_edits",
+    "take_turns": "langchain_index",
 }
 # Scripts that have a test file of their own.
 ELSEWHERE = {

@@ -44,3 +44,10 @@ def test_any_and_all_of_a_group() -> None:
 
 def test_a_share_as_json_has_four_digits() -> None:
     assert as_body(1 / 3, (0.0, 2 / 3)) == {"share": 0.3333, "interval": [0.0, 0.6667]}
+
+
+def test_an_interval_ends_where_nothing_or_everything_was_hit() -> None:
+    for of in range(1, 1200):
+        assert wilson(0, of)[0] == 0.0
+        assert wilson(of, of)[1] == 1.0
+        assert 0.0 < wilson(of // 2 + 1, of + 1)[0] < wilson(of // 2 + 1, of + 1)[1] < 1.0
