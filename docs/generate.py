@@ -96,7 +96,8 @@ def configuration_page() -> str:
         "",
         "## Checks",
         "",
-        "Each check has a table `[checks.NAME]`. `enabled = false` turns it off. Its parameters:",
+        "Each check has a table `[checks.NAME]`; `enabled = false` turns it off, `enabled = true` "
+        f"on ({_off()} is off by default). Its parameters:",
         "",
         "| parameter | default |",
         "|---|---|",
@@ -105,6 +106,11 @@ def configuration_page() -> str:
         for field_ in dataclasses.fields(check.params):
             lines.append(f"| `[checks.{name}] {field_.name}` | `{field_.default!r}` |")
     return "\n".join(lines) + "\n"
+
+
+def _off() -> str:
+    """The checks that are off by default."""
+    return ", ".join(f"`{name}`" for name, one in checks.registry().items() if not one.on)
 
 
 def _type(annotation: Any) -> str:

@@ -16,7 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ragguard.model import CorpusView, Doubles, Ints, Lexicon
+from ragguard.model import Bools, CorpusView, Doubles, Ints, Lexicon
+from ragguard.text.words import name_flags
 
 NEAREST = 20  # indexed passages that a passage is compared with
 CLOSEST = 4  # those of them whose similarity tells whether the index knows the subject
@@ -64,6 +65,22 @@ def relative_to_nearby(
     less = np.maximum(beside - usual, 0.0)
     made[doubted] = usual + known_subject(view, doubted) * (scores[doubted] - less - usual)
     return made
+
+
+def written_as_names(view: CorpusView, row: int) -> Bools:
+    """Find the words of a row's prose that are written like names; see `text.words.name_flags`.
+
+    Args:
+        view: What the check sees; it keeps the answer for the next check.
+        row: Any row.
+
+    Returns:
+        bool, one a word of the row.
+    """
+    known: dict[int, Bools] = view.shared.setdefault(written_as_names, {})
+    if row not in known:
+        known[row] = np.array(name_flags(view.prose[row]), dtype=np.bool_)
+    return known[row]
 
 
 def known_subject(view: CorpusView, rows: Ints) -> Doubles:

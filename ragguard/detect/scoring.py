@@ -128,7 +128,7 @@ def active_checks(settings: Mapping[str, Mapping[str, object]]) -> dict[str, tup
     """Checks that are on, with their parameters.
 
     Args:
-        settings: The [checks.*] tables; `enabled = false` turns a check off.
+        settings: The [checks.*] tables; `enabled` turns a check on or off.
 
     Raises:
         ConfigError: An unknown check or parameter.
@@ -141,7 +141,7 @@ def active_checks(settings: Mapping[str, Mapping[str, object]]) -> dict[str, tup
     result: dict[str, tuple[Check, object]] = {}
     for name, check in known.items():
         values = dict(settings.get(name, {}))
-        enabled = values.pop("enabled", True)
+        enabled = values.pop("enabled", check.on)
         if not isinstance(enabled, bool):
             raise ConfigError(f"[checks.{name}] enabled: expected true or false, found {enabled!r}")
         if enabled:

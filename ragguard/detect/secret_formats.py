@@ -76,6 +76,12 @@ def formats() -> tuple[Format, ...]:
 
 
 @cache
+def _keywords() -> tuple[tuple[str, int], ...]:
+    """Every keyword, and the number of its format."""
+    return tuple((word, at) for at, one in enumerate(formats()) for word in one.keywords)
+
+
+@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
@@ -91,9 +97,8 @@ def found(text: str) -> Iterator[Secret]:
     """
     lowered = text.lower()
     taken: set[str] = set()
-    for one in formats():
-        if not any(keyword in lowered for keyword in one.keywords):
-            continue
+    for at in sorted({at for keyword, at in _keywords() if keyword in lowered}):
+        one = formats()[at]
         for match in _compiled(one.pattern).finditer(text):
             if one.before and not _compiled(one.before).search(_lead(text, match.start())):
                 continue

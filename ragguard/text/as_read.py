@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from html import unescape
+from itertools import dropwhile
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[@-Z\\^_])")
 _TAG = re.compile(
@@ -45,8 +46,12 @@ _SPELLED = re.compile(
     r"(?<![\w.\-])[^\W\d_](?:([.\-_*\u00b7|/~+])[^\W\d_](?:\1[^\W\d_]){1,40})(?![\w\-])"
 )
 _SPACED = re.compile(r"(?<!\w)(?:[^\W\d_] ){4,60}[^\W\d_](?!\w)")
+# What each of the two cannot be without; sought first, because it is found missing sooner.
+_SPELLED_PART = re.compile(r"([.\-_*\u00b7|/~+])[^\W\d_]\1")
+_SPACED_PART = re.compile(r" [^\W\d_] [^\W\d_] ")
 _MOVED = re.compile(r"(?:(?<=\s)|^)([^\W\d_]{1,20})-([^\W\d_])(?=[\s.,;:!?]|$)")
 _MOVED_RUN = re.compile(r"(?:(?:^|\s)[^\W\d_]{1,20}-[^\W\d_](?=[\s.,;:!?]|$)[.,;:!?]?){3,}")
+_AFTER_ASCII = re.compile(r"(?<=[\x00-\x7f])[^\x00-\x7f]+")
 _STOPS = ".!?:;"
 _MOST = 400_000  # characters; of a longer text the rest is read as it stands
 
@@ -106,7 +111,8 @@ def joined(text: str) -> str:
     if ">" in text:
         text = _BLOCKQUOTE.sub(_as_quotation, text)
     text = _ITEM.sub("", _HYPHENATED.sub("", text))
-    text = _CELLS.sub(" ", text)
+    if "|" in text:
+        text = _CELLS.sub(" ", text)
     return _BREAK.sub(lambda m: "\n" if text[m.start() - 1 : m.start()] in _STOPS else " ", text)
 
 
@@ -121,16 +127,12 @@ def unaccented(text: str) -> str:
     if text.isascii():
         return text
     apart = unicodedata.normalize("NFD", text)
-    kept = []
-    latin = False
-    for char in apart:
-        if unicodedata.combining(char):
-            if not latin:
-                kept.append(char)
-            continue
-        latin = char.isascii()
-        kept.append(char)
-    return unicodedata.normalize("NFC", "".join(kept))
+    return unicodedata.normalize("NFC", _AFTER_ASCII.sub(_without_marks, apart))
+
+
+def _without_marks(run: re.Match[str]) -> str:
+    """What follows a plain letter, without the marks that stand on it."""
+    return "".join(dropwhile(unicodedata.combining, run.group()))
 
 
 def unspelled(text: str) -> str:
@@ -138,8 +140,10 @@ def unspelled(text: str) -> str:
 
     Abbreviations of three letters and more (`U.S.A`) are joined too, which hides nothing.
     """
-    text = _SPELLED.sub(lambda m: m.group().replace(m[1], ""), text)
-    text = _SPACED.sub(lambda m: m.group().replace(" ", ""), text)
+    if _SPELLED_PART.search(text):
+        text = _SPELLED.sub(lambda m: m.group().replace(m[1], ""), text)
+    if _SPACED_PART.search(text):
+        text = _SPACED.sub(lambda m: m.group().replace(" ", ""), text)
     return _MOVED_RUN.sub(lambda m: _MOVED.sub(r"\2\1", m.group()), text) if "-" in text else text
 
 

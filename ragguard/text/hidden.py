@@ -13,6 +13,7 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from html import unescape
 from itertools import chain
 from math import log2
@@ -255,9 +256,7 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
             plain += 1
     styled = _STYLED.findall(raw)
     hits = []
-    scripts_there = [_script(c) == "LATIN" for c in raw[:20_000] if c.isalpha()]
-    latin = sum(scripts_there)
-    if mixed and plain <= len(mixed) and latin > max(40, _LATIN * len(scripts_there)):
+    if mixed and plain <= len(mixed) and _mostly_latin(raw[:20_000]):
         mixed.sort()
         order = [word for word in mixed if _ORDERING.search(_folded(word))]
         what, weight = "look-alike letters of another script", 3.0 + log2(len(mixed))
@@ -274,6 +273,12 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
     return hits
 
 
+def _mostly_latin(raw: str) -> bool:
+    """Whether a text is written in Latin letters."""
+    of_latin = [_script(c) == "LATIN" for c in raw if c.isalpha()]
+    return sum(of_latin) > max(40, _LATIN * len(of_latin))
+
+
 def _folded(word: str) -> str:
     """A word as it looks in Latin letters, lower-cased."""
     return "".join(c if c.isascii() else skeleton(c) for c in word).lower()
@@ -284,6 +289,7 @@ def _poses_as_latin(char: str) -> bool:
     return _script(char) in ("CYRILLIC", "GREEK", "ARMENIAN") and skeleton(char).isascii()
 
 
+@lru_cache(4096)
 def _script(char: str) -> str:
     if char.isascii():
         return "LATIN" if char.isalpha() else ""

@@ -70,7 +70,7 @@ class Languages:
 
     def __init__(self, counts: Mapping[str, int]) -> None:
         self._counts = counts
-        self._others: Sequence[frozenset[str]] | None = None
+        self._speakers: Mapping[str, Sequence[int]] | None = None
 
     def foreign(self, words: Sequence[str]) -> bool:
         """Tell whether words are of a language that the corpus hardly has anything of.
@@ -78,15 +78,27 @@ class Languages:
         Args:
             words: Of a chunk's prose, in lower case.
         """
-        if self._others is None:
-            own = common_words(self._counts, COMMON)
-            self._others = [found - own for found in WORDS.values()]
-        return any(self._tells(words, found) for found in self._others)
+        if self._speakers is None:
+            self._speakers = self._others()
+        told = [word for word in words if word in self._speakers]
+        if len(told) < max(LEAST, SHARE * len(words)):
+            return False
+        said: dict[int, list[str]] = {}
+        for word in told:
+            for language in self._speakers[word]:
+                said.setdefault(language, []).append(word)
+        return any(
+            len(set(found)) >= LEAST and len(found) >= SHARE * len(words) for found in said.values()
+        )
 
-    @staticmethod
-    def _tells(words: Sequence[str], commonest: frozenset[str]) -> bool:
-        found = [word for word in words if word in commonest]
-        return len(set(found)) >= LEAST and len(found) >= SHARE * len(words)
+    def _others(self) -> dict[str, list[int]]:
+        """Commonest words of languages, without the corpus's own, and which have each."""
+        own = common_words(self._counts, COMMON)
+        speakers: dict[str, list[int]] = {}
+        for language, commonest in enumerate(WORDS.values()):
+            for word in commonest - own:
+                speakers.setdefault(word, []).append(language)
+        return speakers
 
     def worst_window(
         self, values: Doubles, words: Sequence[str], width: int, prior: int, usual: float

@@ -138,7 +138,7 @@ _STARTS = "|".join(
 )
 # A sentence that begins in the middle of another: put in without a care for where the words stop.
 _ABRUPT = re.compile(
-    rf"(?<=[a-z0-9,;)\]\"'] )(?=(?:{_STARTS}) [a-z'\"]|(?:Can|Could|Would|Will|Do|Are) you "
+    rf" (?<=[a-z0-9,;)\]\"'] )(?=(?:{_STARTS}) [a-z'\"]|(?:Can|Could|Would|Will|Do|Are) you "
     r"|Don't |Do not |[A-Z][a-z]+ (?:your|every|each|any|this|these) )"
 )
 _NO_LETTERS = bytes(b for b in range(128) if not (chr(b).isalpha() or b == 32))
@@ -209,7 +209,7 @@ def _pieces(line: str) -> list[str]:
         after = line[match.end() : match.end() + 1]
         if not after.islower() or line[max(0, match.start() - 3) : match.start()].isalpha():
             cuts.append(match.end())
-    cuts += (match.start() for match in _ABRUPT.finditer(line))
+    cuts += (match.end() for match in _ABRUPT.finditer(line))
     cuts = [*sorted(set(cuts)), len(line)]
     found = []
     for start, end in pairwise(cuts):

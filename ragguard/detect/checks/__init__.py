@@ -31,6 +31,7 @@ class Check:
         unit: Rise in raw score that makes an honest chunk e times rarer, where the reference has
             too few cases to tell.
         summary: First line of its docstring.
+        on: Whether it runs where the settings say nothing.
     """
 
     name: str
@@ -39,13 +40,14 @@ class Check:
     function: Function
     unit: float
     summary: str
+    on: bool = True
 
 
 _REGISTRY: dict[str, Check] = {}
 
 
 def check(
-    name: str, *, family: str, params: type[Any], unit: float = 1.0
+    name: str, *, family: str, params: type[Any], unit: float = 1.0, on: bool = True
 ) -> Callable[[Function], Function]:
     """Register a check.
 
@@ -59,7 +61,7 @@ def check(
         if not function.__doc__:
             raise ValueError(f"check {name!r} has no docstring")
         summary = function.__doc__.strip().splitlines()[0]
-        _REGISTRY[name] = Check(name, family, params, function, unit, summary)
+        _REGISTRY[name] = Check(name, family, params, function, unit, summary, on)
         return function
 
     return register

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.detect.checks import check
-from ragguard.detect.nearby import relative_to_nearby
+from ragguard.detect.nearby import relative_to_nearby, written_as_names
 from ragguard.errors import NotApplicable
 from ragguard.model import CorpusView, Doubles, Evidence, Ints, Lexicon, Signal
 from ragguard.text.languages import Languages
 from ragguard.text.ngram_model import pair_surprisal_rows
 from ragguard.text.tokens import tokens, worst_windows
-from ragguard.text.words import name_flags
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ def _worst_stretches(
         if languages.foreign(chosen[number]):
             scores[number] = params.usual
             continue
-        flags = np.array(name_flags(view.prose[rows[number]]), dtype=bool)[1:]
-        flags |= np.array([w[0].isdigit() for w in chosen[number][1:]], dtype=bool)
+        digits = np.array([w[0].isdigit() for w in chosen[number]], dtype=bool)
+        flags = (written_as_names(view, int(rows[number])) | digits)[1:]
         own = bits[ends[number] - lengths[number] : ends[number]]
         capped = np.where(flags, np.minimum(own, params.name), own)
         scores[number], places[number] = languages.worst_window(

@@ -70,11 +70,16 @@ def denylist(view: CorpusView, params: Params) -> Signal:
         sizes[number] = len(grams)
         for gram in grams:
             holders[gram].append(number)
+    nothing = np.zeros(len(texts))
     mine: dict[int, Floats64] = {}  # by row: how much of the wording one text holds of the other
     # Copied code and tables are copies too: the whole text is compared, not its prose.
     said = [words(text) for text in view.texts[: view.n]]
     for row in range(view.n):
         shared, size = _shared(said[row], holders, len(texts))
+        if shared is None:
+            if wordless or near[row] or _may_share(nothing, size, params.copied):
+                mine[row] = nothing
+            continue
         held = np.where(shared >= params.fewest, shared / np.maximum(1, np.minimum(size, sizes)), 0)
         shares = _may_share(shared, size, params.copied) or held.max() >= params.contained
         if wordless or near[row] or shares:
@@ -124,10 +129,15 @@ def _grams(row: Sequence[str]) -> Iterable[Gram]:
 
 def _shared(
     row: Sequence[str], holders: Mapping[Gram, Sequence[int]], count: int
-) -> tuple[Floats64, int]:
-    """How many of a text's grams each of `count` denied texts holds, and how many it has."""
+) -> tuple[Floats64 | None, int]:
+    """How many of a text's grams each of `count` denied texts holds, `None` where none holds any.
+
+    And how many it has.
+    """
     own = set(_grams(row))
     numbers = list(chain.from_iterable(holders[gram] for gram in own if gram in holders))
+    if not numbers:
+        return None, len(own)
     return np.bincount(numbers, minlength=count).astype(np.float64), len(own)
 
 

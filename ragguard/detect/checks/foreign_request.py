@@ -61,6 +61,7 @@ FEW = 5  # neighbours in the index below which the batch stands in for it
 FEW_ROWS = 50  # indexed passages below which the batch stands in for them
 MOST_ROWS = 4000  # passages from which it is learnt where words are used
 BLOCK = 4096  # passages measured at once
+WORST = 8.0  # log-odds that the wording of a sentence counts at most
 ALIKE = -4.0  # log-odds of the wording of a passage's other sentences from which it is given credit
 ABOVE = -3.0  # added: what ordinary passages of any kind seldom reach
 PHRASING = "8394a56cbd4a20b8419816b915292f9f15a1e0dd6850e653ad86ac7b4051ffb7"  # SHA-256
@@ -104,11 +105,18 @@ def wording() -> Phrasing:
     return phrasing.load(data)
 
 
-def _odds(asked: Asked, weight: float) -> NDArray[np.float64]:
-    """Log-odds of sentences: the trees', `weight` of the wording's, and `ABOVE`."""
-    worded = wording().score(asked.sentences, asked.table[:, :FORMS])
-    alike = np.maximum(0.0, phrasing.company(worded, asked.rows) - ALIKE)
-    made: NDArray[np.float64] = model().score(asked.table) + weight * (worded - alike) + ABOVE
+def _odds(asked: Asked, weight: float, least: float) -> NDArray[np.float64]:
+    """Log-odds of sentences: the trees', `weight` of the wording's, and `ABOVE`.
+
+    Wording is asked only of passages in which it could bring a sentence above `least`.
+    """
+    made: NDArray[np.float64] = model().score(asked.table) + ABOVE
+    passages = np.unique(asked.rows[made + weight * WORST > least])
+    at = np.flatnonzero(np.isin(asked.rows, passages))
+    sentences = [asked.sentences[i] for i in at.tolist()]
+    worded = np.minimum(wording().score(sentences, asked.table[at, :FORMS]), WORST)
+    alike = np.maximum(0.0, phrasing.company(worded, asked.rows[at]) - ALIKE)
+    made[at] += weight * (worded - alike)
     return made
 
 
@@ -131,7 +139,7 @@ def foreign_request(view: CorpusView, params: Params) -> Signal:
         rows = range(start, min(start + BLOCK, view.n))
         found = [requests.sentences(view.prose[r])[: params.most_sentences] for r in rows]
         asked = measured.features(rows.start, found)
-        odds = _odds(asked, params.wording) - params.least
+        odds = _odds(asked, params.wording, params.least) - params.least
         for at in np.lexsort((-np.arange(len(odds)), odds)).tolist():  # the worst comes last
             row = start + int(asked.rows[at])
             if odds[at] > 0:

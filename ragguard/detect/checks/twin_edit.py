@@ -53,6 +53,7 @@ MEMBERS = 40  # texts of a family asked what they have in a place
 CONSTANT = 0.8  # share of them that must agree on it
 SHOUTED = 0.5  # share of capitals in a sentence from which they say nothing
 _OWNERSHIP = re.compile(r"\b(?:copyright|copyrighted|all rights reserved)\b", re.IGNORECASE)
+_UNCAPITALISED = re.compile(r"(?<![\w.])[^\W\d_A-Z][^\W\d_A-Z]+(?![\w.]\w)")
 LONGEST_TITLE = 120  # characters
 _SENTENCE = re.compile(r"[.!?][\"'*_]*$")
 NEAR = 8  # words around a change in which a claim of ownership makes it one
@@ -218,7 +219,8 @@ class _Bench:
         """
         view = self._view
         sizes: Counter[int] = Counter()
-        for row in range(view.n):
+        asked = {int(view.documents[row]) for row in (*lined, *self._same)}
+        for row in np.flatnonzero(np.isin(view.documents[: view.n], list(asked))).tolist():
             sizes[int(view.documents[row])] += len(self.tokens(row))
         shared: Counter[tuple[int, int]] = Counter()
         for row, twins in lined.items():
@@ -350,13 +352,9 @@ class _Bench:
     def _lower_cased(self) -> set[str]:
         """Words that judged texts write in small letters somewhere: a capital makes no name."""
         if self._ordinary is None:
-            view = self._view
-            self._ordinary = {
-                word
-                for text in view.prose
-                for word in re.findall(r"(?<![\w.])[^\W\d_A-Z][^\W\d_A-Z]+(?![\w.]\w)", text)
-                if word.islower()
-            }
+            written = {piece for text in self._view.prose for piece in text.split()}
+            found = set(_UNCAPITALISED.findall(" ".join(written)))  # it spans no white space
+            self._ordinary = {word for word in found if word.islower()}
         return self._ordinary
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.detect.checks import check
-from ragguard.detect.nearby import relative_to_nearby
+from ragguard.detect.nearby import relative_to_nearby, written_as_names
 from ragguard.errors import NotApplicable
 from ragguard.model import Bools, CorpusView, Doubles, Evidence, Ints, Lexicon, Signal
 from ragguard.text.languages import Languages
 from ragguard.text.tokens import elsewhere, own_counts, tokens, worst_windows
-from ragguard.text.words import common_words, name_flags
+from ragguard.text.words import common_words
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _worst_stretches(
         if languages.foreign(view.words[row]):
             scores[number] = 1.0 + params.usual
             continue
-        flags = np.array(name_flags(view.prose[row]), dtype=bool)
+        flags = written_as_names(view, int(row))
         own = values[ends[number] - judged.lengths[number] : ends[number]]
         lowered = np.where(flags & (own > 0), params.name, own)
         worst_mean, _ = languages.worst_window(

@@ -71,6 +71,7 @@ _PLAIN = frozenset(
     ["ignore", "disregard", "forget", "instructions", "instruction", "rules", "previous"]
 ) | (PRODUCE | ACT | STOP)
 _STOP = re.compile(r"[.!?\n](?:\s|$)")
+_FOREIGN = re.compile(r"(?<!\w)[0-9A-Za-z_]*+[^\W\x00-\x7f]\w*")  # a word not all of ASCII
 _RAW_HINTS = re.compile(
     r"<[|/<a-z]|\[/?INST|###|\{\s{0,8}[\"']|(?i:end|begin|start) of"
     r"|^[ \t]{0,8}(?i:human|user|system|assistant|ai)\s?:",
@@ -196,13 +197,14 @@ def scan(text: str) -> list[Hit]:
         text = _fold(text)
     whole, raw = _scanners()
     plain = as_read.joined(as_read.rendered(text))
-    shown = as_read.unaccented(as_read.unspelled(plain))
+    together = as_read.unspelled(plain)
+    shown = as_read.unaccented(together)
     hits = list(_matches(whole, shown))
     if not plain.isascii() and plain != shown:
         hits += _matches(whole, plain)
     if _RAW_HINTS.search(text):
         hits += _matches(raw, text)
-    apart = set(as_read.spelled(plain))
+    apart = set(as_read.spelled(plain)) if together != plain else set()
     if len(apart) > 1 and not apart.isdisjoint(_PLAIN):
         hits.append(Hit(SPELLED, " ".join(sorted(apart))[:120], False))
     best: dict[str, Hit] = {}
@@ -316,9 +318,7 @@ def _may_order(before: str, first: str) -> bool:
 
 def _fold(text: str) -> str:
     """Look-alike letters of other scripts as plain ones, word by word."""
-    return re.sub(
-        r"\w+", lambda m: m.group() if m.group().isascii() else _fold_word(m.group()), text
-    )
+    return _FOREIGN.sub(lambda m: _fold_word(m.group()), text)
 
 
 def _fold_word(word: str) -> str:
