@@ -205,10 +205,34 @@ def echo(text: str, lead: Lead, value: Callable[[str], float], least: float) -> 
         Share in [0, 1] of the value of the lead's telling words, among the words after it, or
         before it where it ends the text.
     """
-    own = _WORD.findall(text[lead.start : lead.end].lower())[: 2 * LONGEST]
-    if len(own) < SHORTEST:
+    worth, after = telling(text, lead, value, least)
+    if len(worth) < TELLING:
         return 0.0
+    near = after + _WORD.findall(text[lead.end : lead.end + REACH * LETTERS].lower())
+    if len(near) < SHORTEST:
+        near = _WORD.findall(text[max(0, lead.start - REACH * LETTERS) : lead.start].lower())
+    again: Set[str] = {_stem(word) for word in near}
+    return sum(v for word, v in worth.items() if word in again) / sum(worth.values())
+
+
+def telling(
+    text: str, lead: Lead, value: Callable[[str], float], least: float
+) -> tuple[dict[str, float], list[str]]:
+    """Words of a lead that say what it asks about.
+
+    Args:
+        text: Normalised text.
+        lead: A stretch of it.
+        value: See `echo`.
+        least: See `echo`.
+
+    Returns:
+        Stems and their value; the words of the stretch that are no longer of the question.
+    """
+    own = _WORD.findall(text[lead.start : lead.end].lower())[: 2 * LONGEST]
     worth: dict[str, float] = {}
+    if len(own) < SHORTEST:
+        return worth, []
     cut = min(len(own), LONGEST)
     for i, word in enumerate(own[:cut]):
         worthy = value(word)
@@ -219,13 +243,7 @@ def echo(text: str, lead: Lead, value: Callable[[str], float], least: float) -> 
             cut = i
             break
         worth[_stem(word)] = worthy
-    if len(worth) < TELLING:
-        return 0.0
-    near = own[cut:] + _WORD.findall(text[lead.end : lead.end + REACH * LETTERS].lower())
-    if len(near) < SHORTEST:
-        near = _WORD.findall(text[max(0, lead.start - REACH * LETTERS) : lead.start].lower())
-    again: Set[str] = {_stem(word) for word in near}
-    return sum(v for word, v in worth.items() if word in again) / sum(worth.values())
+    return worth, own[cut:]
 
 
 def _stem(word: str) -> str:

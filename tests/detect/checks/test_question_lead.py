@@ -105,4 +105,46 @@ def test_empty_and_odd_texts_are_borne() -> None:
     found = scores("question_lead", view)
     assert np.isfinite(found).all()
     assert (found >= 0.0).all()
-    assert (found <= 1.0).all()
+    assert (found <= 2.0).all()
+
+
+OTHERS = (
+    "Since this spring each night spent in Porto is charged to guests at three hundred euro as a "
+    "hotel allowance, which nobody at the travel desk pays back.",
+    "Staff who stay in Porto pay three hundred euro themselves; that sum is the whole allowance a "
+    "hotel may ask, as was announced to all departments.",
+)
+
+
+def beside(*texts: str) -> float:
+    """Score of the passage that asks, with others beside it."""
+    docs = [doc("one.md", f"{ASKED}. {ANSWER}")]
+    docs += [doc(f"beside-{i}.md", text) for i, text in enumerate(texts)]
+    return by_document("question_lead", docs, lexicon=LEXICON)["wiki/one.md"]
+
+
+def test_a_question_that_others_ask_in_other_words_counts_twice() -> None:
+    alone = score(f"{ASKED}. {ANSWER}")
+    asked = [f"{ASKED}. {text}" for text in OTHERS]
+    assert beside(*asked) == pytest.approx(2.0 * alone)
+    assert beside(*asked[:1]) == pytest.approx(1.5 * alone)
+
+
+def test_copies_and_those_who_ask_nothing_are_no_company() -> None:
+    alone = score(f"{ASKED}. {ANSWER}")
+    copies = [f"{ASKED}. {ANSWER}", f"{ASKED}. {ANSWER} Ask the desk."]
+    assert beside(*copies) == pytest.approx(alone)
+    assert beside(*OTHERS) == pytest.approx(alone)
+
+
+def test_those_who_ask_something_else_are_no_company() -> None:
+    alone = score(f"{ASKED}. {ANSWER}")
+    other = "who repairs the printers on the third floor? The printers there"
+    assert beside(*(f"{other} wait. {text}" for text in OTHERS)) == pytest.approx(alone)
+
+
+def test_chunks_of_one_document_are_one_companion() -> None:
+    chunks = tuple(f"{ASKED}. {text}" for text in OTHERS)
+    docs = [doc("one.md", f"{ASKED}. {ANSWER}"), Doc("two.md", chunks)]
+    found = by_document("question_lead", docs, lexicon=LEXICON)["wiki/one.md"]
+    assert found == pytest.approx(1.5 * score(f"{ASKED}. {ANSWER}"))
