@@ -108,7 +108,7 @@ _COMMON = STOP | PRODUCE | ACT
 _EVERYDAY = 2  # everyday words that readable prose has
 _COMPARED = 40  # characters by which hidden text is found again in what is served
 _COUNT = re.compile(r"^\d+ ")
-_FEW_WORDS = 4  # an attribute of fewer is a name
+_FEW_WORDS = 4  # an attribute of fewer is a name, and styled text of fewer is no order
 _MOST_ATTRIBUTES = 200
 _MOST_SAID = 20_000  # characters of attributes
 
@@ -155,6 +155,9 @@ def inspect(
     if _HTML.match(raw):
         shown = ""  # what a page hides is not served
     hits = [(_parsed_weight(item, shown), item.kind, item.text) for item in parsed]
+    styled = [text for weight, kind, text in hits if weight > NOTE and kind.startswith("css-")]
+    if sum(map(_words_in, styled)) < _FEW_WORDS:  # a sample of a style says nothing to anybody
+        hits = [(NOTE if kind.startswith("css-") else w, kind, text) for w, kind, text in hits]
     if not raw.isascii():
         hits += _characters(raw)
         hits += _look_alikes(raw)
@@ -183,6 +186,11 @@ def _parsed_weight(item: Hidden, served: str | None) -> float:
     if served is not None and item.kind.startswith(("css-", "html-")) and start not in served:
         return NOTE
     return 3.0 + 0.5 * log2(max(len(item.text.split()), 1))
+
+
+def _words_in(text: str) -> int:
+    """Words of a text; where a script parts none, every two characters count as one."""
+    return max(len(text.split()), 0 if text.isascii() else len(text) // 2)
 
 
 def kind_of(find: Find) -> str:

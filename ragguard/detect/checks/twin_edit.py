@@ -54,6 +54,7 @@ CONSTANT = 0.8  # share of them that must agree on it
 SHOUTED = 0.5  # share of capitals in a sentence from which they say nothing
 _OWNERSHIP = re.compile(r"\b(?:copyright|copyrighted|all rights reserved)\b", re.IGNORECASE)
 _UNCAPITALISED = re.compile(r"(?<![\w.])[^\W\d_A-Z][^\W\d_A-Z]+(?![\w.]\w)")
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
 LONGEST_TITLE = 120  # characters
 _SENTENCE = re.compile(r"[.!?][\"'*_]*$")
 NEAR = 8  # words around a change in which a claim of ownership makes it one
@@ -442,9 +443,11 @@ def _title(text: str) -> str:
 
 
 def _named(text: str) -> set[str]:
-    """What a file's name or a title names: its words, and numbers as they are written."""
+    """What a file's name or a title names: its words, numbers, and what a version begins with."""
     low = text.lower()
-    return {*tokens(low), *re.findall(r"[^\W\d_]+|\d+", low)}
+    versions = (v.split(".") for v in _VERSION.findall(low))
+    begun = {".".join(parts[:n]) for parts in versions for n in range(2, len(parts) + 1)}
+    return {*tokens(low), *re.findall(r"[^\W\d_]+|\d+", low), *begun}
 
 
 def _lower(piece: tuple[str, ...]) -> tuple[str, ...]:

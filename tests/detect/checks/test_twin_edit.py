@@ -373,6 +373,20 @@ def test_a_series_of_one_source_that_names_its_version_is_no_forgery(name: str, 
     assert max(by_document("twin_edit", [*honest(), *series]).values()) == 0
 
 
+def test_a_series_that_its_page_belongs_to_is_named_by_its_version() -> None:
+    def notes(version: str, series: str) -> str:
+        said = RELEASED.format(title=f"Tidewater v{version} notes", version="the archive")
+        return f"{said} Most sites run v{series}.X these days, because it is what is mended."
+
+    pages = [
+        doc(f"{version}.txt", notes(version, series), near(WHERE, 0.99, seed=i), zone=zone)
+        for i, (version, series, zone) in enumerate(
+            [("3.2.4.6", "3.2.4", "serving"), ("3.2.5.5", "3.2.5", "batch")]
+        )
+    ]
+    assert max(by_document("twin_edit", [*honest(), *pages]).values()) == 0
+
+
 def test_a_version_that_the_page_is_not_named_for_is_a_change_of_fact() -> None:
     there = doc(
         "upgrade.md", RELEASED.format(title="# How", version="3.2.2"), WHERE, zone="serving"
