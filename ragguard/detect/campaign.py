@@ -26,6 +26,8 @@ from ragguard.text.words import overlaps
 # deviations. An honest batch of manuals beside other documentation that stood out lay between -1.1
 # and -0.7, campaigns into a known subject between -0.6 and 1.2 (one in ten lower).
 SLOPE, CENTRE = 6.0, -0.5
+# Stand-out and excess of accord that an honest batch does not reach by being about something new.
+FLAGRANT_RATIO, FLAGRANT_EXCESS = 1.1, 0.2
 COPIED = 0.4  # runs of `RUN` words of the shorter text that a copy has, however it was cut
 RUN = 4
 FEW_SHARED = 0.2  # word Jaccard below which two texts share no runs to speak of
@@ -183,8 +185,7 @@ def stand_out(
     """Log-ratio of the surroundings' distance to the companions' distance.
 
     The surroundings are what the reference has nearest, or the newcomers beyond twice the
-    companions, whichever is nearer. Damped where the reference hardly knows the region: a batch on
-    a subject the corpus never had is dense among itself for an honest reason.
+    companions, whichever is nearer. See `believed` for where the reference hardly knows the region.
 
     Args:
         view: The view.
@@ -201,8 +202,7 @@ def stand_out(
     floor = np.maximum(beyond, known[:, :width].mean(axis=1))
     around = np.maximum(1.0 - floor, 1e-9)  # 0 where the encoder cannot tell two texts apart
     ratio = np.log(around / (1.0 - near[:, :width].mean(axis=1) + softening))
-    scores: Doubles = np.maximum(ratio, 0.0) * familiarity(view, known[:, :4].mean(axis=1))
-    return scores
+    return believed(view, np.maximum(ratio, 0.0), known, FLAGRANT_RATIO)
 
 
 def distinct(
@@ -266,6 +266,26 @@ def mutual(alone: Doubles, companions: Ints, near: Ints, documents: Ints) -> Dou
     share = np.where(number > 0, back / np.maximum(number, 1), 1.0)
     scores: Doubles = np.where(number > 0, np.minimum(alone, theirs), alone) * share
     return scores
+
+
+def believed(view: CorpusView, scores: Doubles, known: Doubles, flagrant: float) -> Doubles:
+    """What of a score is believed, as far as the reference knows the region.
+
+    A batch on a subject that the corpus never had is dense among itself for an honest reason; how
+    dense is usual there, nothing tells. What is beyond that reason anywhere counts.
+
+    Args:
+        view: The view.
+        scores: float64 (n,), at least 0.
+        known: Similarities of the paraphrases in the reference, (n, k), descending.
+        flagrant: What honest batches on new subjects do not reach.
+
+    Returns:
+        float64 (n,), at most `scores`.
+    """
+    belief = familiarity(view, known[:, :4].mean(axis=1))
+    made: Doubles = belief * scores + (1.0 - belief) * np.maximum(scores - flagrant, 0.0)
+    return made
 
 
 def familiarity(view: CorpusView, trusted: Doubles) -> Doubles:

@@ -44,7 +44,7 @@ from ragguard.trust.files import replace_file
 FOLDS = 10
 ROUND_SIZES = tuple(round(16 * 2 ** (i / 2)) for i in range(17))  # 16 to 4,096
 COLD = 50  # indexed documents below which no words count as known
-VERSION = 6
+VERSION = 7
 TOGETHER = 8  # documents of one place that are brought in together
 LARGE = 4  # an index of less than so many times a batch hardly holds more than the batch
 

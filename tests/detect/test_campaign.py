@@ -10,8 +10,10 @@ from ragguard.detect.campaign import (
     CENTRE,
     COPIED,
     FEW_SHARED,
+    FLAGRANT_RATIO,
     RUN,
     accord_excess,
+    believed,
     companions_evidence,
     distinct,
     familiarity,
@@ -170,14 +172,25 @@ def test_familiarity_rises_with_closeness_to_the_reference(view: CorpusView) -> 
     assert half.tolist() == pytest.approx([0.5] * view.n)
 
 
-def test_a_batch_on_a_subject_the_corpus_never_had_is_damped(view: CorpusView) -> None:
+def test_on_a_subject_the_corpus_never_had_only_the_flagrant_counts(view: CorpusView) -> None:
     near_ = paraphrases(view, view.newcomers, 0.6, 1).values
     unknown = np.zeros_like(near_)
     new_subject = replace(view, lexicon=closeness(0.5, 0.1))
-    assert (
-        stand_out(new_subject, near_, unknown, 2, 0.02).max()
-        < 0.01 * stand_out(view, near_, unknown, 2, 0.02).max()
+    anywhere = stand_out(view, near_, unknown, 2, 0.02)
+    found = stand_out(new_subject, near_, unknown, 2, 0.02)
+    assert found.tolist() == pytest.approx(
+        np.maximum(anywhere - FLAGRANT_RATIO, 0.0).tolist(), abs=1e-3
     )
+    assert (anywhere > FLAGRANT_RATIO).any()
+    assert (anywhere < FLAGRANT_RATIO).any()
+
+
+def test_where_the_reference_knows_the_region_all_of_a_score_is_believed(view: CorpusView) -> None:
+    known = replace(view, lexicon=closeness(0.5, 0.1))
+    scores = np.linspace(0.0, 2.0, view.n)
+    near_ = np.full((view.n, 4), 0.9)
+    assert believed(known, scores, near_, 1.0).tolist() == pytest.approx(scores.tolist(), abs=1e-3)
+    assert (believed(known, scores, np.zeros_like(near_), 1.0) <= scores).all()
 
 
 def test_the_evidence_names_the_companions_and_who_of_them_waits() -> None:

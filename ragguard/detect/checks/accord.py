@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.detect.campaign import accord_excess, companions_evidence, familiarity, paraphrases
+from ragguard.detect.campaign import (
+    FLAGRANT_EXCESS,
+    accord_excess,
+    believed,
+    companions_evidence,
+    paraphrases,
+)
 from ragguard.detect.checks import check
 from ragguard.detect.checks.collusion import Params as StandOut
 from ragguard.detect.checks.collusion import borne_out
@@ -30,7 +36,7 @@ def accord(view: CorpusView, params: Params) -> Signal:
 
     Returns:
         Raw scores, float64 (n,), square root of the stand-out (see `collusion`) times the excess of
-        accord, damped where the reference hardly knows the region.
+        accord, only what is flagrant where the reference hardly knows the region.
 
     Raises:
         NotApplicable: Nothing arrived beside this document and nothing waits in quarantine.
@@ -39,7 +45,7 @@ def accord(view: CorpusView, params: Params) -> Signal:
     beside = paraphrases(view, view.newcomers, params.overlap, params.least)
     known = paraphrases(view, view.reference, params.overlap, params.least)
     excess = accord_excess(beside, known, view, params.most)
-    excess = excess * familiarity(view, known.values[:, :4].mean(axis=1))
+    excess = believed(view, excess, known.values, FLAGRANT_EXCESS)
     scores = np.sqrt(alone * excess)
 
     def explain(row: int) -> Evidence:

@@ -42,8 +42,8 @@ def collusion(view: CorpusView, params: Params) -> Signal:
 
     Returns:
         Raw scores, float64 (n,), log of (distance to the surroundings / distance to the
-        companions), averaged over campaign sizes, at least 0, damped where the reference hardly
-        knows the region, and at most what its companions score.
+        companions), averaged over campaign sizes, at least 0, only what is flagrant where the
+        reference hardly knows the region, and at most what its companions score.
 
     Raises:
         NotApplicable: Nothing arrived beside this document and nothing waits in quarantine.

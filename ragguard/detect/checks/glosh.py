@@ -6,7 +6,7 @@ Sander, "Hierarchical Density Estimates", TKDD 10 (2015), section 6 for GLOSH; M
 Astels, "hdbscan", JOSS 2 (2017), for the implementation.
 
 Off unless `[checks.glosh] enabled = true`: it cost more than any other check and changed no verdict
-on any corpus it was measured on (docs/scoring.md). Where `calibrate` finds that it tells poison of
+on any corpus it was measured on (docs/checks.md). Where `calibrate` finds that it tells poison of
 yours, it has a share to give it.
 """
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ragguard.detect import lexicon as lexicons
+from ragguard.detect.campaign import FLAGRANT_RATIO
 from ragguard.errors import NotApplicable
 from tests.support.checks.views import (
     Doc,
@@ -99,13 +100,16 @@ def test_a_subject_the_reference_is_as_dense_about_does_not_stand_out() -> None:
     assert beside < 0.1 < alone
 
 
-def test_a_region_the_reference_hardly_knows_is_damped() -> None:
+def test_in_a_region_the_reference_hardly_knows_only_the_flagrant_counts() -> None:
     """A batch on a new subject is dense among itself for an honest reason."""
     docs = [*campaign(4), *corpus()]
     unknown = replace(lexicons.empty(), closeness=(0.9, 0.05))
     plain = by_document("collusion", docs)["wiki/evil-0"]
     damped = by_document("collusion", docs, lexicon=unknown)["wiki/evil-0"]
-    assert 0.0 <= damped < 0.05 * plain
+    assert 0.0 < damped < plain - FLAGRANT_RATIO + 0.05
+    loose = [*campaign(4, cosine=0.8), *corpus()]
+    assert by_document("collusion", loose)["wiki/evil-0"] > 0.2
+    assert by_document("collusion", loose, lexicon=unknown)["wiki/evil-0"] < 0.01
 
 
 def test_order_of_documents_is_irrelevant() -> None:
