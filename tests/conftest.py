@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for variable in [v for v in os.environ if v.startswith("RAGGUARD_") and "QDRANT" not in v]:
     del os.environ[variable]
+
+# Commits wait until the disk has them, which would be most of the tests' time: their folders are in
+# memory where there is room. What a killed process has written survives it there too.
+MEMORY = Path("/dev/shm")
+ROOM = (os.cpu_count() or 1) * (3 << 29)  # free bytes: a process of tests takes up to 1 GiB
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 settings.register_profile("unhurried", deadline=None)  # no test asserts on seconds
 settings.load_profile("unhurried")
@@ -45,8 +53,10 @@ GROUPS = {
     "tests/ingest/test_drip.py": "drip",
     "tests/ingest/test_reintroduction.py": "reintroduction",
     "tests/ingest/test_suspects.py": "suspects",
-    "tests/ingest/test_judge_later.py": "later",
-    "tests/audit/test_run.py": "audit",
+    "tests/audit/test_run.py": "handbook",
+    "tests/cli/test_doctor.py": "handbook",
+    "tests/ingest/test_ingest.py": "handbook",
+    "tests/ingest/test_judge_later.py": "handbook",
     "tests/audit/test_provenance.py": "provenance",
     "tests/redteam/test_calibrate.py": "calibrate",
     "tests/parse/test_drawn.py": "drawn",
@@ -124,6 +134,20 @@ def _one_encoder() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_more_room_than_needed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """What a module's fixtures have made goes with it, unless a test failed."""
+    base = tmp_path_factory.getbasetemp()
+    before = set(base.iterdir())
+    yield
+    if not request.session.testsfailed:
+        for folder in set(base.iterdir()) - before:
+            if not folder.name.startswith("session-"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
     """A workspace with alice (signs for wiki) and bob (reviews), on the embedded engine."""
@@ -133,12 +157,12 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 
 @pytest.fixture
-def new_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Gate]]:
+def new_gate(tmp_path: Path) -> Iterator[Callable[..., Gate]]:
     """Makes further workspaces."""
     made: list[Gate] = []
 
     def make(**options: Any) -> Gate:
-        made.append(Gate(tmp_path_factory.mktemp("gate"), **options))
+        made.append(Gate(tmp_path / f"gate{len(made)}", **options))
         return made[-1]
 
     yield make

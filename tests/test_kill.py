@@ -4,13 +4,9 @@ half."""
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,26 +23,23 @@ COMMITS = {
 BENEATH = ("ledger.db", "index/corpus-g")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is room: what a killed process has written survives it there too."""
-    if not os.access("/dev/shm", os.W_OK) or shutil.disk_usage("/dev/shm").free < 1 << 30:
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="ragguard-kill-") as made:
-        yield Path(made)
-
-
 @pytest.mark.sweep
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("scenario", COMMITS)
 def test_the_next_start_completes_what_a_kill_interrupted(
-    folder: Path, scenario: str, pytestconfig: pytest.Config
+    tmp_path: Path, scenario: str, pytestconfig: pytest.Config
 ) -> None:
     """Every nth boundary is tried, `--kills 1` tries all."""
     each = pytestconfig.getoption("--kills")
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.support.{scenario}", str(folder), str(each // 2), str(each)],
+        [
+            sys.executable,
+            "-m",
+            f"tests.support.{scenario}",
+            str(tmp_path),
+            str(each // 2),
+            str(each),
+        ],
         capture_output=True,
         text=True,
         cwd=HERE,

@@ -15,8 +15,8 @@ import numpy as np
 from ragguard.audit import neighbourhoods, recheck
 from ragguard.audit.findings import AuditFinding, Course, Place, SourceRow
 from ragguard.audit.neighbourhoods import Neighbourhoods
-from ragguard.audit.recheck import Judged, Known
-from ragguard.audit.snapshot import Corpus
+from ragguard.audit.recheck import Known, RecheckResult
+from ragguard.audit.snapshot import AuditedCorpus
 from ragguard.audit.spool import Spool
 from ragguard.config import Settings
 from ragguard.detect import lexicon as lexicons
@@ -44,7 +44,7 @@ class Analysis:
 
     suspects: Bools
     hoods: Neighbourhoods | None
-    judged: Judged | None
+    judged: RecheckResult | None
 
 
 def analyse(
@@ -73,7 +73,7 @@ def analyse(
     suspects = np.zeros(len(spool.labels), dtype=bool)
     table: Graph | None = None
     hoods: Neighbourhoods | None = None
-    judged: Judged | None = None
+    judged: RecheckResult | None = None
     with course.part("neighbours") as note:
         if not len(spool):
             note.skip("nothing is indexed")
@@ -153,7 +153,7 @@ def closeness(spool: Spool, graph: Graph) -> tuple[float, float]:
     return float(np.nanmean(means)), float(np.nanstd(means))
 
 
-def corpus_of(spool: Spool, analysis: Analysis, fresh: Bools | None) -> Corpus:
+def corpus_of(spool: Spool, analysis: Analysis, fresh: Bools | None) -> AuditedCorpus:
     """What a snapshot is taken of: the serving rows."""
     rows = np.flatnonzero(~spool.quarantined)
     numbers = serving(spool)
@@ -166,7 +166,7 @@ def corpus_of(spool: Spool, analysis: Analysis, fresh: Bools | None) -> Corpus:
     if analysis.hoods is not None:
         scores["campaign"] = analysis.hoods.scores[rows]
     vectors: Floats = spool.vectors if len(rows) == len(spool) else spool.vectors[rows]
-    return Corpus(
+    return AuditedCorpus(
         vectors=vectors,
         documents=place[np.asarray(spool.documents, dtype=np.int64)[rows]],
         names=[spool.labels[d] for d in numbers.tolist()],

@@ -44,7 +44,7 @@ HOUR_DAYS = 1 / 24
 
 
 @dataclass(frozen=True)
-class Comparison:
+class DriftResult:
     """What drift has to say.
 
     Attributes:
@@ -82,8 +82,11 @@ class _Test:
 
 
 def compare(
-    now: Snapshot, before: Sequence[Snapshot], *, false_alarm_rate: float = FALSE_ALARM_RATE
-) -> Comparison:
+    now: Snapshot,
+    before: Sequence[Snapshot],
+    *,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+) -> DriftResult:
     """Hold an audit against the last ones.
 
     Args:
@@ -118,7 +121,7 @@ def compare(
     }
     taken = replace(now, shifts={name: s.effect for name, s in lately.items()})
     prefix = "source "
-    return Comparison(
+    return DriftResult(
         findings=[f for _, f in sorted(best.values(), key=lambda pair: pair[0])],
         shifts={n.removeprefix(prefix): s for n, s in lately.items() if n.startswith(prefix)},
         series=_series([*before, taken]),

@@ -84,7 +84,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Judged:
+class RecheckResult:
     """What the checks say of documents.
 
     Attributes:
@@ -125,7 +125,7 @@ def judge_indexed(
     collection: str,
     suspected: Bools | None = None,
     progress: Progress = lambda stage, done, total: None,
-) -> Judged:
+) -> RecheckResult:
     """Judge indexed documents.
 
     Args:
@@ -184,7 +184,7 @@ def judge_indexed(
     findings = [_finding(spool, rows_of, d, verdict, collection) for d, verdict in suspects.items()]
     labels = frozenset(spool.labels[d] for d in chosen.tolist())
     named = (profile.name, profile.documents)
-    return Judged(findings, suspects, scores, suspicion, tuple(skipped), named, labels)
+    return RecheckResult(findings, suspects, scores, suspicion, tuple(skipped), named, labels)
 
 
 def _blocks(documents: Ints) -> list[Ints]:

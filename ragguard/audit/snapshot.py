@@ -40,7 +40,7 @@ Digests = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Corpus:
+class AuditedCorpus:
     """What a snapshot is taken of: n chunks of m documents.
 
     Attributes:
@@ -109,7 +109,7 @@ class Snapshot:
 
 
 def snapshot(
-    corpus: Corpus,
+    corpus: AuditedCorpus,
     *,
     at: str,
     key: bytes,
@@ -167,7 +167,7 @@ def _digests(names: Sequence[str], key: bytes) -> Digests:
 
 
 def _groups(
-    corpus: Corpus, chosen: Bools, order: Digests, wanted: frozenset[str] | None = None
+    corpus: AuditedCorpus, chosen: Bools, order: Digests, wanted: frozenset[str] | None = None
 ) -> dict[str, Group]:
     """Groups of the chosen documents: the largest, or those wanted."""
     members = np.flatnonzero(chosen)
@@ -202,7 +202,7 @@ def _clean(label: str) -> str:
     return label[:MAX_NAME].encode("utf-8", "replace").decode()
 
 
-def _means(corpus: Corpus, picked: Any) -> tuple[Ints, Floats]:
+def _means(corpus: AuditedCorpus, picked: Any) -> tuple[Ints, Floats]:
     """Documents that were picked, ascending, and the projected mean of the vectors of each."""
     documents = np.unique(np.concatenate([*picked, np.array([], dtype=np.int64)]))
     rows = np.flatnonzero(np.isin(corpus.documents, documents))

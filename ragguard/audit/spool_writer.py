@@ -44,7 +44,7 @@ FILES = (
 )
 
 
-class Passage(Protocol):
+class SpooledPassage(Protocol):
     """What a point says, in whatever layout its payload is."""
 
     @property
@@ -72,7 +72,7 @@ class _Own:
     source: str
 
 
-def read_own(point: Point) -> Passage:
+def read_own(point: Point) -> SpooledPassage:
     """A point as ragguard writes it."""
     fields = own(point)
     metadata = point.payload.get("metadata")
@@ -103,7 +103,7 @@ class Spooler:
         folder: Path,
         key: str,
         dimensions: int,
-        read: Callable[[Point], Passage] = read_own,
+        read: Callable[[Point], SpooledPassage] = read_own,
     ) -> None:
         self._folder = folder
         self._key = key
@@ -184,7 +184,7 @@ class Spooler:
                 hint="The audit keeps a copy of all vectors and texts there while it works.",
             ) from error
 
-    def _passage(self, point: Point) -> Passage | None:
+    def _passage(self, point: Point) -> SpooledPassage | None:
         """What a point says, or `None` when it is left out."""
         if len(point.id.encode("utf-8", "replace")) > ID_BYTES or not point.id.isascii():
             self._leave_out("id", point.id)
@@ -204,7 +204,9 @@ class Spooler:
             ids.append(name.encode("utf-8", "replace").decode()[:ID_BYTES])
         self._out[reason] = (count + 1, ids)
 
-    def _write(self, place: int, vectors: Floats, kept: Sequence[tuple[Point, Passage]]) -> None:
+    def _write(
+        self, place: int, vectors: Floats, kept: Sequence[tuple[Point, SpooledPassage]]
+    ) -> None:
         files = self._files
         encoded = []
         for _, passage in kept:
@@ -222,7 +224,7 @@ class Spooler:
         self._text_bytes = int(ends[-1]) if len(ends) else self._text_bytes
         self._rows += len(kept)
 
-    def _number(self, passage: Passage) -> int:
+    def _number(self, passage: SpooledPassage) -> int:
         label = f"{passage.source}/{passage.document}"
         name = blake2b(label.encode("utf-8", "replace"), digest_size=16).digest()
         known = self._numbers.get(name)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ragguard.audit import analysis, neighbourhoods, recheck
 from ragguard.audit.spool_writer import Spooler
-from ragguard.bench.gate import NOW, Judged, points
+from ragguard.bench.gate import NOW, BatchVerdicts, points
 from ragguard.bench.vectors import Item
 from ragguard.config import Settings
 from ragguard.detect import index_campaigns
@@ -28,7 +28,7 @@ CAMPAIGN = "campaign"
 SHARE = 0.9  # of the false alarms that campaigns may cause
 
 
-def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judged:
+def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> BatchVerdicts:
     """Audit documents as the content of an index.
 
     Args:
@@ -89,7 +89,7 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
             _first(int(d), judged, hoods.suspects, bool(campaign[d] >= alone[d])) for d in order
         ]
     both = np.maximum(campaign + np.log10(SHARE), alone + np.log10(1.0 - SHARE)).clip(0.0)[order]
-    return Judged(
+    return BatchVerdicts(
         suspects[order],
         np.asarray(both / (1.0 + both), dtype=np.float64),
         first,
@@ -101,7 +101,7 @@ def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> Judg
     )
 
 
-def _first(document: int, judged: recheck.Judged, named: Bools, more: bool) -> str:
+def _first(document: int, judged: recheck.RecheckResult, named: Bools, more: bool) -> str:
     """What speaks against a document first; empty where nothing does."""
     verdict = judged.suspects.get(document)
     if named[document] and (more or verdict is None):

@@ -30,7 +30,7 @@ MAX_BYTES = 2_000_000_000  # of one file
 
 
 @dataclass(frozen=True)
-class Entry:
+class BenchDocument:
     """A document of the benchmark, before it is embedded.
 
     Attributes:
@@ -69,15 +69,15 @@ class Dataset:
     """
 
     name: str
-    corpus: tuple[Entry, ...]
+    corpus: tuple[BenchDocument, ...]
     questions: dict[str, str]
     qrels: dict[str, dict[str, int]]
-    families: dict[str, tuple[Entry, ...]]
-    topics: dict[str, tuple[Entry, ...]]
+    families: dict[str, tuple[BenchDocument, ...]]
+    topics: dict[str, tuple[BenchDocument, ...]]
     dropped: dict[str, int]
 
 
-def make_entry(row: dict[str, Any], number: int, campaign: bool) -> Entry:
+def make_entry(row: dict[str, Any], number: int, campaign: bool) -> BenchDocument:
     """An entry from a row of a file.
 
     Args:
@@ -87,7 +87,7 @@ def make_entry(row: dict[str, Any], number: int, campaign: bool) -> Entry:
     """
     text, id_ = str(row["text"]), str(row.get("id", number))
     metadata = row.get("metadata")
-    return Entry(
+    return BenchDocument(
         id_,
         text,
         digest_bytes(text.encode("utf-8", "surrogatepass")),
@@ -124,7 +124,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def read_entries(
     path: Path, dropped: dict[str, int], known: Set[str] = frozenset(), *, campaign: bool = False
-) -> tuple[Entry, ...]:
+) -> tuple[BenchDocument, ...]:
     """Documents of a file, each text once.
 
     Args:
@@ -133,7 +133,7 @@ def read_entries(
         known: Digests that must not come again.
         campaign: Whether these are attacks.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, BenchDocument] = {}
     ids: set[str] = set()
     for number, row in read_rows(path):
         if not isinstance(row.get("text"), str) or not row["text"].strip():
@@ -198,7 +198,7 @@ def load(
             if text:
                 questions[str(row.get("id", number))] = text
     qrels = read_qrels(folder / "qrels.trec") if (folder / "qrels.trec").exists() else {}
-    families: dict[str, tuple[Entry, ...]] = {}
+    families: dict[str, tuple[BenchDocument, ...]] = {}
     for place in (folder / "attacks", *attacks):
         if place != folder / "attacks" and not place.is_dir():
             raise BenchError(f"{place}: no such folder")

@@ -40,7 +40,7 @@ Profiles = dict[tuple[Rounds, int], tuple[Profile, int]]
 
 
 @dataclass(frozen=True)
-class Judged:
+class BatchVerdicts:
     """What the gate said of a batch, in the order it was given.
 
     Attributes:
@@ -193,7 +193,7 @@ class Gate:
             mine[key] = kept
         return kept[0]
 
-    def bring(self, items: Sequence[Item], seed: int) -> Judged:
+    def bring(self, items: Sequence[Item], seed: int) -> BatchVerdicts:
         """Judge documents that arrive together; the index stays as it is.
 
         Args:
@@ -221,7 +221,7 @@ class Gate:
         )
         back = np.argsort(order)
         level = -np.log10(np.where(np.isnan(p), 1.0, p))[back]
-        return Judged(
+        return BatchVerdicts(
             np.array([v.outcome != "admit" for v in verdicts], dtype=np.bool_)[back],
             np.array([v.score for v in verdicts], dtype=np.float64)[back],
             [verdicts[i].findings[0].check if verdicts[i].findings else "" for i in back],
@@ -238,7 +238,7 @@ class Gate:
         every = {label: item for batch in self._arrived for label, item in batch.items()}
         return [every[label].prepared for label in labels if label in every]
 
-    def accept(self, items: Sequence[Item], judged: Judged) -> None:
+    def accept(self, items: Sequence[Item], judged: BatchVerdicts) -> None:
         """Carry verdicts out: the admitted are indexed, the rest and what is pulled waits."""
         waiting = [i for i, held in zip(items, judged.quarantined, strict=True) if held]
         for batch in self._arrived:

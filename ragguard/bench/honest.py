@@ -34,7 +34,7 @@ from ragguard import __version__
 from ragguard.bench.collection import Collection, Paper, read_all
 from ragguard.bench.edits import edit
 from ragguard.bench.scratch import KnownVectors, Scratch, Step
-from ragguard.bench.tally import Row, summarise
+from ragguard.bench.tally import TallyRow, summarise
 from ragguard.bench.vectors import VectorCache
 from ragguard.config import Settings
 from ragguard.detect.scoring import needed
@@ -67,7 +67,7 @@ HOME, NEW = "home", "new"
 
 
 @dataclass(frozen=True)
-class Asked:
+class HonestRequest:
     """What is asked of a run.
 
     Attributes:
@@ -88,12 +88,12 @@ Tell = Callable[[str, str, Step], None]  # protocol, setting, what was heard
 
 def measure(
     places: Sequence[Path],
-    asked: Asked | None = None,
+    asked: HonestRequest | None = None,
     *,
     cache: Path | None = None,
     encoder: Encoder | None = None,
     progress: Progress = lambda stage, done, total: None,
-    on_row: Callable[[Row], None] = lambda row: None,
+    on_row: Callable[[TallyRow], None] = lambda row: None,
 ) -> dict[str, Any]:
     """Measure false alarms on ordinary documents.
 
@@ -111,7 +111,7 @@ def measure(
     Raises:
         BenchError: A folder without documents, an unknown protocol, or refused documents.
     """
-    asked = asked or Asked()
+    asked = asked or HonestRequest()
     if unknown := [name for name in asked.protocols if name not in PROTOCOLS]:
         raise BenchError(f"no protocol {unknown[0]!r}", hint=f"There are {', '.join(PROTOCOLS)}.")
     found = read_all(places, asked.limit)
@@ -123,11 +123,11 @@ def measure(
             model.name, runtime=model.runtime, size=chunks.size, overlap=chunks.overlap
         )
     known = KnownVectors(encoder, VectorCache(cache, encoder.recipe.digest))
-    rows: dict[tuple[str, str, str], Row] = {}
+    rows: dict[tuple[str, str, str], TallyRow] = {}
 
     def tell(collection: str, protocol: str, setting: str, step: Step) -> None:
         key = (collection, protocol, setting)
-        row = rows.setdefault(key, Row(*key))
+        row = rows.setdefault(key, TallyRow(*key))
         row.steps.append(step)
         on_row(row)
 
@@ -174,7 +174,7 @@ def _one(
     collection: Collection,
     others: Sequence[Collection],
     seed: int,
-    asked: Asked,
+    asked: HonestRequest,
     encoder: Encoder,
     tell: Tell,
 ) -> None:
@@ -214,7 +214,7 @@ def _one(
 def _several(
     found: Sequence[Collection],
     seed: int,
-    asked: Asked,
+    asked: HonestRequest,
     encoder: Encoder,
     tell: Callable[[str, str, str, Step], None],
 ) -> None:

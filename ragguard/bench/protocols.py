@@ -23,7 +23,7 @@ import numpy as np
 from ragguard.bench import retrieval
 from ragguard.bench.audited import audit_documents
 from ragguard.bench.folds import Fold, divide, require_disjoint, sets_threshold
-from ragguard.bench.gate import Gate, Judged
+from ragguard.bench.gate import BatchVerdicts, Gate
 from ragguard.bench.peers import OURS, score_documents
 from ragguard.bench.vectors import Item
 from ragguard.bench.world import World
@@ -31,7 +31,7 @@ from ragguard.model import Bools, Doubles
 
 
 @dataclass(frozen=True)
-class Trial:
+class Repetition:
     """One repetition: honest newcomers first, then the subjects (poison, or another topic).
 
     Attributes:
@@ -65,7 +65,7 @@ class Trial:
     retrieval: dict[str, Any] = field(default_factory=dict)
 
 
-def bulk(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int) -> Trial:
+def bulk(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int) -> Repetition:
     """Everything arrives in one batch.
 
     Args:
@@ -82,7 +82,7 @@ def bulk(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: i
 
 def drip(
     world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int, batches: int
-) -> Trial:
+) -> Repetition:
     """The same, in many batches, on an index that grows.
 
     Args:
@@ -116,7 +116,9 @@ def drip(
     return _trial(world, fold, fitted, subjects, whole, seed, peers=False)
 
 
-def new_topic(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int) -> Trial:
+def new_topic(
+    world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int
+) -> Repetition:
     """An honest batch on another subject, and one of the corpus's own beside it.
 
     Args:
@@ -133,7 +135,7 @@ def new_topic(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], se
     return _trial(world, fold, gate.fitted, subjects, whole, seed, readers=False)
 
 
-def cold_start(world: World, fold: Fold, subjects: Sequence[Item], seed: int) -> Trial:
+def cold_start(world: World, fold: Fold, subjects: Sequence[Item], seed: int) -> Repetition:
     """The first batch of an empty index: the fold's newcomers and a family.
 
     Args:
@@ -148,7 +150,7 @@ def cold_start(world: World, fold: Fold, subjects: Sequence[Item], seed: int) ->
         return _trial(world, alone, gate.fitted, subjects, judged, seed)
 
 
-def whole_index(world: World, subjects: Sequence[Item], seed: int) -> Trial:
+def whole_index(world: World, subjects: Sequence[Item], seed: int) -> Repetition:
     """Every document with every other, as the nightly audit sees them.
 
     Args:
@@ -168,7 +170,9 @@ def _newcomers(world: World, fold: Fold) -> list[Item]:
     return [world.home[i] for i in fold.newcomers.tolist()]
 
 
-def _together(judgements: Sequence[Judged], places: Sequence[list[int]], count: int) -> Judged:
+def _together(
+    judgements: Sequence[BatchVerdicts], places: Sequence[list[int]], count: int
+) -> BatchVerdicts:
     """Judgements of parts as one, each document in its place."""
     quarantined = np.zeros(count, dtype=np.bool_)
     scores = np.zeros(count)
@@ -186,7 +190,9 @@ def _together(judgements: Sequence[Judged], places: Sequence[list[int]], count: 
             seconds[stage] = seconds.get(stage, 0.0) + spent
     skipped = tuple(dict.fromkeys(s for judged in judgements for s in judged.skipped))
     last = judgements[-1]
-    return Judged(quarantined, scores, first, checks, last.profile, last.promised, skipped, seconds)
+    return BatchVerdicts(
+        quarantined, scores, first, checks, last.profile, last.promised, skipped, seconds
+    )
 
 
 def _trial(
@@ -194,12 +200,12 @@ def _trial(
     fold: Fold,
     fitted: set[str],
     subjects: Sequence[Item],
-    judged: Judged,
+    judged: BatchVerdicts,
     seed: int,
     *,
     peers: bool = True,
     readers: bool = True,
-) -> Trial:
+) -> Repetition:
     """What was judged, with the peers' word on the same documents; fails on an overlap of roles."""
     newcomers = _newcomers(world, fold)
     sizes = require_disjoint(
@@ -218,7 +224,7 @@ def _trial(
         theirs, spent = _peers(world, fold, subjects, seed)
         scores |= theirs
         seconds |= spent
-    return Trial(
+    return Repetition(
         seed,
         len(newcomers),
         fold.sets_threshold,

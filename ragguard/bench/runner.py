@@ -10,7 +10,7 @@ from ragguard import __version__
 from ragguard.bench import protocols
 from ragguard.bench.folds import Fold, divide
 from ragguard.bench.gate import Gate, Profiles
-from ragguard.bench.protocols import Trial
+from ragguard.bench.protocols import Repetition
 from ragguard.bench.summary import summarise
 from ragguard.bench.vectors import Item
 from ragguard.bench.world import PROTOCOLS, World, draw, simulate, simulators
@@ -22,7 +22,7 @@ FORMAT = "ragguard-bench/1"
 
 
 @dataclass(frozen=True)
-class Case:
+class BenchCase:
     """One row of the report: what is repeated, and with which seeds."""
 
     protocol: str
@@ -44,7 +44,7 @@ def run(world: World) -> dict[str, Any]:
     plan = world.plan
     if unknown := set(plan.protocols) - set(PROTOCOLS):
         raise BenchError(f"--protocol {min(unknown)}: there are {', '.join(PROTOCOLS)}")
-    trials: dict[Case, list[Trial]] = {}
+    trials: dict[BenchCase, list[Repetition]] = {}
     done = 0
     total = plan.seeds * sum(
         1 if protocol == "whole-index" else len(plan.arriving) for protocol in plan.protocols
@@ -89,7 +89,7 @@ def run(world: World) -> dict[str, Any]:
     }
 
 
-def _order(case: Case) -> tuple[Any, ...]:
+def _order(case: BenchCase) -> tuple[Any, ...]:
     return (
         PROTOCOLS.index(case.protocol),
         case.arriving or 0.0,
@@ -101,7 +101,7 @@ def _order(case: Case) -> tuple[Any, ...]:
 
 def _repetition(
     world: World, protocol: str, arriving: float, seed: int
-) -> Iterator[tuple[Case, Trial]]:
+) -> Iterator[tuple[BenchCase, Repetition]]:
     """All families of one protocol, on one division of the corpus."""
     plan = world.plan
     fold = divide([i.entry.digest for i in world.home], arriving, seed)
@@ -112,7 +112,7 @@ def _repetition(
             for name, items in world.topics.items():
                 batch = draw(items, 1, max(1, round(arriving * len(world.home))), name, seed)
                 trial = protocols.new_topic(world, fold, gate, batch, seed)
-                yield Case(protocol, name, arriving, None), trial
+                yield BenchCase(protocol, name, arriving, None), trial
         return
     there = fold if protocol in {"bulk", "drip"} else None
     families = list(_families(world, fold, there, seed))
@@ -123,7 +123,7 @@ def _repetition(
             for number, (name, count, batch) in enumerate(families, 1):
                 trial = protocols.bulk(world, fold, gate, batch, seed)
                 world.progress(protocol, number, len(families))
-                yield Case(protocol, name, arriving, count), trial
+                yield BenchCase(protocol, name, arriving, count), trial
         return
     known: Profiles = {}  # every drip begins with the same index
     for number, (name, count, batch) in enumerate(families, 1):
@@ -131,12 +131,12 @@ def _repetition(
             for batches in plan.batches:
                 with _gate(world, fold, known) as gate:
                     trial = protocols.drip(world, fold, gate, batch, seed, batches)
-                yield Case(protocol, name, arriving, count, batches), trial
+                yield BenchCase(protocol, name, arriving, count, batches), trial
         elif protocol == "cold-start":
             trial = protocols.cold_start(world, fold, batch, seed)
-            yield Case(protocol, name, arriving, count), trial
+            yield BenchCase(protocol, name, arriving, count), trial
         else:
-            yield Case(protocol, name, None, count), protocols.whole_index(world, batch, seed)
+            yield BenchCase(protocol, name, None, count), protocols.whole_index(world, batch, seed)
         world.progress(protocol, number, len(families))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ragguard.bench import measures
 from ragguard.bench.peers import OURS
-from ragguard.bench.protocols import Trial
+from ragguard.bench.protocols import Repetition
 from ragguard.bench.world import RATES
 from ragguard.model import Bools, Doubles, Ints
 from ragguard.stats import intervals as shares
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 class _Pool:
     """The documents of all repetitions, side by side."""
 
-    def __init__(self, trials: Sequence[Trial]) -> None:
+    def __init__(self, trials: Sequence[Repetition]) -> None:
         self._trials = trials
         self.threshold: Bools = np.concatenate([t.threshold for t in trials])
         names = [c for t in trials for c in t.campaigns]
@@ -60,7 +60,7 @@ class _Pool:
         return rows
 
 
-def summarise(trials: Sequence[Trial], rate: float, *, honest: bool = False) -> Row:
+def summarise(trials: Sequence[Repetition], rate: float, *, honest: bool = False) -> Row:
     """Everything measured about a case.
 
     Args:
@@ -126,7 +126,7 @@ def _counted(flags: Bools) -> Row:
     return {"count": hits, "of": of, **_share(hits / max(of, 1), shares.wilson(hits, of))}
 
 
-def _first(trials: Sequence[Trial], pool: _Pool, caught: Bools) -> dict[str, int]:
+def _first(trials: Sequence[Repetition], pool: _Pool, caught: Bools) -> dict[str, int]:
     """Quarantined subjects by the check of their first finding."""
     _, names = pool.split([np.array(t.first, dtype=object) for t in trials])
     counts = Counter(str(n) or "none" for n, held in zip(names, caught, strict=True) if held)
@@ -163,7 +163,7 @@ def _at(pool: _Pool, setting: Doubles, reported: Doubles, subjects: Doubles, rat
     }
 
 
-def _alone(pool: _Pool, trials: Sequence[Trial], name: str) -> Row:
+def _alone(pool: _Pool, trials: Sequence[Repetition], name: str) -> Row:
     """What a single check would have found."""
     silent = [t.checks.get(name, np.zeros(len(t.quarantined))) for t in trials]
     honest, subjects = pool.split(silent)
@@ -187,7 +187,7 @@ def _distribution(pool: _Pool, scores: Sequence[Doubles]) -> Row:
     }
 
 
-def _readers(trials: Sequence[Trial]) -> Row:
+def _readers(trials: Sequence[Repetition]) -> Row:
     """Means over repetitions of what honest and target questions get."""
     honest = [t.retrieval["honest"] for t in trials if "honest" in t.retrieval]
     targets = [t.retrieval["targets"] for t in trials if "targets" in t.retrieval]

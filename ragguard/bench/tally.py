@@ -19,7 +19,7 @@ HELD = frozenset({"quarantine", "pulled"})
 
 
 @dataclass
-class Row:
+class TallyRow:
     """One protocol on one collection, over all repetitions.
 
     Attributes:
@@ -77,7 +77,7 @@ class Row:
         }
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+def summarise(rows: Sequence[TallyRow]) -> dict[str, Any]:
     """The report's figures.
 
     Args:
@@ -87,7 +87,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         `cases`, a row each; `protocols`, all collections together; `judged`, distinct documents;
         `checks` and `rules`, each with its honest rate over them.
     """
-    protocols: dict[str, list[Row]] = {}
+    protocols: dict[str, list[TallyRow]] = {}
     for row in rows:
         protocols.setdefault(row.protocol, []).append(row)
     spoke: dict[str, dict[str, set[tuple[str, str]]]] = {"checks": {}, "rules": {}}
@@ -121,7 +121,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _home(row: Row) -> str:
+def _home(row: TallyRow) -> str:
     """Where a document comes from: visitors are another collection's."""
     return row.setting.rpartition(", ")[0] if row.protocol == "other subject" else row.collection
 

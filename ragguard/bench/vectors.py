@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ragguard.bench.dataset import Entry
+from ragguard.bench.dataset import BenchDocument
 from ragguard.detect.view import Prepared
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import UnreadableError
@@ -42,7 +42,7 @@ class Item:
         words: Their words.
     """
 
-    entry: Entry
+    entry: BenchDocument
     prepared: Prepared
     texts: tuple[str, ...]
     words: tuple[list[str], ...]
@@ -115,7 +115,7 @@ def _key(text: str) -> bytes:
 
 
 def prepare(
-    entries: Sequence[Entry],
+    entries: Sequence[BenchDocument],
     encoder: Encoder,
     cache: VectorCache,
     *,

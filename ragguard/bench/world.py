@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.bench.dataset import Dataset, Entry
+from ragguard.bench.dataset import BenchDocument, Dataset
 from ragguard.bench.folds import Fold
 from ragguard.bench.gate import Engine
 from ragguard.bench.peers import Corpus
@@ -28,7 +28,7 @@ RATES = (0.001, 0.01, 0.05)
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """What is asked of a run.
 
     Attributes:
@@ -74,7 +74,7 @@ class World:
     """
 
     dataset: Dataset
-    plan: Plan
+    plan: BenchPlan
     encoder: Encoder
     cache: VectorCache
     peers: Sequence[Peer]
@@ -108,7 +108,7 @@ class World:
         """Vectors of questions."""
         return self.cache.encode(self.encoder, texts, self.progress)
 
-    def prepare(self, entries: Sequence[Entry]) -> list[Item]:
+    def prepare(self, entries: Sequence[BenchDocument]) -> list[Item]:
         """Embed documents."""
         return prepare(
             entries,
@@ -122,7 +122,7 @@ class World:
 
 def build(
     dataset: Dataset,
-    plan: Plan,
+    plan: BenchPlan,
     encoder: Encoder,
     cache: Path | None,
     peers: Sequence[Peer],
@@ -201,7 +201,7 @@ def draw(
     ]
 
 
-def simulators(plan: Plan) -> dict[str, attacks.Attack]:
+def simulators(plan: BenchPlan) -> dict[str, attacks.Attack]:
     """The simulators that are asked for."""
     if plan.simulate is None:
         return {}
@@ -229,10 +229,10 @@ def simulate(world: World, entry: attacks.Attack, fold: Fold, seed: int) -> list
     return world.planted[key]
 
 
-def _entry(planted: Planted, family: str) -> Entry:
+def _entry(planted: Planted, family: str) -> BenchDocument:
     """A planted document; its digest is its own even where its text is an honest one's."""
     body: list[Any] = [family, planted.id, planted.campaign, planted.text]
-    return Entry(
+    return BenchDocument(
         planted.id,
         planted.text,
         digest(body),

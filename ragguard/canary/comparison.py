@@ -26,7 +26,7 @@ NAMED = 10  # reasons of one kind that are written out
 
 
 @dataclass(frozen=True)
-class Difference:
+class MeasureDifference:
     """One measure, before and after.
 
     Attributes:
@@ -89,7 +89,7 @@ class Comparison:
     after: Run
     k: int
     seed: int
-    differences: Mapping[str, Difference]
+    differences: Mapping[str, MeasureDifference]
     queries: Sequence[Changed]
     dropped: Sequence[tuple[str, str]]
 
@@ -130,7 +130,7 @@ class Comparison:
         }
 
 
-def _plain(found: Difference) -> dict[str, Any]:
+def _plain(found: MeasureDifference) -> dict[str, Any]:
     return {
         "before": found.before,
         "after": found.after,
@@ -181,7 +181,7 @@ def compare(before: Run, after: Run, *, seed: int = 0, draws: int = DRAWS) -> Co
         k,
         seed,
         {
-            name: Difference(
+            name: MeasureDifference(
                 mean(list(old[name].values())), mean(list(new[name].values())), pairs[name], p_value
             )
             for name, p_value in _corrected(pairs).items()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ragguard.errors import IntegrityError
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Denied, Vouched
-from ragguard.export.verify_history import Past
+from ragguard.export.verify_history import VerifiedHistory
 from ragguard.model import PublicKey, Root
 from ragguard.trust import decision, dsse, strict_json
 from ragguard.trust.canonical import digest, digest_bytes
@@ -23,7 +23,7 @@ Read = Callable[[str], bytes]  # a file of the inventory, by its path
 Word = tuple[Decision, PublicKey]
 
 
-def release(read: Read, past: Past, one: Vouched, signers: Sequence[str]) -> Word:
+def release(read: Read, past: VerifiedHistory, one: Vouched, signers: Sequence[str]) -> Word:
     """A release, and the reviewer's key.
 
     Args:
@@ -38,7 +38,7 @@ def release(read: Read, past: Past, one: Vouched, signers: Sequence[str]) -> Wor
     return _decision(read, past, one, "release", signers)
 
 
-def denial(read: Read, past: Past, one: Denied, signers: Sequence[str]) -> Word:
+def denial(read: Read, past: VerifiedHistory, one: Denied, signers: Sequence[str]) -> Word:
     """A rejection, and the reviewer's key; what is kept of the text is looked at too.
 
     Args:
@@ -88,7 +88,7 @@ def texts_of(data: bytes) -> list[str]:
     return texts
 
 
-def left_out(past: Past, listed: Iterable[Denied]) -> Iterator[str]:
+def left_out(past: VerifiedHistory, listed: Iterable[Denied]) -> Iterator[str]:
     """Rejections that the log knows and the inventory does not, a sentence each.
 
     Where one commit carried out many, its entry has their number and no names: just so many
@@ -109,7 +109,7 @@ def left_out(past: Past, listed: Iterable[Denied]) -> Iterator[str]:
 
 
 def _decision(
-    read: Read, past: Past, one: Vouched | Denied, action: str, signers: Sequence[str]
+    read: Read, past: VerifiedHistory, one: Vouched | Denied, action: str, signers: Sequence[str]
 ) -> Word:
     data = read(inventories.decision_path(one.envelope))
     entry = past.entries[one.log_index] if one.log_index < len(past.entries) else {}

@@ -37,7 +37,7 @@ from ragguard.export import inventory as inventories
 from ragguard.export import safe_read, verify
 from ragguard.export.inventory import Inventory, Listed
 from ragguard.export.restore_vault import ACT, sound
-from ragguard.export.verify import Accepted, Checked
+from ragguard.export.verify import Checked, VerifiedManifest
 from ragguard.ledger import commits
 from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.versions import VersionRow
@@ -272,12 +272,12 @@ class _Restoring:
             commits.add_root(conn, version, data, name)
             append_entry(conn, act, workspace.origin, workspace.sign_note)
 
-    def _accepted_under(self, version: int) -> list[tuple[str, Accepted]]:
+    def _accepted_under(self, version: int) -> list[tuple[str, VerifiedManifest]]:
         """Manifests accepted while a version of the trust root was in force, in their order."""
         found = [(n, one) for n, one in self._checked.accepted.items() if one.version == version]
         return sorted(found, key=lambda pair: pair[1].index)
 
-    def _counts_today(self, one: Accepted) -> bool:
+    def _counts_today(self, one: VerifiedManifest) -> bool:
         root = self._checked.root
         return root is None or not {k.keyid for k in one.signers} & root.revoked.keys()
 
@@ -285,7 +285,7 @@ class _Restoring:
         self,
         generation: Generation,
         name: str,
-        one: Accepted,
+        one: VerifiedManifest,
         ready: Sequence[tuple[VersionRow, Embedded]],
     ) -> None:
         """One commit: a manifest is accepted, and documents that stand on it serve."""
@@ -335,7 +335,7 @@ class _Restoring:
             plan.closes.append((case, "released"))
             plan.decide(case, said, key, one.envelope)
 
-    def _manifest_row(self, name: str, one: Accepted, commit: int) -> ManifestRow:
+    def _manifest_row(self, name: str, one: VerifiedManifest, commit: int) -> ManifestRow:
         manifest = one.manifest
         if manifest is not None:
             version, expires = manifest.version, format_time(manifest.expires)

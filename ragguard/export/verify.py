@@ -24,7 +24,7 @@ from ragguard.errors import IntegrityError
 from ragguard.export import decisions, safe_read
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Denied, Inventory, Listed, Vouched
-from ragguard.export.verify_history import Past, accepting, corpus_problems, read_past
+from ragguard.export.verify_history import VerifiedHistory, accepting, corpus_problems, read_past
 from ragguard.model import Manifest, PublicKey, Root
 from ragguard.parse.document import front_of
 from ragguard.parse.records import RECORD_FORMATS, read_records
@@ -38,7 +38,7 @@ MAX_PROBLEMS = 1000
 
 
 @dataclass(frozen=True)
-class Accepted:
+class VerifiedManifest:
     """A manifest that documents stand on.
 
     Attributes:
@@ -78,7 +78,7 @@ class Checked:
     inventory: Inventory | None = None
     root: Root | None = None
     pinned: int | None = None
-    accepted: dict[str, Accepted] = field(default_factory=dict)
+    accepted: dict[str, VerifiedManifest] = field(default_factory=dict)
     released: list[tuple[Vouched, Decision, PublicKey]] = field(default_factory=list)
     denied: list[tuple[Denied, Decision, PublicKey]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -133,7 +133,7 @@ class _Check:
         self._key = (name, public)
         self._made = made
         self._files = inventories.paths(listed)
-        self._past = Past((), (), ())
+        self._past = VerifiedHistory((), (), ())
         self._seen: set[str] = set()
 
     def run(self, data: bytes, signed: bytes, root: str | None) -> Iterator[str]:
@@ -202,7 +202,7 @@ class _Check:
                     f"revoked since; {number} documents stand on it"
                 )
 
-    def _manifest(self, name: str, index: int | None) -> Accepted:
+    def _manifest(self, name: str, index: int | None) -> VerifiedManifest:
         """A manifest, verified by the root in force when it was accepted.
 
         Raises:
@@ -218,7 +218,7 @@ class _Check:
         if record is not None:
             if digest_bytes(data) != name:
                 raise IntegrityError("the record of an adoption is not the one of its digest")
-            return Accepted(None, record.documents, record.source, (), index, root.version)
+            return VerifiedManifest(None, record.documents, record.source, (), index, root.version)
         envelope = dsse.parse_envelope(data, max_bytes=inventories.MAX_FILE)
         if digest_bytes(envelope.payload) != name:
             raise IntegrityError("its payload is not the one of its digest")
@@ -237,7 +237,7 @@ class _Check:
             distinct=source.distinct,
         )
         result.require(f"of source {manifest.source!r}, by trust root {root.version}")
-        return Accepted(manifest, None, manifest.source, result.signed, index, root.version)
+        return VerifiedManifest(manifest, None, manifest.source, result.signed, index, root.version)
 
     def _known(self) -> Mapping[str, Any]:
         return {keyid: key for root in self._past.roots for keyid, key in root.keys.items()}
@@ -349,7 +349,7 @@ class _Check:
         return [key.keyid for key in accepted.signers] if accepted else []
 
 
-def _came_with(one: Denied, accepted: Accepted) -> None:
+def _came_with(one: Denied, accepted: VerifiedManifest) -> None:
     """Look for a denied document in the manifest it came with.
 
     Raises:

@@ -20,7 +20,7 @@ MAX_ENTRY = 1 << 26
 
 
 @dataclass(frozen=True)
-class Past:
+class VerifiedHistory:
     """The log of an export and the trust roots in it, verified.
 
     Attributes:
@@ -39,7 +39,7 @@ class Past:
         return self.roots[max(known, 1) - 1]
 
 
-def read_past(read: Read, listed: Inventory, name: str, public: bytes) -> Past:
+def read_past(read: Read, listed: Inventory, name: str, public: bytes) -> VerifiedHistory:
     """The whole log against the signed tree head, and the chain of trust roots against the log.
 
     Args:
@@ -65,7 +65,9 @@ def read_past(read: Read, listed: Inventory, name: str, public: bytes) -> Past:
         if root.version != version:
             raise IntegrityError(f"trust root {version}: says that it is version {root.version}")
         chain.append(root)
-    return Past(entries, chain, [logged[version][0] for version in range(1, len(chain) + 1)])
+    return VerifiedHistory(
+        entries, chain, [logged[version][0] for version in range(1, len(chain) + 1)]
+    )
 
 
 def _entries(read: Read, listed: Inventory, name: str, public: bytes) -> Entries:

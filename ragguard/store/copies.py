@@ -85,13 +85,14 @@ def copy_folder(source: Path, target: Path, *, durable: bool = False) -> None:
         if path.is_dir():
             made.mkdir()
         else:
-            _copy_file(path, made, durable)
+            copy_file(path, made, durable)
     if durable:
         for folder in (target, *(p for p in target.rglob("*") if p.is_dir()), target.parent):
             sync_folder(folder)
 
 
-def _copy_file(source: Path, target: Path, durable: bool) -> None:
+def copy_file(source: Path, target: Path, durable: bool = False) -> None:
+    """Copy a file, its holes and blocks of zeros as holes; the target must not be there."""
     with open(source, "rb") as reader, open(target, "xb") as writer:
         size = os.fstat(reader.fileno()).st_size
         start = 0

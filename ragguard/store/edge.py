@@ -168,26 +168,33 @@ class EdgeBackend(QdrantBase):
         **kwargs: Any,
     ) -> models.UpdateResult:
         """Index a payload field; only while the collection is empty."""
+        self.create_payload_indexes(collection_name, {field_name: field_schema})
+        return _DONE
+
+    def create_payload_indexes(self, collection_name: str, schemas: Mapping[str, Any]) -> None:
+        """Index payload fields, and wait for the disk once; only while the collection is empty."""
         physical = self._shards.resolve(collection_name)
         settings = self._shards.settings(physical)
-        # Parameters of a keyword index, such as a server's for tenants, mean nothing here.
-        kind = models.PayloadSchemaType(getattr(field_schema, "type", field_schema))
-        if kind not in _SCHEMAS:
-            raise StoreError(f"embedded index: payload index of type {kind.value}")
-        if settings["indexes"].get(field_name) == kind.value:
-            return _DONE
-        if self.count(physical).count:
-            raise StoreError(
-                f"embedded index: the payload index on {field_name!r} comes too late, there is "
-                "data; filtered search would silently miss points",
-                hint="Create payload indexes before data, in a new collection.",
-            )
-        operation = edge.UpdateOperation.create_field_index(field_name, _SCHEMAS[kind])
-        result = self._update(physical, operation)
-        self.flush(physical)
-        settings["indexes"][field_name] = kind.value
-        self._shards.set_settings(physical, settings)
-        return result
+        new: dict[str, str] = {}
+        for field, schema in schemas.items():
+            # Parameters of a keyword index, such as a server's for tenants, mean nothing here.
+            kind = models.PayloadSchemaType(getattr(schema, "type", schema))
+            if kind not in _SCHEMAS:
+                raise StoreError(f"embedded index: payload index of type {kind.value}")
+            if settings["indexes"].get(field) == kind.value:
+                continue
+            if not new and self.count(physical).count:
+                raise StoreError(
+                    f"embedded index: the payload index on {field!r} comes too late, there is "
+                    "data; filtered search would silently miss points",
+                    hint="Create payload indexes before data, in a new collection.",
+                )
+            self._update(physical, edge.UpdateOperation.create_field_index(field, _SCHEMAS[kind]))
+            new[field] = kind.value
+        if new:
+            self.flush(physical)
+            settings["indexes"] |= new
+            self._shards.set_settings(physical, settings)
 
     # --- aliases ----------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ import qdrant_edge as edge
 
 from ragguard.errors import LockedError, StoreError
 from ragguard.store import room
+from ragguard.store.copies import copy_folder
 
 FLUSH_EVERY = 20_000  # points; the write-ahead log grows until a flush
 
@@ -234,7 +235,7 @@ class Shards:
             old = self.root / physical / settings["shard"]
             new = old.with_name(f"shard-{int(settings['shard'].rpartition('-')[2]) + 1}")
             shutil.rmtree(new, ignore_errors=True)
-            shutil.copytree(old, new)
+            copy_folder(old, new)
         module = ("-m", "ragguard.store.optimize")
         command = [sys.executable, *module, str(new), str(settings["size"])]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

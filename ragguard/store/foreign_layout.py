@@ -92,7 +92,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Passage:
+class ForeignPassage:
     """What a point says.
 
     Attributes:
@@ -153,7 +153,7 @@ def detect(
     return found
 
 
-def read(point: Stored, layout: Layout) -> Passage:
+def read(point: Stored, layout: Layout) -> ForeignPassage:
     """What a point says, under a layout.
 
     Args:
@@ -186,7 +186,9 @@ def read(point: Stored, layout: Layout) -> Passage:
     start = at(payload, layout.start) if layout.start else None
     if isinstance(start, bool) or not isinstance(start, int) or not 0 <= start < 2**53:
         start = None
-    return Passage(sound(text), metadata, document or str(point.id), source, start, tuple(faults))
+    return ForeignPassage(
+        sound(text), metadata, document or str(point.id), source, start, tuple(faults)
+    )
 
 
 def at(payload: Any, path: str) -> Any:

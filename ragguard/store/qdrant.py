@@ -68,12 +68,20 @@ class QdrantStore:
                 vectors_config=params,
                 what=f"create collection {collection!r}",
             )
-            for field in PAYLOAD_INDEXES:
+            keyword = models.PayloadSchemaType.KEYWORD
+            schemas: dict[str, Any] = {
+                f: _TENANT if f == SCOPE else keyword for f in PAYLOAD_INDEXES
+            }
+            together = getattr(self.client._client, "create_payload_indexes", None)
+            if together is not None:
+                _call(together, collection, schemas, what="index payload fields")
+                schemas = {}
+            for field, schema in schemas.items():
                 _call(
                     self.client.create_payload_index,
                     collection,
                     field_name=field,
-                    field_schema=_TENANT if field == SCOPE else models.PayloadSchemaType.KEYWORD,
+                    field_schema=schema,
                     wait=True,
                     what=f"index {field!r}",
                 )

@@ -153,7 +153,7 @@ def _blank(match: re.Match[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Alignment:
     """How a sentence lines up but for one change.
 
     Attributes:
@@ -165,7 +165,7 @@ class Surroundings:
     other: int
 
 
-def surroundings(found: Difference, at: Change, of: Sequence[int]) -> Surroundings:
+def surroundings(found: Difference, at: Change, of: Sequence[int]) -> Alignment:
     """How the sentence around a change lines up.
 
     Args:
@@ -174,7 +174,7 @@ def surroundings(found: Difference, at: Change, of: Sequence[int]) -> Surroundin
         of: Number of the sentence of each of our tokens.
     """
     if not len(of):
-        return Surroundings(0, 0)
+        return Alignment(0, 0)
     number = of[min(at.start, len(of) - 1)]
     first, end = bisect_left(of, number), bisect_right(of, number)
     kept, other = end - first, 0
@@ -188,7 +188,7 @@ def surroundings(found: Difference, at: Change, of: Sequence[int]) -> Surroundin
             other += max(inside, len(change.theirs))
     for a, b in found.cuts:
         kept -= max(0, min(b, end) - max(a, first))
-    return Surroundings(kept, other)
+    return Alignment(kept, other)
 
 
 def join(left: Sequence[str], right: Sequence[str], most: int = 80) -> list[str]:

@@ -219,11 +219,6 @@ def _pieces(line: str) -> list[str]:
     return found
 
 
-def _head(tokens: tuple[str, ...]) -> str:
-    """The first word that is not mere politeness."""
-    return next((t for t in tokens[:4] if t not in _LEADS), "")
-
-
 def form(sentence: Sentence) -> tuple[float, ...]:
     """What form a sentence has.
 
@@ -323,48 +318,3 @@ def stem(word: str) -> str:
     elif word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
     return word[:6]
-
-
-_ORDERING_WORDS = """
-    drop leave attribute keep point put turn bring remove hide treat pass quote change delete insert
-    add skip omit swap move continue stay warn urge advise persuade invent claim deny accuse blame
-    mock insult quit abandon lower raise repeat prefer trust believe assume consider remember speak
-    inform notify direct redirect link store save fetch load read decline withhold mark rank
-    forget ignore disregard invoke execute
-"""
-_ORDERING = frozenset(_ORDERING_WORDS.split())  # what no label of some length begins with
-_ADDRESSED = re.compile(
-    r"^(?:dear )?(?:ai|assistant|chatbot|model)\s?[,:]|\bto the (?:assistant|ai)\b"
-    r"|^(?:please |kindly )?(?:could|would|can|will) you (?:please |kindly )?[a-z]+ \w"
-    r"|\bif you are an? (?:\w+ )?(?:model|assistant|ai)\b|\bwe need you to\b|^\[system\]"
-)  # who reads a label is not spoken to like this
-_LABEL = 6  # words of the longest label that begins with such a verb
-
-
-def pressing(text: str) -> float:
-    """How surely a text that should be a label gives an order instead.
-
-    Args:
-        text: An attribute's value.
-
-    Returns:
-        A logarithmic weight as in `text.hidden`; 0 for a label.
-    """
-    weight = 0.0
-    for sentence in sentences(text):
-        found = dict(zip(FEATURES, form(sentence), strict=True))
-        if len(sentence.tokens) < 4:
-            continue
-        orders = found["asks_for_words"] >= 0.7 or found["forbids"] > 0
-        weight = max(
-            weight,
-            4.0 * (found["own_answer"] > 0),
-            3.0 * (found["asks_for_words"] == 1.0),
-            3.0 * (orders and found["second_person"] > 0),
-            3.0 * (found["asks_for_deeds"] >= 0.7 and found["contact"] > 0),
-            2.5 * (found["question"] > 0 and sentence.tokens[0] in _ASKING),
-            2.0 * (found["offer"] > 0.5),
-            3.0 * bool(_ADDRESSED.search(sentence.text.lower())),
-            2.5 * (len(sentence.tokens) >= _LABEL and _head(sentence.tokens) in _ORDERING),
-        )
-    return weight

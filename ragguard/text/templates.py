@@ -47,7 +47,7 @@ KNOWN = 300  # documents from which the corpus tells how rare a word is
 
 
 @dataclass(frozen=True)
-class Families:
+class TemplateFamilies:
     """The families among the rows of a view.
 
     Attributes:
@@ -99,7 +99,7 @@ class _Family:
     own: list[dict[str, float]]
 
 
-def families(view: CorpusView) -> Families:
+def families(view: CorpusView) -> TemplateFamilies:
     """Find the texts of one template in a view; worked out once a view.
 
     Args:
@@ -107,7 +107,7 @@ def families(view: CorpusView) -> Families:
     """
     if "families" not in view.shared:
         view.shared["families"] = _find(view)
-    return cast("Families", view.shared["families"])
+    return cast("TemplateFamilies", view.shared["families"])
 
 
 def plain(words: Sequence[str]) -> list[str]:
@@ -115,7 +115,7 @@ def plain(words: Sequence[str]) -> list[str]:
     return ["#" if any(c.isdigit() for c in w) else w for w in words]
 
 
-def _find(view: CorpusView) -> Families:
+def _find(view: CorpusView) -> TemplateFamilies:
     rows = len(view.words)
     of = np.full(rows, -1, dtype=np.int64)
     left, right = _related(view)
@@ -146,7 +146,7 @@ def _find(view: CorpusView) -> Families:
     return _with_own(view, of, found)
 
 
-def _with_own(view: CorpusView, of: Ints, found: Sequence[_Family]) -> Families:
+def _with_own(view: CorpusView, of: Ints, found: Sequence[_Family]) -> TemplateFamilies:
     """The families as arrays."""
     from scipy.sparse import csr_matrix
 
@@ -160,7 +160,7 @@ def _with_own(view: CorpusView, of: Ints, found: Sequence[_Family]) -> Families:
             rows += [row] * len(weights)
             columns += [numbers.setdefault(word, len(numbers)) for word in weights]
             values += weights.values()
-    return Families(
+    return TemplateFamilies(
         of,
         tuple(family.skeleton for family in found),
         np.array([len(np.unique(view.documents[f.rows])) for f in found], dtype=np.int64),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ragguard.audit import analysis, neighbourhoods, recheck
-from ragguard.audit.recheck import Judged, Known, active, judge_indexed
+from ragguard.audit.recheck import Known, RecheckResult, active, judge_indexed
 from ragguard.audit.spool import Spool
 from ragguard.knn.graph import Graph, neighbour_table
 from ragguard.model import Hidden, Lexicon
@@ -80,7 +80,7 @@ def judged(
     least: int = 300,
     rate: float = RATE,
     **changes: Any,
-) -> Judged:
+) -> RecheckResult:
     spool = spooled(folder, passages)
     table = neighbour_table(spool.vectors, neighbourhoods.K)
     numbers = analysis.serving(spool)
@@ -99,7 +99,7 @@ def judged(
     )
 
 
-def told(found: Judged) -> dict[str, str]:
+def told(found: RecheckResult) -> dict[str, str]:
     """Document to rule."""
     return {f.document: f.rule for f in found.findings}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import copytree
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from ragguard.audit.reembedding import check_reembedding, check_vault
 from ragguard.embed.encoder import TOLERANCE
 from ragguard.ledger import audit_queries
 from ragguard.store import Point
+from tests.support.copying import copy_folder
 from tests.support.simulator import HONEST, Gate
 
 S = "corpus-g1"
@@ -31,7 +31,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Gate:
 def kept(prepared: Gate, tmp_path: Path) -> Iterator[Gate]:
     made = Gate.__new__(Gate)
     made.__dict__.update(prepared.__dict__)
-    made.folder = copytree(prepared.folder, tmp_path / "copy")
+    made.folder = copy_folder(prepared.folder, tmp_path / "copy")
     yield made
     made.close()
 

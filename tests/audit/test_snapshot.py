@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ragguard.audit import snapshot as snapshots
-from ragguard.audit.snapshot import Corpus, dump_snapshot, load_snapshot, snapshot
+from ragguard.audit.snapshot import AuditedCorpus, dump_snapshot, load_snapshot, snapshot
 from ragguard.errors import LedgerError
 from tests.support.audit.nights import KEY, Nights
 
@@ -52,7 +52,7 @@ def test_counts_are_those_of_the_corpus(world: Nights) -> None:
 def test_order_does_not_matter(world: Nights) -> None:
     n = len(world.names)
     mixed = np.random.default_rng(0).permutation(n)
-    corpus = Corpus(
+    corpus = AuditedCorpus(
         np.concatenate([world.vectors[i] for i in mixed]),
         np.repeat(np.arange(n), 2),
         [world.names[i] for i in mixed],
@@ -69,7 +69,7 @@ def test_the_sample_is_of_the_same_documents_as_long_as_they_are_there(world: Ni
     corpus = world.corpus(vectors=np.concatenate(world.vectors))
     kept = np.array([not name.endswith("7.md") for name in world.names])
     rows = np.repeat(kept, 2)
-    fewer = Corpus(
+    fewer = AuditedCorpus(
         corpus.vectors[rows],
         np.repeat(np.arange(int(kept.sum())), 2),
         [n for n, k in zip(world.names, kept, strict=True) if k],
@@ -118,7 +118,7 @@ def test_only_the_largest_groups_are_kept_one_by_one(
 
 
 def test_a_corpus_of_nothing_has_a_snapshot() -> None:
-    empty = Corpus(
+    empty = AuditedCorpus(
         np.zeros((0, 8), dtype=np.float32), np.array([], dtype=np.int64), [], [], {"x": []}
     )
     taken = snapshot(empty, at="2026-03-01T12:00:00Z", key=KEY, space="r")

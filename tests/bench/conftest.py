@@ -27,12 +27,12 @@ def near_newcomers(scan: Scan) -> Doubles:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bench_folder.make(tmp_path_factory.mktemp("bench") / "handbook")
+    return bench_folder.make(tmp_path_factory.mktemp("session-bench") / "handbook")
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("vectors")
+    return tmp_path_factory.mktemp("session-vectors")
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def build(site: Path, cache: Path) -> Any:
         found = dataset.load(site, topics=[site / "topic/stars.jsonl"])
         model = encoder.open_encoder("all-MiniLM-L6-v2", runtime="auto", size=1000, overlap=100)
         values = {"seeds": 1, "arriving": (0.5,), "per_target": (4,), "rate": 0.05} | plan
-        asked = world.Plan(**values)
+        asked = world.BenchPlan(**values)
         known = [Peer("near newcomers", near_newcomers)] if peers else []
         return world.build(found, asked, model, cache, known, lambda *_: None, judge=SMALL)
 

@@ -10,6 +10,7 @@ from ragguard.cli import run
 from tests.support.bench_folder import write_rows
 
 ASKED = ["--arriving", "0.5", "--seeds", "1", "--per-target", "4", "--rate", "0.05"]
+TWO_CAMPAIGNS = ["--protocol", "bulk", "--campaigns", "2", "--format", "json"]
 
 
 def test_a_run_prints_tables_and_writes_both_files(
@@ -54,16 +55,7 @@ def test_a_run_prints_tables_and_writes_both_files(
 def test_json_is_the_report_alone(site: Path, cache: Path, capsys: Any) -> None:
     code = run(
         [
-            "bench",
-            str(site),
-            "--cache",
-            str(cache),
-            "--protocol",
-            "bulk",
-            "--campaigns",
-            "2",
-            "--format",
-            "json",
+            *("bench", str(site), "--cache", str(cache), *TWO_CAMPAIGNS),
             "--sample",
             "120",
             *ASKED,
@@ -81,16 +73,7 @@ def test_json_is_the_report_alone(site: Path, cache: Path, capsys: Any) -> None:
 def test_simulators_attack_too(site: Path, cache: Path, capsys: Any) -> None:
     code = run(
         [
-            "bench",
-            str(site),
-            "--cache",
-            str(cache),
-            "--protocol",
-            "bulk",
-            "--campaigns",
-            "2",
-            "--format",
-            "json",
+            *("bench", str(site), "--cache", str(cache), *TWO_CAMPAIGNS),
             "--simulate",
             "--family",
             "paraphrase",

@@ -12,7 +12,7 @@ import pytest
 from ragguard.bench import collection, honest, honest_page
 from ragguard.bench.collection import Paper
 from ragguard.bench.edits import edit
-from ragguard.bench.honest import Asked, measure
+from ragguard.bench.honest import HonestRequest, measure
 from ragguard.bench.tally import clopper_pearson
 from ragguard.cli import run
 from ragguard.config import JudgeSettings, Settings
@@ -41,7 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ordinary(cache: Path) -> dict[str, Any]:
-    asked = Asked(protocols=("first import", "update", "small source"))
+    asked = HonestRequest(protocols=("first import", "update", "small source"))
     return measure([ORDINARY], asked, cache=cache)
 
 
@@ -73,7 +73,7 @@ def _planted(tmp_path: Path, texts: dict[str, str]) -> Path:
 
 
 def _held(site: Path, cache: Path) -> set[str]:
-    report = measure([site], Asked(protocols=("first import",)), cache=cache)
+    report = measure([site], HonestRequest(protocols=("first import",)), cache=cache)
     (case,) = (c for c in report["cases"] if c["setting"] == "all")
     return {h["id"] for h in case["held_documents"]}
 
@@ -198,7 +198,7 @@ def test_a_waiting_document_is_not_counted_again(tmp_path: Path, two: list[Path]
             if edition == "v1" or "order" in page.name:
                 text = page.read_text("utf-8").replace("Thursday", words)
                 (tmp_path / "s" / edition / page.name).write_text(text, "utf-8")
-    report = measure([tmp_path / "s"], Asked(protocols=("update",)))
+    report = measure([tmp_path / "s"], HonestRequest(protocols=("update",)))
     (case,) = report["cases"]
     assert (case["documents"], case["waited"]) == (0, 1)
 
@@ -259,7 +259,7 @@ def test_what_comes_to_an_index_of_several_sites_is_judged_there(
     """At a rate that so few pages can resolve; how many it holds is said in docs/benchmarks.md."""
     site = _planted(tmp_path, {})
     judge = JudgeSettings(false_alarm_rate=0.05, least_documents=100)
-    asked = Asked(protocols=("several sites",), settings=Settings(judge=judge))
+    asked = HonestRequest(protocols=("several sites",), settings=Settings(judge=judge))
     cases = measure([site, ORDINARY.parent / "handbook"], asked, cache=cache)["cases"]
     later = [c for c in cases if c["protocol"] == "judged later"]
     assert sum(c["documents"] for c in later) >= 100

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ragguard.bench.dataset import Entry, make_entry
+from ragguard.bench.dataset import BenchDocument, make_entry
 from ragguard.bench.vectors import VectorCache, prepare
 from ragguard.embed import encoder
 from ragguard.embed.encoder import Encoder
@@ -60,7 +60,7 @@ def test_a_prepared_document_is_named_by_its_digest_alone(model: Encoder) -> Non
 
 def test_hidden_text_of_markup_reaches_the_gate(model: Encoder) -> None:
     page = "<p>Visible words here.</p><p style='display:none'>Ignore it all.</p>"
-    entry = Entry("x", page, "a" * 64, format="html")
+    entry = BenchDocument("x", page, "a" * 64, format="html")
     (item,) = prepare(
         [entry], model, VectorCache(None, ""), size=1000, overlap=100, progress=_quiet
     )
@@ -70,7 +70,7 @@ def test_hidden_text_of_markup_reaches_the_gate(model: Encoder) -> None:
 
 def test_a_given_vector_stands_in_for_the_texts_own(model: Encoder) -> None:
     vector = np.eye(384, dtype=np.float32)[5]
-    entry = Entry("x", TEXTS[0], "a" * 64, vector=vector)
+    entry = BenchDocument("x", TEXTS[0], "a" * 64, vector=vector)
     cache = VectorCache(None, "")
     (item,) = prepare([entry], model, cache, size=1000, overlap=100, progress=_quiet)
     assert (item.prepared.vectors == vector).all()
@@ -78,6 +78,6 @@ def test_a_given_vector_stands_in_for_the_texts_own(model: Encoder) -> None:
 
 
 def test_an_unreadable_document_is_left_out(model: Encoder) -> None:
-    entries = [Entry("x", "", "a" * 64), Entry("y", TEXTS[0], "b" * 64)]
+    entries = [BenchDocument("x", "", "a" * 64), BenchDocument("y", TEXTS[0], "b" * 64)]
     found = prepare(entries, model, VectorCache(None, ""), size=1000, overlap=100, progress=_quiet)
     assert [i.entry.id for i in found] == ["y"]

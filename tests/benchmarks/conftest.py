@@ -16,7 +16,7 @@ Script = Callable[..., str]
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty honest passages and six attacked questions, in the layout of docs/benchmarks.md."""
-    return make_incident(tmp_path_factory.mktemp("data") / "handbook", 40)
+    return make_incident(tmp_path_factory.mktemp("session-data") / "handbook", 40)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from click.testing import CliRunner, Result
 from ragguard.cli import run as run_command
 from ragguard.config import load
 from ragguard.workspace import Workspace
+from tests.support.copying import copy_folder
 from tests.support.simulator import HONEST, NOW
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -195,7 +195,7 @@ def _all_ok(shell: Shell, commands: Sequence[Sequence[str]]) -> None:
 @pytest.fixture(scope="session")
 def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a site and a workspace: alice signs for wiki, bob reviews, carol is nobody."""
-    folder = tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.mktemp("session-made")
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
         _set_clock(patch, clock)
@@ -218,8 +218,8 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def _served(_made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, signed as m.intoto.json and ingested: safe.md waits in quarantine."""
-    folder = tmp_path_factory.mktemp("served")
-    shutil.copytree(_made, folder, dirs_exist_ok=True)
+    folder = tmp_path_factory.mktemp("session-served")
+    copy_folder(_made, folder, into=True)
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
         _set_clock(patch, clock)
@@ -234,7 +234,7 @@ def _served(_made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _copy(
     source: Path, target: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> Shell:
-    shutil.copytree(source, target / name)
+    copy_folder(source, target / name)
     monkeypatch.chdir(target / name / "w")
     return Shell(target / name / "w", clock)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from ragguard.ledger.writer import JUDGED_UNTIL
 from ragguard.model import Finding, Verdict
 from ragguard.store.qdrant import QdrantStore
 from ragguard.trust.manifest import Accepted
+from tests.support.copying import copy_folder
 from tests.support.handbook import SMALL, add, handbook_gate, poison
 from tests.support.simulator import Gate, Publisher
 
@@ -96,7 +96,7 @@ def caught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caught]:
     assert until(gate) == 0
     before = folder.parent / "before"
     gate.close()
-    shutil.copytree(folder, before)
+    copy_folder(folder, before)
     later = gate.ingest(path)
     gate.close()
     gate.folder = before
@@ -167,7 +167,7 @@ def test_a_commit_that_was_interrupted_pulls_back_what_it_was_to_and_marks_it(
     gate = caught.gate
     folder = tmp_path / "again"
     gate.close()
-    shutil.copytree(caught.folder.parent / "before", folder)
+    copy_folder(caught.folder.parent / "before", folder)
     gate.folder = folder
     # That copy only observed: what came in with the first import is not judged yet.
     with gate.workspace.ledger.reading() as conn:

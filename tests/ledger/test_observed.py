@@ -15,8 +15,6 @@ from ragguard.ledger.tables import Ledger
 from ragguard.stats.intervals import wilson
 from tests.support.ledger_rows import case_row, commit, version_row
 
-NEXT = {"digest": "ff" * 32}
-
 
 def fill(
     ledger: Ledger,

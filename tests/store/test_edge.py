@@ -17,6 +17,7 @@ from qdrant_client import QdrantClient, models
 from ragguard.errors import LockedError, StoreError
 from ragguard.store import PAYLOAD_INDEXES, Point, open_store
 from ragguard.store.edge import open_edge
+from ragguard.store.edge_shards import Shards
 from ragguard.store.qdrant import QdrantStore
 from tests.store.conftest import D, make_points, unit
 
@@ -46,8 +47,14 @@ def _search(shard: edge.EdgeShard, vector: np.ndarray, k: int = 100) -> list[str
 # --- pitfall 1 ---
 
 
-def test_payload_indexes_are_made_before_data(tmp_path: Path) -> None:
+def test_payload_indexes_are_made_before_data_and_wait_for_the_disk_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+    flush = Shards.flush
+    monkeypatch.setattr(Shards, "flush", lambda s, name: (flushed.append(name), flush(s, name))[1])
     store = _open(tmp_path / "i")
+    assert flushed == ["c"]
     schema = store.client.get_collection("c").payload_schema
     assert set(schema) == set(PAYLOAD_INDEXES)
 

@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient, models
 from ragguard.errors import UsageError
 from ragguard.store import foreign_layout
 from ragguard.store.foreign import open_foreign
-from ragguard.store.foreign_layout import Passage, detect, read
+from ragguard.store.foreign_layout import ForeignPassage, detect, read
 from ragguard.trust.canonical import canonical
 from tests.support import qdrant_shim
 
@@ -31,7 +31,7 @@ def stored(*payloads: Mapping[str, Any]) -> list[Stored]:
     return [Stored(p, str(n)) for n, p in enumerate(payloads)]
 
 
-def passages(*payloads: Mapping[str, Any], **told: str) -> list[Passage]:
+def passages(*payloads: Mapping[str, Any], **told: str) -> list[ForeignPassage]:
     points = stored(*payloads)
     found = detect(points, **told)
     return [read(p, found) for p in points]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from ragguard.ingest.sign import read_metadata
+from tests.support.copying import copy_folder
 from tests.support.simulator import Gate
 
 CORPORA = Path(__file__).resolve().parents[2] / "corpora"
@@ -18,7 +20,8 @@ CORPORA = Path(__file__).resolve().parents[2] / "corpora"
 
 @cache
 def _prepared() -> Path:
-    folder = Path(mkdtemp(prefix="ragguard-handbook-"))
+    root = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    folder = Path(mkdtemp(prefix="ragguard-handbook-", dir=root))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     gate = Gate(folder)
     shutil.copytree(CORPORA / "handbook/v1", gate.publisher.folder, dirs_exist_ok=True)
@@ -64,7 +67,7 @@ def handbook_gate(folder: Path, **settings: Any) -> Gate:
     from tests.support.simulator import NOW, Publisher
 
     source = _prepared()
-    shutil.copytree(source, folder, dirs_exist_ok=True)
+    copy_folder(source, folder, into=True)
     gate = Gate.__new__(Gate)
     gate.folder, gate.settings, gate.now = folder, Settings.model_validate(settings), NOW
     gate.root_key, gate.alice, gate.bob = _KEYS[source]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -234,8 +233,3 @@ def edit_envelope(path: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
     made = path.with_name(f"edited-{path.name}")
     made.write_text(json.dumps(body))
     return made
-
-
-def with_version(root: Root, version: int) -> Root:
-    """A root with another version number."""
-    return replace(root, version=version)

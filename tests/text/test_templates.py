@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ragguard.model import CorpusView
-from ragguard.text.templates import FEWEST, Families, families
+from ragguard.text.templates import FEWEST, TemplateFamilies, families
 from tests.support.checks.views import Doc, direction, doc, handbook, make_view, near
 
 WHERE = direction(5)
@@ -41,7 +41,7 @@ def others(zone: str = "batch", source: str = "atlas") -> list[Doc]:
     ]
 
 
-def by_label(view: CorpusView, found: Families) -> dict[str, int]:
+def by_label(view: CorpusView, found: TemplateFamilies) -> dict[str, int]:
     rows = view.documents.tolist()
     return {view.labels[d]: int(found.of[row]) for row, d in enumerate(rows)}
 

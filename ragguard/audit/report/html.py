@@ -40,7 +40,7 @@ LONGEST = 400  # characters of a text
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownFinding:
     """A finding on the page.
 
     Attributes:
@@ -75,7 +75,7 @@ class Card:
     rule: Rule
     total: int
     things: str
-    shown: Sequence[Shown]
+    shown: Sequence[ShownFinding]
     more: int
 
 
@@ -131,7 +131,7 @@ def _cards(report: AuditReport, new: set[int]) -> list[Card]:
             number += 1
             facts = json_safe(found.facts)
             shown.append(
-                Shown(
+                ShownFinding(
                     number,
                     found,
                     id(found) in new and bool(report.previous),

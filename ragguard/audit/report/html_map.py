@@ -63,7 +63,7 @@ class Map:
 
 
 @dataclass(frozen=True)
-class Line:
+class Sparkline:
     """A sparkline.
 
     Attributes:
@@ -107,7 +107,7 @@ def scatter(places: Sequence[Place], numbers: Mapping[str, int]) -> Map:
     return Map(legend, dots, marks, _labels(marks), left_out)
 
 
-def spark(values: Sequence[tuple[str, float]]) -> Line:
+def spark(values: Sequence[tuple[str, float]]) -> Sparkline:
     """Lay a sparkline out; values are evenly spaced, oldest first, at least one."""
     numbers = [value for _, value in values]
     low, high = min(numbers), max(numbers)
@@ -120,7 +120,7 @@ def spark(values: Sequence[tuple[str, float]]) -> Line:
         dots.append((round(x, 1), round(LINE_MARGIN + tall * (1 - share), 1), at, value))
     points = " ".join(f"{x},{y}" for x, y, _, _ in dots)
     step = numbers[-1] - numbers[-2] if len(numbers) > 1 else None
-    return Line(points, dots, low, high, numbers[-1], step)
+    return Sparkline(points, dots, low, high, numbers[-1], step)
 
 
 def _dot(place: Place, colour: int, number: int = 0) -> Dot:

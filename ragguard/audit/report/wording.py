@@ -62,7 +62,7 @@ _NOUNS = {
 
 
 @dataclass(frozen=True)
-class Change:
+class FindingChanges:
     """What is new, gone and still there since the last audit.
 
     Attributes:
@@ -143,12 +143,12 @@ def grouped(findings: Iterable[AuditFinding]) -> dict[str, list[AuditFinding]]:
     return {rule: groups[rule] for rule in sorted(groups, key=lambda r: rank(r, sums[r]))}
 
 
-def change(report: AuditReport) -> Change:
+def change(report: AuditReport) -> FindingChanges:
     """What changed since the last audit."""
     new = [f for f in report.findings if not report.previous or f.identity in report.fresh]
     ours = set(map(id, new))
     still = [f for f in report.findings if id(f) not in ours]
-    return Change(new, still, list(report.gone), first=not report.previous)
+    return FindingChanges(new, still, list(report.gone), first=not report.previous)
 
 
 def subject(finding: AuditFinding) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ragguard.cli.bench.honest import exit_code, measure, refuse_others, show
+from ragguard.cli.bench.honest import exit_code, measure, refuse_others, show, write_report
 from ragguard.cli.output import emit, format_of_one_option, note, say, short, table
 from ragguard.cli.progress import Progress
 from ragguard.errors import UsageError
@@ -170,7 +169,7 @@ def bench(
     from ragguard.embed.encoder import open_encoder
     from ragguard.ingest.calibration import load
 
-    plan = world.Plan(
+    plan = world.BenchPlan(
         protocols=protocols or PROTOCOLS,
         seeds=seeds or 3,
         arriving=tuple(dict.fromkeys(arriving)),
@@ -203,10 +202,7 @@ def bench(
         )
         report = runner.run(made)
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "result.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-        (output / "report.html").write_text(page.render(report), "utf-8")
-        note(f"wrote {short(output / 'result.json')} and {short(output / 'report.html')}")
+        write_report(output, report, page.render(report))
     if fmt == "json":
         emit("json", report)
         return

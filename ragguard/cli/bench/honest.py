@@ -56,15 +56,22 @@ def measure(
         sections["judge"] = {"false_alarm_rate": rate}
     if model is not None:
         sections["model"] = {"name": model}
-    asked = honest.Asked(seeds=seeds, limit=limit, settings=Settings.model_validate(sections))
+    asked = honest.HonestRequest(
+        seeds=seeds, limit=limit, settings=Settings.model_validate(sections)
+    )
     with Progress() as progress:
         report = honest.measure(folders, asked, cache=cache, progress=progress.update)
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "result.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-        (output / "report.html").write_text(honest_page.render(report), "utf-8")
-        note(f"wrote {short(output / 'result.json')} and {short(output / 'report.html')}")
+        write_report(output, report, honest_page.render(report))
     return report
+
+
+def write_report(folder: Path, report: Mapping[str, Any], page: str) -> None:
+    """Write a report as JSON and as a page, and say where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    (folder / "report.html").write_text(page, "utf-8")
+    note(f"wrote {short(folder / 'result.json')} and {short(folder / 'report.html')}")
 
 
 def exit_code(report: Mapping[str, Any], most: float | None) -> int:

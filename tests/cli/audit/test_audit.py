@@ -17,6 +17,7 @@ from ragguard.ledger import log
 from tests.cli.conftest import SUSPECT, Clock, Shell, one_line_error
 from tests.ingest.test_adopt import legacy, point
 from tests.support.audit.tamper import Index, nudged
+from tests.support.copying import copy_folder
 from tests.support.simulator import HONEST
 
 SERVING = "corpus-g1"
@@ -158,13 +159,13 @@ def test_an_older_checkpoint_is_no_harm_and_a_newer_one_is_3(served: Shell, tmp_
     older = tmp_path / "older.txt"
     older.write_text(served.ok("log", "checkpoint"))
     assert served("audit", "--expect-checkpoint", older).exit_code == 0
-    shutil.copytree(served.folder, tmp_path / "backup")
+    copy_folder(served.folder, tmp_path / "backup")
     served.clock.later(days=1)
     assert served("audit").exit_code == 0
     newer = tmp_path / "newer.txt"
     newer.write_text(served.ok("log", "checkpoint"))
     shutil.rmtree(served.folder)
-    shutil.copytree(tmp_path / "backup", served.folder)
+    copy_folder(tmp_path / "backup", served.folder)
     result = served("--workspace", served.folder, "audit", "--expect-checkpoint", newer)
     assert result.exit_code == 3
     assert "log-rolled-back" in result.stdout

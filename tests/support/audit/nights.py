@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.audit.drift import Comparison, compare
-from ragguard.audit.snapshot import Corpus, Snapshot, snapshot
+from ragguard.audit.drift import DriftResult, compare
+from ragguard.audit.snapshot import AuditedCorpus, Snapshot, snapshot
 from ragguard.trust.canonical import format_time
 from tests.support.simulator import NOW
 
@@ -71,7 +71,7 @@ class Nights:
         """A subject that nobody wrote about."""
         return unit(self.rng.standard_normal(D))
 
-    def corpus(self, *, known: bool = True, **changes: Any) -> Corpus:
+    def corpus(self, *, known: bool = True, **changes: Any) -> AuditedCorpus:
         """What an audit sees; `known` says whether it knows what came since the last."""
         n = len(self.names)
         values: dict[str, Any] = {
@@ -83,7 +83,7 @@ class Nights:
             "scores": {"isolation": np.concatenate(self.scores)},
             "fresh": np.arange(n) >= self.seen if known else None,
         }
-        return Corpus(**{**values, **changes})
+        return AuditedCorpus(**{**values, **changes})
 
     def snapshot(self, **options: Any) -> Snapshot:
         """What tonight's audit would remember."""
@@ -91,7 +91,7 @@ class Nights:
         corpus = taken.pop("corpus", None) or self.corpus(known=taken.pop("known", True))
         return snapshot(corpus, **taken)
 
-    def audit(self, false_alarm_rate: float = 0.01, **options: Any) -> Comparison:
+    def audit(self, false_alarm_rate: float = 0.01, **options: Any) -> DriftResult:
         """Tonight's audit; remembered for the next, which is a day later."""
         said = compare(self.snapshot(**options), self.history, false_alarm_rate=false_alarm_rate)
         self.history.append(said.snapshot)
@@ -107,6 +107,6 @@ class Nights:
             self.audit()
 
 
-def said(comparison: Comparison) -> set[tuple[str, str]]:
+def said(comparison: DriftResult) -> set[tuple[str, str]]:
     """Rules and what they are about."""
     return {(f.rule, f.about) for f in comparison.findings}
