@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ragguard.ledger import opinions
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.queue import Entry, Group
 from ragguard.ledger.versions import VersionRow
@@ -58,6 +59,8 @@ def head_body(shown: CaseView, asked: float) -> dict[str, Any]:
         **case_body(shown.case, shown.version, asked),
         "signed_by": [principal for _, principal in shown.signers],
         "older_version_serves": shown.replaces,
+        "reviewers_needed": shown.needed,
+        "opinions": opinions.told(shown.opinions, closed=shown.case.state != "open"),
     }
 
 

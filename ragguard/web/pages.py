@@ -198,7 +198,8 @@ def _queue(request: Request, check: str, source: str, page: int) -> dict[str, An
     kept = _kept(check, source)
     return {
         "rows": [
-            _row(entry, desk.asked, kept) for entry in rows[(page - 1) * PER_PAGE : page * PER_PAGE]
+            _row(entry, desk.asked, kept, snapshot.waits_for(entry))
+            for entry in rows[(page - 1) * PER_PAGE : page * PER_PAGE]
         ],
         "total": len(rows),
         "open_cases": len(snapshot.entries),
@@ -219,7 +220,9 @@ def _kept(check: str, source: str) -> dict[str, str]:
     return {k: v for k, v in (("check", check), ("source", source)) if v}
 
 
-def _row(entry: Entry, asked: float, kept: Mapping[str, str]) -> dict[str, Any]:
+def _row(
+    entry: Entry, asked: float, kept: Mapping[str, str], opinions: tuple[int, int] = (0, 1)
+) -> dict[str, Any]:
     value, word = sureness(entry.version, asked)
     return {
         "case": entry.case.id,
@@ -233,6 +236,8 @@ def _row(entry: Entry, asked: float, kept: Mapping[str, str]) -> dict[str, Any]:
         "level": word or "",
         "opened": entry.case.opened_at,
         "digest": entry.version.digest if entry.version else entry.case.detail.get("manifest", ""),
+        "opinions": opinions[0],
+        "needed": opinions[1],
         "url": _url(f"/cases/{entry.case.id}", kept),
     }
 

@@ -168,6 +168,7 @@ async function commit() {
   busy = true;
   const commits = [];
   let count = 0;
+  let opinions = 0;
   try {
     for (const items of batches()) {
       const answer = await commitBatch(items);
@@ -175,8 +176,10 @@ async function commit() {
         tray.splice(tray.indexOf(item), 1);
         for (const member of item.members) closed.set(member.case, done[item.action]);
       }
-      commits.push(answer.commit);
+      for (const number of answer.waiting) closed.set(number, "opinion given");
+      if (answer.commit !== null) commits.push(answer.commit);
       count += answer.cases.length;
+      opinions += answer.waiting.length;
       render();
     }
   } catch (error) {
@@ -189,7 +192,10 @@ async function commit() {
   }
   busy = false;
   const numbers = commits.join(", ");
-  say(`${count} ${count === 1 ? "case" : "cases"} decided, commit ${numbers}.`);
+  const told = [];
+  if (count) told.push(`${count} ${count === 1 ? "case" : "cases"} decided, commit ${numbers}.`);
+  if (opinions) told.push(`${opinions} ${opinions === 1 ? "opinion" : "opinions"} given: another reviewer has to agree.`);
+  say(told.join(" "));
   render();
   refresh();
 }
