@@ -150,14 +150,20 @@ def decide(request: Request, session: Changing, asked: models.Decision) -> model
             asked.action, asked.reason, asked.cases, asked.group, by=mine
         )
         return models.Done(commit=done.commit, cases=[*done.decided], waiting=[*done.waiting])
-    envelopes = []
-    for given in asked.envelopes:
-        (signature,) = given.signatures
-        pair = (signature.keyid, _bytes(signature.sig))
-        envelope = dsse.Envelope(given.payloadType, _bytes(given.payload), (pair,))
-        envelopes.append(dsse.dump_envelope(envelope))
+    envelopes = [envelope_of(given) for given in asked.envelopes]
     done = desk.carry_out(asked.cases, envelopes, asked.group, by=mine)
     return models.Done(commit=done.commit, cases=[*done.decided], waiting=[*done.waiting])
+
+
+def envelope_of(given: models.SignedStatement) -> bytes:
+    """The envelope that a client sent, as it is kept.
+
+    Raises:
+        MalformedError: Something in it is no base64.
+    """
+    (signature,) = given.signatures
+    pair = (signature.keyid, _bytes(signature.sig))
+    return dsse.dump_envelope(dsse.Envelope(given.payloadType, _bytes(given.payload), (pair,)))
 
 
 def _bytes(text: str) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -128,6 +128,18 @@ class Desk:
     @contextmanager
     def _open(self, *, exclusive: bool = False) -> Iterator[Workspace]:
         with Workspace(self.folder, self.settings, self._clock(), exclusive=exclusive) as workspace:
+            yield workspace
+
+    @contextmanager
+    def opened(self, *, index: bool = False, exclusive: bool = False) -> Iterator[Workspace]:
+        """The workspace for one request.
+
+        Args:
+            index: Whether the index is read too; one request at a time does.
+            exclusive: Whether something is changed.
+        """
+        alone = self._index if index or exclusive else nullcontext()
+        with alone, self._open(exclusive=exclusive) as workspace:
             yield workspace
 
     def role_of(self, principal: str) -> Role:

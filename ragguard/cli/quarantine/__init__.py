@@ -12,6 +12,7 @@ from ragguard.cli.quarantine.choose import choice, choice_options
 from ragguard.cli.quarantine.decide import reject, release
 from ragguard.cli.quarantine.hold import hold
 from ragguard.cli.quarantine.show import show
+from ragguard.cli.quarantine.spot_check import spot_check
 from ragguard.cli.quarantine.stats import stats
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def quarantine() -> None:
     """Review what waits in quarantine."""
 
 
-for command in (show, release, reject, hold, stats):
+for command in (show, release, reject, hold, stats, spot_check):
     quarantine.add_command(command)
 
 

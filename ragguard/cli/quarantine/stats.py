@@ -60,6 +60,7 @@ def _count(workspace: Workspace, fmt: str) -> None:
     from ragguard.ledger import cases, queue
     from ragguard.ledger.observed import observed
     from ragguard.quarantine.second_opinion import reviewers_body
+    from ragguard.quarantine.spot_figures import figures
 
     asked = workspace.settings.judge.false_alarm_rate
     with workspace.ledger.reading() as conn:
@@ -67,6 +68,7 @@ def _count(workspace: Workspace, fmt: str) -> None:
         rows = queue.entries(conn, state=None)
         rate = observed(conn)
         people = reviewers_body(conn)
+    spot = figures(workspace)
     by_check: dict[str, Counter[str]] = {}
     for row in rows:
         for finding in row.findings:
@@ -86,6 +88,7 @@ def _count(workspace: Workspace, fmt: str) -> None:
                 "checks": {name: _rate_body(r) for name, r in rate.by_check.items()},
             },
             **people,
+            "spot_checks": spot,
         }
         emit(fmt, body)
         return
@@ -109,6 +112,7 @@ def _count(workspace: Workspace, fmt: str) -> None:
     say()
     _say_rate(rate, asked)
     _say_reviewers(people)
+    _say_spot_checks(spot)
 
 
 def _say_reviewers(people: dict[str, Any]) -> None:
@@ -133,6 +137,23 @@ def _say_reviewers(people: dict[str, Any]) -> None:
             f"{' and '.join(map(line, pair['reviewers']))}: {pair['agreed']} of {pair['n']} cases "
             f"alike, Cohen's kappa {kappa}{within}"
         )
+
+
+def _say_spot_checks(spot: dict[str, Any]) -> None:
+    """What the spot checks of the last 90 days tell."""
+    kinds = (("bad among what was let in", "bad_in"), ("honest among what is held", "honest_held"))
+    rows = []
+    for name, key in kinds:
+        found = spot[key]
+        if found is not None:
+            share = _share(found) if found["judged"] else "unknown: nothing was judged"
+            ends = f"{found['documents'][0]}-{found['documents'][1]} of {found['population']}"
+            judged = f"{found['judged']} of {found['drawn']}"
+            rows.append([name, judged, str(found["found"]), share, ends])
+    if rows:
+        say()
+        headings = ["spot checks, last 90 days", "judged", "found", "share", "documents"]
+        table(headings, rows, right=frozenset({"found"}))
 
 
 def _share(body: dict[str, Any]) -> str:
