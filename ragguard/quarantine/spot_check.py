@@ -6,9 +6,9 @@ which is not told before a word is given.
 
 Nobody chooses the sample. The seed of a draw is fixed by the workspace's seal key and its number,
 and the log has its SHA-256 since the draw before. Documents are ranked by a digest over seed, root
-of the log at the draw, name and bytes: whoever knows the seed cannot know that root, and whoever wants
-another root leaves entries in the log. The draw's entry tells the seed, so that anybody can rank
-again.
+of the log at the draw, name and bytes: whoever knows the seed cannot know that root, and whoever
+wants another root leaves entries in the log. The draw's entry tells the seed, so that anybody can
+rank again.
 
 A draw and the words are entries of the log (`spot-check`); no table holds them. A bad word on a
 served document takes it out at once, as `quarantine hold` does, and reviewers decide its case.

@@ -1,4 +1,4 @@
-"""The API about reviewers and spot checks."""
+"""The API about reviewers, spot checks and health."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ragguard.web import people_models as models
 from ragguard.web.access import Changing, Viewing
 from ragguard.web.api import PROBLEMS, desk_of, envelope_of
 from ragguard.web.desk import ConflictError, Desk
+from ragguard.web.health import Board
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 ItemName = Annotated[str, Path(max_length=40)]
@@ -46,6 +47,21 @@ def reviewers(desk: Desk) -> dict[str, Any]:
         with workspace.ledger.reading() as conn:
             body = reviewers_body(conn)
         return {**body, "spot_checks": figures(workspace)}
+
+
+def board_of(request: Request) -> Board:
+    """The dashboard of this server, made for the first who asks."""
+    state = request.app.state
+    if not hasattr(state, "board"):
+        state.board = Board(desk_of(request))
+    board: Board = state.board
+    return board
+
+
+@router.get("/health")
+def show_health(request: Request, _session: Viewing) -> models.Health:
+    """Show health, open cases, drift, canaries, the record of sources, and jobs."""
+    return models.Health(**board_of(request).body())
 
 
 @router.get("/reviewers")

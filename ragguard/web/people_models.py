@@ -117,3 +117,91 @@ class Reviewers(BaseModel):
     reviewers: list[Rates]
     pairs: list[Pair]
     spot_checks: SpotFigures
+
+
+class HealthPart(BaseModel):
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "note", "wrong"]
+    detail: str
+
+
+class OpenCases(BaseModel):
+    """Open cases and how long they wait."""
+
+    open: int
+    oldest_days: float | None
+    median_days: float | None
+    ages: dict[str, int]
+
+
+class LastAudit(BaseModel):
+    """The last audit: findings by level, parts that could not look, shares of retrieval health."""
+
+    at: str
+    findings: dict[str, int]
+    failed: list[str]
+    shares: dict[str, float]
+    documents: int
+
+
+class Value(BaseModel):
+    """A measure at an audit."""
+
+    at: str
+    value: float
+
+
+class Curve(BaseModel):
+    """A measure over the audits, oldest first."""
+
+    name: str
+    values: list[Value]
+
+
+class DriftFinding(BaseModel):
+    """What changed more than chance explains."""
+
+    rule: str
+    detail: str
+
+
+class Drift(BaseModel):
+    """Drift at the last audit, and the shift of sources over the audits."""
+
+    findings: list[DriftFinding]
+    series: list[Curve]
+
+
+class SourceRecord(BaseModel):
+    """Documents of a source by what became of them; `bad` names one whose record is."""
+
+    source: str
+    admitted: int
+    released: int
+    rejected: int
+    open: int
+    reject: Share
+    honest_held: Share
+    bad: bool
+
+
+class Job(BaseModel):
+    """When a job ended well the last time, as logged."""
+
+    job: str
+    at: str
+
+
+class Health(BaseModel):
+    """What the dashboard shows."""
+
+    at: str
+    health: list[HealthPart]
+    cases: OpenCases
+    audit: LastAudit | None
+    drift: Drift
+    canaries: list[Curve]
+    sources: list[SourceRecord]
+    jobs: list[Job]

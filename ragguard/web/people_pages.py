@@ -1,6 +1,9 @@
-"""Pages about people: the blind row of a spot check, and what reviewers said."""
+"""Pages about people and health: spot checks, what reviewers said, and the dashboard."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -37,3 +40,39 @@ def spot_check_page(request: Request, session: Viewing, name: people.ItemName) -
 def reviewers_page(request: Request, session: Viewing) -> HTMLResponse:
     """What reviewers said, how far they agree, and what spot checks tell."""
     return render(request, session, "reviewers.html.j2", **people.reviewers(desk_of(request)))
+
+
+WIDTH, HEIGHT = 160, 36  # of a curve, in its own units
+
+
+@router.get("/health")
+def health_page(request: Request, session: Viewing) -> HTMLResponse:
+    """The dashboard."""
+    body = people.board_of(request).body()
+    canaries = [_drawn(curve) for curve in body["canaries"]]
+    drift = {**body["drift"], "series": [_drawn(curve) for curve in body["drift"]["series"]]}
+    return render(
+        request, session, "health.html.j2", **{**body, "canaries": canaries, "drift": drift}
+    )
+
+
+def _drawn(curve: dict[str, Any]) -> dict[str, Any]:
+    """A curve with the points of its line, in a box of `WIDTH` by `HEIGHT`."""
+    values = [row["value"] for row in curve["values"]]
+    return {
+        **curve,
+        "line": _line(values),
+        "first": values[0],
+        "last": values[-1],
+        "audits": len(values),
+    }
+
+
+def _line(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    step = WIDTH / max(1, len(values) - 1)
+    places = [
+        (n * step, HEIGHT / 2 if high == low else HEIGHT - (v - low) / (high - low) * HEIGHT)
+        for n, v in enumerate(values if len(values) > 1 else [*values, *values])
+    ]
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
