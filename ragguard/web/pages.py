@@ -157,7 +157,8 @@ def group_page(request: Request, session: Viewing, name: str) -> HTMLResponse:
     """A group: its cases, and the most suspicious of them as a case is shown."""
     desk = desk_of(request)
     group = desk.group(name)
-    members = [_row(entry, desk.asked, {}) for entry in group.entries]
+    waits_for = desk.queue().waits_for
+    members = [_row(entry, desk.asked, {}, waits_for(entry)) for entry in group.entries]
     case = _case(request, group.entries[0].case.id, "", "")
     return render(
         request,

@@ -40,7 +40,7 @@ def draw(ctx: click.Context, size: int, fmt: str) -> None:
     The log has the digest of the seed since the draw before, so that nobody chooses the sample: the
     first call only commits to one.
 
-    \\b
+    \b
     Example:
       ragguard quarantine spot-check draw --size 30
     """
@@ -72,7 +72,7 @@ def draw(ctx: click.Context, size: int, fmt: str) -> None:
 def list_items(ctx: click.Context, fmt: str) -> None:
     """List the documents of the last draw; which are served is told once a word was given.
 
-    \\b
+    \b
     Example:
       ragguard quarantine spot-check list
     """
@@ -115,7 +115,7 @@ def _list(drawn: Draw, rows: list[Shown]) -> None:
 def show(ctx: click.Context, item: str, fmt: str) -> None:
     """Show a document of the last draw, without what the checks say.
 
-    \\b
+    \b
     Example:
       ragguard quarantine spot-check show 2-7
     """
@@ -162,9 +162,9 @@ def say_word(
     A bad one that is served is taken out at once and waits as a case; a good one that is held stays
     one. Then it is told which it was.
 
-    \\b
+    \b
     Example:
-      ragguard quarantine spot-check say 2-7 good --key keys/bob.key --reason "our own page"
+      ragguard quarantine spot-check say 2-7 good --key bob.key --reason "ours"
     """
     from ragguard.quarantine import spot_check as job
 

@@ -94,6 +94,7 @@ def _count(workspace: Workspace, fmt: str) -> None:
         return
     if not counts:
         say("no cases yet")
+        _say_spot_checks(spot)
         return
     table(
         ["source", "state", "cases"],
