@@ -1,7 +1,9 @@
 """How far two raters agree, beyond what chance would have them agree.
 
 Source: Cohen, "A Coefficient of Agreement for Nominal Scales", Educational and Psychological
-Measurement 20 (1960). Its large-sample standard error is his, formula 7.
+Measurement 20 (1960). The interval is Wilson's of the share of agreement, with chance taken as it
+was counted: unlike the usual standard error it says how little a few things tell, also where all or
+none agree.
 """
 
 from __future__ import annotations
@@ -9,9 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
-from ragguard.stats.intervals import Interval, Z
+from ragguard.stats.intervals import Interval, wilson
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Agreement:
         agreed: Those that both rated the same.
         kappa: From -1 to 1, 0 is what chance gives; `None` where nothing was rated, or both gave
             one and the same rating to all, so that chance alone would have them agree.
-        interval: About 95 % of kappa, within [-1, 1]; `None` with it. A few things tell little.
+        interval: About 95 %, within [-1, 1]; `None` where kappa is.
     """
 
     n: int
@@ -46,7 +47,8 @@ def cohen(pairs: Sequence[tuple[str, str]]) -> Agreement:
     chance = sum(first[name] * second[name] for name in first) / (n * n)
     if chance >= 1.0:
         return Agreement(n, agreed, None, None)
-    share = agreed / n
-    kappa = (share - chance) / (1 - chance)
-    half = Z * sqrt(share * (1 - share) / (n * (1 - chance) ** 2))
-    return Agreement(n, agreed, kappa, (max(-1.0, kappa - half), min(1.0, kappa + half)))
+    low, kappa, high = (
+        max(-1.0, (share - chance) / (1 - chance))
+        for share in (wilson(agreed, n)[0], agreed / n, wilson(agreed, n)[1])
+    )
+    return Agreement(n, agreed, kappa, (low, high))

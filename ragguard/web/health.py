@@ -93,7 +93,9 @@ def _of_log(workspace: Workspace) -> dict[str, Any]:
         split = sum(opinions.disagree(words) for words in opinions.given(conn).values())
     health = [_part("earlier audit", "wrong", sentence) for sentence in damaged]
     if split:
-        health.append(_part("opinions", "note", f"reviewers disagreed on {split} cases so far"))
+        health.append(
+            _part("opinions", "note", f"cases that reviewers disagreed on so far: {split}")
+        )
     return {
         "health": health,
         "audit": _audit(report),
@@ -133,7 +135,7 @@ def _looked_at(workspace: Workspace, audit: Mapping[str, Any] | None) -> Iterato
         yield _part("audit", "note", "there was none yet")
         return
     levels, failed = audit["findings"], audit["failed"]
-    told = ", ".join(f"{n} {level}s" for level, n in levels.items() if n) or "no findings"
+    told = ", ".join(f"{level}s: {n}" for level, n in levels.items() if n) or "no findings"
     state = "wrong" if levels.get("error") or failed else "note" if levels.get("warning") else "ok"
     if failed:
         told += f"; could not look: {', '.join(failed)}"

@@ -49,9 +49,10 @@ def draw(ctx: click.Context, size: int, fmt: str) -> None:
     with open_workspace(ctx) as workspace:
         made = job.draw(workspace, size)
     if fmt != "table":
-        body = None
+        body: dict[str, int | None] = dict.fromkeys(("draw", "items", "admitted", "held"))
         if made is not None:
-            body = {"draw": made.number, "items": len(made.items)}
+            items = len(made.items)
+            body = {"draw": made.number, "items": items}
             body |= {"admitted": made.admitted, "held": made.held}
         emit(fmt, body)
         return
