@@ -104,7 +104,11 @@ def observed(conn: sa.Connection) -> ObservedRate:
         )
     )
     denied = set(conn.execute(sa.select(denials.c.digest)).scalars())
-    would = {entry.version.id: entry.check for entry in would_wait(conn) if entry.version}
+    would = {
+        entry.version.id: entry.check
+        for entry in would_wait(conn)
+        if entry.version and entry.check not in (ALWAYS_REVIEW, PROBATION)
+    }
     checks, ruled = _checks(conn)
     texts: dict[tuple[str, str, str], tuple[int, int]] = {}  # rank of the state, and the version
     for number, source, document, digest, outcome, state in conn.execute(query):

@@ -239,8 +239,14 @@ def words(past: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     return {str(entry["item"]): entry for entry in past if entry["did"] == "word"}
 
 
-def latest(workspace: Workspace) -> tuple[Draw | None, dict[str, Mapping[str, Any]]]:
-    """The last draw, `None` before the first, and the words on it by item."""
+def latest(workspace: Workspace) -> tuple[Draw | None, list[Shown]]:
+    """The last draw, `None` before the first, and its documents in order, without texts."""
+    drawn, said = _latest(workspace)
+    items = drawn.items if drawn else ()
+    return drawn, [_shown(workspace, item, said, texts=False) for item in items]
+
+
+def _latest(workspace: Workspace) -> tuple[Draw | None, dict[str, Mapping[str, Any]]]:
     past = _entries(workspace)
     found = draws(workspace, [entry for entry in past if entry["did"] == "draw"][-1:])
     return (found[0] if found else None), words(past)
@@ -252,22 +258,28 @@ def show(workspace: Workspace, name: str, *, texts: bool = True) -> Shown:
     Raises:
         UsageError: There is no such item in it.
     """
-    drawn, said = latest(workspace)
+    drawn, said = _latest(workspace)
     item = next((i for i in drawn.items if i.name == name), None) if drawn else None
     if item is None:
         raise UsageError(
             f"spot check {name[:40]!r}: there is no such item in the last draw",
             hint="`ragguard quarantine spot-check list` shows them.",
         )
+    return _shown(workspace, item, said, texts=texts)
+
+
+def _shown(
+    workspace: Workspace, item: Item, said: Mapping[str, Mapping[str, Any]], *, texts: bool
+) -> Shown:
     with workspace.ledger.reading() as conn:
         row = versions.version(conn, item.version)
         manifest = commits.manifest_row(conn, row.manifest) if row else None
     if row is None:
-        raise LedgerError(f"spot check {name}: the ledger has no version {item.version}")
+        raise LedgerError(f"spot check {item.name}: the ledger has no version {item.version}")
     signers = signed_by(workspace, manifest.envelope, manifest.signers) if manifest else []
     read = stored_writes(workspace, row) if texts else []
     shown = [str(w.payload["page_content"]) for w in read]
-    return Shown(item, row, signers, said.get(name), shown)
+    return Shown(item, row, signers, said.get(item.name), shown)
 
 
 # --- saying ---------------------------------------------------------------------------------------

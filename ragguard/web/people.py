@@ -25,9 +25,7 @@ ItemName = Annotated[str, Path(max_length=40)]
 def spot_draw(desk: Desk) -> dict[str, Any]:
     """The last draw as a JSON object, without texts."""
     with desk.opened() as workspace:
-        drawn, _ = spot_check.latest(workspace)
-        items = drawn.items if drawn else ()
-        shown = [spot_check.show(workspace, item.name, texts=False) for item in items]
+        drawn, shown = spot_check.latest(workspace)
     return {
         "draw": drawn.number if drawn else None,
         "at": drawn.at if drawn else None,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ragguard.errors import DecisionError, UsageError
-from ragguard.ledger import opinions
+from ragguard.ledger import commits, opinions
 from ragguard.lineage.prove import verify_log
 from ragguard.quarantine import review
 from ragguard.quarantine.bodies import shown_body
@@ -107,6 +107,25 @@ def test_cases_that_are_decided_and_those_that_are_not_go_together(pair: Gate) -
     assert [c.id for c in pair.cases()] == [rows[1].id, rows[2].id]
     last = review.decide_cases(pair.workspace, pair.cases(), "reject", pair.bob, "so it is")
     assert last.waiting == ()
+    assert verify_log(pair.workspace).problems == []
+
+
+def test_a_removal_needs_as_many_and_its_plan_can_be_read_again(pair: Gate) -> None:
+    for name in sorted(HONEST)[:3]:
+        (pair.publisher.folder / name).unlink()
+    pair.publish()
+    removal = next(c for c in pair.cases() if c.kind == "removal")
+    assert review.decide(pair.workspace, removal, "release", pair.bob, "moved") is None
+    assert set(HONEST) <= pair.documents()
+    commit = review.decide(pair.workspace, removal, "release", CAROL, "moved")
+    assert commit is not None
+    assert set(HONEST) & pair.documents() == set(sorted(HONEST)[3:])
+    with pair.workspace.ledger.reading() as conn:
+        row = commits.get(conn, commit)
+    assert row is not None
+    plan = pair.workspace.committer.logged_plans([row])[commit]
+    assert [d.reviewer for d in plan.decisions] == ["bob", "carol"]
+    assert plan.decision == plan.decisions[-1].envelope
     assert verify_log(pair.workspace).problems == []
 
 

@@ -80,8 +80,7 @@ def list_items(ctx: click.Context, fmt: str) -> None:
     from ragguard.quarantine import spot_check as job
 
     with open_workspace(ctx, exclusive=False) as workspace:
-        drawn, _ = job.latest(workspace)
-        rows = [job.show(workspace, i.name, texts=False) for i in drawn.items] if drawn else []
+        drawn, rows = job.latest(workspace)
     if fmt != "table":
         emit(fmt, [job.body_of(row) for row in rows])
         return
