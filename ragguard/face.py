@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ragguard.lineage.custody import Custody
     from ragguard.lineage.trace import Traced
     from ragguard.quarantine.hold import Held
-    from ragguard.quarantine.review import Action
+    from ragguard.quarantine.statement import Action
     from ragguard.serving.retriever import Retriever
     from ragguard.serving.search import Hit
     from ragguard.trust.scope import Wanted
@@ -149,8 +149,10 @@ class Quarantine:
 
     def release(
         self, case: int | str, *, key: AnyPath, reason: str, passphrase: bytes | None = None
-    ) -> int:
+    ) -> int | None:
         """Bring the document of a case into the serving index; returns the commit's number.
+
+        `None` where the contract asks for more reviewers, and this one's word is kept.
 
         Args:
             case: Its number, or the document, `source/id`.
@@ -166,7 +168,7 @@ class Quarantine:
 
     def reject(
         self, case: int | str, *, key: AnyPath, reason: str, passphrase: bytes | None = None
-    ) -> int:
+    ) -> int | None:
         """Deny the document of a case, and quarantine its like from now on; see `release`."""
         return self._decide("reject", case, key, reason, passphrase)
 
@@ -178,7 +180,7 @@ class Quarantine:
 
     def _decide(
         self, action: Action, case: int | str, key: AnyPath, reason: str, passphrase: bytes | None
-    ) -> int:
+    ) -> int | None:
         from ragguard.quarantine import review
         from ragguard.trust.key_files import read_key
 

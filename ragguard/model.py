@@ -98,6 +98,10 @@ class Policy:
         tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at,
             and its documents are no company for those of other sources (collusion, accord).
         scope: Rules that say which readers its documents are for, see `trust.scope`.
+        reviewers: How many reviewers have to agree before a case of the source is decided.
+        review: What always waits for a reviewer, see `trust.contract`: `all`, `label=VALUE`,
+            `path=PATTERN`.
+        probation: Documents that reviewers have to let in before others need no reviewer.
     """
 
     labels: tuple[str, ...] = ()
@@ -111,6 +115,9 @@ class Policy:
     tier: Literal["standard", "low"] = "standard"
     fact_changes: Literal["allow", "review", "second-signature"] = "allow"
     scope: tuple[str, ...] = ()
+    reviewers: int = 1
+    review: tuple[str, ...] = ()
+    probation: int = 0
 
 
 @dataclass(frozen=True)

@@ -170,12 +170,15 @@ def policy(
     max_documents, max_new_per_day (numbers); block_secrets; tier (standard or low);
     fact_changes (allow, review or second-signature): what becomes of an update that changes
     nothing but numbers, dates, names or negations; scope (list): which readers its documents
-    are for, `public`, KEY=VALUE or KEY=@METADATA.
+    are for, `public`, KEY=VALUE or KEY=@METADATA; reviewers: how many have to agree on a case;
+    review (list): what always waits for one, `all`, label=VALUE or path=PATTERN; probation: how
+    many of its documents reviewers have to let in before others need none.
 
     \b
     Example:
       ragguard trust policy wiki --set departments=it,legal --set tier=low
       ragguard trust policy wiki --set scope=tenant=acme,roles=@roles
+      ragguard trust policy wiki --set reviewers=2 --set review=path=legal/*
     """
     from ragguard.errors import UsageError
     from ragguard.trust import amend_root
@@ -192,10 +195,11 @@ def policy(
         if source not in root.sources:
             raise UsageError(f"no source {source!r}", hint="`ragguard trust list` shows them.")
         contract = root.sources[source].policy
-        body = {**policies.dump_policy(contract), "fact_changes": contract.fact_changes}
+        later = ("fact_changes", "reviewers", "review", "probation")
+        body = {**policies.dump_policy(contract), **{n: getattr(contract, n) for n in later}}
     say(f"source {source!r}, trust root {root.version}")
     for name, value in body.items():
-        shown = ", ".join(value) if isinstance(value, list) else json.dumps(value)
+        shown = ", ".join(value) if isinstance(value, list | tuple) else json.dumps(value)
         say(f"  {name:20} {shown or 'any'}")
 
 

@@ -1,8 +1,9 @@
 """What a reviewer let in, and whether a reviewer said so.
 
 Every commit that releases a document must carry a decision: signed by a reviewer of its day who did
-not sign the document, about these bytes and metadata, and none other. And what was held and serves
-now must have been released so at some time, by whatever kind of commit it came to serve.
+not sign the document, about these bytes and metadata, and none other; as many of them, of different
+persons, as the contract of its day asked for. And what was held and serves now must have been
+released so at some time, by whatever kind of commit it came to serve.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ragguard.trust import decision as decisions
 from ragguard.trust import dsse
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import parse_time
+from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
 
 MAX_ROOT = 1 << 24  # bytes of a trust root's envelope
@@ -52,18 +54,20 @@ class Releases:
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
         """A confirmed commit whose plan is the logged one."""
-        by_envelope = {made.envelope for made in plan.decisions}
+        case_of = {made.envelope: made.case for made in plan.decisions}
         freed = [leaf for leaf in plan.leaves if leaf.outcome == "released"]
         entered = self._entered(plan) if freed else {}
         for leaf in freed:
             about = (leaf.source, leaf.document, leaf.digest, leaf.metadata)
             name = leaf.decision or plan.decision
-            if not name or name not in by_envelope:
+            if not name or name not in case_of:
                 self._say(row, about, "was released, and there is no decision")
             elif about not in entered:
                 self._say(row, about, "was released, and something else entered")
             elif wrong := self._wrong(row, name, about, entered[about]):
                 self._say(row, about, f"was released, and its decision does not count: {wrong}")
+            elif few := self._too_few(row, plan, case_of[name], about, entered[about]):
+                self._say(row, about, f"was released, and {few}")
             else:
                 self._released.add(about)
         if plan.kind == RESTORE:
@@ -106,8 +110,32 @@ class Releases:
             rows = candidates.versions_numbered(conn, numbers).values()
         return {(r.source, r.document, r.digest, r.metadata_digest): r.manifest for r in rows}
 
-    def _wrong(self, row: CommitRow, envelope: str, about: Document, manifest: str) -> str:
-        """Why a decision does not release a document; empty when it does."""
+    def _too_few(
+        self, row: CommitRow, plan: Plan, case: int, about: Document, manifest: str
+    ) -> str:
+        """How many reviewers are lacking for a release; empty when none is."""
+        trusted = self._trusted(row)[:1]
+        if row.kind == RESTORE or not trusted or about[0] not in trusted[0].sources:
+            return ""
+        needed = trusted[0].sources[about[0]].policy.reviewers
+        if needed <= 1:
+            return ""
+        said_so = [
+            made.keyid
+            for made in plan.decisions
+            if made.case == case
+            and made.keyid
+            and not self._wrong(row, made.envelope, about, manifest, made.keyid)
+        ]
+        agreed = persons(roots.principals_of(trusted[0], said_so))
+        if len(agreed) >= needed:
+            return ""
+        return f"{len(agreed)} of the {needed} reviewers that its contract asks for said so"
+
+    def _wrong(
+        self, row: CommitRow, envelope: str, about: Document, manifest: str, keyid: str = ""
+    ) -> str:
+        """Why a decision, by a key if one is named, does not release; empty when it does."""
         refused = "no trust root knows its reviewer"
         try:
             signers = self._signed(manifest)
@@ -120,14 +148,14 @@ class Releases:
             return error.message
         for root in self._trusted(row):
             try:
-                said, _ = decisions.authenticate(data, root, signers, at)
+                said, key = decisions.authenticate(data, root, signers, at)
             except IntegrityError as error:
                 refused = error.message
                 continue
             named = (said.subject, said.digest, said.metadata_digest, said.action)
             if named != (f"{about[0]}/{about[1]}", about[2], about[3], "release"):
                 return "it is about something else"
-            return ""
+            return "another key signed it" if keyid not in ("", key.keyid) else ""
         return refused
 
     def _signed(self, manifest: str) -> list[str]:

@@ -116,7 +116,7 @@ def adopt(
         made = Adopted(layout, report=report)
         items = _gather(workspace, foreign, source, demanded, made, progress)
     standing = state_of(workspace, source)
-    rules = digest([UNSIGNED, root.dump_policy(contract)])
+    rules = digest([UNSIGNED, root.judged_under(contract)])
     settled, fresh = sort_out(workspace, items, standing, rules)
     with workspace.ledger.reading() as conn:
         refused = _refused_before(versions.latest(conn, source), fresh, rules)

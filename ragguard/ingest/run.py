@@ -108,7 +108,7 @@ def _one(
     _check_root(manifest, items, root)
     removed = _removed(manifest, items, standing)
     items = refuse_look_alikes(items, _ids(standing) - set(removed))
-    policy_digest = digest(roots.dump_policy(source.policy))
+    policy_digest = digest(roots.judged_under(source.policy))
     settled, fresh = sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
     verdicts, embedded, pulled = judge_documents(

@@ -13,6 +13,7 @@ from ragguard.corpus.embed import Embedded, embed, take_apart
 from ragguard.corpus.state import SourceState
 from ragguard.detect.view import Prepared
 from ragguard.ingest import lasting_releases
+from ragguard.ingest.contract_review import hold_for_review
 from ragguard.ingest.fact_changes import hold_fact_changes
 from ragguard.ingest.judge import judge_batch
 from ragguard.ingest.report import Report
@@ -118,6 +119,7 @@ def judge_documents(
         items = [open_items[n] for n in order]
         judged = {i.document.id: v for i, v in zip(items, found, strict=True)}
         judged = hold_fact_changes(workspace, items, judged, standing, contract, principals)
+        judged = hold_for_review(workspace, items, judged, standing, contract, cleared)
         verdicts.update({k: observed(v) if observe else v for k, v in judged.items()})
     return verdicts, {open_items[n].document.id: e for n, e in embedded.items()}, pulled
 

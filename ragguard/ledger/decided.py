@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from ragguard.ledger.tables import cases as case_table
-from ragguard.ledger.tables import decisions, denials, versions
+from ragguard.ledger.tables import decisions, denials, membership, versions
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,21 @@ def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set
             key = (document, one.digest, one.metadata_digest)
             result.setdefault(key, set()).update(one.checks)
     return result
+
+
+def let_in(conn: sa.Connection, source: str) -> int:
+    """Documents of a source that ever served, without those that were rejected at some time."""
+    bad = sa.select(versions.c.document).join(denials, denials.c.version == versions.c.id)
+    query = (
+        sa.select(sa.func.count(sa.distinct(versions.c.document)))
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            versions.c.source == source,
+            membership.c.zone == "serving",
+            versions.c.document.not_in(bad.where(versions.c.source == source)),
+        )
+    )
+    return int(conn.execute(query).scalar() or 0)
 
 
 def denied(conn: sa.Connection) -> list[DenialRow]:

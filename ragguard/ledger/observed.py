@@ -3,7 +3,8 @@
 A document counts once for each text it came with. Honest is what was admitted and not rejected
 since, and what a reviewer released; a case that waits is not known yet, so a second rate says what
 it would be if all of them were honest. Cases that no judgement opened (held by hand, taken back by
-a revocation, adopted) say nothing about the gate and are left out. In observe mode a document that
+a revocation, adopted) say nothing about the gate and are left out; what the contract alone held
+counts as admitted once it is released. In observe mode a document that
 would have been held counts as one that waits.
 """
 
@@ -23,6 +24,7 @@ from ragguard.stats.intervals import Interval, wilson
 
 JUDGED = ("ingest",)  # kinds of commits whose verdicts are the gate's
 LEAST_DECIDED = 20  # decided cases from which the observed rate binds what is promised
+ALWAYS_REVIEW, PROBATION = "always_review", "probation"  # findings by the contract alone
 _RANK = ("admitted", "released", "open", "rejected")  # the gravest of a text's states counts
 
 
@@ -102,7 +104,12 @@ def observed(conn: sa.Connection) -> ObservedRate:
         )
     )
     denied = set(conn.execute(sa.select(denials.c.digest)).scalars())
-    would = {entry.version.id: entry.check for entry in would_wait(conn) if entry.version}
+    would = {
+        entry.version.id: entry.check
+        for entry in would_wait(conn)
+        if entry.version and entry.check not in (ALWAYS_REVIEW, PROBATION)
+    }
+    checks, ruled = _checks(conn)
     texts: dict[tuple[str, str, str], tuple[int, int]] = {}  # rank of the state, and the version
     for number, source, document, digest, outcome, state in conn.execute(query):
         if state in ("superseded", "withdrawn"):
@@ -110,11 +117,15 @@ def observed(conn: sa.Connection) -> ObservedRate:
         name = state or ("open" if number in would else "admitted")
         if outcome == "quarantine" and state is None:
             continue  # written before its case was
+        if number in ruled:  # the gate itself would have let it in
+            if name == "open":
+                continue
+            name = "admitted" if name == "released" else name
         if digest in denied:
             name = "rejected"
         key = (source, document, digest)
         texts[key] = max(texts.get(key, (-1, 0)), (_RANK.index(name), number))
-    return _counted(texts, {**_checks(conn), **would})
+    return _counted(texts, {**checks, **would})
 
 
 def would_wait(conn: sa.Connection) -> list[Entry]:
@@ -149,12 +160,20 @@ def would_wait(conn: sa.Connection) -> list[Entry]:
     return found
 
 
-def _checks(conn: sa.Connection) -> dict[int, str]:
-    """Check of the first finding of each version that was held."""
+def _checks(conn: sa.Connection) -> tuple[dict[int, str], set[int]]:
+    """Check of the first finding of each version that was held; those the contract alone held."""
     query = sa.select(versions.c.id, versions.c.findings).join(
         cases, cases.c.version == versions.c.id
     )
-    return {n: str(found[0]["check"]) for n, found in conn.execute(query) if found}
+    first: dict[int, str] = {}
+    ruled: set[int] = set()
+    for number, found in conn.execute(query):
+        names = [str(f["check"]) for f in found]
+        if names:
+            first[number] = names[0]
+        if names[:1] in ([ALWAYS_REVIEW], [PROBATION]):
+            ruled.add(number)
+    return first, ruled
 
 
 def _counted(

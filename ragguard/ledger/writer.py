@@ -169,7 +169,7 @@ def load_plan(data: bytes) -> Plan:
             body[key] = [row(**values) for values in body.get(key, ())]
         if alone:
             body["decision"] = alone["envelope"]
-            body["decisions"] = [DecisionRow(**alone)]
+            body["decisions"] = [*body["decisions"], DecisionRow(**alone)]
         if denial:
             body["denials"] = [DenialRow(**denial)]
         return Plan(**body)

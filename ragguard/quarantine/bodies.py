@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ragguard.ledger import opinions
 from ragguard.ledger.cases import CaseRow
+from ragguard.ledger.observed import ALWAYS_REVIEW, PROBATION
 from ragguard.ledger.queue import Entry, Group
 from ragguard.ledger.versions import VersionRow
 from ragguard.quarantine.confidence import Level, confidence, level
 from ragguard.quarantine.review import CaseView
 
-BY_HAND = frozenset({"held", "revoked", "unsigned"})  # findings that are no judgement
+# Findings that are no judgement.
+BY_HAND = frozenset({"held", "revoked", "unsigned", ALWAYS_REVIEW, PROBATION})
 
 
 def sureness(version: VersionRow | None, asked: float) -> tuple[float | None, Level | None]:
@@ -58,6 +61,8 @@ def head_body(shown: CaseView, asked: float) -> dict[str, Any]:
         **case_body(shown.case, shown.version, asked),
         "signed_by": [principal for _, principal in shown.signers],
         "older_version_serves": shown.replaces,
+        "reviewers_needed": shown.needed,
+        "opinions": opinions.told(shown.opinions, closed=shown.case.state != "open"),
     }
 
 

@@ -4,33 +4,36 @@ Release brings the document into the serving index. Reject denies its digest, ta
 quarantine, and keeps what it looked like, so that its like is quarantined from now on. On a removal
 case, release lets the documents go and reject keeps them. A question that nothing answered is
 closed by either: released when it was answered, rejected when it needs no answer.
+
+Where the contract of the source asks for several reviewers, nothing follows before so many agree
+(`second_opinion`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
 
 from ragguard.corpus import changes
 from ragguard.corpus.changes import Draft
 from ragguard.corpus.cosigners import signed_by
 from ragguard.corpus.stored_points import stored_writes
 from ragguard.errors import DecisionError, IntegrityError, UsageError
-from ragguard.ingest import lasting_releases
-from ragguard.ledger import cases, commits, versions_at
+from ragguard.ledger import cases, commits, opinions, versions_at
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
-from ragguard.ledger.evidence import as_finding, evidence
+from ragguard.ledger.evidence import as_finding
+from ragguard.ledger.opinions import Opinion
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.versions import VersionRow
-from ragguard.ledger.writer import Write
 from ragguard.model import PublicKey
 from ragguard.quarantine import compared_with as beside
-from ragguard.quarantine import denial
+from ragguard.quarantine import denial, second_opinion
 from ragguard.quarantine.compared_with import Beside, Mark
+from ragguard.quarantine.second_opinion import Decided, Word
+from ragguard.quarantine.statement import Action, check_reason, decisions_on
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys, root
 from ragguard.trust.canonical import format_time
@@ -38,11 +41,9 @@ from ragguard.trust.decision import Decision
 from ragguard.trust.person import person, persons
 from ragguard.workspace import Workspace
 
-Action = Literal["release", "reject"]
 NAMED = 5  # cases that an error names
 SIGNED_WITHIN = timedelta(minutes=15)  # between writing a decision down and carrying it out
 CLOCKS_APART = timedelta(minutes=1)
-MOST_COVERED = 1_000  # entries of a decision: what is beyond them is not covered
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class CaseView:
         serves_as: Documents that serve with exactly these bytes: a rejection denies those too.
         marks: What the findings point at in the texts.
         beside: Other documents that the findings name, else the nearest indexed ones.
+        needed: How many reviewers have to agree.
+        opinions: Words that took no effect yet; `opinions.told` says what of them may be shown.
     """
 
     case: CaseRow
@@ -67,6 +70,8 @@ class CaseView:
     serves_as: Sequence[str] = ()
     marks: Sequence[Mark] = ()
     beside: Sequence[Beside] = ()
+    needed: int = 1
+    opinions: Sequence[Opinion] = ()
 
 
 def find(ledger: Ledger, reference: str) -> CaseRow:
@@ -121,7 +126,7 @@ def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseVie
 
 def decide(
     workspace: Workspace, case: CaseRow, action: Action, key: keys.KeyPair, reason: str
-) -> int:
+) -> int | None:
     """Decide a case and carry the decision out.
 
     Args:
@@ -132,18 +137,18 @@ def decide(
         reason: In the reviewer's words.
 
     Returns:
-        Number of the commit.
+        Number of the commit; `None` where another reviewer has to agree first.
 
     Raises:
         UsageError: The case is closed, or there is no reason.
         DecisionError: The key is no reviewer's in force, or signed the document.
     """
-    return decide_cases(workspace, [case], action, key, reason)
+    return decide_cases(workspace, [case], action, key, reason).commit
 
 
 def decide_all(
     workspace: Workspace, commit: int, action: Action, key: keys.KeyPair, reason: str
-) -> tuple[int, list[CaseRow]]:
+) -> tuple[int | None, list[CaseRow]]:
     """Decide every case that a commit opened and that is still open, in one commit.
 
     Releasing undoes a revocation since a day, or an ingest that was held for nothing; rejecting
@@ -157,14 +162,14 @@ def decide_all(
         reason: In the reviewer's words.
 
     Returns:
-        Number of the new commit, and the cases, oldest first.
+        Number of the new commit, as of `decide`, and the cases, oldest first.
 
     Raises:
         UsageError: No such case, or there is no reason.
         DecisionError: The key is no reviewer's in force, or signed one of the documents.
     """
     workspace.recover()
-    _check_reason(reason)
+    check_reason(reason)
     with workspace.ledger.reading() as conn:
         opened = cases.opened_by(conn, commit)
     if not opened:
@@ -172,7 +177,7 @@ def decide_all(
             f"commit {commit}: it opened no case that is still open",
             hint="`ragguard quarantine list` shows open cases, `ragguard history` commits.",
         )
-    return decide_cases(workspace, opened, action, key, reason), opened
+    return decide_cases(workspace, opened, action, key, reason).commit, opened
 
 
 def decide_cases(
@@ -181,7 +186,7 @@ def decide_cases(
     action: Action,
     key: keys.KeyPair,
     reason: str,
-) -> int:
+) -> Decided:
     """Decide cases in one commit.
 
     Each document has a signed decision of its own, as if it had been decided alone. One that the
@@ -195,20 +200,20 @@ def decide_cases(
         reason: In the reviewer's words.
 
     Returns:
-        Number of the commit.
+        The commit, and which cases it closed: those that enough reviewers agree on now.
 
     Raises:
         UsageError: One of them is closed or asks for a removal, or there is no reason.
         DecisionError: The key is no reviewer's in force, or signed one of the documents.
     """
     workspace.recover()
-    _check_reason(reason)
+    check_reason(reason)
     shown = _decidable(workspace, chosen)
     check_may_decide(workspace, shown, key)
     plan = changes.draft(workspace, _generation(workspace))
     envelopes = [
         decisions.sign(said, key.signing_key, key.public.keyid)
-        for said in _decisions(workspace, plan, shown, action, reason)
+        for said in decisions_on(workspace, plan, shown, action, reason)
     ]
     return _carry_out(workspace, plan, shown, envelopes)
 
@@ -230,15 +235,15 @@ def statements(
     Raises:
         UsageError: One of them is closed or asks for a removal, or there is no reason.
     """
-    _check_reason(reason)
+    check_reason(reason)
     shown = _decidable(workspace, chosen)
     plan = changes.draft(workspace, _generation(workspace))
-    return _decisions(workspace, plan, shown, action, reason)
+    return decisions_on(workspace, plan, shown, action, reason)
 
 
 def carry_out(
     workspace: Workspace, numbers: Sequence[int], envelopes: Sequence[bytes], *, by: str = ""
-) -> int:
+) -> Decided:
     """Carry out decisions that a reviewer signed elsewhere, in one commit.
 
     What was signed must be what `statements` says now: of the same bytes, metadata and evidence.
@@ -250,7 +255,7 @@ def carry_out(
         by: Principal who has to have signed; empty: any reviewer.
 
     Returns:
-        Number of the commit.
+        As `decide_cases`.
 
     Raises:
         UsageError: One of them is unknown or closed, or asks for a removal.
@@ -293,36 +298,57 @@ def _carry_out(
     shown: Sequence[CaseView],
     envelopes: Sequence[bytes],
     by: str = "",
-) -> int:
+) -> Decided:
     signed = []
     for view, envelope in zip(shown, envelopes, strict=True):
         signers = [k for k, _ in view.signers]
         said, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
         check_by(by, reviewer)
         signed.append((said, reviewer))
-    action = signed[0][0].action
     _check_signed(workspace, plan, shown, [said for said, _ in signed])
     kept = workspace.vault.put_many(envelopes)
-    for (said, reviewer), name in zip(signed, kept, strict=True):
-        plan.decide(said.case, said, reviewer, name)
-    decided = [
-        (view.version, name)
-        for view, name in zip(shown, kept, strict=True)
-        if view.version is not None
-    ]
+    agreed: list[tuple[CaseView, list[Word]]] = []
+    alone: list[Word] = []
+    for view, (said, reviewer), name in zip(shown, signed, kept, strict=True):
+        word = Word(said, reviewer, name)
+        signers = [k for k, _ in view.signers]
+        words = [*second_opinion.earlier(workspace, view.opinions, word, signers), word]
+        if len(words) < view.needed:
+            alone.append(word)
+        else:
+            agreed.append((view, words))
+    if alone:
+        second_opinion.keep(workspace, alone)
+    waiting = tuple(word.said.case for word in alone)
+    if not agreed:
+        return Decided(None, (), waiting)
+    commit = _effect(workspace, plan, agreed)
+    return Decided(commit, tuple(view.case.id for view, _ in agreed), waiting)
+
+
+def _effect(
+    workspace: Workspace, plan: Draft, agreed: Sequence[tuple[CaseView, list[Word]]]
+) -> int:
+    """Carry out what enough reviewers agree on; the last word is the one that the log names."""
+    action = agreed[0][1][-1].said.action
+    for _, words in agreed:
+        for word in words:
+            plan.decide(word.said.case, word.said, word.reviewer, word.envelope)
+    decided = [(v.version, words[-1].envelope) for v, words in agreed if v.version is not None]
     if not decided:
-        _decide_removal(plan, shown[0].case, action)
+        _decide_removal(plan, agreed[0][0].case, action)
     elif action == "release":
         plan.release(decided)
     else:
         for version, _ in decided:
             denial.keep(plan, version)
         plan.deny(decided)
-    alone = "" if decided else kept[0]  # a removal has leaves of what goes, and may have none
-    sources = {view.case.source for view in shown}
-    source = shown[0].case.source if len(sources) == 1 else ""
-    actor = signed[0][1].principal
-    workspace.committer.commit(plan.finish(action, actor, source, decision=alone))
+    # A removal has leaves of what goes, and may have none.
+    alone = "" if decided else agreed[0][1][-1].envelope
+    sources = {view.case.source for view, _ in agreed}
+    source = agreed[0][0].case.source if len(sources) == 1 else ""
+    said_by = dict.fromkeys(word.reviewer.principal for _, words in agreed for word in words)
+    workspace.committer.commit(plan.finish(action, ", ".join(said_by), source, decision=alone))
     return plan.commit
 
 
@@ -348,7 +374,7 @@ def _check_signed(
         DecisionError: It was, or it was signed too long ago.
     """
     first = signed[0]
-    _check_reason(first.reason)
+    check_reason(first.reason)
     age = workspace.now - first.at
     if not -CLOCKS_APART <= age <= SIGNED_WITHIN:
         raise DecisionError(
@@ -357,7 +383,7 @@ def _check_signed(
             f"{SIGNED_WITHIN.seconds // 60} minutes between",
             hint="Look at the case again and sign anew.",
         )
-    expected = _decisions(workspace, plan, shown, first.action, first.reason, first.at)
+    expected = decisions_on(workspace, plan, shown, first.action, first.reason, first.at)
     for said, meant in zip(signed, expected, strict=True):
         if said != meant:
             raise DecisionError(
@@ -417,6 +443,7 @@ def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
     signers: dict[str, list[tuple[str, str]]] = {}
     found = []
     with workspace.ledger.reading() as conn:
+        said = opinions.given(conn)
         for case in chosen:
             version = version_rows.version(conn, case.version) if case.version else None
             if version is None and case.kind == "document":
@@ -427,70 +454,13 @@ def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
                 signers[name] = (
                     signed_by(workspace, manifest.envelope, manifest.signers) if manifest else []
                 )
-            found.append(CaseView(case, version, False, signers[name]))
+            view = CaseView(
+                case,
+                version,
+                False,
+                signers[name],
+                needed=second_opinion.needed(workspace.root, case.source),
+                opinions=said.get(case.id, ()),
+            )
+            found.append(view)
     return found
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip() or len(reason) > decisions.MAX_REASON:
-        raise UsageError(
-            f"a decision needs a reason of 1 to {decisions.MAX_REASON} characters",
-            hint='Give one with --reason "…".',
-        )
-
-
-def _decisions(
-    workspace: Workspace,
-    plan: Draft,
-    shown: Sequence[CaseView],
-    action: Action,
-    reason: str,
-    at: datetime | None = None,
-) -> list[Decision]:
-    """What a reviewer signs about each case, at a time; the workspace's by default."""
-    stored = plan.stored([view.version for view in shown if view.version is not None])
-    return [
-        _decision(view, action, reason, at or workspace.now, stored[view.version.id])
-        if view.version
-        else _decision(view, action, reason, at or workspace.now)
-        for view in shown
-    ]
-
-
-def _decision(
-    shown: CaseView, action: Action, reason: str, at: datetime, stored: Sequence[Write] = ()
-) -> Decision:
-    case, version = shown.case, shown.version
-    if version is None:
-        return Decision(
-            case.id,
-            action,
-            case.source or case.kind,
-            str(case.detail["manifest" if case.kind == "removal" else "digest"]),
-            "0" * 64,
-            (),
-            reason,
-            at,
-        )
-    return Decision(
-        case.id,
-        action,
-        case.label,
-        version.digest,
-        version.metadata_digest,
-        tuple(_covers(version, action, stored)),
-        reason,
-        at,
-    )
-
-
-def _covers(version: VersionRow, action: Action, stored: Sequence[Write]) -> list[str]:
-    """What a decision covers: for a release the evidence of each finding, see docs/formats.md."""
-    if action == "reject":
-        return sorted({f["check"] for f in version.findings})
-    text = lasting_releases.text_of(stored)
-    hidden = [piece for _, piece in version.hidden]
-    found: set[str] = set()
-    for body in version.findings:
-        found |= evidence(as_finding(body), text, hidden, version.metadata)
-    return sorted(found)[:MOST_COVERED]

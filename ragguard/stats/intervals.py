@@ -36,6 +36,25 @@ def wilson(hits: int, of: int) -> Interval:
     return (middle - half if hits else 0.0, middle + half if hits < of else 1.0)
 
 
+def clopper_pearson(hits: int, of: int) -> Interval:
+    """The exact 95 % interval of a share (Clopper, Pearson, Biometrika 26 (1934)).
+
+    It holds the true share at least so often whatever that is, which Wilson's does on average.
+
+    Args:
+        hits: Successes.
+        of: Trials; (0, 1) when there was none.
+    """
+    from scipy.special import betaincinv
+
+    if not of:
+        return (0.0, 1.0)
+    tail = (1 - LEVEL) / 2
+    low = float(betaincinv(hits, of - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, of - hits, 1 - tail)) if hits < of else 1.0
+    return (low, high)
+
+
 def number_groups(names: Sequence[str]) -> Ints:
     """Number of each name, int64 (n,), from 0 in order of first appearance."""
     numbers: dict[str, int] = {}

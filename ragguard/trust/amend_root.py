@@ -11,7 +11,7 @@ from ragguard.errors import TrustRootError, UsageError
 from ragguard.model import Grant, PublicKey, Revocation, Root, SourcePolicy
 from ragguard.trust import root as roots
 from ragguard.trust.manifest import is_source_name
-from ragguard.trust.person import person
+from ragguard.trust.person import person, persons
 
 Role = Literal["signer", "reviewer", "root"]
 LIFE = timedelta(days=365)
@@ -209,7 +209,8 @@ def set_policy(root: Root, source: str, changes: Mapping[str, Any], now: datetim
     """Change a source's contract.
 
     Raises:
-        UsageError: No such source, or a field or value that is not allowed.
+        UsageError: No such source, a field or value that is not allowed, or more reviewers asked
+            for than there are.
     """
     before = root.sources.get(source)
     if before is None:
@@ -222,4 +223,12 @@ def set_policy(root: Root, source: str, changes: Mapping[str, Any], now: datetim
         made = replace(before, policy=roots.parse_policy(body))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    there = persons(key.principal for key in roots.active(root.reviewers, root, now).values())
+    asked = made.policy.reviewers
+    if asked > before.policy.reviewers and asked > len(there):
+        raise UsageError(
+            f"policy reviewers: {asked} asked for, and {len(there)} are in force: nothing could be "
+            "decided",
+            hint="Make more with `ragguard trust add KEY.pub --role reviewer`.",
+        )
     return _next(root, now, sources={**root.sources, source: made})

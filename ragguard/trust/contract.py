@@ -1,9 +1,14 @@
 """A source's contract: what its documents may be and claim.
 
-A broken contract rejects a document.
+A broken contract rejects a document. What a contract wants reviewed always waits for a reviewer,
+whatever the checks say: `all` of a source, `label=VALUE` (of the metadata key `label`), or
+`path=PATTERN` (a document id, `*` stands for any characters, a slash too).
 """
 
 from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
 
 from ragguard.model import Finding, Metadata, Policy
 from ragguard.trust import scope
@@ -40,3 +45,45 @@ def violations(
     except ValueError as error:
         broken.append(str(error))
     return [Finding("contract", 1.0, None, text) for text in broken]
+
+
+MAX_RULES = 100
+MAX_RULE = 500  # characters
+
+
+def check_rules(rules: Iterable[str]) -> None:
+    """Refuse rules of review that nobody can follow.
+
+    Raises:
+        ValueError: Says which one.
+    """
+    listed = list(rules)
+    if len(listed) > MAX_RULES:
+        raise ValueError(f"policy review: {len(listed)} rules, at most {MAX_RULES} are taken")
+    for rule in listed:
+        key, _, value = rule.partition("=")
+        if rule != "all" and (key not in ("label", "path") or not value or len(rule) > MAX_RULE):
+            raise ValueError(
+                f"policy review {rule[:60]!r}: expected 'all', 'label=VALUE' or 'path=PATTERN'"
+            )
+
+
+def review_rule(rules: Iterable[str], document: str, metadata: Metadata) -> str:
+    """The rule by which a document always waits for a reviewer; empty where none does.
+
+    Args:
+        rules: Of the source's contract.
+        document: Its id.
+        metadata: Metadata in force; `label` may be a list, of which one value is enough.
+    """
+    label = metadata.get("label")
+    labels = [str(v) for v in label] if isinstance(label, list | tuple) else [str(label)]
+    for rule in rules:
+        key, _, value = rule.partition("=")
+        if (
+            rule == "all"
+            or (key == "label" and label is not None and value in labels)
+            or (key == "path" and fnmatch.fnmatchcase(document, value))
+        ):
+            return rule
+    return ""

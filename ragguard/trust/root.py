@@ -16,6 +16,7 @@ Rules, after TUF (https://theupdateframework.github.io/specification/latest/, se
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ from ragguard.errors import (
     ZeroThresholdError,
 )
 from ragguard.model import Grant, Manifest, Policy, PublicKey, Revocation, Root, SourcePolicy
-from ragguard.trust import dsse, scope, strict_json
+from ragguard.trust import contract, dsse, scope, strict_json
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import canonical, format_time, parse_time
 from ragguard.trust.dsse import Envelope, VerificationResult
@@ -42,8 +43,10 @@ ROOT_TYPE = "application/vnd.ragguard.trust-root+json"
 MAX_ROOT_BYTES = 4_000_000
 
 _LISTS = ("labels", "departments", "formats", "required_metadata")
-LISTS = (*_LISTS, "scope")
+LISTS = (*_LISTS, "scope", "review")
 _NUMBERS = ("max_document_bytes", "max_documents", "max_new_per_day")
+_COUNTS = {"reviewers": (1, 9), "probation": (0, 10_000)}  # whole numbers and their bounds
+_UNWRITTEN = ("fact_changes", "scope", "reviewers", "review", "probation")  # where at the default
 
 
 def dump_root(root: Root) -> bytes:
@@ -81,18 +84,23 @@ def _dump_grants(grants: Iterable[Grant]) -> dict[str, Any]:
 
 
 def dump_policy(policy: Policy) -> dict[str, Any]:
-    """A policy as a JSON object, each field named but `fact_changes` and `scope` at their defaults.
+    """A policy as a JSON object; fields that came later are named where they are not the default.
 
-    So the signed bytes of a root that never heard of it stay what they were.
+    So the signed bytes of a root that never heard of them stay what they were.
     """
     body: dict[str, Any] = {key: list(getattr(policy, key)) for key in _LISTS}
     body.update({key: getattr(policy, key) for key in _NUMBERS})
     body.update({"block_secrets": policy.block_secrets, "tier": policy.tier})
-    if policy.fact_changes != "allow":
-        body["fact_changes"] = policy.fact_changes
-    if policy.scope:
-        body["scope"] = list(policy.scope)
+    for key in _UNWRITTEN:
+        value = getattr(policy, key)
+        if value != getattr(Policy, key):
+            body[key] = list(value) if key in LISTS else value
     return body
+
+
+def judged_under(policy: Policy) -> dict[str, Any]:
+    """What of a policy a verdict rests on: who has to review what is no reason to judge anew."""
+    return dump_policy(replace(policy, **{k: getattr(Policy, k) for k in ("review", *_COUNTS)}))
 
 
 def parse_root(payload: bytes) -> Root:
@@ -175,7 +183,7 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
     Raises:
         ValueError: An unknown field, or a value of the wrong type.
     """
-    allowed = {*LISTS, *_NUMBERS, "block_secrets", "tier", "fact_changes"}
+    allowed = {*LISTS, *_NUMBERS, *_COUNTS, "block_secrets", "tier", "fact_changes"}
     if unknown := body.keys() - allowed:
         raise ValueError(
             f"unknown policy field {min(unknown)!r}; known: {', '.join(sorted(allowed))}"
@@ -188,6 +196,8 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
             values[key] = tuple(value)
             if key == "scope":
                 scope.check_rules(values[key])
+            elif key == "review":
+                contract.check_rules(values[key])
         elif key in _NUMBERS:
             if value is None and key == "max_document_bytes":
                 raise ValueError("policy max_document_bytes: expected a number")
@@ -197,6 +207,11 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
                 raise ValueError(f"policy {key}: {error}") from None
             if value is not None and value >= 2**53:
                 raise ValueError(f"policy {key}: {value} is too large")
+        elif key in _COUNTS:
+            low, high = _COUNTS[key]
+            if type(value) is not int or not low <= value <= high:
+                raise ValueError(f"policy {key}: expected a whole number from {low} to {high}")
+            values[key] = value
         elif key == "tier" and value not in ("standard", "low"):
             raise ValueError("policy tier: expected 'standard' or 'low'")
         elif key == "fact_changes" and value not in ("allow", "review", "second-signature"):

@@ -84,6 +84,8 @@ def list_cases(
             models.ListedCase(
                 **listed_body(entry, desk.asked),
                 group=g.id if (g := snapshot.group_of.get(entry.case.id)) else None,
+                opinions=snapshot.waits_for(entry)[0],
+                reviewers_needed=snapshot.waits_for(entry)[1],
             )
             for entry in rows[(page - 1) * per : page * per]
         ],
@@ -136,22 +138,32 @@ def draft(request: Request, _session: Changing, asked: models.Draft) -> models.S
 
 @router.post("/decisions")
 def decide(request: Request, session: Changing, asked: models.Decision) -> models.Done:
-    """Verify signed decisions and carry them out in one commit; one that is refused stops all."""
+    """Verify signed decisions and carry them out in one commit; one that is refused stops all.
+
+    Where the contract of a source asks for several reviewers, a word that does not decide is kept
+    as an opinion: its case is in `waiting`, and `commit` is null where no case was closed.
+    """
     desk = desk_of(request)
     mine = session.visitor.principal
     if not asked.envelopes and asked.action is not None:
-        commit = desk.sign_and_carry_out(
+        done = desk.sign_and_carry_out(
             asked.action, asked.reason, asked.cases, asked.group, by=mine
         )
-        return models.Done(commit=commit, cases=asked.cases)
-    envelopes = []
-    for given in asked.envelopes:
-        (signature,) = given.signatures
-        pair = (signature.keyid, _bytes(signature.sig))
-        envelope = dsse.Envelope(given.payloadType, _bytes(given.payload), (pair,))
-        envelopes.append(dsse.dump_envelope(envelope))
-    commit = desk.carry_out(asked.cases, envelopes, asked.group, by=mine)
-    return models.Done(commit=commit, cases=asked.cases)
+        return models.Done(commit=done.commit, cases=[*done.decided], waiting=[*done.waiting])
+    envelopes = [envelope_of(given) for given in asked.envelopes]
+    done = desk.carry_out(asked.cases, envelopes, asked.group, by=mine)
+    return models.Done(commit=done.commit, cases=[*done.decided], waiting=[*done.waiting])
+
+
+def envelope_of(given: models.SignedStatement) -> bytes:
+    """The envelope that a client sent, as it is kept.
+
+    Raises:
+        MalformedError: Something in it is no base64.
+    """
+    (signature,) = given.signatures
+    pair = (signature.keyid, _bytes(signature.sig))
+    return dsse.dump_envelope(dsse.Envelope(given.payloadType, _bytes(given.payload), (pair,)))
 
 
 def _bytes(text: str) -> bytes:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,12 +20,14 @@ from typing import Any
 from ragguard.config import Settings
 from ragguard.corpus.cosigners import signed_by
 from ragguard.errors import UsageError
-from ragguard.ledger import cases, commits, log, queue, versions, versions_at
+from ragguard.ledger import cases, commits, log, opinions, queue, versions, versions_at
 from ragguard.ledger.queue import Entry, Group
 from ragguard.ledger.versions import VersionRow
 from ragguard.quarantine import review
 from ragguard.quarantine.bodies import case_body, shown_body, sureness
-from ragguard.quarantine.review import Action, CaseView
+from ragguard.quarantine.review import CaseView
+from ragguard.quarantine.second_opinion import Decided
+from ragguard.quarantine.statement import Action
 from ragguard.trust import decision as decisions
 from ragguard.trust import root as roots
 from ragguard.trust.keys import KeyPair
@@ -68,10 +70,18 @@ class Snapshot:
     Attributes:
         size: Entries of the log.
         entries: Cases, the surest first.
+        opinions: How many reviewers spoke on a case that needs more of them, by its number.
+        needed: How many have to agree, by source; sources without a contract are left out.
     """
 
     size: int
     entries: Sequence[Entry]
+    opinions: Mapping[int, int]
+    needed: Mapping[str, int]
+
+    def waits_for(self, entry: Entry) -> tuple[int, int]:
+        """Opinions on a case, and how many reviewers have to agree."""
+        return self.opinions.get(entry.case.id, 0), self.needed.get(entry.case.source, 1)
 
     @cached_property
     def groups(self) -> Sequence[Group]:
@@ -120,6 +130,18 @@ class Desk:
         with Workspace(self.folder, self.settings, self._clock(), exclusive=exclusive) as workspace:
             yield workspace
 
+    @contextmanager
+    def opened(self, *, index: bool = False, exclusive: bool = False) -> Iterator[Workspace]:
+        """The workspace for one request.
+
+        Args:
+            index: Whether the index is read too; one request at a time does.
+            exclusive: Whether something is changed.
+        """
+        alone = self._index if index or exclusive else nullcontext()
+        with alone, self._open(exclusive=exclusive) as workspace:
+            yield workspace
+
     def role_of(self, principal: str) -> Role:
         """What a principal's session is for: a reviewer has a reviewer's key in force.
 
@@ -155,7 +177,9 @@ class Desk:
                 known = [e for e in kept.entries if e.case.id in there] if kept else []
                 last = max((e.case.id for e in kept.entries), default=0) if kept else 0
                 rows = sorted([*known, *queue.entries(conn, after=last)], key=self._rank)
-            self._queues[closed] = Snapshot(size, rows)
+            said = {case: len(words) for case, words in opinions.given(conn).items()}
+            asked = {n: s.policy.reviewers for n, s in workspace.root.sources.items()}
+            self._queues[closed] = Snapshot(size, rows, said, asked)
             return self._queues[closed]
 
     def _rank(self, entry: Entry) -> tuple[bool, float, float, int]:
@@ -265,8 +289,8 @@ class Desk:
 
     def carry_out(
         self, numbers: Sequence[int], envelopes: Sequence[bytes], group: str = "", *, by: str = ""
-    ) -> int:
-        """Carry out signed decisions in one commit; returns its number.
+    ) -> Decided:
+        """Carry out signed decisions in one commit.
 
         Args:
             numbers: Of the cases.
@@ -291,8 +315,8 @@ class Desk:
         group: str = "",
         *,
         by: str = "",
-    ) -> int:
-        """Decide with the key of this process; returns the commit's number. See `carry_out`.
+    ) -> Decided:
+        """Decide with the key of this process. See `carry_out`.
 
         Raises:
             ConflictError: Somebody was first.

@@ -98,6 +98,8 @@ class ListedCase(BaseModel):
     confidence_level: Level | None
     findings: list[Finding]
     group: str | None
+    opinions: int
+    reviewers_needed: int
 
 
 class CasePage(BaseModel):
@@ -134,6 +136,15 @@ class Beside(BaseModel):
     signed_by: list[str]
 
 
+class Opinion(BaseModel):
+    """Who gave an opinion; what it is, only where two disagree or the case is closed."""
+
+    reviewer: str
+    at: str
+    action: Literal["release", "reject"] | None
+    reason: str | None
+
+
 class Case(BaseModel):
     """A case with all that a reviewer looks at."""
 
@@ -153,6 +164,8 @@ class Case(BaseModel):
     detail: dict[str, Any]
     signed_by: list[str]
     older_version_serves: bool
+    reviewers_needed: int
+    opinions: list[Opinion]
     texts: list[str]
     serves_as: list[str]
     marks: list[Mark]
@@ -197,10 +210,11 @@ class Statements(BaseModel):
 
 
 class Done(BaseModel):
-    """A decision that was carried out."""
+    """Words that were taken: cases they closed, and cases that need another reviewer's word."""
 
-    commit: int
+    commit: int | None
     cases: list[int]
+    waiting: list[int]
 
 
 class ConflictBody(BaseModel):

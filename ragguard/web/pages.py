@@ -37,6 +37,8 @@ STATIC = {
     "dsse.js": "text/javascript; charset=utf-8",
     "keys.js": "text/javascript; charset=utf-8",
     "review.js": "text/javascript; charset=utf-8",
+    "said.js": "text/javascript; charset=utf-8",
+    "spot.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 ZONES = {"serving": "is served", "quarantine": "waits too", "rejected": "was rejected"}
@@ -63,7 +65,7 @@ def static(name: str) -> Response:
 @router.get("/enter")
 def ask_in(request: Request, link: str = "") -> HTMLResponse:
     """Ask whoever has a link to come in: a program that follows links does not use it up."""
-    return _page(request, None, "enter.html.j2", link=link[:200], failed=False)
+    return render(request, None, "enter.html.j2", link=link[:200], failed=False)
 
 
 @router.post("/enter")
@@ -73,7 +75,7 @@ async def enter(request: Request) -> Response:
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     token = sessions.enter(fields.get("link", [""])[0])
     if token is None:
-        return _page(request, None, "enter.html.j2", status=403, link="", failed=True)
+        return render(request, None, "enter.html.j2", status=403, link="", failed=True)
     answer = RedirectResponse("/", 303)
     answer.set_cookie(
         cookie_of(request),
@@ -106,10 +108,10 @@ def review_page(
     """The queue, and the first case of it."""
     listed = _queue(request, check, source, page)
     if _is_part(request, "queue"):
-        return _page(request, session, "queue.html.j2", **listed)
+        return render(request, session, "queue.html.j2", **listed)
     first = listed["rows"][0]["case"] if listed["rows"] else None
     case = _case(request, first, check, source) if first else None
-    return _page(request, session, "review.html.j2", case=case, **listed)
+    return render(request, session, "review.html.j2", case=case, **listed)
 
 
 @router.get("/cases/{number}")
@@ -123,10 +125,10 @@ def case_page(
     """A case, beside the page of the queue that it is on."""
     case = _case(request, number, check, source)
     if _is_part(request, "case"):
-        return _page(request, session, "case.html.j2", case=case)
+        return render(request, session, "case.html.j2", case=case)
     page = (case["place"] - 1) // PER_PAGE + 1 if case["place"] else 1
     listed = _queue(request, check, source, page)
-    return _page(request, session, "review.html.j2", case=case, alone=True, **listed)
+    return render(request, session, "review.html.j2", case=case, alone=True, **listed)
 
 
 @router.get("/groups")
@@ -139,7 +141,7 @@ def groups_page(request: Request, session: Viewing, page: PageNumber = 1) -> HTM
         for g in groups[(page - 1) * PER_PAGE : page * PER_PAGE]
     ]
     cases = sum(len(g.entries) for g in groups)
-    return _page(
+    return render(
         request,
         session,
         "groups.html.j2",
@@ -155,9 +157,10 @@ def group_page(request: Request, session: Viewing, name: str) -> HTMLResponse:
     """A group: its cases, and the most suspicious of them as a case is shown."""
     desk = desk_of(request)
     group = desk.group(name)
-    members = [_row(entry, desk.asked, {}) for entry in group.entries]
+    waits_for = desk.queue().waits_for
+    members = [_row(entry, desk.asked, {}, waits_for(entry)) for entry in group.entries]
     case = _case(request, group.entries[0].case.id, "", "")
-    return _page(
+    return render(
         request,
         session,
         "group.html.j2",
@@ -174,7 +177,7 @@ def closed_page(request: Request, session: Viewing, page: PageNumber = 1) -> HTM
     desk = desk_of(request)
     entries = desk.queue(closed=True).entries
     pages = max(1, -(-len(entries) // PER_PAGE))
-    return _page(
+    return render(
         request,
         session,
         "closed.html.j2",
@@ -198,7 +201,8 @@ def _queue(request: Request, check: str, source: str, page: int) -> dict[str, An
     kept = _kept(check, source)
     return {
         "rows": [
-            _row(entry, desk.asked, kept) for entry in rows[(page - 1) * PER_PAGE : page * PER_PAGE]
+            _row(entry, desk.asked, kept, snapshot.waits_for(entry))
+            for entry in rows[(page - 1) * PER_PAGE : page * PER_PAGE]
         ],
         "total": len(rows),
         "open_cases": len(snapshot.entries),
@@ -219,7 +223,9 @@ def _kept(check: str, source: str) -> dict[str, str]:
     return {k: v for k, v in (("check", check), ("source", source)) if v}
 
 
-def _row(entry: Entry, asked: float, kept: Mapping[str, str]) -> dict[str, Any]:
+def _row(
+    entry: Entry, asked: float, kept: Mapping[str, str], opinions: tuple[int, int] = (0, 1)
+) -> dict[str, Any]:
     value, word = sureness(entry.version, asked)
     return {
         "case": entry.case.id,
@@ -233,6 +239,8 @@ def _row(entry: Entry, asked: float, kept: Mapping[str, str]) -> dict[str, Any]:
         "level": word or "",
         "opened": entry.case.opened_at,
         "digest": entry.version.digest if entry.version else entry.case.detail.get("manifest", ""),
+        "opinions": opinions[0],
+        "needed": opinions[1],
         "url": _url(f"/cases/{entry.case.id}", kept),
     }
 
@@ -313,9 +321,10 @@ def _is_part(request: Request, target: str) -> bool:
 # --- templates and files --------------------------------------------------------------------------
 
 
-def _page(
+def render(
     request: Request, session: Session | None, template: str, *, status: int = 200, **given: Any
 ) -> HTMLResponse:
+    """A template as a page, or the part of one that it is."""
     desk = desk_of(request)
     text = (
         _environment()
@@ -336,7 +345,7 @@ def _page(
 
 def problem_page(request: Request, status: int, error: str, hint: str) -> HTMLResponse:
     """A page that says what went wrong."""
-    return _page(request, None, "problem.html.j2", status=status, error=error, hint=hint)
+    return render(request, None, "problem.html.j2", status=status, error=error, hint=hint)
 
 
 @lru_cache(maxsize=1)
@@ -354,11 +363,18 @@ def _environment() -> Environment:
         "number": number,
         "counted": lambda n, one, many: f"{n:,} {one if n == 1 else many}",
         "moment": lambda at: str(at).replace("T", " ").removesuffix("Z"),
+        "fine": fine,
         "percent": lambda value: f"{100 * value:.0f} %",
         "static": _versioned,
     }
     made.globals["boost"] = BOOST
     return made
+
+
+def fine(share: float) -> str:
+    """A share in percent, with the digits it needs."""
+    value = 100 * share
+    return f"{value:.2g} %" if 0 < value < 1 else f"{value:.0f} %"
 
 
 def _template(name: str) -> str:

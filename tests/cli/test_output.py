@@ -301,6 +301,7 @@ def test_the_commands_of_the_design_are_there() -> None:
         *("key generate", "key list"),
         *(f"trust {c}" for c in ("add", "revoke", "list", "rotate", "policy")),
         *(f"quarantine {c}" for c in ("list", "show", "hold", "release", "reject", "stats")),
+        *(f"quarantine spot-check {c}" for c in ("draw", "list", "show", "say")),
         *(f"cutover {c}" for c in ("start", "status", "finish", "abort")),
         *(f"canary {c}" for c in ("add", "list", "suggest", "run", "compare", "floor")),
         *(f"log {c}" for c in ("verify", "checkpoint", "prove", "abandon")),

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ragguard.stats.intervals import any_and_all, as_body, number_groups, share_by_group, wilson
+from ragguard.stats.intervals import (
+    any_and_all,
+    as_body,
+    clopper_pearson,
+    number_groups,
+    share_by_group,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +58,17 @@ def test_an_interval_ends_where_nothing_or_everything_was_hit() -> None:
         assert wilson(0, of)[0] == 0.0
         assert wilson(of, of)[1] == 1.0
         assert 0.0 < wilson(of // 2 + 1, of + 1)[0] < wilson(of // 2 + 1, of + 1)[1] < 1.0
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"),
+    [(0, 20, 0.0, 0.1684), (1, 20, 0.0013, 0.2487), (10, 20, 0.2720, 0.7280), (3, 3, 0.2924, 1.0)],
+)
+def test_the_exact_interval_is_that_of_the_tables(
+    hits: int, of: int, low: float, high: float
+) -> None:
+    assert clopper_pearson(hits, of) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_the_exact_interval_knows_nothing_from_nothing() -> None:
+    assert clopper_pearson(0, 0) == (0.0, 1.0)

@@ -12,6 +12,7 @@ from ragguard.cli.quarantine.choose import choice, choice_options
 from ragguard.cli.quarantine.decide import reject, release
 from ragguard.cli.quarantine.hold import hold
 from ragguard.cli.quarantine.show import show
+from ragguard.cli.quarantine.spot_check import spot_check
 from ragguard.cli.quarantine.stats import stats
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def quarantine() -> None:
     """Review what waits in quarantine."""
 
 
-for command in (show, release, reject, hold, stats):
+for command in (show, release, reject, hold, stats, spot_check):
     quarantine.add_command(command)
 
 
@@ -63,7 +64,7 @@ def list_cases(
       ragguard quarantine list --check collusion --since 7d --limit 20
     """
     from ragguard.errors import UsageError
-    from ragguard.ledger import queue
+    from ragguard.ledger import opinions, queue
 
     if grouped and every:
         raise UsageError("--group is about open cases", hint="Leave out --all.")
@@ -75,6 +76,8 @@ def list_cases(
         rows = queue.entries(
             conn, state=None if every else "open", choice=None if grouped else wanted
         )
+        spoken = {case: len(words) for case, words in opinions.given(conn).items()}
+        needed = {n: s.policy.reviewers for n, s in workspace.root.sources.items()}
     if grouped:
         kept = [g for g in queue.groups(rows) if any(wanted.takes(e) for e in g.entries)]
         _list_groups(kept, limit, fmt)
@@ -94,14 +97,17 @@ def list_cases(
         return
     table(
         ["case", "score", "sure", "document", *(["state"] if every else []), "why"],
-        [_row(e, every, asked) for e in shown],
+        [
+            _row(e, every, asked, spoken.get(e.case.id, 0), needed.get(e.case.source, 1))
+            for e in shown
+        ],
         right=frozenset({"case", "score"}),
     )
     _say_more(len(rows) - len(shown), "cases")
     say("next: ragguard quarantine show CASE, then release or reject CASE --key FILE --reason TEXT")
 
 
-def _row(entry: Entry, every: bool, asked: float) -> list[str]:
+def _row(entry: Entry, every: bool, asked: float, spoken: int, needed: int) -> list[str]:
     from ragguard.quarantine.bodies import described, sureness
 
     case, version = entry.case, entry.version
@@ -109,7 +115,9 @@ def _row(entry: Entry, every: bool, asked: float) -> list[str]:
     value, word = sureness(version, asked)
     sure = "" if value is None else f"{value:.2f} {word}"
     state = [case.state] if every else []
-    return [str(case.id), score, sure, entry.label, *state, described(entry)]
+    open_case = case.state == "open" and needed > 1
+    why = f"{spoken} of {needed} opinions; " if open_case else ""
+    return [str(case.id), score, sure, entry.label, *state, why + described(entry)]
 
 
 def _list_groups(groups: list[Group], limit: int | None, fmt: str) -> None:

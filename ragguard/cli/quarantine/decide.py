@@ -51,7 +51,8 @@ def release(ctx: click.Context, **given: Any) -> None:
 
     Say which in one way: CASEs, --commit, --group, or filters (--check, --source, --since, which
     narrow each other, or --all). However many, it is one commit with a signed decision a document;
-    one that you may not decide stops them all before anything is done.
+    one that you may not decide stops them all before anything is done. Where the contract asks for
+    several reviewers, your word is kept as an opinion until enough agree.
 
     \b
     Example:
@@ -126,11 +127,11 @@ def _carry_out(
                 for e in documents
                 if e.version
             }
-    numbers: dict[int, int] = {}
+    numbers: dict[int, int | None] = {}
     try:
         if documents:
             made = review.decide_cases(workspace, [e.case for e in documents], action, pair, reason)
-            numbers = {e.case.id: made for e in documents}
+            numbers = dict.fromkeys(made.decided, made.commit) | dict.fromkeys(made.waiting)
         for entry in entries:
             if entry.version is None:  # each removal is a commit of its own
                 numbers[entry.case.id] = review.decide(workspace, entry.case, action, pair, reason)
@@ -139,11 +140,11 @@ def _carry_out(
             done = [e for e in entries if e.case.id in numbers]
             _tell_done(done, numbers, action, fmt)
             for number, names in alike.items():
-                for other in names if number in numbers else ():
+                for other in names if numbers.get(number) is not None else ():
                     note(f"note: {line(other)} has the same bytes: a rebuild takes it out")
 
 
-def _tell_done(entries: list[Entry], numbers: dict[int, int], action: str, fmt: str) -> None:
+def _tell_done(entries: list[Entry], numbers: dict[int, int | None], action: str, fmt: str) -> None:
     if fmt != "table":
         emit(
             fmt,
@@ -153,9 +154,13 @@ def _tell_done(entries: list[Entry], numbers: dict[int, int], action: str, fmt: 
     for entry in entries[:SHOWN] if len(entries) > 2 * SHOWN else entries:
         case = entry.case
         name = case.label if case.document else f"removal in {case.source}"
-        say(f"case {case.id}: {name} {DONE[action]}, commit {numbers[case.id]}")
+        commit = numbers[case.id]
+        said = f"{DONE[action]}, commit {commit}" if commit else f"opinion kept: {action}"
+        say(f"case {case.id}: {name} {said}")
     if len(entries) > 2 * SHOWN:
         say(f"… and {len(entries) - SHOWN} more (--format json lists all)")
+    if None in numbers.values():
+        say("an opinion decides once as many reviewers agree as the contract asks (reviewers)")
     say("next: ragguard quarantine list")
 
 

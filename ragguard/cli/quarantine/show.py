@@ -80,6 +80,12 @@ def _show_head(body: dict[str, Any], shown: CaseView) -> None:
         say(f"  confidence  {body['confidence']:.2f} ({body['confidence_level']})")
     claims = "; ".join(f"{k} = {v}" for k, v in (body["metadata"] or {}).items())
     say(f"  claims      {line(claims)}")
+    if body["reviewers_needed"] > 1 or body["opinions"]:
+        spoken = ", ".join(
+            f"{line(said['reviewer'])} ({said['action'] or 'told once two disagree'})"
+            for said in body["opinions"]
+        )
+        say(f"  opinions    {len(body['opinions'])} of {body['reviewers_needed']}: {spoken or '-'}")
     if shown.replaces:
         say("  an older version of it is serving meanwhile")
     for other in shown.serves_as:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, say, table
+from ragguard.cli.output import emit, format_option, line, say, table
 from ragguard.cli.quarantine.choose import choice, choice_options
 from ragguard.stats.intervals import as_body
 
@@ -59,12 +59,16 @@ def stats(
 def _count(workspace: Workspace, fmt: str) -> None:
     from ragguard.ledger import cases, queue
     from ragguard.ledger.observed import observed
+    from ragguard.quarantine.second_opinion import reviewers_body
+    from ragguard.quarantine.spot_figures import figures
 
     asked = workspace.settings.judge.false_alarm_rate
     with workspace.ledger.reading() as conn:
         counts = cases.counts(conn)
         rows = queue.entries(conn, state=None)
         rate = observed(conn)
+        people = reviewers_body(conn)
+    spot = figures(workspace)
     by_check: dict[str, Counter[str]] = {}
     for row in rows:
         for finding in row.findings:
@@ -83,11 +87,14 @@ def _count(workspace: Workspace, fmt: str) -> None:
                 "sources": {name: _rate_body(r) for name, r in rate.by_source.items()},
                 "checks": {name: _rate_body(r) for name, r in rate.by_check.items()},
             },
+            **people,
+            "spot_checks": spot,
         }
         emit(fmt, body)
         return
     if not counts:
         say("no cases yet")
+        _say_spot_checks(spot)
         return
     table(
         ["source", "state", "cases"],
@@ -105,6 +112,54 @@ def _count(workspace: Workspace, fmt: str) -> None:
     )
     say()
     _say_rate(rate, asked)
+    _say_reviewers(people)
+    _say_spot_checks(spot)
+
+
+def _say_reviewers(people: dict[str, Any]) -> None:
+    """What each reviewer said, and how far two of them agree."""
+    if not people["reviewers"]:
+        return
+    say()
+    table(
+        ["reviewer", "released", "rejected", "share rejected"],
+        [
+            [r["reviewer"], str(r["released"]), str(r["rejected"]), _share(r["reject"])]
+            for r in people["reviewers"]
+        ],
+        right=frozenset({"released", "rejected"}),
+    )
+    for pair in people["pairs"]:
+        kappa = "none (one word for all)" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
+        within = (
+            f" ({pair['interval'][0]:.2f} to {pair['interval'][1]:.2f})" if pair["interval"] else ""
+        )
+        say(
+            f"{' and '.join(map(line, pair['reviewers']))}: {pair['agreed']} of {pair['n']} cases "
+            f"alike, Cohen's kappa {kappa}{within}"
+        )
+
+
+def _say_spot_checks(spot: dict[str, Any]) -> None:
+    """What the spot checks of the last 90 days tell."""
+    kinds = (("bad among what was let in", "bad_in"), ("honest among what is held", "honest_held"))
+    rows = []
+    for name, key in kinds:
+        found = spot[key]
+        if found is not None:
+            share = _share(found) if found["judged"] else "unknown: nothing was judged"
+            ends = f"{found['documents'][0]}-{found['documents'][1]} of {found['population']}"
+            judged = f"{found['judged']} of {found['drawn']}"
+            rows.append([name, judged, str(found["found"]), share, ends])
+    if rows:
+        say()
+        headings = ["spot checks, last 90 days", "judged", "found", "share", "documents"]
+        table(headings, rows, right=frozenset({"found"}))
+
+
+def _share(body: dict[str, Any]) -> str:
+    low, high = body["interval"]
+    return f"{_percent(body['share'])} ({_percent(low)}-{_percent(high)})"
 
 
 def _precision(counts: Counter[str]) -> str:

@@ -1,5 +1,8 @@
 // A reviewer's key file, opened in this page: it goes nowhere, and what is kept cannot be read out.
 
+/** The key that is open in this page, for whatever on it signs. */
+export const held = { key: null };
+
 const PKCS8 = "302e020100300506032b657004220420"; // RFC 8410: an Ed25519 seed follows
 const MOST = 16384; // bytes of a key file
 

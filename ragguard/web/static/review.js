@@ -2,14 +2,14 @@
 // never put into the page from here; what is said is put in as text.
 
 import { envelope, fromBase64, differs } from "./dsse.js";
-import { canSign, openKey } from "./keys.js";
+import { canSign, held, openKey } from "./keys.js";
+import { post, say } from "./said.js";
 
-const { csrf, role, signing } = document.body.dataset;
+const { role, signing } = document.body.dataset;
 const done = { release: "released", reject: "rejected" };
 const reasons = { release: "", reject: "" }; // the last one given, offered again
 const tray = []; // { action, reason, group, label, members: [{ case, digest }], removal }
 const closed = new Map(); // case number to what became of it, until the list is read again
-let key = null;
 let asking = null; // what the dialog is about
 let busy = false;
 let coming = ""; // case that was asked for and is not shown yet
@@ -24,29 +24,6 @@ const text = (node, said) => {
   if (node) node.textContent = said;
 };
 
-// --- saying ---------------------------------------------------------------------------------------
-
-function say(said, bad = false) {
-  const line = document.createElement("p");
-  line.className = bad ? "bad" : "good";
-  line.textContent = said;
-  $("#said").replaceChildren(line);
-  if (!bad) setTimeout(() => line.remove(), 6000);
-}
-
-async function post(path, body) {
-  const answer = await fetch(path, {
-    method: "POST",
-    headers: { "content-type": "application/json", "x-csrf-token": csrf },
-    body: JSON.stringify(body),
-  });
-  const said = await answer.json().catch(() => ({ error: `answer ${answer.status}`, hint: "" }));
-  if (answer.ok) return said;
-  const error = new Error([said.error, said.hint].filter(Boolean).join(". "));
-  error.conflicts = said.conflicts ?? [];
-  throw error;
-}
-
 // --- the key --------------------------------------------------------------------------------------
 
 async function chooseKey(file) {
@@ -54,10 +31,10 @@ async function chooseKey(file) {
     if (!(await canSign())) {
       throw new Error("This browser cannot sign with Ed25519. Start: ragguard web --key FILE");
     }
-    key = await openKey(await file.text());
-    say(`The key of ${key.principal} is open in this page. It is gone when the page is.`);
+    held.key = await openKey(await file.text());
+    say(`The key of ${held.key.principal} is open in this page. It is gone when the page is.`);
   } catch (error) {
-    key = null;
+    held.key = null;
     say(error.message, true);
   }
   render();
@@ -153,14 +130,14 @@ async function commitBatch(items) {
     const payload = fromBase64(asked.statements[at]?.payload ?? "");
     const wrong = differs(payload, { ...member, action, reason });
     if (wrong) throw new Error(`Not signed: the server asks for another decision (${wrong}).`);
-    envelopes.push(await envelope(asked.payload_type, payload, key));
+    envelopes.push(await envelope(asked.payload_type, payload, held.key));
   }
   return post("/api/v1/decisions", { cases, envelopes, group });
 }
 
 async function commit() {
   if (!tray.length || busy) return;
-  if (signing === "browser" && !key) {
+  if (signing === "browser" && !held.key) {
     say("Open your key first: decisions are signed in this page.", true);
     $("#key-file")?.click();
     return;
@@ -168,6 +145,7 @@ async function commit() {
   busy = true;
   const commits = [];
   let count = 0;
+  let opinions = 0;
   try {
     for (const items of batches()) {
       const answer = await commitBatch(items);
@@ -175,8 +153,10 @@ async function commit() {
         tray.splice(tray.indexOf(item), 1);
         for (const member of item.members) closed.set(member.case, done[item.action]);
       }
-      commits.push(answer.commit);
+      for (const number of answer.waiting) closed.set(number, "opinion given");
+      if (answer.commit !== null) commits.push(answer.commit);
       count += answer.cases.length;
+      opinions += answer.waiting.length;
       render();
     }
   } catch (error) {
@@ -189,7 +169,10 @@ async function commit() {
   }
   busy = false;
   const numbers = commits.join(", ");
-  say(`${count} ${count === 1 ? "case" : "cases"} decided, commit ${numbers}.`);
+  const told = [];
+  if (count) told.push(`${count} ${count === 1 ? "case" : "cases"} decided, commit ${numbers}.`);
+  if (opinions) told.push(`${opinions} ${opinions === 1 ? "opinion" : "opinions"} given: another reviewer has to agree.`);
+  say(told.join(" "));
   render();
   refresh();
 }
@@ -233,8 +216,8 @@ function go(where) {
 function render() {
   const button = $("#key-button");
   if (button) {
-    text(button, key ? `${key.principal}: key open` : "Open key…");
-    button.classList.toggle("good", Boolean(key));
+    text(button, held.key ? `${held.key.principal}: key open` : "Open key…");
+    button.classList.toggle("good", Boolean(held.key));
   }
   $("#tray").hidden = tray.length === 0;
   const counts = { release: 0, reject: 0 };

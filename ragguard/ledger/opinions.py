@@ -1,0 +1,102 @@
+"""Opinions: what reviewers said of cases that need the word of more than one.
+
+Each is a signed decision that took no effect yet: the vault keeps it, an entry of the log
+(`opinion`) names it, and no table does. Who speaks again on a case takes the earlier word back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from ragguard.ledger.tables import decisions, log_entries
+from ragguard.trust.person import person
+
+ACT = "opinion"
+Action = Literal["release", "reject"]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One reviewer's word on a case.
+
+    Attributes:
+        envelope: Vault digest of the signed decision.
+        at: When, as text.
+    """
+
+    case: int
+    action: Action
+    reviewer: str
+    keyid: str
+    reason: str
+    envelope: str
+    at: str
+
+    def as_entry(self) -> dict[str, Any]:
+        """As the log has it."""
+        return {"act": ACT, **vars(self)}
+
+
+def acts(conn: sa.Connection, act: str) -> list[dict[str, Any]]:
+    """Entries of the log of one act, oldest first."""
+    query = (
+        sa.select(log_entries.c.body)
+        .where(log_entries.c.body.like(f'%"act":"{act}"%'))
+        .order_by(log_entries.c.index)
+    )
+    found = (json.loads(text) for (text,) in conn.execute(query))
+    return [body for body in found if isinstance(body, dict) and body.get("act") == act]
+
+
+def given(conn: sa.Connection) -> dict[int, list[Opinion]]:
+    """Opinions by case, the last word of each reviewer, oldest first."""
+    latest: dict[int, dict[str, Opinion]] = {}
+    for body in acts(conn, ACT):
+        said = Opinion(**{name: body[name] for name in Opinion.__dataclass_fields__})
+        words = latest.setdefault(said.case, {})
+        words.pop(person(said.reviewer), None)
+        words[person(said.reviewer)] = said
+    return {case: list(words.values()) for case, words in latest.items()}
+
+
+def disagree(words: Sequence[Opinion]) -> bool:
+    """Whether two of the opinions are not the same."""
+    return len({said.action for said in words}) > 1
+
+
+def told(words: Sequence[Opinion], *, closed: bool) -> list[dict[str, Any]]:
+    """Opinions as JSON objects, their content left out while it could sway who comes next.
+
+    Who has spoken is told at once. What he said is told when two disagree or the case is closed:
+    an opinion that knows the one before is none.
+    """
+    open_book = closed or disagree(words)
+    return [
+        {
+            "reviewer": said.reviewer,
+            "at": said.at,
+            "action": said.action if open_book else None,
+            "reason": said.reason if open_book else None,
+        }
+        for said in words
+    ]
+
+
+def every_word(conn: sa.Connection) -> dict[int, dict[str, tuple[str, Action]]]:
+    """The last word of each reviewer on each case, opinions and decisions together.
+
+    Returns:
+        Case to person to the reviewer's name and what he said.
+    """
+    found: dict[int, dict[str, tuple[str, Action]]] = {}
+    for case, words in given(conn).items():
+        found[case] = {person(said.reviewer): (said.reviewer, said.action) for said in words}
+    query = sa.select(decisions.c.case, decisions.c.reviewer, decisions.c.action)
+    for case, reviewer, action in conn.execute(query.order_by(decisions.c.id)):
+        found.setdefault(case, {})[person(reviewer)] = (reviewer, action)
+    return found

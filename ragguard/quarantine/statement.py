@@ -1,0 +1,93 @@
+"""What a reviewer signs about a case: these bytes and metadata, this evidence, a reason, a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from ragguard.corpus.changes import Draft
+from ragguard.errors import UsageError
+from ragguard.ingest import lasting_releases
+from ragguard.ledger.evidence import as_finding, evidence
+from ragguard.ledger.versions import VersionRow
+from ragguard.ledger.writer import Write
+from ragguard.trust import decision as decisions
+from ragguard.trust.decision import Decision
+from ragguard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ragguard.quarantine.review import CaseView
+
+Action = Literal["release", "reject"]
+MOST_COVERED = 1_000  # entries of a decision: what is beyond them is not covered
+
+
+def check_reason(reason: str) -> None:
+    """Refuse a decision without a reason, or with a very long one.
+
+    Raises:
+        UsageError: It is one.
+    """
+    if not reason.strip() or len(reason) > decisions.MAX_REASON:
+        raise UsageError(
+            f"a decision needs a reason of 1 to {decisions.MAX_REASON} characters",
+            hint='Give one with --reason "…".',
+        )
+
+
+def decisions_on(
+    workspace: Workspace,
+    plan: Draft,
+    shown: Sequence[CaseView],
+    action: Action,
+    reason: str,
+    at: datetime | None = None,
+) -> list[Decision]:
+    """What a reviewer signs about each case, at a time; the workspace's by default."""
+    stored = plan.stored([view.version for view in shown if view.version is not None])
+    return [
+        _decision(view, action, reason, at or workspace.now, stored[view.version.id])
+        if view.version
+        else _decision(view, action, reason, at or workspace.now)
+        for view in shown
+    ]
+
+
+def _decision(
+    shown: CaseView, action: Action, reason: str, at: datetime, stored: Sequence[Write] = ()
+) -> Decision:
+    case, version = shown.case, shown.version
+    if version is None:
+        return Decision(
+            case.id,
+            action,
+            case.source or case.kind,
+            str(case.detail["manifest" if case.kind == "removal" else "digest"]),
+            "0" * 64,
+            (),
+            reason,
+            at,
+        )
+    return Decision(
+        case.id,
+        action,
+        case.label,
+        version.digest,
+        version.metadata_digest,
+        tuple(_covers(version, action, stored)),
+        reason,
+        at,
+    )
+
+
+def _covers(version: VersionRow, action: Action, stored: Sequence[Write]) -> list[str]:
+    """What a decision covers: for a release the evidence of each finding, see docs/formats.md."""
+    if action == "reject":
+        return sorted({f["check"] for f in version.findings})
+    text = lasting_releases.text_of(stored)
+    hidden = [piece for _, piece in version.hidden]
+    found: set[str] = set()
+    for body in version.findings:
+        found |= evidence(as_finding(body), text, hidden, version.metadata)
+    return sorted(found)[:MOST_COVERED]
