@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -82,6 +83,11 @@ class Moved:
     questions: Sequence[MovedQuestion]
     problems: Sequence[str]
 
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        questions = [{**vars(q), "causes": [vars(c) for c in q.causes]} for q in self.questions]
+        return {"runs": self.runs, "questions": questions, "problems": list(self.problems)}
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -103,7 +109,7 @@ def moved(workspace: Workspace, *, source: str = "", most: int = MOST_RUNS) -> M
     problems: list[str] = []
     runs = _runs(workspace, most, problems)
     found: list[MovedQuestion] = []
-    for earlier, later in zip(runs, runs[1:], strict=False):
+    for earlier, later in pairwise(runs):
         if (earlier.canaries, earlier.k) == (later.canaries, later.k):
             found += _between(workspace, earlier, later, source, problems)
     return Moved(len(runs), found[::-1], list(dict.fromkeys(problems)))

@@ -1,4 +1,4 @@
-"""The lineage of an answer: a receipt's signature, its checkpoint, and each passage then and now."""
+"""The lineage of an answer: its receipt, the checkpoint, and each passage then and now."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from ragguard.corpus.cosigners import signed_by
 from ragguard.corpus.provenance import Signatures, Standing, forgery
 from ragguard.errors import IntegrityError, LedgerError, RagguardError, VaultError
-from ragguard.ledger import cases, commits, versions, versions_at
+from ragguard.ledger import cases, versions, versions_at
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.tables import cases as case_table
@@ -263,7 +263,9 @@ class _Document:
                 "counted": keyid in listed,
                 "revoked": format_time(gone.at) if gone is not None else None,
             }
-            name = self._sketch.add("signer", f"{kept.digest[:12]}:{keyid}", principal, checked, facts)
+            name = self._sketch.add(
+                "signer", f"{kept.digest[:12]}:{keyid}", principal, checked, facts
+            )
             self._sketch.link(manifest, "signed by", name)
 
     def _vouched(self, digest: str, standing: Standing) -> bool:
@@ -319,7 +321,9 @@ class _Document:
             "envelope": row.envelope,
         }
         label = f"{row.action} by {row.reviewer}"
-        name = self._sketch.add("decision", f"{row.case}:{row.envelope[:16]}", label, checked, facts)
+        name = self._sketch.add(
+            "decision", f"{row.case}:{row.envelope[:16]}", label, checked, facts
+        )
         self._sketch.link(f"case:{row.case}", "decided by", name)
         self._sketch.link(name, "carried out in", self._logged.add(row.commit))
         key = self._workspace.root.keys.get(keyid)
@@ -347,12 +351,17 @@ class _Document:
         principal = known.principal if known is not None else row.reviewer
         told = (said.case, said.action, said.digest, said.metadata_digest, said.reason)
         mine = (row.case, row.action, about.digest, about.metadata_digest, row.reason)
-        if (told, keyid, principal) != (mine, row.keyid, row.reviewer):
-            if self._logged.rows[row.commit].kind != "restore" or told[1:4] != mine[1:4]:
-                return wrong("what was signed is not what the ledger has"), keyid
+        same = (told, keyid, principal) == (mine, row.keyid, row.reviewer)
+        if not same and not (self._taken_over(row) and told[1:4] == mine[1:4]):
+            return wrong("what was signed is not what the ledger has"), keyid
         if self._sketch.state(f"commit:{row.commit}") != "verified":
             return unproved(f"commit {row.commit} is not proved"), keyid
         return verified("signed by a reviewer of its day who did not sign the document"), keyid
+
+    def _taken_over(self, row: Decided) -> bool:
+        """Whether a decision was made in another workspace, on a case with another number."""
+        commit = self._logged.rows.get(row.commit)
+        return commit is not None and commit.kind == "restore"
 
     def _authenticate(self, row: Decided, about: VersionRow) -> tuple[decisions.Decision, str]:
         """The decision that the vault has, by a reviewer of one of the trust roots that may count.
@@ -373,7 +382,7 @@ class _Document:
             except VaultError:  # its own step says so
                 signers = [str(keyid) for keyid, _ in kept.signers]
         roots: list[Root] = [self._signatures.root_at(row.commit), self._workspace.root]
-        if row.commit in self._logged.rows and self._logged.rows[row.commit].kind == "restore":
+        if self._taken_over(row):
             roots = [*roots, *self._signatures.all_roots()]
         refused: IntegrityError | None = None
         for root in roots:
@@ -421,7 +430,7 @@ class _Document:
         return verified("the commits that began and ended it say so")
 
     def _points(self, stay: Membership, collection: str, name: str) -> None:
-        """Points of what stands in a zone, their seals in the ledger, and those that were logged."""
+        """Points of what stands in a zone, and their seals, in the ledger and as logged."""
         listed = self._rows.points.get(stay.version, ())
         with self._workspace.ledger.reading() as conn:
             kept = {p.point: versions.seal_of(conn, collection, p.point) for p in listed}

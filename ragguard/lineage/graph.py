@@ -149,13 +149,11 @@ class Sketch:
         """Connect two steps."""
         self._edges[Edge(source, target, relation)] = None
 
-    def finish(
-        self, subject: str, kind: Literal["document", "answer"], focus: str = ""
-    ) -> Lineage:
+    def finish(self, subject: str, kind: Literal["document", "answer"], focus: str = "") -> Lineage:
         """The graph, its steps in the order of the chain."""
-        for kind in ("commit", "entry"):  # looked at, and found to have nothing to do with it
+        for looked in ("commit", "entry"):  # looked at, and found to have nothing to do with it
             meant = {edge.target for edge in self._edges if edge.source in self._steps}
-            self._steps = {n: s for n, s in self._steps.items() if s.kind != kind or n in meant}
+            self._steps = {n: s for n, s in self._steps.items() if s.kind != looked or n in meant}
         order = {name: place for place, name in enumerate(KINDS)}
         steps = sorted(self._steps.values(), key=lambda step: order[step.kind])
         edges = [e for e in self._edges if e.source in self._steps and e.target in self._steps]

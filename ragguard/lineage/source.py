@@ -81,6 +81,13 @@ class SourceRow:
     record: ObservedRate
     last: str
 
+    def as_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        record = self.record
+        counts = {k: getattr(record, k) for k in ("admitted", "released", "rejected", "open")}
+        told = {**counts, "rate": record.rate, "interval": list(record.interval)}
+        return {**vars(self), "record": told}
+
 
 @dataclass(frozen=True)
 class SourceLineage:
@@ -103,6 +110,27 @@ class SourceLineage:
     cases: Sequence[HeldCase]
     held: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """As docs/schemas/source.json describes it, but for the canaries."""
+        return {
+            **self.row.as_dict(),
+            "threshold": self.threshold,
+            "restricted": self.restricted,
+            "signers": [dict(key) for key in self.keys],
+            "brought": [
+                {
+                    **{k: getattr(m, k) for k in ("digest", "version", "commit", "at", "expires")},
+                    "signed_by": list(m.signers),
+                    "state": m.checked[0],
+                    "reason": m.checked[1],
+                    "counts": dict(m.counts),
+                }
+                for m in self.manifests
+            ],
+            "cases": self.held,
+            "held": [{**vars(c), "decisions": [dict(d) for d in c.decisions]} for c in self.cases],
+        }
+
 
 def sources(workspace: Workspace) -> list[SourceRow]:
     """Every source that ever brought something, or may."""
@@ -112,9 +140,7 @@ def sources(workspace: Workspace) -> list[SourceRow]:
         return [_row(workspace, conn, name, rates.get(name, NOTHING)) for name in sorted(names)]
 
 
-def _row(
-    workspace: Workspace, conn: sa.Connection, name: str, record: ObservedRate
-) -> SourceRow:
+def _row(workspace: Workspace, conn: sa.Connection, name: str, record: ObservedRate) -> SourceRow:
     standing = (
         sa.select(membership.c.zone, sa.func.count())
         .join(versions, versions.c.id == membership.c.version)
@@ -216,9 +242,7 @@ def _check(signatures: Signatures, digest: str) -> tuple[State, str]:
     return verified("its signatures verify under the trust of today")
 
 
-def _cases(
-    conn: sa.Connection, name: str, offset: int, limit: int
-) -> tuple[int, list[HeldCase]]:
+def _cases(conn: sa.Connection, name: str, offset: int, limit: int) -> tuple[int, list[HeldCase]]:
     mine = (cases.c.source == name, cases.c.kind == "document")
     total = int(
         conn.execute(sa.select(sa.func.count()).select_from(cases).where(*mine)).scalar_one()

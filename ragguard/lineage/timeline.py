@@ -1,4 +1,4 @@
-"""The history of the corpus as a timeline: what each commit added, changed and took out, by source."""
+"""The history of the corpus, a timeline: what each commit added, changed and took out."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def look(workspace: Workspace, number: int, *, offset: int = 0, limit: int = 100
             }
             for d in versions_at.decided_by(conn, number)
         ]
-        moment = Moment(row, _signers(conn, row), _counted(conn, [number])[number])
+        moment = moment_of(conn, row)
         return Look(
             moment,
             decided,
@@ -159,6 +159,11 @@ def look(workspace: Workspace, number: int, *, offset: int = 0, limit: int = 100
             conn.execute(before.limit(1)).scalar(),
             conn.execute(after.limit(1)).scalar(),
         )
+
+
+def moment_of(conn: sa.Connection, row: CommitRow) -> Moment:
+    """A commit with what it changed."""
+    return Moment(row, _signers(conn, row), _counted(conn, [row.id])[row.id])
 
 
 def _signers(conn: sa.Connection, row: CommitRow) -> list[str]:
@@ -182,9 +187,7 @@ def _touched(*commit: sa.ColumnElement[bool]) -> sa.Select[Any]:
     )
 
 
-def _counted(
-    conn: sa.Connection, numbers: Sequence[int]
-) -> dict[int, dict[str, dict[str, int]]]:
+def _counted(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, int]]]:
     """Documents by commit, source and what became of them."""
     wanted = set(numbers)
     seen: dict[tuple[int, str, str], set[tuple[str, bool]]] = defaultdict(set)
@@ -212,9 +215,7 @@ def _what(moves: set[tuple[str, bool]]) -> str:
     return "held" if ("quarantine", True) in moves else "let go"
 
 
-def _changes(
-    conn: sa.Connection, number: int, offset: int, limit: int
-) -> tuple[int, list[Change]]:
+def _changes(conn: sa.Connection, number: int, offset: int, limit: int) -> tuple[int, list[Change]]:
     """How many documents a commit changed, and some of them."""
     rows = _touched(membership.c.since == number, membership.c.until == number)
     names = rows.with_only_columns(versions.c.source, versions.c.document).distinct()

@@ -21,7 +21,7 @@ from ragguard.errors import (
     UnsignedError,
 )
 from ragguard.text.safe_display import cut, line
-from ragguard.web import api, pages
+from ragguard.web import api, lineage_api, lineage_pages, pages
 from ragguard.web.access import Denied
 from ragguard.web.desk import Conflict, ConflictError, Desk
 from ragguard.web.guard import App, Guard
@@ -43,6 +43,7 @@ def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
     app = _described()
     app.state.desk, app.state.sessions, app.state.port = desk, sessions, port
     app.include_router(pages.router)
+    app.include_router(lineage_pages.router)
     app.add_exception_handler(RagguardError, _refused)
     app.add_exception_handler(Denied, _denied)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -67,6 +68,7 @@ def _described() -> FastAPI:
         redoc_url=None,
     )
     app.include_router(api.router)
+    app.include_router(lineage_api.router)
     return app
 
 
@@ -86,7 +88,7 @@ def _refused(request: Request, error: Exception) -> Response:
         status = 400
     elif isinstance(error, DecisionError):
         status = 403
-    elif "there is no such" in error.message or error.message.startswith("no open group"):
+    elif "no such" in error.message or error.message.startswith("no open group"):
         status = 404
     return _answer(request, status, error.message, error.hint, conflicts)
 

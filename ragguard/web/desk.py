@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -118,6 +118,16 @@ class Desk:
     @contextmanager
     def _open(self, *, exclusive: bool = False) -> Iterator[Workspace]:
         with Workspace(self.folder, self.settings, self._clock(), exclusive=exclusive) as workspace:
+            yield workspace
+
+    @contextmanager
+    def opened(self, *, index: bool = False) -> Iterator[Workspace]:
+        """The workspace for one request that only reads.
+
+        Args:
+            index: Whether the index is read too; one request at a time does.
+        """
+        with self._index if index else nullcontext(), self._open() as workspace:
             yield workspace
 
     def role_of(self, principal: str) -> Role:

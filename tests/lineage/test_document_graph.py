@@ -163,7 +163,10 @@ TAMPERED: dict[str, tuple[Callable[[Gate], AbstractContextManager[None]], dict[s
     "a verdict": (lambda g: changed(g, versions, SAFE, score=0.0), {"version": "wrong"}),
     "a stay": (lambda g: changed(g, membership, SERVES, since=1), {"stay": "wrong"}),
     "a case": (lambda g: changed(g, cases, cases.c.id == 1, state="rejected"), {"case": "wrong"}),
-    "a commit": (lambda g: changed(g, commits, commits.c.id == 2, actor="eve"), {"commit": "wrong"}),
+    "a commit": (
+        lambda g: changed(g, commits, commits.c.id == 2, actor="eve"),
+        {"commit": "wrong"},
+    ),
     "a manifest": (
         lambda g: flipped(g, "manifest", "envelope"),
         {"manifest": "wrong", "signer": "unproved", "version": "unproved"},
@@ -207,9 +210,7 @@ def test_a_rewritten_log_is_red_at_its_checkpoint(world: Gate) -> None:
 
 def test_a_signer_who_was_revoked_later_counted_then_and_it_is_told(world: Gate) -> None:
     world.reopen(days=1)
-    world.change_root(
-        lambda root: amend_root.revoke(root, world.alice.public, world.now, "stolen")
-    )
+    world.change_root(lambda root: amend_root.revoke(root, world.alice.public, world.now, "stolen"))
     made = look(world)
     assert states(made) == {}
     signer = next(step for step in made.steps if step.kind == "signer")
