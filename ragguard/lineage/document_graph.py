@@ -486,5 +486,5 @@ class _Document:
         else:
             checked = verified("the ledger's are those of the logged plan")
         facts = {"collection": collection, "points": len(kept), "zone": stay.zone}
-        label = f"{len(kept)} seals in {collection}"
+        label = f"{len(kept)} seal{'s' if len(kept) != 1 else ''} in {collection}"
         return self._sketch.add("seals", f"{stay.version}:{collection}", label, checked, facts)

@@ -28,8 +28,8 @@ COLUMNS = {
     "entry": 7,
     "checkpoint": 8,
 }
-WIDTH, HEIGHT = 124, 40  # of a step
-ACROSS, DOWN = 30, 14  # between two
+WIDTH, HEIGHT = 116, 40  # of a step
+ACROSS, DOWN = 22, 14  # between two
 MOST = 6  # steps of a column; those that do not hold come first
 
 
