@@ -102,7 +102,7 @@ def _describe(ctx: click.Context, path: Path, kind: str, at: int | None, fmt: st
     with open_workspace(ctx, exclusive=False) as workspace:
         data = write_format(workspace, kind, at)
     if str(path) == "-":
-        click.get_binary_stream("stdout").write(data)
+        click.echo(data, nl=False)
         return 0
     replace_file(path, data, shared=True)
     if fmt != "table":

@@ -437,9 +437,12 @@ class _Document:
         own = {row.commit for row in self._rows.versions} | set(self._rows.switching)
         own |= {one.since for one in self._rows.stays}
         own |= {decided.commit for decided in self._rows.decided}
-        logged = self._logged.newest_seals(kept, collection, own)
+        written = self._logged.newest_seals(kept, collection, own)
+        logged = {point: value for point, (value, _) in written.items()}
         seals = self._seals(stay, collection, kept, logged)
         self._sketch.link(seals, "of", name)
+        for number in sorted({number for _, number in written.values()}):
+            self._sketch.link(seals, "written in", self._logged.add(number))
         store = self._workspace.open_store()
         found = {p.id: p for p in store.get(collection, list(kept), vectors=True)}
         for place in listed:

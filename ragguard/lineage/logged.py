@@ -171,21 +171,25 @@ class Logged:
 
     def newest_seals(
         self, points: Iterable[str], collection: str, numbers: Iterable[int]
-    ) -> dict[str, str]:
+    ) -> dict[str, tuple[str, int]]:
         """Seals with which points were last written into a collection, by logged plans.
 
         Args:
             points: Point ids.
             collection: Physical name.
             numbers: Commits that may have written them.
+
+        Returns:
+            By point: the seal, and the commit that wrote it.
         """
-        lacking, found = set(points), dict[str, str]()
+        lacking, found = set(points), dict[str, tuple[str, int]]()
         for number in sorted(set(numbers), reverse=True):
             if not lacking:
                 break
             plan = self.plan(number)
             for write in plan.writes.get(collection, ()) if plan is not None else ():
                 if write.id in lacking:
-                    found[write.id] = str((write.payload.get("ragguard") or {}).get("seal"))
+                    seal = str((write.payload.get("ragguard") or {}).get("seal"))
+                    found[write.id] = seal, number
                     lacking.discard(write.id)
         return found

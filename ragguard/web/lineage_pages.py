@@ -131,7 +131,7 @@ def lineage_url(what: str) -> str:
 def _graph_page(request: Request, session: Any, lineage: Lineage, asked: str) -> HTMLResponse:
     names = {step.id: f"step-{number}" for number, step in enumerate(lineage.steps)}
     labels = {step.id: step for step in lineage.steps}
-    groups = []
+    groups: list[dict[str, Any]] = []
     for kind in KINDS:
         steps = [step for step in lineage.steps if step.kind == kind]
         steps.sort(key=lambda step: (step.id != lineage.focus, step.state != "wrong"))
