@@ -20,6 +20,7 @@ from ragguard.errors import ConfigError
 from ragguard.trust.canonical import digest
 
 FILE = "ragguard.toml"
+TriggerAct = Literal["audit", "stage"]
 _PREFIX = "RAGGUARD_"
 _SECRET = ("store", "ledger", "vault")  # sections that may hold a key, or a url with credentials
 
@@ -178,6 +179,24 @@ class ReindexSettings(_Section):
     )
 
 
+class TriggerSettings(_Section):
+    """[triggers]: what an audit may start by itself for something that the last one did not find.
+
+    `audit` is a full audit, `stage` is `reindex --from-clean --stage`. Nothing is cut over.
+    """
+
+    drift: tuple[TriggerAct, ...] = Field(
+        default=(), description="when a distribution drifts: `audit`, `stage`, or both"
+    )
+    canaries: tuple[TriggerAct, ...] = Field(
+        default=(), description="when canaries are answered worse, or something forbidden appears"
+    )
+    suspects: tuple[TriggerAct, ...] = Field(
+        default=(), description="when documents become suspect"
+    )
+    least_suspects: int = Field(default=1, ge=1, description="new suspects that it takes")
+
+
 class CutoverSettings(_Section):
     """[cutover]: when a trial ends by itself."""
 
@@ -285,6 +304,7 @@ class Settings(_Section):
     redteam: RedteamSettings = RedteamSettings()
     audit: AuditSettings = AuditSettings()
     reindex: ReindexSettings = ReindexSettings()
+    triggers: TriggerSettings = TriggerSettings()
     cutover: CutoverSettings = CutoverSettings()
     retriever: RetrieverSettings = RetrieverSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)

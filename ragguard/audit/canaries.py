@@ -19,14 +19,13 @@ from ragguard.canary.comparison import TOLERANCE, Comparison
 from ragguard.canary.formats import dump_run, load_run
 from ragguard.canary.measures import NDCG
 from ragguard.canary.result import Run, told
-from ragguard.canary.sets import acts
+from ragguard.canary.sets import RUN_ACT, acts
 from ragguard.errors import VaultError
 from ragguard.ledger import versions
 from ragguard.ledger.writer import append_entry
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
 
-ACT = "canary run"
 FALSE_ALARM_RATE = 0.01  # of both comparisons together
 LOST = 0.02  # least mean loss of nDCG@10 that is worth a person's time
 NAMED = 20  # queries that a finding names
@@ -99,7 +98,7 @@ def _earlier(
         serving = versions.members(conn, "serving").keys()
     same = [
         body
-        for body in acts(workspace, ACT)
+        for body in acts(workspace, RUN_ACT)
         if body.get("canaries") == answered.canaries and body.get("k") == answered.k
     ][-REMEMBERED:]
     found = []
@@ -155,7 +154,7 @@ def _worse(since: str, comparison: Comparison, tests: int) -> AuditFinding | Non
 
 def _keep(workspace: Workspace, answered: Run) -> None:
     entry = {
-        "act": ACT,
+        "act": RUN_ACT,
         "at": format_time(workspace.now),
         "canaries": answered.canaries,
         "k": answered.k,

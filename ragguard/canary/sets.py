@@ -24,6 +24,7 @@ from ragguard.workspace import Workspace
 
 FORMAT = "ragguard-canaries-v1"
 ACT = "canary"
+RUN_ACT = "canary run"  # an audit asked the set in force, and kept the rankings
 MAX_BYTES = 64_000_000
 MAX_QUERIES = 10_000
 MAX_TEXT = 2000  # characters of a query, of a trigger

@@ -19,12 +19,18 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--at", type=click.IntRange(1), help="Commit whose corpus is exported.")
 @click.option(
     "--no-denied-texts",
     is_flag=True,
     help="Of what reviewers rejected only digests and sketches, no text.",
+)
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["openlineage", "card", "cyclonedx"]),
+    help="Instead: describe the corpus in the file DIR (`-`: standard output), without texts.",
 )
 @click.option("--verify", is_flag=True, help="Verify the export in DIR; needs no workspace.")
 @click.option("--restore", is_flag=True, help="Put back into the vault what it lost.")
@@ -43,6 +49,7 @@ def export(
     folder: Path,
     at: int | None,
     no_denied_texts: bool,
+    kind: str | None,
     verify: bool,
     restore: bool,
     into: Path | None,
@@ -57,17 +64,25 @@ def export(
     roots and the log, and a list that `sha256sum -c` reads. No private keys, no quarantine. What
     reviewers rejected is in DIR/denied as far as it takes to recognise it.
 
+    --as openlineage writes run events of the commit, --as card a dataset card, --as cyclonedx a
+    bill of the corpus (ML-BOM 1.6). They hold no text, and change nothing.
+
     --verify needs nothing but the log's public key, best with a trust root that you know.
 
     \b
     Example:
       ragguard export /mnt/backup/2026-03-01
+      ragguard export --as cyclonedx corpus.cdx.json --at 41
       ragguard export --verify DIR --log-key "$(cat log.vkey)"
       ragguard export --restore DIR
       ragguard export --restore DIR --into NEWDIR --log-key KEY
     """
     if no_denied_texts and (verify or restore):
         raise click.UsageError("--no-denied-texts is about a new export")
+    if kind is not None and (verify or restore or no_denied_texts):
+        raise click.UsageError("--as is about a new description: it goes with --at alone")
+    if kind is None and folder.exists() and not folder.is_dir():
+        raise click.UsageError(f"{folder}: is a file, expected a folder")
     _check_usage(at, verify, restore, into, log_key, root, root_digest)
     if verify:
         return _verify(folder, str(log_key), _pin(root, root_digest), fmt)
@@ -75,7 +90,26 @@ def export(
         return _restore_into(folder, into, str(log_key), _pin(root, root_digest), fmt)
     if restore:
         return _restore(ctx, folder, fmt)
+    if kind is not None:
+        return _describe(ctx, folder, kind, at, fmt)
     return _export(ctx, folder, at, not no_denied_texts, fmt)
+
+
+def _describe(ctx: click.Context, path: Path, kind: str, at: int | None, fmt: str) -> int:
+    from ragguard.export.formats import FORMATS, write_format
+    from ragguard.trust.files import replace_file
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        data = write_format(workspace, kind, at)
+    if str(path) == "-":
+        click.echo(data, nl=False)
+        return 0
+    replace_file(path, data, shared=True)
+    if fmt != "table":
+        emit(fmt, {"file": str(path), "as": kind, "bytes": len(data)})
+    else:
+        say(f"{FORMATS[kind].title}: {short(path)}, {_size(len(data))}")
+    return 0
 
 
 def _check_usage(

@@ -131,6 +131,59 @@ def diff(ctx: click.Context, first: int, second: int, fmt: str) -> int:
     return max(_tell_state(made.first), _tell_state(made.second))
 
 
+@history.command()
+@click.argument("name")
+@format_option
+@click.pass_context
+def source(ctx: click.Context, name: str, fmt: str) -> int:
+    """Show what the source NAME brought, what was held of it, and what it moved.
+
+    Its newest manifests are verified again. Which commit moved which canary question is told from
+    the answers that audits kept.
+
+    \b
+    Example:
+      ragguard history source wiki
+    """
+    from ragguard.canary.moved import moved
+    from ragguard.lineage.source import source_lineage
+
+    with open_workspace(ctx, exclusive=False) as workspace:
+        found = source_lineage(workspace, name)
+        told = moved(workspace, source=name)
+    wrong = [m for m in found.manifests if m.checked[0] == "wrong"]
+    record = found.row.record
+    if fmt != "table":
+        emit(fmt, {**found.as_dict(), "canaries": told.as_dict()})
+        return 3 if wrong else 0
+    say(
+        f"{found.row.name}: {found.row.serving} documents serve, {found.row.waiting} wait; "
+        f"{record.admitted} admitted, {record.released} released, {record.rejected} rejected, "
+        f"{record.open} undecided"
+    )
+    for one in found.manifests:
+        state, reason = one.checked
+        by = ", ".join(one.signers) or "nobody"
+        brought = ", ".join(f"{n} {what}" for what, n in sorted(one.counts.items()) if n)
+        say(f"  commit {one.commit}: manifest {one.version} by {by} ({brought}), {state}")
+        if state != "verified":
+            say(f"    {reason}")
+    for case in found.cases:
+        said = "; ".join(f"{d['action']} by {d['reviewer']}" for d in case.decisions)
+        say(f"  case {case.case}: {case.document} {case.state}" + (f" ({said})" if said else ""))
+    for question in told.questions:
+        for cause in question.causes:
+            say(
+                f"  commit {cause.commit} moved {question.query}: {cause.document} from rank "
+                f"{cause.before or '-'} to {cause.after or '-'}"
+            )
+    if told.runs < 2:
+        say("  canaries: nothing can be said before two audits with a canary set")
+    for problem in told.problems:
+        say(f"  PROBLEM: {problem}")
+    return 3 if wrong else 0
+
+
 def _tell_state(shown: Shown) -> int:
     if shown.agrees:
         say(f"corpus after commit {shown.row.id}: {shown.state}, as the log has it")

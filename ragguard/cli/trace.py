@@ -14,6 +14,7 @@ from ragguard.cli.output import emit, format_option, line, say
 
 if TYPE_CHECKING:
     from ragguard.lineage.custody import Custody
+    from ragguard.lineage.graph import Lineage
     from ragguard.lineage.trace import Traced
 
 SHOWN = 10  # companions named one by one
@@ -87,6 +88,8 @@ def trace(
     if what is not None and Path(what).is_file():
         return _trace_receipt(ctx, Path(what), signers, fmt)
     asked = command_judge(judge, judge_timeout) if judge is not None else None
+    from ragguard.lineage.document_graph import document_lineage
+
     with open_workspace(ctx) as workspace:
         workspace.recover()
         found = None
@@ -94,29 +97,33 @@ def trace(
             found = job.trace_answer(workspace, query, answer, k, asked)
         names = [what] if what is not None else found.documents if found else []
         chains = [custody.trace_document(workspace, name) for name in names]
+        graphs = [document_lineage(workspace, name) for name in names]
     if export is not None:
         body = prov_json([asdict(c) for c in chains])
         replace_file(export, json.dumps(body, indent=1).encode() + b"\n", shared=True)
-    broken = any(c.problems for c in chains)
+    broken = any(c.problems for c in chains) or any(g.wrong for g in graphs)
     if fmt != "table":
-        emit(fmt, _body(chains, found))
+        emit(fmt, _body(chains, found, graphs))
     else:
         if found is not None:
             _tell_answer(found, answer)
-        for chain in chains:
+        for chain, graph in zip(chains, graphs, strict=True):
             _tell_chain(chain)
+            _tell_graph(graph)
     return 3 if broken else int(bool(found and found.documents))
 
 
 def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fmt: str) -> int:
     """Whether the passages that a receipt names are still proved."""
     from ragguard.lineage import prove, receipts
+    from ragguard.lineage.answer_graph import answer_lineage
 
     known = {k.keyid: k for k in map(read_public, signers)}
     with open_workspace(ctx) as workspace:
         workspace.recover()
         key = prove.verifier_key(workspace)
         verified = receipts.verify_receipt(path.read_bytes(), key, known)
+        graph = answer_lineage(workspace, path.read_bytes(), known)
         before = receipts.then(workspace, verified)
         today = receipts.now(workspace, verified)
     gone, forged = any(p.wrong for p in today), any(p.wrong for p in before)
@@ -125,7 +132,8 @@ def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fm
             {"rank": a.rank, "document": a.document, "then": a.wrong, "now": b.wrong}
             for a, b in zip(before, today, strict=True)
         ]
-        emit(fmt, {"question": verified.receipt.question, "passages": rows})
+        told = {"question": verified.receipt.question, "passages": rows}
+        emit(fmt, told | {"lineage": graph.as_dict()})
         return 3 if forged else int(gone)
     for old, new in zip(before, today, strict=True):
         was = f"was NOT GOOD: {line(old.wrong)}" if old.wrong else "was good"
@@ -137,7 +145,7 @@ def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fm
     return 3 if forged else int(gone)
 
 
-def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:
+def _body(chains: list[Custody], found: Traced | None, graphs: list[Lineage]) -> dict[str, Any]:
     return {
         "responsible": found.documents if found else [],
         "otherwise": list(dict.fromkeys(p.hit.document for p in found.otherwise)) if found else [],
@@ -163,6 +171,7 @@ def _body(chains: list[Custody], found: Traced | None) -> dict[str, Any]:
             {**asdict(c), "why": list(c.why)} for c in (found.companions if found else ())
         ],
         "documents": [asdict(c) for c in chains],
+        "lineages": [graph.as_dict() for graph in graphs],
     }
 
 
@@ -223,3 +232,11 @@ def _tell_chain(chain: Custody) -> None:
         say(f"  proved by the signed checkpoint of {chain.proof['size']} entries")
     for problem in chain.problems:
         say(f"  PROBLEM: {problem}")
+
+
+def _tell_graph(graph: Lineage) -> None:
+    unproved = graph.count("unproved")
+    rest = f", {unproved} not proved" if unproved else ""
+    say(f"  {graph.count('verified')} of {len(graph.steps)} steps verified{rest}")
+    for step in graph.wrong:
+        say(f"  WRONG: {line(step.label)}: {line(step.reason)}")

@@ -117,7 +117,7 @@ class Signatures:
         began = self._commits.get(row.since)
         # The others ask the same question of every document before they take it over.
         if began is not None and began.kind in RELEASING and standing.lost:
-            return standing.lost <= self._root_at(began.id).revoked.keys()
+            return standing.lost <= self.root_at(began.id).revoked.keys()
         subject = self._listed_again(row.source, standing.manifest.version).get(row.subject)
         return subject is not None and not unlike(row, subject)
 
@@ -138,7 +138,7 @@ class Signatures:
         if made is None or today is None:
             return {"revoked": "no commit or no source of today's trust root accounts for it"}
         accepted = parse_time(made.at)
-        then = self._root_at(commit)
+        then = self.root_at(commit)
         before = then.sources.get(source, today)
         known = {**then.keys, **self._root.keys}
         granted = {g.keyid for g in (*today.signers, *before.signers)} & known.keys()
@@ -165,10 +165,15 @@ class Signatures:
             return {}
         return {"contract": f"needs {today.threshold} {now.distinct} today, has {now.counted}"}
 
-    def _root_at(self, commit: int) -> Root:
+    def root_at(self, commit: int) -> Root:
+        """The trust root that was in force at a commit."""
         version = self._in_force.get(commit, self._root.version)
         data = self._roots.get(version)
         return _parse_root(data) if data is not None else self._root
+
+    def all_roots(self) -> list[Root]:
+        """Every trust root that this workspace has seen, the newest first."""
+        return [_parse_root(data) for _, data in sorted(self._roots.items(), reverse=True)]
 
     def _revoked_by(self, keyid: str, then: Root, accepted: datetime) -> bool:
         """Whether a key counts no more for a manifest accepted under a root at a time.

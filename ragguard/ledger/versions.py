@@ -165,6 +165,19 @@ def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
     return {r.document: version_of(r) for r in conn.execute(query)}
 
 
+def newest(conn: sa.Connection, source: str, document: str) -> VersionRow | None:
+    """The newest confirmed version of a document, whatever its verdict."""
+    query = (
+        sa.select(versions)
+        .join(commits, commits.c.id == versions.c.commit)
+        .where(versions.c.source == source, versions.c.document == document, _counts())
+        .order_by(versions.c.id.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).first()
+    return version_of(row) if row else None
+
+
 def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
     """Commits that brought documents in after a time.
 

@@ -67,6 +67,23 @@ def digest_of(members: Sequence[VersionRow]) -> str:
     return merkle.root([merkle.leaf_hash(canonical(list(r))) for r in rows]).hex()
 
 
+def corpus_at(conn: sa.Connection, commit: int) -> tuple[str, int]:
+    """State of the corpus after a commit, as `digest_of` has it, and how many documents it was."""
+    query = (
+        sa.select(
+            versions.c.source, versions.c.document, versions.c.digest, versions.c.metadata_digest
+        )
+        .join(membership, membership.c.version == versions.c.id)
+        .where(
+            membership.c.zone == "serving",
+            membership.c.since <= commit,
+            sa.or_(membership.c.until.is_(None), membership.c.until > commit),
+        )
+    )
+    rows = sorted(tuple(row) for row in conn.execute(query))
+    return merkle.root([merkle.leaf_hash(canonical(list(r))) for r in rows]).hex(), len(rows)
+
+
 def moves(conn: sa.Connection, commit: int) -> list[tuple[VersionRow, str, bool]]:
     """Versions that a commit put into a zone (true) or took out of it (false)."""
     query = (

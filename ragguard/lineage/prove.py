@@ -43,7 +43,7 @@ def find_version(workspace: Workspace, what: str) -> VersionRow:
         version = versions.version_of_point(conn, what)
         if version is None and "/" in what:
             source, _, document = what.partition("/")
-            version = versions.latest(conn, source).get(document)
+            version = versions.newest(conn, source, document)
     if version is None:
         raise UsageError(
             f"{what!r}: no such point or document",

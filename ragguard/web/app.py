@@ -21,7 +21,7 @@ from ragguard.errors import (
     UnsignedError,
 )
 from ragguard.text.safe_display import cut, line
-from ragguard.web import api, pages, people, people_pages
+from ragguard.web import api, lineage_api, lineage_pages, pages, people, people_pages
 from ragguard.web.access import Denied
 from ragguard.web.desk import Conflict, ConflictError, Desk
 from ragguard.web.guard import App, Guard
@@ -44,6 +44,7 @@ def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
     app.state.desk, app.state.sessions, app.state.port = desk, sessions, port
     app.include_router(pages.router)
     app.include_router(people_pages.router)
+    app.include_router(lineage_pages.router)
     app.add_exception_handler(RagguardError, _refused)
     app.add_exception_handler(Denied, _denied)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -69,6 +70,7 @@ def _described() -> FastAPI:
     )
     app.include_router(api.router)
     app.include_router(people.router)
+    app.include_router(lineage_api.router)
     return app
 
 
@@ -88,7 +90,7 @@ def _refused(request: Request, error: Exception) -> Response:
         status = 400
     elif isinstance(error, DecisionError):
         status = 403
-    elif "there is no such" in error.message or error.message.startswith("no open group"):
+    elif "no such" in error.message or error.message.startswith("no open group"):
         status = 404
     return _answer(request, status, error.message, error.hint, conflicts)
 

@@ -33,6 +33,7 @@ from ragguard.web.sessions import LONGEST_SECONDS, Session, Sessions
 
 STATIC = {
     "app.css": "text/css; charset=utf-8",
+    "lineage.css": "text/css; charset=utf-8",
     "htmx.min.js": "text/javascript; charset=utf-8",
     "dsse.js": "text/javascript; charset=utf-8",
     "keys.js": "text/javascript; charset=utf-8",

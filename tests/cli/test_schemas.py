@@ -36,6 +36,7 @@ def test_there_is_a_schema_for_each_report() -> None:
         "cutover",
         "export",
         "ingest",
+        "lineage",
         "quarantine",
         "redteam",
         "reindex",
@@ -43,6 +44,7 @@ def test_there_is_a_schema_for_each_report() -> None:
         "revoke",
         "rollback",
         "search",
+        "source",
         "trace",
     ]
 

@@ -112,3 +112,35 @@ def test_history_shows_a_commit_and_lists_the_corpus_after_it(served: Shell) -> 
     made = served.json("history", "diff", "1", "1")
     assert (made["added"], made["removed"], made["changed"], made["commits"]) == ([], [], [], [])
     assert served("history", "show", "7").exit_code == 2
+
+
+def test_each_step_of_a_document_is_told_and_a_wrong_one_is_exit_code_3(
+    served: Shell, schema: Check
+) -> None:
+    (lineage,) = served.json("trace", "wiki/leave.md")["lineages"]
+    schema("lineage", lineage)
+    assert lineage["wrong"] == lineage["unproved"] == 0
+    said = served.ok("trace", "wiki/leave.md")
+    assert f"{lineage['verified']} of {lineage['verified']} steps verified" in said
+
+
+def test_a_source_is_told_with_what_it_brought(served: Shell, schema: Check) -> None:
+    body = served.json("history", "source", "wiki")
+    schema("source", body)
+    assert [m["state"] for m in body["brought"]] == ["verified"]
+    assert body["canaries"] == {"runs": 0, "questions": [], "problems": []}
+    said = served.ok("history", "source", "wiki")
+    assert "commit 1: manifest 1 by alice" in said
+    assert "nothing can be said before two audits" in said
+    assert "there is no such source" in one_line_error(served("history", "source", "nobody"))
+
+
+def test_a_commit_is_described_for_other_tools(served: Shell) -> None:
+    card = served.ok("export", "--as", "card", "-")
+    assert card.startswith("---\npretty_name:")
+    body = served.json("export", "--as", "cyclonedx", "corpus.cdx.json", "--at", "1")
+    written = Path("corpus.cdx.json").read_bytes()
+    assert body == {"file": "corpus.cdx.json", "as": "cyclonedx", "bytes": len(written)}
+    assert json.loads(written)["specVersion"] == "1.6"
+    assert "no such commit" in one_line_error(served("export", "--as", "card", "x", "--at", "9"))
+    assert served("export", "--as", "card", "x", "--verify").exit_code == 2

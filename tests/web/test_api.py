@@ -70,10 +70,13 @@ def test_nobody_comes_in_without_a_session(served: Served) -> None:
         for path, methods in listed.items():
             for method in methods:
                 at = path.replace("{number}", "1").replace("{name}", "g12345678")
+                at = at.replace("{kind}", "card")
                 answer = client.request(method, at, json={} if method == "post" else None)
                 assert answer.status_code == 401, (method, path)
                 assert "link" in answer.json()["hint"]
-        for path in ("/", "/cases/1", "/groups", "/groups/g12345678", "/closed"):
+        pages = ["/", "/cases/1", "/groups", "/groups/g12345678", "/closed", "/lineage"]
+        pages += ["/lineage?what=wiki/leave.md", "/lineage/sources/wiki", "/lineage/history/1"]
+        for path in pages:
             answer = client.get(path)
             assert answer.status_code == 401
             assert "no session" in answer.text

@@ -98,6 +98,11 @@ def audit(ctx: click.Context, /, fmt: str, exit_zero: bool, **given: Any) -> int
         emit(fmt, body if fmt == "json" else body["findings"])
     if taken:
         note(f"{taken} documents were taken out of the index; ragguard quarantine list")
+    if not foreign:
+        from ragguard.cli.audit.start import GRAVITY, start
+
+        started = start(ctx, report, full=given["full"])
+        code = max(code, 0 if started == 1 and exit_zero else started, key=GRAVITY.index)
     return code
 
 

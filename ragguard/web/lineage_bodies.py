@@ -1,0 +1,126 @@
+"""What the pages and the API tell about lineage, as JSON objects of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ragguard.canary.moved import moved
+from ragguard.errors import LogError, MalformedError, SignatureError, UsageError
+from ragguard.lineage import timeline
+from ragguard.lineage.answer_graph import answer_lineage
+from ragguard.lineage.custody import trace_document
+from ragguard.lineage.document_graph import document_lineage
+from ragguard.lineage.graph import Lineage
+from ragguard.lineage.prov import prov_json
+from ragguard.lineage.source import source_lineage, sources
+from ragguard.lineage.timeline import Moment
+from ragguard.trust import keys
+from ragguard.web.desk import Desk
+
+PER_PAGE = 50
+MOST_CHANGES = 100
+
+
+def document(desk: Desk, what: str) -> Lineage:
+    """The lineage of a document or a chunk. See `document_lineage`."""
+    with desk.opened(index=True) as workspace:
+        return document_lineage(workspace, what)
+
+
+def answer(desk: Desk, receipt: str, signers: Sequence[str] = ()) -> Lineage:
+    """The lineage of an answer, from its receipt. See `answer_lineage`.
+
+    Raises:
+        MalformedError: No receipt of this log, or one that none of the keys signed.
+    """
+    known = [keys.load_public(text.encode()) for text in signers if text.strip()]
+    with desk.opened(index=True) as workspace:
+        try:
+            return answer_lineage(workspace, receipt.encode(), {key.keyid: key for key in known})
+        except (SignatureError, LogError) as error:  # what was sent is wrong, nothing of ours
+            raise MalformedError(error.message, hint=error.hint) from None
+
+
+def provenance(desk: Desk, what: str) -> dict[str, Any]:
+    """The chain of custody of a document as W3C PROV-JSON."""
+    with desk.opened(index=True) as workspace:
+        return prov_json([asdict(trace_document(workspace, what))])
+
+
+def source_list(desk: Desk) -> list[dict[str, Any]]:
+    """All sources with their record."""
+    with desk.opened() as workspace:
+        return [row.as_dict() for row in sources(workspace)]
+
+
+def source(desk: Desk, name: str, page: int = 1, per: int = PER_PAGE) -> dict[str, Any]:
+    """One source, a page of its manifests and cases, and what it moved."""
+    with desk.opened() as workspace:
+        found = source_lineage(workspace, name, offset=(page - 1) * per, limit=per)
+        told = moved(workspace, source=name)
+    return {
+        **found.as_dict(),
+        "page": page,
+        "pages": max(1, -(-max(found.brought, found.held) // per)),
+        "canaries": told.as_dict(),
+    }
+
+
+def history(desk: Desk, page: int, source: str = "", per: int = PER_PAGE) -> dict[str, Any]:
+    """A page of the timeline."""
+    with desk.opened() as workspace:
+        total, found = timeline.timeline(
+            workspace, offset=(page - 1) * per, limit=per, source=source
+        )
+    return {
+        "total": total,
+        "page": page,
+        "pages": max(1, -(-total // per)),
+        "commits": [_moment(moment) for moment in found],
+    }
+
+
+def commit(desk: Desk, number: int, page: int = 1, per: int = MOST_CHANGES) -> dict[str, Any]:
+    """A commit, and a page of the documents that it changed."""
+    with desk.opened() as workspace:
+        found = timeline.look(workspace, number, offset=(page - 1) * per, limit=per)
+    return {
+        **_moment(found.moment),
+        "state": found.corpus[0],
+        "reason": found.corpus[1],
+        "corpus": found.moment.row.corpus,
+        "documents": found.documents,
+        "decisions": [dict(d) for d in found.decisions],
+        "total": found.total,
+        "page": page,
+        "pages": max(1, -(-found.total // per)),
+        "changes": [vars(change) for change in found.changes],
+        "previous": found.previous,
+        "next": found.next,
+    }
+
+
+def _moment(moment: Moment) -> dict[str, Any]:
+    row = moment.row
+    return {
+        "commit": row.id,
+        **{k: getattr(row, k) for k in ("kind", "at", "actor", "source")},
+        "manifest": row.manifest or None,
+        "signed_by": list(moment.signers),
+        "sources": {name: dict(counts) for name, counts in moment.sources.items()},
+    }
+
+
+def newest_commit(desk: Desk) -> int:
+    """Number of the newest commit.
+
+    Raises:
+        UsageError: There is none.
+    """
+    found = history(desk, 1, per=1)["commits"]
+    if not found:
+        raise UsageError("nothing was ingested yet: there is no such commit")
+    number: int = found[0]["commit"]
+    return number
