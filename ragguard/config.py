@@ -21,6 +21,7 @@ from ragguard.trust.canonical import digest
 
 FILE = "ragguard.toml"
 _PREFIX = "RAGGUARD_"
+LEAST_SECRET = 32  # characters of a secret that is no key of ours
 _SECRET = ("store", "ledger", "vault")  # sections that may hold a key, or a url with credentials
 
 
@@ -271,6 +272,29 @@ class ParseSettings(_Section):
         return self.details == "open"
 
 
+class WebSettings(_Section):
+    """[web]: a reverse proxy in front of the review page that says who asks; off by default."""
+
+    proxy: str = Field(
+        default="",
+        description="address from which the proxy connects, such as 127.0.0.1; empty: none, and "
+        "its header is ignored",
+    )
+    proxy_header: str = Field(
+        default="x-forwarded-preferred-username",
+        pattern="^[A-Za-z0-9-]{1,64}$",
+        description="header in which it names a principal of the trust root",
+    )
+    proxy_secret: str = Field(
+        default="",
+        repr=False,
+        description="what it sends as X-Ragguard-Proxy-Secret; better in RAGGUARD_WEB__PROXY_SECRET",
+    )
+    public_url: str = Field(
+        default="", description="https address at which it serves the page, without a path"
+    )
+
+
 class Settings(_Section):
     """All settings."""
 
@@ -287,12 +311,14 @@ class Settings(_Section):
     reindex: ReindexSettings = ReindexSettings()
     cutover: CutoverSettings = CutoverSettings()
     retriever: RetrieverSettings = RetrieverSettings()
+    web: WebSettings = WebSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all settings but secrets."""
-        return digest(self.model_dump(exclude={"store": {"api_key"}, "model": {"api_key"}}))
+        """SHA-256 of all settings that a corpus depends on, without secrets."""
+        left_out: dict[str, Any] = {"store": {"api_key"}, "model": {"api_key"}, "web": True}
+        return digest(self.model_dump(exclude=left_out))
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Settings:
@@ -336,9 +362,33 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
     check_key(settings.store.url, settings.store.api_key)
     if settings.model.url:
         check_key(settings.model.url, settings.model.api_key, "model")
+    _check_proxy(settings.web)
     if settings.chunks.overlap >= settings.chunks.size:
         raise ConfigError("[chunks] overlap must be smaller than size")
     return settings
+
+
+def _check_proxy(web: WebSettings) -> None:
+    """Refuse a proxy that anybody on this machine could pretend to be."""
+    if not web.proxy:
+        return
+    try:
+        ipaddress.ip_address(web.proxy)
+    except ValueError:
+        raise ConfigError(f"[web] proxy: expected an address, found {web.proxy!r}") from None
+    parts = urlsplit(web.public_url)
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+        raise ConfigError(
+            f"[web] public_url: expected https://HOST, found {web.public_url!r}",
+            hint="Sessions of people behind a proxy need TLS up to it.",
+        )
+    if len(web.proxy_secret) < LEAST_SECRET:
+        raise ConfigError(
+            f"[web] proxy_secret: expected at least {LEAST_SECRET} characters",
+            hint="Every process of this machine connects from 127.0.0.1: only the secret tells the "
+            "proxy apart. Set RAGGUARD_WEB__PROXY_SECRET, and let the proxy send it as "
+            "X-Ragguard-Proxy-Secret.",
+        )
 
 
 def check_key(url: str, api_key: str | None, section: str = "store") -> None:
@@ -373,7 +423,7 @@ def without_credentials(url: str) -> str:
 
 def _shown(place: Sequence[int | str], value: Any) -> str:
     """A value for a message; what may hold a secret is told by its type."""
-    secret = place and (place[0] in _SECRET or place[-1] == "api_key")
+    secret = place and (place[0] in _SECRET or place[-1] in ("api_key", "proxy_secret"))
     if secret or isinstance(value, dict | list):
         return f"something of type {type(value).__name__}"
     return repr(value)

@@ -14,7 +14,7 @@ from ragguard.ledger.queue import Choice, Entry
 from ragguard.quarantine.bodies import group_body
 from ragguard.trust import dsse
 from ragguard.web import models
-from ragguard.web.access import Changing, Viewing
+from ragguard.web.access import Changing, Looking, Viewing
 from ragguard.web.desk import Desk, listed_body
 
 PER_PAGE = 50
@@ -42,13 +42,15 @@ def counted(entries: list[Entry]) -> tuple[dict[str, int], dict[str, int]]:
 
 
 @router.get("/me")
-def me(request: Request, session: Viewing) -> models.Me:
+def me(request: Request, session: Looking) -> models.Me:
     """Say whose session this is, and where decisions are signed."""
     desk = desk_of(request)
     signer = desk.signer.public.principal if desk.signer else None
     return models.Me(
         principal=session.visitor.principal,
         role=session.visitor.role,
+        rights=list(session.visitor.rights),
+        scope=None if (scope := session.visitor.scope) is None else dict(scope.values),
         csrf=session.csrf,
         signing="process" if desk.signer else "browser",
         signer=signer,
@@ -60,7 +62,7 @@ def me(request: Request, session: Viewing) -> models.Me:
 @router.get("/cases")
 def list_cases(
     request: Request,
-    _session: Viewing,
+    session: Looking,
     check: Filter = [],  # noqa: B006 - FastAPI reads it and copies
     source: Filter = [],  # noqa: B006
     since: Annotated[str, Query(max_length=20, pattern=r"^[0-9TZ:-]*$")] = "",
@@ -68,12 +70,13 @@ def list_cases(
     page: PageNumber = 1,
     per: PerPage = PER_PAGE,
 ) -> models.CasePage:
-    """List cases, removals first, then the surest."""
-    desk = desk_of(request)
-    snapshot = desk.queue(closed=state == "closed")
-    checks, sources = counted(list(snapshot.entries))
+    """List cases, removals first, then the surest; to a scope's token those of its documents."""
+    desk, scope = desk_of(request), session.visitor.scope
+    entries = desk.queue_of(scope, closed=state == "closed")
+    groups = {} if scope is not None else desk.queue(closed=state == "closed").group_of
+    checks, sources = counted(list(entries))
     choice = Choice(frozenset(check), frozenset(source), since)
-    rows = [entry for entry in snapshot.entries if choice.takes(entry)]
+    rows = [entry for entry in entries if choice.takes(entry)]
     return models.CasePage(
         total=len(rows),
         page=page,
@@ -83,7 +86,7 @@ def list_cases(
         cases=[
             models.ListedCase(
                 **listed_body(entry, desk.asked),
-                group=g.id if (g := snapshot.group_of.get(entry.case.id)) else None,
+                group=g.id if (g := groups.get(entry.case.id)) else None,
             )
             for entry in rows[(page - 1) * per : page * per]
         ],
@@ -92,10 +95,10 @@ def list_cases(
 
 @router.get("/cases/{number}")
 def show_case(
-    request: Request, _session: Viewing, number: Annotated[int, Path(ge=1, lt=2**53)]
+    request: Request, session: Looking, number: Annotated[int, Path(ge=1, lt=2**53)]
 ) -> models.Case:
     """Show a case: its texts, what the reasons point at, what stands beside it, its history."""
-    return models.Case(**desk_of(request).case(number))
+    return models.Case(**desk_of(request).case(number, session.visitor.scope))
 
 
 @router.get("/groups")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from ragguard import __version__
+from ragguard.config import WebSettings
 from ragguard.errors import (
     DecisionError,
     MalformedError,
@@ -70,9 +71,25 @@ def _described() -> FastAPI:
     return app
 
 
-def guarded(app: App, port: int) -> Guard:
-    """The application behind its guard, under the names that a browser may give a loopback."""
-    return Guard(app, [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")])
+def guarded(
+    app: App, port: int, web: WebSettings | None = None, log: Callable[[str], None] | None = None
+) -> Guard:
+    """The application behind its guard, under the names that a browser may give a loopback.
+
+    Args:
+        app: The application.
+        port: Port it is served on.
+        web: Names the proxy and the address that it serves the page at, if there is one.
+        log: See `Guard`.
+    """
+    names = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+    origins = {name: f"http://{name}" for name in names}
+    proxy = None
+    if web is not None and web.proxy:
+        origin = web.public_url.rstrip("/").lower()
+        host = origin.removeprefix("https://")
+        origins[host], proxy = origin, (web.proxy, host)
+    return Guard(app, origins, proxy, log)
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,10 @@ from ragguard.trust import decision as decisions
 from ragguard.trust import root as roots
 from ragguard.trust.keys import KeyPair
 from ragguard.trust.person import person
+from ragguard.trust.scope import Scope, is_on
+from ragguard.web import scoped
 from ragguard.web.sessions import Role
+from ragguard.web.tokens import Made, Tokens
 from ragguard.workspace import Workspace
 
 MOST_KEPT = 256  # cases that were looked at
@@ -104,6 +107,7 @@ class Desk:
         self.folder = folder
         self.settings = settings
         self.signer = signer
+        self.tokens = Tokens(folder)
         self._clock = clock
         self._index = threading.Lock()  # held by whoever may open the index
         self._reading = threading.Lock()
@@ -114,6 +118,10 @@ class Desk:
     def asked(self) -> float:
         """False-alarm rate asked."""
         return self.settings.judge.false_alarm_rate
+
+    def now(self) -> datetime:
+        """The time of a request."""
+        return self._clock()
 
     @contextmanager
     def _open(self, *, exclusive: bool = False) -> Iterator[Workspace]:
@@ -137,6 +145,34 @@ class Desk:
         known = {person(key.principal) for key in keys.values()}
         return "reviewer" if person(principal) in known else "viewer"
 
+    def add_token(
+        self,
+        name: str,
+        role: Role,
+        scope: Mapping[str, Sequence[str]] | None,
+        lasting: timedelta,
+    ) -> Made:
+        """Make a token of an API client.
+
+        Raises:
+            UsageError: A reviewer's name is no reviewer of the trust root; a scope where no source
+                has one; see `Tokens.add`.
+        """
+        if role == "reviewer" and self.role_of(name) != "reviewer":
+            raise UsageError(
+                f"{name!r} is no reviewer in force",
+                hint="`ragguard trust add KEY.pub --role reviewer` makes one.",
+            )
+        if scope is not None:
+            with self._open() as workspace:
+                if not is_on(workspace.root):
+                    raise UsageError(
+                        "no source of the trust root has an access scope: the token would see nothing",
+                        hint="`ragguard trust policy SOURCE --set scope=tenant=acme` gives one.",
+                    )
+        now = self._clock()
+        return self.tokens.add(name, role, scope, now, now + lasting)
+
     # --- reading ----------------------------------------------------------------------------------
 
     def queue(self, *, closed: bool = False) -> Snapshot:
@@ -157,6 +193,19 @@ class Desk:
                 rows = sorted([*known, *queue.entries(conn, after=last)], key=self._rank)
             self._queues[closed] = Snapshot(size, rows)
             return self._queues[closed]
+
+    def queue_of(self, scope: Scope | None, *, closed: bool = False) -> Sequence[Entry]:
+        """Cases as somebody of a scope is shown them; see `scoped`.
+
+        Args:
+            scope: Whose documents; `None`: all.
+            closed: Closed ones instead of open ones.
+        """
+        entries = self.queue(closed=closed).entries
+        if scope is None:
+            return entries
+        with self._open() as workspace:
+            return scoped.visible(entries, scope, workspace.root)
 
     def _rank(self, entry: Entry) -> tuple[bool, float, float, int]:
         """Removals first, then the surest; what a person held goes by its score."""
@@ -182,31 +231,44 @@ class Desk:
             )
         return found
 
-    def case(self, number: int) -> dict[str, Any]:
+    def case(self, number: int, scope: Scope | None = None) -> dict[str, Any]:
         """A case with all that a reviewer looks at, as a JSON object.
 
+        Args:
+            number: Of the case.
+            scope: Of who looks; `None`: everything is shown. See `scoped`.
+
         Raises:
-            UsageError: There is no such case.
+            UsageError: There is no such case, or none in the scope.
         """
         with self._index, self._open() as workspace:
             with workspace.ledger.reading() as conn:
                 size = log.size(conn)
                 row = cases.get(conn, number)
+                if row is not None and scope is not None:
+                    about = versions.version(conn, row.version) if row.version is not None else None
+                    row = row if scoped.is_visible(about, scope, workspace.root) else None
             if row is None:
                 raise UsageError(f"case {number}: there is no such case")
-            at, kept = self._kept.get(number, (-1, {}))
-            if at == size:
-                self._kept.move_to_end(number)
-                return kept
-            shown = review.look(workspace, row, texts=True)
-            body = shown_body(shown, self.asked)
-            for other, beside in zip(body["beside"], shown.beside, strict=True):
-                other["signed_by"] = self._signers(workspace, beside.document)
-            body["history"] = self._history(workspace, shown)
-            self._kept[number] = (size, body)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-            return body
+            body = self._looked_at(workspace, row, size)
+        return body if scope is None else scoped.own_body(body)
+
+    def _looked_at(self, workspace: Workspace, row: cases.CaseRow, size: int) -> dict[str, Any]:
+        """A case's JSON object, kept as long as the log does not grow."""
+        number = row.id
+        at, kept = self._kept.get(number, (-1, {}))
+        if at == size:
+            self._kept.move_to_end(number)
+            return kept
+        shown = review.look(workspace, row, texts=True)
+        body = shown_body(shown, self.asked)
+        for other, beside in zip(body["beside"], shown.beside, strict=True):
+            other["signed_by"] = self._signers(workspace, beside.document)
+        body["history"] = self._history(workspace, shown)
+        self._kept[number] = (size, body)
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+        return body
 
     def _signers(self, workspace: Workspace, label: str) -> list[str]:
         """Who signed the manifest of a document that is there."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragguard.trust.decision import MAX_REASON
 from ragguard.web.desk import MOST_TOGETHER
-from ragguard.web.sessions import Role
+from ragguard.web.sessions import Right, Role
 
 Number = Annotated[int, Field(ge=1, lt=2**53)]
 Name = Annotated[str, Field(max_length=200)]
@@ -66,6 +66,8 @@ class Me(BaseModel):
 
     principal: str
     role: Role
+    rights: list[Right]
+    scope: dict[str, list[str]] | None
     csrf: str
     signing: Literal["browser", "process"]
     signer: str | None

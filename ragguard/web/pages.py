@@ -81,8 +81,15 @@ async def enter(request: Request) -> Response:
         max_age=int(LONGEST_SECONDS),
         httponly=True,
         samesite="strict",
+        secure=_by_https(request),
     )
     return answer
+
+
+def _by_https(request: Request) -> bool:
+    """Whether a browser asked the proxy, over TLS, and not this process on its own machine."""
+    public = desk_of(request).settings.web.public_url.rstrip("/").lower()
+    return bool(public) and f"https://{request.headers.get('host', '').lower()}" == public
 
 
 @router.post("/leave")
@@ -91,7 +98,9 @@ async def leave(request: Request, _session: Viewing) -> Response:
     sessions: Sessions = request.app.state.sessions
     sessions.leave(request.cookies.get(cookie_of(request), ""))
     answer = RedirectResponse("/enter", 303)
-    answer.delete_cookie(cookie_of(request), httponly=True, samesite="strict")
+    answer.delete_cookie(
+        cookie_of(request), httponly=True, samesite="strict", secure=_by_https(request)
+    )
     return answer
 
 

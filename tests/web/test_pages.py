@@ -1,0 +1,137 @@
+"""Every page there is: hostile text does nothing on it, and everybody can read it.
+
+Pages are taken from the application itself, so a new one is walked too. What stands in an address
+is filled from `WHERE`; a name that is not there fails the walk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.support.routes import routes
+from tests.support.simulator import HONEST, Gate
+from tests.support.sitting import Desk
+from tests.support.web import Served, serving
+from tests.web.conftest import CAROL, HOSTILE, ODD, SINGLE, TICKETS
+
+GRAVE = {"serious", "critical"}
+SIZES = {1280: 900, 390: 844}
+# Addresses that are pages only in answer to something.
+BESIDE = ("/static/{name}", "/openapi.json")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """Every field that a stranger writes is hostile: names, texts, metadata, titles; one closed."""
+    gate = Gate(tmp_path_factory.mktemp("pages"))
+    gate.trust(CAROL, role="reviewer")
+    hostile = {"title": HOSTILE, "department": HOSTILE, HOSTILE: [HOSTILE, HOSTILE]}
+    gate.publish({**HONEST, f"{HOSTILE[:60].replace('/', '')}.md": f"# {HOSTILE}\n\nFine."})
+    gate.publish({**TICKETS, **SINGLE}, metadata={name: hostile for name in (*TICKETS, ODD)})
+    yield gate
+    gate.close()
+
+
+@pytest.fixture(scope="module")
+def served(world: Gate) -> Iterator[Served]:
+    with serving(world, world.bob) as made:
+        with made.client() as client:
+            rows = client.get("/api/v1/cases").json()["cases"]
+            number = next(row["case"] for row in rows if row["document"] == "door.md")
+            body = {"cases": [number], "action": "reject", "reason": HOSTILE}
+            assert client.post("/api/v1/decisions", json=body).status_code == 200
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pages(served: Served) -> list[str]:
+    """Addresses of all pages; of a case the hostile one and the closed one."""
+    found = served.desk.queue().entries
+    odd = next(e.case.id for e in found if e.case.document == ODD)
+    closed = served.desk.queue(closed=True).entries[0].case.id
+    family = next(g.id for g in served.desk.queue().groups if len(g.entries) > 1)
+    where = {"/cases/{number}": [odd, closed], "/groups/{name}": [family]}
+    made = []
+    for method, path in routes(served):
+        if method != "GET" or path.startswith("/api/") or path in BESIDE:
+            continue
+        assert "{" not in path or path in where, f"{path}: say in this test what fills it"
+        name = path[path.find("{") : path.find("}") + 1]
+        made += [path.replace(name, str(value)) for value in where.get(path, [""])]
+    assert {"/", "/groups", "/closed", "/enter", f"/cases/{odd}"} <= set(made)
+    return [*made, "/nowhere", "/?check=nothing"]
+
+
+def test_hostile_text_does_nothing_on_any_page(
+    browser: Any, served: Served, pages: list[str]
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        desk = Desk(context, served)
+        desk.come_in(served.link())
+        texts = {}
+        for path in pages:
+            desk.page.goto(f"{served.url}{path}")
+            desk.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            made = desk.page.locator("img, iframe, object, embed, script:not([src])")
+            assert made.count() == 0, path
+            assert desk.page.locator("[onerror], [onload], [onclick], [style]").count() == 0, path
+            texts[path] = desk.page.inner_text("body")
+        refused = [c for c in desk.complaints if "404" not in c]
+    finally:
+        context.close()
+    assert sum(HOSTILE in text for text in texts.values()) >= 4  # it was there, as text
+    assert desk.dialogs == []
+    assert refused == []
+    assert [url for url in desk.asked if not url.startswith(served.url)] == []
+
+
+@pytest.mark.parametrize("width", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave_on_any_page(
+    browser: Any, served: Served, pages: list[str], scheme: str, width: int
+) -> None:
+    """axe-core's rules for WCAG 2.2 A and AA and its best practices; dialogs open too."""
+    context = browser.new_context(
+        viewport={"width": width, "height": SIZES[width]}, color_scheme=scheme
+    )
+    found: list[str] = []
+    try:
+        desk = Desk(context, served)
+        page = desk.page
+        page.goto(served.link())
+        found += grave(page, "/enter?link=")
+        page.get_by_role("button", name="Come in").click()
+        page.wait_for_selector("body[data-ready] #queue")
+        for path in pages:
+            page.goto(f"{served.url}{path}")
+            found += grave(page, path)
+        page.goto(f"{served.url}{next(p for p in pages if p.startswith('/cases/'))}")
+        page.wait_for_selector("body[data-ready]")
+        for pressed, opened in (("?", "#help[open]"), ("r", "#decide[open]")):
+            page.keyboard.press(pressed)
+            page.wait_for_selector(opened)
+            found += grave(page, opened)
+            page.keyboard.press("Escape")
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, "the page is wider than the window"
+    finally:
+        context.close()
+    assert found == []
+
+
+def grave(page: Any, where: str) -> list[str]:
+    """Serious and critical findings of axe-core on the page as it stands."""
+    page.evaluate(Axe().axe_script)
+    result = page.evaluate("axe.run({resultTypes: ['violations']})")
+    assert len(result["passes"]) > 5, where  # it looked
+    return [
+        f"{where}: {row['id']} ({row['impact']}) {node['target']}: {node['failureSummary']}"
+        for row in result["violations"]
+        for node in row["nodes"]
+        if row["impact"] in GRAVE
+    ]
