@@ -70,7 +70,7 @@ class Shards:
         self.root = root
         self._writable = writable
         self._open: dict[str, Any] = {}
-        self._unflushed: dict[str, int] = {}
+        self._unflushed: dict[str, int] = {}  # points, of collections that were written to
         self._lock = threading.RLock()
         if writable:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,6 +169,7 @@ class Shards:
         self._may_write()
         with self._lock:
             shard = self._open.pop(physical, None)
+            self._unflushed.pop(physical, None)
             if shard is not None:
                 shard.close()
             (self.root / physical / "collection.json").unlink()
@@ -207,7 +208,7 @@ class Shards:
         with self._lock:
             physical = self.resolve(name)
             call(self.shard(physical).flush)
-            self._unflushed[physical] = 0
+            self._unflushed.pop(physical, None)
 
     def build_index(self, name: str, index_after: int) -> bool:
         """Build the search graph in a subprocess, on a copy, and swap it in.
@@ -250,11 +251,13 @@ class Shards:
         return True
 
     def close(self) -> None:
-        """Flush and close every open shard."""
+        """Close every open shard, and flush what was written to: who only read waits for no disk."""
         with self._lock:
             while self._open:
-                _, shard = self._open.popitem()
-                call(shard.flush)
+                physical, shard = self._open.popitem()
+                if physical in self._unflushed:
+                    call(shard.flush)
+                    del self._unflushed[physical]
                 shard.close()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -19,7 +19,7 @@ from typing import Any
 
 from ragguard.config import Settings
 from ragguard.corpus.cosigners import signed_by
-from ragguard.errors import UsageError
+from ragguard.errors import RagguardError, UsageError
 from ragguard.ledger import cases, commits, log, queue, versions, versions_at
 from ragguard.ledger.queue import Entry, Group
 from ragguard.ledger.versions import VersionRow
@@ -32,6 +32,7 @@ from ragguard.trust.keys import KeyPair
 from ragguard.trust.person import person
 from ragguard.trust.scope import Scope, is_on
 from ragguard.web import scoped
+from ragguard.web.recent import RecentPlans
 from ragguard.web.sessions import Role
 from ragguard.web.tokens import Made, Tokens
 from ragguard.workspace import Workspace
@@ -112,6 +113,7 @@ class Desk:
         self._index = threading.Lock()  # held by whoever may open the index
         self._reading = threading.Lock()
         self._queues: dict[bool, Snapshot] = {}
+        self._plans = RecentPlans()
         self._kept: OrderedDict[int, tuple[int, dict[str, Any]]] = OrderedDict()
 
     @property
@@ -167,7 +169,7 @@ class Desk:
             with self._open() as workspace:
                 if not is_on(workspace.root):
                     raise UsageError(
-                        "no source of the trust root has an access scope: the token would see nothing",
+                        "no source has an access scope: the token would see nothing",
                         hint="`ragguard trust policy SOURCE --set scope=tenant=acme` gives one.",
                     )
         now = self._clock()
@@ -183,7 +185,7 @@ class Desk:
             if kept is not None and kept.size == size:
                 return kept
             if closed:
-                rows = [e for e in queue.entries(conn, state=None) if e.case.state != "open"]
+                rows = queue.entries(conn, state="closed")
                 rows.sort(key=lambda e: -(e.case.closed or 0))
             else:
                 # What is known of an open case does not change: only new ones are read.
@@ -193,6 +195,14 @@ class Desk:
                 rows = sorted([*known, *queue.entries(conn, after=last)], key=self._rank)
             self._queues[closed] = Snapshot(size, rows)
             return self._queues[closed]
+
+    def warm(self) -> None:
+        """Read what the first page shows, before its first visitor waits for it."""
+        snapshot = self.queue()
+        _ = snapshot.groups
+        if snapshot.entries:
+            with suppress(RagguardError):  # whoever looks at that case is told
+                self.case(snapshot.entries[0].case.id)
 
     def queue_of(self, scope: Scope | None, *, closed: bool = False) -> Sequence[Entry]:
         """Cases as somebody of a scope is shown them; see `scoped`.
@@ -250,6 +260,7 @@ class Desk:
                     row = row if scoped.is_visible(about, scope, workspace.root) else None
             if row is None:
                 raise UsageError(f"case {number}: there is no such case")
+            workspace.read_plans = self._plans
             body = self._looked_at(workspace, row, size)
         return body if scope is None else scoped.own_body(body)
 

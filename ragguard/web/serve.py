@@ -90,7 +90,7 @@ def serve(
     invited = visitors(desk, names)
     sessions = Sessions()
     with bind(port) as bound:
-        _ = desk.queue().groups  # read before the first visitor waits for it
+        desk.warm()
         number = bound.getsockname()[1]
         for visitor in invited:
             tell(visitor, f"http://{HOST}:{number}/enter?link={sessions.link(visitor)}")

@@ -84,7 +84,7 @@ def test_hostile_text_does_nothing_on_any_page(
         refused = [c for c in desk.complaints if "404" not in c]
     finally:
         context.close()
-    assert sum(HOSTILE in text for text in texts.values()) >= 4  # it was there, as text
+    assert sum(HOSTILE in text for text in texts.values()) >= 3  # it was there, as text
     assert desk.dialogs == []
     assert refused == []
     assert [url for url in desk.asked if not url.startswith(served.url)] == []
