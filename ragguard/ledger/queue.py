@@ -129,7 +129,7 @@ def entries(
     choice: Choice | None = None,
     after: int = 0,
 ) -> list[Entry]:
-    """Cases in a state (`None`: all, `closed`: all but open ones) with their versions, oldest first.
+    """Cases in a state (`None`: all, `closed`: all but open ones) with versions, oldest first.
 
     Args:
         conn: Of the ledger.

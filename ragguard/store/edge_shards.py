@@ -251,7 +251,7 @@ class Shards:
         return True
 
     def close(self) -> None:
-        """Close every open shard, and flush what was written to: who only read waits for no disk."""
+        """Close every open shard; what was written to is flushed, a reader waits for no disk."""
         with self._lock:
             while self._open:
                 physical, shard = self._open.popitem()

@@ -6,7 +6,6 @@ a run (`workspace.meant`).
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,22 +13,26 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from ragguard.config.outside import (
+    AlarmSettings,
+    Section,
+    WebSettings,
+    check_alarms,
+    check_proxy,
+    is_near,
+)
 from ragguard.errors import ConfigError
 from ragguard.trust.canonical import digest
 
 FILE = "ragguard.toml"
 _PREFIX = "RAGGUARD_"
-LEAST_SECRET = 32  # characters of a secret that is no key of ours
+_SECRETS = ("api_key", "proxy_secret", "webhook_secret", "smtp_password")
 _SECRET = ("store", "ledger", "vault")  # sections that may hold a key, or a url with credentials
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """[store]: where vectors are."""
 
     url: str = Field(default="", description="Qdrant server or cluster; empty: embedded")
@@ -43,13 +46,13 @@ class StoreSettings(_Section):
     )
 
 
-class PathSettings(_Section):
+class PathSettings(Section):
     """[ledger] or [vault]: where it is."""
 
     url: str
 
 
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """[model]: the encoder."""
 
     name: str = Field(
@@ -75,14 +78,14 @@ class ModelSettings(_Section):
     )
 
 
-class ChunkSettings(_Section):
+class ChunkSettings(Section):
     """[chunks]: how documents are cut."""
 
     size: int = Field(default=1000, ge=100, le=20_000, description="characters")
     overlap: int = Field(default=100, ge=0, description="characters repeated between neighbours")
 
 
-class JudgeSettings(_Section):
+class JudgeSettings(Section):
     """[judge]: how strict the gate is."""
 
     false_alarm_rate: float = Field(
@@ -116,7 +119,7 @@ class JudgeSettings(_Section):
     )
 
 
-class RedteamSettings(_Section):
+class RedteamSettings(Section):
     """[redteam]: how much of each simulated attack must be stopped."""
 
     floor: float = Field(
@@ -127,7 +130,7 @@ class RedteamSettings(_Section):
     )
 
 
-class AuditSettings(_Section):
+class AuditSettings(Section):
     """[audit]: how much the nightly audit looks at, and how strict it is."""
 
     false_alarm_rate: float = Field(
@@ -152,7 +155,7 @@ class AuditSettings(_Section):
     )
 
 
-class ReindexSettings(_Section):
+class ReindexSettings(Section):
     """[reindex]: when a rebuild stops and asks, and what it keeps."""
 
     keep: int = Field(
@@ -179,7 +182,7 @@ class ReindexSettings(_Section):
     )
 
 
-class CutoverSettings(_Section):
+class CutoverSettings(Section):
     """[cutover]: when a trial ends by itself."""
 
     divergence: float = Field(
@@ -193,7 +196,7 @@ class CutoverSettings(_Section):
     )
 
 
-class RetrieverSettings(_Section):
+class RetrieverSettings(Section):
     """[retriever]: when the guarded retriever gives no passage, and what it does then."""
 
     floor: float = Field(
@@ -217,14 +220,14 @@ class RetrieverSettings(_Section):
     )
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """[limits]: sizes that are refused before anything is parsed, in bytes."""
 
     envelope: int = Field(default=64_000_000, ge=1000)
     document: int = Field(default=100_000_000, ge=1000)
 
 
-class ParseSettings(_Section):
+class ParseSettings(Section):
     """[parse]: what reading one document may cost; one that takes more is rejected."""
 
     processor_seconds: int = Field(
@@ -272,30 +275,7 @@ class ParseSettings(_Section):
         return self.details == "open"
 
 
-class WebSettings(_Section):
-    """[web]: a reverse proxy in front of the review page that says who asks; off by default."""
-
-    proxy: str = Field(
-        default="",
-        description="address from which the proxy connects, such as 127.0.0.1; empty: none, and "
-        "its header is ignored",
-    )
-    proxy_header: str = Field(
-        default="x-forwarded-preferred-username",
-        pattern="^[A-Za-z0-9-]{1,64}$",
-        description="header in which it names a principal of the trust root",
-    )
-    proxy_secret: str = Field(
-        default="",
-        repr=False,
-        description="what it sends as X-Ragguard-Proxy-Secret; better in RAGGUARD_WEB__PROXY_SECRET",
-    )
-    public_url: str = Field(
-        default="", description="https address at which it serves the page, without a path"
-    )
-
-
-class Settings(_Section):
+class Settings(Section):
     """All settings."""
 
     store: StoreSettings = StoreSettings()
@@ -312,12 +292,14 @@ class Settings(_Section):
     cutover: CutoverSettings = CutoverSettings()
     retriever: RetrieverSettings = RetrieverSettings()
     web: WebSettings = WebSettings()
+    alarms: AlarmSettings = AlarmSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """SHA-256 of all settings that a corpus depends on, without secrets."""
-        left_out: dict[str, Any] = {"store": {"api_key"}, "model": {"api_key"}, "web": True}
+        left_out: dict[str, Any] = {"store": {"api_key"}, "model": {"api_key"}}
+        left_out |= {"web": True, "alarms": True}
         return digest(self.model_dump(exclude=left_out))
 
 
@@ -362,33 +344,11 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
     check_key(settings.store.url, settings.store.api_key)
     if settings.model.url:
         check_key(settings.model.url, settings.model.api_key, "model")
-    _check_proxy(settings.web)
+    check_proxy(settings.web)
+    check_alarms(settings.alarms)
     if settings.chunks.overlap >= settings.chunks.size:
         raise ConfigError("[chunks] overlap must be smaller than size")
     return settings
-
-
-def _check_proxy(web: WebSettings) -> None:
-    """Refuse a proxy that anybody on this machine could pretend to be."""
-    if not web.proxy:
-        return
-    try:
-        ipaddress.ip_address(web.proxy)
-    except ValueError:
-        raise ConfigError(f"[web] proxy: expected an address, found {web.proxy!r}") from None
-    parts = urlsplit(web.public_url)
-    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
-        raise ConfigError(
-            f"[web] public_url: expected https://HOST, found {web.public_url!r}",
-            hint="Sessions of people behind a proxy need TLS up to it.",
-        )
-    if len(web.proxy_secret) < LEAST_SECRET:
-        raise ConfigError(
-            f"[web] proxy_secret: expected at least {LEAST_SECRET} characters",
-            hint="Every process of this machine connects from 127.0.0.1: only the secret tells the "
-            "proxy apart. Set RAGGUARD_WEB__PROXY_SECRET, and let the proxy send it as "
-            "X-Ragguard-Proxy-Secret.",
-        )
 
 
 def check_key(url: str, api_key: str | None, section: str = "store") -> None:
@@ -400,12 +360,7 @@ def check_key(url: str, api_key: str | None, section: str = "store") -> None:
     parts = urlsplit(url if "://" in url else f"//{url}")
     if not (api_key or "@" in parts.netloc) or parts.scheme == "https" or url == "memory:":
         return
-    host = (parts.hostname or "localhost").rstrip(".")
-    try:
-        near = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        near = host == "localhost" or host.endswith(".localhost")
-    if not near:
+    if not is_near(parts.hostname or "localhost"):
         raise ConfigError(
             f"{section}: the API key would go to {without_credentials(url)} in the clear",
             hint="Use an https url. Over http a key is sent to this machine only.",
@@ -423,7 +378,7 @@ def without_credentials(url: str) -> str:
 
 def _shown(place: Sequence[int | str], value: Any) -> str:
     """A value for a message; what may hold a secret is told by its type."""
-    secret = place and (place[0] in _SECRET or place[-1] in ("api_key", "proxy_secret"))
+    secret = place and (place[0] in _SECRET or place[-1] in _SECRETS)
     if secret or isinstance(value, dict | list):
         return f"something of type {type(value).__name__}"
     return repr(value)
