@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragguard.cli.context import now, workspace_folder
+from ragguard.cli import context
+from ragguard.cli.context import workspace_folder
 from ragguard.cli.output import emit, format_option, line, note, say, table
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def send(ctx: click.Context, receipts: tuple[Path, ...], fmt: str) -> int:
     from ragguard.workspace import meant
 
     folder = workspace_folder(ctx)
-    found = alarms.send(folder, meant.settings(folder), now(), [p.read_bytes() for p in receipts])
+    found = alarms.send(
+        folder, meant.settings(folder), context.now(), [p.read_bytes() for p in receipts]
+    )
     return _show(found, fmt)
 
 
@@ -68,7 +71,7 @@ def test(ctx: click.Context, fmt: str) -> int:
     from ragguard.workspace import meant
 
     folder = workspace_folder(ctx)
-    return _show(alarms.test(folder, meant.settings(folder), now()), fmt)
+    return _show(alarms.test(folder, meant.settings(folder), context.now()), fmt)
 
 
 def after(ctx: click.Context) -> None:
@@ -83,7 +86,7 @@ def after(ctx: click.Context) -> None:
             return
         from ragguard.integrations import alarms
 
-        for found in alarms.send(folder, settings, now()):
+        for found in alarms.send(folder, settings, context.now()):
             if found.error:
                 note(f"warning: alarm by {found.target} failed: {line(found.error)}")
     except Exception as error:

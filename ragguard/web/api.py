@@ -14,8 +14,9 @@ from ragguard.ledger.queue import Choice, Entry
 from ragguard.quarantine.bodies import group_body
 from ragguard.trust import dsse
 from ragguard.web import models
-from ragguard.web.access import Changing, Looking, Viewing
+from ragguard.web.access import Changing, Looking, Operating, Viewing
 from ragguard.web.desk import Desk, listed_body
+from ragguard.web.tokens import ID
 
 PER_PAGE = 50
 MOST_PER_PAGE = 200
@@ -44,19 +45,39 @@ def counted(entries: list[Entry]) -> tuple[dict[str, int], dict[str, int]]:
 @router.get("/me")
 def me(request: Request, session: Looking) -> models.Me:
     """Say whose session this is, and where decisions are signed."""
-    desk = desk_of(request)
+    desk, scope = desk_of(request), session.visitor.scope
     signer = desk.signer.public.principal if desk.signer else None
     return models.Me(
         principal=session.visitor.principal,
         role=session.visitor.role,
         rights=list(session.visitor.rights),
-        scope=None if (scope := session.visitor.scope) is None else dict(scope.values),
+        scope=None if scope is None else {key: list(given) for key, given in scope.values.items()},
         csrf=session.csrf,
         signing="process" if desk.signer else "browser",
         signer=signer,
         workspace=desk.folder.name,
         version=__version__,
     )
+
+
+@router.get("/tokens")
+def list_tokens(request: Request, _session: Operating) -> list[models.Token]:
+    """List the tokens of API clients, without what would open anything."""
+    desk = desk_of(request)
+    now = desk.now()
+    return [
+        models.Token(**row.model_dump(exclude={"sha256"}), over=row.is_over(now))
+        for row in desk.tokens.rows()
+    ]
+
+
+@router.delete("/tokens/{number}")
+def revoke_token(
+    request: Request, _session: Operating, number: Annotated[str, Path(pattern=ID)]
+) -> models.Revoked:
+    """Revoke a token: it opens nothing from the next request on. Tokens are made on the host."""
+    row, *_ = desk_of(request).tokens.revoke(number)
+    return models.Revoked(id=row.id, name=row.name)
 
 
 @router.get("/cases")

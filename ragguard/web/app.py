@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from ragguard import __version__
-from ragguard.config import WebSettings
+from ragguard.config.outside import WebSettings
 from ragguard.errors import (
     DecisionError,
     MalformedError,
@@ -22,7 +22,7 @@ from ragguard.errors import (
     UnsignedError,
 )
 from ragguard.text.safe_display import cut, line
-from ragguard.web import api, pages
+from ragguard.web import api, metrics, pages
 from ragguard.web.access import Denied
 from ragguard.web.desk import Conflict, ConflictError, Desk
 from ragguard.web.guard import App, Guard
@@ -44,6 +44,7 @@ def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
     app = _described()
     app.state.desk, app.state.sessions, app.state.port = desk, sessions, port
     app.include_router(pages.router)
+    app.include_router(metrics.router)
     app.add_exception_handler(RagguardError, _refused)
     app.add_exception_handler(Denied, _denied)
     app.add_exception_handler(RequestValidationError, _malformed)

@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from ragguard.config import Settings
 from ragguard.corpus.cosigners import signed_by
 from ragguard.errors import RagguardError, UsageError
@@ -146,6 +148,12 @@ class Desk:
             keys = roots.active(root.reviewers, root, workspace.now)
         known = {person(key.principal) for key in keys.values()}
         return "reviewer" if person(principal) in known else "viewer"
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """The ledger, read in one consistent state."""
+        with self._open() as workspace, workspace.ledger.reading() as conn:
+            yield conn
 
     def add_token(
         self,

@@ -75,6 +75,28 @@ class Me(BaseModel):
     version: str
 
 
+class Token(BaseModel):
+    """A token of an API client.
+
+    `scope` is whose documents it shows, `null` for all; `over` whether its time is up.
+    """
+
+    id: str
+    name: str
+    role: Role
+    scope: dict[str, list[str]] | None
+    created: str
+    expires: str
+    over: bool
+
+
+class Revoked(BaseModel):
+    """A token that opens nothing any more."""
+
+    id: str
+    name: str
+
+
 class Finding(BaseModel):
     """Why a case waits."""
 

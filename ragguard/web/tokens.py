@@ -28,6 +28,7 @@ from ragguard.web.sessions import Role, Visitor
 
 FILE = "keys/web-tokens.json"
 PREFIX = "rgt_"
+ID = "^[0-9a-f]{8}$"
 MOST_TOKENS = 1_000
 MAX_NAME = 64  # characters
 LOCK_SECONDS = 10.0
@@ -45,7 +46,7 @@ class Row(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+    id: Annotated[str, Field(pattern=ID)]
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     role: Literal["viewer", "reviewer", "operator"]
     scope: dict[str, list[str]] | None
@@ -158,10 +159,11 @@ class Tokens:
             UsageError: There is none.
         """
         with self._changing() as rows:
-            gone = [row for row in rows if named in (row.id, row.name)]
+            # A name may look like an id: of that id there is one token, and it is the one meant.
+            gone = [row for row in rows if row.id == named] or [r for r in rows if r.name == named]
             if not gone:
                 raise UsageError(
-                    f"token {named[:80]!r}: there is none of this id or name",
+                    f"token {named[:80]!r}: there is no such one by id or name",
                     hint="`ragguard web token list` shows them.",
                 )
             self._write([row for row in rows if row not in gone])

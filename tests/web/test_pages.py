@@ -21,7 +21,7 @@ from tests.web.conftest import CAROL, HOSTILE, ODD, SINGLE, TICKETS
 GRAVE = {"serious", "critical"}
 SIZES = {1280: 900, 390: 844}
 # Addresses that are pages only in answer to something.
-BESIDE = ("/static/{name}", "/openapi.json")
+BESIDE = ("/static/{name}", "/openapi.json", "/metrics")
 
 
 @pytest.fixture(scope="module")
