@@ -38,7 +38,8 @@ class Served:
 
     def link(self, principal: str = "", role: Role = "reviewer") -> str:
         """A one-time link."""
-        return f"{self.url}/enter?link={self.sessions.link(Visitor(principal, role))}"
+        visitor = Visitor(principal, role, operates=not principal)
+        return f"{self.url}/enter?link={self.sessions.link(visitor)}"
 
     @contextmanager
     def client(self, principal: str = "", role: Role = "reviewer") -> Iterator[httpx.Client]:
