@@ -20,6 +20,14 @@ from ragguard.trust.scope import Scope
 
 # Facts that hold nothing but the document's own text and names of rules.
 OWN = frozenset({*QUOTES, "rules", "kinds", "words"})
+# Fields of a case that are about its document alone.
+SHOWN = frozenset(
+    {
+        *("case", "kind", "state", "source", "document", "opened"),
+        *("score", "p_value", "confidence", "confidence_level"),
+        *("digest", "metadata", "signed_by", "older_version_serves", "texts", "history"),
+    }
+)
 WITHHELD = "it is about other documents too: shown to whoever sees all of them"
 
 
@@ -58,12 +66,12 @@ def own_finding(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own_body(body: dict[str, Any]) -> dict[str, Any]:
-    """A case's JSON object (`Desk.case`) without other documents."""
-    made = {**body, "findings": [own_finding(f) for f in body["findings"]]}
+    """A case's JSON object (`Desk.case`) without other documents: what is not on the list is empty.
+
+    So a field that is new is not shown before somebody has said that it is the document's own.
+    """
+    made = {k: v if k in SHOWN or v is None else type(v)() for k, v in body.items()}
+    made["findings"] = [own_finding(f) for f in body["findings"]]
     checks = {f["check"] for f in made["findings"] if f["detail"] != WITHHELD}
-    return {
-        **made,
-        "beside": [],
-        "serves_as": [],
-        "marks": [mark for mark in body["marks"] if mark["check"] in checks],
-    }
+    made["marks"] = [mark for mark in body["marks"] if mark["check"] in checks]
+    return made

@@ -7,12 +7,13 @@ import hmac
 import json
 import re
 import socket
+import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,6 +22,11 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
 from jsonschema import Draft202012Validator
 
 from ragguard.audit.earlier import remember
@@ -79,7 +85,7 @@ def webhook() -> Iterator[Taken]:
 
 
 @contextmanager
-def mail_server() -> Iterator[Taken]:
+def mail_server(**options: Any) -> Iterator[Taken]:
     taken = Taken()
 
     class Handler:
@@ -87,10 +93,16 @@ def mail_server() -> Iterator[Taken]:
             taken.rows.append(envelope)
             return "250 taken"
 
+    def knows(_server: Any, _session: Any, _envelope: Any, _how: str, given: Any) -> AuthResult:
+        good = (given.login, given.password) == (b"gate", b"hunter2")
+        return AuthResult(success=good, handled=False)
+
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         taken.port = free.getsockname()[1]
-    controller = Controller(Handler(), hostname="127.0.0.1", port=taken.port)
+    controller = Controller(
+        Handler(), hostname="127.0.0.1", port=taken.port, authenticator=knows, **options
+    )
     controller.start()
     try:
         yield taken
@@ -225,6 +237,83 @@ def test_syslog_over_tcp_is_counted(send: Callable[..., list[Delivery]]) -> None
     count, _, message = b"".join(taken).partition(b" ")
     assert int(count) == len(message)
     assert parsed(message.decode())["msgid"] == "case"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate of localhost that nobody knows, and a server's side with it."""
+    key = Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, None)
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = tmp_path / "localhost.pem"
+    public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    both = tmp_path / "both.pem"
+    both.write_bytes(private + public.read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    return public, context
+
+
+def test_mail_goes_over_tls_to_whom_the_certificate_names(
+    send: Callable[..., list[Delivery]],
+    certificate: tuple[Path, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    public, context = certificate
+    with mail_server(tls_context=context, auth_required=True) as taken:
+        more = {"smtp_host": "localhost", "smtp_security": "starttls"}
+        given = mailed(taken, **more, smtp_user="gate", smtp_password="hunter2")
+        (refused,) = send(given)
+        assert "CERTIFICATE_VERIFY_FAILED" in refused.error
+        monkeypatch.setenv("SSL_CERT_FILE", str(public))
+        (wrong,) = send({**given, "smtp_password": "guess"})
+        assert "SMTPAuthenticationError" in wrong.error
+        (done,) = send(given)
+    assert (done.error, len(taken.rows)) == ("", 1)
+
+
+def test_syslog_goes_over_tls_to_whom_the_certificate_names(
+    send: Callable[..., list[Delivery]],
+    certificate: tuple[Path, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    public, context = certificate
+    taken: list[bytes] = []
+
+    def receive() -> None:
+        for _ in range(2):
+            connection, _ = server.accept()
+            try:
+                with context.wrap_socket(connection, server_side=True) as sealed:
+                    while part := sealed.recv(65_536):
+                        taken.append(part)
+            except ssl.SSLError:  # the one that did not know the certificate
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=receive)
+        thread.start()
+        port = server.getsockname()[1]
+        given = {"syslog_host": "localhost", "syslog_port": port, "syslog_transport": "tls"}
+        (refused,) = send(given)
+        monkeypatch.setenv("SSL_CERT_FILE", str(public))
+        (done,) = send(given)
+        thread.join(30)
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.error
+    count, _, message = b"".join(taken).partition(b" ")
+    assert (done.error, int(count)) == ("", len(message))
 
 
 # --- once, and not too often ----------------------------------------------------------------------

@@ -53,7 +53,7 @@ def requests(served: Served, each: int) -> Counter[tuple[str, int]]:
                 )
                 @given(case=operation.as_strategy(generation_mode=mode))
                 def send(case: Any) -> None:
-                    answer = case.call(base_url=served.url, headers=headers)
+                    answer = case.call(base_url=served.url, headers=headers, timeout=120)
                     sent[case.operation.label, answer.status_code] += 1
                     case.validate_response(answer, checks=checks)
 
