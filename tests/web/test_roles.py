@@ -7,6 +7,7 @@ named.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -379,7 +380,7 @@ def test_a_proxy_without_secret_address_or_tls_is_refused(tmp_path: Path) -> Non
     assert load(file, {"RAGGUARD_WEB__PROXY_SECRET": SECRET}).web.proxy_secret == SECRET
 
 
-# --- metrics --------------------------------------------------------------------------------------
+# --- metrics and the log -------------------------------------------------------------------------
 
 
 def test_metrics_count_what_the_ledger_has(
@@ -403,3 +404,26 @@ def test_metrics_count_what_the_ledger_has(
     assert found["ragguard_last_commit_timestamp_seconds", "ingest"] == NOW.timestamp()
     assert found["ragguard_oldest_open_case_timestamp_seconds",] == NOW.timestamp()
     assert found["ragguard_manifest_expires_timestamp_seconds", "acme"] > NOW.timestamp()
+
+
+def test_each_request_is_a_line_of_the_log_without_links_and_tokens(gate: Gate) -> None:
+    lines: list[str] = []
+    with serving(gate, log=lines.append) as made:
+        token = made.desk.add_token("grafana", "viewer", None, DAYS).token
+        with with_token(made, token) as client:
+            seen = [
+                client.get("/api/v1/cases", params={"check": "secret\n"}),
+                client.get("/enter", params={"link": "secret"}),
+                client.get("/nowhere"),
+                client.get("/", headers={"host": "evil.invalid"}),
+            ]
+    rows = [json.loads(line) for line in lines]
+    assert [row["id"] for row in rows] == [answer.headers["x-request-id"] for answer in seen]
+    assert [(row["method"], row["path"], row["status"], row["visitor"]) for row in rows] == [
+        ("GET", "/api/v1/cases", 200, "grafana"),
+        ("GET", "/enter", 200, None),
+        ("GET", "/nowhere", 404, None),
+        ("GET", "/", 421, None),
+    ]
+    assert all(row["client"] == "127.0.0.1" and row["ms"] > 0 for row in rows)
+    assert not [line for line in lines if "secret" in line or token in line or "\n" in line]
