@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -247,6 +248,24 @@ def test_a_token_asks_so_often_and_no_more(
     seen = [everybody["operator"].get("/api/v1/me").status_code for _ in range(5)]
     assert seen == [200, 200, 200, 429, 429]
     assert everybody["viewer"].get("/api/v1/me").status_code == 200
+
+
+def test_fifty_viewers_look_at_once(served: Served) -> None:
+    """Each with a token of his own, at several things at a time."""
+    paths = ["/api/v1/cases", "/api/v1/cases/1", "/api/v1/groups", "/api/v1/cases/2", "/metrics"]
+    tokens = [served.desk.add_token(f"viewer-{n}", "viewer", None, DAYS) for n in range(50)]
+
+    def look(number: int) -> list[int]:
+        with with_token(served, tokens[number].token) as client:
+            return [client.get(path).status_code for path in paths]
+
+    try:
+        with ThreadPoolExecutor(50) as pool:
+            seen = list(pool.map(look, range(50)))
+    finally:
+        for made in tokens:
+            served.desk.tokens.revoke(made.row.id)
+    assert seen == [[200] * len(paths)] * 50
 
 
 def test_tokens_that_cannot_be_are_refused(served: Served, gate: Gate) -> None:
