@@ -93,8 +93,9 @@ def list_cases(
 ) -> models.CasePage:
     """List cases, removals first, then the surest; to a scope's token those of its documents."""
     desk, scope = desk_of(request), session.visitor.scope
+    snapshot = desk.queue(closed=state == "closed")
     entries = desk.queue_of(scope, closed=state == "closed")
-    groups = {} if scope is not None else desk.queue(closed=state == "closed").group_of
+    groups = snapshot.group_of if scope is None else {}
     checks, sources = counted(list(entries))
     choice = Choice(frozenset(check), frozenset(source), since)
     rows = [entry for entry in entries if choice.takes(entry)]
