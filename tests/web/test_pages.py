@@ -110,6 +110,8 @@ def test_axe_finds_nothing_grave_on_any_page(
         for path in pages:
             page.goto(f"{served.url}{path}")
             found += grave(page, path)
+            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0, f"{path} is {wide} px wider than the window"
         page.goto(f"{served.url}{next(p for p in pages if p.startswith('/cases/'))}")
         page.wait_for_selector("body[data-ready]")
         for pressed, opened in (("?", "#help[open]"), ("r", "#decide[open]")):
@@ -117,8 +119,6 @@ def test_axe_finds_nothing_grave_on_any_page(
             page.wait_for_selector(opened)
             found += grave(page, opened)
             page.keyboard.press("Escape")
-        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, "the page is wider than the window"
     finally:
         context.close()
     assert found == []
