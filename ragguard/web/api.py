@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections import Counter
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 
 from ragguard import __version__
 from ragguard.errors import MalformedError
-from ragguard.ledger.queue import Choice, Entry
+from ragguard.ledger.queue import Choice
 from ragguard.quarantine.bodies import group_body
 from ragguard.trust import dsse
 from ragguard.web import models
 from ragguard.web.access import Changing, Looking, Operating, Viewing
-from ragguard.web.desk import Desk, listed_body
+from ragguard.web.desk import Desk, counted, listed_body
 from ragguard.web.tokens import ID
 
 PER_PAGE = 50
@@ -33,13 +32,6 @@ def desk_of(request: Request) -> Desk:
     """The desk of this server."""
     desk: Desk = request.app.state.desk
     return desk
-
-
-def counted(entries: list[Entry]) -> tuple[dict[str, int], dict[str, int]]:
-    """Cases by check and by source, the most frequent first."""
-    checks = Counter(e.check for e in entries if e.check)
-    sources = Counter(e.case.source for e in entries)
-    return dict(checks.most_common()), dict(sources.most_common())
 
 
 @router.get("/me")
@@ -96,7 +88,7 @@ def list_cases(
     snapshot = desk.queue(closed=state == "closed")
     entries = desk.queue_of(scope, closed=state == "closed")
     groups = snapshot.group_of if scope is None else {}
-    checks, sources = counted(list(entries))
+    checks, sources = snapshot.counted if scope is None else counted(entries)
     choice = Choice(frozenset(check), frozenset(source), since)
     rows = [entry for entry in entries if choice.takes(entry)]
     return models.CasePage(

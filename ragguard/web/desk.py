@@ -8,7 +8,7 @@ queue is read once for each state of the log, and cases that were looked at are 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -85,9 +85,21 @@ class Snapshot:
         return queue.groups(self.entries)
 
     @cached_property
+    def counted(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Cases by check and by source, the most frequent first."""
+        return counted(self.entries)
+
+    @cached_property
     def group_of(self) -> dict[int, Group]:
         """Group by case number."""
         return {entry.case.id: group for group in self.groups for entry in group.entries}
+
+
+def counted(entries: Sequence[Entry]) -> tuple[dict[str, int], dict[str, int]]:
+    """Cases by check and by source, the most frequent first."""
+    checks = Counter(e.check for e in entries if e.check)
+    sources = Counter(e.case.source for e in entries)
+    return dict(checks.most_common()), dict(sources.most_common())
 
 
 class Desk:

@@ -28,7 +28,7 @@ from ragguard.ledger.queue import Choice, Entry
 from ragguard.quarantine.bodies import described, group_body, sureness
 from ragguard.quarantine.compared_with import ROLE_NAMES
 from ragguard.web.access import Denied, Viewing, cookie_of
-from ragguard.web.api import PER_PAGE, PageNumber, counted, desk_of
+from ragguard.web.api import PER_PAGE, PageNumber, desk_of
 from ragguard.web.sessions import LONGEST_SECONDS, Session, Sessions
 
 STATIC = {
@@ -200,7 +200,7 @@ def closed_page(request: Request, session: Viewing, page: PageNumber = 1) -> HTM
 def _queue(request: Request, check: str, source: str, page: int) -> dict[str, Any]:
     desk = desk_of(request)
     snapshot = desk.queue()
-    checks, sources = counted(list(snapshot.entries))
+    checks, sources = snapshot.counted
     rows = _chosen(snapshot.entries, check, source)
     pages = max(1, -(-len(rows) // PER_PAGE))
     page = min(page, pages)
@@ -219,7 +219,9 @@ def _queue(request: Request, check: str, source: str, page: int) -> dict[str, An
     }
 
 
-def _chosen(entries: Sequence[Entry], check: str, source: str) -> list[Entry]:
+def _chosen(entries: Sequence[Entry], check: str, source: str) -> Sequence[Entry]:
+    if not check and not source:
+        return entries
     choice = Choice(frozenset([check] if check else ()), frozenset([source] if source else ()))
     return [entry for entry in entries if choice.takes(entry)]
 
