@@ -1,11 +1,12 @@
 """Every page there is: hostile text does nothing on it, and everybody can read it.
 
-Pages are taken from the application itself, so a new one is walked too. What stands in an address
-is filled from `WHERE`; a name that is not there fails the walk.
+Pages are taken from the application itself, so a new one is walked too. An address with a name in it
+is filled here, or from a link of another page; one that nothing leads to fails the walk.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +19,10 @@ from tests.support.sitting import Desk
 from tests.support.web import Served, serving
 from tests.web.conftest import CAROL, HOSTILE, ODD, SINGLE, TICKETS
 
+LINK = re.compile(r'href="(/[^"?#]*)"')
 GRAVE = {"serious", "critical"}
 SIZES = {1280: 900, 390: 844}
-# Addresses that are pages only in answer to something.
+# Addresses that are no pages.
 BESIDE = ("/static/{name}", "/openapi.json", "/metrics")
 
 
@@ -54,14 +56,23 @@ def pages(served: Served) -> list[str]:
     odd = next(e.case.id for e in found if e.case.document == ODD)
     closed = served.desk.queue(closed=True).entries[0].case.id
     family = next(g.id for g in served.desk.queue().groups if len(g.entries) > 1)
-    where = {"/cases/{number}": [odd, closed], "/groups/{name}": [family]}
-    made = []
-    for method, path in routes(served):
-        if method != "GET" or path.startswith("/api/") or path in BESIDE:
-            continue
-        assert "{" not in path or path in where, f"{path}: say in this test what fills it"
-        name = path[path.find("{") : path.find("}") + 1]
-        made += [path.replace(name, str(value)) for value in where.get(path, [""])]
+    where = {
+        "/cases/{number}": [f"/cases/{odd}", f"/cases/{closed}"],
+        "/groups/{name}": [f"/groups/{family}"],
+    }
+    paths = [
+        path
+        for method, path in routes(served)
+        if method == "GET" and not path.startswith("/api/") and path not in BESIDE
+    ]
+    made = [path for path in paths if "{" not in path]
+    with served.client() as client:
+        links = {link for path in made for link in LINK.findall(client.get(path).text)}
+    for path in set(paths) - set(made):
+        pattern = re.compile(re.sub(r"\{\w+\}", "[^/?]+", path))
+        found = where.get(path) or sorted(filter(pattern.fullmatch, links))[:1]
+        assert found, f"{path}: no page has a link to one; say in this test what fills it"
+        made += found
     assert {"/", "/groups", "/closed", "/enter", f"/cases/{odd}"} <= set(made)
     return [*made, "/nowhere", "/?check=nothing"]
 
