@@ -1,7 +1,7 @@
 """Every page there is: hostile text does nothing on it, and everybody can read it.
 
-Pages are taken from the application itself, so a new one is walked too. An address with a name in it
-is filled here, or from a link of another page; one that nothing leads to fails the walk.
+Pages are taken from the application itself, so a new one is walked too. An address with a name in
+it is filled here, or from a link of another page; one that nothing leads to fails the walk.
 """
 
 from __future__ import annotations
