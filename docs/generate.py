@@ -116,6 +116,8 @@ def _off() -> str:
 def _type(annotation: Any) -> str:
     if get_origin(annotation) is dict:
         return "table of " + _type(get_args(annotation)[1])
+    if get_origin(annotation) is list:
+        return "list of " + _type(get_args(annotation)[0])
     if get_args(annotation):
         return " or ".join(f"`{a}`" for a in get_args(annotation))
     return f"`{annotation.__name__}`"

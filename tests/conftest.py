@@ -72,6 +72,10 @@ GROUPS = {
     "tests/bench/test_runner.py": "bench",
     "tests/web/test_api.py": "web api",
     "tests/web/test_browser.py": "web browser",
+    "tests/web/test_fuzzed.py": "web fuzzed",
+    "tests/web/test_pages.py": "web pages",
+    "tests/web/test_roles.py": "web roles",
+    "tests/integrations/test_alarms.py": "alarms",
 }
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ragguard.audit.drift import REMEMBERED
 from ragguard.audit.findings import AuditReport
@@ -46,16 +48,14 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
     Returns:
         The audits, and what is wrong with those that cannot be read.
     """
-    with workspace.ledger.reading() as conn:
-        texts = [text for _, text, _ in log.entries(conn) if f'"{ACT}"' in text]
     found: list[Past] = []
     damaged: list[str] = []
-    for text in reversed(texts):
+    for text in _logged(workspace):
         if len(found) + len(damaged) == most:
             break
         try:
-            entry = json.loads(text)
-            if entry.get("act") != ACT or "plan" in entry:  # that one took suspects out
+            entry = _audit_in(text)
+            if entry is None:
                 continue
             report = report_json.load(workspace.vault.get(str(entry["report"])))
             kept = entry.get("snapshot")
@@ -66,6 +66,36 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
         except RagguardError as error:
             damaged.append(f"an earlier audit cannot be read: {error.message}")
     return found[::-1], damaged
+
+
+def last_report(workspace: Workspace) -> AuditReport | None:
+    """What the last audit said; `None` before the first.
+
+    Raises:
+        RagguardError, ValueError: It cannot be read.
+    """
+    entry = next(filter(None, map(_audit_in, _logged(workspace))), None)
+    return report_json.load(workspace.vault.get(str(entry["report"]))) if entry else None
+
+
+def last_audit_at(workspace: Workspace) -> str:
+    """When the last audit was, as logged; empty before the first."""
+    entry = next(filter(None, map(_audit_in, _logged(workspace))), None)
+    return str(entry["at"]) if entry else ""
+
+
+def _logged(workspace: Workspace) -> Iterator[str]:
+    """Entries of the log that may be an audit's, newest first."""
+    with workspace.ledger.reading() as conn:
+        texts = [text for _, text, _ in log.entries(conn) if f'"{ACT}"' in text]
+    return reversed(texts)
+
+
+def _audit_in(text: str) -> dict[str, Any] | None:
+    """The entry of an audit; `None` where it is another's."""
+    entry: dict[str, Any] = json.loads(text)
+    # One with a plan is a commit that took suspects out.
+    return entry if entry.get("act") == ACT and "plan" not in entry else None
 
 
 def remember(workspace: Workspace, report: AuditReport, snapshot: Snapshot | None) -> None:

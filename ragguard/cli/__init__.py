@@ -34,6 +34,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Review the quarantine in a browser: a page on this machine, and the same as JSON.",
     ),
     "audit": ("audit", "Look at the whole index: is it ours, is it still good, what changed."),
+    "alarm": (
+        "alarm",
+        "Tell a webhook, a mail server or a syslog collector what happened ([alarms]).",
+    ),
     "adopt": (
         "adopt",
         "Take over a collection that ragguard never wrote, as a source that nobody signed.",

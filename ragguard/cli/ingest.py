@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ragguard.cli import alarm
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import answer, format_option, note, plain, say, table
 from ragguard.cli.progress import Progress
@@ -94,6 +95,8 @@ def bring_in(
     for result in report.manifests if fmt == "jsonl" else ():
         if result.error:
             note(f"error: {result.path}: {result.error}")
+    if not dry_run:
+        alarm.after(ctx)
     return told
 
 

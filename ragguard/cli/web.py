@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli import context
-from ragguard.cli.context import passphrase_option, read_key, workspace_folder
-from ragguard.cli.output import note, say
+from ragguard.cli.context import duration, passphrase_option, read_key, workspace_folder
+from ragguard.cli.output import emit, format_option, note, say, table
 
 if TYPE_CHECKING:
+    from ragguard.web.desk import Desk
     from ragguard.web.sessions import Visitor
+    from ragguard.web.tokens import Row
+
+ROLES = ("viewer", "reviewer", "operator")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
@@ -35,9 +39,17 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Sign decisions in this process with this private key, instead of in browsers.",
 )
+@click.option("--log-json", is_flag=True, help="A JSON line for each request, on standard error.")
 @passphrase_option
 @click.pass_context
-def web(ctx: click.Context, port: int, names: tuple[str, ...], key: Path | None, ask: bool) -> None:
+def web(
+    ctx: click.Context,
+    port: int,
+    names: tuple[str, ...],
+    key: Path | None,
+    log_json: bool,
+    ask: bool,
+) -> None:
     """Review the quarantine in a browser: a page on this machine, and the same as JSON.
 
     It prints a link that works once, and serves on the loopback address until it is interrupted.
@@ -50,26 +62,14 @@ def web(ctx: click.Context, port: int, names: tuple[str, ...], key: Path | None,
       ragguard web
       ragguard web --link bob --link carol
     """
-    from ragguard.errors import UsageError
-    from ragguard.workspace import meant
+    if ctx.invoked_subcommand is not None:
+        return
+    desk = _desk(ctx, key, ask)
+    from ragguard.web.serve import serve
 
-    try:
-        from ragguard.web.desk import Desk
-        from ragguard.web.serve import serve
-    except ModuleNotFoundError as error:
-        if error.name not in ("fastapi", "starlette", "uvicorn"):
-            raise
-        raise UsageError(
-            f"the review page needs {error.name}, which is not installed",
-            hint="pip install 'ragguard[web]'",
-        ) from None
-
-    folder = workspace_folder(ctx)
-    signer = read_key(key, ask) if key is not None else None
-    desk = Desk(folder, meant.settings(folder), context.now, signer)
-    if signer is not None:
+    if desk.signer is not None:
         note(
-            f"decisions are signed in this process with the key of {signer.public.principal}: "
+            f"decisions are signed in this process with the key of {desk.signer.public.principal}: "
             "whoever has a reviewer's session decides in that name"
         )
 
@@ -78,4 +78,155 @@ def web(ctx: click.Context, port: int, names: tuple[str, ...], key: Path | None,
         say(f"{who}{link}")
 
     with suppress(KeyboardInterrupt):  # how it ends
-        serve(desk, port, names, tell)
+        serve(desk, port, names, tell, _to_stderr if log_json else None)
+
+
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _desk(ctx: click.Context, key: Path | None = None, ask: bool = False) -> Desk:
+    """The workspace as the page has it.
+
+    Raises:
+        UsageError: The extra is not installed.
+    """
+    from ragguard.errors import UsageError
+    from ragguard.workspace import meant
+
+    try:
+        from ragguard.web import serve
+        from ragguard.web.desk import Desk
+    except ModuleNotFoundError as error:
+        if error.name not in ("fastapi", "starlette", "uvicorn"):
+            raise
+        raise UsageError(
+            f"the review page needs {error.name}, which is not installed",
+            hint="pip install 'ragguard[web]'",
+        ) from None
+    _ = serve
+    folder = workspace_folder(ctx)
+    signer = read_key(key, ask) if key is not None else None
+    return Desk(folder, meant.settings(folder), context.now, signer)
+
+
+@web.group()
+def token() -> None:
+    """Tokens by which programs ask the API and /metrics, instead of a browser's link.
+
+    \b
+    Example:
+      ragguard web token add grafana
+      ragguard web token add acme-desk --scope tenant=acme --expires 30d
+      ragguard web token list
+      ragguard web token revoke grafana
+    """
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default="viewer",
+    show_default=True,
+    help="What its holder may do.",
+)
+@click.option(
+    "--scope",
+    "scope",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Show documents of this access scope only; may be repeated. Viewers only.",
+)
+@click.option("--expires", default="90d", show_default=True, help="How long it is good.")
+@format_option
+@click.pass_context
+def add(
+    ctx: click.Context, name: str, role: str, scope: tuple[str, ...], expires: str, fmt: str
+) -> None:
+    """Make a token and print it, once; only its digest is kept.
+
+    A viewer looks, an operator also operates (alarms), a reviewer sends signed decisions: a
+    reviewer's NAME is a principal of the trust root.
+
+    \b
+    Example:
+      ragguard web token add bob --role reviewer
+    """
+    from typing import cast
+
+    from ragguard.web.sessions import Role
+
+    desk = _desk(ctx)
+    made = desk.add_token(name, cast(Role, role), _values(scope), duration(expires))
+    if fmt != "table":
+        emit(fmt, {**_body(made.row), "token": made.token})
+        return
+    note(f"{made.row.id}: {role} {name}, good until {made.row.expires}. It is shown only now:")
+    say(made.token)
+
+
+@token.command("list")
+@format_option
+@click.pass_context
+def list_tokens(ctx: click.Context, fmt: str) -> None:
+    """List tokens: who, in which role, of which scope, until when.
+
+    \b
+    Example:
+      ragguard web token list --format json
+    """
+    desk = _desk(ctx)
+    rows, now = desk.tokens.rows(), desk.now()
+    if fmt != "table":
+        emit(fmt, [{**_body(row), "over": row.is_over(now)} for row in rows])
+        return
+    table(
+        ["id", "name", "role", "scope", "until"],
+        [
+            [
+                row.id,
+                row.name,
+                row.role,
+                "all documents" if row.scope is None else _spelt(row.scope),
+                f"{row.expires} (over)" if row.is_over(now) else row.expires,
+            ]
+            for row in rows
+        ],
+    )
+
+
+@token.command()
+@click.argument("named", metavar="ID|NAME")
+@click.pass_context
+def revoke(ctx: click.Context, named: str) -> None:
+    """Revoke the token of an id, or all of a name; a server that runs refuses it from then on.
+
+    \b
+    Example:
+      ragguard web token revoke grafana
+    """
+    for row in _desk(ctx).tokens.revoke(named):
+        say(f"revoked {row.id}: {row.role} {row.name}")
+
+
+def _values(scope: tuple[str, ...]) -> dict[str, list[str]] | None:
+    from ragguard.errors import UsageError
+
+    made: dict[str, list[str]] = {}
+    for given in scope:
+        key, separator, value = given.partition("=")
+        if not separator:
+            raise UsageError(f"--scope {given[:60]!r}: expected KEY=VALUE")
+        made.setdefault(key, []).append(value)
+    return made if scope else None
+
+
+def _spelt(scope: dict[str, list[str]]) -> str:
+    return ", ".join(f"{key}={value}" for key, values in scope.items() for value in values)
+
+
+def _body(row: Row) -> dict[str, object]:
+    """A token as JSON, without its digest."""
+    return {k: v for k, v in row.model_dump().items() if k != "sha256"}

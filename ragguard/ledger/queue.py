@@ -129,7 +129,7 @@ def entries(
     choice: Choice | None = None,
     after: int = 0,
 ) -> list[Entry]:
-    """Cases in a state (`None`: all) with their versions, oldest first.
+    """Cases in a state (`None`: all, `closed`: all but open ones) with versions, oldest first.
 
     Args:
         conn: Of the ledger.
@@ -149,7 +149,9 @@ def entries(
         .where(cases.c.id > after)
         .order_by(cases.c.id)
     )
-    if state is not None:
+    if state == "closed":
+        query = query.where(cases.c.state != "open")
+    elif state is not None:
         query = query.where(cases.c.state == state)
     if choice.sources:
         query = query.where(cases.c.source.in_(sorted(choice.sources)))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -193,6 +193,7 @@ class Committer:
         origin: Name of the log.
         sign_note: Signs the text of a tree head.
         seal_key: 32 bytes; seals points.
+        read_plans: Plans of confirmed commits that were read already, by digest; filled.
     """
 
     ledger: Ledger
@@ -201,6 +202,7 @@ class Committer:
     origin: str
     sign_note: Callable[[str], str]
     seal_key: bytes
+    read_plans: MutableMapping[str, Plan] | None = None
 
     def seal(self, collection: str, point: str, vector: Floats, payload: Mapping[str, Any]) -> str:
         """Seal of a point in a collection."""
@@ -293,8 +295,16 @@ class Committer:
                         f"commit {row.id}: its plan in the ledger is not the one that was logged",
                         hint=_LOOK,
                     )
-                found[row.id] = load_plan(self.vault.get(row.plan))
+                found[row.id] = self._plan(row.plan)
         return found
+
+    def _plan(self, digest: str) -> Plan:
+        plan = self.read_plans.get(digest) if self.read_plans is not None else None
+        if plan is None:
+            plan = load_plan(self.vault.get(digest))
+            if self.read_plans is not None:
+                self.read_plans[digest] = plan
+        return plan
 
     def _check_head(self, leaves: Sequence[bytes], newest: Sequence[tuple[int, str]]) -> None:
         """Refuse a log that is not the one of its newest signed head.

@@ -71,7 +71,7 @@ class Shards:
         self.root = root
         self._writable = writable
         self._open: dict[str, Any] = {}
-        self._unflushed: dict[str, int] = {}
+        self._unflushed: dict[str, int] = {}  # points, of collections that were written to
         self._lock = threading.RLock()
         if writable:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -170,6 +170,7 @@ class Shards:
         self._may_write()
         with self._lock:
             shard = self._open.pop(physical, None)
+            self._unflushed.pop(physical, None)
             if shard is not None:
                 shard.close()
             (self.root / physical / "collection.json").unlink()
@@ -208,7 +209,7 @@ class Shards:
         with self._lock:
             physical = self.resolve(name)
             call(self.shard(physical).flush)
-            self._unflushed[physical] = 0
+            self._unflushed.pop(physical, None)
 
     def build_index(self, name: str, index_after: int) -> bool:
         """Build the search graph in a subprocess, on a copy, and swap it in.
@@ -251,11 +252,13 @@ class Shards:
         return True
 
     def close(self) -> None:
-        """Flush and close every open shard."""
+        """Close every open shard; what was written to is flushed, a reader waits for no disk."""
         with self._lock:
             while self._open:
-                _, shard = self._open.popitem()
-                call(shard.flush)
+                physical, shard = self._open.popitem()
+                if physical in self._unflushed:
+                    call(shard.flush)
+                    del self._unflushed[physical]
                 shard.close()
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections import Counter
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 
 from ragguard import __version__
 from ragguard.errors import MalformedError
-from ragguard.ledger.queue import Choice, Entry
+from ragguard.ledger.queue import Choice
 from ragguard.quarantine.bodies import group_body
 from ragguard.trust import dsse
 from ragguard.web import models
-from ragguard.web.access import Changing, Viewing
-from ragguard.web.desk import Desk, listed_body
+from ragguard.web.access import Changing, Looking, Operating, Viewing
+from ragguard.web.desk import Desk, counted, listed_body
+from ragguard.web.tokens import ID
 
 PER_PAGE = 50
 MOST_PER_PAGE = 200
@@ -34,21 +34,16 @@ def desk_of(request: Request) -> Desk:
     return desk
 
 
-def counted(entries: list[Entry]) -> tuple[dict[str, int], dict[str, int]]:
-    """Cases by check and by source, the most frequent first."""
-    checks = Counter(e.check for e in entries if e.check)
-    sources = Counter(e.case.source for e in entries)
-    return dict(checks.most_common()), dict(sources.most_common())
-
-
 @router.get("/me")
-def me(request: Request, session: Viewing) -> models.Me:
+def me(request: Request, session: Looking) -> models.Me:
     """Say whose session this is, and where decisions are signed."""
-    desk = desk_of(request)
+    desk, scope = desk_of(request), session.visitor.scope
     signer = desk.signer.public.principal if desk.signer else None
     return models.Me(
         principal=session.visitor.principal,
         role=session.visitor.role,
+        rights=list(session.visitor.rights),
+        scope=None if scope is None else {key: list(given) for key, given in scope.values.items()},
         csrf=session.csrf,
         signing="process" if desk.signer else "browser",
         signer=signer,
@@ -57,10 +52,30 @@ def me(request: Request, session: Viewing) -> models.Me:
     )
 
 
+@router.get("/tokens")
+def list_tokens(request: Request, _session: Operating) -> list[models.Token]:
+    """List the tokens of API clients, without what would open anything."""
+    desk = desk_of(request)
+    now = desk.now()
+    return [
+        models.Token(**row.model_dump(exclude={"sha256"}), over=row.is_over(now))
+        for row in desk.tokens.rows()
+    ]
+
+
+@router.delete("/tokens/{number}")
+def revoke_token(
+    request: Request, _session: Operating, number: Annotated[str, Path(pattern=ID)]
+) -> models.Revoked:
+    """Revoke a token: it opens nothing from the next request on. Tokens are made on the host."""
+    row, *_ = desk_of(request).tokens.revoke(number)
+    return models.Revoked(id=row.id, name=row.name)
+
+
 @router.get("/cases")
 def list_cases(
     request: Request,
-    _session: Viewing,
+    session: Looking,
     check: Filter = [],  # noqa: B006 - FastAPI reads it and copies
     source: Filter = [],  # noqa: B006
     since: Annotated[str, Query(max_length=20, pattern=r"^[0-9TZ:-]*$")] = "",
@@ -68,12 +83,14 @@ def list_cases(
     page: PageNumber = 1,
     per: PerPage = PER_PAGE,
 ) -> models.CasePage:
-    """List cases, removals first, then the surest."""
-    desk = desk_of(request)
+    """List cases, removals first, then the surest; to a scope's token those of its documents."""
+    desk, scope = desk_of(request), session.visitor.scope
     snapshot = desk.queue(closed=state == "closed")
-    checks, sources = counted(list(snapshot.entries))
+    entries = desk.queue_of(scope, closed=state == "closed")
+    groups = snapshot.group_of if scope is None else {}
+    checks, sources = snapshot.counted if scope is None else counted(entries)
     choice = Choice(frozenset(check), frozenset(source), since)
-    rows = [entry for entry in snapshot.entries if choice.takes(entry)]
+    rows = [entry for entry in entries if choice.takes(entry)]
     return models.CasePage(
         total=len(rows),
         page=page,
@@ -83,7 +100,7 @@ def list_cases(
         cases=[
             models.ListedCase(
                 **listed_body(entry, desk.asked),
-                group=g.id if (g := snapshot.group_of.get(entry.case.id)) else None,
+                group=g.id if (g := groups.get(entry.case.id)) else None,
                 opinions=snapshot.waits_for(entry)[0],
                 reviewers_needed=snapshot.waits_for(entry)[1],
             )
@@ -94,10 +111,10 @@ def list_cases(
 
 @router.get("/cases/{number}")
 def show_case(
-    request: Request, _session: Viewing, number: Annotated[int, Path(ge=1, lt=2**53)]
+    request: Request, session: Looking, number: Annotated[int, Path(ge=1, lt=2**53)]
 ) -> models.Case:
     """Show a case: its texts, what the reasons point at, what stands beside it, its history."""
-    return models.Case(**desk_of(request).case(number))
+    return models.Case(**desk_of(request).case(number, session.visitor.scope))
 
 
 @router.get("/groups")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from ragguard import __version__
+from ragguard.config.outside import WebSettings
 from ragguard.errors import (
     DecisionError,
     MalformedError,
@@ -21,7 +22,15 @@ from ragguard.errors import (
     UnsignedError,
 )
 from ragguard.text.safe_display import cut, line
-from ragguard.web import api, lineage_api, lineage_pages, pages, people, people_pages
+from ragguard.web import (
+    api,
+    lineage_api,
+    lineage_pages,
+    metrics,
+    pages,
+    people,
+    people_pages,
+)
 from ragguard.web.access import Denied
 from ragguard.web.desk import Conflict, ConflictError, Desk
 from ragguard.web.guard import App, Guard
@@ -45,6 +54,7 @@ def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(people_pages.router)
     app.include_router(lineage_pages.router)
+    app.include_router(metrics.router)
     app.add_exception_handler(RagguardError, _refused)
     app.add_exception_handler(Denied, _denied)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -74,9 +84,25 @@ def _described() -> FastAPI:
     return app
 
 
-def guarded(app: App, port: int) -> Guard:
-    """The application behind its guard, under the names that a browser may give a loopback."""
-    return Guard(app, [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")])
+def guarded(
+    app: App, port: int, web: WebSettings | None = None, log: Callable[[str], None] | None = None
+) -> Guard:
+    """The application behind its guard, under the names that a browser may give a loopback.
+
+    Args:
+        app: The application.
+        port: Port it is served on.
+        web: Names the proxy and the address that it serves the page at, if there is one.
+        log: See `Guard`.
+    """
+    names = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+    origins = {name: f"http://{name}" for name in names}
+    proxy = None
+    if web is not None and web.proxy:
+        origin = web.public_url.rstrip("/").lower()
+        host = origin.removeprefix("https://")
+        origins[host], proxy = origin, (web.proxy, host)
+    return Guard(app, origins, proxy, log)
 
 
 def _refused(request: Request, error: Exception) -> Response:

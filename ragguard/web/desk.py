@@ -8,18 +8,20 @@ queue is read once for each state of the log, and cases that were looked at are 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from ragguard.config import Settings
 from ragguard.corpus.cosigners import signed_by
-from ragguard.errors import UsageError
+from ragguard.errors import RagguardError, UsageError
 from ragguard.ledger import cases, commits, log, opinions, queue, versions, versions_at
 from ragguard.ledger.queue import Entry, Group
 from ragguard.ledger.versions import VersionRow
@@ -32,7 +34,11 @@ from ragguard.trust import decision as decisions
 from ragguard.trust import root as roots
 from ragguard.trust.keys import KeyPair
 from ragguard.trust.person import person
+from ragguard.trust.scope import Scope, is_on
+from ragguard.web import scoped
+from ragguard.web.recent import RecentPlans
 from ragguard.web.sessions import Role
+from ragguard.web.tokens import Made, Tokens
 from ragguard.workspace import Workspace
 
 MOST_KEPT = 256  # cases that were looked at
@@ -89,9 +95,21 @@ class Snapshot:
         return queue.groups(self.entries)
 
     @cached_property
+    def counted(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Cases by check and by source, the most frequent first."""
+        return counted(self.entries)
+
+    @cached_property
     def group_of(self) -> dict[int, Group]:
         """Group by case number."""
         return {entry.case.id: group for group in self.groups for entry in group.entries}
+
+
+def counted(entries: Sequence[Entry]) -> tuple[dict[str, int], dict[str, int]]:
+    """Cases by check and by source, the most frequent first."""
+    checks = Counter(e.check for e in entries if e.check)
+    sources = Counter(e.case.source for e in entries)
+    return dict(checks.most_common()), dict(sources.most_common())
 
 
 class Desk:
@@ -114,16 +132,22 @@ class Desk:
         self.folder = folder
         self.settings = settings
         self.signer = signer
+        self.tokens = Tokens(folder)
         self._clock = clock
         self._index = threading.Lock()  # held by whoever may open the index
         self._reading = threading.Lock()
         self._queues: dict[bool, Snapshot] = {}
+        self._plans = RecentPlans()
         self._kept: OrderedDict[int, tuple[int, dict[str, Any]]] = OrderedDict()
 
     @property
     def asked(self) -> float:
         """False-alarm rate asked."""
         return self.settings.judge.false_alarm_rate
+
+    def now(self) -> datetime:
+        """The time of a request."""
+        return self._clock()
 
     @contextmanager
     def _open(self, *, exclusive: bool = False) -> Iterator[Workspace]:
@@ -159,6 +183,40 @@ class Desk:
         known = {person(key.principal) for key in keys.values()}
         return "reviewer" if person(principal) in known else "viewer"
 
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """The ledger, read in one consistent state."""
+        with self._open() as workspace, workspace.ledger.reading() as conn:
+            yield conn
+
+    def add_token(
+        self,
+        name: str,
+        role: Role,
+        scope: Mapping[str, Sequence[str]] | None,
+        lasting: timedelta,
+    ) -> Made:
+        """Make a token of an API client.
+
+        Raises:
+            UsageError: A reviewer's name is no reviewer of the trust root; a scope where no source
+                has one; see `Tokens.add`.
+        """
+        if role == "reviewer" and self.role_of(name) != "reviewer":
+            raise UsageError(
+                f"{name!r} is no reviewer in force",
+                hint="`ragguard trust add KEY.pub --role reviewer` makes one.",
+            )
+        if scope is not None:
+            with self._open() as workspace:
+                if not is_on(workspace.root):
+                    raise UsageError(
+                        "no source has an access scope: the token would see nothing",
+                        hint="`ragguard trust policy SOURCE --set scope=tenant=acme` gives one.",
+                    )
+        now = self._clock()
+        return self.tokens.add(name, role, scope, now, now + lasting)
+
     # --- reading ----------------------------------------------------------------------------------
 
     def queue(self, *, closed: bool = False) -> Snapshot:
@@ -169,7 +227,7 @@ class Desk:
             if kept is not None and kept.size == size:
                 return kept
             if closed:
-                rows = [e for e in queue.entries(conn, state=None) if e.case.state != "open"]
+                rows = queue.entries(conn, state="closed")
                 rows.sort(key=lambda e: -(e.case.closed or 0))
             else:
                 # What is known of an open case does not change: only new ones are read.
@@ -181,6 +239,27 @@ class Desk:
             asked = {n: s.policy.reviewers for n, s in workspace.root.sources.items()}
             self._queues[closed] = Snapshot(size, rows, said, asked)
             return self._queues[closed]
+
+    def warm(self) -> None:
+        """Read what the first page shows, before its first visitor waits for it."""
+        snapshot = self.queue()
+        _ = snapshot.groups
+        if snapshot.entries:
+            with suppress(RagguardError):  # whoever looks at that case is told
+                self.case(snapshot.entries[0].case.id)
+
+    def queue_of(self, scope: Scope | None, *, closed: bool = False) -> Sequence[Entry]:
+        """Cases as somebody of a scope is shown them; see `scoped`.
+
+        Args:
+            scope: Whose documents; `None`: all.
+            closed: Closed ones instead of open ones.
+        """
+        entries = self.queue(closed=closed).entries
+        if scope is None:
+            return entries
+        with self._open() as workspace:
+            return scoped.visible(entries, scope, workspace.root)
 
     def _rank(self, entry: Entry) -> tuple[bool, float, float, int]:
         """Removals first, then the surest; what a person held goes by its score."""
@@ -206,31 +285,45 @@ class Desk:
             )
         return found
 
-    def case(self, number: int) -> dict[str, Any]:
+    def case(self, number: int, scope: Scope | None = None) -> dict[str, Any]:
         """A case with all that a reviewer looks at, as a JSON object.
 
+        Args:
+            number: Of the case.
+            scope: Of who looks; `None`: everything is shown. See `scoped`.
+
         Raises:
-            UsageError: There is no such case.
+            UsageError: There is no such case, or none in the scope.
         """
         with self._index, self._open() as workspace:
             with workspace.ledger.reading() as conn:
                 size = log.size(conn)
                 row = cases.get(conn, number)
+                if row is not None and scope is not None:
+                    about = versions.version(conn, row.version) if row.version is not None else None
+                    row = row if scoped.is_visible(about, scope, workspace.root) else None
             if row is None:
                 raise UsageError(f"case {number}: there is no such case")
-            at, kept = self._kept.get(number, (-1, {}))
-            if at == size:
-                self._kept.move_to_end(number)
-                return kept
-            shown = review.look(workspace, row, texts=True)
-            body = shown_body(shown, self.asked)
-            for other, beside in zip(body["beside"], shown.beside, strict=True):
-                other["signed_by"] = self._signers(workspace, beside.document)
-            body["history"] = self._history(workspace, shown)
-            self._kept[number] = (size, body)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-            return body
+            workspace.read_plans = self._plans
+            body = self._looked_at(workspace, row, size)
+        return body if scope is None else scoped.own_body(body)
+
+    def _looked_at(self, workspace: Workspace, row: cases.CaseRow, size: int) -> dict[str, Any]:
+        """A case's JSON object, kept as long as the log does not grow."""
+        number = row.id
+        at, kept = self._kept.get(number, (-1, {}))
+        if at == size:
+            self._kept.move_to_end(number)
+            return kept
+        shown = review.look(workspace, row, texts=True)
+        body = shown_body(shown, self.asked)
+        for other, beside in zip(body["beside"], shown.beside, strict=True):
+            other["signed_by"] = self._signers(workspace, beside.document)
+        body["history"] = self._history(workspace, shown)
+        self._kept[number] = (size, body)
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+        return body
 
     def _signers(self, workspace: Workspace, label: str) -> list[str]:
         """Who signed the manifest of a document that is there."""

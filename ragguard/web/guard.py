@@ -2,12 +2,17 @@
 
 A page elsewhere that has a name of its own pointed at this address (DNS rebinding) is told by its
 Host header. A request that changes anything has to come from our own pages, by its Origin, and to
-bring the session's token (`app.changing`).
+bring the session's token (`access.changing`). Every request has an id, in the answer's header
+`X-Request-Id` and, where a log is asked for, in its line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 Message = MutableMapping[str, Any]
@@ -40,12 +45,22 @@ class Guard:
 
     Args:
         app: The other.
-        hosts: `host:port` of this server, as a browser may name it.
+        origins: Origin of our pages by the Host that a browser may ask for.
+        proxy: The one address from which any Host beside loopback's is taken, and that Host.
+        log: Gets a JSON line for each request; `None`: none is made.
     """
 
-    def __init__(self, app: App, hosts: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: App,
+        origins: Mapping[str, str],
+        proxy: tuple[str, str] | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
         self._app = app
-        self._hosts = frozenset(hosts)
+        self._origins = dict(origins)
+        self._proxy = proxy
+        self._log = log
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -54,33 +69,41 @@ class Guard:
             return
         if scope["type"] != "http":
             return
-        refused = self._refused(scope)
-        if refused is not None:
-            await _refuse(*refused, send)
-            return
+        name, began, status = secrets.token_hex(8), time.perf_counter(), 0
 
         async def sealed(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                message["headers"] = _sealed(list(message.get("headers", [])))
+                status = message["status"]
+                message["headers"] = _sealed(list(message.get("headers", [])), name)
             await send(message)
 
-        await self._app(scope, receive, sealed)
+        try:
+            refused = self._refused(scope)
+            if refused is not None:
+                await _refuse(*refused, sealed)
+            else:
+                await self._app(scope, receive, sealed)
+        finally:
+            if self._log is not None:
+                self._log(_line(scope, name, status, time.perf_counter() - began))
 
     def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
         """Status and reason of a request that is not passed on."""
         listed: list[tuple[bytes, bytes]] = scope["headers"]
         hosts = [value.decode("latin-1").lower() for name, value in listed if name == b"host"]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
+        here = self._origins.get(hosts[0]) if len(hosts) == 1 else None
+        if here is None or not self._may_name(hosts[0], scope):
             return 421, "this server is not the host that was asked for"
         headers = {name: value.decode("latin-1") for name, value in listed}
         if scope["method"] in READING:
             return None
         origin = headers.get(b"origin")
-        if origin is not None and origin.lower() != f"http://{hosts[0]}":
+        if origin is not None and origin.lower() != here:
             return 403, "the request comes from another page"
         if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return 403, "the request comes from another page"
-        length = headers.get(b"content-length", "")
+        length = headers.get(b"content-length", "0" if scope["method"] == "DELETE" else "")
         if not (length.isascii() and length.isdigit()) or b"transfer-encoding" in headers:
             return 411, "expected a request with a Content-Length"
         most = MOST_DECISIONS if scope["path"] == DECISIONS else MOST_BODY
@@ -88,11 +111,37 @@ class Guard:
             return 413, f"{length[:20]} bytes, expected at most {most}"
         return None
 
+    def _may_name(self, host: str, scope: MutableMapping[str, Any]) -> bool:
+        """Whether whoever connects may ask for this Host: the proxy alone for the proxy's."""
+        if self._proxy is None or host != self._proxy[1]:
+            return True
+        client = scope.get("client")
+        return client is not None and client[0] == self._proxy[0]
 
-def _sealed(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+
+def _line(scope: MutableMapping[str, Any], name: str, status: int, seconds: float) -> str:
+    """A request as a line of JSON; without its query, in which links and words of documents are."""
+    client = scope.get("client")
+    return json.dumps(
+        {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "id": name,
+            "method": scope["method"][:16],
+            "path": scope["path"][:300],
+            "status": status,
+            "ms": round(1000 * seconds, 1),
+            "client": client[0] if client else "",
+            "visitor": scope.get("ragguard.visitor"),
+        }
+    )
+
+
+def _sealed(headers: list[tuple[bytes, bytes]], request: str) -> list[tuple[bytes, bytes]]:
     """Headers of an answer with ours; what one may keep, it says itself."""
     names = {name.lower() for name, _ in headers}
-    added = HEADERS if b"cache-control" in names else {**HEADERS, "cache-control": "no-store"}
+    added = {**HEADERS, "x-request-id": request}
+    if b"cache-control" not in names:
+        added["cache-control"] = "no-store"
     return headers + [(n.encode(), v.encode()) for n, v in added.items()]
 
 
@@ -103,6 +152,6 @@ async def _refuse(status: int, reason: str, send: Send) -> None:
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
-    start = {"type": "http.response.start", "status": status, "headers": _sealed(plain)}
+    start = {"type": "http.response.start", "status": status, "headers": plain}
     await send(start)
     await send({"type": "http.response.body", "body": body})

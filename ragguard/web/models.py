@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragguard.trust.decision import MAX_REASON
 from ragguard.web.desk import MOST_TOGETHER
-from ragguard.web.sessions import Role
+from ragguard.web.sessions import Right, Role
 
 Number = Annotated[int, Field(ge=1, lt=2**53)]
 Name = Annotated[str, Field(max_length=200)]
@@ -66,11 +66,35 @@ class Me(BaseModel):
 
     principal: str
     role: Role
+    rights: list[Right]
+    scope: dict[str, list[str]] | None
     csrf: str
     signing: Literal["browser", "process"]
     signer: str | None
     workspace: str
     version: str
+
+
+class Token(BaseModel):
+    """A token of an API client.
+
+    `scope` is whose documents it shows, `null` for all; `over` whether its time is up.
+    """
+
+    id: str
+    name: str
+    role: Role
+    scope: dict[str, list[str]] | None
+    created: str
+    expires: str
+    over: bool
+
+
+class Revoked(BaseModel):
+    """A token that opens nothing any more."""
+
+    id: str
+    name: str
 
 
 class Finding(BaseModel):

@@ -28,7 +28,7 @@ from ragguard.ledger.queue import Choice, Entry
 from ragguard.quarantine.bodies import described, group_body, sureness
 from ragguard.quarantine.compared_with import ROLE_NAMES
 from ragguard.web.access import Denied, Viewing, cookie_of
-from ragguard.web.api import PER_PAGE, PageNumber, counted, desk_of
+from ragguard.web.api import PER_PAGE, PageNumber, desk_of
 from ragguard.web.sessions import LONGEST_SECONDS, Session, Sessions
 
 STATIC = {
@@ -84,8 +84,15 @@ async def enter(request: Request) -> Response:
         max_age=int(LONGEST_SECONDS),
         httponly=True,
         samesite="strict",
+        secure=_by_https(request),
     )
     return answer
+
+
+def _by_https(request: Request) -> bool:
+    """Whether a browser asked the proxy, over TLS, and not this process on its own machine."""
+    public = desk_of(request).settings.web.public_url.rstrip("/").lower()
+    return bool(public) and f"https://{request.headers.get('host', '').lower()}" == public
 
 
 @router.post("/leave")
@@ -94,7 +101,9 @@ async def leave(request: Request, _session: Viewing) -> Response:
     sessions: Sessions = request.app.state.sessions
     sessions.leave(request.cookies.get(cookie_of(request), ""))
     answer = RedirectResponse("/enter", 303)
-    answer.delete_cookie(cookie_of(request), httponly=True, samesite="strict")
+    answer.delete_cookie(
+        cookie_of(request), httponly=True, samesite="strict", secure=_by_https(request)
+    )
     return answer
 
 
@@ -195,7 +204,7 @@ def closed_page(request: Request, session: Viewing, page: PageNumber = 1) -> HTM
 def _queue(request: Request, check: str, source: str, page: int) -> dict[str, Any]:
     desk = desk_of(request)
     snapshot = desk.queue()
-    checks, sources = counted(list(snapshot.entries))
+    checks, sources = snapshot.counted
     rows = _chosen(snapshot.entries, check, source)
     pages = max(1, -(-len(rows) // PER_PAGE))
     page = min(page, pages)
@@ -215,7 +224,9 @@ def _queue(request: Request, check: str, source: str, page: int) -> dict[str, An
     }
 
 
-def _chosen(entries: Sequence[Entry], check: str, source: str) -> list[Entry]:
+def _chosen(entries: Sequence[Entry], check: str, source: str) -> Sequence[Entry]:
+    if not check and not source:
+        return entries
     choice = Choice(frozenset([check] if check else ()), frozenset([source] if source else ()))
     return [entry for entry in entries if choice.takes(entry)]
 

@@ -44,14 +44,16 @@ def visitors(desk: Desk, names: Sequence[str]) -> list[Visitor]:
         UsageError: The trust root has no such principal.
     """
     if not names:
-        return [Visitor("", "reviewer")]
+        return [Visitor("", "reviewer", operates=True)]
     return [Visitor(name, desk.role_of(name)) for name in names]
 
 
-def server(desk: Desk, sessions: Sessions, port: int) -> uvicorn.Server:
-    """A server of the page on a port that is listened to already."""
+def server(
+    desk: Desk, sessions: Sessions, port: int, log: Callable[[str], None] | None = None
+) -> uvicorn.Server:
+    """A server of the page on a port that is listened to already; `log`: see `Guard`."""
     config = uvicorn.Config(
-        guarded(create_app(desk, sessions, port), port),
+        guarded(create_app(desk, sessions, port), port, desk.settings.web, log),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -67,7 +69,11 @@ def server(desk: Desk, sessions: Sessions, port: int) -> uvicorn.Server:
 
 
 def serve(
-    desk: Desk, port: int, names: Sequence[str], tell: Callable[[Visitor, str], None]
+    desk: Desk,
+    port: int,
+    names: Sequence[str],
+    tell: Callable[[Visitor, str], None],
+    log: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted.
 
@@ -76,6 +82,7 @@ def serve(
         port: Port on the loopback address; 0 takes any.
         names: Principals who get a link of their own.
         tell: Told who gets which link.
+        log: Gets a JSON line for each request.
 
     Raises:
         UsageError: The port is taken, or a name is nobody's.
@@ -83,8 +90,8 @@ def serve(
     invited = visitors(desk, names)
     sessions = Sessions()
     with bind(port) as bound:
-        _ = desk.queue().groups  # read before the first visitor waits for it
+        desk.warm()
         number = bound.getsockname()[1]
         for visitor in invited:
             tell(visitor, f"http://{HOST}:{number}/enter?link={sessions.link(visitor)}")
-        server(desk, sessions, number).run(sockets=[bound])
+        server(desk, sessions, number, log).run(sockets=[bound])

@@ -15,7 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-Role = Literal["viewer", "reviewer"]
+from ragguard.trust.scope import Scope
+
+Role = Literal["viewer", "reviewer", "operator"]
+Right = Literal["look", "decide", "operate"]
 LINK_SECONDS = 15 * 60.0
 IDLE_SECONDS = 60 * 60.0
 LONGEST_SECONDS = 12 * 60 * 60.0
@@ -30,12 +33,26 @@ class Visitor:
     """Somebody who may come in.
 
     Attributes:
-        principal: Name in the trust root; empty: whoever has the link.
-        role: What the session is for. A viewer's takes no decisions.
+        principal: Name in the trust root, or of a token; empty: whoever has the link.
+        role: What the session is for. Only a reviewer's takes decisions.
+        scope: Whose documents are shown; `None`: all.
+        operates: Besides looking or deciding also operates: whoever started the server.
     """
 
     principal: str
     role: Role
+    scope: Scope | None = None
+    operates: bool = False
+
+    @property
+    def rights(self) -> tuple[Right, ...]:
+        """What a visitor may do."""
+        made: list[Right] = ["look"]
+        if self.role == "reviewer":
+            made.append("decide")
+        if self.role == "operator" or self.operates:
+            made.append("operate")
+        return tuple(made)
 
 
 @dataclass
@@ -60,7 +77,8 @@ class Session:
     """An open session.
 
     Attributes:
-        csrf: What a request that changes anything has to bring beside the cookie.
+        csrf: What a request that changes anything has to bring beside the cookie; empty for a
+            client with a token, which no browser sends by itself.
     """
 
     visitor: Visitor
@@ -82,6 +100,7 @@ class Sessions:
         self._lock = threading.Lock()
         self._links: dict[str, tuple[Visitor, float]] = {}
         self._open: dict[str, Session] = {}
+        self._known: dict[str, Session] = {}
         self._entries = Bucket(ENTRIES, clock())
 
     def link(self, visitor: Visitor) -> str:
@@ -122,6 +141,28 @@ class Sessions:
                 return None
             session.seen = now
             return session
+
+    def kept(self, name: str, visitor: Visitor, *, csrf: bool) -> Session:
+        """The session of somebody who is known otherwise: by a token, or by the proxy's word.
+
+        Args:
+            name: Unlike any other's; the session of a visitor who changed is another.
+            visitor: Who it is.
+            csrf: Whether a browser sends by itself what he is known by.
+        """
+        with self._lock:
+            now = self._clock()
+            made = self._known.get(name)
+            if made is None or made.visitor != visitor or _over(made, now):
+                if len(self._known) >= MOST_SESSIONS:
+                    self._known = {n: s for n, s in self._known.items() if not _over(s, now)}
+                while len(self._known) >= MOST_SESSIONS:
+                    del self._known[next(iter(self._known))]
+                token = secrets.token_urlsafe(32) if csrf else ""
+                made = Session(visitor, token, now, now, Bucket(BURST, now))
+                self._known[name] = made
+            made.seen = now
+            return made
 
     def takes(self, session: Session) -> bool:
         """Whether a session may make one more request now."""

@@ -18,7 +18,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -42,7 +42,7 @@ from ragguard.ledger import commits, versions
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.tables import Ledger, get_meta
 from ragguard.ledger.vault import Vault
-from ragguard.ledger.writer import Committer, append_entry, first_generation
+from ragguard.ledger.writer import Committer, Plan, append_entry, first_generation
 from ragguard.model import Recipe, Root
 from ragguard.trust import dsse, keys
 from ragguard.trust import root as roots
@@ -125,6 +125,7 @@ class Workspace:
         self.settings = settings
         self.now = now
         self.encoders: dict[str, Encoder] = {}  # of other recipes than the settings', by recipe
+        self.read_plans: MutableMapping[str, Plan] | None = None  # see `Committer`
         self.pin_anew = False  # whether an endpoint's model is taken as it answers now
         self._lock: Any = None
         self._held: int | None = None
@@ -434,6 +435,7 @@ class Workspace:
             origin=self.origin,
             sign_note=self.sign_note,
             seal_key=self.seal_key,
+            read_plans=self.read_plans,
         )
 
     def recover(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ragguard.web import sessions
 from tests.benchmarks.conftest import SCRIPTS, Script
 from tests.support import trojan
 from tests.support.bench_folder import REPOSITORY, TARGETS, write_rows
@@ -162,6 +163,21 @@ def test_the_retriever_is_held_against_a_bare_query(script: Script, tmp_path: Pa
     assert set(found["ways"]) == {"bare", "proved", "receipts", "reader", "scoped"}
     assert all(way["p50_ms"] > 0 for way in found["ways"].values())
     assert found["snapshot_bytes"] < 60 * 60 + 3000
+
+
+@pytest.mark.sweep
+def test_the_review_page_is_timed(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "RATE", sessions.RATE)  # the script lifts the limit
+    monkeypatch.setattr(sessions, "BURST", sessions.BURST)
+    told = tmp_path / "told.json"
+    asked = ("--cases", 8, "--documents", 12, "--each", 2, "-o", told)
+    script("review_page", *asked)
+    found = json.loads(told.read_text("utf-8"))
+    assert 0 < found["cases"] < 8  # one was decided
+    assert len(found["pages"]) == 6
+    assert all(row["p95_ms"] >= row["p50_ms"] > 0 for row in found["pages"].values())
 
 
 @pytest.mark.sweep

@@ -289,7 +289,6 @@ def test_the_commands_of_the_design_are_there() -> None:
         *(
             "audit",
             "adopt",
-            "web",
             "publish",
             "export",
             "reindex",
@@ -299,6 +298,8 @@ def test_the_commands_of_the_design_are_there() -> None:
             "bench",
         ),
         *("key generate", "key list"),
+        *("alarm send", "alarm test"),
+        *(f"web token {c}" for c in ("add", "list", "revoke")),
         *(f"trust {c}" for c in ("add", "revoke", "list", "rotate", "policy")),
         *(f"quarantine {c}" for c in ("list", "show", "hold", "release", "reject", "stats")),
         *(f"quarantine spot-check {c}" for c in ("draw", "list", "show", "say")),

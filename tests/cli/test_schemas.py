@@ -29,6 +29,7 @@ def _objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 def test_there_is_a_schema_for_each_report() -> None:
     assert [p.stem for p in SCHEMAS] == [
+        "alarm",
         "audit",
         "bench",
         "calibration",

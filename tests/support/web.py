@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,8 @@ class Served:
 
     def link(self, principal: str = "", role: Role = "reviewer") -> str:
         """A one-time link."""
-        return f"{self.url}/enter?link={self.sessions.link(Visitor(principal, role))}"
+        visitor = Visitor(principal, role, operates=not principal)
+        return f"{self.url}/enter?link={self.sessions.link(visitor)}"
 
     @contextmanager
     def client(self, principal: str = "", role: Role = "reviewer") -> Iterator[httpx.Client]:
@@ -51,14 +52,16 @@ class Served:
 
 
 @contextmanager
-def serving(gate: Gate, signer: KeyPair | None = None) -> Iterator[Served]:
+def serving(
+    gate: Gate, signer: KeyPair | None = None, log: Callable[[str], None] | None = None
+) -> Iterator[Served]:
     """Serve a gate's workspace, which is closed meanwhile."""
     gate.close()
     desk = Desk(gate.folder / "w", gate.settings, lambda: gate.now, signer)
     sessions = Sessions()
     with bind(0) as bound:
         port = bound.getsockname()[1]
-        made = server(desk, sessions, port)
+        made = server(desk, sessions, port, log)
         thread = threading.Thread(target=made.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not made.started:

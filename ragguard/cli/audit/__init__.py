@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ragguard.cli import alarm
 from ragguard.cli.adopt import KEY
 from ragguard.cli.context import now, open_workspace
 from ragguard.cli.output import emit, format_option, note
@@ -99,6 +100,7 @@ def audit(ctx: click.Context, /, fmt: str, exit_zero: bool, **given: Any) -> int
     if taken:
         note(f"{taken} documents were taken out of the index; ragguard quarantine list")
     if not foreign:
+        alarm.after(ctx)
         from ragguard.cli.audit.start import GRAVITY, start
 
         started = start(ctx, report, full=given["full"])

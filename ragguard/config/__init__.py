@@ -6,7 +6,6 @@ a run (`workspace.meant`).
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,22 +13,27 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from ragguard.config.outside import (
+    AlarmSettings,
+    Section,
+    WebSettings,
+    check_alarms,
+    check_proxy,
+    is_near,
+)
 from ragguard.errors import ConfigError
 from ragguard.trust.canonical import digest
 
 FILE = "ragguard.toml"
 TriggerAct = Literal["audit", "stage"]
 _PREFIX = "RAGGUARD_"
+_SECRETS = ("api_key", "proxy_secret", "webhook_secret", "smtp_password")
 _SECRET = ("store", "ledger", "vault")  # sections that may hold a key, or a url with credentials
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """[store]: where vectors are."""
 
     url: str = Field(default="", description="Qdrant server or cluster; empty: embedded")
@@ -43,13 +47,13 @@ class StoreSettings(_Section):
     )
 
 
-class PathSettings(_Section):
+class PathSettings(Section):
     """[ledger] or [vault]: where it is."""
 
     url: str
 
 
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """[model]: the encoder."""
 
     name: str = Field(
@@ -75,14 +79,14 @@ class ModelSettings(_Section):
     )
 
 
-class ChunkSettings(_Section):
+class ChunkSettings(Section):
     """[chunks]: how documents are cut."""
 
     size: int = Field(default=1000, ge=100, le=20_000, description="characters")
     overlap: int = Field(default=100, ge=0, description="characters repeated between neighbours")
 
 
-class JudgeSettings(_Section):
+class JudgeSettings(Section):
     """[judge]: how strict the gate is."""
 
     false_alarm_rate: float = Field(
@@ -116,7 +120,7 @@ class JudgeSettings(_Section):
     )
 
 
-class RedteamSettings(_Section):
+class RedteamSettings(Section):
     """[redteam]: how much of each simulated attack must be stopped."""
 
     floor: float = Field(
@@ -127,7 +131,7 @@ class RedteamSettings(_Section):
     )
 
 
-class AuditSettings(_Section):
+class AuditSettings(Section):
     """[audit]: how much the nightly audit looks at, and how strict it is."""
 
     false_alarm_rate: float = Field(
@@ -152,7 +156,7 @@ class AuditSettings(_Section):
     )
 
 
-class ReindexSettings(_Section):
+class ReindexSettings(Section):
     """[reindex]: when a rebuild stops and asks, and what it keeps."""
 
     keep: int = Field(
@@ -179,7 +183,7 @@ class ReindexSettings(_Section):
     )
 
 
-class TriggerSettings(_Section):
+class TriggerSettings(Section):
     """[triggers]: what an audit may start by itself for something that the last one did not find.
 
     `audit` is a full audit, `stage` is `reindex --from-clean --stage`. Nothing is cut over.
@@ -197,7 +201,7 @@ class TriggerSettings(_Section):
     least_suspects: int = Field(default=1, ge=1, description="new suspects that it takes")
 
 
-class CutoverSettings(_Section):
+class CutoverSettings(Section):
     """[cutover]: when a trial ends by itself."""
 
     divergence: float = Field(
@@ -211,7 +215,7 @@ class CutoverSettings(_Section):
     )
 
 
-class RetrieverSettings(_Section):
+class RetrieverSettings(Section):
     """[retriever]: when the guarded retriever gives no passage, and what it does then."""
 
     floor: float = Field(
@@ -235,14 +239,14 @@ class RetrieverSettings(_Section):
     )
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """[limits]: sizes that are refused before anything is parsed, in bytes."""
 
     envelope: int = Field(default=64_000_000, ge=1000)
     document: int = Field(default=100_000_000, ge=1000)
 
 
-class ParseSettings(_Section):
+class ParseSettings(Section):
     """[parse]: what reading one document may cost; one that takes more is rejected."""
 
     processor_seconds: int = Field(
@@ -290,7 +294,7 @@ class ParseSettings(_Section):
         return self.details == "open"
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings."""
 
     store: StoreSettings = StoreSettings()
@@ -307,12 +311,16 @@ class Settings(_Section):
     triggers: TriggerSettings = TriggerSettings()
     cutover: CutoverSettings = CutoverSettings()
     retriever: RetrieverSettings = RetrieverSettings()
+    web: WebSettings = WebSettings()
+    alarms: AlarmSettings = AlarmSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all settings but secrets."""
-        return digest(self.model_dump(exclude={"store": {"api_key"}, "model": {"api_key"}}))
+        """SHA-256 of all settings that a corpus depends on, without secrets."""
+        left_out: dict[str, Any] = {"store": {"api_key"}, "model": {"api_key"}}
+        left_out |= {"web": True, "alarms": True}
+        return digest(self.model_dump(exclude=left_out))
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Settings:
@@ -356,6 +364,8 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
     check_key(settings.store.url, settings.store.api_key)
     if settings.model.url:
         check_key(settings.model.url, settings.model.api_key, "model")
+    check_proxy(settings.web)
+    check_alarms(settings.alarms)
     if settings.chunks.overlap >= settings.chunks.size:
         raise ConfigError("[chunks] overlap must be smaller than size")
     return settings
@@ -370,12 +380,7 @@ def check_key(url: str, api_key: str | None, section: str = "store") -> None:
     parts = urlsplit(url if "://" in url else f"//{url}")
     if not (api_key or "@" in parts.netloc) or parts.scheme == "https" or url == "memory:":
         return
-    host = (parts.hostname or "localhost").rstrip(".")
-    try:
-        near = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        near = host == "localhost" or host.endswith(".localhost")
-    if not near:
+    if not is_near(parts.hostname or "localhost"):
         raise ConfigError(
             f"{section}: the API key would go to {without_credentials(url)} in the clear",
             hint="Use an https url. Over http a key is sent to this machine only.",
@@ -393,7 +398,7 @@ def without_credentials(url: str) -> str:
 
 def _shown(place: Sequence[int | str], value: Any) -> str:
     """A value for a message; what may hold a secret is told by its type."""
-    secret = place and (place[0] in _SECRET or place[-1] == "api_key")
+    secret = place and (place[0] in _SECRET or place[-1] in _SECRETS)
     if secret or isinstance(value, dict | list):
         return f"something of type {type(value).__name__}"
     return repr(value)

@@ -1,0 +1,48 @@
+"""A server killed in the middle of a decision: nothing is half there, and it can be given again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.killing_web import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tried(folder: Path, each: int, *kinds: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.killing_web", str(folder), str(each), *kinds],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert result["failures"] == [], "\n".join([*result["failures"], done.stderr[-2000:]])
+    for names in result["boundaries"].values():
+        assert {"sql COMMIT", "engine flush", "sql INSERT INTO decisions"} <= set(names)
+    return result
+
+
+def test_a_server_killed_in_a_decision_leaves_it_whole_or_open(tmp_path: Path) -> None:
+    result = tried(tmp_path, 30, "group")
+    assert result["tried"] >= 2
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+def test_a_server_killed_at_any_write_of_a_decision(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """Every nth boundary is tried, `--kills 1` tries all."""
+    each = pytestconfig.getoption("--kills")
+    result = tried(tmp_path, each, *KINDS)
+    assert result["tried"] >= sum(map(len, result["boundaries"].values())) // each - len(KINDS)
+    print(f"{result['tried']} boundaries tried")
