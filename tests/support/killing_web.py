@@ -25,7 +25,8 @@ from ragguard.trust import dsse
 from ragguard.web.desk import Desk
 from ragguard.web.serve import bind, server
 from ragguard.web.sessions import Sessions, Visitor
-from tests.support.killing import SUSPECT, Tracer, _copy, child, state
+from tests.support.copying import copy_folder
+from tests.support.killing import SUSPECT, Tracer, child, state
 from tests.support.simulator import HONEST, NOW, Gate
 
 KINDS = ("release", "reject", "group")
@@ -133,7 +134,7 @@ def main(folder: Path, each: int, kinds: Sequence[str]) -> dict[str, Any]:
     for kind in kinds:
         body = bodies[kind]
         clean = folder / f"clean-{kind}"
-        _copy(start, clean)
+        copy_folder(start, clean)
         status, ended = attempt(clean, body, -1)
         if (status, ended) != (200, 0):
             raise SystemExit(f"{kind}: status {status}, the server ended with {ended}")
@@ -143,7 +144,7 @@ def main(folder: Path, each: int, kinds: Sequence[str]) -> dict[str, Any]:
         wanted = json.loads(out.read_text())
         for place in range(each // 2, len(names), each):
             trial = folder / "trial"
-            _copy(start, trial)
+            copy_folder(start, trial)
             name = f"{kind} at {place} ({names[place]})"
             status, ended = attempt(trial, body, place)
             if not os.WIFSIGNALED(ended) or os.WTERMSIG(ended) != signal.SIGKILL:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from ragguard.quarantine import spot_check
 from tests.support.routes import routes
 from tests.support.simulator import HONEST, Gate
 from tests.support.sitting import Desk
@@ -34,6 +35,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     hostile = {"title": HOSTILE, "department": HOSTILE, HOSTILE: [HOSTILE, HOSTILE]}
     gate.publish({**HONEST, f"{HOSTILE[:60].replace('/', '')}.md": f"# {HOSTILE}\n\nFine."})
     gate.publish({**TICKETS, **SINGLE}, metadata={name: hostile for name in (*TICKETS, ODD)})
+    for _ in range(2):  # the first says what the second is drawn by
+        spot_check.draw(gate.workspace)
     yield gate
     gate.close()
 

@@ -54,8 +54,10 @@ EXCEPT = {
     "GET /api/v1/cases/{number}": EVERYBODY - {"nobody"},
     "GET /api/v1/tokens": OPERATES,
     "DELETE /api/v1/tokens/{number}": OPERATES,
+    "POST /lineage/answer": BROWSERS,  # it changes nothing
+    "POST /api/v1/lineage/answer": SEES_ALL,
 }
-FILL = {"{number}": "1", "{name}": "g12345678"}
+FILL = {"{number}": "1", "{name}": "g12345678", "{kind}": "card"}
 
 
 def expected(method: str, path: str) -> set[str]:
