@@ -214,6 +214,14 @@ class RetrieverSettings(_Section):
         default=False,
         description="open a case for a person where no answer is given; it holds the question",
     )
+    log: Literal["off", "digests", "vectors", "texts"] = Field(
+        default="off",
+        description="retrieval log, in the folder retrievals: which passages questions were "
+        "answered with; of a question its digest, its vector too, or its text too",
+    )
+    log_mib: int = Field(
+        default=256, ge=1, le=1_000_000, description="size of that log; the oldest goes first"
+    )
 
 
 class LimitSettings(_Section):

@@ -7,7 +7,7 @@ except that the audit itself is logged, and that `quarantine` takes suspects out
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ragguard.audit.canaries import check_canaries
 from ragguard.audit.derivation import check_derivation
 from ragguard.audit.earlier import Past
 from ragguard.audit.findings import (
+    Answers,
     AuditFinding,
     AuditReport,
     Course,
@@ -32,6 +33,7 @@ from ragguard.audit.quarantine import take_out
 from ragguard.audit.recheck import RULES as JUDGED
 from ragguard.audit.recheck import Known
 from ragguard.audit.reembedding import check_reembedding, check_vault
+from ragguard.audit.retrievals import check_retrievals
 from ragguard.audit.rotation import Slice, plan, turns
 from ragguard.audit.snapshot import Snapshot, snapshot
 from ragguard.audit.spool import Spool
@@ -154,12 +156,16 @@ class _Run:
             taken, sources, series = self._drift(spool, found, fresh, sources, measures)
         with course.part("canaries") as note:
             taken, series = check_canaries(workspace, course, note, taken, series)
+        answers: Answers | None = None
+        with course.part("answers") as note:
+            answers = check_retrievals(workspace, self._serving, course, note)
         commit, number = None, 0
         if self._asked.quarantine and found is not None and generation is not None:
             with course.part("quarantine") as note:
                 commit, number = take_out(workspace, generation, self._serving, course.findings)
                 note.looked_at = number
         report = self._report(spool, found, sources, measures, series, shown)
+        report = replace(report, answers=answers)
         earlier.remember(workspace, report, taken)
         return Audited(report, commit, number)
 

@@ -24,6 +24,7 @@ from ragguard.trust.scope import Wanted
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
+    from ragguard.serving.retrieval_log import RetrievalLog
     from ragguard.trust.keys import KeyPair
 
 SNAPSHOT = "points.snapshot"
@@ -38,6 +39,7 @@ def open_reader(
     scope: Wanted | None = None,
     rules: Rules | None = None,
     receipt_key: KeyPair | None = None,
+    retrievals: RetrievalLog | None = None,
     url: str = "",
     api_key: str = "",
     alias: str = "corpus",
@@ -54,6 +56,7 @@ def open_reader(
         scope: Whom it answers; see `Retriever`.
         rules: When to abstain; see `Retriever`.
         receipt_key: A key of the reader's own that signs a receipt of every answer.
+        retrievals: Where its answers are logged.
         url: Of the Qdrant server, where the index is on one.
         api_key: For the server; one that may only read is enough.
         alias: The alias that the folder names it by.
@@ -102,6 +105,7 @@ def open_reader(
             scope=scope,
             rules=rules,
             receipt_key=receipt_key,
+            retrievals=retrievals,
             clock=clock,
             close=store.close,
         )

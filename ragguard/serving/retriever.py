@@ -24,6 +24,7 @@ from ragguard.model import Floats
 from ragguard.serving.abstain import Rules, read_pinned
 from ragguard.serving.answer import Abstention, Answer, Hit, Proof, Refused
 from ragguard.serving.receipt import Basis, Receipt, hit_body, question_digest, sign
+from ragguard.serving.retrieval_log import FOLDER, RetrievalLog
 from ragguard.store import Point, Store
 from ragguard.trust import canonical
 from ragguard.trust.canonical import digest_bytes
@@ -80,6 +81,7 @@ class Retriever:
         hand_over: Gives a question that no answer was given to, by its text, to a person; returns
             the case.
         receipt_key: Signs a receipt of every answer; without it there are none.
+        retrievals: Where answers are logged; without it they are not.
         clock: Tells the time, for receipts.
         close: Lets go of what was opened for it.
 
@@ -97,6 +99,7 @@ class Retriever:
         rules: Rules | None = None,
         hand_over: Callable[[str, Abstention], int | None] | None = None,
         receipt_key: KeyPair | None = None,
+        retrievals: RetrievalLog | None = None,
         clock: Callable[[], datetime] = canonical.now,
         close: Callable[[], None] = lambda: None,
     ) -> None:
@@ -106,6 +109,7 @@ class Retriever:
         self._scope = None if scope is None else scope_of(scope)
         self._rules, self._hand_over = rules or Rules(), hand_over
         self._key, self._clock = receipt_key, clock
+        self._retrievals = retrievals
         self._close = close
         self._check_scope()
 
@@ -117,6 +121,8 @@ class Retriever:
 
     def close(self) -> None:
         """Let go of what was opened for it; a workspace stays open."""
+        if self._retrievals is not None:
+            self._retrievals.close()
         self._close()
 
     def prove(self, found: Mapping[str, float], *, question: str = "") -> Answer:
@@ -187,16 +193,31 @@ class Retriever:
             raise UsageError(f"k is {k}, expected at least 1")
         hits, refused = self._proved(vector, k)
         said = question_digest(question) if question else digest_bytes(vector.tobytes())
-        return self._conclude(hits, refused, said, question)
+        return self._conclude(hits, refused, said, question, vector)
 
     def _conclude(
-        self, hits: list[Hit], refused: list[Refused], said: str, question: str
+        self,
+        hits: list[Hit],
+        refused: list[Refused],
+        said: str,
+        question: str,
+        vector: Floats | None = None,
     ) -> Answer:
         """Give what is proved, or abstain; `said` is the digest that a receipt names."""
         abstained = self._rules.judge(hits, question)
         if abstained is not None:
             hits = []
         receipt = self._receipt(said, hits, len(refused), abstained)
+        if self._retrievals is not None:
+            self._retrievals.answered(
+                said,
+                hits,
+                refused,
+                size=self._evidence.basis.size,
+                vector=vector,
+                text=question,
+                abstained="" if abstained is None else abstained.kind,
+            )
         if abstained is not None and question and self._hand_over is not None:
             abstained = replace(abstained, case=self._hand_over(question, abstained))
         return Answer(hits, refused, abstained, receipt)
@@ -270,7 +291,11 @@ class Retriever:
 
 
 def open_retriever(
-    workspace: Workspace, *, scope: Wanted | None = None, receipts: bool = False
+    workspace: Workspace,
+    *,
+    scope: Wanted | None = None,
+    receipts: bool = False,
+    clock: Callable[[], datetime] = canonical.now,
 ) -> Retriever:
     """Make a retriever in the process that holds a workspace.
 
@@ -279,6 +304,7 @@ def open_retriever(
             as long as the retriever is used.
         scope: Whom it answers; see `Retriever`.
         receipts: Sign a receipt of every answer, with the log's key.
+        clock: Tells the time, for receipts and the retrieval log.
 
     Raises:
         UsageError: Nothing was ingested yet; or see `Retriever`.
@@ -304,6 +330,10 @@ def open_retriever(
         rules=rules,
         hand_over=partial(hand_over, workspace) if asked.hand_over else None,
         receipt_key=workspace.checkpoint_key if receipts else None,
+        retrievals=RetrievalLog(
+            workspace.folder / FOLDER, asked.log, asked.log_mib << 20, clock=clock
+        ),
+        clock=clock,
     )
 
 
