@@ -98,6 +98,8 @@ class Policy:
         tier: `standard` or `low`; low asks a tenfold false-alarm rate, so that more is looked at,
             and its documents are no company for those of other sources (collusion, accord).
         scope: Rules that say which readers its documents are for, see `trust.scope`.
+        honeytoken: Whether its documents are planted: never given to a reader, and an alarm when
+            they are found.
     """
 
     labels: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ class Policy:
     tier: Literal["standard", "low"] = "standard"
     fact_changes: Literal["allow", "review", "second-signature"] = "allow"
     scope: tuple[str, ...] = ()
+    honeytoken: bool = False
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,8 @@ def policy(
     max_documents, max_new_per_day (numbers); block_secrets; tier (standard or low);
     fact_changes (allow, review or second-signature): what becomes of an update that changes
     nothing but numbers, dates, names or negations; scope (list): which readers its documents
-    are for, `public`, KEY=VALUE or KEY=@METADATA.
+    are for, `public`, KEY=VALUE or KEY=@METADATA; honeytoken: whether its documents are planted,
+    never given to a reader, and an alarm when they are found.
 
     \b
     Example:

@@ -26,7 +26,7 @@ from ragguard.ledger.serving_points import (
 )
 from ragguard.ledger.versions import Stay
 from ragguard.model import Subject
-from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.answer import HONEYTOKEN, PLANTED, Proof, Refused
 from ragguard.serving.receipt import Basis
 from ragguard.store import Point
 from ragguard.trust import scope
@@ -158,6 +158,9 @@ class AgainstLedger:
             return Refused(
                 point.id, row.label, "denied", "a reviewer rejected exactly these bytes", True
             )
+        known = self._workspace.root.sources.get(row.source)
+        if known is not None and known.policy.honeytoken:
+            return Refused(point.id, row.label, HONEYTOKEN, PLANTED, True)
         unknown = ("its provenance is unknown", ())
         wrong, tokens = self._known.get((row.version, row.since), unknown)
         if wrong:

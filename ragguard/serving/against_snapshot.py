@@ -20,7 +20,7 @@ from ragguard.errors import (
     UsageError,
 )
 from ragguard.serving import snapshot
-from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.answer import HONEYTOKEN, PLANTED, Proof, Refused
 from ragguard.serving.receipt import Basis
 from ragguard.serving.snapshot import Snapshot, payload_digest, vector_digest
 from ragguard.store import Point
@@ -94,6 +94,8 @@ class AgainstSnapshot:
     def _judge(self, point: Point) -> Proof | Refused:
         fields, head = own(point), self.snapshot.head
         label = f"{fields.get('source', '?')}/{fields.get('document', '?')}"
+        if self.snapshot.is_honeytoken(point.id):
+            return Refused(point.id, label, HONEYTOKEN, PLANTED, True)
         row = self.snapshot.find(point.id)
         try:
             same = row is not None and payload_digest(point.id, point.payload) == row.payload

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from ragguard.ledger.commits import Generation
 from ragguard.model import Recipe
 from ragguard.serving import snapshot
 from ragguard.serving.against_ledger import AgainstLedger
-from ragguard.serving.answer import Proof
+from ragguard.serving.answer import HONEYTOKEN, Proof
 from ragguard.serving.reader import OF_SERVER, SNAPSHOT
 from ragguard.serving.snapshot import Head, Row
 from ragguard.store import Point
@@ -51,6 +52,7 @@ class Published:
         removed: Collections of older states that were deleted.
         proved: Points of the serving collection that are in its snapshot.
         refused: Points that could not be proved, and are not.
+        planted: Points of honeytokens, which are not either.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class Published:
     removed: tuple[str, ...] = ()
     proved: int = 0
     refused: int = 0
+    planted: int = 0
 
 
 def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Published:
@@ -110,7 +113,7 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
         )
     if fresh:
         shutil.rmtree(place, ignore_errors=True)  # what a killed run left
-    table, refused = _proved(workspace, generation, place / SNAPSHOT, newest[0].id)
+    table, refused, planted = _proved(workspace, generation, place / SNAPSHOT, newest[0].id)
     if fresh and workspace.settings.store.url:
         place.mkdir()
         replace_json(place / OF_SERVER, {"origin": workspace.origin})
@@ -125,7 +128,8 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
             raise
         # A collection is there once its settings are.
         replace_json(place / "collection.json", {**settings, "origin": workspace.origin})
-    replace_file(place / SNAPSHOT, _signed(workspace, generation, newest[0].id, table), shared=True)
+    signed = _signed(workspace, generation, newest[0].id, table, planted)
+    replace_file(place / SNAPSHOT, signed, shared=True)
     if fresh:
         copies.sync_folder(target)
     if aliases.get(alias) != name:
@@ -135,14 +139,15 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
     points, size = store.count(generation.serving), copies.used(place)
     proved = len(table) // snapshot.ROW
     return Published(
-        target, name, alias, newest[0].id, points, size, fresh, removed, proved, refused
+        *(target, name, alias, newest[0].id, points, size, fresh, removed, proved, refused),
+        planted=len(planted),
     )
 
 
 def _proved(
     workspace: Workspace, generation: Generation, before: Path, commit: int
-) -> tuple[bytes, int]:
-    """The table of all points that are proved now, and how many are not.
+) -> tuple[bytes, int, Sequence[str]]:
+    """The table of all points that are proved now, how many are not, and honeytokens' digests.
 
     What was published of the same corpus under the same trust is taken again, if it is our own.
     """
@@ -155,8 +160,11 @@ def _proved(
         workspace.root.version,
         generation.serving,
     ):
-        return kept.table, workspace.open_store().count(generation.serving) - kept.points
+        planted = kept.head.honeytokens
+        there = workspace.open_store().count(generation.serving)
+        return kept.table, there - kept.points - len(planted), planted
     rows: list[Row] = []
+    found: list[str] = []
     refused = 0
     evidence = AgainstLedger(workspace, asked=False)
     for block in workspace.open_store().scan(generation.serving, vectors=True):
@@ -168,9 +176,11 @@ def _proved(
         for point, proof in zip(block, said, strict=True):
             if isinstance(proof, Proof):
                 rows.append(_row(point, proof))
+            elif proof.kind == HONEYTOKEN:
+                found.append(snapshot.honeytoken_digest(point.id))
             else:
                 refused += 1
-    return snapshot.dump_table(rows), refused
+    return snapshot.dump_table(rows), refused, found
 
 
 def _row(point: Point, proof: Proof) -> Row:
@@ -184,7 +194,13 @@ def _row(point: Point, proof: Proof) -> Row:
     )
 
 
-def _signed(workspace: Workspace, generation: Generation, commit: int, table: bytes) -> bytes:
+def _signed(
+    workspace: Workspace,
+    generation: Generation,
+    commit: int,
+    table: bytes,
+    planted: Sequence[str],
+) -> bytes:
     with workspace.ledger.reading() as conn:
         recipe = commits.recipe_body(conn, generation.recipe)
         checkpoint = log.kept_checkpoints(conn)[-1][1]
@@ -198,6 +214,7 @@ def _signed(workspace: Workspace, generation: Generation, commit: int, table: by
         root=workspace.root.version,
         scoped=scope.is_on(workspace.root),
         recipe=Recipe(**{**recipe, "digest": generation.recipe}),
+        honeytokens=planted,
     )
     return snapshot.dump(head, table, workspace.checkpoint_key)
 

@@ -33,14 +33,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ragguard.errors import UsageError
 from ragguard.model import Floats
-from ragguard.serving.answer import Hit, Refused
+from ragguard.serving.answer import HONEYTOKEN, Hit, Refused
 from ragguard.trust import canonical
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import make_folder
 
 FOLDER = "retrievals"  # in a workspace
 LOCK = ".lock"
-HONEYTOKEN = "honeytoken"  # kind of a refusal
 SEGMENTS = 8  # files that the size is spread over
 LONGEST = 1 << 16  # bytes of a line
 MAX_TEXT = 2_000  # characters of a question that are kept

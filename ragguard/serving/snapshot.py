@@ -38,6 +38,7 @@ PREDICATE_TYPE = "urn:ragguard:snapshot:v1"
 SUBJECT = "points"
 MAX_ENVELOPE = 1_000_000
 PAYLOAD, VECTOR = 24, 12  # bytes of the digests
+HONEYTOKEN = 24  # hex digits
 ROW = 16 + PAYLOAD + VECTOR + 4 + 4
 WAITS = 1 << 31
 
@@ -68,6 +69,8 @@ class Head:
         root: Version of the trust root it was made under.
         scoped: Whether that root has access scopes on.
         recipe: Of the collection.
+        honeytokens: Digests of planted points, sorted, see `honeytoken_digest`; they stand in no
+            row of the table. A head without any is written as it was before there were some.
     """
 
     log: str
@@ -79,6 +82,7 @@ class Head:
     root: int
     scoped: bool
     recipe: Recipe
+    honeytokens: Sequence[str] = ()
 
 
 def payload_digest(point: str, payload: Mapping[str, Any]) -> bytes:
@@ -95,6 +99,11 @@ def payload_digest(point: str, payload: Mapping[str, Any]) -> bytes:
 def vector_digest(point: str, vector: bytes) -> bytes:
     """Digest of a point's id and vector bytes (float32, little-endian)."""
     return sha256(UUID(point).bytes + vector).digest()[:VECTOR]
+
+
+def honeytoken_digest(point: str) -> str:
+    """Name of a planted point in a snapshot: it tells one who has the point's id, nobody else."""
+    return sha256(b"honeytoken" + UUID(point).bytes).hexdigest()[:HONEYTOKEN]
 
 
 def dump_table(rows: Sequence[Row]) -> bytes:
@@ -116,15 +125,17 @@ def dump_table(rows: Sequence[Row]) -> bytes:
 
 def dump(head: Head, table: bytes, key: keys.KeyPair) -> bytes:
     """A snapshot's bytes, signed by the log's key."""
+    said: dict[str, Any] = {f.name: getattr(head, f.name) for f in fields(head)}
+    said.update({"at": format_time(head.at), "recipe": asdict(head.recipe)})
+    if head.honeytokens:
+        said["honeytokens"] = sorted(head.honeytokens)
+    else:
+        del said["honeytokens"]
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": SUBJECT, "digest": {"sha256": digest_bytes(table)}}],
         "predicateType": PREDICATE_TYPE,
-        "predicate": {
-            **{f.name: getattr(head, f.name) for f in fields(head)},
-            "at": format_time(head.at),
-            "recipe": asdict(head.recipe),
-        },
+        "predicate": said,
     }
     pair = (key.public.keyid, key.signing_key)
     envelope = dsse.sign(canonical(statement), dsse.IN_TOTO, [pair])
@@ -153,9 +164,19 @@ class Snapshot:
         self._high: NDArray[np.uint64] = ids[:, 0].astype(np.uint64)
         self._low: NDArray[np.uint64] = ids[:, 1].astype(np.uint64)
         self.table = table
+        self._planted = frozenset(head.honeytokens)
         self._payloads, self._vectors = 16 * n, (16 + PAYLOAD) * n
         numbers = np.frombuffer(table, dtype="<u4", offset=(16 + PAYLOAD + VECTOR) * n)
         self._commits, self._entries = numbers[:n], numbers[n:]
+
+    def is_honeytoken(self, point: str) -> bool:
+        """Whether a point is planted."""
+        if not self._planted:
+            return False
+        try:
+            return honeytoken_digest(point) in self._planted
+        except ValueError:
+            return False
 
     def find(self, point: str) -> Row | None:
         """What it has of a point, found by bisection; `None` where it has none of that id."""
@@ -232,6 +253,9 @@ def _parse(payload: bytes) -> tuple[Head, str]:
             SUBJECT,
         ):
             raise ValueError("another statement")
+        planted = said.setdefault("honeytokens", [])
+        if not isinstance(planted, list) or not all(isinstance(one, str) for one in planted):
+            raise ValueError("honeytokens are no list of digests")
         if said.keys() != {f.name for f in fields(Head)}:
             raise ValueError("other fields than documented")
         for key in ("commit", "generation", "root"):

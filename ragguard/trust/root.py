@@ -43,6 +43,7 @@ MAX_ROOT_BYTES = 4_000_000
 
 _LISTS = ("labels", "departments", "formats", "required_metadata")
 LISTS = (*_LISTS, "scope")
+_SWITCHES = ("block_secrets", "honeytoken")
 _NUMBERS = ("max_document_bytes", "max_documents", "max_new_per_day")
 
 
@@ -81,7 +82,7 @@ def _dump_grants(grants: Iterable[Grant]) -> dict[str, Any]:
 
 
 def dump_policy(policy: Policy) -> dict[str, Any]:
-    """A policy as a JSON object, each field named but `fact_changes` and `scope` at their defaults.
+    """A policy as a JSON object; `fact_changes`, `scope` and `honeytoken` not at their defaults.
 
     So the signed bytes of a root that never heard of it stay what they were.
     """
@@ -92,6 +93,8 @@ def dump_policy(policy: Policy) -> dict[str, Any]:
         body["fact_changes"] = policy.fact_changes
     if policy.scope:
         body["scope"] = list(policy.scope)
+    if policy.honeytoken:
+        body["honeytoken"] = True
     return body
 
 
@@ -175,7 +178,7 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
     Raises:
         ValueError: An unknown field, or a value of the wrong type.
     """
-    allowed = {*LISTS, *_NUMBERS, "block_secrets", "tier", "fact_changes"}
+    allowed = {*LISTS, *_NUMBERS, *_SWITCHES, "tier", "fact_changes"}
     if unknown := body.keys() - allowed:
         raise ValueError(
             f"unknown policy field {min(unknown)!r}; known: {', '.join(sorted(allowed))}"
@@ -203,8 +206,8 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
             raise ValueError(
                 "policy fact_changes: expected 'allow', 'review' or 'second-signature'"
             )
-        elif key == "block_secrets" and not isinstance(value, bool):
-            raise ValueError("policy block_secrets: expected true or false")
+        elif key in _SWITCHES and not isinstance(value, bool):
+            raise ValueError(f"policy {key}: expected true or false")
         else:
             values[key] = value
     return Policy(**values)
