@@ -26,12 +26,13 @@ from ragguard.model import Recipe
 from ragguard.serving import snapshot
 from ragguard.serving.against_ledger import AgainstLedger
 from ragguard.serving.answer import HONEYTOKEN, Proof
-from ragguard.serving.reader import OF_SERVER, SNAPSHOT
+from ragguard.serving.reader import OF_SERVER, PINS, SNAPSHOT
 from ragguard.serving.snapshot import Head, Row
 from ragguard.store import Point
 from ragguard.trust import scope, signed_note
 from ragguard.trust.files import replace_file, share
 from ragguard.workspace import Workspace
+from ragguard.workspace.encoders import pins_of
 
 KEEP = 3  # states that are kept, the newest included
 _STATE = re.compile(r"(.+-g\d+)-(\d+)")
@@ -130,6 +131,10 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
         replace_json(place / "collection.json", {**settings, "origin": workspace.origin})
     signed = _signed(workspace, generation, newest[0].id, table, planted)
     replace_file(place / SNAPSHOT, signed, shared=True)
+    with workspace.ledger.reading() as conn:
+        recipe = commits.recipe_body(conn, generation.recipe)
+    if (pins := pins_of(workspace, recipe)) is not None:
+        replace_file(place / PINS, pins, shared=True)
     if fresh:
         copies.sync_folder(target)
     if aliases.get(alias) != name:
