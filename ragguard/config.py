@@ -214,6 +214,13 @@ class RetrieverSettings(_Section):
         default=False,
         description="open a case for a person where no answer is given; it holds the question",
     )
+    ranking: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.1,
+        description="share of its similarity that a passage's provenance adds or takes at most; "
+        "0: off",
+    )
     log: Literal["off", "digests", "vectors", "texts"] = Field(
         default="off",
         description="retrieval log, in the folder retrievals: which passages questions were "

@@ -329,13 +329,15 @@ def compare(
 ) -> int:
     """Hold the answers of AFTER against those of BEFORE.
 
-    Each is a TREC run file, the number of a generation, or `serving`. Exit 4 when the gate would
-    refuse AFTER: something must not appear, a trigger is alive, or it answers worse. Of two
-    generations it also says how labels and vectors changed.
+    Each is a TREC run file, the number of a generation, `serving`, or `ranked`: what serves, ranked
+    by provenance too, by as much as `[retriever] ranking` says, or 0.1 where that is off. Exit 4
+    when the gate would refuse AFTER: something must not appear, a trigger is alive, or it answers
+    worse. Of two generations it also says how labels and vectors changed.
 
     \b
     Example:
       ragguard canary compare before.run serving
+      ragguard canary compare serving ranked
     """
     from ragguard import canary as canaries
     from ragguard.rebuild.compare import contrast, lines
@@ -367,6 +369,11 @@ def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
 
     if name == "serving":
         return canaries.run(workspace, asked, k)
+    if name == "ranked":
+        from ragguard.serving.ranking import MOST_BOUND, DocumentRanker
+
+        bound = workspace.settings.retriever.ranking or MOST_BOUND
+        return canaries.run(workspace, asked, k, ranker=DocumentRanker(workspace, bound))
     if name.isdecimal():
         with workspace.ledger.reading() as conn:
             known = {g.id: g for g in audit_queries.all_generations(conn)}
@@ -382,7 +389,7 @@ def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
     if not Path(name).is_file():
         raise UsageError(
             f"{name}: no such run file, and no generation",
-            hint="Expected a TREC run file, the number of a generation, or `serving`.",
+            hint="Expected a TREC run file, the number of a generation, `serving` or `ranked`.",
         )
     with workspace.ledger.reading() as conn:
         there = versions.members(conn, "serving").keys()

@@ -7,7 +7,7 @@ taken up at the next question; one of an older or of another log is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -78,6 +78,16 @@ class AgainstSnapshot:
     def scoped(self) -> bool:
         """Whether scopes were on when the snapshot was made."""
         return self.snapshot.head.scoped
+
+    @property
+    def groups(self) -> Mapping[str, int] | None:
+        """See `Merits.groups`; `None` where the snapshot was not made for ranking."""
+        return self.snapshot.head.groups
+
+    def merits(self, proofs: Sequence[Proof]) -> list[float]:
+        """Merit of passages that the last call of `judge` proved, as of the snapshot."""
+        rows = (self.snapshot.find(proof.point) for proof in proofs)
+        return [0.0 if row is None else row.merit for row in rows]
 
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """See `Evidence.judge`.

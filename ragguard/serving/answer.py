@@ -103,7 +103,8 @@ class Answer:
     """What a retriever gives for a question.
 
     Attributes:
-        hits: Proved passages, the nearest first; none where it abstains.
+        hits: Proved passages, the nearest first, or the best where they are ranked; none where it
+            abstains.
         abstained: Why no passage is given; `None` where some are.
         refused: What was found before the last of them and is not given out.
         receipt: Signed statement of what the answer rests on, where receipts are made: an envelope

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,8 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
         )
     if fresh:
         shutil.rmtree(place, ignore_errors=True)  # what a killed run left
-    table, refused, planted = _proved(workspace, generation, place / SNAPSHOT, newest[0].id)
+    made_for = _proved(workspace, generation, place / SNAPSHOT, newest[0].id)
+    table, refused, planted, groups = made_for
     if fresh and workspace.settings.store.url:
         place.mkdir()
         replace_json(place / OF_SERVER, {"origin": workspace.origin})
@@ -129,7 +130,8 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
             raise
         # A collection is there once its settings are.
         replace_json(place / "collection.json", {**settings, "origin": workspace.origin})
-    signed = _signed(workspace, generation, newest[0].id, table, planted)
+    head = _head(workspace, generation, newest[0].id, planted, groups)
+    signed = snapshot.dump(head, table, workspace.checkpoint_key)
     replace_file(place / SNAPSHOT, signed, shared=True)
     with workspace.ledger.reading() as conn:
         recipe = commits.recipe_body(conn, generation.recipe)
@@ -142,7 +144,7 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
     share(target)
     removed = _prune(target, generation.serving, name, keep)
     points, size = store.count(generation.serving), copies.used(place)
-    proved = len(table) // snapshot.ROW
+    proved = len(table) // head.row
     return Published(
         *(target, name, alias, newest[0].id, points, size, fresh, removed, proved, refused),
         planted=len(planted),
@@ -151,8 +153,8 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
 
 def _proved(
     workspace: Workspace, generation: Generation, before: Path, commit: int
-) -> tuple[bytes, int, Sequence[str]]:
-    """The table of all points that are proved now, how many are not, and honeytokens' digests.
+) -> tuple[bytes, int, Sequence[str], Mapping[str, int] | None]:
+    """The table of what is proved now, how many points are not, honeytokens, groups of sources.
 
     What was published of the same corpus under the same trust is taken again, if it is our own.
     """
@@ -160,18 +162,20 @@ def _proved(
         kept = snapshot.load(before.read_bytes(), log_key(workspace))
     except (OSError, IntegrityError):
         kept = None
-    if kept is not None and (kept.head.commit, kept.head.root, kept.head.collection) == (
-        commit,
-        workspace.root.version,
-        generation.serving,
-    ):
+    ranked = workspace.settings.retriever.ranking > 0
+    if kept is not None and (
+        kept.head.commit,
+        kept.head.root,
+        kept.head.collection,
+        kept.head.groups is not None,
+    ) == (commit, workspace.root.version, generation.serving, ranked):
         planted = kept.head.honeytokens
         there = workspace.open_store().count(generation.serving)
-        return kept.table, there - kept.points - len(planted), planted
+        return kept.table, there - kept.points - len(planted), planted, kept.head.groups
     rows: list[Row] = []
     found: list[str] = []
     refused = 0
-    evidence = AgainstLedger(workspace, asked=False)
+    evidence = AgainstLedger(workspace, asked=False, ranked=ranked)
     for block in workspace.open_store().scan(generation.serving, vectors=True):
         said = evidence.judge(block)
         if said is None:
@@ -180,15 +184,16 @@ def _proved(
             )
         for point, proof in zip(block, said, strict=True):
             if isinstance(proof, Proof):
-                rows.append(_row(point, proof))
+                merit = evidence.merits([proof])[0] if ranked else 0.0
+                rows.append(_row(point, proof, merit))
             elif proof.kind == HONEYTOKEN:
                 found.append(snapshot.honeytoken_digest(point.id))
             else:
                 refused += 1
-    return snapshot.dump_table(rows), refused, found
+    return snapshot.dump_table(rows, ranked=ranked), refused, found, evidence.groups
 
 
-def _row(point: Point, proof: Proof) -> Row:
+def _row(point: Point, proof: Proof, merit: float) -> Row:
     return Row(
         point.id,
         snapshot.payload_digest(point.id, point.payload),
@@ -196,20 +201,21 @@ def _row(point: Point, proof: Proof) -> Row:
         proof.commit,
         proof.log_index,
         proof.newer_waits,
+        merit,
     )
 
 
-def _signed(
+def _head(
     workspace: Workspace,
     generation: Generation,
     commit: int,
-    table: bytes,
     planted: Sequence[str],
-) -> bytes:
+    groups: Mapping[str, int] | None,
+) -> Head:
     with workspace.ledger.reading() as conn:
         recipe = commits.recipe_body(conn, generation.recipe)
         checkpoint = log.kept_checkpoints(conn)[-1][1]
-    head = Head(
+    return Head(
         log=workspace.origin,
         checkpoint=checkpoint,
         at=workspace.now,
@@ -220,8 +226,8 @@ def _signed(
         scoped=scope.is_on(workspace.root),
         recipe=Recipe(**{**recipe, "digest": generation.recipe}),
         honeytokens=planted,
+        groups=groups,
     )
-    return snapshot.dump(head, table, workspace.checkpoint_key)
 
 
 def log_key(workspace: Workspace) -> str:

@@ -43,6 +43,7 @@ def open_reader(
     rules: Rules | None = None,
     receipt_key: KeyPair | None = None,
     retrievals: RetrievalLog | None = None,
+    ranking: float = 0.0,
     url: str = "",
     api_key: str = "",
     alias: str = "corpus",
@@ -61,6 +62,7 @@ def open_reader(
         rules: When to abstain; see `Retriever`.
         receipt_key: A key of the reader's own that signs a receipt of every answer.
         retrievals: Where its answers are logged.
+        ranking: See `Retriever`; the snapshot has to be made for it.
         url: Of the Qdrant server, where the index is on one.
         api_key: For the server; one that may only read is enough.
         alias: The alias that the folder names it by.
@@ -112,6 +114,7 @@ def open_reader(
             rules=rules,
             receipt_key=receipt_key,
             retrievals=retrievals,
+            ranking=ranking,
             clock=clock,
             close=store.close,
         )
