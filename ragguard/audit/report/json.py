@@ -196,7 +196,7 @@ def body_of(report: AuditReport) -> dict[str, Any]:
             for p in report.places
         ],
         "memory_bytes": int(report.memory_bytes),
-        "answers": None if report.answers is None else asdict(report.answers),
+        "answers": None if report.answers is None else _answers_body(report.answers),
     }
     cleaned: dict[str, Any] = _utf8(body)
     return cleaned
@@ -327,6 +327,14 @@ def _read(kept: _Finding) -> AuditFinding:
         facts=kept.facts,
         about=kept.about,
     )
+
+
+def _answers_body(answers: Answers) -> dict[str, Any]:
+    rows = [
+        {**asdict(row), "share": _share(row.share), "alike": _number(row.alike)}
+        for row in answers.documents
+    ]
+    return {**asdict(answers), "documents": rows}
 
 
 def _answers(kept: _Answers | None) -> Answers | None:
