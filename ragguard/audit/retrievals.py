@@ -13,8 +13,9 @@ draws from the same questions.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -26,7 +27,7 @@ from ragguard.ledger import audit_queries, commits, versions_at
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Floats
-from ragguard.serving.retrieval_log import FOLDER, Place, Record, read
+from ragguard.serving.retrieval_log import FOLDER, Place, Record, Told, read
 from ragguard.stats.intervals import wilson
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
@@ -35,6 +36,7 @@ FEWEST = 8  # questions of a document whose likeness says something
 MOST = 256  # questions of a document that are compared
 DRAWS = 500  # of as many questions from the log
 ALIKE = 0.99  # share of the draws that are less alike than the questions of an honest document
+SAMPLED = 20_000  # questions whose vectors are held at most
 LISTED = 10  # documents of the table
 NAMED = 20  # questions that a finding names
 
@@ -47,41 +49,63 @@ Pairs = Mapping[str, set[int]]  # questions by document or source
 
 @dataclass
 class Window:
-    """The answers of the last days.
+    """The answers of the last days, gathered one by one.
 
     Attributes:
-        records: They, oldest first.
-        numbers: Of each question's digest, in order of first appearance.
-        last: When each question was asked last, as text.
-        vectors: Of the questions that have one, by number.
+        answers: How many.
+        first: When the first was given, as text.
+        last: When each question was asked last, as text; by number.
+        vectors: Of a sample of the questions that have one, by number.
         documents: Questions that each document was given for.
     """
 
-    records: Sequence[Record]
-    numbers: dict[str, int] = field(default_factory=dict)
+    answers: int = 0
+    first: str = ""
     last: list[str] = field(default_factory=list)
     vectors: dict[int, Floats] = field(default_factory=dict)
     documents: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _names: list[str] = field(default_factory=list)
+    _sampled: int = 1 << 32  # questions whose digest begins below it have their vector kept
+    _sorted: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        for record in self.records:
-            number = self.numbers.setdefault(record.question, len(self.numbers))
-            if number == len(self.last):
-                self.last.append(record.at)
-            self.last[number] = max(self.last[number], record.at)
-            if number not in self.vectors and record.vector:
-                row = record.direction
-                if row is not None:
-                    self.vectors[number] = row
-            for place in record.hits:
-                self.documents[place.document].add(number)
+    def add(self, record: Record) -> None:
+        """Take an answer in."""
+        self.answers += 1
+        self.first = min(self.first or record.at, record.at)
+        number = self._numbers.setdefault(record.question, len(self._numbers))
+        if number == len(self.last):
+            self.last.append(record.at)
+            self._names.append(record.question)
+        self.last[number] = max(self.last[number], record.at)
+        if number not in self.vectors and record.vector and self._is_sampled(number):
+            row = record.direction
+            if row is not None:
+                self.vectors[number] = row
+        while len(self.vectors) > SAMPLED:
+            self._sampled >>= 1
+            self.vectors = {n: row for n, row in self.vectors.items() if self._is_sampled(n)}
+        for place in record.hits:
+            self.documents[place.document].add(number)
+
+    def end(self) -> None:
+        """Leave out vectors of another encoder than most are of."""
         sizes = Counter(len(row) for row in self.vectors.values())
-        common = sizes.most_common(1)[0][0] if sizes else 0  # another encoder's are left out
+        common = sizes.most_common(1)[0][0] if sizes else 0
         self.vectors = {n: row for n, row in self.vectors.items() if len(row) == common}
+        self._sorted = sorted(self.last)
+
+    @property
+    def questions(self) -> int:
+        """Different questions."""
+        return len(self.last)
 
     def asked_since(self, at: str) -> int:
         """How many questions were asked at a time or later."""
-        return sum(last >= at for last in self.last)
+        return len(self._sorted) - bisect_left(self._sorted, at)
+
+    def _is_sampled(self, number: int) -> bool:
+        return int(self._names[number][:8], 16) < self._sampled
 
 
 def check_retrievals(
@@ -101,49 +125,54 @@ def check_retrievals(
     Raises:
         UsageError: The log cannot be read.
     """
-    folder = workspace.folder / FOLDER
-    found = read(folder)
-    if not found.records and not found.damaged:
+    days = workspace.settings.judge.recent_days or 1
+    since = format_time(workspace.now - timedelta(days=days))
+    with workspace.ledger.reading() as conn:
+        done = {row.id: row for row in commits.listed(conn)}
+        late = _Late(audit_queries.ended_stays(conn), done)
+    window, told, planted = Window(), Told(), _Planted()
+    there = False
+    for record in read(workspace.folder / FOLDER, told):
+        there = True
+        if record.at >= since:
+            window.add(record)
+            late.add(record)
+            planted.add(record)
+    if not there and not told.damaged:
         note.skip(
             "the retrieval log is empty: [retriever] log keeps one"
             if workspace.settings.retriever.log == "off"
             else "no answer was logged yet"
         )
         return None
-    days = workspace.settings.judge.recent_days or 1
-    since = format_time(workspace.now - timedelta(days=days))
-    records = sorted((r for r in found.records if r.at >= since), key=lambda r: r.at)
-    note.looked_at = len(records)
-    if found.damaged or found.lost:
-        note.less(f"{found.damaged} lines are damaged, {found.lost} answers could not be logged")
+    window.end()
+    note.looked_at = window.answers
+    if told.damaged or told.lost:
+        note.less(f"{told.damaged} lines are damaged, {told.lost} answers could not be logged")
     with workspace.ledger.reading() as conn:
-        done = {row.id: row for row in commits.listed(conn)}
-        ended = audit_queries.ended_stays(conn)
-        window = Window(records)
         first = versions_at.first_commits(conn, window.documents.keys() | serving.keys())
-    late, stale = _late(records, ended, done)
-    course.add(late)
-    course.add(_honeytokens(records))
+    course.add(late.findings())
+    course.add(planted.findings())
     came = {label: done[number].at for label, number in first.items() if number in done}
     newcomers = {label for label, at in came.items() if at >= since}
     rate = workspace.settings.audit.false_alarm_rate
-    alike = {
-        label: likeness(window, asked)
-        for label, asked in _most(window.documents, LISTED)
-        if len(asked) >= FEWEST
-    }
     course.add(dominating(window, newcomers, came, rate))
     course.add(bursts(window, serving, newcomers, came, rate))
-    total = len(window.numbers)
     return Answers(
-        answers=len(records),
-        questions=total,
-        since=records[0].at if records else "",
-        damaged=found.damaged,
-        lost=found.lost,
-        stale=stale,
+        answers=window.answers,
+        questions=window.questions,
+        since=window.first,
+        damaged=told.damaged,
+        lost=told.lost,
+        stale=late.stale,
         documents=[
-            AnsweredRow(label, len(asked), len(asked) / total, label in newcomers, alike.get(label))
+            AnsweredRow(
+                label,
+                len(asked),
+                len(asked) / window.questions,
+                label in newcomers,
+                likeness(window, asked),
+            )
             for label, asked in _most(window.documents, LISTED)
         ],
     )
@@ -156,80 +185,95 @@ def _most(pairs: Pairs, count: int) -> list[tuple[str, set[int]]]:
 # --- what must never be ---------------------------------------------------------------------------
 
 
-def _late(
-    records: Sequence[Record],
-    ended: Mapping[str, Sequence[tuple[int, int]]],
-    done: Mapping[int, CommitRow],
-) -> tuple[list[AuditFinding], int]:
-    """Answers with what had been taken out, and how many had only been replaced.
+class _Late:
+    """Answers with what had been taken out.
 
     A reader goes by its snapshot: within the age that it was allowed, an older version of a
     document that still serves is no alarm. One that its own evidence had as gone is.
+
+    Args:
+        ended: See `audit_queries.ended_stays`.
+        done: Commits by number.
+
+    Attributes:
+        stale: Passages of a version that had only been replaced.
     """
-    said: dict[str, list[tuple[Record, Place, int]]] = {}
-    stale = 0
-    for record in records:
+
+    def __init__(
+        self, ended: Mapping[str, Sequence[tuple[int, int]]], done: Mapping[int, CommitRow]
+    ) -> None:
+        self._ended, self._done = ended, done
+        self._said: dict[str, list[tuple[str, str, Place, int]]] = defaultdict(list)
+        self.stale = 0
+
+    def add(self, record: Record) -> None:
+        """Look at an answer."""
         for place in record.hits:
-            stays = ended.get(place.document, ())
-            until = next((u for since, u in stays if since == place.commit), None)
-            out = done.get(until) if until is not None else None
+            stays = self._ended.get(place.document, ())
+            until = next((u for since, u in stays if since == place.commit and u >= 0), None)
+            out = self._done.get(until) if until is not None else None
             if until is None or out is None or out.log_index is None:
                 continue
             known = out.log_index < record.log
             if not known and record.at <= out.at:
                 continue
-            if not known and _replaced(place.document, until, ended):
-                stale += 1
-                continue
-            said.setdefault(place.document, []).append((record, place, until))
-    return [_late_finding(document, times) for document, times in sorted(said.items())], stale
+            if not known and any(since == until for since, _ in stays):
+                self.stale += 1
+            else:
+                self._said[place.document].append((record.at, record.question, place, until))
 
-
-def _replaced(document: str, until: int, ended: Mapping[str, Sequence[tuple[int, int]]]) -> bool:
-    """Whether another version came with the commit that ended a stay; -1 ends one that goes on."""
-    return any(since == until for since, _ in ended.get(document, ()))
-
-
-def _late_finding(document: str, times: Sequence[tuple[Record, Place, int]]) -> AuditFinding:
-    record, place, until = times[-1]
-    return AuditFinding(
-        "retrieved-after-removal",
-        f"{document} was given {len(times)} times after commit {until} took it out, last at "
-        f"{record.at} to question {record.question[:16]}…",
-        document=document,
-        count=len(times),
-        facts={
-            "points": sorted({p.point for _, p, _ in times})[:NAMED],
-            "questions": _questions([r for r, _, _ in times]),
-            "commit": until,
-            "digest": place.digest,
-        },
-    )
-
-
-def _questions(records: Sequence[Record]) -> list[dict[str, str]]:
-    return [{"question": r.question, "at": r.at} for r in records[-NAMED:]]
-
-
-def _honeytokens(records: Sequence[Record]) -> list[AuditFinding]:
-    """One finding for each planted document and question."""
-    said: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        for place in record.honeytokens:
-            said.setdefault((place.document, record.question), []).append(record)
-    fold = Fold(_SENTENCES)
-    for (document, question), times in said.items():
-        again = f", {len(times)} times" if len(times) > 1 else ""
-        fold.add(
-            AuditFinding(
-                "honeytoken-retrieved",
-                f"{document} was found by question {question[:16]}… at {times[-1].at}{again}",
-                count=len(times),
-                facts={"documents": [document], "questions": _questions(times)},
-                about=f"{document} by {question}",
+    def findings(self) -> list[AuditFinding]:
+        """One for each document."""
+        fold = Fold(_SENTENCES)
+        for document, times in sorted(self._said.items()):
+            times.sort(key=lambda one: one[0])
+            at, question, place, until = times[-1]
+            fold.add(
+                AuditFinding(
+                    "retrieved-after-removal",
+                    f"{document} was given {len(times)} times after commit {until} took it out, "
+                    f"last at {at} to question {question[:16]}…",
+                    document=document,
+                    count=len(times),
+                    facts={
+                        "points": sorted({one[2].point for one in times})[:NAMED],
+                        "questions": [{"question": q, "at": t} for t, q, *_ in times[-NAMED:]],
+                        "commit": until,
+                        "digest": place.digest,
+                    },
+                )
             )
-        )
-    return fold.findings()
+        return fold.findings()
+
+
+class _Planted:
+    """Honeytokens that were found."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def add(self, record: Record) -> None:
+        """Look at an answer."""
+        for document in {place.document for place in record.honeytokens}:
+            self._said[document, record.question].append(record.at)
+
+    def findings(self) -> list[AuditFinding]:
+        """One for each document and question."""
+        fold = Fold(_SENTENCES)
+        for (document, question), times in sorted(self._said.items()):
+            times.sort()
+            again = f", {len(times)} times" if len(times) > 1 else ""
+            asked = [{"question": question, "at": at} for at in times[-NAMED:]]
+            fold.add(
+                AuditFinding(
+                    "honeytoken-retrieved",
+                    f"{document} was found by question {question[:16]}… at {times[-1]}{again}",
+                    count=len(times),
+                    facts={"documents": [document], "questions": asked},
+                    about=f"{document} by {question}",
+                )
+            )
+        return fold.findings()
 
 
 # --- who dominates --------------------------------------------------------------------------------
@@ -250,7 +294,7 @@ def dominating(
         `answers-dominated` where its questions are as unlike each other as any, `popular-newcomer`
         where they are alike or nobody knows.
     """
-    total = len(window.numbers)
+    total = window.questions
     stood = [len(asked) for label, asked in window.documents.items() if label not in newcomers]
     new = {label: asked for label, asked in window.documents.items() if label in newcomers}
     if not stood or not new:
@@ -264,7 +308,7 @@ def dominating(
         if p_value > rate:
             continue
         near = likeness(window, asked)
-        apart = near is not None and near <= drawn(window, len(asked))
+        apart = near is not None and near <= drawn(window, len(asked & window.vectors.keys()))
         share = len(asked) / exposed
         how = (
             "that are as unlike each other as any"
@@ -289,13 +333,13 @@ def dominating(
     return made
 
 
-def likeness(window: Window, asked: Collection[int]) -> float | None:
+def likeness(window: Window, asked: Set[int]) -> float | None:
     """Mean cosine of two questions of a set.
 
     Returns:
         In [-1, 1], more is alike; `None` where fewer than `FEWEST` vectors are kept.
     """
-    rows = [window.vectors[n] for n in sorted(asked) if n in window.vectors]
+    rows = [window.vectors[n] for n in sorted(asked & window.vectors.keys())]
     if len(rows) < FEWEST:
         return None
     if len(rows) > MOST:
@@ -342,7 +386,7 @@ def bursts(
     asked: dict[str, set[int]] = defaultdict(set)
     for label, numbers in window.documents.items():
         asked[label.partition("/")[0]] |= numbers
-    total, all_of = len(window.numbers), sum(sizes.values())
+    total, all_of = window.questions, sum(sizes.values())
     ratios = {
         source: wilson(len(asked[source]), total)[1] * all_of / sizes[source]
         for source in old & sizes.keys() & asked.keys()

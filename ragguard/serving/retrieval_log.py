@@ -23,7 +23,7 @@ import stat
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,6 +42,8 @@ FOLDER = "retrievals"  # in a workspace
 LOCK = ".lock"
 SEGMENTS = 8  # files that the size is spread over
 LONGEST = 1 << 16  # bytes of a line
+MOST_HITS = 200  # of an answer that are kept; fewer where their names are long
+MAX_NAME = 4_096  # characters of a document's name
 MAX_TEXT = 2_000  # characters of a question that are kept
 DEEPEST = 4  # folders below one another that are read
 
@@ -56,7 +58,7 @@ class Place(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     point: Annotated[str, Field(max_length=64)]
-    document: Annotated[str, Field(max_length=4_096)]
+    document: Annotated[str, Field(max_length=MAX_NAME)]
     digest: Annotated[str, Field(max_length=64)] = ""
     commit: Annotated[int, Field(ge=0)] = 0
 
@@ -83,7 +85,7 @@ class Record(BaseModel):
     at: Annotated[str, Field(max_length=32)]
     question: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     log: Annotated[int, Field(ge=0)]
-    hits: Annotated[list[Place], Field(max_length=20_000)] = []
+    hits: Annotated[list[Place], Field(max_length=MOST_HITS)] = []
     honeytokens: list[Place] = []
     alarms: Annotated[int, Field(ge=0)] = 0
     abstained: Annotated[str, Field(max_length=32)] = ""
@@ -175,24 +177,19 @@ class RetrievalLog:
             at=format_time(self._clock()),
             question=question,
             log=size,
-            hits=[
-                Place(
-                    point=h.proof.point,
-                    document=h.document,
-                    digest=h.proof.digest,
-                    commit=h.proof.commit,
-                )
-                for h in hits
-                if kept
+            hits=[_place(h) for h in hits[:MOST_HITS] if kept],
+            honeytokens=[
+                Place(point=_text(r.point, 64), document=_text(r.document, MAX_NAME))
+                for r in planted[:MOST_HITS]
             ],
-            honeytokens=[Place(point=r.point, document=r.document) for r in planted],
             alarms=sum(r.alarm for r in refused) - len(planted) if kept else 0,
             abstained=abstained if kept else "",
             vector=_packed(vector) if with_vector and vector is not None else "",
-            text=text[:MAX_TEXT] if self.level == "texts" else "",
+            text=_text(text, MAX_TEXT) if self.level == "texts" else "",
             lost=self._lost,
         )
-        line = record.model_dump_json(exclude_defaults=True).encode("utf-8", "replace") + b"\n"
+        while len(line := _line(record)) > LONGEST and record.hits:
+            record = record.model_copy(update={"hits": record.hits[: len(record.hits) // 2]})
         with self._thread:
             try:
                 if len(line) > LONGEST:
@@ -264,44 +261,42 @@ class RetrievalLog:
 
 
 @dataclass
-class Read:
-    """What was read of a folder.
+class Told:
+    """What reading a folder came upon beside records.
 
     Attributes:
-        records: In the order of the files.
         damaged: Lines that are no records.
+        lost: Answers that could not be written, as far as told.
     """
 
-    records: list[Record] = field(default_factory=list)
     damaged: int = 0
-
-    @property
-    def lost(self) -> int:
-        """Records that could not be written, as far as told."""
-        return sum(r.lost for r in self.records)
+    lost: int = 0
 
 
-def read(folder: Path) -> Read:
+def read(folder: Path, told: Told) -> Iterator[Record]:
     """Read all records of a folder and those below it, such as copies of other readers' logs.
+
+    Args:
+        folder: Where; it need not exist.
+        told: Gets what is damaged and what was lost.
 
     Raises:
         UsageError: A file cannot be read.
     """
-    found = Read()
     for path in _below(folder, DEEPEST):
         try:
             with open(_open(path, os.O_RDONLY), "rb") as file:
                 for line in _lines(file.readline):
                     record = _record(line)
                     if record is None:
-                        found.damaged += 1
+                        told.damaged += 1
                     else:
-                        found.records.append(record)
+                        told.lost += record.lost
+                        yield record
         except OSError as error:
             raise UsageError(
                 f"{path}: {error.strerror}", hint="Let the audit read the retrieval log."
             ) from None
-    return found
 
 
 def segments(folder: Path) -> list[Path]:
@@ -339,6 +334,25 @@ def _record(line: bytes) -> Record | None:
     except (ValidationError, ValueError):
         return None
     return record
+
+
+def _place(hit: Hit) -> Place:
+    proof = hit.proof
+    return Place(
+        point=_text(proof.point, 64),
+        document=_text(hit.document, MAX_NAME),
+        digest=_text(proof.digest, 64),
+        commit=proof.commit,
+    )
+
+
+def _text(text: str, longest: int) -> str:
+    """Text that UTF-8 can hold, cut off."""
+    return text[:longest].encode("utf-8", "replace").decode("utf-8")
+
+
+def _line(record: Record) -> bytes:
+    return record.model_dump_json(exclude_defaults=True).encode() + b"\n"
 
 
 def _packed(vector: Floats) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ragguard.audit import retrievals
 from ragguard.audit.retrievals import Window, bursts, dominating, likeness
 from ragguard.model import Floats
 from ragguard.serving.retrieval_log import Place, Record
@@ -35,6 +36,14 @@ def questions(rng: np.random.Generator) -> list[tuple[int, Floats]]:
     return made
 
 
+def window_of(records: Sequence[Record]) -> Window:
+    window = Window()
+    for one in records:
+        window.add(one)
+    window.end()
+    return window
+
+
 def record(number: int, documents: Sequence[str], vector: Floats | None) -> Record:
     packed = "" if vector is None else b64encode(vector.astype("<f2").tobytes()).decode()
     return Record(
@@ -50,6 +59,13 @@ def asked(
     extra: dict[str, Any], *, vectors: bool = True, seed: int = 0
 ) -> tuple[Window, dict[str, str]]:
     """Questions answered by two documents of their subject each, and by who else answers them."""
+    records, came = answered(extra, vectors=vectors, seed=seed)
+    return window_of(records), came
+
+
+def answered(
+    extra: dict[str, Any], *, vectors: bool = True, seed: int = 0
+) -> tuple[list[Record], dict[str, str]]:
     rng = np.random.default_rng(seed)
     records, came = [], {}
     for number, (subject, vector) in enumerate(questions(rng)):
@@ -58,7 +74,7 @@ def asked(
         names += [name for name, answers in extra.items() if answers(number, subject, rng)]
         records.append(record(number, names, vector if vectors else None))
     came.update(dict.fromkeys(extra, CAME))
-    return Window(records), came
+    return records, came
 
 
 def rules(window: Window, came: dict[str, str], new: Sequence[str]) -> dict[str, str]:
@@ -92,9 +108,8 @@ def test_a_popular_document_that_stood_before_is_nobody_s_alarm_and_raises_the_b
 
 
 def test_one_question_asked_a_thousand_times_is_one_question() -> None:
-    window, came = asked({HOLIDAYS: lambda n, s, rng: n == 7})
-    again = [*window.records, *(window.records[7] for _ in range(1000))]
-    assert rules(Window(again), came, [HOLIDAYS]) == {}
+    records, came = answered({HOLIDAYS: lambda n, s, rng: n == 7})
+    assert rules(window_of([*records, *[records[7]] * 1000]), came, [HOLIDAYS]) == {}
 
 
 def test_a_newcomer_is_held_against_the_questions_since_it_came() -> None:
@@ -132,9 +147,20 @@ def test_questions_on_one_subject_are_more_alike_than_any() -> None:
 
 
 def test_vectors_of_another_encoder_are_left_out() -> None:
-    window, _ = asked({})
+    records, _ = answered({})
     odd = record(9999, ["wiki/0-a.md"], np.ones(7, dtype=np.float32))
-    assert set(Window([*window.records, odd]).vectors) == set(window.vectors)
+    assert set(window_of([*records, odd]).vectors) == set(window_of(records).vectors)
+
+
+def test_only_so_many_vectors_are_held_and_which_is_no_matter_of_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retrievals, "SAMPLED", 100)
+    records, came = answered({EVERYTHING: lambda n, s, rng: rng.random() < 0.4})
+    one, other = window_of(records), window_of(records[::-1])
+    assert 50 <= len(one.vectors) <= 100
+    assert len(one.vectors) == len(other.vectors)
+    assert rules(one, came, [EVERYTHING]) == {EVERYTHING: "answers-dominated"}
 
 
 def test_a_new_source_that_is_in_more_answers_for_its_size_is_noted() -> None:

@@ -25,9 +25,10 @@ from ragguard.serving.answer import Answer
 from ragguard.serving.publish import log_key, publish
 from ragguard.serving.reader import open_reader
 from ragguard.serving.receipt import question_digest
-from ragguard.serving.retrieval_log import FOLDER, RetrievalLog, read
+from ragguard.serving.retrieval_log import FOLDER, RetrievalLog
 from ragguard.serving.retriever import open_retriever
 from ragguard.trust import root as roots
+from tests.serving.test_retrieval_log import read
 from tests.support.simulator import HONEST, NOW, Gate, Publisher
 
 QUESTION = "how many days of vacation do I get"

@@ -7,19 +7,40 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ragguard.serving import retrieval_log
 from ragguard.serving.answer import Hit, Proof, Refused
-from ragguard.serving.retrieval_log import LONGEST, Level, RetrievalLog, read, segments
+from ragguard.serving.retrieval_log import (
+    LONGEST,
+    Level,
+    Record,
+    RetrievalLog,
+    Told,
+    segments,
+)
 from tests.support.simulator import NOW
 
 QUESTION = "how many days of vacation do I get"
 DIGEST = "ab" * 32
 VECTOR = np.full(4, 0.5, dtype=np.float32)
 POINT = "00000000-0000-4000-8000-000000000001"
+
+
+@dataclass
+class Found:
+    records: list[Record]
+    damaged: int
+    lost: int
+
+
+def read(folder: Path) -> Found:
+    told = Told()
+    return Found(list(retrieval_log.read(folder, told)), told.damaged, told.lost)
 
 
 def hit(document: str = "wiki/leave.md") -> Hit:
@@ -194,3 +215,14 @@ def test_a_vector_that_is_none_is_left_out(tmp_path: Path) -> None:
     for row in (np.zeros(4), np.full(4, np.nan), np.zeros(0)):
         log.answered(DIGEST, [], [], size=1, vector=row.astype(np.float32))
     assert [r.direction for r in read(tmp_path / "r").records] == [None] * 3
+
+
+def test_hostile_names_and_many_passages_are_cut_and_still_a_record(tmp_path: Path) -> None:
+    log = RetrievalLog(tmp_path / "r", "texts")
+    odd = "wiki/\ud800" + "\x1b[31m" * 900
+    log.answered(DIGEST, [hit(odd)] * 3000, [], size=1, text="\ud800?" * 5000)
+    log.answered(DIGEST, [hit()] * 3000, [], size=1)
+    found = read(tmp_path / "r")
+    assert (len(found.records), found.damaged, found.lost) == (2, 0, 0)
+    assert 1 <= len(found.records[0].hits) < len(found.records[1].hits) <= 200
+    assert len(found.records[0].text) == 2000
