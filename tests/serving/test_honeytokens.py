@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
 from ragguard.audit.findings import Answers, AuditFinding, Course, Note
 from ragguard.audit.retrievals import check_retrievals
@@ -124,6 +125,12 @@ def test_nobody_is_given_what_is_planted_and_it_is_an_alarm(story: Story) -> Non
         assert len(answer.hits) == 3
         assert PLANTED not in {h.document for h in answer.hits}
     assert len([said for said in story.warned if "honeytoken" in said]) == 2
+
+
+def test_an_answer_with_one_fits_the_schema(story: Story) -> None:
+    path = Path(__file__).parents[2] / "docs/schemas/retrieve.json"
+    schema = json.loads(path.read_text("utf-8"))
+    Draft202012Validator(schema).validate(json.loads(json.dumps(story.holder.as_dict())))
 
 
 def test_the_point_says_nothing_of_it_and_the_snapshot_only_to_who_has_the_point(
