@@ -324,6 +324,7 @@ def test_a_reader_asks_the_endpoint_that_embeds_and_goes_by_the_pins_that_were_p
         with open_reader(out, key, **options) as reader:
             assert reader.retrieve(QUESTION, 1).hits[0].document == LEAVE
         server.change = lambda vectors: vectors[:, ::-1].tolist()  # another model under its name
+        options["endpoint"] = Endpoint(server.url, timeout_s=59)  # encoders are shared by the suite
         with open_reader(out, key, **options) as reader, pytest.raises(ModelDigestError):
             reader.retrieve(QUESTION, 1)
         (pins,) = out.glob("*/model.pins")
