@@ -14,7 +14,8 @@ import numpy as np
 from ragguard import __version__
 from ragguard.audit import analysis, drift, earlier, neighbourhoods, read_index
 from ragguard.audit.analysis import Analysis
-from ragguard.audit.canaries import check_canaries
+from ragguard.audit.answers.canaries import check_canaries
+from ragguard.audit.answers.retrievals import check_retrievals
 from ragguard.audit.derivation import check_derivation
 from ragguard.audit.earlier import Past
 from ragguard.audit.findings import (
@@ -33,7 +34,6 @@ from ragguard.audit.quarantine import take_out
 from ragguard.audit.recheck import RULES as JUDGED
 from ragguard.audit.recheck import Known
 from ragguard.audit.reembedding import check_reembedding, check_vault
-from ragguard.audit.retrievals import check_retrievals
 from ragguard.audit.rotation import Slice, plan, turns
 from ragguard.audit.snapshot import Snapshot, snapshot
 from ragguard.audit.spool import Spool

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
+from ragguard.audit.answers.retrievals import check_retrievals
 from ragguard.audit.findings import Answers, AuditFinding, Course, Note
-from ragguard.audit.retrievals import check_retrievals
 from ragguard.canary.honeytokens import found_planted, make
 from ragguard.canary.result import Run
 from ragguard.cli.canary import canary

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragguard.audit import retrievals
-from ragguard.audit.retrievals import Window, bursts, dominating, likeness
+from ragguard.audit.answers import retrievals
+from ragguard.audit.answers.retrievals import Window, bursts, dominating, likeness
 from ragguard.model import Floats
 from ragguard.serving.retrieval_log import Place, Record
 from ragguard.trust.canonical import digest_bytes, format_time
