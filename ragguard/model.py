@@ -102,6 +102,8 @@ class Policy:
         review: What always waits for a reviewer, see `trust.contract`: `all`, `label=VALUE`,
             `path=PATTERN`.
         probation: Documents that reviewers have to let in before others need no reviewer.
+        honeytoken: Whether its documents are planted: never given to a reader, and an alarm when
+            they are found.
     """
 
     labels: tuple[str, ...] = ()
@@ -118,6 +120,7 @@ class Policy:
     reviewers: int = 1
     review: tuple[str, ...] = ()
     probation: int = 0
+    honeytoken: bool = False
 
 
 @dataclass(frozen=True)

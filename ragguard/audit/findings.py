@@ -140,6 +140,48 @@ class SourceRow:
 
 
 @dataclass(frozen=True)
+class AnsweredRow:
+    """A document among the answers.
+
+    Attributes:
+        document: `source/id`.
+        questions: Different questions that it was given for.
+        share: Of all different questions, in [0, 1].
+        new: Whether it came within the days that were looked at.
+        alike: Mean cosine of two of these questions, more is alike; `None` where unknown.
+    """
+
+    document: str
+    questions: int
+    share: float
+    new: bool
+    alike: float | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the retrieval log says of the last days.
+
+    Attributes:
+        answers: Answers that were logged.
+        questions: Different questions.
+        since: When the first was given, as text; empty where there is none.
+        damaged: Lines of the log that cannot be read.
+        lost: Answers that could not be logged, as far as told.
+        stale: Passages of an older version than served then, by a reader's snapshot.
+        documents: Those given for most questions, these first.
+    """
+
+    answers: int
+    questions: int
+    since: str
+    damaged: int = 0
+    lost: int = 0
+    stale: int = 0
+    documents: Sequence[AnsweredRow] = ()
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """Everything an audit has to say; terminal, JSON, SARIF, metrics and page are drawn from it.
 
@@ -160,6 +202,7 @@ class AuditReport:
         previous: When the last audit was; empty at the first.
         rotation: What of a rotation was covered, such as `{"slice": 3, "of": 30}`; else empty.
         memory_bytes: Peak resident memory.
+        answers: What the retrieval log says; `None` where none is kept.
     """
 
     at: str
@@ -178,6 +221,7 @@ class AuditReport:
     previous: str = ""
     rotation: Mapping[str, int] = field(default_factory=dict)
     memory_bytes: int = 0
+    answers: Answers | None = None
 
     @property
     def levels(self) -> Counter[Level]:

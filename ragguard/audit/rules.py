@@ -289,6 +289,41 @@ _TABLE = (
         "A document that must not appear was among the answers of a canary query.",
         "Trace it and take it out.",
     ),
+    Rule(
+        "RG503",
+        "retrieved-after-removal",
+        "error",
+        "A document was given to readers after it had been taken out.",
+        "Find out which reader gave it, and publish for it again; ask what it answered.",
+    ),
+    Rule(
+        "RG504",
+        "answers-dominated",
+        "warning",
+        "A newcomer is among the answers to far more unlike questions than any document before.",
+        "Read it: it may be written to be found for everything. `ragguard trace` names its signer.",
+    ),
+    Rule(
+        "RG505",
+        "popular-newcomer",
+        "note",
+        "A newcomer is among the answers to far more questions than any document before.",
+        "Nothing, where it is about what everybody asks now.",
+    ),
+    Rule(
+        "RG506",
+        "new-source-in-answers",
+        "note",
+        "A new source is in more answers, for its size, than any source before.",
+        "Ask its owner what it holds.",
+    ),
+    Rule(
+        "RG507",
+        "honeytoken-retrieved",
+        "error",
+        "A planted document was found, which no honest question finds.",
+        "Find out who asked: the answering process knows the question's digest and time.",
+    ),
 )
 
 RULES = {rule.name: rule for rule in _TABLE}

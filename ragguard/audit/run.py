@@ -7,17 +7,19 @@ except that the audit itself is logged, and that `quarantine` takes suspects out
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ragguard import __version__
 from ragguard.audit import analysis, drift, earlier, neighbourhoods, read_index
 from ragguard.audit.analysis import Analysis
-from ragguard.audit.canaries import check_canaries
+from ragguard.audit.answers.canaries import check_canaries
+from ragguard.audit.answers.retrievals import check_retrievals
 from ragguard.audit.derivation import check_derivation
 from ragguard.audit.earlier import Past
 from ragguard.audit.findings import (
+    Answers,
     AuditFinding,
     AuditReport,
     Course,
@@ -154,12 +156,16 @@ class _Run:
             taken, sources, series = self._drift(spool, found, fresh, sources, measures)
         with course.part("canaries") as note:
             taken, series = check_canaries(workspace, course, note, taken, series)
+        answers: Answers | None = None
+        with course.part("answers") as note:
+            answers = check_retrievals(workspace, self._serving, course, note)
         commit, number = None, 0
         if self._asked.quarantine and found is not None and generation is not None:
             with course.part("quarantine") as note:
                 commit, number = take_out(workspace, generation, self._serving, course.findings)
                 note.looked_at = number
         report = self._report(spool, found, sources, measures, series, shown)
+        report = replace(report, answers=answers)
         earlier.remember(workspace, report, taken)
         return Audited(report, commit, number)
 

@@ -21,6 +21,7 @@ from ragguard.detect.view import point_label
 from ragguard.errors import UsageError
 from ragguard.ledger import versions
 from ragguard.model import Floats
+from ragguard.serving import ranking
 from ragguard.store import Store
 from ragguard.text.words import words
 from ragguard.trust.scope import scope_of
@@ -28,6 +29,7 @@ from ragguard.workspace import Workspace
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
+    from ragguard.serving.ranking import DocumentRanker
 
 K = 10
 BLOCK = 128  # queries asked at once
@@ -54,6 +56,7 @@ def run(
     collection: str = "",
     documents: Collection[str] | None = None,
     encoder: Encoder | None = None,
+    ranker: DocumentRanker | None = None,
 ) -> Run:
     """Ask a collection every query and trigger of a set.
 
@@ -65,6 +68,7 @@ def run(
         documents: Documents (`source/id`) in it: qrels of others are dropped and reported. Those
             that serve by the ledger by default.
         encoder: Of the recipe the collection was built with; the workspace's by default.
+        ranker: Ranks documents by provenance too, among the first that similarity finds.
 
     Raises:
         UsageError: Nothing was ingested yet, or the set has no query and no trigger.
@@ -83,7 +87,11 @@ def run(
         with workspace.ledger.reading() as conn:
             documents = versions.members(conn, "serving").keys()
     asked = _Asked(
-        workspace.open_store(repair=False), collection or generation.serving, encoder, max(k, DEPTH)
+        workspace.open_store(repair=False),
+        collection or generation.serving,
+        encoder,
+        max(k, DEPTH),
+        ranker,
     )
     judge = _Judge(canaries)
     rankings: dict[str, Sequence[tuple[str, float]]] = {}
@@ -247,11 +255,19 @@ def _holds(passage: Sequence[str], phrase: Sequence[str]) -> bool:
 class _Asked:
     """Asks one collection, and keeps the time."""
 
-    def __init__(self, store: Store, collection: str, encoder: Encoder, k: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        collection: str,
+        encoder: Encoder,
+        k: int,
+        ranker: DocumentRanker | None = None,
+    ) -> None:
         self._store = store
+        self._ranker, self._given = ranker, k
         self.collection = collection
         self._encoder = encoder
-        self._k = k
+        self._k = k if ranker is None else k * ranking.WIDTH
         self._total = store.count(collection)
         self.seconds = 0.0
         self.queries = 0
@@ -285,12 +301,24 @@ class _Asked:
             last = width >= min(self._total, MOST_CHUNKS)
             for row, ids, similarities in zip(rows, hits.ids, hits.similarities, strict=True):
                 if last or _enough(ids, similarities, known, self._k):
-                    done[row] = _answer(ids, similarities, known, self._k)
+                    done[row] = self._ranked(_answer(ids, similarities, known, self._k))
                 else:
                     left.append(row)
             rows, width = left, min(self._total, 4 * width, MOST_CHUNKS)
         self.queries += len(vectors)
         return [done[row] for row in range(len(vectors))]
+
+    def _ranked(self, answer: _Answer) -> _Answer:
+        """The answer, ranked by provenance too where that is wanted."""
+        if self._ranker is None:
+            return answer
+        best = [text for _, text in answer.texts[: len(answer.ranking)]]
+        rows = self._ranker.rank(answer.ranking, best)[: self._given]
+        places = {row + 1: rank for rank, (row, _) in enumerate(rows, 1)}
+        texts = [(places[rank], text) for rank, text in answer.texts if rank in places]
+        names = [answer.ranking[row][0] for row, _ in rows]
+        falling = _falling([counted for _, counted in rows])
+        return _Answer(list(zip(names, falling, strict=True)), texts)
 
     def _learn(self, points: set[str], known: dict[str, tuple[str, str]]) -> None:
         """Read document and text of points that are not known yet."""

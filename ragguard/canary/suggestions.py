@@ -81,6 +81,8 @@ def suggest(workspace: Workspace, count: int, seed: int = 0) -> Suggested:
 def _fit(workspace: Workspace) -> tuple[list[VersionRow], str]:
     """Serving documents that may vouch for others, by label, and what was left out."""
     days = workspace.settings.judge.recent_days
+    sources = workspace.root.sources
+    planted = {name for name, source in sources.items() if source.policy.honeytoken}
     since = format_time(workspace.now - timedelta(days=days))
     with workspace.ledger.reading() as conn:
         serving = versions.members(conn, "serving")
@@ -94,6 +96,7 @@ def _fit(workspace: Workspace) -> tuple[list[VersionRow], str]:
         and not row.findings
         and label not in waiting
         and row.digest not in denied
+        and row.source not in planted
     ]
     suspect = len(serving) - len(clean)
     last = max((row.commit for row in clean), default=0)

@@ -176,6 +176,36 @@ def suggest(ctx: click.Context, count: int, seed: int, output: Path | None, take
 
 
 @canary.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "-n", "count", default=3, show_default=True, type=click.IntRange(1, 1000), help="Documents."
+)
+def plant(folder: Path, count: int) -> None:
+    """Write honeytokens into FOLDER: documents that no honest question finds.
+
+    Sign them as a source of their own whose contract says so. Readers are never given them; when
+    one is found, that is an alarm.
+
+    \b
+    Example:
+      ragguard canary plant register -n 3
+      ragguard trust add archivist.pub --source register
+      ragguard trust policy register --set honeytoken=true
+      ragguard sign register --source register --key archivist.key -o register.intoto.json
+      ragguard ingest register.intoto.json --root register
+    """
+    from ragguard.canary.honeytokens import make
+    from ragguard.trust.files import replace_file
+
+    made = make(count)
+    for name, text in made.items():
+        replace_file(folder / name, text.encode(), shared=True)
+    say(f"{short(folder)}: {', '.join(made)}")
+    say("next: a source of its own, named as an ordinary one, and")
+    say("  ragguard trust policy SOURCE --set honeytoken=true   before it is ingested")
+
+
+@canary.command()
 @click.option(
     "--keep",
     default=0.95,
@@ -226,12 +256,20 @@ def run(ctx: click.Context, k: int, run_file: Path | None, exit_zero: bool, fmt:
     """
     from ragguard import canary as canaries
     from ragguard.canary import formats
+    from ragguard.canary.honeytokens import found_planted
     from ragguard.trust.files import replace_file
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
         asked = _in_force(workspace)
         found = canaries.run(workspace, asked, k)
+        sources = workspace.root.sources.values()
+        planted = [source.name for source in sources if source.policy.honeytoken]
+    for one in found_planted(found, planted):
+        note(
+            f"planted {one.document} is found by {one.query} (rank {one.rank}): honest questions "
+            "like it would alarm"
+        )
     if run_file is not None:
         replace_file(run_file, formats.dump_run(found.rankings).encode(), shared=True)
         note(f"{short(run_file)}: {len(found.rankings)} queries")
@@ -291,13 +329,15 @@ def compare(
 ) -> int:
     """Hold the answers of AFTER against those of BEFORE.
 
-    Each is a TREC run file, the number of a generation, or `serving`. Exit 4 when the gate would
-    refuse AFTER: something must not appear, a trigger is alive, or it answers worse. Of two
-    generations it also says how labels and vectors changed.
+    Each is a TREC run file, the number of a generation, `serving`, or `ranked`: what serves, ranked
+    by provenance too, by as much as `[retriever] ranking` says, or 0.1 where that is off. Exit 4
+    when the gate would refuse AFTER: something must not appear, a trigger is alive, or it answers
+    worse. Of two generations it also says how labels and vectors changed.
 
     \b
     Example:
       ragguard canary compare before.run serving
+      ragguard canary compare serving ranked
     """
     from ragguard import canary as canaries
     from ragguard.rebuild.compare import contrast, lines
@@ -329,6 +369,11 @@ def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
 
     if name == "serving":
         return canaries.run(workspace, asked, k)
+    if name == "ranked":
+        from ragguard.serving.ranking import MOST_BOUND, DocumentRanker
+
+        bound = workspace.settings.retriever.ranking or MOST_BOUND
+        return canaries.run(workspace, asked, k, ranker=DocumentRanker(workspace, bound))
     if name.isdecimal():
         with workspace.ledger.reading() as conn:
             known = {g.id: g for g in audit_queries.all_generations(conn)}
@@ -344,7 +389,7 @@ def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
     if not Path(name).is_file():
         raise UsageError(
             f"{name}: no such run file, and no generation",
-            hint="Expected a TREC run file, the number of a generation, or `serving`.",
+            hint="Expected a TREC run file, the number of a generation, `serving` or `ranked`.",
         )
     with workspace.ledger.reading() as conn:
         there = versions.members(conn, "serving").keys()

@@ -15,6 +15,7 @@ from ragguard.errors import KeyFileError, UsageError
 from ragguard.trust.canonical import now as now  # commands take the clock from here
 
 if TYPE_CHECKING:
+    from ragguard.embed.remote import Endpoint
     from ragguard.model import PublicKey
     from ragguard.serving.retriever import Retriever
     from ragguard.trust.keys import KeyPair
@@ -72,7 +73,8 @@ def published_retriever(
 ) -> Retriever | None:
     """Open the retriever over what was published; `None` where nothing published is asked.
 
-    The key of a server is read from RAGGUARD_STORE__API_KEY.
+    The key of a server is read from RAGGUARD_STORE__API_KEY; the endpoint of a model that is behind
+    one from RAGGUARD_MODEL__URL, its key from RAGGUARD_MODEL__API_KEY.
 
     Raises:
         UsageError: Options that do not go together.
@@ -95,8 +97,16 @@ def published_retriever(
         url=url,
         api_key=os.environ.get("RAGGUARD_STORE__API_KEY", ""),
         max_age=duration(max_age),
+        endpoint=_endpoint(),
         clock=now,
     )
+
+
+def _endpoint() -> Endpoint | None:
+    from ragguard.embed.remote import Endpoint
+
+    url = os.environ.get("RAGGUARD_MODEL__URL", "")
+    return Endpoint(url, os.environ.get("RAGGUARD_MODEL__API_KEY", "")) if url else None
 
 
 def workspace_folder(ctx: click.Context) -> Path:

@@ -52,6 +52,7 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
             "removed": list(done.removed),
             "proved": done.proved,
             "refused": done.refused,
+            "planted": done.planted,
             "log_key": key,
         }
         emit(fmt, body)
@@ -66,4 +67,6 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
     say(f"  {done.proved} of {done.points} points are proved by its snapshot")
     if done.refused:
         say(f"  {done.refused} are not, and readers will refuse them: ragguard audit says why")
+    if done.planted:
+        say(f"  {done.planted} are planted (honeytokens): nobody is given them")
     say(f"next: ragguard search QUESTION --published {done.folder} --log-key '{key}'")

@@ -15,6 +15,7 @@ from ragguard.cli.output import emit, format_option, line, say
 if TYPE_CHECKING:
     from ragguard.lineage.custody import Custody
     from ragguard.lineage.graph import Lineage
+    from ragguard.lineage.retrieved import Retrieved
     from ragguard.lineage.trace import Traced
 
 SHOWN = 10  # companions named one by one
@@ -61,9 +62,10 @@ def trace(
     custody is verified; of each passage that a receipt names it is said whether it is still
     proved, and the key of a reader who signed it is given with --signer. With --query the passages
     are ranked by how much the answer rests on them; what else there is of their campaign, batch
-    and signer is told with them, and apart from them what the corpus says otherwise. What is
-    compared does not tell false from true: you say which answer is wrong, whom it names is a
-    suspect, and nothing is changed. Without --answer it ranks only.
+    and signer is told with them, and apart from them what the corpus says otherwise. Where a
+    retrieval log is kept it is said to which questions a document was given. What is compared does
+    not tell false from true: you say which answer is wrong, whom it names is a suspect, and
+    nothing is changed. Without --answer it ranks only.
 
     A judge gets lines of JSON (question, answer, passage) and prints a number in [0, 1] for each.
 
@@ -77,6 +79,7 @@ def trace(
     from ragguard.lineage import trace as job
     from ragguard.lineage.external_judge import command_judge
     from ragguard.lineage.prov import prov_json
+    from ragguard.lineage.retrieved import retrieved
     from ragguard.trust.files import replace_file
 
     if (what is None) == (query is None):
@@ -98,18 +101,21 @@ def trace(
         names = [what] if what is not None else found.documents if found else []
         chains = [custody.trace_document(workspace, name) for name in names]
         graphs = [document_lineage(workspace, name) for name in names]
+        times = retrieved(workspace, [f"{c.source}/{c.document}" for c in chains])
     if export is not None:
         body = prov_json([asdict(c) for c in chains])
         replace_file(export, json.dumps(body, indent=1).encode() + b"\n", shared=True)
     broken = any(c.problems for c in chains) or any(g.wrong for g in graphs)
     if fmt != "table":
-        emit(fmt, _body(chains, found, graphs))
+        emit(fmt, {**_body(chains, found, graphs), "retrieved": [asdict(one) for one in times]})
     else:
         if found is not None:
             _tell_answer(found, answer)
         for chain, graph in zip(chains, graphs, strict=True):
             _tell_chain(chain)
             _tell_graph(graph)
+        for one in times:
+            _tell_retrieved(one)
     return 3 if broken else int(bool(found and found.documents))
 
 
@@ -207,6 +213,13 @@ def _tell_answer(found: Traced, answer: str) -> None:
         say("next: ragguard quarantine show SOURCE/DOCUMENT")
     elif not answer and found.passages:
         say("next: the same with --answer TEXT names what the answer rests on")
+
+
+def _tell_retrieved(one: Retrieved) -> None:
+    say(f"{line(one.document)} was found {one.answers} times, by {one.questions} questions:")
+    for found in one.last[-SHOWN:]:
+        how = "given" if found.given else "found, not given"
+        say(f"  {found.at} {how}, question {found.question}")
 
 
 def _tell_chain(chain: Custody) -> None:

@@ -172,7 +172,8 @@ def policy(
     nothing but numbers, dates, names or negations; scope (list): which readers its documents
     are for, `public`, KEY=VALUE or KEY=@METADATA; reviewers: how many have to agree on a case;
     review (list): what always waits for one, `all`, label=VALUE or path=PATTERN; probation: how
-    many of its documents reviewers have to let in before others need none.
+    many of its documents reviewers have to let in before others need none; honeytoken: whether
+    its documents are planted, never given to a reader, and an alarm when they are found.
 
     \b
     Example:

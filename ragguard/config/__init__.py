@@ -237,6 +237,21 @@ class RetrieverSettings(Section):
         default=False,
         description="open a case for a person where no answer is given; it holds the question",
     )
+    ranking: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.1,
+        description="share of its similarity that a passage's provenance adds or takes at most; "
+        "0: off",
+    )
+    log: Literal["off", "digests", "vectors", "texts"] = Field(
+        default="off",
+        description="retrieval log, in the folder retrievals: which passages questions were "
+        "answered with; of a question its digest, its vector too, or its text too",
+    )
+    log_mib: int = Field(
+        default=256, ge=1, le=1_000_000, description="size of that log; the oldest goes first"
+    )
 
 
 class LimitSettings(Section):

@@ -157,6 +157,34 @@ def stays(conn: sa.Connection) -> Iterator[tuple[int, str, int, int | None]]:
     yield from _stream(conn, sa.select(*columns))
 
 
+def ended_stays(conn: sa.Connection) -> dict[str, list[tuple[int, int]]]:
+    """Stays in the serving zone that ended, and those that took their place, by document.
+
+    Returns:
+        First commit and the commit that ended it, -1 for one that goes on, by `source/id`.
+    """
+    ended = sa.select(membership.c.until).where(
+        membership.c.zone == "serving", membership.c.until.is_not(None)
+    )
+    query = (
+        sa.select(
+            versions.c.source,
+            versions.c.document,
+            membership.c.since,
+            sa.func.coalesce(membership.c.until, -1),
+        )
+        .join(versions, versions.c.id == membership.c.version)
+        .where(
+            membership.c.zone == "serving",
+            sa.or_(membership.c.until.is_not(None), membership.c.since.in_(ended)),
+        )
+    )
+    found: dict[str, list[tuple[int, int]]] = {}
+    for source, document, since, until in _stream(conn, query):
+        found.setdefault(f"{source}/{document}", []).append((since, until))
+    return found
+
+
 def versions_of(conn: sa.Connection, commit: int) -> dict[int, VersionRow]:
     """Versions that a commit made, by number."""
     query = sa.select(versions).where(versions.c.commit == commit)

@@ -41,7 +41,7 @@ class Rules:
         """Say whether to abstain, and why.
 
         Args:
-            hits: Proved passages, the nearest first.
+            hits: Proved passages, the best first.
             question: Its text; empty where it is not known.
         """
         found = self._why(hits)
@@ -54,8 +54,9 @@ class Rules:
     def _why(self, hits: Sequence[Hit]) -> tuple[Kind, str] | None:
         if not hits:
             return "unproved", "nothing that was found is proved"
-        if self.floor and hits[0].similarity < self.floor:
-            near = f"the nearest passage has similarity {hits[0].similarity:.2f}"
+        nearest = max(hit.similarity for hit in hits)  # the first may stand there by its merit
+        if self.floor and nearest < self.floor:
+            near = f"the nearest passage has similarity {nearest:.2f}"
             return "below-floor", f"{near}, below the floor of {self.floor:.2f}"
         if self.contradictions:
             found = contradiction([h.text for h in hits], [h.source for h in hits])

@@ -26,7 +26,8 @@ from ragguard.ledger.serving_points import (
 )
 from ragguard.ledger.versions import Stay
 from ragguard.model import Subject
-from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.answer import HONEYTOKEN, PLANTED, Proof, Refused
+from ragguard.serving.ranking import Merits
 from ragguard.serving.receipt import Basis
 from ragguard.store import Point
 from ragguard.trust import scope
@@ -41,14 +42,18 @@ class AgainstLedger:
     Args:
         workspace: Open and locked; it stays open as long as this is used.
         asked: Whether questions are put to the index: then the encoder must be the index's.
+        ranked: Whether it is asked for merits.
 
     Raises:
         UsageError: Nothing was ingested yet.
         ModelDigestError, RecipeMismatchError: The settings are not those of the serving index.
     """
 
-    def __init__(self, workspace: Workspace, *, asked: bool = True) -> None:
-        self._workspace, self._asked = workspace, asked
+    def __init__(self, workspace: Workspace, *, asked: bool = True, ranked: bool = False) -> None:
+        self._workspace, self._asked, self._ranked = workspace, asked, ranked
+        self._merits: Merits | None = None
+        # By version and commit of its stay: without, and with a newer version that waits.
+        self._merit: dict[tuple[int, int], tuple[float, float]] = {}
         self._seen = (-1, -1)  # size of the log and version of the root that all below is of
         self._generation: Generation | None = None
         self._scoped, self._checkpoint = False, ""
@@ -75,6 +80,17 @@ class AgainstLedger:
     def scoped(self) -> bool:
         """Whether scopes are on."""
         return self._scoped
+
+    @property
+    def groups(self) -> Mapping[str, int] | None:
+        """See `Merits.groups`; `None` where it was not opened for ranking."""
+        return None if self._merits is None else self._merits.groups
+
+    def merits(self, proofs: Sequence[Proof]) -> list[float]:
+        """Merit of passages that the last call of `judge` proved, see `ranking`."""
+        rows = (self._rows[proof.point] for proof in proofs)
+        unknown = (0.0, 0.0)
+        return [self._merit.get((row.version, row.since), unknown)[row.newer_waits] for row in rows]
 
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """Say of each point what proves it, or why nothing does.
@@ -140,6 +156,7 @@ class AgainstLedger:
         self._signatures, self._scoped = Signatures(workspace), scope.is_on(workspace.root)
         self._standings, self._known, self._seen = {}, {}, seen
         self._rows, self._mark = {}, None
+        self._merit, self._merits = {}, Merits(workspace) if self._ranked else None
 
     def _serving(self) -> Generation:
         if self._generation is None:
@@ -158,6 +175,9 @@ class AgainstLedger:
             return Refused(
                 point.id, row.label, "denied", "a reviewer rejected exactly these bytes", True
             )
+        known = self._workspace.root.sources.get(row.source)
+        if known is not None and known.policy.honeytoken:
+            return Refused(point.id, row.label, HONEYTOKEN, PLANTED, True)
         unknown = ("its provenance is unknown", ())
         wrong, tokens = self._known.get((row.version, row.since), unknown)
         if wrong:
@@ -188,8 +208,12 @@ class AgainstLedger:
     def _remember(self, stay: Stay) -> None:
         if len(self._known) >= MOST:
             self._known.clear()
+            self._merit.clear()
         wrong, subject = self._provenance(stay)
         self._known[stay.id, stay.since] = wrong, self._scope(stay, subject)
+        if self._merits is not None:
+            plain, waits = self._merits.of(stay, False), self._merits.of(stay, True)
+            self._merit[stay.id, stay.since] = plain, waits
 
     def _scope(self, row: Stay, subject: Subject | None) -> tuple[str, ...]:
         """Tokens of a document by its source's contract of today; none where it says none."""

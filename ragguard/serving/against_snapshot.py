@@ -7,7 +7,7 @@ taken up at the next question; one of an older or of another log is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ragguard.errors import (
     UsageError,
 )
 from ragguard.serving import snapshot
-from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.answer import HONEYTOKEN, PLANTED, Proof, Refused
 from ragguard.serving.receipt import Basis
 from ragguard.serving.snapshot import Snapshot, payload_digest, vector_digest
 from ragguard.store import Point
@@ -79,6 +79,16 @@ class AgainstSnapshot:
         """Whether scopes were on when the snapshot was made."""
         return self.snapshot.head.scoped
 
+    @property
+    def groups(self) -> Mapping[str, int] | None:
+        """See `Merits.groups`; `None` where the snapshot was not made for ranking."""
+        return self.snapshot.head.groups
+
+    def merits(self, proofs: Sequence[Proof]) -> list[float]:
+        """Merit of passages that the last call of `judge` proved, as of the snapshot."""
+        rows = (self.snapshot.find(proof.point) for proof in proofs)
+        return [0.0 if row is None else row.merit for row in rows]
+
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """See `Evidence.judge`.
 
@@ -94,6 +104,8 @@ class AgainstSnapshot:
     def _judge(self, point: Point) -> Proof | Refused:
         fields, head = own(point), self.snapshot.head
         label = f"{fields.get('source', '?')}/{fields.get('document', '?')}"
+        if self.snapshot.is_honeytoken(point.id):
+            return Refused(point.id, label, HONEYTOKEN, PLANTED, True)
         row = self.snapshot.find(point.id)
         try:
             same = row is not None and payload_digest(point.id, point.payload) == row.payload

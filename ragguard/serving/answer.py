@@ -39,10 +39,12 @@ class Refused:
     Attributes:
         point: Point id in the collection.
         document: `source/id`, as far as known; its payload may say anything.
-        kind: `seal`, `unknown`, `waiting`, `not-current`, `denied`, `provenance` or `scope`; of a
-            reader `digest`, `unknown`, `newer` or `scope`. See docs/retriever.md.
+        kind: `seal`, `unknown`, `waiting`, `not-current`, `denied`, `provenance`, `scope` or
+            `honeytoken`; of a reader `digest`, `unknown`, `newer`, `scope` or `honeytoken`. See
+            docs/retriever.md.
         reason: One sentence.
-        alarm: Whether the index is not what was written to it; else trust has changed.
+        alarm: Whether the index is not what was written to it, or what was planted was found;
+            else trust has changed.
     """
 
     point: str
@@ -50,6 +52,10 @@ class Refused:
     kind: str
     reason: str
     alarm: bool
+
+
+HONEYTOKEN = "honeytoken"  # kind of a refusal
+PLANTED = "it was planted: no honest question finds it, and nobody is given it"
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,8 @@ class Answer:
     """What a retriever gives for a question.
 
     Attributes:
-        hits: Proved passages, the nearest first; none where it abstains.
+        hits: Proved passages, the nearest first, or the best where they are ranked; none where it
+            abstains.
         abstained: Why no passage is given; `None` where some are.
         refused: What was found before the last of them and is not given out.
         receipt: Signed statement of what the answer rests on, where receipts are made: an envelope
@@ -111,7 +118,7 @@ class Answer:
 
     @property
     def alarms(self) -> list[Refused]:
-        """What was refused because the index is not what was written to it."""
+        """What was refused because the index is not what was written, or because it is planted."""
         return [one for one in self.refused if one.alarm]
 
     def as_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +25,14 @@ from ragguard.ledger.commits import Generation
 from ragguard.model import Recipe
 from ragguard.serving import snapshot
 from ragguard.serving.against_ledger import AgainstLedger
-from ragguard.serving.answer import Proof
-from ragguard.serving.reader import OF_SERVER, SNAPSHOT
+from ragguard.serving.answer import HONEYTOKEN, Proof
+from ragguard.serving.reader import OF_SERVER, PINS, SNAPSHOT
 from ragguard.serving.snapshot import Head, Row
 from ragguard.store import Point
 from ragguard.trust import scope, signed_note
 from ragguard.trust.files import replace_file, share
 from ragguard.workspace import Workspace
+from ragguard.workspace.encoders import pins_of
 
 KEEP = 3  # states that are kept, the newest included
 _STATE = re.compile(r"(.+-g\d+)-(\d+)")
@@ -51,6 +53,7 @@ class Published:
         removed: Collections of older states that were deleted.
         proved: Points of the serving collection that are in its snapshot.
         refused: Points that could not be proved, and are not.
+        planted: Points of honeytokens, which are not either.
     """
 
     folder: Path
@@ -63,6 +66,7 @@ class Published:
     removed: tuple[str, ...] = ()
     proved: int = 0
     refused: int = 0
+    planted: int = 0
 
 
 def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Published:
@@ -110,7 +114,8 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
         )
     if fresh:
         shutil.rmtree(place, ignore_errors=True)  # what a killed run left
-    table, refused = _proved(workspace, generation, place / SNAPSHOT, newest[0].id)
+    made_for = _proved(workspace, generation, place / SNAPSHOT, newest[0].id)
+    table, refused, planted, groups = made_for
     if fresh and workspace.settings.store.url:
         place.mkdir()
         replace_json(place / OF_SERVER, {"origin": workspace.origin})
@@ -125,7 +130,13 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
             raise
         # A collection is there once its settings are.
         replace_json(place / "collection.json", {**settings, "origin": workspace.origin})
-    replace_file(place / SNAPSHOT, _signed(workspace, generation, newest[0].id, table), shared=True)
+    head = _head(workspace, generation, newest[0].id, planted, groups)
+    signed = snapshot.dump(head, table, workspace.checkpoint_key)
+    replace_file(place / SNAPSHOT, signed, shared=True)
+    with workspace.ledger.reading() as conn:
+        recipe = commits.recipe_body(conn, generation.recipe)
+    if (pins := pins_of(workspace, recipe)) is not None:
+        replace_file(place / PINS, pins, shared=True)
     if fresh:
         copies.sync_folder(target)
     if aliases.get(alias) != name:
@@ -133,16 +144,17 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
     share(target)
     removed = _prune(target, generation.serving, name, keep)
     points, size = store.count(generation.serving), copies.used(place)
-    proved = len(table) // snapshot.ROW
+    proved = len(table) // head.row
     return Published(
-        target, name, alias, newest[0].id, points, size, fresh, removed, proved, refused
+        *(target, name, alias, newest[0].id, points, size, fresh, removed, proved, refused),
+        planted=len(planted),
     )
 
 
 def _proved(
     workspace: Workspace, generation: Generation, before: Path, commit: int
-) -> tuple[bytes, int]:
-    """The table of all points that are proved now, and how many are not.
+) -> tuple[bytes, int, Sequence[str], Mapping[str, int] | None]:
+    """The table of what is proved now, how many points are not, honeytokens, groups of sources.
 
     What was published of the same corpus under the same trust is taken again, if it is our own.
     """
@@ -150,15 +162,20 @@ def _proved(
         kept = snapshot.load(before.read_bytes(), log_key(workspace))
     except (OSError, IntegrityError):
         kept = None
-    if kept is not None and (kept.head.commit, kept.head.root, kept.head.collection) == (
-        commit,
-        workspace.root.version,
-        generation.serving,
-    ):
-        return kept.table, workspace.open_store().count(generation.serving) - kept.points
+    ranked = workspace.settings.retriever.ranking > 0
+    if kept is not None and (
+        kept.head.commit,
+        kept.head.root,
+        kept.head.collection,
+        kept.head.groups is not None,
+    ) == (commit, workspace.root.version, generation.serving, ranked):
+        planted = kept.head.honeytokens
+        there = workspace.open_store().count(generation.serving)
+        return kept.table, there - kept.points - len(planted), planted, kept.head.groups
     rows: list[Row] = []
+    found: list[str] = []
     refused = 0
-    evidence = AgainstLedger(workspace, asked=False)
+    evidence = AgainstLedger(workspace, asked=False, ranked=ranked)
     for block in workspace.open_store().scan(generation.serving, vectors=True):
         said = evidence.judge(block)
         if said is None:
@@ -167,13 +184,16 @@ def _proved(
             )
         for point, proof in zip(block, said, strict=True):
             if isinstance(proof, Proof):
-                rows.append(_row(point, proof))
+                merit = evidence.merits([proof])[0] if ranked else 0.0
+                rows.append(_row(point, proof, merit))
+            elif proof.kind == HONEYTOKEN:
+                found.append(snapshot.honeytoken_digest(point.id))
             else:
                 refused += 1
-    return snapshot.dump_table(rows), refused
+    return snapshot.dump_table(rows, ranked=ranked), refused, found, evidence.groups
 
 
-def _row(point: Point, proof: Proof) -> Row:
+def _row(point: Point, proof: Proof, merit: float) -> Row:
     return Row(
         point.id,
         snapshot.payload_digest(point.id, point.payload),
@@ -181,14 +201,21 @@ def _row(point: Point, proof: Proof) -> Row:
         proof.commit,
         proof.log_index,
         proof.newer_waits,
+        merit,
     )
 
 
-def _signed(workspace: Workspace, generation: Generation, commit: int, table: bytes) -> bytes:
+def _head(
+    workspace: Workspace,
+    generation: Generation,
+    commit: int,
+    planted: Sequence[str],
+    groups: Mapping[str, int] | None,
+) -> Head:
     with workspace.ledger.reading() as conn:
         recipe = commits.recipe_body(conn, generation.recipe)
         checkpoint = log.kept_checkpoints(conn)[-1][1]
-    head = Head(
+    return Head(
         log=workspace.origin,
         checkpoint=checkpoint,
         at=workspace.now,
@@ -198,8 +225,9 @@ def _signed(workspace: Workspace, generation: Generation, commit: int, table: by
         root=workspace.root.version,
         scoped=scope.is_on(workspace.root),
         recipe=Recipe(**{**recipe, "digest": generation.recipe}),
+        honeytokens=planted,
+        groups=groups,
     )
-    return snapshot.dump(head, table, workspace.checkpoint_key)
 
 
 def log_key(workspace: Workspace) -> str:

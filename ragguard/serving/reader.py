@@ -7,7 +7,7 @@ embedded the published copy is asked, where it is on a server the server.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +20,17 @@ from ragguard.serving.retriever import Retriever
 from ragguard.store import published
 from ragguard.store.qdrant import QdrantStore, connect
 from ragguard.trust import canonical
+from ragguard.trust.canonical import digest_bytes
 from ragguard.trust.scope import Wanted
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
+    from ragguard.embed.remote import Endpoint
+    from ragguard.serving.retrieval_log import RetrievalLog
     from ragguard.trust.keys import KeyPair
 
 SNAPSHOT = "points.snapshot"
+PINS = "model.pins"  # of a model behind an endpoint; its digest is in the signed recipe
 OF_SERVER = "server.json"  # in the place of a collection's settings, where a server is asked
 MAX_AGE = timedelta(hours=24)
 
@@ -38,11 +42,14 @@ def open_reader(
     scope: Wanted | None = None,
     rules: Rules | None = None,
     receipt_key: KeyPair | None = None,
+    retrievals: RetrievalLog | None = None,
+    ranking: float = 0.0,
     url: str = "",
     api_key: str = "",
     alias: str = "corpus",
     max_age: timedelta = MAX_AGE,
     model: str = "",
+    endpoint: Endpoint | None = None,
     encoder: Encoder | None = None,
     clock: Callable[[], datetime] = canonical.now,
 ) -> Retriever:
@@ -54,11 +61,14 @@ def open_reader(
         scope: Whom it answers; see `Retriever`.
         rules: When to abstain; see `Retriever`.
         receipt_key: A key of the reader's own that signs a receipt of every answer.
+        retrievals: Where its answers are logged.
+        ranking: See `Retriever`; the snapshot has to be made for it.
         url: Of the Qdrant server, where the index is on one.
         api_key: For the server; one that may only read is enough.
         alias: The alias that the folder names it by.
         max_age: How old the snapshot may be; what was removed or revoked since is not known here.
         model: The model's name or folder here, where it is another than where the index was built.
+        endpoint: Where the model is served, where the index was built through one.
         encoder: An open one, instead.
         clock: Tells the time.
 
@@ -93,7 +103,8 @@ def open_reader(
             path, log_key, max_age, collection="" if url else name, clock=clock
         )
         recipe = evidence.snapshot.head.recipe
-        found = encoder if encoder is not None else _encoder(recipe, model)
+        pins = path.with_name(PINS)
+        found = encoder if encoder is not None else _encoder(recipe, model, endpoint, pins)
         check_vectors(found.recipe, recipe)
         return Retriever(
             evidence,
@@ -102,6 +113,8 @@ def open_reader(
             scope=scope,
             rules=rules,
             receipt_key=receipt_key,
+            retrievals=retrievals,
+            ranking=ranking,
             clock=clock,
             close=store.close,
         )
@@ -110,11 +123,39 @@ def open_reader(
         raise
 
 
-def _encoder(recipe: Recipe, model: str) -> Encoder:
-    from ragguard.embed.encoder import open_encoder
+def _encoder(recipe: Recipe, model: str, endpoint: Endpoint | None, pins: Path) -> Encoder:
+    from ragguard.embed.encoder import REMOTE, open_encoder
 
+    kept: bytes | None = None
+    if recipe.pooling == REMOTE:
+        if endpoint is None:
+            raise UsageError(
+                f"model {recipe.model!r}: the index was built through an endpoint",
+                hint="Name one: endpoint=…, or RAGGUARD_MODEL__URL on the command line.",
+            )
+        endpoint = replace(endpoint, max_tokens=recipe.max_tokens)
+        try:
+            kept = pins.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"{pins}: {error.strerror}", hint="`ragguard publish` writes it."
+            ) from None
+        if digest_bytes(kept) != recipe.model_digest:
+            raise ModelDigestError(
+                f"{pins}: not what the snapshot's model was pinned by",
+                hint="Publish again; if it stays so, find out who changed it.",
+            )
+    else:
+        endpoint = None
     # Sizes of chunks are no matter of questions.
-    return open_encoder(model or recipe.model, runtime="auto", size=1000, overlap=100)
+    return open_encoder(
+        model or recipe.model,
+        runtime="auto",
+        size=1000,
+        overlap=100,
+        endpoint=endpoint,
+        pins=kept,
+    )
 
 
 def check_vectors(mine: Recipe, built: Recipe) -> None:

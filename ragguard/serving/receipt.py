@@ -42,6 +42,11 @@ class Basis:
     checkpoint: str
     generation: int
 
+    @property
+    def size(self) -> int:
+        """Entries of the log under the checkpoint, which was verified."""
+        return int(self.checkpoint.split("\n", 2)[1])
+
 
 @dataclass(frozen=True)
 class Receipt:

@@ -18,12 +18,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 from uuid import UUID
 
+import numpy as np
+
 from ragguard.detect.view import own, point_label
 from ragguard.errors import UsageError
 from ragguard.model import Floats
+from ragguard.serving import ranking as by_provenance
 from ragguard.serving.abstain import Rules, read_pinned
 from ragguard.serving.answer import Abstention, Answer, Hit, Proof, Refused
+from ragguard.serving.ranking import MOST_BOUND
 from ragguard.serving.receipt import Basis, Receipt, hit_body, question_digest, sign
+from ragguard.serving.retrieval_log import FOLDER, RetrievalLog
 from ragguard.store import Point, Store
 from ragguard.trust import canonical
 from ragguard.trust.canonical import digest_bytes
@@ -56,6 +61,13 @@ class Evidence(Protocol):
     def basis(self) -> Basis:
         """What answers are proved under."""
 
+    @property
+    def groups(self) -> Mapping[str, int] | None:
+        """Sources by number, those that share signers by one; `None`: it has no merits."""
+
+    def merits(self, proofs: Sequence[Proof]) -> list[float]:
+        """Merit without corroboration, in [-1, 0], of what the last call of `judge` proved."""
+
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """Say of each point (with its vector) what proves it, or why nothing does.
 
@@ -80,11 +92,15 @@ class Retriever:
         hand_over: Gives a question that no answer was given to, by its text, to a person; returns
             the case.
         receipt_key: Signs a receipt of every answer; without it there are none.
+        retrievals: Where answers are logged; without it they are not.
+        ranking: Largest share of its similarity that a passage's provenance adds or takes, in
+            [0, 0.1], see `ranking`; what `prove` is given stays in its order.
         clock: Tells the time, for receipts.
         close: Lets go of what was opened for it.
 
     Raises:
-        UsageError: Scopes are on and none is given, or are off and one is.
+        UsageError: Scopes are on and none is given, or are off and one is; passages are to be
+            ranked, and the evidence has nothing to rank them by.
     """
 
     def __init__(
@@ -97,6 +113,8 @@ class Retriever:
         rules: Rules | None = None,
         hand_over: Callable[[str, Abstention], int | None] | None = None,
         receipt_key: KeyPair | None = None,
+        retrievals: RetrievalLog | None = None,
+        ranking: float = 0.0,
         clock: Callable[[], datetime] = canonical.now,
         close: Callable[[], None] = lambda: None,
     ) -> None:
@@ -106,6 +124,11 @@ class Retriever:
         self._scope = None if scope is None else scope_of(scope)
         self._rules, self._hand_over = rules or Rules(), hand_over
         self._key, self._clock = receipt_key, clock
+        self._retrievals = retrievals
+        self._ranking = ranking
+        if not 0.0 <= ranking <= MOST_BOUND:
+            raise UsageError(f"ranking is {ranking}, expected a share from 0 to {MOST_BOUND}")
+        self._check_ranking()
         self._close = close
         self._check_scope()
 
@@ -117,6 +140,8 @@ class Retriever:
 
     def close(self) -> None:
         """Let go of what was opened for it; a workspace stays open."""
+        if self._retrievals is not None:
+            self._retrievals.close()
         self._close()
 
     def prove(self, found: Mapping[str, float], *, question: str = "") -> Answer:
@@ -185,18 +210,37 @@ class Retriever:
     def _answer(self, vector: Floats, k: int, question: str) -> Answer:
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1")
-        hits, refused = self._proved(vector, k)
+        if self._ranking:
+            found, refused = self._proved(vector, min(k * by_provenance.WIDTH, MOST))
+            hits = self._ranked(found)[:k]
+        else:
+            hits, refused = self._proved(vector, k)
         said = question_digest(question) if question else digest_bytes(vector.tobytes())
-        return self._conclude(hits, refused, said, question)
+        return self._conclude(hits, refused, said, question, vector)
 
     def _conclude(
-        self, hits: list[Hit], refused: list[Refused], said: str, question: str
+        self,
+        hits: list[Hit],
+        refused: list[Refused],
+        said: str,
+        question: str,
+        vector: Floats | None = None,
     ) -> Answer:
         """Give what is proved, or abstain; `said` is the digest that a receipt names."""
         abstained = self._rules.judge(hits, question)
         if abstained is not None:
             hits = []
         receipt = self._receipt(said, hits, len(refused), abstained)
+        if self._retrievals is not None:
+            self._retrievals.answered(
+                said,
+                hits,
+                refused,
+                size=self._evidence.basis.size,
+                vector=vector,
+                text=question,
+                abstained="" if abstained is None else abstained.kind,
+            )
         if abstained is not None and question and self._hand_over is not None:
             abstained = replace(abstained, case=self._hand_over(question, abstained))
         return Answer(hits, refused, abstained, receipt)
@@ -217,6 +261,25 @@ class Retriever:
             abstained="" if abstained is None else abstained.kind,
         )
         return sign(said, self._key)
+
+    def _ranked(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Proved passages, the best first."""
+        groups = self._check_ranking()
+        merits = np.array(self._evidence.merits([hit.proof for hit in hits]), dtype=np.float32)
+        said = by_provenance.corroborated([h.text for h in hits], [h.source for h in hits], groups)
+        merits[np.array(said, dtype=bool)] += by_provenance.HALF
+        near = np.array([hit.similarity for hit in hits], dtype=np.float32)
+        rows, _ = by_provenance.order(near, merits, self._ranking)
+        return [replace(hits[row], rank=rank) for rank, row in enumerate(rows.tolist(), 1)]
+
+    def _check_ranking(self) -> Mapping[str, int]:
+        groups = self._evidence.groups if self._ranking else {}
+        if groups is None:
+            raise UsageError(
+                "the snapshot says nothing to rank passages by",
+                hint="Publish where [retriever] ranking is on, or read without ranking.",
+            )
+        return groups
 
     def _check_scope(self) -> None:
         on = self._evidence.scoped
@@ -270,7 +333,11 @@ class Retriever:
 
 
 def open_retriever(
-    workspace: Workspace, *, scope: Wanted | None = None, receipts: bool = False
+    workspace: Workspace,
+    *,
+    scope: Wanted | None = None,
+    receipts: bool = False,
+    clock: Callable[[], datetime] = canonical.now,
 ) -> Retriever:
     """Make a retriever in the process that holds a workspace.
 
@@ -279,6 +346,7 @@ def open_retriever(
             as long as the retriever is used.
         scope: Whom it answers; see `Retriever`.
         receipts: Sign a receipt of every answer, with the log's key.
+        clock: Tells the time, for receipts and the retrieval log.
 
     Raises:
         UsageError: Nothing was ingested yet; or see `Retriever`.
@@ -295,7 +363,7 @@ def open_retriever(
         asked.contradictions,
         read_pinned(workspace.folder / asked.pinned) if asked.pinned else {},
     )
-    evidence = AgainstLedger(workspace)
+    evidence = AgainstLedger(workspace, ranked=asked.ranking > 0)
     return Retriever(
         evidence,
         workspace.open_store(),
@@ -304,6 +372,11 @@ def open_retriever(
         rules=rules,
         hand_over=partial(hand_over, workspace) if asked.hand_over else None,
         receipt_key=workspace.checkpoint_key if receipts else None,
+        retrievals=RetrievalLog(
+            workspace.folder / FOLDER, asked.log, asked.log_mib << 20, clock=clock
+        ),
+        ranking=asked.ranking,
+        clock=clock,
     )
 
 

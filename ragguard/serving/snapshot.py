@@ -7,6 +7,9 @@ has four columns, one after the other, of rows sorted by point id, 60 bytes a po
 
     id 16 | digest of id and payload 24 | digest of id and vector 12 | commit 4 | log entry 4
 
+and a fifth where it was made for ranking: merit without corroboration, 1 byte, 0 for 0 and 255
+for -1 (`ranking`).
+
 Numbers are little-endian; the highest bit of the log entry says that a newer version of the
 document waits. The digests are the first bytes of SHA-256, nothing in them is secret, and they
 leave the seal out and the collection too: a copy of the collection has the same.
@@ -38,6 +41,7 @@ PREDICATE_TYPE = "urn:ragguard:snapshot:v1"
 SUBJECT = "points"
 MAX_ENVELOPE = 1_000_000
 PAYLOAD, VECTOR = 24, 12  # bytes of the digests
+HONEYTOKEN = 24  # hex digits
 ROW = 16 + PAYLOAD + VECTOR + 4 + 4
 WAITS = 1 << 31
 
@@ -52,6 +56,7 @@ class Row:
     commit: int
     log_index: int
     newer_waits: bool
+    merit: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,10 @@ class Head:
         root: Version of the trust root it was made under.
         scoped: Whether that root has access scopes on.
         recipe: Of the collection.
+        honeytokens: Digests of planted points, sorted, see `honeytoken_digest`; they stand in no
+            row of the table. A head without any is written as it was before there were some.
+        groups: Sources by number, those that share signers by one, see `ranking.Merits`; `None`
+            where it was not made for ranking, and then it is written as before.
     """
 
     log: str
@@ -79,6 +88,13 @@ class Head:
     root: int
     scoped: bool
     recipe: Recipe
+    honeytokens: Sequence[str] = ()
+    groups: Mapping[str, int] | None = None
+
+    @property
+    def row(self) -> int:
+        """Bytes of a row of its table."""
+        return ROW + (self.groups is not None)
 
 
 def payload_digest(point: str, payload: Mapping[str, Any]) -> bytes:
@@ -97,8 +113,13 @@ def vector_digest(point: str, vector: bytes) -> bytes:
     return sha256(UUID(point).bytes + vector).digest()[:VECTOR]
 
 
-def dump_table(rows: Sequence[Row]) -> bytes:
-    """The table's bytes."""
+def honeytoken_digest(point: str) -> str:
+    """Name of a planted point in a snapshot: it tells one who has the point's id, nobody else."""
+    return sha256(b"honeytoken" + UUID(point).bytes).hexdigest()[:HONEYTOKEN]
+
+
+def dump_table(rows: Sequence[Row], *, ranked: bool = False) -> bytes:
+    """The table's bytes, with merits where it is for ranking."""
     ordered = sorted(rows, key=lambda row: UUID(row.point).bytes)
     numbers = np.array(
         [[r.commit, r.log_index | (WAITS if r.newer_waits else 0)] for r in ordered], dtype="<u4"
@@ -110,21 +131,26 @@ def dump_table(rows: Sequence[Row]) -> bytes:
             *(r.vector for r in ordered),
             numbers[:, 0].tobytes(),
             numbers[:, 1].tobytes(),
+            bytes(round(-255 * min(0.0, max(-1.0, r.merit))) for r in ordered if ranked),
         )
     )
 
 
 def dump(head: Head, table: bytes, key: keys.KeyPair) -> bytes:
     """A snapshot's bytes, signed by the log's key."""
+    said: dict[str, Any] = {f.name: getattr(head, f.name) for f in fields(head)}
+    said.update({"at": format_time(head.at), "recipe": asdict(head.recipe)})
+    if head.honeytokens:
+        said["honeytokens"] = sorted(head.honeytokens)
+    else:
+        del said["honeytokens"]
+    if head.groups is None:
+        del said["groups"]
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": SUBJECT, "digest": {"sha256": digest_bytes(table)}}],
         "predicateType": PREDICATE_TYPE,
-        "predicate": {
-            **{f.name: getattr(head, f.name) for f in fields(head)},
-            "at": format_time(head.at),
-            "recipe": asdict(head.recipe),
-        },
+        "predicate": said,
     }
     pair = (key.public.keyid, key.signing_key)
     envelope = dsse.sign(canonical(statement), dsse.IN_TOTO, [pair])
@@ -148,14 +174,25 @@ class Snapshot:
 
     def __init__(self, head: Head, tree: Checkpoint, table: bytes) -> None:
         self.head, self.tree = head, tree
-        n = self.points = len(table) // ROW
+        n = self.points = len(table) // head.row
         ids = np.frombuffer(table, dtype=">u8", count=2 * n).reshape(n, 2)
         self._high: NDArray[np.uint64] = ids[:, 0].astype(np.uint64)
         self._low: NDArray[np.uint64] = ids[:, 1].astype(np.uint64)
         self.table = table
+        self._planted = frozenset(head.honeytokens)
         self._payloads, self._vectors = 16 * n, (16 + PAYLOAD) * n
-        numbers = np.frombuffer(table, dtype="<u4", offset=(16 + PAYLOAD + VECTOR) * n)
+        numbers = np.frombuffer(table, dtype="<u4", count=2 * n, offset=(16 + PAYLOAD + VECTOR) * n)
+        self._merits = ROW * n
         self._commits, self._entries = numbers[:n], numbers[n:]
+
+    def is_honeytoken(self, point: str) -> bool:
+        """Whether a point is planted."""
+        if not self._planted:
+            return False
+        try:
+            return honeytoken_digest(point) in self._planted
+        except ValueError:
+            return False
 
     def find(self, point: str) -> Row | None:
         """What it has of a point, found by bisection; `None` where it has none of that id."""
@@ -178,6 +215,7 @@ class Snapshot:
             int(self._commits[row]),
             entry & ~WAITS,
             bool(entry & WAITS),
+            -self.table[self._merits + row] / 255 if self.head.groups is not None else 0.0,
         )
 
 
@@ -210,7 +248,7 @@ def load(data: bytes, log_key: str) -> Snapshot:
     dsse.verify(envelope, known, payload_type=dsse.IN_TOTO, threshold=1).require("snapshot")
     head, digest = _parse(envelope.payload)
     table = data[start + size :]
-    if len(table) % ROW or digest_bytes(table) != digest:
+    if len(table) % head.row or digest_bytes(table) != digest:
         raise IntegrityError(
             "snapshot: its table is not the one that was signed",
             hint="Copy it again, whole; if it stays so, find out who changed it.",
@@ -232,6 +270,12 @@ def _parse(payload: bytes) -> tuple[Head, str]:
             SUBJECT,
         ):
             raise ValueError("another statement")
+        planted = said.setdefault("honeytokens", [])
+        if not isinstance(planted, list) or not all(isinstance(one, str) for one in planted):
+            raise ValueError("honeytokens are no list of digests")
+        groups = said.setdefault("groups", None)
+        if groups is not None and not all(type(one) is int for one in groups.values()):
+            raise ValueError("groups are no numbers by source")
         if said.keys() != {f.name for f in fields(Head)}:
             raise ValueError("other fields than documented")
         for key in ("commit", "generation", "root"):
@@ -247,6 +291,7 @@ def _parse(payload: bytes) -> tuple[Head, str]:
                 "collection": str(said["collection"]),
                 "at": parse_time(said["at"]),
                 "recipe": Recipe(**said["recipe"]),
+                "honeytokens": tuple(planted),
             }
         )
         return head, str(subject["digest"]["sha256"])

@@ -44,9 +44,11 @@ MAX_ROOT_BYTES = 4_000_000
 
 _LISTS = ("labels", "departments", "formats", "required_metadata")
 LISTS = (*_LISTS, "scope", "review")
+_SWITCHES = ("block_secrets", "honeytoken")
 _NUMBERS = ("max_document_bytes", "max_documents", "max_new_per_day")
 _COUNTS = {"reviewers": (1, 9), "probation": (0, 10_000)}  # whole numbers and their bounds
-_UNWRITTEN = ("fact_changes", "scope", "reviewers", "review", "probation")  # where at the default
+# Where at the default.
+_UNWRITTEN = ("fact_changes", "scope", "reviewers", "review", "probation", "honeytoken")
 
 
 def dump_root(root: Root) -> bytes:
@@ -100,7 +102,9 @@ def dump_policy(policy: Policy) -> dict[str, Any]:
 
 def judged_under(policy: Policy) -> dict[str, Any]:
     """What of a policy a verdict rests on: who has to review what is no reason to judge anew."""
-    return dump_policy(replace(policy, **{k: getattr(Policy, k) for k in ("review", *_COUNTS)}))
+    return dump_policy(
+        replace(policy, **{k: getattr(Policy, k) for k in ("review", "honeytoken", *_COUNTS)})
+    )
 
 
 def parse_root(payload: bytes) -> Root:
@@ -183,7 +187,7 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
     Raises:
         ValueError: An unknown field, or a value of the wrong type.
     """
-    allowed = {*LISTS, *_NUMBERS, *_COUNTS, "block_secrets", "tier", "fact_changes"}
+    allowed = {*LISTS, *_NUMBERS, *_COUNTS, *_SWITCHES, "tier", "fact_changes"}
     if unknown := body.keys() - allowed:
         raise ValueError(
             f"unknown policy field {min(unknown)!r}; known: {', '.join(sorted(allowed))}"
@@ -218,8 +222,8 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
             raise ValueError(
                 "policy fact_changes: expected 'allow', 'review' or 'second-signature'"
             )
-        elif key == "block_secrets" and not isinstance(value, bool):
-            raise ValueError("policy block_secrets: expected true or false")
+        elif key in _SWITCHES and not isinstance(value, bool):
+            raise ValueError(f"policy {key}: expected true or false")
         else:
             values[key] = value
     return Policy(**values)

@@ -7,6 +7,7 @@ when it is first used. Layout:
     keys/                key files; root.key belongs offline
     trust/root.json      the trust root in force; root.N.json its predecessors
     ledger.db vault/ index/
+    retrievals/          the retrieval log, where one is kept
     cache/               derived, may be deleted at any time
 """
 

@@ -13,6 +13,7 @@ import pytest
 from qdrant_client import models
 
 from ragguard.embed.encoder import Encoder
+from ragguard.embed.remote import Endpoint
 from ragguard.errors import (
     EquivocationError,
     ExpiredError,
@@ -30,6 +31,7 @@ from ragguard.store import open_store
 from ragguard.trust import dsse, keys, merkle, signed_note
 from ragguard.trust.signed_note import Checkpoint, checkpoint_text
 from tests.serving.test_retriever import LEAVE, QUESTION, revoked
+from tests.support.embedding_server import serving
 from tests.support.qdrant_shim import Shim
 from tests.support.simulator import HONEST, NOW, Gate
 
@@ -304,6 +306,31 @@ def test_a_model_that_is_not_the_index_s_is_refused(embedded: Site) -> None:
             max_age=timedelta(days=2),
             clock=lambda: NOW,
         )
+
+
+def test_a_reader_asks_the_endpoint_that_embeds_and_goes_by_the_pins_that_were_published(
+    tmp_path: Path,
+) -> None:
+    with serving() as server:
+        gate = Gate(tmp_path / "gate", model={"url": server.url, "name": "m"})
+        gate.publish({"leave.md": HONEST["leave.md"]})
+        out, key = tmp_path / "out", log_key(gate.workspace)
+        publish(gate.workspace, out)
+        gate.close()
+        options: dict[str, Any] = {"max_age": timedelta(days=2), "clock": lambda: NOW}
+        with pytest.raises(UsageError, match="through an endpoint"):
+            open_reader(out, key, **options)
+        options["endpoint"] = Endpoint(server.url)
+        with open_reader(out, key, **options) as reader:
+            assert reader.retrieve(QUESTION, 1).hits[0].document == LEAVE
+        server.change = lambda vectors: vectors[:, ::-1].tolist()  # another model under its name
+        options["endpoint"] = Endpoint(server.url, timeout_s=59)  # encoders are shared by the suite
+        with open_reader(out, key, **options) as reader, pytest.raises(ModelDigestError):
+            reader.retrieve(QUESTION, 1)
+        (pins,) = out.glob("*/model.pins")
+        pins.write_bytes(pins.read_bytes() + b" ")
+        with pytest.raises(ModelDigestError, match="pinned by"):
+            open_reader(out, key, **options)
 
 
 def test_points_that_cannot_be_proved_are_left_out_of_the_snapshot(online: Site) -> None:

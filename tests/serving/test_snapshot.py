@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from ragguard.errors import IntegrityError, LogError, RagguardError, SignatureError
+from ragguard.errors import (
+    IntegrityError,
+    LogError,
+    PredicateError,
+    RagguardError,
+    SignatureError,
+)
 from ragguard.model import Recipe
 from ragguard.serving import snapshot
 from ragguard.serving.snapshot import Head, Row
@@ -119,3 +126,40 @@ def test_a_statement_of_another_kind_by_the_same_key_is_no_snapshot() -> None:
     data = snapshot.MAGIC + len(envelope).to_bytes(8, "little") + envelope + table
     with pytest.raises(IntegrityError, match="malformed"):
         snapshot.load(data, VKEY)
+
+
+# --- what only some snapshots have ----------------------------------------------------------------
+
+
+def test_one_for_ranking_has_merits_and_one_with_honeytokens_names_them() -> None:
+    there = [replace(row, merit=-number / 255) for number, row in enumerate(rows(200))]
+    planted = (snapshot.honeytoken_digest(name(7)),)
+    head = replace(HEAD, groups={"blog": 1, "wiki": 0}, honeytokens=planted)
+    data = snapshot.dump(head, snapshot.dump_table(there, ranked=True), KEY)
+    read = snapshot.load(data, VKEY)
+    assert (read.head, read.points, len(read.table)) == (head, 200, 200 * 61)
+    assert [read.find(row.point) for row in there] == there
+    assert (read.is_honeytoken(name(7)), read.is_honeytoken(name(8))) == (True, False)
+
+
+def test_without_them_the_signed_bytes_are_those_of_before() -> None:
+    data = snapshot.dump(HEAD, snapshot.dump_table(rows(3)), KEY)
+    size = int.from_bytes(data[21:29], "little")
+    payload = dsse.parse_envelope(data[29 : 29 + size], max_bytes=size).payload
+    assert b"honeytokens" not in payload
+    assert b"groups" not in payload
+
+
+@pytest.mark.parametrize(
+    "odd", [{"honeytokens": [1]}, {"groups": {"wiki": "x"}}, {"groups": {"wiki": True}}], ids=str
+)
+def test_what_is_odd_in_them_is_refused(odd: dict[str, Any]) -> None:
+    table = snapshot.dump_table(rows(3), ranked="groups" in odd)
+    with pytest.raises(PredicateError, match="malformed"):
+        snapshot.load(snapshot.dump(replace(HEAD, **odd), table, KEY), VKEY)
+
+
+def test_a_table_without_merits_is_none_for_ranking() -> None:
+    head = replace(HEAD, groups={})
+    with pytest.raises(IntegrityError, match="its table"):
+        snapshot.load(snapshot.dump(head, snapshot.dump_table(rows(3)), KEY), VKEY)

@@ -9,11 +9,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ragguard.audit.findings import AuditFinding, AuditReport, Part, Place, SourceRow, State
+from ragguard.audit.findings import (
+    AnsweredRow,
+    Answers,
+    AuditFinding,
+    AuditReport,
+    Part,
+    Place,
+    SourceRow,
+    State,
+)
 from ragguard.audit.rules import RULES, Level
 from ragguard.errors import IntegrityError
 from ragguard.text.safe_display import cut
@@ -88,6 +98,24 @@ class _Place(_Kept):
     suspect: bool
 
 
+class _Answered(_Kept):
+    document: str
+    questions: Whole
+    share: Share
+    new: bool
+    alike: Finite | None
+
+
+class _Answers(_Kept):
+    answers: Whole
+    questions: Whole
+    since: str
+    damaged: Whole
+    lost: Whole
+    stale: Whole
+    documents: list[_Answered]
+
+
 class _Body(_Kept):
     format: Literal["ragguard-audit-v1"]
     at: str
@@ -106,6 +134,7 @@ class _Body(_Kept):
     series: dict[str, list[_Value]]
     places: list[_Place]
     memory_bytes: Whole
+    answers: _Answers | None = None  # reports from before the retrieval log have none
 
 
 def fingerprint(finding: AuditFinding) -> str:
@@ -167,6 +196,7 @@ def body_of(report: AuditReport) -> dict[str, Any]:
             for p in report.places
         ],
         "memory_bytes": int(report.memory_bytes),
+        "answers": None if report.answers is None else _answers_body(report.answers),
     }
     cleaned: dict[str, Any] = _utf8(body)
     return cleaned
@@ -234,6 +264,7 @@ def report_of(body: Any, name: str = "audit report") -> AuditReport:
         previous=read.previous or "",
         rotation=read.rotation,
         memory_bytes=read.memory_bytes,
+        answers=_answers(read.answers),
     )
 
 
@@ -296,6 +327,21 @@ def _read(kept: _Finding) -> AuditFinding:
         facts=kept.facts,
         about=kept.about,
     )
+
+
+def _answers_body(answers: Answers) -> dict[str, Any]:
+    rows = [
+        {**asdict(row), "share": _share(row.share), "alike": _number(row.alike)}
+        for row in answers.documents
+    ]
+    return {**asdict(answers), "documents": rows}
+
+
+def _answers(kept: _Answers | None) -> Answers | None:
+    if kept is None:
+        return None
+    rest = kept.model_dump(exclude={"documents"})
+    return Answers(**rest, documents=[AnsweredRow(**row.model_dump()) for row in kept.documents])
 
 
 def _utf8(value: Any) -> Any:

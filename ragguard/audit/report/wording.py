@@ -58,6 +58,14 @@ _NOUNS = {
     "size-jump": ("jump in size", "jumps in size"),
     "canary-quality": ("canary answered worse", "canaries answered worse"),
     "canary-forbidden": ("forbidden answer", "forbidden answers"),
+    "retrieved-after-removal": (
+        "answer with what was taken out",
+        "answers with what was taken out",
+    ),
+    "answers-dominated": ("document that dominates answers", "documents that dominate answers"),
+    "popular-newcomer": ("popular newcomer", "popular newcomers"),
+    "new-source-in-answers": ("new source in answers", "new sources in answers"),
+    "honeytoken-retrieved": ("honeytoken found", "honeytokens found"),
 }
 
 

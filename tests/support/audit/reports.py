@@ -7,7 +7,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ragguard.audit.findings import AuditFinding, AuditReport, Part, Place, SourceRow
+from ragguard.audit.findings import (
+    AnsweredRow,
+    Answers,
+    AuditFinding,
+    AuditReport,
+    Part,
+    Place,
+    SourceRow,
+)
 from ragguard.audit.rules import RULES
 from ragguard.trust.canonical import format_time
 from tests.support.simulator import NOW
@@ -92,6 +100,14 @@ def busy() -> AuditReport:
         gone=gone,
         sources=sources(suspects=9),
         places=places([f.document for f in found if f.document]),
+        answers=Answers(
+            *(5_210, 1_874, BEFORE, 2, 7, 3),
+            documents=[
+                AnsweredRow("blog/everything.md", 702, 0.375, True, 0.21),
+                AnsweredRow("wiki/leave-1.md", 96, 0.051, False, 0.64),
+                AnsweredRow("wiki/travel-7.md", 3, 0.002, False, None),
+            ],
+        ),
     )
 
 
@@ -152,6 +168,9 @@ def hostile() -> AuditReport:
         series={text: [(AT, 1.0), (text, 2.0)] for text in HOSTILE[:3]},
         places=mean,
         rotation={HOSTILE[5]: 3},
+        answers=Answers(
+            9, 9, AT, documents=[AnsweredRow(text, 1, math.inf, True, math.nan) for text in HOSTILE]
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ragguard import canary
 from ragguard.audit import audit
-from ragguard.audit.canaries import check_canaries
+from ragguard.audit.answers.canaries import check_canaries
 from ragguard.audit.findings import AuditFinding, Course, Note
 from ragguard.audit.snapshot import Snapshot
 from ragguard.canary.sets import Canaries, Forbidden, acts

@@ -1,0 +1,71 @@
+"""When a document was among the answers, as the retrieval log has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ragguard.serving.retrieval_log import FOLDER, Told, read
+from ragguard.workspace import Workspace
+
+NAMED = 20  # answers that are named one by one
+
+
+@dataclass(frozen=True)
+class Found:
+    """One answer that a document was found for.
+
+    Attributes:
+        question: SHA-256 of the question, hex.
+        at: When, as text.
+        given: Whether it was given; a honeytoken never is.
+    """
+
+    question: str
+    at: str
+    given: bool
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """When a document was found.
+
+    Attributes:
+        document: `source/id`.
+        answers: Answers that it was found for.
+        questions: Different questions among them.
+        last: The newest of them, the oldest first.
+    """
+
+    document: str
+    answers: int
+    questions: int
+    last: Sequence[Found]
+
+
+def retrieved(workspace: Workspace, documents: Sequence[str]) -> list[Retrieved]:
+    """Say when documents were found.
+
+    Args:
+        workspace: Open.
+        documents: `source/id` each.
+
+    Returns:
+        Those that were, in their order.
+
+    Raises:
+        UsageError: The log cannot be read.
+    """
+    wanted = dict.fromkeys(documents)
+    found: dict[str, list[Found]] = {name: [] for name in wanted}
+    for record in read(workspace.folder / FOLDER, Told()) if wanted else ():
+        for places, given in ((record.hits, True), (record.honeytokens, False)):
+            for name in {place.document for place in places} & wanted.keys():
+                found[name].append(Found(record.question, record.at, given))
+    made = []
+    for name, times in found.items():
+        times.sort(key=lambda one: one.at)
+        if times:
+            questions = len({one.question for one in times})
+            made.append(Retrieved(name, len(times), questions, times[-NAMED:]))
+    return made
