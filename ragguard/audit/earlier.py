@@ -5,7 +5,6 @@ So the past of an audit is as hard to rewrite as the log, and the ledger needs n
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 
@@ -53,16 +52,19 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
     for text in reversed(texts):
         if len(found) + len(damaged) == most:
             break
+        entry = log.read(text)
+        if entry is None:
+            damaged.append("an entry of the log on an audit is none any more")
+            continue
+        if entry.get("act") != ACT or "plan" in entry:  # that one took suspects out
+            continue
         try:
-            entry = json.loads(text)
-            if entry.get("act") != ACT or "plan" in entry:  # that one took suspects out
-                continue
             report = report_json.load(workspace.vault.get(str(entry["report"])))
             kept = entry.get("snapshot")
             snapshot = load_snapshot(workspace.vault.get(str(kept))) if kept else None
             found.append(Past(report, snapshot))
-        except (ValueError, KeyError, AttributeError) as error:
-            damaged.append(f"an entry of the log on an audit cannot be read ({error})")
+        except KeyError:
+            damaged.append("an entry of the log on an audit names no report")
         except RagguardError as error:
             damaged.append(f"an earlier audit cannot be read: {error.message}")
     return found[::-1], damaged

@@ -173,7 +173,7 @@ def load_plan(data: bytes) -> Plan:
         if denial:
             body["denials"] = [DenialRow(**denial)]
         return Plan(**body)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LedgerError(
             f"plan of a commit: not one that this ragguard reads ({error})",
             hint="Finish the commit with the version that began it. See docs/upgrading.md.",
@@ -448,12 +448,7 @@ def _unplanned(commit: int, why: str) -> LedgerError:
 
 def _names(text: str, commit: int) -> bool:
     """Whether a log entry says that a commit was done or given up."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(body, dict):
-        return False
+    body = log.read(text) or {}
     return body.get("abandoned") == commit or ("plan" in body and body.get("commit") == commit)
 
 

@@ -20,13 +20,15 @@ def main() -> None:
 
     name, seconds, *rest = sys.argv[1:]
     target = TARGETS[name]
-    corpus = Path(rest[0] if rest else Path(__file__).parent / "corpus" / name)
+    flags = [word for word in rest if word.startswith("-")]
+    kept = [word for word in rest if word not in flags]
+    corpus = Path(kept[0] if kept else Path(__file__).parent / "corpus" / name)
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds):
         (corpus / f"seed-{number}").write_bytes(seed)
     atheris.Setup(
         [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-timeout=10",
-         "-rss_limit_mb=2048", "-max_len=20000"],
+         "-rss_limit_mb=2048", "-max_len=20000", *flags],
         lambda data: one(target, data),
     )  # fmt: skip
     atheris.Fuzz()
