@@ -230,5 +230,3 @@ def _still(workspace: Workspace, hit: Mapping[str, Any], judged: Any) -> str:
     if waiting is not None:
         return "its document was taken out, and waits for a reviewer"
     return "its document serves no more"
-
-
