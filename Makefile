@@ -64,7 +64,7 @@ bench-detection: data-folder $(STAMP) ## what the gate finds beside published me
 
 fuzz: $(STAMP) ## fuzz every reader for SECONDS each, or TARGETS="html pdf" only
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) $(ATHERIS)
-	$(BIN)/python -m tests.fuzz.every $(SECONDS) build/fuzz $(TARGETS)
+	$(BIN)/python -m tests.fuzz.run $(SECONDS) build/fuzz $(TARGETS)
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build
