@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ _ZIP = (
     ValueError,
     NotImplementedError,  # packed by a method, or of a version, that zipfile does not know
     EOFError,
+    zlib.error,
     OSError,
     RuntimeError,  # locked by a password
     XMLSyntaxError,
