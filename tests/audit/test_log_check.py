@@ -164,7 +164,9 @@ def resign(gate: Gate) -> None:
         log.keep_checkpoint(conn, made.size, workspace.sign_note(checkpoint_text(made)))
 
 
-@pytest.mark.parametrize("body", [b"\xff", "[]", "", '{"act":"audit","a":' + "[" * 100_000], ids=len)
+@pytest.mark.parametrize(
+    "body", [b"\xff", "[]", "", '{"act":"audit","a":' + "[" * 100_000], ids=len
+)
 def test_an_entry_that_is_none_any_more_is_a_finding_and_stops_nobody(
     kept: Gate, body: str | bytes
 ) -> None:
