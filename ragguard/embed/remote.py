@@ -104,12 +104,12 @@ class Pins:
             shaped = vectors.reshape(len(PROBES), int(body["dimensions"]))
             if body["probes"] != list(PROBES):
                 raise ValueError("other probe texts")
+            return cls(str(body["model"]), shaped.astype(np.float32))
         except _NONSENSE as error:
             raise ModelDigestError(
                 f"model: its pinned probes cannot be read ({error})",
                 hint="Restore the vault, or rebuild: ragguard reindex --from-clean --re-embed.",
             ) from None
-        return cls(str(body["model"]), shaped.astype(np.float32))
 
 
 class RemoteEncoder:

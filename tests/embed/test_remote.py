@@ -181,7 +181,8 @@ def test_pins_that_were_damaged_are_refused(server: Server) -> None:
     assert Pins.load(pins).dump() == pins
     other = pins.replace(PROBES[0].encode(), b"Another text.")
     endless = pins.replace(b'"dimensions":384', b'"dimensions":1e999')
-    for bad in (b"{}", b"x", b"[" * 100_000, pins[:-40], other, endless):
+    nameless = pins.replace(b'"model":', b'"medal":')
+    for bad in (b"{}", b"x", b"[" * 100_000, pins[:-40], other, endless, nameless):
         with pytest.raises(ModelDigestError, match="cannot be read"):
             Pins.load(bad)
 
