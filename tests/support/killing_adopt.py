@@ -35,7 +35,8 @@ def prepare(folder: Path) -> None:
     gate.reopen()
     gate.publish(later)
     (folder / "root.key").write_bytes(keys.dump_private(gate.root_key, None))
-    legacy(folder / "old", {"visitors.md": HONEST["visitors.md"], "soup.md": NEWS})
+    # Beside all trials: where a collection lies is in the record of its adoption.
+    legacy(folder.parent / "old", {"visitors.md": HONEST["visitors.md"], "soup.md": NEWS})
     gate.close()
 
 
@@ -48,7 +49,7 @@ def _adopt(folder: Path) -> None:
     tempfile.tempdir = str(folder)  # what a killed child copied goes with the trial
     with (
         Workspace(folder / "w", Settings(), NOW + timedelta(days=7)) as workspace,
-        open_foreign(path=folder / "old") as foreign,
+        open_foreign(path=folder.parent / "old") as foreign,
     ):
         adopt(workspace, foreign, "legacy", "trust")
 
