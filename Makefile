@@ -7,11 +7,14 @@ PIP_FLAGS ?=
 STAMP = $(VENV)/.installed
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
+SECONDS ?= 60
+TARGETS ?=
+ATHERIS = atheris==3.0.0
 
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help install demo test test-all lint docs site bench bench-detection data-corpus data-folder clean
+.PHONY: help install demo test test-all lint docs site bench bench-detection fuzz data-corpus data-folder clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -58,6 +61,10 @@ data-folder:
 
 bench-detection: data-folder $(STAMP) ## what the gate finds beside published methods, DATA=DIR
 	$(BIN)/ragguard bench $(DATA) --peers benchmarks/peers --cache .vectors -o bench-result $(BENCH_FLAGS)
+
+fuzz: $(STAMP) ## fuzz every reader for SECONDS each, or TARGETS="html pdf" only
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) $(ATHERIS)
+	$(BIN)/python -m tests.fuzz.run $(SECONDS) build/fuzz $(TARGETS)
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build

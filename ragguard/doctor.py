@@ -13,6 +13,7 @@ from typing import Literal
 
 from ragguard.canary import in_force, trigger_probe
 from ragguard.config import without_credentials
+from ragguard.corpus import drawn_by
 from ragguard.detect import scoring
 from ragguard.errors import RagguardError
 from ragguard.ingest import calibration
@@ -181,7 +182,13 @@ def _pages(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("pages", "ok", "what is hidden in them is judged by rules ([parse] render)")
         return
     with BROWSERS.borrowed(settings.chromium) as browser:
-        yield Finding("pages", "ok", f"drawn by {browser.version}, without network and scripts")
+        told = f"drawn by {browser.version}, without network and scripts"
+        other = drawn_by.difference(workspace, browser.product)
+    if other:
+        hint = "What is cut at a page's edge may differ. To read all again: reindex --from-clean."
+        yield Finding("pages", "note", f"{told}; {other}", hint)
+    else:
+        yield Finding("pages", "ok", told)
 
 
 def _model(workspace: Workspace) -> Iterator[Finding]:

@@ -94,6 +94,8 @@ SWEEPS = (
     "tests/export/test_denials.py",
     "tests/ingest/test_attacks",
     "tests/ingest/test_drip.py",
+    "tests/ingest/test_low_source.py::test_in_the_sources_own_name",
+    "tests/ingest/test_low_source.py::test_what_a_low_source_wrote_before",
     "tests/ingest/test_reintroduction.py",
     "tests/ingest/test_suspects.py",
     "tests/parse/test_drawn.py::test_a_page_that_takes_too_long",

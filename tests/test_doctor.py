@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from ragguard.corpus import drawn_by
 from ragguard.doctor import Finding, examine
-from ragguard.errors import LedgerError, StoreError
-from ragguard.ledger.tables import commits, recipes
+from ragguard.errors import IncompleteError, LedgerError, StoreError
+from ragguard.ledger.tables import commits, recipes, set_meta
+from ragguard.parse.browser import BROWSERS
 from ragguard.store import Store
 from ragguard.trust import amend_root, keys
 from ragguard.trust.canonical import format_time
@@ -367,3 +369,23 @@ def test_doctor_changes_nothing(gate: Gate) -> None:
     assert {p: os.stat(p).st_mtime_ns for p in (folder / "vault").rglob("*")} == before
     assert (folder / "trust" / "root.json").read_bytes() == trust
     assert len(gate.documents()) == 2
+
+
+def test_pages_that_another_browser_drew_are_noted(
+    new_gate: Callable[..., Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BROWSERS, "drew", set())
+    gate = new_gate(parse={"render": "chromium"})
+    try:
+        with BROWSERS.borrowed("") as browser:
+            product = browser.product
+    except IncompleteError as error:
+        pytest.skip(f"draws no pages here: {error.message}")
+    gate.publish({"leave.html": f"<p>{HONEST['leave.md']}</p>"})
+    assert drawn_by.noted(gate.workspace) == [product]
+    assert only(gate, "pages").state == "ok"
+    with gate.workspace.ledger.writing() as conn:
+        set_meta(conn, drawn_by.KEY, "Chrome/1")
+    found = only(gate, "pages")
+    assert (found.state, found.hint != "") == ("note", True)
+    assert f"came in as Chrome/1 drew them, now {product}" in found.detail

@@ -18,6 +18,7 @@ COMMITS = {
     "killing_reindex": 5,
     "killing_rollback": 5,
     "killing_cutover": 4,
+    "killing_adopt": 4,
 }
 # SQLite and the engine write theirs beneath the calls that are traced.
 BENEATH = ("ledger.db", "index/corpus-g")

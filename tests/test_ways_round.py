@@ -157,6 +157,13 @@ def test_a_key_goes_over_https_and_to_this_machine(url: str) -> None:
     check_key(url, "s3cr3t")
 
 
+@pytest.mark.parametrize("url", ["http://[", "http://u:s3cr3t@[::1", "http://u:s3cr3t@a\u2100b"])
+def test_what_is_no_url_is_refused_and_not_printed(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no url") as caught:
+        load(tmp_path / "none.toml", {"RAGGUARD_STORE__URL": url})
+    assert "s3cr3t" not in caught.value.message
+
+
 # --- what is printed ------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from ragguard.audit.findings import AuditFinding, Fold
 from ragguard.audit.reembedding import BLOCK, tonight
+from ragguard.corpus import drawn_by
 from ragguard.corpus.clean_set import read_back
 from ragguard.corpus.documents import Incoming, documents_of
 from ragguard.corpus.embed import take_apart
@@ -104,7 +105,12 @@ def check_derivation(
             done += len(listed[start : start + AT_ONCE])
             progress("derivation", done, len(chosen))
     less = "" if look.cut else "the index was split otherwise than now: texts at their spans only"
-    return Derived(look.fold.findings(), done, len(rows), less)
+    found = look.fold.findings()
+    if found and (other := drawn_by.difference(workspace)):
+        less = "; ".join(
+            filter(None, (less, f"{other}: a page among the findings may be cut otherwise"))
+        )
+    return Derived(found, done, len(rows), less)
 
 
 class _Look:

@@ -5,7 +5,6 @@ So the past of an audit is as hard to rewrite as the log, and the ledger needs n
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,16 +52,19 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
     for text in _logged(workspace):
         if len(found) + len(damaged) == most:
             break
+        entry = log.read(text)
+        if entry is None:
+            damaged.append("an entry of the log on an audit is none any more")
+            continue
+        if entry.get("act") != ACT or "plan" in entry:  # that one took suspects out
+            continue
         try:
-            entry = _audit_in(text)
-            if entry is None:
-                continue
             report = report_json.load(workspace.vault.get(str(entry["report"])))
             kept = entry.get("snapshot")
             snapshot = load_snapshot(workspace.vault.get(str(kept))) if kept else None
             found.append(Past(report, snapshot))
-        except (ValueError, KeyError, AttributeError) as error:
-            damaged.append(f"an entry of the log on an audit cannot be read ({error})")
+        except KeyError:
+            damaged.append("an entry of the log on an audit names no report")
         except RagguardError as error:
             damaged.append(f"an earlier audit cannot be read: {error.message}")
     return found[::-1], damaged
@@ -93,9 +95,9 @@ def _logged(workspace: Workspace) -> Iterator[str]:
 
 def _audit_in(text: str) -> dict[str, Any] | None:
     """The entry of an audit; `None` where it is another's."""
-    entry: dict[str, Any] = json.loads(text)
+    entry = log.read(text)
     # One with a plan is a commit that took suspects out.
-    return entry if entry.get("act") == ACT and "plan" not in entry else None
+    return entry if entry and entry.get("act") == ACT and "plan" not in entry else None
 
 
 def remember(workspace: Workspace, report: AuditReport, snapshot: Snapshot | None) -> None:

@@ -2,13 +2,15 @@
 
 The table of neighbours is kept beside the spool. At the next audit rows that are as they were keep
 theirs, and only what came, went or changed is looked up again; a run that was killed after the
-table was made goes on from it. Both are caches: whoever can write them can hide a neighbourhood
-from one audit, never a seal; `--full` does without them.
+table was made goes on from it. Both are caches, under a keyed tag: what whoever can write them has
+put there is not believed, and the table is made anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -16,16 +18,18 @@ import numpy as np
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.integrity import BLOCK, ZONES, Reconciler, Zone
-from ragguard.audit.spool import Spool
+from ragguard.audit.spool import ORIGIN, Spool
 from ragguard.audit.spool_writer import Spooler
 from ragguard.errors import StoreError
 from ragguard.knn.graph import Graph, neighbour_table, update
 from ragguard.ledger import commits
 from ragguard.ledger.commits import Generation
 from ragguard.model import Progress
+from ragguard.trust import kept
+from ragguard.trust.files import replace_file
 from ragguard.workspace import Workspace
 
-GRAPH = "neighbours.npz"
+GRAPH, TAG = "neighbours.npz", "neighbours.tag"
 MOVED = 0.2  # share of the rows from which on the table is made anew
 LAST, NOW = "spool", "spool.new"
 
@@ -67,18 +71,25 @@ def read_index(
 
 
 def neighbours(
-    spool: Spool, folder: Path | None, k: int, progress: Progress, *, fresh: bool = False
+    spool: Spool,
+    folder: Path,
+    seal_key: bytes,
+    k: int,
+    progress: Progress,
+    *,
+    fresh: bool = False,
 ) -> Graph:
     """Neighbours of all rows, carried over from the last audit where that can be.
 
     Args:
         spool: The index as it is.
-        folder: Where the last spool and table are; `None` for none.
+        folder: Where the last spool and table are.
+        seal_key: Of the workspace that kept them.
         k: Neighbours of a row.
         progress: Called with stage, done and total.
         fresh: Make the table anew.
     """
-    before = None if folder is None or fresh else _kept(folder, k)
+    before = None if fresh else _kept(folder, seal_key, k)
     if before is not None:
         last, table = before
         origin = spool.origin(last)
@@ -87,8 +98,8 @@ def neighbours(
     return neighbour_table(spool.vectors, k, progress=progress)
 
 
-def keep(folder: Path, graph: Graph) -> None:
-    """Put spool and table where the next audit looks for them."""
+def keep(folder: Path, seal_key: bytes, graph: Graph) -> None:
+    """Put spool and table where the next audit looks for them, and a tag over both."""
     shutil.rmtree(folder / LAST, ignore_errors=True)
     (folder / NOW).rename(folder / LAST)
     interval = graph.recall_interval or (float("nan"), float("nan"))
@@ -101,19 +112,30 @@ def keep(folder: Path, graph: Graph) -> None:
             exact=np.array(graph.exact),
             recall=np.array([graph.recall if graph.recall is not None else np.nan, *interval]),
         )
+    replace_file(folder / LAST / TAG, kept.tag(seal_key, LAST, *_digests(folder / LAST)))
 
 
-def _kept(folder: Path, k: int) -> tuple[Spool, Graph] | None:
-    """The last spool and its table; `None` where they do not belong together."""
+def _digests(folder: Path) -> Iterator[bytes]:
+    """SHA-256 of each file that neighbours are carried over by."""
+    for name in (GRAPH, *ORIGIN):
+        with (folder / name).open("rb") as file:
+            yield hashlib.file_digest(file, "sha256").digest()
+
+
+def _kept(folder: Path, seal_key: bytes, k: int) -> tuple[Spool, Graph] | None:
+    """The last spool and its table; `None` where they are not ours, or do not belong together."""
     try:
+        found = (folder / LAST / TAG).read_bytes()
+        if not kept.fits(found, seal_key, LAST, *_digests(folder / LAST)):
+            return None
         spool = Spool(folder / LAST)
-        with np.load(folder / LAST / GRAPH, allow_pickle=False) as kept:
-            recall = kept["recall"].tolist()
+        with np.load(folder / LAST / GRAPH, allow_pickle=False) as table:
+            recall = table["recall"].tolist()
             known = not bool(np.isnan(recall[0]))
             graph = Graph(
-                kept["indices"],
-                kept["similarities"],
-                bool(kept["exact"]),
+                table["indices"],
+                table["similarities"],
+                bool(table["exact"]),
                 float(recall[0]) if known else None,
                 (float(recall[1]), float(recall[2])) if known else None,
             )

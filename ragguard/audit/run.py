@@ -242,10 +242,11 @@ class _Run:
         k = neighbourhoods.FEW_K if len(spool) > neighbourhoods.MANY else neighbourhoods.K
 
         def graph() -> Graph:
+            key = self._workspace.seal_key
             table = read_index.neighbours(
-                spool, self._folder, k, self._course.progress, fresh=self._asked.full
+                spool, self._folder, key, k, self._course.progress, fresh=self._asked.full
             )
-            read_index.keep(self._folder, table)
+            read_index.keep(self._folder, key, table)
             made.append(table)
             return table
 

@@ -25,6 +25,7 @@ from ragguard.model import Bools, Floats, Ints, Metadata
 
 FORMAT = 1
 INDEX = "spool.json"
+ORIGIN = (INDEX, "ids", "zones", "vectors")  # what tells where a row was in another spool
 ZONES = ("serving", "quarantine")
 ID_BYTES = 36  # a UUID as text; numbers of 64 bits are shorter
 

@@ -7,7 +7,6 @@ chunk: another splitter changes nothing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -270,15 +269,8 @@ def acts(workspace: Workspace, act: str) -> list[Mapping[str, Any]]:
     """
     with workspace.ledger.reading() as conn:
         texts = [text for _, text, _ in log.entries(conn) if f'"{act}"' in text]
-    found: list[Mapping[str, Any]] = []
-    for text in texts:
-        try:
-            body = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(body, dict) and body.get("act") == act:
-            found.append(body)
-    return found
+    bodies = (log.read(text) or {} for text in texts)
+    return [body for body in bodies if body.get("act") == act]
 
 
 def touched(canaries: Canaries, documents: Collection[str]) -> list[str]:

@@ -390,9 +390,14 @@ def check_key(url: str, api_key: str | None, section: str = "store") -> None:
     """Refuse to send a key, or credentials in a url, where anybody on the way can read them.
 
     Raises:
-        ConfigError: The url is neither https nor on this machine.
+        ConfigError: The url is neither https nor on this machine, or no url at all.
     """
-    parts = urlsplit(url if "://" in url else f"//{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"//{url}")
+    except ValueError:  # what it says may hold the credentials
+        raise ConfigError(
+            f"{section}: url is no url", hint="Expected one such as http://localhost:6333."
+        ) from None
     if not (api_key or "@" in parts.netloc) or parts.scheme == "https" or url == "memory:":
         return
     if not is_near(parts.hostname or "localhost"):

@@ -7,7 +7,6 @@ be one that this workspace planned.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -231,8 +230,4 @@ def logged_commits(
 def bodies(entries: Sequence[tuple[int, str, bytes]]) -> Iterator[dict[str, Any]]:
     """Entries as objects; what is none any more is an empty one."""
     for _, text, _ in entries:
-        try:
-            body = json.loads(text)
-        except ValueError:
-            body = {}
-        yield body if isinstance(body, dict) else {}
+        yield log.read(text) or {}

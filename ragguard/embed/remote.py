@@ -49,6 +49,8 @@ RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 LONGEST_PAUSE = 60.0  # seconds
 MAX_ANSWER = 1 << 28  # bytes of one answer
 MAX_DIMENSIONS = 65_536
+# What reading JSON of anybody's raises where it is not what was asked for.
+_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 logger = logging.getLogger(__name__)
 
@@ -102,12 +104,12 @@ class Pins:
             shaped = vectors.reshape(len(PROBES), int(body["dimensions"]))
             if body["probes"] != list(PROBES):
                 raise ValueError("other probe texts")
-        except (ValueError, KeyError, TypeError) as error:
+            return cls(str(body["model"]), shaped.astype(np.float32))
+        except _NONSENSE as error:
             raise ModelDigestError(
                 f"model: its pinned probes cannot be read ({error})",
                 hint="Restore the vault, or rebuild: ragguard reindex --from-clean --re-embed.",
             ) from None
-        return cls(str(body["model"]), shaped.astype(np.float32))
 
 
 class RemoteEncoder:
@@ -279,7 +281,7 @@ class RemoteEncoder:
                 raise self._wrong(f"{len(rows)} vectors for {expected} texts, or in no order")
             vectors = np.array([rows[places.index(at)]["embedding"] for at in range(expected)])
             made: Floats = vectors.astype(np.float32)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except _NONSENSE as error:
             raise self._wrong(f"no embeddings in its answer ({type(error).__name__})") from None
         if made.ndim != 2 or not 0 < made.shape[1] <= MAX_DIMENSIONS:
             raise self._wrong("vectors of no length, or of different ones")

@@ -8,7 +8,6 @@ baseline.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -17,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.corpus import changes
-from ragguard.errors import VaultError
+from ragguard.errors import LedgerError, VaultError
 from ragguard.export import decisions as decided
 from ragguard.export import inventory as inventories
 from ragguard.export.decisions import Read
 from ragguard.export.inventory import Denied
 from ragguard.ledger import audit_queries, commits
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.arrays import dump_array, load_array
 from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, dump_vectors, load_vectors
@@ -35,12 +35,6 @@ from ragguard.trust.decision import Decision
 from ragguard.workspace import Workspace
 
 KIND = "restore"
-_BROKEN = (
-    ValueError,
-    EOFError,
-    OSError,
-    MemoryError,
-)  # what numpy says of bytes that are no matrix
 
 
 def gather(
@@ -186,23 +180,17 @@ def _kept(workspace: Workspace, read: Read, one: Denied, same_recipe: bool) -> l
         texts = decided.texts_of(body)
         given = decided.read_kept(read, one.vectors) if one.vectors and same_recipe else b""
         sketches = sketch_rows([words(text) for text in texts])
-        return [_npy(sketches), dump_vectors(_vectors(workspace, given, texts)), body]
+        return [dump_array(sketches), dump_vectors(_vectors(workspace, given, texts)), body]
     sketches = _sketches(decided.read_kept(read, one.sketches) if one.sketches else b"")
     nothing = np.zeros((len(sketches), workspace.encoder.recipe.dimensions), dtype=np.float32)
-    return [_npy(sketches), dump_vectors(nothing), json.dumps([""] * len(sketches)).encode()]
-
-
-def _npy(sketches: NDArray[np.uint64]) -> bytes:
-    made = io.BytesIO()
-    np.save(made, sketches, allow_pickle=False)
-    return made.getvalue()
+    return [dump_array(sketches), dump_vectors(nothing), json.dumps([""] * len(sketches)).encode()]
 
 
 def _sketches(data: bytes) -> NDArray[np.uint64]:
     """Sketches, uint64 (m, permutations); none where the bytes are not that."""
     try:
-        found: NDArray[np.uint64] = np.load(io.BytesIO(data), allow_pickle=False)
-    except _BROKEN:
+        found: NDArray[np.uint64] = load_array(data)
+    except LedgerError:
         found = np.empty((0, 0), dtype=np.uint64)
     fits = found.ndim == 2 and found.shape[1] == PERMUTATIONS and found.dtype == np.uint64
     return found if fits else np.empty((0, PERMUTATIONS), dtype=np.uint64)
@@ -212,7 +200,7 @@ def _vectors(workspace: Workspace, data: bytes, texts: list[str]) -> Floats:
     """Vectors, float32 (m, d): those given where they can be the texts', else made again."""
     try:
         found = load_vectors(data)
-    except _BROKEN:
+    except LedgerError:
         return workspace.encoder.encode(texts)
     fits = found.shape == (len(texts), workspace.encoder.recipe.dimensions)
     unit = fits and bool(np.allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-3))

@@ -10,7 +10,6 @@ weights out of bounds. Who holds the checkpoint key can still write both.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -183,10 +182,7 @@ def kept(workspace: Workspace) -> Calibration | None:
 
 def _digest_in(entry: str) -> str:
     """Digest that an entry of the log names; empty where it is another act, or damaged."""
-    try:
-        body = json.loads(entry)
-    except ValueError:
-        return ""
+    body = log.read(entry) or {}
     return str(body.get("digest", "")) if body.get("act") == ACT else ""
 
 

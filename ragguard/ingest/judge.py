@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from ragguard.ingest.copied_from import originals
 from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger import versions_at
+from ragguard.ledger.arrays import load_array
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.tables import get_meta
 from ragguard.ledger.versions import VersionRow
@@ -276,7 +276,7 @@ def denied_texts(workspace: Workspace) -> list[DeniedText]:
         made.append(
             DeniedText(
                 version.label if version else "?",
-                np.load(io.BytesIO(vault.get(row.sketches)), allow_pickle=False),
+                load_array(vault.get(row.sketches)),
                 vectors,
                 texts,
                 originals(workspace, version, vectors, texts) if version and any(texts) else {},

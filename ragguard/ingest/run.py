@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from ragguard.corpus import changes
+from ragguard.corpus import changes, drawn_by
 from ragguard.corpus.documents import Incoming, gather, refuse_look_alikes
 from ragguard.corpus.embed import Embedded
 from ragguard.corpus.state import SourceState, state_of
@@ -74,6 +74,8 @@ def ingest(
             )
             if isinstance(error, IncompleteError):
                 break
+    if not dry_run:
+        drawn_by.note(workspace)
     with workspace.ledger.reading() as conn:
         seen = observed(conn)
     report.observed_rate = seen.rate if seen.decided else None

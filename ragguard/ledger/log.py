@@ -68,7 +68,16 @@ def leaves(conn: sa.Connection) -> list[bytes]:
 def entries(conn: sa.Connection) -> list[tuple[int, str, bytes]]:
     """All entries: index, body text, stored leaf hash."""
     query = sa.select(log_entries).order_by(log_entries.c.index)
-    return [(index, text, bytes(leaf)) for index, text, leaf in conn.execute(query)]
+    return [(index, str(text), bytes(leaf)) for index, text, leaf in conn.execute(query)]
+
+
+def read(text: str) -> dict[str, Any] | None:
+    """Read an entry; `None` where it is none any more, by whoever could write the ledger."""
+    try:
+        value = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def body(conn: sa.Connection, index: int) -> dict[str, Any]:
@@ -78,13 +87,11 @@ def body(conn: sa.Connection, index: int) -> dict[str, Any]:
         LogError: It is missing, or is no entry any more.
     """
     query = sa.select(log_entries.c.body).where(log_entries.c.index == index)
-    text = conn.execute(query).scalar()
-    try:
-        value: dict[str, Any] = json.loads(text or "")
-    except ValueError:
+    value = read(conn.execute(query).scalar() or "")
+    if value is None:
         raise LogError(
             f"log: entry {index} is missing or damaged", hint="Run `ragguard log verify`."
-        ) from None
+        )
     return value
 
 

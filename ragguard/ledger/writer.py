@@ -17,7 +17,6 @@ commit from 4 on; a reader straight on Qdrant may see part of a batch between 3 
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,6 +28,7 @@ from ragguard.errors import LedgerError, StoreError
 from ragguard.ledger import cases, commits, log
 from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions as version_rows
+from ragguard.ledger.arrays import dump_array, load_array
 from ragguard.ledger.cases import DecisionRow, NewCase
 from ragguard.ledger.commits import CommitRow, Generation, ManifestRow, Switch, load_switch
 from ragguard.ledger.decided import DenialRow
@@ -173,7 +173,7 @@ def load_plan(data: bytes) -> Plan:
         if denial:
             body["denials"] = [DenialRow(**denial)]
         return Plan(**body)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LedgerError(
             f"plan of a commit: not one that this ragguard reads ({error})",
             hint="Finish the commit with the version that began it. See docs/upgrading.md.",
@@ -458,12 +458,7 @@ def _unplanned(commit: int, why: str) -> LedgerError:
 
 def _names(text: str, commit: int) -> bool:
     """Whether a log entry says that a commit was done or given up."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(body, dict):
-        return False
+    body = log.read(text) or {}
     return body.get("abandoned") == commit or ("plan" in body and body.get("commit") == commit)
 
 
@@ -484,14 +479,18 @@ def append_entry(
 
 def dump_vectors(vectors: Floats) -> bytes:
     """A matrix of vectors as bytes (npy)."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(vectors, dtype="<f4"), allow_pickle=False)
-    return buffer.getvalue()
+    return dump_array(np.ascontiguousarray(vectors, dtype="<f4"))
 
 
 def load_vectors(data: bytes) -> Floats:
-    """Read what `dump_vectors` wrote: float32 (n, d)."""
-    matrix: Floats = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32, copy=False)
+    """Read what `dump_vectors` wrote: float32 (n, d).
+
+    Raises:
+        LedgerError: Anything else.
+    """
+    matrix = load_array(data)
+    if matrix.dtype != np.float32 or matrix.ndim != 2:
+        raise LedgerError(f"vectors: {matrix.dtype} {matrix.shape} in place of a matrix")
     return matrix
 
 

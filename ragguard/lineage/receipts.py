@@ -7,7 +7,6 @@ documents served at that checkpoint with those passages, and whether their signe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,7 +125,7 @@ class _Past:
         leaves = [merkle.leaf_hash(text.encode()) for _, text, _ in entries]
         if wrong := check_expected(workspace, verified.receipt.basis.checkpoint, leaves):
             raise LogError(wrong, hint="Run `ragguard log verify`.")
-        self._entries = [_body(text) for _, text, _ in entries[: verified.size]]
+        self._entries = [log.read(text) or {} for _, text, _ in entries[: verified.size]]
 
     def passages(self) -> list[Passage]:
         """See `then`."""
@@ -231,11 +230,3 @@ def _still(workspace: Workspace, hit: Mapping[str, Any], judged: Any) -> str:
     if waiting is not None:
         return "its document was taken out, and waits for a reviewer"
     return "its document serves no more"
-
-
-def _body(text: str) -> dict[str, Any]:
-    try:
-        body = json.loads(text)
-    except ValueError:
-        body = {}
-    return body if isinstance(body, dict) else {}

@@ -272,6 +272,11 @@ class Browser:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Gone(f"it is asked for nonsense ({type(error).__name__})") from error
 
+    @property
+    def product(self) -> str:
+        """Its name and major version, such as `Chrome/126`, in one word."""
+        return "".join(self.version.split(".")[0].split())[:40]
+
     def stop(self) -> None:
         """End it and all that it started."""
         with contextlib.suppress(ProcessLookupError):
@@ -394,6 +399,7 @@ class Browsers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[tuple[str, Browser]] = []
+        self.drew: set[str] = set()  # products and major versions of those that were lent
         self._owner = os.getpid()
 
     @contextlib.contextmanager
@@ -413,6 +419,7 @@ class Browsers:
             browser = None if place is None else self._idle.pop(place)[1]
         if browser is None:
             browser = Browser(find(path))
+        self.drew.add(browser.product)
         try:
             yield browser
         except BaseException:

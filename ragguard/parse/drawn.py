@@ -442,10 +442,15 @@ def _decoded(png: bytes, size: tuple[int, int]) -> Picture:
     """The pixels of a picture of the right size, and of no other."""
     from PIL import Image
 
-    with Image.open(BytesIO(png), formats=("PNG",)) as image:
-        if image.size != size:
-            raise ValueError("size")
-        raw = image.convert("RGBA").tobytes("raw", "BGRA")
+    try:
+        with Image.open(BytesIO(png), formats=("PNG",)) as image:
+            if image.size != size:
+                raise ValueError("size")
+            raw = image.convert("RGBA").tobytes("raw", "BGRA")
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow raises whatever it trips over: SyntaxError, struct.error …
+        raise ValueError("picture") from error
     return np.frombuffer(raw, np.uint8).reshape(size[1], size[0], 4)
 
 

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from ragguard.corpus import carry_over, changes, generations
+from ragguard.corpus import carry_over, changes, drawn_by, generations
 from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
@@ -167,6 +167,7 @@ def reindex(
     if dry_run or (done.stops and not yes and not ask(done)):
         return done
     run.write(gate, stage)
+    drawn_by.note(workspace, anew=not stage and done.exit_code in (0, 1))
     return done
 
 

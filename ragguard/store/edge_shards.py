@@ -28,7 +28,7 @@ import qdrant_edge as edge
 
 from ragguard.errors import LockedError, StoreError
 from ragguard.store import room
-from ragguard.store.copies import copy_folder
+from ragguard.store.copies import copy_folder, read_json, shard_of
 
 FLUSH_EVERY = 20_000  # points; the write-ahead log grows until a flush
 
@@ -95,9 +95,13 @@ class Shards:
             )
 
     def aliases(self) -> dict[str, str]:
-        """Alias to collection."""
+        """Alias to collection.
+
+        Raises:
+            StoreError: `aliases.json` is damaged.
+        """
         path = self.root / "aliases.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        return {k: str(v) for k, v in read_json(path).items()} if path.exists() else {}
 
     def set_aliases(self, aliases: dict[str, str]) -> None:
         """Replace all aliases at once."""
@@ -127,8 +131,12 @@ class Shards:
             return self.aliases().get(name, name)
 
     def settings(self, physical: str) -> dict[str, Any]:
-        """What `collection.json` says: shard, size, distance, indexes."""
-        return dict(json.loads((self.root / physical / "collection.json").read_text()))
+        """What `collection.json` says: shard, size, distance, indexes.
+
+        Raises:
+            StoreError: It is damaged.
+        """
+        return read_json(self.root / physical / "collection.json")
 
     def set_settings(self, physical: str, settings: dict[str, Any]) -> None:
         """Replace `collection.json`."""
@@ -141,12 +149,11 @@ class Shards:
         Raises:
             StoreError: The shard has another layout than one unnamed dense vector.
         """
-        settings = self.settings(physical)
-        path = self.root / physical / settings["shard"] / "edge_config.json"
+        path = shard_of(self.root / physical) / "edge_config.json"
         try:
-            vectors = json.loads(path.read_text())["vectors"]
+            vectors = read_json(path)["vectors"]
             return int(vectors[""]["size"]), str(vectors[""]["distance"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise StoreError(
                 f"embedded index: collection {physical!r} is not one unnamed dense vector ({error})"
             ) from None
@@ -181,7 +188,7 @@ class Shards:
         with self._lock:
             physical = self.resolve(name)
             if physical not in self._open:
-                folder = self.root / physical / self.settings(physical)["shard"]
+                folder = shard_of(self.root / physical)
                 room.ask_to_open(folder)
                 self._open[physical] = call(edge.EdgeShard.load, str(folder))
             return self._open[physical]

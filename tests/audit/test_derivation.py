@@ -18,8 +18,9 @@ from ragguard.audit.findings import AuditFinding
 from ragguard.audit.log_check import check_log
 from ragguard.audit.reembedding import check_reembedding
 from ragguard.audit.run import Asked, audit
-from ragguard.corpus import sealing
+from ragguard.corpus import drawn_by, sealing
 from ragguard.ledger.writer import Committer, Plan, Write, dump_vectors
+from ragguard.parse.browser import BROWSERS
 from ragguard.trust.canonical import digest_bytes
 from tests.support.simulator import HONEST, Gate
 from tests.support.whole_index import check_index
@@ -227,6 +228,24 @@ def test_bytes_that_are_gone_are_named(gate: Gate) -> None:
     (gate.folder / "w" / "vault" / name[:2] / name).unlink()
     (finding,) = judged(gate)
     assert (finding.rule, finding.document) == ("vault-damaged", "wiki/leave.md")
+
+
+def test_another_browser_than_drew_the_pages_is_named_beside_a_finding(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.publish(HONEST)
+    monkeypatch.setattr(BROWSERS, "drew", {"Chrome/1"})
+    drawn_by.note(gate.workspace)
+    monkeypatch.setattr(BROWSERS, "drew", {"Chrome/2"})
+    assert check_derivation(gate.workspace, None).less == ""
+    name = digest_bytes(HONEST["leave.md"].encode())
+    (gate.folder / "w" / "vault" / name[:2] / name).unlink()
+    found = check_derivation(gate.workspace, None)
+    assert len(found.findings) == 1, "it stays a finding"
+    assert "came in as Chrome/1 drew them, now Chrome/2" in found.less
+    drawn_by.note(gate.workspace, anew=True)
+    assert drawn_by.noted(gate.workspace) == ["Chrome/2"]
+    assert check_derivation(gate.workspace, None).less == ""
 
 
 def test_a_sample_is_another_one_every_night_and_none_is_none(gate: Gate) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from ragguard.audit.earlier import remembered
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.log_check import check_log
-from ragguard.errors import StoreError
+from ragguard.canary.sets import acts
+from ragguard.corpus.log_check import verify_log
+from ragguard.errors import LogError, StoreError
 from ragguard.ledger import commits, log
 from ragguard.ledger.tables import cases as case_rows
 from ragguard.ledger.tables import (
@@ -160,6 +163,24 @@ def resign(gate: Gate) -> None:
         conn.execute(sa.delete(checkpoints))
         made = Checkpoint(workspace.origin, len(leaves), merkle.root(leaves))
         log.keep_checkpoint(conn, made.size, workspace.sign_note(checkpoint_text(made)))
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff", "[]", "", '{"act":"audit","a":' + "[" * 100_000], ids=len
+)
+def test_an_entry_that_is_none_any_more_is_a_finding_and_stops_nobody(
+    kept: Gate, body: str | bytes
+) -> None:
+    workspace = kept.workspace
+    with workspace.ledger.writing() as conn:
+        append_entry(conn, {"act": "audit"}, workspace.origin, workspace.sign_note)
+        values = (body, log.size(conn) - 1)
+        conn.exec_driver_sql('UPDATE log_entries SET body = ? WHERE "index" = ?', values)
+    assert "log-broken" in rules(check_log(workspace))
+    assert verify_log(workspace).problems
+    remembered(workspace), acts(workspace, "audit")
+    with workspace.ledger.reading() as conn, pytest.raises(LogError, match="damaged"):
+        log.body(conn, values[1])
 
 
 def test_a_log_rewritten_and_signed_again_is_found_by_the_checkpoint_kept_outside(

@@ -132,6 +132,7 @@ def test_a_slow_or_absent_server_is_given_up(server: Server) -> None:
         (lambda v: {"data": [{"index": 0, "embedding": []}]}, "vectors of no length"),
         (lambda v: {"data": "none"}, "in its answer|vectors for 1 texts"),
         (lambda v: {"error": "out of memory"}, "no embeddings in its answer"),
+        (lambda v: b"[" * 100_000, "no embeddings in its answer"),
     ],
 )
 def test_an_answer_that_is_no_vectors_is_refused(server: Server, change: Any, told: str) -> None:
@@ -178,7 +179,10 @@ def test_the_key_is_sent_from_the_environment_and_never_in_the_clear(
 def test_pins_that_were_damaged_are_refused(server: Server) -> None:
     pins = encoder(server).pins
     assert Pins.load(pins).dump() == pins
-    for bad in (b"{}", b"x", pins[:-40], pins.replace(PROBES[0].encode(), b"Another text.")):
+    other = pins.replace(PROBES[0].encode(), b"Another text.")
+    endless = pins.replace(b'"dimensions":384', b'"dimensions":1e999')
+    nameless = pins.replace(b'"model":', b'"medal":')
+    for bad in (b"{}", b"x", b"[" * 100_000, pins[:-40], other, endless, nameless):
         with pytest.raises(ModelDigestError, match="cannot be read"):
             Pins.load(bad)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ from ragguard.parse.pdf import read_pdf
 from ragguard.parse.records import read_records
 from ragguard.store import foreign_layout
 from ragguard.trust import adoption, decision, dsse, keys, manifest, root, signed_note
+from tests.fuzz.files import FILES
+from tests.fuzz.target import Target, as_text
 from tests.support.documents import SECRET, SHOWN, VISIBLE, pdf, pdf_form, pdf_text, word, word_run
 
 _LIMIT = 1 << 20
@@ -41,6 +43,7 @@ _ZIP = (
     ValueError,
     NotImplementedError,  # packed by a method, or of a version, that zipfile does not know
     EOFError,
+    zlib.error,
     OSError,
     RuntimeError,  # locked by a password
     XMLSyntaxError,
@@ -48,28 +51,9 @@ _ZIP = (
 )
 
 
-@dataclass(frozen=True)
-class Target:
-    """A reader.
-
-    Attributes:
-        read: Called with hostile bytes.
-        allowed: What it may raise.
-        seeds: Inputs to begin with.
-    """
-
-    read: Callable[[bytes], object]
-    allowed: tuple[type[BaseException], ...]
-    seeds: tuple[bytes, ...]
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
-
-
 def _plain(fmt: str) -> Callable[[bytes], object]:
     def read(data: bytes) -> object:
-        parsed = read_text(_text(data), fmt)
+        parsed = read_text(as_text(data), fmt)
         chunks = cut(parsed.text[parsed.begin :], parsed.begin, fmt, size=200, overlap=20)
         for chunk in chunks:
             if parsed.text[chunk.start : chunk.end] != chunk.text:
@@ -94,7 +78,7 @@ def _body(data: bytes) -> object:
 
 
 def _style(data: bytes) -> object:
-    text = _text(data)
+    text = as_text(data)
     for selector, body in style_sheets.rules(text):
         declared = css.declarations(body)
         style_sheets.weight(selector), css.removes(declared), css.Look().under(declared).hides()
@@ -102,16 +86,16 @@ def _style(data: bytes) -> object:
 
 
 def _note(data: bytes) -> object:
-    text, _ = signed_note.split(_text(data))
+    text, _ = signed_note.split(as_text(data))
     return signed_note.parse_checkpoint(text)
 
 
 def _verifier(data: bytes) -> object:
-    return signed_note.parse_verifier_key(_text(data))
+    return signed_note.parse_verifier_key(as_text(data))
 
 
 def _record(data: bytes) -> object:
-    return read_record(_text(data))
+    return read_record(as_text(data))
 
 
 def _answer(data: bytes) -> object:
@@ -211,7 +195,7 @@ TARGETS: dict[str, Target] = {
         b'{"id": "1", "text": "a", "metadata": {"x": [1]}}\n', b'\xef\xbb\xbf{"id":1,"text":""}',
     )),
     "record": Target(_record, (UnreadableError,), (b"words <b hidden>x</b>", b"words")),
-    "colour": Target(lambda d: colours.colour(_text(d).lower()), (), (
+    "colour": Target(lambda d: colours.colour(as_text(d).lower()), (), (
         b"color-mix(in srgb, white 20%, rgb(1 2 3 / .5))", b"oklch(1 0 0)", b"#fff8",
     )),
     "worker-answer": Target(_answer, (), (
@@ -244,14 +228,14 @@ TARGETS: dict[str, Target] = {
     )),
     "inventory": Target(inventory.parse, (RagguardError,), (b'{"format":"x"}',)),
     "canaries": Target(sets.load, (RagguardError,), (sets.dump(sets.Canaries({}, {})),)),
-    "plan": Target(writer.load_plan, (RagguardError,), (b'{"writes":{}}',)),
+    "plan": Target(writer.load_plan, (RagguardError,), (
+        writer.dump_plan(writer.Plan(
+            1, "ingest", "t", "alice", "wiki", enter=[(1, "serving")], closes=[(1, "released")],
+            writes={"c": [writer.Write("p", {"a": 1}, "0", 0)]}, counts={"admitted": 1},
+        )),
+    )),
     "note": Target(_note, (RagguardError, ValueError), (
         b"origin\n1\nAAAA\n\n\xe2\x80\x94 name AAAAAAAA\n",
     )),
+    **FILES,
 }  # fmt: skip
-
-
-def one(target: Target, data: bytes) -> None:
-    """Read an input; what the target may not raise gets out."""
-    with suppress(*target.allowed):
-        target.read(data)

@@ -369,6 +369,21 @@ def test_reopening_finds_everything_again(tmp_path: Path) -> None:
     again.close()
 
 
+def test_settings_that_are_damaged_are_a_store_error(tmp_path: Path) -> None:
+    store = _open(tmp_path / "i", 3)
+    store.set_alias("serving", "c")
+    store.close()
+    for name in ("aliases.json", "c/collection.json", "c/shard-1/edge_config.json"):
+        file = tmp_path / "i" / name
+        whole = file.read_bytes()
+        for body in ("", "[]", "[" * 100_000, '{"shard": "../x"}'):
+            file.write_text(body)
+            shards = Shards(tmp_path / "i", writable=False)
+            with pytest.raises(StoreError):
+                shards.shape(shards.resolve("serving"))
+        file.write_bytes(whole)
+
+
 def test_the_local_mode_format_is_refused_because_it_executes_pickles(tmp_path: Path) -> None:
     client = QdrantClient(path=str(tmp_path / "local"))
     client.create_collection(

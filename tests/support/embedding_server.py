@@ -24,7 +24,7 @@ class Server:
         url: Of the endpoint, without `/embeddings`.
         key: Bearer token it wants; empty: none.
         faults: Answers given first, one a request: a status, or a status with Retry-After.
-        change: Makes the vectors that are sent out of the real ones.
+        change: Makes the vectors that are sent out of the real ones; or a whole answer.
         slow: Whether it never answers until it is let go.
         asked: Texts of each request that was answered.
         refused: Requests that were answered with a fault.
@@ -61,13 +61,13 @@ def serving(**options: Any) -> Iterator[Server]:
             server.asked.append(body["input"])
             vectors: Any = model.encode(body["input"])
             rows = server.change(vectors) if server.change else vectors.tolist()
-            if isinstance(rows, dict):
+            if isinstance(rows, dict | bytes):
                 return self.answer(200, rows)
             data = [{"index": i, "embedding": row} for i, row in enumerate(rows)]
             return self.answer(200, {"data": data[::-1], "model": body["model"]})
 
         def answer(self, status: int, body: Any, wait: str = "") -> None:
-            data = json.dumps(body).encode()
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             if wait:
                 self.send_header("retry-after", wait)

@@ -1,0 +1,69 @@
+"""Kills an adoption and a revocation before and after their writes; see `tests.support.killing`.
+
+Run as `python -m tests.support.killing_adopt FOLDER SHARD SHARDS`: prints a JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from ragguard.config import Settings
+from ragguard.ingest.adopt import adopt
+from ragguard.quarantine.revoke import blast_radius, find_target, revoke
+from ragguard.store.foreign import open_foreign
+from ragguard.trust import keys
+from ragguard.workspace import Workspace
+from tests.ingest.test_adopt import legacy
+from tests.support import killing
+from tests.support.simulator import HONEST, NOW, Gate
+
+NEWS = "# News\n\nThe canteen opens at seven from Monday on. Soup is at noon."
+
+
+def prepare(folder: Path) -> None:
+    """A wiki, of which two documents came after its signer's key was stolen, and an old index."""
+    gate = Gate(folder)
+    later = {"news.md": NEWS, "leave.md": HONEST["leave.md"].replace("27 days", "28 days")}
+    gate.publish({name: HONEST[name] for name in HONEST if name != "visitors.md"})
+    gate.now += timedelta(days=6)
+    gate.reopen()
+    gate.publish(later)
+    (folder / "root.key").write_bytes(keys.dump_private(gate.root_key, None))
+    # Beside all trials: where a collection lies is in the record of its adoption.
+    legacy(folder.parent / "old", {"visitors.md": HONEST["visitors.md"], "soup.md": NEWS})
+    gate.close()
+
+
+def parts(folder: Path) -> list[Callable[[], None]]:
+    """An adoption, then a revocation; what is done already is left as it is."""
+    return [partial(_adopt, folder), partial(_revoke, folder)]
+
+
+def _adopt(folder: Path) -> None:
+    tempfile.tempdir = str(folder)  # what a killed child copied goes with the trial
+    with (
+        Workspace(folder / "w", Settings(), NOW + timedelta(days=7)) as workspace,
+        open_foreign(path=folder.parent / "old") as foreign,
+    ):
+        adopt(workspace, foreign, "legacy", "trust")
+
+
+def _revoke(folder: Path) -> None:
+    root = keys.load_private((folder / "root.key").read_bytes(), None)
+    with Workspace(folder / "w", Settings(), NOW + timedelta(days=8)) as workspace:
+        workspace.recover()
+        target = find_target(workspace.root, "alice", None)
+        radius = blast_radius(workspace, target, NOW + timedelta(days=5))
+        if target.in_force or radius.documents:
+            revoke(workspace, target, radius, "laptop stolen", [root])
+
+
+if __name__ == "__main__":
+    killing.prepare, killing.parts = prepare, parts
+    print(json.dumps(killing.main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
