@@ -191,8 +191,8 @@ def plant(folder: Path, count: int) -> None:
       ragguard canary plant register -n 3
       ragguard trust add archivist.pub --source register
       ragguard trust policy register --set honeytoken=true
-      ragguard sign register --source register --key archivist.key -o register.intoto.json
-      ragguard ingest register.intoto.json --root register
+      ragguard sign register --source register --key archivist.key -o r.intoto.json
+      ragguard ingest r.intoto.json --root register
     """
     from ragguard.canary.honeytokens import make
     from ragguard.trust.files import replace_file

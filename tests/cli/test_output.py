@@ -285,7 +285,7 @@ LEAVES = list(_commands(cli))
 def test_the_commands_of_the_design_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
         *("demo", "init", "doctor", "sign", "verify", "ingest", "sync", "search", "mcp", "trace"),
-        *(f"history {c}" for c in ("show", "diff")),
+        *(f"history {c}" for c in ("show", "diff", "source")),
         *(
             "audit",
             "adopt",
@@ -304,7 +304,7 @@ def test_the_commands_of_the_design_are_there() -> None:
         *(f"quarantine {c}" for c in ("list", "show", "hold", "release", "reject", "stats")),
         *(f"quarantine spot-check {c}" for c in ("draw", "list", "show", "say")),
         *(f"cutover {c}" for c in ("start", "status", "finish", "abort")),
-        *(f"canary {c}" for c in ("add", "list", "suggest", "run", "compare", "floor")),
+        *(f"canary {c}" for c in ("add", "list", "suggest", "run", "compare", "floor", "plant")),
         *(f"log {c}" for c in ("verify", "checkpoint", "prove", "abandon")),
     }
 

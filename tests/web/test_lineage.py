@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from ragguard import canary
-from ragguard.audit import canaries as audit_canaries
+from ragguard.audit.answers import canaries as audit_canaries
 from ragguard.canary.sets import Canaries
 from ragguard.ledger.tables import seals
 from ragguard.quarantine.review import decide
