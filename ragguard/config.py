@@ -11,12 +11,13 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ragguard.errors import ConfigError
+from ragguard.plugins import NAMED
 from ragguard.trust.canonical import digest
 
 FILE = "ragguard.toml"
@@ -271,6 +272,25 @@ class ParseSettings(_Section):
         return self.details == "open"
 
 
+Named = Annotated[str, StringConstraints(pattern=NAMED)]
+
+
+class PluginSettings(_Section):
+    """[plugins]: code of other packages that runs here; installed alone it does not."""
+
+    parsers: tuple[Named, ...] = Field(
+        default=(),
+        description="of other file formats, `package:ending` each; a change is a new recipe",
+    )
+    encoder: Literal[""] | Named = Field(
+        default="", description="`package:name` of what embeds; it is asked for `[model] name`"
+    )
+    checks: tuple[Named, ...] = Field(default=(), description="more checks, `package:check` each")
+    loaders: tuple[Named, ...] = Field(
+        default=(), description="where documents are read from, `package:scheme` each"
+    )
+
+
 class Settings(_Section):
     """All settings."""
 
@@ -287,6 +307,7 @@ class Settings(_Section):
     reindex: ReindexSettings = ReindexSettings()
     cutover: CutoverSettings = CutoverSettings()
     retriever: RetrieverSettings = RetrieverSettings()
+    plugins: PluginSettings = PluginSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

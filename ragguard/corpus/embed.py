@@ -69,7 +69,8 @@ def take_apart(
         Parts and findings by position in `items`; a document that cannot be read has a finding.
     """
     if items:
-        workers.start(workspace.settings.parse)  # while the model is loaded
+        plugins = workspace.settings.plugins.parsers
+        workers.start(workspace.settings.parse, plugins)  # while the model is loaded
     settings, encoder = workspace.settings.chunks, workspace.encoder
     read: dict[int, Read] = {}
     unreadable: dict[int, Finding] = {}
@@ -114,7 +115,11 @@ def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | U
     settings = workspace.settings
     sources = [Source(i.data, i.fmt) if i.data else workers.record(i.text) for i in items]
     return workers.read_documents(
-        sources, settings.parse, size=settings.chunks.size, overlap=settings.chunks.overlap
+        sources,
+        settings.parse,
+        size=settings.chunks.size,
+        overlap=settings.chunks.overlap,
+        plugins=settings.plugins.parsers,
     )
 
 

@@ -35,12 +35,14 @@ from ragguard.model import Chunk, Hidden
 from ragguard.parse import browser
 from ragguard.parse.chunk import cut
 from ragguard.parse.document import Parsed, has_words, is_plain, read_record
+from ragguard.parse.plugged import plugged_parsers
 from ragguard.parse.worker import DRAWS, LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS, WISH
 
 MOST_PROCESSES = 8  # where the settings do not say
 _MIB = 1 << 20
 _GROUP = 64  # documents that share a process at most
 _MOST = {"pdf": 1, "docx": 4}  # the same, of formats that cost more than to start a process
+_PLUGGED = 4  # the same, of formats that a plug-in reads
 _GROUP_BYTES = 1 * _MIB
 _DRAWN = 4  # times the processor time, where the worker compares pictures
 _START_SECONDS = 120.0  # until the first worker is there
@@ -82,7 +84,12 @@ def record(text: str) -> Source:
 
 
 def read_documents(
-    sources: Sequence[Source], settings: ParseSettings, *, size: int, overlap: int
+    sources: Sequence[Source],
+    settings: ParseSettings,
+    *,
+    size: int,
+    overlap: int,
+    plugins: Sequence[str] = (),
 ) -> list[Read | Unread]:
     """Parse documents and cut them by characters, each within its limits.
 
@@ -91,20 +98,24 @@ def read_documents(
         settings: The limits.
         size: Upper characters of a chunk.
         overlap: Characters repeated between neighbouring chunks of a section.
+        plugins: Parsers of other packages, see `plugged.plugged_parsers`.
 
     Returns:
         In the order given.
 
     Raises:
         IncompleteError: No worker can be started, or no browser that is to draw pages.
+        ConfigError: A plug-in is not there.
     """
+    plugged = frozenset(plugged_parsers(plugins))
     if settings.render != "rules" and any(source.fmt == "html" for source in sources):
         browser.find(settings.chromium)
     found: dict[int, Read | Unread] = {}
     groups: deque[list[int]] = deque()
     filling: dict[int, tuple[list[int], int]] = {}  # by most: a group and its bytes
     for number, source in enumerate(sources):
-        most, size_of = _MOST.get(source.fmt, _GROUP), len(source.data)
+        most = _PLUGGED if source.fmt in plugged else _MOST.get(source.fmt, _GROUP)
+        size_of = len(source.data)
         if source.fmt in (RECORD, "txt") and (read := _in_place(source, size, overlap)):
             found[number] = read
         elif most == 1 or size_of > _GROUP_BYTES // 4:
@@ -117,13 +128,13 @@ def read_documents(
             group.append(number)
             filling[most] = group, filled + size_of
     if groups:
-        _Batch(sources, settings, size, overlap, found).run(groups)
+        _Batch(sources, settings, size, overlap, found, tuple(plugins)).run(groups)
     return [found[number] for number in range(len(sources))]
 
 
-def start(settings: ParseSettings) -> None:
+def start(settings: ParseSettings, plugins: Sequence[str] = ()) -> None:
     """Begin to start workers, so that they are there when they are needed; waits for nothing."""
-    _FIRST.start(settings.render != "rules")
+    _FIRST.start(settings.render != "rules", tuple(plugins))
 
 
 def _in_place(source: Source, size: int, overlap: int) -> Read | None:
@@ -168,28 +179,33 @@ class _First:
         self._said: IO[bytes] | None = None
         self._owner = 0
         self._draws = False
+        self._plugins: tuple[str, ...] = ()
 
-    def start(self, draws: bool) -> None:
+    def start(self, draws: bool, plugins: tuple[str, ...] = ()) -> None:
         """Start it, unless it runs.
 
         Args:
             draws: Whether its workers compare pictures of pages; one that can is kept for all.
+            plugins: Parsers that its workers have; one that has others is ended.
         """
         with self._lock:
-            self._started(draws)
+            self._started(draws, plugins)
 
     def stop(self) -> None:
         """End it, and with it its workers."""
         with self._lock:
             self._stopped()
 
-    def order(self, memory: int, seconds: int, draws: bool) -> tuple[socket.socket, socket.socket]:
+    def order(
+        self, memory: int, seconds: int, draws: bool, plugins: tuple[str, ...] = ()
+    ) -> tuple[socket.socket, socket.socket]:
         """Ask for a worker.
 
         Args:
             memory: Upper bytes of its address space.
             seconds: Upper processor time in its life.
             draws: See `start`.
+            plugins: See `start`.
 
         Returns:
             The socket to send documents on and read answers from, and the one that tells `+` when
@@ -205,7 +221,7 @@ class _First:
             stack.callback(tells.close)
             try:
                 with self._lock:
-                    control = self._started(draws)
+                    control = self._started(draws, plugins)
                     numbers = [theirs.fileno(), tells.fileno()]
                     socket.send_fds(control, [ORDER.pack(memory, seconds)], numbers)
             except OSError:
@@ -224,15 +240,15 @@ class _First:
             lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
-    def _started(self, draws: bool) -> socket.socket:
+    def _started(self, draws: bool, plugins: tuple[str, ...]) -> socket.socket:
         if self._owner != os.getpid():  # a copy of the process that started it: not ours to use
             self._control = self._process = self._said = None
             self._owner = os.getpid()
         dead = self._process is not None and self._process.poll() is not None
-        if dead or (draws and not self._draws):
+        if dead or (draws and not self._draws) or plugins != self._plugins:
             self._stopped()
         if self._control is None:
-            self._draws = draws
+            self._draws, self._plugins = draws, plugins
             ours, theirs = socket.socketpair()
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process lives
             path = json.dumps([os.path.abspath(entry) for entry in sys.path])
@@ -240,7 +256,7 @@ class _First:
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our program
                     [
                         *(sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno())),
-                        *(DRAWS if draws else "", path),
+                        *(DRAWS if draws else "", json.dumps(plugins), path),
                     ],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
@@ -280,6 +296,7 @@ class _Batch:
         size: Upper characters of a chunk.
         overlap: Characters repeated between neighbouring chunks.
         found: Filled by position in `sources`.
+        plugins: Parsers of other packages.
     """
 
     def __init__(
@@ -289,7 +306,9 @@ class _Batch:
         size: int,
         overlap: int,
         found: dict[int, Read | Unread],
+        plugins: tuple[str, ...] = (),
     ) -> None:
+        self._plugins = plugins
         self._sources = sources
         self._settings = settings
         self._size = size
@@ -335,7 +354,10 @@ class _Batch:
         allowed = [self._seconds(number) for number in group]
         memory = self._settings.memory_mib * _MIB
         channel, teller = _FIRST.order(
-            memory, sum(s for s, _ in allowed) + 1, self._settings.render != "rules"
+            memory,
+            sum(s for s, _ in allowed) + 1,
+            self._settings.render != "rules",
+            self._plugins,
         )
         with channel, teller:
             teller.settimeout(_START_SECONDS)

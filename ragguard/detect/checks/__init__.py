@@ -31,6 +31,7 @@ class Check:
         unit: Rise in raw score that makes an honest chunk e times rarer, where the reference has
             too few cases to tell.
         summary: First line of its docstring.
+        origin: Package, version and name of the plug-in that it is; empty for one of ours.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Check:
     function: Function
     unit: float
     summary: str
+    origin: str = ""
 
 
 _REGISTRY: dict[str, Check] = {}
