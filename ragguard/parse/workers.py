@@ -27,14 +27,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 from ragguard.config import ParseSettings, processors
 from ragguard.errors import IncompleteError
-from ragguard.model import Chunk, Hidden
 from ragguard.parse import browser
+from ragguard.parse.answers import Read as Read
+from ragguard.parse.answers import Unread as Unread
+from ragguard.parse.answers import checked
 from ragguard.parse.chunk import cut
-from ragguard.parse.document import Parsed, has_words, is_plain, read_record
+from ragguard.parse.document import has_words, is_plain, read_record
 from ragguard.parse.plugged import plugged_parsers
 from ragguard.parse.worker import DRAWS, LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS, WISH
 
@@ -61,21 +63,6 @@ class Source:
 
     data: bytes
     fmt: str
-
-
-@dataclass(frozen=True)
-class Read:
-    """A document as read: what `parse` found, and its chunks by characters."""
-
-    parsed: Parsed
-    chunks: tuple[Chunk, ...]
-
-
-@dataclass(frozen=True)
-class Unread:
-    """Why a document could not be read."""
-
-    reason: str
 
 
 def record(text: str) -> Source:
@@ -444,7 +431,7 @@ class _Batch:
             raise _Died(f"took more than {wall} seconds ([parse] wall_factor)") from None
         except OSError:
             raise _death(teller, processor, settings.memory_mib) from None
-        return _checked(answer)
+        return checked(answer)
 
 
 def _exactly(channel: socket.socket, size: int, until: float) -> bytes:
@@ -489,28 +476,3 @@ def _name_of(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _checked(answer: bytes) -> Read | Unread:
-    """An answer as values; a worker may have been taken over, so that nothing is believed."""
-    try:
-        body: dict[str, Any] = json.loads(answer.decode("utf-8", "surrogatepass"))
-        if "reason" in body:
-            return Unread(str(body["reason"]))
-        text, begin = body["text"], body["begin"]
-        hidden = tuple(Hidden(_as(str, kind), _as(str, what)) for kind, what in body["hidden"])
-        spans = [(_as(int, start), _as(int, end)) for start, end in body["spans"]]
-        if not 0 <= _as(int, begin) <= len(_as(str, text)):
-            raise ValueError("begin")
-        chunks = tuple(Chunk(start, end, text[start:end]) for start, end in spans)
-        if not all(begin <= c.start < c.end <= len(text) for c in chunks):
-            raise ValueError("spans")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        return Unread(f"the process that read it answered nonsense ({type(error).__name__})")
-    return Read(Parsed(text, hidden, begin), chunks)
-
-
-def _as(kind: type, value: Any) -> Any:
-    if type(value) is not kind:
-        raise TypeError(kind.__name__)
-    return value
