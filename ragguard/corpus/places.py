@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from ragguard.config import check_key
-from ragguard.errors import DocumentMissingError, IncompleteError, UsageError
+from ragguard.config import check_key, without_credentials
+from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
 from ragguard.plugins import find
 from ragguard.trust import folder
 from ragguard.trust.folder import Skipped
@@ -117,7 +117,7 @@ def open_place(url: str, loaders: Sequence[str] = ()) -> Place:
 
 
 def _bounded(names: Iterable[str], where: str) -> list[str]:
-    found = []
+    found: list[str] = []
     for name in names:
         if len(found) == MAX_FILES:
             raise UsageError(f"{where}: more than {MAX_FILES:,} files", hint="Sign a part of it.")
@@ -156,6 +156,7 @@ class _Storage:
             self._fs, path = fsspec.core.url_to_fs(
                 url, use_listings_cache=False, skip_instance_cache=True
             )
+            endpoints = self._endpoints(scheme)
         except ImportError:
             package = STORAGES[scheme]
             raise UsageError(
@@ -168,18 +169,15 @@ class _Storage:
                 hint="Look at the address and the configuration of the storage.",
             ) from None
         self._base = str(path).rstrip("/")
-        for endpoint in self._endpoints(scheme):
+        for endpoint in endpoints:
             check_key(endpoint, "a key", "root")
 
     def _endpoints(self, scheme: str) -> list[str]:
-        """Where credentials go, where that is not the storage's own address."""
-        options = getattr(self._fs, "client_kwargs", None) or {}
-        said = [getattr(self._fs, "endpoint_url", None), options.get("endpoint_url")]
-        if scheme == "s3":
-            said += [os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
-        if scheme in ("gs", "gcs"):
-            said += [os.environ.get("STORAGE_EMULATOR_HOST")]
-        return [str(one) for one in said if one]
+        """Where credentials go, where that may be another place than the storage's own."""
+        if scheme == "s3":  # by environment, profile or default, as its client found it
+            return [str(self._fs.s3.meta.endpoint_url)]
+        emulated = os.environ.get("STORAGE_EMULATOR_HOST") if scheme in ("gs", "gcs") else None
+        return [emulated] if emulated else []
 
     def read(self, name: str, max_bytes: int) -> bytes:
         """See `Place.read`."""
@@ -206,8 +204,13 @@ class _Web:
     """Files below an address of a web server."""
 
     def __init__(self, url: str) -> None:
-        if urlsplit(url).scheme == "http":
-            check_key(url, "a document", "root")
+        try:
+            check_key(url, "documents", "root")
+        except ConfigError:
+            raise UsageError(
+                f"root: documents would come from {without_credentials(url)} in the clear",
+                hint="Use an https URL; http is for this machine only.",
+            ) from None
         self._url = url.rstrip("/")
 
     def read(self, name: str, max_bytes: int) -> bytes:
