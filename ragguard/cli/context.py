@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ragguard.trust.scope import Wanted
     from ragguard.workspace import Workspace
 
+    _Type = click.ParamType[Path | str, str | os.PathLike[str]]
+else:
+    _Type = click.ParamType  # older ones are not generic
+
 F = TypeVar("F", bound=Callable[..., Any])
 LONGEST = timedelta(days=36_500)
 passphrase_option = click.option(
@@ -108,17 +112,21 @@ def workspace_folder(ctx: click.Context) -> Path:
     return meant.folder(ctx.obj.get("workspace"))
 
 
-class Root(click.ParamType):
+class Root(_Type):
     """A folder that is there, or the URL of another place."""
 
     name = "directory or url"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path | str:
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path | str:
         """The folder, or the URL as it is."""
         if isinstance(value, str) and "://" in value:
             return value
-        checked: Path = _FOLDER.convert(value, param, ctx)
-        return checked
+        return Path(os.fsdecode(_FOLDER.convert(value, param, ctx)))
 
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
