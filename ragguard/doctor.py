@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from ragguard.ingest import calibration
 from ragguard.ledger import commits, versions
 from ragguard.model import Progress
 from ragguard.parse.browser import BROWSERS
+from ragguard.plugins import Kind, find
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import open_to_others
 from ragguard.trust.person import persons
@@ -66,6 +67,7 @@ def examine(
         ("permissions", _permissions),
         ("clock", _clock),
         ("disk", _disk),
+        ("plug-ins", _plugins),
         ("model", _model),
         ("pages", _pages),
         ("store", _store),
@@ -189,6 +191,27 @@ def _pages(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("pages", "note", f"{told}; {other}", hint)
     else:
         yield Finding("pages", "ok", told)
+
+
+def _plugins(workspace: Workspace) -> Iterator[Finding]:
+    named = workspace.settings.plugins
+    kinds: dict[Kind, Sequence[str]] = {
+        "parsers": named.parsers,
+        "encoders": [named.encoder] if named.encoder else [],
+        "checks": named.checks,
+        "loaders": named.loaders,
+    }
+    for kind, names in kinds.items():
+        for plugin in (find(kind, name) for name in names):
+            what = f"{plugin.identity}, of {kind}"
+            try:
+                if kind != "parsers":  # those are imported in workers only
+                    plugin.load()
+            except Exception as error:
+                said = f"{what}: cannot be loaded ({type(error).__name__})"
+                yield Finding("plug-in", "wrong", said, "Look at the package.", 5)
+            else:
+                yield Finding("plug-in", "ok", what)
 
 
 def _model(workspace: Workspace) -> Iterator[Finding]:

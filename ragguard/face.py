@@ -20,6 +20,7 @@ from ragguard.workspace import meant
 
 if TYPE_CHECKING:
     from ragguard.audit import Audited
+    from ragguard.corpus.places import Place
     from ragguard.ingest.report import Report
     from ragguard.ledger.queue import Entry
     from ragguard.lineage.custody import Custody
@@ -73,8 +74,14 @@ class Workspace(workspace.Workspace):
         """Bring signed documents in; keep suspects out. See `ragguard.ingest.run.ingest`."""
         from ragguard.ingest.run import ingest
 
-        paths, base = _paths(manifests), None if root is None else Path(root)
+        paths, base = _paths(manifests), None if root is None else self._root_at(os.fspath(root))
         return ingest(self, paths, root=base, observe=observe, dry_run=dry_run)
+
+    def _root_at(self, said: str) -> Path | Place:
+        """A folder, or another place by its URL."""
+        from ragguard.corpus.places import is_url, open_place
+
+        return open_place(said, self.settings.plugins.loaders) if is_url(said) else Path(said)
 
     def search(self, query: str, k: int = 5, *, proof: bool = False) -> list[Hit]:
         """Ask the serving index. See `ragguard.serving.search.search`."""

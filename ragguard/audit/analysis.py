@@ -96,7 +96,9 @@ def analyse(
             note.skip("there is no table of neighbours")
         else:
             documents = chosen(table)
-            checks: Mapping[str, tuple[Check, object]] = recheck.active(settings.checks)
+            checks: Mapping[str, tuple[Check, object]] = recheck.active(
+                settings.checks, settings.plugins.checks
+            )
             judged = recheck.judge_indexed(
                 spool,
                 table,

@@ -106,9 +106,11 @@ class RecheckResult:
     documents: frozenset[str]
 
 
-def active(settings: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[Check, object]]:
+def active(
+    settings: Mapping[str, Mapping[str, object]], plugins: Sequence[str] = ()
+) -> dict[str, tuple[Check, object]]:
     """The checks in force that can look at what is indexed already."""
-    found = scoring.active_checks(settings)
+    found = scoring.active_checks(settings, plugins)
     return {name: entry for name, entry in found.items() if name not in LEFT_OUT}
 
 

@@ -14,6 +14,7 @@ from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
     from ragguard.ingest.adopt import Adopted
+    from ragguard.ingest.adopt_vectors import VectorReport
 
 KEY = "RAGGUARD_FOREIGN_API_KEY"
 SHOWN = 20
@@ -39,6 +40,7 @@ SHOWN = 20
 @click.option("--text-field", default="", help="Path of the text in a payload, such as a.b.")
 @click.option("--metadata-field", default="", help="Path of the metadata.")
 @click.option("--document-field", default="", help="Path of the document id.")
+@click.option("--re-embed", is_flag=True, help="Keep no vector: embed everything anew.")
 @click.option("--dry-run", is_flag=True, help="Judge and report; change nothing.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
 @format_option
@@ -46,8 +48,9 @@ SHOWN = 20
 def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, **rest: Any) -> int:
     """Take over a collection that ragguard never wrote, as a source that nobody signed.
 
-    Its documents are put together from their passages, chunked and embedded anew, and judged. The
-    collection itself is only read. Running it again adds what is new; it removes nothing.
+    Its documents are put together from their passages, chunked anew and judged. Its vectors are
+    kept where a sample, embedded again, shows that this workspace's model made them; else all are
+    embedded anew. The collection is only read. Running it again adds what is new, removes nothing.
 
     \b
     Example:
@@ -75,6 +78,7 @@ def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, *
             text=rest["text_field"],
             metadata=rest["metadata_field"],
             document=rest["document_field"],
+            re_embed=rest["re_embed"],
             dry_run=rest["dry_run"],
             progress=progress.update,
         )
@@ -98,6 +102,8 @@ def _show(done: Adopted, collection: str, source: str, mode: str, dry_run: bool)
     say(f"  source {source!r} is UNSIGNED: nobody vouches for what is in it")
     where = f"text in {layout.text}, documents by {layout.document or 'point'}"
     say(f"  {done.points} points, {len(report.documents)} documents ({layout.name}: {where})")
+    if report.vectors is not None and (said := _kept(report.vectors)):
+        say(f"  {said}")
     if result.note:
         note(f"note: {plain(result.note)}")
     counts = {k: n for k, n in report.counts.items() if n}
@@ -127,3 +133,18 @@ def _show(done: Adopted, collection: str, source: str, mode: str, dry_run: bool)
         say("next: ragguard quarantine list")
     elif mode == "trust":
         say('next: ragguard search "a question"')
+
+
+def _kept(vectors: VectorReport) -> str:
+    """What became of the collection's vectors; empty where nothing was to be embedded."""
+    if vectors.reason:
+        return f"vectors: embedded anew; {vectors.reason}"
+    if not vectors.kept:
+        return ""
+    same = f"the {vectors.compared} embedded again are the same"
+    if vectors.kept == vectors.compared:
+        return f"vectors: {vectors.kept} kept; {same}"
+    return (
+        f"vectors: {vectors.kept} kept; {same}, the others are as the collection claims until "
+        "`ragguard audit --re-embed`"
+    )

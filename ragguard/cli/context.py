@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ragguard.errors import KeyFileError, UsageError
+from ragguard.errors import KeyFileError, UsageError, WorkspaceError
 from ragguard.trust.canonical import now as now  # commands take the clock from here
 
 if TYPE_CHECKING:
+    from ragguard.corpus.places import Place
     from ragguard.embed.remote import Endpoint
     from ragguard.model import PublicKey
     from ragguard.serving.retriever import Retriever
     from ragguard.trust.keys import KeyPair
     from ragguard.trust.scope import Wanted
     from ragguard.workspace import Workspace
+
+    _Type = click.ParamType[Path | str, str | os.PathLike[str]]
+else:
+    _Type = click.ParamType  # older ones are not generic
 
 F = TypeVar("F", bound=Callable[..., Any])
 LONGEST = timedelta(days=36_500)
@@ -114,6 +120,40 @@ def workspace_folder(ctx: click.Context) -> Path:
     from ragguard.workspace import meant
 
     return meant.folder(ctx.obj.get("workspace"))
+
+
+class Root(_Type):
+    """A folder that is there, or the URL of another place."""
+
+    name = "directory or url"
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path | str:
+        """The folder, or the URL as it is."""
+        if isinstance(value, str) and "://" in value:
+            return value
+        return Path(os.fsdecode(_FOLDER.convert(value, param, ctx)))
+
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+ROOT = Root()
+
+
+def place(ctx: click.Context, root: Path | str | None) -> Path | Place | None:
+    """Open what `--root` names: a folder as it is, another place by its URL."""
+    if not isinstance(root, str):
+        return root
+    from ragguard.corpus.places import open_place
+    from ragguard.workspace import meant
+
+    loaders: tuple[str, ...] = ()
+    with suppress(WorkspaceError):
+        loaders = meant.settings(workspace_folder(ctx)).plugins.loaders
+    return open_place(root, loaders)
 
 
 def open_workspace(ctx: click.Context, *, exclusive: bool = True) -> Workspace:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli import alarm
-from ragguard.cli.context import open_workspace
+from ragguard.cli.context import ROOT, open_workspace, place
 from ragguard.cli.output import answer, format_option, note, plain, say, table
 from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT
 
 if TYPE_CHECKING:
+    from ragguard.corpus.places import Place
     from ragguard.ingest.report import Report
 
 SHOWN = 20
@@ -25,8 +26,8 @@ PAGES = (".html", ".htm")  # how their names end
 @click.argument("manifests", type=click.Path(path_type=Path), nargs=-1)
 @click.option(
     "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder the names are relative to; else the folder of each manifest.",
+    type=ROOT,
+    help="Folder or URL the names are relative to; else the folder of each manifest.",
 )
 @click.option("--dry-run", is_flag=True, help="Judge and report; change nothing.")
 @click.option(
@@ -41,7 +42,7 @@ PAGES = (".html", ".htm")  # how their names end
 def ingest(
     ctx: click.Context,
     manifests: tuple[Path, ...],
-    root: Path | None,
+    root: Path | str | None,
     dry_run: bool,
     observe: bool,
     resume: bool,
@@ -62,7 +63,13 @@ def ingest(
     if not manifests and not resume:
         raise UsageError("no manifest given", hint="Name one, or finish a run with --resume.")
     return bring_in(
-        ctx, manifests, fmt, root=root, dry_run=dry_run, observe=observe, exit_zero=exit_zero
+        ctx,
+        manifests,
+        fmt,
+        root=place(ctx, root),
+        dry_run=dry_run,
+        observe=observe,
+        exit_zero=exit_zero,
     )
 
 
@@ -71,7 +78,7 @@ def bring_in(
     manifests: Sequence[Path],
     fmt: str,
     *,
-    root: Path | None = None,
+    root: Path | Place | None = None,
     dry_run: bool = False,
     observe: bool = False,
     exit_zero: bool = False,

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import (
+    ROOT,
     duration,
     now,
     open_workspace,
     passphrase_option,
+    place,
     read_key,
     workspace_folder,
 )
@@ -39,8 +41,9 @@ LARGEST = 1 << 28  # bytes of a manifest that is signed once more
 @click.option("--key", "key_file", type=FILE, required=True, help="Private key of the signer.")
 @click.option(
     "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Names are relative to it; else PATH if it is one folder, else the current folder.",
+    type=ROOT,
+    help="Folder or URL that names are relative to; else PATH if it is one folder, else the "
+    "current folder. Of a URL everything is signed, without a PATH.",
 )
 @click.option(
     "--metadata", "metadata_file", type=FILE, help="Metadata by file name, JSON or JSON lines."
@@ -76,7 +79,7 @@ def sign(
     paths: tuple[Path, ...],
     source: str | None,
     key_file: Path,
-    root: Path | None,
+    root: Path | str | None,
     metadata_file: Path | None,
     expires: str,
     mode: str,
@@ -124,9 +127,13 @@ def sign(
         )
         return
     source = _source_named(source)
-    if not paths and not removes:
+    elsewhere = isinstance(root, str)
+    if elsewhere and paths:
+        raise UsageError("of a URL everything is signed: leave the paths away")
+    if not paths and not removes and not elsewhere:
         raise UsageError("nothing to sign", hint="Name a folder or files.")
-    top = root or (paths[0] if len(paths) == 1 and paths[0].is_dir() else Path())
+    alone = paths[0] if len(paths) == 1 and paths[0].is_dir() else Path()
+    top = place(ctx, root) or alone
     made = make(
         paths,
         root=top,
@@ -139,13 +146,15 @@ def sign(
         removes=removes,
         metadata=read_metadata(metadata_file) if metadata_file else None,
         strict=strict,
+        formats=_formats(ctx),
     )
     if if_changed and output.exists() and says_the_same(output.read_bytes(), made, pair.public):
         say(f"{output}: nothing changed, left as it is")
         return
     files.replace_file(output, made.envelope, shared=True)
     _tell(made, output, pair)
-    say(f"next: ragguard ingest {output} --root {short(top)}")
+    where = short(top) if isinstance(top, Path) else root
+    say(f"next: ragguard ingest {output} --root {where}")
 
 
 def _tell(made: Signed, output: Path, pair: KeyPair) -> None:
@@ -175,6 +184,19 @@ def _tell(made: Signed, output: Path, pair: KeyPair) -> None:
         note(
             f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"
         )
+
+
+def _formats(ctx: click.Context) -> frozenset[str]:
+    """File endings that are signed: in a workspace, those of its plug-ins too."""
+    from ragguard.errors import WorkspaceError
+    from ragguard.parse.plugged import OURS, endings
+    from ragguard.workspace import meant
+
+    try:
+        folder = workspace_folder(ctx)
+    except WorkspaceError:
+        return OURS
+    return OURS | endings(meant.settings(folder).plugins.parsers)
 
 
 def _source_named(source: str | None) -> str:
@@ -252,8 +274,8 @@ def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted 
 @click.argument("manifests", metavar="MANIFEST...", type=FILE, nargs=-1, required=True)
 @click.option(
     "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder the names are relative to; else the manifest's.",
+    type=ROOT,
+    help="Folder or URL the names are relative to; else the manifest's folder.",
 )
 @click.option(
     "--trust-root",
@@ -265,7 +287,7 @@ def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted 
 def verify(
     ctx: click.Context,
     manifests: tuple[Path, ...],
-    root: Path | None,
+    root: Path | str | None,
     trust_root: Path | None,
     fmt: str,
 ) -> int:
@@ -287,10 +309,10 @@ def verify(
     with ExitStack() as opened:
         if trust_root is not None:
             known = read_trust_root(trust_root)
-            check = partial(verify_under, known, now=now(), root=root)
+            check = partial(verify_under, known, now=now(), root=place(ctx, root))
         else:
             workspace = opened.enter_context(open_workspace(ctx, exclusive=False))
-            check = partial(verify_after, workspace, root=root)
+            check = partial(verify_after, workspace, root=place(ctx, root))
         for path in manifests:
             try:
                 found = check(path)
@@ -323,7 +345,7 @@ def _body(found: Verified, path: Path) -> dict[str, Any]:
     }
 
 
-def _show(found: Verified, path: Path, root: Path | None) -> None:
+def _show(found: Verified, path: Path, root: Path | str | None) -> None:
     body = found.manifest
     who = ", ".join(k.principal for k in found.signed.signed)
     say(
@@ -338,12 +360,13 @@ def _show(found: Verified, path: Path, root: Path | None) -> None:
         return
     say(f"{found.documents} documents are the signed bytes")
     again = " (accepted already)" if found.accepted else ""
-    where = f" --root {short(root)}" if root else ""
+    said = short(root) if isinstance(root, Path) else root
+    where = f" --root {said}" if said else ""
     say(f"next: ragguard ingest {short(path)}{where}{again}")
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=ROOT)
 @click.option("--source", required=True, help="Source whose documents the folder holds.")
 @click.option("--key", "key_file", type=FILE, required=True, help="Private key of its signer.")
 @click.option(
@@ -362,7 +385,7 @@ def _show(found: Verified, path: Path, root: Path | None) -> None:
 @click.pass_context
 def sync(
     ctx: click.Context,
-    folder: Path,
+    folder: Path | str,
     source: str,
     key_file: Path,
     metadata_file: Path | None,
@@ -372,7 +395,7 @@ def sync(
     fmt: str,
     ask: bool,
 ) -> int:
-    """Keep a source in step with a folder: sign what changed, and ingest it.
+    """Keep a source in step with a folder or URL: sign what changed, and ingest it.
 
     What is new or changed comes in, what is gone is removed, and where nothing changed nothing is
     signed: for cron. A folder without documents, as where a mount is missing, is refused.
@@ -390,18 +413,20 @@ def sync(
     pair = read_key(key_file, ask)
     kept = output or workspace_folder(ctx) / "sync" / f"{source}.intoto.json"
     _check_overwritable(kept)
+    top = place(ctx, folder) or Path()
     made = make(
-        (folder,),
-        root=folder,
+        (folder,) if isinstance(folder, Path) else (),
+        root=top,
         source=source,
         key=pair,
         now=now(),
         expires=duration(expires),
         previous=_before(ctx, source, None),
         metadata=read_metadata(metadata_file) if metadata_file else None,
+        formats=_formats(ctx),
     )
     if not (kept.exists() and says_the_same(kept.read_bytes(), made, pair.public)):
         files.replace_file(kept, made.envelope, shared=output is not None)
         if fmt == "table":
             _tell(made, kept, pair)
-    return bring_in(ctx, (kept,), fmt, root=folder, exit_zero=exit_zero)
+    return bring_in(ctx, (kept,), fmt, root=top, exit_zero=exit_zero)

@@ -10,10 +10,10 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from ragguard.config.outside import (
     AlarmSettings,
@@ -24,6 +24,7 @@ from ragguard.config.outside import (
     is_near,
 )
 from ragguard.errors import ConfigError
+from ragguard.plugins import NAMED
 from ragguard.trust.canonical import digest
 
 FILE = "ragguard.toml"
@@ -309,6 +310,25 @@ class ParseSettings(Section):
         return self.details == "open"
 
 
+Named = Annotated[str, StringConstraints(pattern=NAMED)]
+
+
+class PluginSettings(Section):
+    """[plugins]: code of other packages that runs here; installed alone it does not."""
+
+    parsers: tuple[Named, ...] = Field(
+        default=(),
+        description="of other file formats, `package:ending` each; a change is a new recipe",
+    )
+    encoder: Literal[""] | Named = Field(
+        default="", description="`package:name` of what embeds; it is asked for `[model] name`"
+    )
+    checks: tuple[Named, ...] = Field(default=(), description="more checks, `package:check` each")
+    loaders: tuple[Named, ...] = Field(
+        default=(), description="where documents are read from, `package:scheme` each"
+    )
+
+
 class Settings(Section):
     """All settings."""
 
@@ -328,6 +348,7 @@ class Settings(Section):
     retriever: RetrieverSettings = RetrieverSettings()
     web: WebSettings = WebSettings()
     alarms: AlarmSettings = AlarmSettings()
+    plugins: PluginSettings = PluginSettings()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

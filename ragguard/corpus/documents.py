@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragguard.corpus.places import Place, reading
 from ragguard.errors import (
     DocumentMissingError,
     DocumentOversizedError,
@@ -24,7 +25,7 @@ from ragguard.errors import (
 from ragguard.model import Document, Finding, Manifest, Metadata, Policy, Subject
 from ragguard.parse.document import OTHER_ENDINGS, front_of
 from ragguard.parse.records import RECORD_FORMATS, Record, read_records
-from ragguard.trust import contract, folder, names
+from ragguard.trust import contract, names
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import digest, digest_bytes
 
@@ -71,14 +72,14 @@ def format_of(name: str) -> str:
 
 
 def gather(
-    manifest: Manifest, policy: Policy, root: Path, max_bytes: int
+    manifest: Manifest, policy: Policy, root: Path | Place, max_bytes: int
 ) -> tuple[list[Incoming], dict[str, bytes]]:
     """Read every document of a manifest.
 
     Args:
         manifest: Verified.
         policy: The source's contract.
-        root: Folder the names are relative to.
+        root: Folder, or other place, that the names are relative to.
         max_bytes: Upper size of a file, beside the contract's.
 
     Returns:
@@ -87,9 +88,10 @@ def gather(
     limit = min(max_bytes, policy.max_document_bytes)
     found: list[Incoming] = []
     files: dict[str, bytes] = {}
+    read = reading(root)
     for subject in manifest.subjects:
         try:
-            data = folder.read(root, subject.name, limit)
+            data = read(subject.name, limit)
             manifests.check_bytes(subject, data, limit, _asked(max_bytes, policy))
             documents = list(documents_of(manifest.source, subject, data, policy))
         except IntegrityError as error:

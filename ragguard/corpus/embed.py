@@ -6,7 +6,7 @@ is written while embedding goes on, so that a killed run loses at most one pack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import unescape
@@ -22,10 +22,14 @@ from ragguard.parse import workers
 from ragguard.parse.chunk import refine
 from ragguard.parse.document import Parsed, decode_text
 from ragguard.parse.workers import Read, Source, Unread
-from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.canonical import digest, digest_bytes
 from ragguard.workspace import Workspace
 
 PACK = 4096  # chunks a pack
+
+# Vectors that somebody else made, by text digest, of texts by text digest; none of what is to be
+# embedded.
+Given = Callable[[Mapping[str, str]], Mapping[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def take_apart(
         Parts and findings by position in `items`; a document that cannot be read has a finding.
     """
     if items:
-        workers.start(workspace.settings.parse)  # while the model is loaded
+        plugins = workspace.settings.plugins.parsers
+        workers.start(workspace.settings.parse, plugins)  # while the model is loaded
     settings, encoder = workspace.settings.chunks, workspace.encoder
     read: dict[int, Read] = {}
     unreadable: dict[int, Finding] = {}
@@ -110,7 +115,11 @@ def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | U
     settings = workspace.settings
     sources = [Source(i.data, i.fmt) if i.data else workers.record(i.text) for i in items]
     return workers.read_documents(
-        sources, settings.parse, size=settings.chunks.size, overlap=settings.chunks.overlap
+        sources,
+        settings.parse,
+        size=settings.chunks.size,
+        overlap=settings.chunks.overlap,
+        plugins=settings.plugins.parsers,
     )
 
 
@@ -130,6 +139,7 @@ def embed(
     keep: bool,
     progress: Callable[[int, int], None],
     afresh: bool = False,
+    given: Given | None = None,
 ) -> dict[int, Embedded]:
     """Vectors of every chunk, from the vault where it has them.
 
@@ -141,6 +151,8 @@ def embed(
         keep: Write new vectors to the vault.
         progress: Called with done and total.
         afresh: Embed everything again, whatever the vault has.
+        given: Asked for vectors of the texts that the vault has none of. What it gives stands for
+            these documents alone: no other one is given it, and a rebuild embeds anew.
 
     Returns:
         Embedded documents by position.
@@ -156,6 +168,13 @@ def embed(
         places = versions.known_vectors(conn, recipe, known, workspace.seal_key)
     missing = [d for d in texts if d not in places]
     fresh: dict[str, Floats] = {}
+    if given is not None and missing:
+        fresh.update(given({d: texts[d] for d in missing}))
+        missing = [d for d in missing if d not in fresh]
+        claimed = list(fresh) if keep else []
+        for start in range(0, len(claimed), PACK):
+            block = claimed[start : start + PACK]
+            places.update(_keep(workspace, claims_of(recipe), block, [fresh[d] for d in block]))
     for start in range(0, len(missing), PACK):
         block = missing[start : start + PACK]
         vectors = workspace.encoder.encode(
@@ -164,19 +183,16 @@ def embed(
         )
         fresh.update(zip(block, vectors, strict=True))
         if keep:
-            pack = workspace.vault.put(dump_vectors(vectors))
-            with workspace.ledger.writing() as conn:
-                versions.add_vectors(conn, recipe, pack, block, workspace.seal_key)
-            places.update((d, (pack, row)) for row, d in enumerate(block))
+            places.update(_keep(workspace, recipe, block, vectors))
     packs: dict[str, Floats] = {}
     result: dict[int, Embedded] = {}
     for number, part in parts.items():
         rows = []
-        for digest in digests[number]:
-            if digest in fresh:
-                rows.append(fresh[digest])
+        for name in digests[number]:
+            if name in fresh:
+                rows.append(fresh[name])
                 continue
-            pack, row = places[digest]
+            pack, row = places[name]
             if pack not in packs:
                 packs[pack] = load_vectors(workspace.vault.get(pack))
             rows.append(packs[pack][row])
@@ -192,6 +208,21 @@ def embed(
         kept = tuple(places[d] for d in digests[number]) if keep else ()
         result[number] = Embedded(prepared, digests[number], kept)
     return result
+
+
+def claims_of(recipe: str) -> str:
+    """What stands for a recipe where vectors are recorded that are said to be made by it."""
+    return digest([recipe, "claimed"])
+
+
+def _keep(
+    workspace: Workspace, recipe: str, digests: Sequence[str], vectors: Sequence[Floats] | Floats
+) -> dict[str, tuple[str, int]]:
+    """Put vectors of texts into the vault; where each is."""
+    pack = workspace.vault.put(dump_vectors(np.asarray(vectors)))
+    with workspace.ledger.writing() as conn:
+        versions.add_vectors(conn, recipe, pack, digests, workspace.seal_key)
+    return {name: (pack, row) for row, name in enumerate(digests)}
 
 
 def _further(

@@ -24,6 +24,7 @@ import numpy as np
 from ragguard.detect import checks as checks_package
 from ragguard.detect.checks import Check
 from ragguard.detect.index_campaigns import tail
+from ragguard.detect.plugged import plugged_checks
 from ragguard.detect.view import Prepared
 from ragguard.errors import ConfigError, NotApplicable
 from ragguard.model import (
@@ -124,16 +125,20 @@ class Measured:
     skipped: tuple[Skipped, ...]
 
 
-def active_checks(settings: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[Check, object]]:
+def active_checks(
+    settings: Mapping[str, Mapping[str, object]], plugins: Sequence[str] = ()
+) -> dict[str, tuple[Check, object]]:
     """Checks that are on, with their parameters.
 
     Args:
         settings: The [checks.*] tables; `enabled` turns a check on or off.
+        plugins: Checks of other packages, see `plugged.plugged_checks`.
 
     Raises:
         ConfigError: An unknown check or parameter.
     """
     known = checks_package.registry()
+    known = {**known, **plugged_checks(plugins, sorted(known))}
     if unknown := settings.keys() - known.keys():
         raise ConfigError(
             f"[checks.{min(unknown)}]: no such check", hint=f"There are {', '.join(known)}."

@@ -1,8 +1,9 @@
 """Adopt: documents of a collection that ragguard never wrote, taken over as an unsigned source.
 
 Nobody speaks for such documents, and everything says so: the record that stands in place of a
-manifest has no signers, every document has the finding `unsigned`. Only their text is taken: it is
-chunked and embedded anew, for a vector in a foreign index need not be the embedding of its text.
+manifest has no signers, every document has the finding `unsigned`. Their text is taken and chunked
+anew. A vector in a foreign index need not be the embedding of its text: vectors are kept only where
+the model of the recipe proves to have made them (`adopt_vectors`), and else made anew.
 
 - mode `quarantine`: every document waits for a reviewer, with what the checks say of it.
 - mode `trust` (trust on first use): documents are judged like newcomers, and those that pass are
@@ -10,7 +11,7 @@ chunked and embedded anew, for a vector in a foreign index need not be the embed
 
 Running it again adds what is new or changed, and removes nothing. Once a source has a signed
 manifest nothing more is adopted into it; a signed document replaces the adopted one of its id.
-See docs/adr/0013-adopting-unsigned.md.
+See docs/adr/0013-adopting-unsigned.md and docs/adr/0038-kept-vectors.md.
 """
 
 from __future__ import annotations
@@ -18,21 +19,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from ragguard.corpus import changes
 from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.embed import Embedded, Given, embed, take_apart
 from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import UsageError
 from ragguard.ingest.admission import sort_out, stands
 from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
+from ragguard.ingest.adopt_vectors import Claims
 from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
 from ragguard.ledger import commits, versions
 from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.versions import VersionRow
-from ragguard.model import Finding, Policy, Progress, Verdict
+from ragguard.model import Finding, Floats, Policy, Progress, Verdict
 from ragguard.store.foreign import ForeignCollection
 from ragguard.store.foreign_layout import Layout, detect, read
 from ragguard.trust import adoption, root, scope
@@ -71,6 +74,7 @@ def adopt(
     text: str = "",
     metadata: str = "",
     document: str = "",
+    re_embed: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> Adopted:
@@ -84,6 +88,7 @@ def adopt(
         text: Path of the text, if it is not to be found out.
         metadata: Path of the metadata, likewise.
         document: Path of the document id, likewise.
+        re_embed: Embed everything anew, whatever vectors the collection has.
         dry_run: Judge and report, change nothing.
         progress: Called with stage, done and total.
 
@@ -114,7 +119,12 @@ def adopt(
     with report.timed("read"):
         layout = detect(foreign.sample(), text=text, metadata=metadata, document=document)
         made = Adopted(layout, report=report)
-        items = _gather(workspace, foreign, source, demanded, made, progress)
+        claims = Claims(foreign.dimensions, workspace.settings.chunks.size)
+        taken = None if re_embed else claims
+        items = _gather(workspace, foreign, source, demanded, made, taken, progress)
+    given: Given | None = None
+    if not re_embed:
+        given, report.vectors = partial(_proved, workspace, claims), claims.report
     standing = state_of(workspace, source)
     rules = digest([UNSIGNED, root.judged_under(contract)])
     settled, fresh = sort_out(workspace, items, standing, rules)
@@ -123,19 +133,21 @@ def adopt(
     settled.update(refused)
     fresh = [i for i in fresh if i.document.id not in refused]
     verdicts, embedded, pulled = judge_documents(
-        workspace, fresh, contract, standing, dry_run, report, progress
+        workspace, fresh, contract, standing, dry_run, report, progress, given=given
     )
     if mode == "trust":
         waiting = {n for n, v in settled.items() if v.outcome == "quarantine" and passed(v)}
         verdicts.update((name, _admitted(settled[name])) for name in waiting)
         again = [i for i in items if i.document.id in waiting]
-        embedded.update(_embedded(workspace, again, dry_run))
+        embedded.update(_embedded(workspace, again, dry_run, given))
         fresh += again
     alike = look_alikes(items)
     place = f"{foreign.name} at {foreign.place}"
     for item in fresh:
         name = item.document.id
-        verdicts[name] = _unsigned(verdicts[name], mode, place, alike.get(name, ""))
+        texts = embedded[name].text_digests if name in embedded else ()
+        claimed = sum(text in claims.kept for text in texts)
+        verdicts[name] = _unsigned(verdicts[name], mode, place, alike.get(name, ""), claimed)
     result = ManifestResult(foreign.place, source=source, note=_note(made))
     if fresh and not dry_run:
         with report.timed("commit"):
@@ -167,6 +179,7 @@ def _gather(
     source: str,
     contract: Policy,
     made: Adopted,
+    claims: Claims | None,
     progress: Progress,
 ) -> list[Incoming]:
     """Read every point; documents in the order of their ids."""
@@ -181,6 +194,8 @@ def _gather(
             if found.text.strip():
                 piece = Piece(point.id, found.text, found.metadata, found.start)
                 passages.setdefault(found.document, []).append(piece)
+                if claims is not None and not point.fault:
+                    claims.add(found.text, point.vector)
         progress("read", made.points, total)
     made.left_out = dict(sorted(left_out.items()))
     limit = workspace.settings.limits.document
@@ -215,8 +230,12 @@ def _admitted(verdict: Verdict) -> Verdict:
     return replace(verdict, outcome="admit", findings=kept)
 
 
+def _proved(workspace: Workspace, claims: Claims, texts: Mapping[str, str]) -> Mapping[str, Floats]:
+    return claims.proved(texts, workspace.encoder, workspace.seal_key)
+
+
 def _embedded(
-    workspace: Workspace, items: Sequence[Incoming], dry_run: bool
+    workspace: Workspace, items: Sequence[Incoming], dry_run: bool, given: Given | None
 ) -> dict[str, Embedded]:
     """Documents that were embedded when they were put into quarantine: the vault has the vectors.
 
@@ -225,12 +244,20 @@ def _embedded(
     if not items:
         return {}
     parts, _ = take_apart(workspace, items)
-    made = embed(workspace, items, parts, {}, keep=not dry_run, progress=lambda done, total: None)
+    made = embed(
+        workspace,
+        items,
+        parts,
+        {},
+        keep=not dry_run,
+        progress=lambda done, total: None,
+        given=given,
+    )
     return {items[n].document.id: e for n, e in made.items()}
 
 
-def _unsigned(verdict: Verdict, mode: Mode, place: str, alike: str) -> Verdict:
-    """A verdict on a document that nobody signed."""
+def _unsigned(verdict: Verdict, mode: Mode, place: str, alike: str, claimed: int) -> Verdict:
+    """A verdict on a document that nobody signed, and of which so many vectors were taken over."""
     if verdict.outcome == "reject":
         return verdict
     said = f"nobody signed it: adopted from the collection {place}"
@@ -240,17 +267,22 @@ def _unsigned(verdict: Verdict, mode: Mode, place: str, alike: str) -> Verdict:
         detail = f"its name cannot be told from that of {alike!r}"
         findings.insert(0, Finding("look-alike", 1.0, None, detail))
         outcome = "quarantine"
-    findings.append(Finding(UNSIGNED, 0.0, None, said, {"passed": outcome == "admit"}))
+    facts = {"passed": outcome == "admit", **({"claimed_vectors": claimed} if claimed else {})}
+    findings.append(Finding(UNSIGNED, 0.0, None, said, facts))
     if mode == "quarantine":
         outcome = "quarantine"
     return replace(verdict, outcome=outcome, findings=tuple(findings))
 
 
 def _note(made: Adopted) -> str:
-    if not made.left_out:
-        return ""
-    listed = ", ".join(f"{n} with {reason!r}" for reason, n in made.left_out.items())
-    return f"of {made.points} points not all could be read as the layout says: {listed}"
+    notes = []
+    if made.left_out:
+        listed = ", ".join(f"{n} with {reason!r}" for reason, n in made.left_out.items())
+        notes.append(f"of {made.points} points not all could be read as the layout says: {listed}")
+    vectors = made.report.vectors
+    if vectors is not None and vectors.suspicious:
+        notes.append(f"no vector was kept: {vectors.reason}")
+    return "; ".join(notes)
 
 
 def _commit(
@@ -278,6 +310,7 @@ def _commit(
         mode=mode,
         layout=asdict(made.layout),
         documents={i.document.id: i.document.digest for i, _ in judged},
+        vectors=made.report.vectors.as_dict() if made.report.vectors else None,
     )
     texts = [i.text.encode() for i, v in judged if v.outcome != "reject"]
     workspace.vault.put_many([*texts, record])

@@ -103,8 +103,9 @@ class Calibration(_Part):
 
 def settings_digest(workspace: Workspace) -> str:
     """Digest of what decides which scores a document gets: the checks, and the prior weights."""
-    checks = scoring.active_checks(workspace.settings.checks)
-    params = {name: repr(value) for name, (_, value) in checks.items()}
+    settings = workspace.settings
+    checks = scoring.active_checks(settings.checks, settings.plugins.checks)
+    params = {name: f"{value!r}{check.origin}" for name, (check, value) in checks.items()}
     prior = {"weights": dict(scoring.WEIGHTS), "shares": dict(scoring.SHARES)}
     return digest({"checks": params, "prior": prior, "reference": reference.VERSION})
 

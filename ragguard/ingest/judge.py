@@ -90,7 +90,8 @@ def judge_batch(
     """
     generation = workspace.generation()
     judge = workspace.settings.judge
-    checks = scoring.active_checks(workspace.settings.checks)
+    settings = workspace.settings
+    checks = scoring.active_checks(settings.checks, settings.plugins.checks)
     with workspace.ledger.reading() as conn:
         serving = version_rows.members(conn, "serving")
     around = surroundings(workspace, serving, batch)
@@ -331,7 +332,7 @@ def _profile(
     settings = digest(
         [
             workspace.settings.digest,
-            sorted(checks),
+            sorted(f"{name} {check.origin}".strip() for name, (check, _) in checks.items()),
             generation.recipe,
             reference.VERSION,
             held.thin,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragguard.corpus.job import Job, finding_dict
+from ragguard.ingest.adopt_vectors import VectorReport
 from ragguard.model import Finding, Skipped, Verdict
 
 
@@ -53,6 +54,8 @@ class Report(Job):
         least_promised: Rate below which nothing is promised, because it was observed.
         observe: Whether the gate only observed: nothing was held.
         pages_drawn: Whether a browser told what is hidden in pages, and not rules.
+        vectors: What became of the vectors of an adopted collection; `None` for documents that had
+            none.
         judged_until: Number of the newest version that was not yet judged and now is; 0 if none.
     """
 
@@ -68,6 +71,7 @@ class Report(Job):
     least_promised: float = 0.0
     observe: bool = False
     pages_drawn: bool = False
+    vectors: VectorReport | None = None
     judged_until: int = 0
 
     @property
@@ -134,6 +138,7 @@ class Report(Job):
                 "docx": "rules",
             },
             "stale_calibration": self.stale or None,
+            **({"vectors": self.vectors.as_dict()} if self.vectors else {}),
             **self.run_dict(),
         }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from ragguard.corpus import changes, drawn_by
 from ragguard.corpus.documents import Incoming, gather, refuse_look_alikes
 from ragguard.corpus.embed import Embedded
+from ragguard.corpus.places import Place
 from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import IncompleteError, RagguardError, UsageError
 from ragguard.ingest.admission import as_before, check_quota, read_manifest, sort_out, to_retry
@@ -37,7 +38,7 @@ def ingest(
     workspace: Workspace,
     paths: Sequence[Path],
     *,
-    root: Path | None = None,
+    root: Path | Place | None = None,
     dry_run: bool = False,
     observe: bool | None = None,
     progress: Progress = lambda stage, done, total: None,
@@ -47,7 +48,7 @@ def ingest(
     Args:
         workspace: Open and locked.
         paths: Manifest files; none to finish an interrupted run only.
-        root: Folder the names are relative to; else the folder of each manifest.
+        root: Folder, or other place, the names are relative to; else the folder of each manifest.
         dry_run: Judge and report, change nothing.
         observe: Hold nothing, write down and report what would have been held; `[judge] observe`
             when `None`.
@@ -84,7 +85,12 @@ def ingest(
 
 
 def _one(
-    workspace: Workspace, path: Path, root: Path, dry_run: bool, report: Report, progress: Progress
+    workspace: Workspace,
+    path: Path,
+    root: Path | Place,
+    dry_run: bool,
+    report: Report,
+    progress: Progress,
 ) -> None:
     report.judged_until = 0
     with report.timed("verify"):
@@ -179,16 +185,17 @@ def _one(
     )
 
 
-def _check_root(manifest: Manifest, items: Sequence[Incoming], root: Path) -> None:
+def _check_root(manifest: Manifest, items: Sequence[Incoming], root: Path | Place) -> None:
     """Refuse to take a folder that has none of the signed files for one that lost them all.
 
     Raises:
         UsageError: None is there.
     """
+    place = root if isinstance(root, Path) else "the place of --root"
     missing = [i for i in items if any(f.check == "missing" for f in i.findings)]
     if items and len(missing) == len(items) == len(manifest.subjects):
         raise UsageError(
-            f"{root}: none of the {len(items)} signed files is there, such as "
+            f"{place}: none of the {len(items)} signed files is there, such as "
             f"{manifest.subjects[0].name!r}",
             hint="Name the folder that was signed with --root; nothing was changed.",
         )

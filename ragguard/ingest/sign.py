@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ragguard.corpus.documents import format_of
+from ragguard.corpus.places import Place, reading
 from ragguard.errors import IntegrityError, PredicateError, RecordError, UsageError
 from ragguard.model import Manifest, Metadata, PublicKey, Subject
-from ragguard.parse.document import OTHER_ENDINGS, TEXT_FORMATS
+from ragguard.parse.plugged import OURS
 from ragguard.parse.records import RECORD_FORMATS, Record, read_records
 from ragguard.trust import dsse, folder, keys
 from ragguard.trust import manifest as manifests
@@ -20,7 +21,7 @@ from ragguard.trust.canonical import digest_bytes
 from ragguard.trust.folder import Skipped
 from ragguard.trust.manifest import Accepted
 
-FORMATS = TEXT_FORMATS | RECORD_FORMATS | OTHER_ENDINGS.keys()
+FORMATS = OURS
 MAX_FILE = 2_000_000_000
 
 
@@ -47,7 +48,7 @@ class Signed:
 def sign(
     paths: Sequence[Path],
     *,
-    root: Path,
+    root: Path | Place,
     source: str,
     key: keys.KeyPair,
     now: datetime,
@@ -57,12 +58,13 @@ def sign(
     removes: Sequence[str] = (),
     metadata: Mapping[str, Metadata] | None = None,
     strict: bool = False,
+    formats: frozenset[str] = FORMATS,
 ) -> Signed:
     """Sign files.
 
     Args:
-        paths: Files and folders, at or below `root`.
-        root: Names are relative to it.
+        paths: Files and folders, at or below `root`; all there is of a place that is no folder.
+        root: Folder, or other place, that names are relative to.
         source: The source that speaks.
         key: The signer's key.
         now: The run's time.
@@ -72,6 +74,7 @@ def sign(
         removes: Names a delta removes.
         metadata: Metadata by name.
         strict: Refuse when any file would be skipped.
+        formats: File endings that are taken, those of plug-ins included.
 
     Raises:
         UsageError: Nothing to sign, a skipped file under `strict`, or no such path.
@@ -80,12 +83,11 @@ def sign(
     metadata = metadata or {}
     names: dict[str, None] = {}
     skipped: list[Skipped] = []
-    for path in paths:
-        for found in folder.walk(root, path, FORMATS):
-            if isinstance(found, Skipped):
-                skipped.append(found)
-            else:
-                names[found] = None
+    for found in _listed(root, paths, formats):
+        if isinstance(found, Skipped):
+            skipped.append(found)
+        else:
+            names[found] = None
     if strict and skipped:
         raise UsageError(
             f"{len(skipped)} files cannot be signed, the first is {skipped[0].name!r}: "
@@ -94,14 +96,17 @@ def sign(
         )
     if not names and not removes:
         raise UsageError(
-            f"nothing to sign: no file of a supported format ({', '.join(sorted(FORMATS))})",
+            f"nothing to sign: no file of a supported format ({', '.join(sorted(formats))})",
             hint="Name a folder or files.",
         )
     manifests.check_collisions(names)
     subjects, documents = [], 0
     wrong: list[str] = []
+    read = reading(root)
     for name in names:
-        data = folder.read(root, name, MAX_FILE)
+        data = read(name, MAX_FILE)
+        if len(data) > MAX_FILE:
+            raise UsageError(f"{name!r}: more than {MAX_FILE:,} bytes")
         fmt = format_of(name)
         records = read_records(data, fmt, name) if fmt in RECORD_FORMATS else []
         documents += len(records) if fmt in RECORD_FORMATS else 1
@@ -128,6 +133,16 @@ def sign(
         wrong=tuple(wrong),
         unused=tuple(sorted(metadata.keys() - names.keys())),
     )
+
+
+def _listed(
+    root: Path | Place, paths: Sequence[Path], formats: frozenset[str]
+) -> Iterator[str | Skipped]:
+    if not isinstance(root, Path):
+        yield from root.walk(formats)
+        return
+    for path in paths:
+        yield from folder.walk(root, path, formats)
 
 
 def says_the_same(envelope: bytes, made: Signed, key: PublicKey) -> bool:

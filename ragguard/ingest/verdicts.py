@@ -9,7 +9,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.embed import Embedded, Given, embed, take_apart
 from ragguard.corpus.state import SourceState
 from ragguard.detect.view import Prepared
 from ragguard.ingest import lasting_releases
@@ -36,6 +36,7 @@ def judge_documents(
     *,
     observe: bool = False,
     principals: Set[str] = frozenset(),
+    given: Given | None = None,
 ) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
     """Verdicts on new and changed documents, vectors of those that go in, and what is pulled.
 
@@ -49,6 +50,7 @@ def judge_documents(
         progress: Called with stage, done and total.
         observe: Hold and pull nothing; write down what would have been held.
         principals: Who signed the manifest, of those who may.
+        given: See `embed`.
 
     Returns:
         Verdicts and embedded documents by document id, and what is pulled back.
@@ -87,6 +89,7 @@ def judge_documents(
             before,
             keep=not dry_run,
             progress=lambda done, total: progress("embed", done, total),
+            given=given,
         )
     pulled: list[Pulled] = []
     order = sorted(embedded)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ragguard.config import LimitSettings
 from ragguard.corpus.documents import gather
+from ragguard.corpus.places import Place
 from ragguard.errors import TrustRootError
 from ragguard.ingest.admission import read_envelope, read_manifest
 from ragguard.model import Finding, Manifest, Progress, Root
@@ -51,7 +52,7 @@ def verify(
     workspace: Workspace,
     path: Path,
     *,
-    root: Path | None = None,
+    root: Path | Place | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Verified:
     """Verify a manifest file and the files it lists.
@@ -59,7 +60,7 @@ def verify(
     Args:
         workspace: Open; not written to.
         path: Manifest file.
-        root: Folder the names are relative to; else the manifest's.
+        root: Folder, or other place, the names are relative to; else the manifest's.
         progress: Called with stage, done and total.
 
     Raises:
@@ -78,7 +79,7 @@ def verify_under(
     path: Path,
     *,
     now: datetime,
-    root: Path | None = None,
+    root: Path | Place | None = None,
     limits: LimitSettings = LimitSettings(),  # noqa: B008 - frozen
 ) -> Verified:
     """Verify a manifest file and the files it lists under a trust root, without a workspace.
@@ -87,7 +88,7 @@ def verify_under(
         trust_root: See `read_trust_root`.
         path: Manifest file.
         now: The run's time.
-        root: Folder the names are relative to; else the manifest's.
+        root: Folder, or other place, the names are relative to; else the manifest's.
         limits: Sizes that are refused.
 
     Raises:
@@ -121,10 +122,10 @@ def _compared(
     signed: VerificationResult,
     accepted: bool,
     trust_root: Root,
-    folder: Path,
+    place: Path | Place,
     limits: LimitSettings,
 ) -> Verified:
     policy = scope.enforced(trust_root, trust_root.sources[manifest.source].policy)
-    items, _ = gather(manifest, policy, folder, limits.document)
+    items, _ = gather(manifest, policy, place, limits.document)
     wrong = tuple((i.document.id, finding) for i in items for finding in i.findings)
     return Verified(manifest, signed, accepted, len(items), wrong)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from ragguard.errors import UnreadableError
 from ragguard.parse.chunk import cut, warm
 from ragguard.parse.document import parse, read_record
+from ragguard.parse.plugged import Parser, load_parsers
 
 if TYPE_CHECKING:
     from ragguard.parse.drawn import View
@@ -43,6 +44,7 @@ DRAWS = "draws"  # argument of the first process
 WISH = b"?"  # begins a message that is no answer: what a browser is to do
 
 _CHANNEL = 3
+_PLUGGED: dict[str, Parser] = {}  # parsers of other packages, by format
 _NAMESPACES = 0x10000000 | 0x40000000 | 0x08000000  # CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWIPC
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
@@ -55,12 +57,14 @@ _LAZY = (  # and what else the parsers import when they first need it
 def main() -> None:
     """Serve until the other end of the control socket is closed.
 
-    Argument 1 is its number, argument 2 says whether pages are drawn.
+    Argument 1 is its number, argument 2 says whether pages are drawn, argument 3 names the parsers
+    of other packages, a JSON list.
     """
     control = socket.socket(fileno=int(sys.argv[1]))
     _load()
     if sys.argv[2] == DRAWS:
         _load_drawing()
+    _PLUGGED.update(load_parsers(json.loads(sys.argv[3])))
     _shut_in()
     gc.collect()
     gc.freeze()
@@ -217,6 +221,8 @@ def _read(data: bytes, ask: dict[str, Any]) -> dict[str, Any]:
     try:
         if fmt == RECORD:
             parsed = read_record(data.decode("utf-8", "surrogatepass"))
+        elif fmt in _PLUGGED:
+            parsed = _PLUGGED[fmt](data)
         else:
             parsed = parse(data, fmt, view=view, details=ask.get("details", False))
         found = cut(

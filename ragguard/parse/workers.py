@@ -27,20 +27,24 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 from ragguard.config import ParseSettings, processors
 from ragguard.errors import IncompleteError
-from ragguard.model import Chunk, Hidden
 from ragguard.parse import browser
+from ragguard.parse.answers import Read as Read
+from ragguard.parse.answers import Unread as Unread
+from ragguard.parse.answers import checked
 from ragguard.parse.chunk import cut
-from ragguard.parse.document import Parsed, has_words, is_plain, read_record
+from ragguard.parse.document import has_words, is_plain, read_record
+from ragguard.parse.plugged import plugged_parsers
 from ragguard.parse.worker import DRAWS, LENGTH, ORDER, OUT_OF_MEMORY, RECORD, STATUS, WISH
 
 MOST_PROCESSES = 8  # where the settings do not say
 _MIB = 1 << 20
 _GROUP = 64  # documents that share a process at most
 _MOST = {"pdf": 1, "docx": 4}  # the same, of formats that cost more than to start a process
+_PLUGGED = 4  # the same, of formats that a plug-in reads
 _GROUP_BYTES = 1 * _MIB
 _DRAWN = 4  # times the processor time, where the worker compares pictures
 _START_SECONDS = 120.0  # until the first worker is there
@@ -61,28 +65,18 @@ class Source:
     fmt: str
 
 
-@dataclass(frozen=True)
-class Read:
-    """A document as read: what `parse` found, and its chunks by characters."""
-
-    parsed: Parsed
-    chunks: tuple[Chunk, ...]
-
-
-@dataclass(frozen=True)
-class Unread:
-    """Why a document could not be read."""
-
-    reason: str
-
-
 def record(text: str) -> Source:
     """The text of a record, to be read."""
     return Source(text.encode("utf-8", "surrogatepass"), RECORD)
 
 
 def read_documents(
-    sources: Sequence[Source], settings: ParseSettings, *, size: int, overlap: int
+    sources: Sequence[Source],
+    settings: ParseSettings,
+    *,
+    size: int,
+    overlap: int,
+    plugins: Sequence[str] = (),
 ) -> list[Read | Unread]:
     """Parse documents and cut them by characters, each within its limits.
 
@@ -91,20 +85,24 @@ def read_documents(
         settings: The limits.
         size: Upper characters of a chunk.
         overlap: Characters repeated between neighbouring chunks of a section.
+        plugins: Parsers of other packages, see `plugged.plugged_parsers`.
 
     Returns:
         In the order given.
 
     Raises:
         IncompleteError: No worker can be started, or no browser that is to draw pages.
+        ConfigError: A plug-in is not there.
     """
+    plugged = frozenset(plugged_parsers(plugins))
     if settings.render != "rules" and any(source.fmt == "html" for source in sources):
         browser.find(settings.chromium)
     found: dict[int, Read | Unread] = {}
     groups: deque[list[int]] = deque()
     filling: dict[int, tuple[list[int], int]] = {}  # by most: a group and its bytes
     for number, source in enumerate(sources):
-        most, size_of = _MOST.get(source.fmt, _GROUP), len(source.data)
+        most = _PLUGGED if source.fmt in plugged else _MOST.get(source.fmt, _GROUP)
+        size_of = len(source.data)
         if source.fmt in (RECORD, "txt") and (read := _in_place(source, size, overlap)):
             found[number] = read
         elif most == 1 or size_of > _GROUP_BYTES // 4:
@@ -117,13 +115,13 @@ def read_documents(
             group.append(number)
             filling[most] = group, filled + size_of
     if groups:
-        _Batch(sources, settings, size, overlap, found).run(groups)
+        _Batch(sources, settings, size, overlap, found, tuple(plugins)).run(groups)
     return [found[number] for number in range(len(sources))]
 
 
-def start(settings: ParseSettings) -> None:
+def start(settings: ParseSettings, plugins: Sequence[str] = ()) -> None:
     """Begin to start workers, so that they are there when they are needed; waits for nothing."""
-    _FIRST.start(settings.render != "rules")
+    _FIRST.start(settings.render != "rules", tuple(plugins))
 
 
 def _in_place(source: Source, size: int, overlap: int) -> Read | None:
@@ -168,28 +166,33 @@ class _First:
         self._said: IO[bytes] | None = None
         self._owner = 0
         self._draws = False
+        self._plugins: tuple[str, ...] = ()
 
-    def start(self, draws: bool) -> None:
+    def start(self, draws: bool, plugins: tuple[str, ...] = ()) -> None:
         """Start it, unless it runs.
 
         Args:
             draws: Whether its workers compare pictures of pages; one that can is kept for all.
+            plugins: Parsers that its workers have; one that has others is ended.
         """
         with self._lock:
-            self._started(draws)
+            self._started(draws, plugins)
 
     def stop(self) -> None:
         """End it, and with it its workers."""
         with self._lock:
             self._stopped()
 
-    def order(self, memory: int, seconds: int, draws: bool) -> tuple[socket.socket, socket.socket]:
+    def order(
+        self, memory: int, seconds: int, draws: bool, plugins: tuple[str, ...] = ()
+    ) -> tuple[socket.socket, socket.socket]:
         """Ask for a worker.
 
         Args:
             memory: Upper bytes of its address space.
             seconds: Upper processor time in its life.
             draws: See `start`.
+            plugins: See `start`.
 
         Returns:
             The socket to send documents on and read answers from, and the one that tells `+` when
@@ -205,7 +208,7 @@ class _First:
             stack.callback(tells.close)
             try:
                 with self._lock:
-                    control = self._started(draws)
+                    control = self._started(draws, plugins)
                     numbers = [theirs.fileno(), tells.fileno()]
                     socket.send_fds(control, [ORDER.pack(memory, seconds)], numbers)
             except OSError:
@@ -224,15 +227,15 @@ class _First:
             lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
-    def _started(self, draws: bool) -> socket.socket:
+    def _started(self, draws: bool, plugins: tuple[str, ...]) -> socket.socket:
         if self._owner != os.getpid():  # a copy of the process that started it: not ours to use
             self._control = self._process = self._said = None
             self._owner = os.getpid()
         dead = self._process is not None and self._process.poll() is not None
-        if dead or (draws and not self._draws):
+        if dead or (draws and not self._draws) or plugins != self._plugins:
             self._stopped()
         if self._control is None:
-            self._draws = draws
+            self._draws, self._plugins = draws, plugins
             ours, theirs = socket.socketpair()
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process lives
             path = json.dumps([os.path.abspath(entry) for entry in sys.path])
@@ -240,7 +243,7 @@ class _First:
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our program
                     [
                         *(sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno())),
-                        *(DRAWS if draws else "", path),
+                        *(DRAWS if draws else "", json.dumps(plugins), path),
                     ],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
@@ -280,6 +283,7 @@ class _Batch:
         size: Upper characters of a chunk.
         overlap: Characters repeated between neighbouring chunks.
         found: Filled by position in `sources`.
+        plugins: Parsers of other packages.
     """
 
     def __init__(
@@ -289,7 +293,9 @@ class _Batch:
         size: int,
         overlap: int,
         found: dict[int, Read | Unread],
+        plugins: tuple[str, ...] = (),
     ) -> None:
+        self._plugins = plugins
         self._sources = sources
         self._settings = settings
         self._size = size
@@ -335,7 +341,10 @@ class _Batch:
         allowed = [self._seconds(number) for number in group]
         memory = self._settings.memory_mib * _MIB
         channel, teller = _FIRST.order(
-            memory, sum(s for s, _ in allowed) + 1, self._settings.render != "rules"
+            memory,
+            sum(s for s, _ in allowed) + 1,
+            self._settings.render != "rules",
+            self._plugins,
         )
         with channel, teller:
             teller.settimeout(_START_SECONDS)
@@ -422,7 +431,7 @@ class _Batch:
             raise _Died(f"took more than {wall} seconds ([parse] wall_factor)") from None
         except OSError:
             raise _death(teller, processor, settings.memory_mib) from None
-        return _checked(answer)
+        return checked(answer)
 
 
 def _exactly(channel: socket.socket, size: int, until: float) -> bytes:
@@ -467,28 +476,3 @@ def _name_of(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _checked(answer: bytes) -> Read | Unread:
-    """An answer as values; a worker may have been taken over, so that nothing is believed."""
-    try:
-        body: dict[str, Any] = json.loads(answer.decode("utf-8", "surrogatepass"))
-        if "reason" in body:
-            return Unread(str(body["reason"]))
-        text, begin = body["text"], body["begin"]
-        hidden = tuple(Hidden(_as(str, kind), _as(str, what)) for kind, what in body["hidden"])
-        spans = [(_as(int, start), _as(int, end)) for start, end in body["spans"]]
-        if not 0 <= _as(int, begin) <= len(_as(str, text)):
-            raise ValueError("begin")
-        chunks = tuple(Chunk(start, end, text[start:end]) for start, end in spans)
-        if not all(begin <= c.start < c.end <= len(text) for c in chunks):
-            raise ValueError("spans")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        return Unread(f"the process that read it answered nonsense ({type(error).__name__})")
-    return Read(Parsed(text, hidden, begin), chunks)
-
-
-def _as(kind: type, value: Any) -> Any:
-    if type(value) is not kind:
-        raise TypeError(kind.__name__)
-    return value

@@ -134,7 +134,8 @@ def _measure(
     fit, usual, report = (indexed_documents(workspace, generation.serving, rows) for rows in parts)
     arriving = round(ARRIVING * len(serving))
     held = Rounds(min(LARGEST, reference.rounds(arriving, len(serving)).size))
-    checks = scoring.active_checks(workspace.settings.checks)
+    settings = workspace.settings
+    checks = scoring.active_checks(settings.checks, settings.plugins.checks)
     around = surroundings(workspace, serving, [])
 
     def rehearsed(documents: Sequence[Prepared], stage: str) -> Raw:

@@ -7,7 +7,7 @@ signed by nobody, refused wherever a manifest is read. See docs/adr/0013-adoptin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,7 @@ class Adoption:
         mode: `quarantine` or `trust`.
         layout: Where text, metadata and documents were looked for.
         documents: Document id to SHA-256 of its text.
+        vectors: What became of the collection's vectors; empty where nobody asked.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Adoption:
     mode: str
     layout: Mapping[str, Any]
     documents: Mapping[str, str]
+    vectors: Mapping[str, Any] = field(default_factory=dict)
 
 
 def dump(
@@ -52,6 +54,7 @@ def dump(
     mode: str,
     layout: Mapping[str, Any],
     documents: Mapping[str, str],
+    vectors: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Canonical bytes of a record.
 
@@ -63,6 +66,7 @@ def dump(
         mode: `quarantine` or `trust`.
         layout: Where things were looked for.
         documents: Document id to digest.
+        vectors: What became of the collection's vectors; `None`: all are embedded anew.
     """
     return canonical(
         {
@@ -79,6 +83,7 @@ def dump(
                 "collection": collection,
                 "mode": mode,
                 "layout": dict(layout),
+                **({"vectors": dict(vectors)} if vectors else {}),
             },
         }
     )
@@ -103,6 +108,7 @@ def parse(data: bytes, *, max_bytes: int) -> Adoption | None:
                 for key in ("source", "at", "place", "collection", "mode", "layout")
             },
             documents={s["name"]: s["digest"]["sha256"] for s in body["subject"]},
+            vectors=body["predicate"].get("vectors", {}),
         )
     except (KeyError, TypeError) as error:
         raise PredicateError(f"adoption: malformed ({error})") from None

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ragguard.errors import DocumentMissingError, SubjectNameError, SymlinkError, UsageError
 from ragguard.trust.names import check_name
@@ -127,6 +127,17 @@ def _classify(base: Path, path: Path, formats: frozenset[str]) -> str | Skipped:
         return Skipped(name, "symbolic link")
     if not path.is_file():
         return Skipped(name, "not a regular file")
+    return classify(name, formats)
+
+
+def classify(name: str, formats: frozenset[str]) -> str | Skipped:
+    """A file's name as a subject name, or why it is not taken.
+
+    Args:
+        name: As found, relative to the root.
+        formats: See `walk`.
+    """
+    path = PurePosixPath(name)
     if path.name.startswith("."):
         return Skipped(name, "hidden file")
     if path.suffix.lstrip(".").lower() not in formats:

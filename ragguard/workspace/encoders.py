@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragguard.config import ModelSettings
 from ragguard.ledger import commits
+from ragguard.plugins import find
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder
@@ -45,15 +46,23 @@ def open_named(workspace: Workspace, name: str, pins: bytes | None) -> Encoder:
     """
     from ragguard.embed import encoder
     from ragguard.parse.document import parser_of
+    from ragguard.parse.plugged import parsers_of
 
     model, chunks = workspace.settings.model, workspace.settings.chunks
+    plugins = workspace.settings.plugins
+    parser = parser_of(workspace.settings.parse) + parsers_of(plugins.parsers)
+    if plugins.encoder and name == model.name:
+        from ragguard.embed.plugged import PluginEncoder
+
+        plugin = find("encoders", plugins.encoder)
+        return PluginEncoder(plugin, name, chunks.size, chunks.overlap, parser)
     made = encoder.open_encoder(
         name,
         runtime=model.runtime,
         size=chunks.size,
         overlap=chunks.overlap,
         offline=model.offline,
-        parser=parser_of(workspace.settings.parse),
+        parser=parser,
         endpoint=endpoint_of(model),
         pins=pins,
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.cli.conftest import Shell, one_line_error
+from tests.support import plugging
 
 SYNC = ("--source", "wiki", "--key", "keys/alice.key")
 
@@ -54,3 +57,17 @@ def test_a_source_that_is_a_path_is_refused_before_one_is_made_of_it(made: Shell
     )
     assert "--source '../../away'" in said
     assert made.state() == before
+
+
+def test_a_url_is_kept_in_step_as_a_folder_is(made: Shell, tmp_path: Path) -> None:
+    with (made.folder / "ragguard.toml").open("a") as file:
+        file.write('\n[plugins]\nloaders = ["acme-ragguard:notes"]\n')
+    with plugging.on_path(plugging.install_example(tmp_path / "packages")):
+        first = made.json("sync", "notes://handbook", *SYNC)["counts"]
+        assert first["admitted"] == 2
+        kept = made.folder / "sync/wiki.intoto.json"
+        assert "2 documents are the signed" in made.ok("verify", kept, "--root", "notes://handbook")
+        sign = ("sign", "--root", "notes://handbook", *SYNC, "-o", made.folder / "m.intoto.json")
+        assert "2 documents in 2 files" in made.ok(*sign)
+        assert "leave the paths away" in one_line_error(made(*sign, "docs"))
+    assert "no such scheme" in one_line_error(made("sync", "wiki://handbook", *SYNC))

@@ -20,7 +20,7 @@ from ragguard.canary import sets
 from ragguard.errors import RagguardError, UnreadableError
 from ragguard.export import inventory
 from ragguard.ledger import writer
-from ragguard.parse import charsets, colours, css, drawn, style_sheets, workers
+from ragguard.parse import answers, charsets, colours, css, drawn, style_sheets
 from ragguard.parse.chunk import cut
 from ragguard.parse.document import MAX_TEXT, decode_text, read_record, read_text
 from ragguard.parse.docx import read_docx
@@ -100,7 +100,7 @@ def _record(data: bytes) -> object:
 
 def _answer(data: bytes) -> object:
     """What a worker that was taken over says it read."""
-    return workers._checked(data)
+    return answers.checked(data)
 
 
 @dataclass(frozen=True)

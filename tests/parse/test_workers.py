@@ -16,8 +16,8 @@ import pytest
 
 from ragguard.config import ParseSettings
 from ragguard.errors import UnreadableError
+from ragguard.parse import answers, workers
 from ragguard.parse import document as parsing
-from ragguard.parse import workers
 from ragguard.parse.document import parse
 from ragguard.parse.workers import Read, Source, Unread, read_documents, record
 from tests.support.documents import SHOWN, VISIBLE, pdf, pdf_form, pdf_stream, word
@@ -257,12 +257,12 @@ GOOD = {"text": "words", "begin": 0, "hidden": [["css", "x"]], "spans": [[0, 5]]
     ],
 )  # fmt: skip
 def test_an_answer_that_is_none_is_not_believed(change: dict[str, Any]) -> None:
-    assert isinstance(workers._checked(json.dumps(GOOD).encode()), Read)
-    found = workers._checked(json.dumps({**GOOD, **change}).encode())
+    assert isinstance(answers.checked(json.dumps(GOOD).encode()), Read)
+    found = answers.checked(json.dumps({**GOOD, **change}).encode())
     assert isinstance(found, Unread)
     assert "nonsense" in found.reason
 
 
 @pytest.mark.parametrize("answer", [b"", b"\xff", b"[]", b"3", b"[" * 100_000])
 def test_an_answer_that_is_not_json_is_not_believed(answer: bytes) -> None:
-    assert isinstance(workers._checked(answer), Unread)
+    assert isinstance(answers.checked(answer), Unread)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ragguard.config import Settings
+from ragguard.corpus.places import Place
 from ragguard.ingest.report import Report
 from ragguard.ingest.run import ingest
 from ragguard.ingest.sign import sign
@@ -116,7 +117,7 @@ class Gate:
         """Change a source's contract."""
         self.change_root(lambda root: amend_root.set_policy(root, source, changes, self.now))
 
-    def ingest(self, *paths: Path, root: Path | None = None, **rest: Any) -> Report:
+    def ingest(self, *paths: Path, root: Path | Place | None = None, **rest: Any) -> Report:
         """Ingest manifests of the publisher."""
         return ingest(self.workspace, paths, root=root or self.publisher.folder, **rest)
 

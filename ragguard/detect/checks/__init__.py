@@ -32,6 +32,7 @@ class Check:
             too few cases to tell.
         summary: First line of its docstring.
         on: Whether it runs where the settings say nothing.
+        origin: Package, version and name of the plug-in that it is; empty for one of ours.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Check:
     unit: float
     summary: str
     on: bool = True
+    origin: str = ""
 
 
 _REGISTRY: dict[str, Check] = {}

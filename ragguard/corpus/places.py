@@ -1,0 +1,267 @@
+"""Where the files of a source lie: a folder, object storage, a web server, or a plug-in's loader.
+
+A place lists names and gives bytes; it is never believed. Names are held against the rules of
+subject names, sizes against a limit before and while reading, and what an ingest reads against the
+signed digest, so that a place can withhold documents and not change them. Credentials come from the
+environment or from the storage's own configuration, never in a URL, and are never printed. They go
+over https, or to this machine.
+
+`s3 gs gcs az abfs abfss`: fsspec, with the package of the storage. `https`, and `http` on this
+machine: files are read; a web server lists none, so nothing is signed there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+from ragguard.config import check_key, without_credentials
+from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
+from ragguard.plugins import find
+from ragguard.trust import folder
+from ragguard.trust.folder import Skipped
+from ragguard.trust.names import check_name
+
+STORAGES = {  # schemes and the packages that speak to them
+    **{"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"},
+    **{"az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"},
+}
+_WEB = ("https", "http")
+MAX_FILES = 1_000_000  # names of a place
+TIMEOUT = 60.0  # seconds for the next bytes of a web server
+
+
+class Place(Protocol):
+    """Where files lie; what they are called is relative to it."""
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """Read a file; at most one byte more than `max_bytes`, so that the caller can tell.
+
+        Raises:
+            SubjectNameError: Not an allowed name.
+            DocumentMissingError: There is no such file.
+            IncompleteError: The place cannot be reached.
+        """
+
+    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+        """List its files in name order: a subject name, or what is not taken and why.
+
+        Raises:
+            UsageError: It cannot list.
+            IncompleteError: It cannot be reached.
+        """
+
+
+class Loader(Protocol):
+    """What a plug-in's entry point gives for a URL of its scheme."""
+
+    def names(self) -> Iterable[str]:
+        """Names of its documents, with a file ending that says how they are read."""
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """Bytes of a document; of a larger one at least `max_bytes` + 1.
+
+        Raises:
+            FileNotFoundError: There is none of that name.
+        """
+
+
+def reading(root: Path | Place) -> Callable[[str, int], bytes]:
+    """What reads a file of a folder, or of another place."""
+    return _of_folder(root) if isinstance(root, Path) else root.read
+
+
+def _of_folder(root: Path) -> Callable[[str, int], bytes]:
+    return lambda name, max_bytes: folder.read(root, name, max_bytes)
+
+
+def is_url(said: str) -> bool:
+    """Whether something names a place by URL, and no path."""
+    return "://" in said
+
+
+def open_place(url: str, loaders: Sequence[str] = ()) -> Place:
+    """Open a place by its URL.
+
+    Args:
+        url: Such as `s3://bucket/wiki`.
+        loaders: What `[plugins] loaders` names.
+
+    Raises:
+        UsageError: No such scheme, credentials in it, or the storage's package is not installed.
+        ConfigError: Credentials would go to another machine in the clear; a plug-in is not there.
+        IncompleteError: It cannot be set up.
+    """
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment or "::" in url:
+        raise UsageError(
+            f"{parts.scheme} URL: it holds credentials, a query or a chain",
+            hint="Give scheme, host or bucket, and path only; credentials come from the "
+            "environment, such as AWS_PROFILE.",
+        )
+    plugged = {named.partition(":")[2]: named for named in loaders}
+    if parts.scheme in STORAGES:
+        return _Storage(url, parts.scheme)
+    if parts.scheme in _WEB:
+        return _Web(url)
+    if parts.scheme in plugged:
+        return _Plugged(url, plugged[parts.scheme])
+    known = ", ".join([*STORAGES, *_WEB, *plugged])
+    raise UsageError(
+        f"{parts.scheme}: no such scheme of places", hint=f"There are {known}, and folders."
+    )
+
+
+def _bounded(names: Iterable[str], where: str) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        if len(found) == MAX_FILES:
+            raise UsageError(f"{where}: more than {MAX_FILES:,} files", hint="Sign a part of it.")
+        found.append(name)
+    return sorted(found)
+
+
+@contextmanager
+def _reaching(where: str, name: str = "") -> Iterator[None]:
+    """Turn what a place raises into our errors; its words may hold credentials and are left out."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DocumentMissingError(
+            f"{name!r}: no such file at {where}" if name else f"{where}: there is nothing",
+            hint="Give the place the names are relative to with --root.",
+        ) from None
+    except (UsageError, DocumentMissingError, IncompleteError, MemoryError):
+        raise
+    except Exception as error:
+        raise IncompleteError(
+            f"{where}: cannot be read ({type(error).__name__})",
+            hint="Look at the address, the credentials and the rights, and try again.",
+        ) from None
+
+
+class _Storage:
+    """Object storage through fsspec."""
+
+    def __init__(self, url: str, scheme: str) -> None:
+        import fsspec
+
+        self._url = url.rstrip("/")
+        try:
+            self._fs: Any
+            self._fs, path = fsspec.core.url_to_fs(
+                url, use_listings_cache=False, skip_instance_cache=True
+            )
+            endpoints = self._endpoints(scheme)
+        except ImportError:
+            package = STORAGES[scheme]
+            raise UsageError(
+                f"{scheme} URL: the package {package} is not installed",
+                hint=f"pip install {'ragguard[s3]' if scheme == 's3' else package}",
+            ) from None
+        except Exception as error:
+            raise IncompleteError(
+                f"{self._url}: cannot be set up ({type(error).__name__})",
+                hint="Look at the address and the configuration of the storage.",
+            ) from None
+        self._base = str(path).rstrip("/")
+        for endpoint in endpoints:
+            check_key(endpoint, "a key", "root")
+
+    def _endpoints(self, scheme: str) -> list[str]:
+        """Where credentials go, where that may be another place than the storage's own."""
+        if scheme == "s3":  # by environment, profile or default, as its client found it
+            return [str(self._fs.s3.meta.endpoint_url)]
+        emulated = os.environ.get("STORAGE_EMULATOR_HOST") if scheme in ("gs", "gcs") else None
+        return [emulated] if emulated else []
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """See `Place.read`."""
+        path = f"{self._base}/{check_name(name)}"
+        with _reaching(self._url, name):
+            size = int(self._fs.info(path)["size"])
+            if not size:
+                return b""
+            data: bytes = self._fs.cat_file(path, start=0, end=min(size, max_bytes + 1))
+            return data[: max_bytes + 1]
+
+    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+        """See `Place.walk`."""
+        prefix = f"{self._base}/"
+        with _reaching(self._url):
+            found = self._fs.find(self._base)
+            listed = _bounded((p.removeprefix(prefix) for p in found if p != prefix), self._url)
+        for name in listed:
+            if not name.endswith("/"):  # a folder's own mark
+                yield folder.classify(name, formats)
+
+
+class _Web:
+    """Files below an address of a web server."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            check_key(url, "documents", "root")
+        except ConfigError:
+            raise UsageError(
+                f"root: documents would come from {without_credentials(url)} in the clear",
+                hint="Use an https URL; http is for this machine only.",
+            ) from None
+        self._url = url.rstrip("/")
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """See `Place.read`."""
+        import httpx
+
+        address = f"{self._url}/{quote(check_name(name))}"
+        data = bytearray()
+        with (
+            _reaching(self._url, name),
+            httpx.stream("GET", address, timeout=TIMEOUT, follow_redirects=False) as answer,
+        ):
+            if answer.status_code in (404, 410):
+                raise FileNotFoundError(name)
+            if answer.status_code != 200:
+                raise IncompleteError(f"{self._url}: {name!r}: status {answer.status_code}")
+            for block in answer.iter_bytes():
+                data += block
+                if len(data) > max_bytes:
+                    break
+        return bytes(data[: max_bytes + 1])
+
+    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+        """See `Place.walk`."""
+        raise UsageError(
+            f"{self._url}: a web server lists no files",
+            hint="Sign the folder that it serves; ingest reads what the manifest lists.",
+        )
+
+
+class _Plugged:
+    """What a plug-in loads."""
+
+    def __init__(self, url: str, named: str) -> None:
+        plugin = find("loaders", named)
+        self._where = f"{urlsplit(url).scheme} of {plugin.identity}"
+        with _reaching(self._where):
+            self._loader: Loader = plugin.load()(url)
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """See `Place.read`."""
+        check_name(name)
+        with _reaching(self._where, name):
+            data = self._loader.read(name, max_bytes)
+            if not isinstance(data, bytes):
+                raise TypeError(type(data).__name__)
+        return data[: max_bytes + 1]
+
+    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+        """See `Place.walk`."""
+        with _reaching(self._where):
+            listed = _bounded((str(name) for name in self._loader.names()), self._where)
+        for name in dict.fromkeys(listed):
+            yield folder.classify(name, formats)

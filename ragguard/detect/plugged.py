@@ -1,0 +1,107 @@
+"""Checks of other packages: what they return is looked at before it is believed.
+
+A check that cannot be loaded, raises, or returns something else than a signal of the right shape is
+a check that failed, and holds what it could not examine: never a pass. A plug-in is a family by
+itself with the share 1 of the alarm budget, whatever it says it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ragguard.detect.checks import Check
+from ragguard.errors import ConfigError, NotApplicable
+from ragguard.model import CorpusView, Evidence, Signal
+from ragguard.plugins import Plugin, find
+
+
+class PluginCheckError(Exception):
+    """What a check of a plug-in did wrong; `scoring.measure` makes a failed check of it."""
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """Parameters of a check that could not be loaded."""
+
+
+def plugged_checks(named: Sequence[str], known: Sequence[str]) -> dict[str, Check]:
+    """Checks that `[plugins] checks` names.
+
+    Args:
+        named: `distribution:name` each.
+        known: Names that are taken.
+
+    Raises:
+        ConfigError: One is not installed, or has a name that is taken.
+    """
+    made: dict[str, Check] = {}
+    for plugin in (find("checks", name) for name in named):
+        if plugin.name in known or plugin.name in made:
+            raise ConfigError(f"[plugins] checks: there is a check {plugin.name!r} already")
+        made[plugin.name] = _loaded(plugin)
+    return made
+
+
+def _loaded(plugin: Plugin) -> Check:
+    try:
+        found = plugin.load()
+        if not isinstance(found, Check):
+            raise TypeError(f"a {type(found).__name__}, expected a ragguard.detect.checks.Check")
+        params = found.params()
+        if not (np.isfinite(found.unit) and found.unit > 0):
+            raise TypeError("its unit is no number above 0")
+    except Exception as error:
+        return _broken(plugin, f"{type(error).__name__}: {error}"[:200])
+    del params
+    return replace(
+        found,
+        name=plugin.name,
+        family=plugin.name,
+        summary=str(found.summary),
+        function=lambda view, params: _measured(plugin, found, view, params),
+        origin=plugin.identity,
+    )
+
+
+def _broken(plugin: Plugin, reason: str) -> Check:
+    def fail(view: CorpusView, params: Any) -> Signal:
+        raise PluginCheckError(f"{plugin.identity} cannot be loaded ({reason})")
+
+    return Check(plugin.name, plugin.name, NoParams, fail, 1.0, summary="", origin=plugin.identity)
+
+
+def _measured(plugin: Plugin, check: Check, view: CorpusView, params: Any) -> Signal:
+    """What the check says, as arrays of the right shape.
+
+    Raises:
+        NotApplicable: The check says so.
+        PluginCheckError: It says something else than a check may.
+    """
+    try:
+        said = check.function(view, params)
+        scores = np.array(said.scores, dtype=np.float64)
+        own = None if said.p_values is None else np.array(said.p_values, dtype=np.float64)
+        explain = said.explain
+    except NotApplicable:
+        raise
+    except Exception as error:
+        raise PluginCheckError(
+            f"{plugin.identity}: {type(error).__name__}: {error}"[:250]
+        ) from error
+    if scores.shape != (view.n,) or np.isinf(scores).any():
+        raise PluginCheckError(f"{plugin.identity}: expected {view.n} finite scores")
+    if own is not None and not (own.shape == (view.n,) and ((own >= 0) & (own <= 1)).all()):
+        raise PluginCheckError(f"{plugin.identity}: expected {view.n} p-values from 0 to 1")
+
+    def explained(row: int) -> Evidence:
+        try:
+            said = explain(row)
+            return Evidence(str(said.detail)[:2000], said.facts)
+        except Exception as error:
+            return Evidence(f"{plugin.identity} cannot say why ({type(error).__name__})")
+
+    return Signal(scores, explained, own)

@@ -1,0 +1,92 @@
+"""Parsers of other packages, for file formats that ragguard does not read.
+
+They run in the worker processes, under the same limits as ours: whatever one does, it costs the
+document. What it returns is text, or a `Parsed`; anything else, and every exception, makes the
+document unreadable. None takes the place of a parser of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ragguard.errors import ConfigError, UnreadableError
+from ragguard.model import Hidden
+from ragguard.parse.document import MAX_TEXT, OTHER_ENDINGS, TEXT_FORMATS, Parsed, has_words
+from ragguard.parse.records import RECORD_FORMATS
+from ragguard.plugins import Plugin, find
+
+Parser = Callable[[bytes], Parsed]
+OURS = frozenset(TEXT_FORMATS | RECORD_FORMATS | OTHER_ENDINGS.keys())
+
+
+def plugged_parsers(named: Sequence[str]) -> dict[str, Plugin]:
+    """Parsers that `[plugins] parsers` names, by the file ending they are for.
+
+    Args:
+        named: `distribution:ending` each.
+
+    Raises:
+        ConfigError: One is not installed, or its ending is taken.
+    """
+    made: dict[str, Plugin] = {}
+    for plugin in (find("parsers", name) for name in named):
+        if plugin.name in OURS or plugin.name in made:
+            raise ConfigError(f"[plugins] parsers: .{plugin.name} files have a parser already")
+        made[plugin.name] = plugin
+    return made
+
+
+def parsers_of(named: Sequence[str]) -> str:
+    """What a recipe adds to the name of the parser; empty where there are none."""
+    found = sorted(plugged_parsers(named).items())
+    return "".join(f" +{ending}={p.distribution}@{p.version}" for ending, p in found)
+
+
+def load_parsers(named: Sequence[str]) -> dict[str, Parser]:
+    """Import parsers, for a process that cannot do it later; one that fails says so when asked."""
+    return {ending: _loaded(plugin) for ending, plugin in plugged_parsers(named).items()}
+
+
+def _loaded(plugin: Plugin) -> Parser:
+    try:
+        function = plugin.load()
+    except (Exception, SystemExit) as error:
+        reason = f"the parser {plugin.identity} cannot be loaded ({type(error).__name__})"
+
+        def refuse(data: bytes) -> Parsed:
+            raise UnreadableError(reason)
+
+        return refuse
+
+    def read(data: bytes) -> Parsed:
+        try:
+            return _checked(function(data), plugin)
+        except (UnreadableError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            reason = f"the parser {plugin.identity} failed ({type(error).__name__})"
+            raise UnreadableError(reason) from error
+
+    return read
+
+
+def _checked(said: object, plugin: Plugin) -> Parsed:
+    """What a parser returned, as a document's text.
+
+    Raises:
+        UnreadableError: It is none, or is too long, or has no words.
+    """
+    found = Parsed(said) if isinstance(said, str) else said
+    if not isinstance(found, Parsed) or type(found.text) is not str:
+        raise UnreadableError(f"the parser {plugin.identity} gave a {type(said).__name__}, no text")
+    if len(found.text) > MAX_TEXT:
+        raise UnreadableError(f"more than {MAX_TEXT} characters of text")
+    if not has_words(found.text) or "\x00" in found.text:
+        raise UnreadableError("no text could be extracted, or it holds NUL characters")
+    text = found.text.replace("\r\n", "\n").replace("\r", "\n")
+    return Parsed(text, tuple(Hidden(str(h.kind), str(h.text)) for h in found.hidden))
+
+
+def endings(named: Sequence[str]) -> frozenset[str]:
+    """File endings that parsers of plug-ins read, without the dot."""
+    return frozenset(plugged_parsers(named))

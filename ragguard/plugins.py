@@ -1,0 +1,73 @@
+"""Plug-ins: parsers, encoders, checks and loaders of other packages, run only where they are named.
+
+A package offers them as entry points of the groups `ragguard.parsers`, `ragguard.encoders`,
+`ragguard.checks` and `ragguard.loaders`. That it is installed loads nothing: `[plugins]` in
+ragguard.toml names distribution and entry point, so that no other package can slip in under the
+same name. What a parser or an encoder is called with its version enters the recipe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ragguard.errors import ConfigError
+
+Kind = Literal["parsers", "encoders", "checks", "loaders"]
+NAMED = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}:[a-z][a-z0-9_-]{0,31}$"  # distribution:entry point
+_VERSION = re.compile(r"[A-Za-z0-9.+!_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plug-in that is installed; nothing of it is imported yet.
+
+    Attributes:
+        name: Of the entry point: a file ending, a check, an encoder, or a scheme of URLs.
+        distribution: The package that offers it, by its normalised name.
+        version: Of the package.
+        load: Imports it; raises whatever its modules raise.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    load: Callable[[], Any]
+
+    @property
+    def identity(self) -> str:
+        """What recipes and messages call it: distribution, version and name."""
+        return f"{self.distribution}@{self.version}:{self.name}"
+
+
+def find(kind: Kind, named: str) -> Plugin:
+    """Find a plug-in that the settings name.
+
+    Args:
+        kind: What it is to be.
+        named: `distribution:name`.
+
+    Raises:
+        ConfigError: It is not installed, or offers nothing of that name.
+    """
+    import importlib.metadata
+
+    package, _, name = named.partition(":")
+    where = f"[plugins] {kind}: {named}"
+    try:
+        found = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise ConfigError(
+            f"{where}: the package {package!r} is not installed",
+            hint=f"Install it where ragguard runs, or take it out of [plugins] {kind}.",
+        ) from None
+    offered = found.entry_points.select(group=f"ragguard.{kind}")
+    entry = next((e for e in offered if e.name == name), None)
+    if entry is None:
+        others = ", ".join(sorted(e.name for e in offered)) or "none"
+        raise ConfigError(f"{where}: the package offers no such plug-in (it offers {others})")
+    if not _VERSION.fullmatch(found.version):
+        raise ConfigError(f"{where}: the version of the package is no version")
+    return Plugin(name, re.sub(r"[-_.]+", "-", package).lower(), found.version, entry.load)
