@@ -38,7 +38,7 @@ QUIET: Mapping[str, Any] = {"audit": {"reembed_share": 0.0, "derive_documents": 
 PARTS = [
     *("log", "index", "provenance", "embeddings", "derivation", "vault", "neighbours"),
     "neighbourhoods",
-    *("checks", "health", "drift", "canaries"),
+    *("checks", "health", "drift", "canaries", "answers"),
 ]
 # Four people say the same of one door, each in words of their own.
 CAMPAIGN = {
