@@ -170,8 +170,9 @@ def active(text: str, file: Path) -> dict[str, Any]:
     return scoring.active_checks(read(file, text).checks)
 
 
-def test_all_checks_are_on_by_default(file: Path) -> None:
-    assert set(active("", file)) == set(checks.registry())
+def test_all_checks_are_on_by_default_but_the_one_that_earns_nothing(file: Path) -> None:
+    assert set(active("", file)) == set(checks.registry()) - {"glosh"}
+    assert "glosh" in active("[checks.glosh]\nenabled = true\n", file)
 
 
 def test_a_check_is_turned_off_and_tuned_in_the_file(file: Path) -> None:

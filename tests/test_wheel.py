@@ -25,6 +25,7 @@ EXTRAS = (
     "mcp",
     "web",
     "render",
+    "s3",
     "test",
     "lint",
     "docs",

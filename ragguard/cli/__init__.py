@@ -22,7 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sign": ("sign", "Sign documents and record files of a source."),
     "verify": ("sign", "Verify manifests and every byte they list, offline."),
     "ingest": ("ingest", "Bring signed documents in; keep suspects out."),
-    "sync": ("sign", "Keep a source in step with a folder: sign what changed, and ingest it."),
+    "sync": (
+        "sign",
+        "Keep a source in step with a folder or URL: sign what changed, and ingest it.",
+    ),
     "search": ("search", "Ask the serving index."),
     "mcp": (
         "mcp",

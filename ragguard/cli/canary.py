@@ -189,9 +189,9 @@ def plant(folder: Path, count: int) -> None:
     \b
     Example:
       ragguard canary plant register -n 3
-      ragguard trust add archivist.pub --source register
+      ragguard trust add ada.pub --source register
       ragguard trust policy register --set honeytoken=true
-      ragguard sign register --source register --key archivist.key -o r.intoto.json
+      ragguard sign register --source register --key ada.key -o r.intoto.json
       ragguard ingest r.intoto.json --root register
     """
     from ragguard.canary.honeytokens import make

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from ragguard.config import check_key, without_credentials
 from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
 from ragguard.plugins import find
 from ragguard.trust import folder
@@ -150,6 +149,8 @@ class _Storage:
     def __init__(self, url: str, scheme: str) -> None:
         import fsspec
 
+        from ragguard.config import check_key
+
         self._url = url.rstrip("/")
         try:
             self._fs: Any
@@ -204,6 +205,8 @@ class _Web:
     """Files below an address of a web server."""
 
     def __init__(self, url: str) -> None:
+        from ragguard.config import check_key, without_credentials
+
         try:
             check_key(url, "documents", "root")
         except ConfigError:

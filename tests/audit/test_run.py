@@ -178,7 +178,7 @@ def test_every_part_is_there_with_a_state_and_a_reason_where_it_did_less(story: 
         assert [p.name for p in report.parts if p.name != "quarantine"] == PARTS
         assert report.incomplete == []
         less = {name for name, p in parts.items() if p.state != "done"}
-        assert less <= {"embeddings", "derivation", "drift", "canaries", "checks"}
+        assert less <= {"embeddings", "derivation", "drift", "canaries", "checks", "answers"}
         assert all(parts[name].reason for name in less)
     first = {p.name: p for p in story.reports["first"].parts}
     assert (first["drift"].state, first["canaries"].state) == ("partial", "skipped")

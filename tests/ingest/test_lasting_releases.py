@@ -8,7 +8,7 @@ import pytest
 
 from ragguard.ingest.report import Report
 from ragguard.ledger import versions
-from ragguard.quarantine import review
+from ragguard.quarantine import review, statement
 from tests.support.ledger_rows import decision_on
 from tests.support.simulator import HONEST, Gate
 
@@ -114,7 +114,7 @@ def test_an_older_decision_covers_the_same_bytes_and_no_other_edition(
     gate.publish({**HONEST, "attacks.md": PAGE})
     (case,) = gate.cases()
     monkeypatch.setattr(
-        review, "_covers", lambda version, *_: sorted({f["check"] for f in version.findings})
+        statement, "_covers", lambda version, *_: sorted({f["check"] for f in version.findings})
     )
     review.decide(gate.workspace, case, "release", gate.bob, "quoted")
     gate.set_policy(max_documents=1000)  # all is judged again under another contract

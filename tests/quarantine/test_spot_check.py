@@ -121,6 +121,12 @@ def test_a_word_about_something_else_or_too_old_is_refused(desk: Gate, drawn: Dr
 
 
 def test_what_was_judged_is_not_drawn_again(desk: Gate, drawn: Draw) -> None:
+    name = item_of(desk, drawn, "serving", 1).item.name
+    if spot_check.show(desk.workspace, name).word is None:
+        key = desk.bob
+        said = spot_check.statement(desk.workspace, name, "good", "fine")
+        envelope = spot_check.spot_word.sign(said, key.signing_key, key.public.keyid)
+        spot_check.take(desk.workspace, envelope, name)
     again = spot_check.draw(desk.reopen(days=7), 100)
     assert again is not None
     with desk.workspace.ledger.reading() as conn:

@@ -242,7 +242,9 @@ def test_the_copy_is_gone_afterwards_and_takes_little_room(
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     found = open_foreign(path=folder)
     (copy,) = scratch.iterdir()
-    assert sum(p.stat().st_blocks * 512 for p in copy.rglob("*")) < 20_000_000
+    assert (
+        sum(p.stat().st_blocks * 512 for p in copy.rglob("*")) < 50_000_000
+    )  # of 300 MB; in memory, holes that are read are filled
     found.close()
     assert list(scratch.iterdir()) == []
 
