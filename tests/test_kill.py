@@ -52,7 +52,7 @@ def test_the_next_start_completes_what_a_kill_interrupted(
     kinds = Counter(" ".join(name.split()[:2]) for name in boundaries)
     print(f"{result['tried']} of {len(boundaries)} boundaries tried, by kind {kinds}")
     assert result["failures"] == [], "\n".join([*result["failures"], done.stderr[-2000:]])
-    assert result["tried"] == len(range(each // 2, len(boundaries), each)) >= 4
+    assert result["tried"] == len(range(each // 2, len(boundaries), each)) >= 3
     assert result["commits"] == COMMITS[scenario]
     # The tracer must see all kinds of writers, or it proves nothing.
     for kind in ("file os.rename", "file open", "sql INSERT", "sql COMMIT", "engine update"):

@@ -20,7 +20,7 @@ from ragguard.web.tokens import ID
 PER_PAGE = 50
 MOST_PER_PAGE = 200
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": models.Problem} for status in (400, 401, 403, 404, 409, 429, 503)
+    status: {"model": models.Problem} for status in (400, 401, 403, 404, 409, 413, 429, 503)
 }
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 Filter = Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=20)]

@@ -256,7 +256,7 @@ def test_other_checks_in_force_make_it_stale(gate: Gate, made: Calibration) -> N
     calibration.save(gate.workspace, made)
     assert calibration.in_force(gate.workspace) == (made, "")
     gate.settings = gate.settings.model_validate(
-        {"judge": JUDGE, "checks": {"glosh": {"enabled": False}}}
+        {"judge": JUDGE, "checks": {"isolation": {"enabled": False}}}
     )
     gate.reopen()
     assert calibration.in_force(gate.workspace)[0] is None

@@ -139,7 +139,7 @@ def open_door(monkeypatch: pytest.MonkeyPatch) -> None:
     known |= attacks._REGISTRY
     monkeypatch.setattr(staging, "registry", lambda: known)
     monkeypatch.setattr(
-        "ragguard.detect.scoring.active_checks", lambda settings: {"secrets": checked()["secrets"]}
+        "ragguard.detect.scoring.active_checks", lambda *_: {"secrets": checked()["secrets"]}
     )
 
 
