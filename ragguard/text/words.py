@@ -25,6 +25,7 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 # ASCII in lower case; what is neither letter nor digit parts words, apostrophes within them do not.
 _ASCII_WORDS = "".join(c.lower() if c.isalnum() or c == "'" else " " for c in map(chr, range(128)))
 LONGEST_NAME = 5  # words
+_MANY_CAPITALS = bytes([True] * (LONGEST_NAME + 1))
 _INVISIBLE = dict.fromkeys(
     [
         0x00AD,
@@ -84,8 +85,13 @@ def name_flags(text: str) -> list[bool]:
     Returns:
         One flag a word of `words(text)`.
     """
+    number = len(words(text))  # lower case may be longer than the text itself
+    flags = [word[0].isupper() for word in _WORD.findall(text)]
+    if len(flags) != number:
+        return [False] * number
+    if _MANY_CAPITALS not in bytes(flags):
+        return flags
     found = list(_WORD.finditer(text))
-    flags = [match.group()[0].isupper() for match in found]
     start = 0
     while start < len(found):
         end = start + 1
@@ -100,8 +106,7 @@ def name_flags(text: str) -> list[bool]:
             if end - start > LONGEST_NAME:
                 flags[start:end] = [False] * (end - start)
         start = end
-    number = len(words(text))  # lower case may be longer than the text itself
-    return flags if len(flags) == number else [False] * number
+    return flags
 
 
 def term_matrix(rows: Sequence[Sequence[str]]) -> Any:

@@ -223,7 +223,7 @@ class Measure:
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64)]
         vectors = view.vectors.astype(np.float32)
         centred = vectors - vectors[rows].mean(axis=0)
-        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+        lengths = np.sqrt(np.einsum("ij,ij->i", centred, centred))[:, None]
         self._places: Floats = centred / np.maximum(lengths, 1e-6)
         self._learnt = self._terms[rows].T.tocsr()
         self._taught = self._places[rows]
