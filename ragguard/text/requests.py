@@ -139,7 +139,8 @@ _STARTS = "|".join(
 # A sentence that begins in the middle of another: put in without a care for where the words stop.
 _ABRUPT = re.compile(
     rf" (?=[A-Z])(?<=[a-z0-9,;)\]\"'] )(?=(?:{_STARTS}) [a-z'\"]"
-    r"|(?:Can|Could|Would|Will|Do|Are) you |Don't |Do not |[A-Z][a-z]+ (?:your|every|each|any|this|these) )"
+    r"|(?:Can|Could|Would|Will|Do|Are) you |Don't |Do not "
+    r"|[A-Z][a-z]+ (?:your|every|each|any|this|these) )"
 )
 _NO_LETTERS = bytes(b for b in range(128) if not (chr(b).isalpha() or b == 32))
 _DOING = PRODUCE | ACT
