@@ -22,12 +22,14 @@ def noted(workspace: Workspace) -> list[str]:
 
 
 def note(workspace: Workspace, *, anew: bool = False) -> None:
-    """Note the browsers that drew pages in this process.
+    """Note the browsers that drew pages in this process, where this workspace has pages drawn.
 
     Args:
         workspace: Open and locked.
         anew: All pages were read again, and what drew them before is nothing any more.
     """
+    if workspace.settings.parse.render != "chromium":
+        return
     known = [] if anew else noted(workspace)
     new = sorted(BROWSERS.drew - set(known))
     if new:

@@ -174,7 +174,10 @@ def _section(text: str, one: _Section, base: int, fmt: str, size: int, overlap: 
     if not chunks:
         return _whole(title, base + one.start)
     if chunks[0].end - start > size:  # something without words parts them
-        return _slices(text[start - base : chunks[0].end - base], start, size) + chunks[1:]
+        parted = _slices(text[start - base : chunks[0].end - base], start, size)
+        # The next piece may begin in the last of these, before what is left over, or be that.
+        apart = {(chunk.start, chunk.end): chunk for chunk in parted + chunks[1:]}
+        return [apart[place] for place in sorted(apart)]
     first = Chunk(start, chunks[0].end, text[start - base : chunks[0].end - base])
     return [first, *chunks[1:]]
 

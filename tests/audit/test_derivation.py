@@ -233,8 +233,13 @@ def test_bytes_that_are_gone_are_named(gate: Gate) -> None:
 def test_another_browser_than_drew_the_pages_is_named_beside_a_finding(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate.publish(HONEST)
     monkeypatch.setattr(BROWSERS, "drew", {"Chrome/1"})
+    gate.publish(HONEST)
+    assert drawn_by.noted(gate.workspace) == []  # what drew for others is nothing to this one
+    parse = gate.settings.parse.model_copy(update={"render": "chromium"})
+    monkeypatch.setattr(
+        gate.workspace, "settings", gate.settings.model_copy(update={"parse": parse})
+    )
     drawn_by.note(gate.workspace)
     monkeypatch.setattr(BROWSERS, "drew", {"Chrome/2"})
     assert check_derivation(gate.workspace, None).less == ""

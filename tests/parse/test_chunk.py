@@ -53,6 +53,9 @@ def uncovered(text: str, chunks: Sequence[Chunk]) -> list[int]:
 @example("ab ab ab " * 40, "txt", 10_000)
 @example("aaaa " * 60, "md", 12)
 @example("x" * 500, "rst", 4)
+@example(
+    f"word ## U\n## U\n{'?' * 18}=\n\n{'?' * 17}word word word word {'-' * 29} a\n", "html", 10_000
+)
 def test_every_letter_is_in_a_chunk_and_every_chunk_is_where_it_says(
     text: str, fmt: str, max_tokens: int
 ) -> None:
