@@ -20,10 +20,10 @@ from ragguard.ingest import calibration
 from ragguard.ledger import commits, versions
 from ragguard.model import Progress
 from ragguard.parse.browser import BROWSERS
-from ragguard.plugins import Kind, find
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import open_to_others
 from ragguard.trust.person import persons
+from ragguard.trust.plugins import Kind, PluginError, find, running
 from ragguard.workspace import Workspace
 
 State = Literal["ok", "note", "wrong"]
@@ -206,9 +206,10 @@ def _plugins(workspace: Workspace) -> Iterator[Finding]:
             what = f"{plugin.identity}, of {kind}"
             try:
                 if kind != "parsers":  # those are imported in workers only
-                    plugin.load()
-            except Exception as error:
-                said = f"{what}: cannot be loaded ({type(error).__name__})"
+                    with running(plugin):
+                        plugin.load()
+            except PluginError as error:
+                said = f"{what}: cannot be loaded ({error.kind})"
                 yield Finding("plug-in", "wrong", said, "Look at the package.", 5)
             else:
                 yield Finding("plug-in", "ok", what)

@@ -17,7 +17,7 @@ from ragguard.errors import ConfigError, EncodeError
 from ragguard.parse import workers
 from ragguard.parse.plugged import parsers_of
 from ragguard.parse.workers import Read, Source, Unread, read_documents
-from ragguard.plugins import find
+from ragguard.trust.plugins import find
 from tests.support import plugging
 from tests.support.checks.views import Doc, make_view
 from tests.support.simulator import HONEST, Gate

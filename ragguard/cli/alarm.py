@@ -76,6 +76,9 @@ def test(ctx: click.Context, fmt: str) -> int:
 
 def after(ctx: click.Context) -> None:
     """Tell the targets when a job has ended; whatever goes wrong is said and stops nothing."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ragguard.errors import RagguardError
     from ragguard.workspace import meant
 
     try:
@@ -89,9 +92,8 @@ def after(ctx: click.Context) -> None:
         for found in alarms.send(folder, settings, context.now()):
             if found.error:
                 note(f"warning: alarm by {found.target} failed: {line(found.error)}")
-    except Exception as error:
-        # A job that is done is done: an alarm that nobody can be told, for whatever reason, is no
-        # reason to call it failed.
+    except (RagguardError, OSError, SQLAlchemyError) as error:
+        # A job that is done is done: what keeps its alarms from being told does not make it fail.
         note(f"warning: alarms failed: {type(error).__name__}: {line(str(error))}")
 
 

@@ -24,8 +24,8 @@ from ragguard.config.outside import (
     is_near,
 )
 from ragguard.errors import ConfigError
-from ragguard.plugins import NAMED
 from ragguard.trust.canonical import digest
+from ragguard.trust.plugins import NAMED
 
 FILE = "ragguard.toml"
 TriggerAct = Literal["audit", "stage"]

@@ -20,10 +20,10 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
-from ragguard.plugins import find
 from ragguard.trust import folder
 from ragguard.trust.folder import Skipped
 from ragguard.trust.names import check_name
+from ragguard.trust.plugins import find
 
 STORAGES = {  # schemes and the packages that speak to them
     **{"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"},
@@ -137,6 +137,9 @@ def _reaching(where: str, name: str = "") -> Iterator[None]:
     except (UsageError, DocumentMissingError, IncompleteError, MemoryError):
         raise
     except Exception as error:
+        # fsspec has no common error: botocore, gcsfs, adlfs, aiohttp, httpx and loaders each raise
+        # their own, and none is imported here to be named. Nothing is taken for an answer: the
+        # place cannot be read, exit code 5.
         raise IncompleteError(
             f"{where}: cannot be read ({type(error).__name__})",
             hint="Look at the address, the credentials and the rights, and try again.",
@@ -152,23 +155,19 @@ class _Storage:
         from ragguard.config import check_key
 
         self._url = url.rstrip("/")
-        try:
-            self._fs: Any
-            self._fs, path = fsspec.core.url_to_fs(
-                url, use_listings_cache=False, skip_instance_cache=True
-            )
-            endpoints = self._endpoints(scheme)
-        except ImportError:
-            package = STORAGES[scheme]
-            raise UsageError(
-                f"{scheme} URL: the package {package} is not installed",
-                hint=f"pip install {'ragguard[s3]' if scheme == 's3' else package}",
-            ) from None
-        except Exception as error:
-            raise IncompleteError(
-                f"{self._url}: cannot be set up ({type(error).__name__})",
-                hint="Look at the address and the configuration of the storage.",
-            ) from None
+        self._fs: Any
+        with _reaching(self._url):
+            try:
+                self._fs, path = fsspec.core.url_to_fs(
+                    url, use_listings_cache=False, skip_instance_cache=True
+                )
+                endpoints = self._endpoints(scheme)
+            except ImportError:
+                package = STORAGES[scheme]
+                raise UsageError(
+                    f"{scheme} URL: the package {package} is not installed",
+                    hint=f"pip install {'ragguard[s3]' if scheme == 's3' else package}",
+                ) from None
         self._base = str(path).rstrip("/")
         for endpoint in endpoints:
             check_key(endpoint, "a key", "root")

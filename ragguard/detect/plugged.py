@@ -16,11 +16,7 @@ import numpy as np
 from ragguard.detect.checks import Check
 from ragguard.errors import ConfigError, NotApplicable
 from ragguard.model import CorpusView, Evidence, Signal
-from ragguard.plugins import Plugin, find
-
-
-class PluginCheckError(Exception):
-    """What a check of a plug-in did wrong; `scoring.measure` makes a failed check of it."""
+from ragguard.trust.plugins import Plugin, PluginError, find, running
 
 
 @dataclass(frozen=True)
@@ -48,15 +44,15 @@ def plugged_checks(named: Sequence[str], known: Sequence[str]) -> dict[str, Chec
 
 def _loaded(plugin: Plugin) -> Check:
     try:
-        found = plugin.load()
-        if not isinstance(found, Check):
-            raise TypeError(f"a {type(found).__name__}, expected a ragguard.detect.checks.Check")
-        params = found.params()
-        if not (np.isfinite(found.unit) and found.unit > 0):
-            raise TypeError("its unit is no number above 0")
-    except Exception as error:
-        return _broken(plugin, f"{type(error).__name__}: {error}"[:200])
-    del params
+        with running(plugin):
+            found = plugin.load()
+            if not isinstance(found, Check):
+                raise TypeError(f"a {type(found).__name__}, no ragguard.detect.checks.Check")
+            found.params()  # its defaults can be had
+            if not (np.isfinite(found.unit) and found.unit > 0):
+                raise TypeError("its unit is no number above 0")
+    except PluginError as error:
+        return _broken(plugin, error.said)
     return replace(
         found,
         name=plugin.name,
@@ -69,7 +65,7 @@ def _loaded(plugin: Plugin) -> Check:
 
 def _broken(plugin: Plugin, reason: str) -> Check:
     def fail(view: CorpusView, params: Any) -> Signal:
-        raise PluginCheckError(f"{plugin.identity} cannot be loaded ({reason})")
+        raise ValueError(f"{plugin.identity} cannot be loaded ({reason})")
 
     return Check(plugin.name, plugin.name, NoParams, fail, 1.0, summary="", origin=plugin.identity)
 
@@ -79,29 +75,25 @@ def _measured(plugin: Plugin, check: Check, view: CorpusView, params: Any) -> Si
 
     Raises:
         NotApplicable: The check says so.
-        PluginCheckError: It says something else than a check may.
+        PluginError: It raises something else.
+        ValueError: It says something else than a check may.
     """
-    try:
+    with running(plugin, NotApplicable):
         said = check.function(view, params)
         scores = np.array(said.scores, dtype=np.float64)
         own = None if said.p_values is None else np.array(said.p_values, dtype=np.float64)
         explain = said.explain
-    except NotApplicable:
-        raise
-    except Exception as error:
-        raise PluginCheckError(
-            f"{plugin.identity}: {type(error).__name__}: {error}"[:250]
-        ) from error
     if scores.shape != (view.n,) or np.isinf(scores).any():
-        raise PluginCheckError(f"{plugin.identity}: expected {view.n} finite scores")
+        raise ValueError(f"{plugin.identity}: expected {view.n} finite scores")
     if own is not None and not (own.shape == (view.n,) and ((own >= 0) & (own <= 1)).all()):
-        raise PluginCheckError(f"{plugin.identity}: expected {view.n} p-values from 0 to 1")
+        raise ValueError(f"{plugin.identity}: expected {view.n} p-values from 0 to 1")
 
     def explained(row: int) -> Evidence:
         try:
-            said = explain(row)
-            return Evidence(str(said.detail)[:2000], said.facts)
-        except Exception as error:
-            return Evidence(f"{plugin.identity} cannot say why ({type(error).__name__})")
+            with running(plugin):
+                said = explain(row)
+                return Evidence(str(said.detail)[:2000], said.facts)
+        except PluginError as error:  # what it measured stands
+            return Evidence(f"{plugin.identity} cannot say why ({error.kind})")
 
     return Signal(scores, explained, own)

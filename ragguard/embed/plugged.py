@@ -19,8 +19,8 @@ from ragguard.embed.models import Model
 from ragguard.errors import EncodeError
 from ragguard.model import Floats
 from ragguard.parse.document import PARSER
-from ragguard.plugins import Plugin
 from ragguard.trust.canonical import digest
+from ragguard.trust.plugins import Plugin, PluginError, running
 
 BATCH = 64  # texts at a time
 PLUGGED = "plugin "  # begins what a recipe has for pooling
@@ -68,11 +68,12 @@ class PluginEncoder:
     ) -> None:
         self._plugin = plugin
         try:
-            self._model: PluggedModel = plugin.load()(name)
-            dimensions, longest = int(self._model.dimensions), int(self._model.max_tokens)
-            own = str(self._model.digest)
-        except Exception as error:
-            raise self._wrong(f"cannot be loaded ({type(error).__name__}: {error})") from error
+            with running(plugin):
+                self._model: PluggedModel = plugin.load()(name)
+                dimensions, longest = int(self._model.dimensions), int(self._model.max_tokens)
+                own = str(self._model.digest)
+        except PluginError as error:
+            raise self._wrong(f"cannot be loaded ({error.said})") from error
         if dimensions < 1 or longest < 16 or not re.fullmatch("[0-9a-f]{64}", own):
             raise self._wrong("has no dimensions, takes no text, or has no SHA-256 for a digest")
         model = Model(
@@ -90,9 +91,10 @@ class PluginEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Encoder.count_tokens`."""
         try:
-            found = [int(n) for n in self._model.count_tokens(list(texts))]
-        except Exception as error:
-            raise self._wrong(f"cannot count tokens ({type(error).__name__}: {error})") from error
+            with running(self._plugin):
+                found = [int(n) for n in self._model.count_tokens(list(texts))]
+        except PluginError as error:
+            raise self._wrong(f"cannot count tokens ({error.said})") from error
         if len(found) != len(texts) or min(found, default=0) < 0:
             raise self._wrong(f"counts {len(found)} texts of {len(texts)}, or less than no token")
         return found
@@ -103,9 +105,10 @@ class PluginEncoder:
         for start in range(0, len(texts), BATCH):
             block = list(texts[start : start + BATCH])
             try:
-                part = np.asarray(self._model.encode(block), dtype=np.float32)
-            except Exception as error:
-                raise self._wrong(f"cannot embed ({type(error).__name__}: {error})") from error
+                with running(self._plugin):
+                    part = np.asarray(self._model.encode(block), dtype=np.float32)
+            except PluginError as error:
+                raise self._wrong(f"cannot embed ({error.said})") from error
             if part.shape != (len(block), self.recipe.dimensions):
                 raise self._wrong(
                     f"gave vectors of the shape {part.shape}, expected "

@@ -13,7 +13,7 @@ from ragguard.errors import ConfigError, UnreadableError
 from ragguard.model import Hidden
 from ragguard.parse.document import MAX_TEXT, OTHER_ENDINGS, TEXT_FORMATS, Parsed, has_words
 from ragguard.parse.records import RECORD_FORMATS
-from ragguard.plugins import Plugin, find
+from ragguard.trust.plugins import Plugin, PluginError, find, running
 
 Parser = Callable[[bytes], Parsed]
 OURS = frozenset(TEXT_FORMATS | RECORD_FORMATS | OTHER_ENDINGS.keys())
@@ -49,9 +49,10 @@ def load_parsers(named: Sequence[str]) -> dict[str, Parser]:
 
 def _loaded(plugin: Plugin) -> Parser:
     try:
-        function = plugin.load()
-    except (Exception, SystemExit) as error:
-        reason = f"the parser {plugin.identity} cannot be loaded ({type(error).__name__})"
+        with running(plugin):
+            function = plugin.load()
+    except PluginError as error:
+        reason = f"the parser {plugin.identity} cannot be loaded ({error.kind})"
 
         def refuse(data: bytes) -> Parsed:
             raise UnreadableError(reason)
@@ -60,11 +61,10 @@ def _loaded(plugin: Plugin) -> Parser:
 
     def read(data: bytes) -> Parsed:
         try:
-            return _checked(function(data), plugin)
-        except (UnreadableError, MemoryError):
-            raise
-        except (Exception, SystemExit) as error:
-            reason = f"the parser {plugin.identity} failed ({type(error).__name__})"
+            with running(plugin, UnreadableError, MemoryError):
+                return _checked(function(data), plugin)
+        except PluginError as error:
+            reason = f"the parser {plugin.identity} failed ({error.kind})"
             raise UnreadableError(reason) from error
 
     return read

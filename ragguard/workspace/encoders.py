@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragguard.config import ModelSettings
 from ragguard.ledger import commits
-from ragguard.plugins import find
+from ragguard.trust.plugins import find
 
 if TYPE_CHECKING:
     from ragguard.embed.encoder import Encoder

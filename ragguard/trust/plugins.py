@@ -9,7 +9,8 @@ same name. What a parser or an encoder is called with its version enters the rec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +41,43 @@ class Plugin:
     def identity(self) -> str:
         """What recipes and messages call it: distribution, version and name."""
         return f"{self.distribution}@{self.version}:{self.name}"
+
+
+class PluginError(Exception):
+    """A plug-in raised something.
+
+    Args:
+        identity: Of the plug-in.
+        error: What it raised. `kind` is its type; the words of `said` are the package's, and may
+            hold document text or secrets.
+    """
+
+    def __init__(self, identity: str, error: BaseException) -> None:
+        self.kind = type(error).__name__
+        self.said = f"{self.kind}: {error}"[:200]
+        super().__init__(f"{identity}: {self.said}")
+
+
+@contextmanager
+def running(plugin: Plugin, *through: type[BaseException]) -> Iterator[None]:
+    """Run code of a plug-in; whatever it raises is its failure and never ours.
+
+    Args:
+        plugin: Whose code runs in the block.
+        through: Exceptions by which the plug-in says something that is no failure.
+
+    Raises:
+        PluginError: It raised anything else.
+    """
+    try:
+        yield
+    except through:
+        raise
+    except (Exception, SystemExit) as error:
+        # The one place where other people's code ends: it may raise anything, or leave. Each
+        # caller says what a failure means: a check that failed, a document that is unreadable, an
+        # encoder or a place that cannot be used. None takes it for an answer.
+        raise PluginError(plugin.identity, error) from error
 
 
 def find(kind: Kind, named: str) -> Plugin:
