@@ -20,7 +20,7 @@ from ragguard.cli import cli
 from ragguard.config import Settings
 from ragguard.detect import checks, scoring
 from ragguard.detect.checks import rules as phrases
-from ragguard.web.app import openapi
+from ragguard.integrations.web.app import openapi
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- made by docs/generate.py: do not edit -->"

@@ -16,7 +16,7 @@ from ragguard.errors import *  # noqa: F403 - all of `errors.__all__`
 
 TYPE_CHECKING = False  # as `typing` has it, which is most of the time that this import would take
 if TYPE_CHECKING:
-    from ragguard.face import Workspace, open_workspace
+    from ragguard.integrations.face import Workspace, open_workspace
 
 __version__ = "0.1.0"
 __all__ = ["Workspace", "__version__", "open_workspace"]
@@ -28,7 +28,7 @@ if not TYPE_CHECKING:  # to a type checker every name would be there
         """Import what is asked for."""
         if name not in ("Workspace", "open_workspace"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from ragguard import face
+        from ragguard.integrations import face
 
         return getattr(face, name)
 

@@ -70,11 +70,11 @@ GROUPS = {
     "tests/bench/test_gate.py": "bench",
     "tests/bench/test_page.py": "bench",
     "tests/bench/test_runner.py": "bench",
-    "tests/web/test_api.py": "web api",
-    "tests/web/test_browser.py": "web browser",
-    "tests/web/test_fuzzed.py": "web fuzzed",
-    "tests/web/test_pages.py": "web pages",
-    "tests/web/test_roles.py": "web roles",
+    "tests/integrations/web/test_api.py": "web api",
+    "tests/integrations/web/test_browser.py": "web browser",
+    "tests/integrations/web/test_fuzzed.py": "web fuzzed",
+    "tests/integrations/web/test_pages.py": "web pages",
+    "tests/integrations/web/test_roles.py": "web roles",
     "tests/integrations/test_alarms.py": "alarms",
 }
 

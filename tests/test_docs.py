@@ -21,10 +21,11 @@ from pathlib import Path
 import pytest
 
 import ragguard
-from ragguard import config, face
+from ragguard import config
 from ragguard.cli import COMMANDS
 from ragguard.detect import checks
 from ragguard.errors import RagguardError
+from ragguard.integrations import face
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"

@@ -40,7 +40,7 @@ ROOMS = {
     "ragguard/integrations/mcp.py": "mcp",
     "ragguard/parse/drawn.py": "render",
     "ragguard/parse/worker.py": "render",
-    "ragguard/web/": "web",
+    "ragguard/integrations/web/": "web",
 }
 # Tools by which the package is built, tested or measured, and that something required brings
 # anyway: hdbscan is built on scikit-learn, langchain-text-splitters on langchain-core.

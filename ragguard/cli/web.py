@@ -13,9 +13,9 @@ from ragguard.cli.context import duration, passphrase_option, read_key, workspac
 from ragguard.cli.output import emit, format_option, note, say, table
 
 if TYPE_CHECKING:
-    from ragguard.web.desk import Desk
-    from ragguard.web.sessions import Visitor
-    from ragguard.web.tokens import Row
+    from ragguard.integrations.web.desk import Desk
+    from ragguard.integrations.web.sessions import Visitor
+    from ragguard.integrations.web.tokens import Row
 
 ROLES = ("viewer", "reviewer", "operator")
 
@@ -65,7 +65,7 @@ def web(
     if ctx.invoked_subcommand is not None:
         return
     desk = _desk(ctx, key, ask)
-    from ragguard.web.serve import serve
+    from ragguard.integrations.web.serve import serve
 
     if desk.signer is not None:
         note(
@@ -95,8 +95,8 @@ def _desk(ctx: click.Context, key: Path | None = None, ask: bool = False) -> Des
     from ragguard.workspace import meant
 
     try:
-        from ragguard.web import serve
-        from ragguard.web.desk import Desk
+        from ragguard.integrations.web import serve
+        from ragguard.integrations.web.desk import Desk
     except ModuleNotFoundError as error:
         if error.name not in ("fastapi", "starlette", "uvicorn"):
             raise
@@ -156,7 +156,7 @@ def add(
     """
     from typing import cast
 
-    from ragguard.web.sessions import Role
+    from ragguard.integrations.web.sessions import Role
 
     desk = _desk(ctx)
     made = desk.add_token(name, cast(Role, role), _values(scope), duration(expires))

@@ -1,9 +1,10 @@
-"""Adapters for the frameworks that people have: the guard where documents go out and come in.
+"""Doors for others: Python (`face`), frameworks, models' clients, browsers (`web`), `alarms`.
 
-One module for each; each needs its framework, which is an extra of the same name: `langchain`,
-`llamaindex`, `haystack`, `mcp`. They take what is open already: a `Retriever`, or a workspace. What
-they hand on for a prompt is the passage and the document's own metadata, never ragguard's fields;
-proofs and refusals come by `on_answer`.
+Adapters of frameworks stand where documents go out and come in, one module for each; each needs its
+framework, which is an extra of the same name: `langchain`, `llamaindex`, `haystack`, `mcp`. They
+take what is open already: a `Retriever`, or a workspace. What they hand on for a prompt is the
+passage and the document's own metadata, never ragguard's fields; proofs and refusals come by
+`on_answer`.
 """
 
 from __future__ import annotations

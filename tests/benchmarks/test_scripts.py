@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragguard.web import sessions
+from ragguard.integrations.web import sessions
 from tests.benchmarks.conftest import SCRIPTS, Script
 from tests.support import trojan
 from tests.support.bench_folder import REPOSITORY, TARGETS, write_rows

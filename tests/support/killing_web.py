@@ -21,10 +21,10 @@ from typing import Any
 import httpx
 
 from ragguard.config import Settings
+from ragguard.integrations.web.desk import Desk
+from ragguard.integrations.web.serve import bind, server
+from ragguard.integrations.web.sessions import Sessions, Visitor
 from ragguard.trust import dsse
-from ragguard.web.desk import Desk
-from ragguard.web.serve import bind, server
-from ragguard.web.sessions import Sessions, Visitor
 from tests.support.copying import copy_folder
 from tests.support.killing import SUSPECT, Tracer, child, state
 from tests.support.simulator import HONEST, NOW, Gate

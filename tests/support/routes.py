@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ragguard.web.app import create_app
+from ragguard.integrations.web.app import create_app
 from tests.support.web import Served
 
 

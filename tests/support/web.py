@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ragguard.integrations.web.desk import Desk
+from ragguard.integrations.web.serve import HOST, bind, server
+from ragguard.integrations.web.sessions import Role, Sessions, Visitor
 from ragguard.trust import keys
 from ragguard.trust.keys import KeyPair
-from ragguard.web.desk import Desk
-from ragguard.web.serve import HOST, bind, server
-from ragguard.web.sessions import Role, Sessions, Visitor
 from tests.support.simulator import Gate
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

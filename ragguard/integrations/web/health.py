@@ -20,6 +20,7 @@ from ragguard.audit import earlier
 from ragguard.audit.findings import AuditReport
 from ragguard.audit.rules import RULES
 from ragguard.errors import RagguardError
+from ragguard.integrations.web.desk import Desk
 from ragguard.ledger import commits, log, observed, opinions
 from ragguard.ledger.observed import ObservedRate
 from ragguard.ledger.tables import log_entries
@@ -27,7 +28,6 @@ from ragguard.stats.intervals import as_body, wilson
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import parse_time
 from ragguard.trust.person import persons
-from ragguard.web.desk import Desk
 from ragguard.workspace import Workspace
 
 State = Literal["ok", "note", "wrong"]

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ragguard.integrations.web.desk import MOST_TOGETHER
+from ragguard.integrations.web.sessions import Right, Role
 from ragguard.trust.decision import MAX_REASON
-from ragguard.web.desk import MOST_TOGETHER
-from ragguard.web.sessions import Right, Role
 
 Number = Annotated[int, Field(ge=1, lt=2**53)]
 Name = Annotated[str, Field(max_length=200)]

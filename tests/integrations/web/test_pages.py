@@ -14,11 +14,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from ragguard.quarantine import spot_check
+from tests.integrations.web.conftest import CAROL, HOSTILE, ODD, SINGLE, TICKETS
 from tests.support.routes import routes
 from tests.support.simulator import HONEST, Gate
 from tests.support.sitting import Desk
 from tests.support.web import Served, serving
-from tests.web.conftest import CAROL, HOSTILE, ODD, SINGLE, TICKETS
 
 LINK = re.compile(r'href="(/[^"?#]*)"')
 GRAVE = {"serious", "critical"}

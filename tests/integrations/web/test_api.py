@@ -14,11 +14,11 @@ import pytest
 
 from ragguard.trust import dsse
 from ragguard.trust.keys import KeyPair
+from tests.integrations.web.conftest import CAROL, SINGLE, TICKETS
 from tests.support.simulator import HONEST, Gate
 from tests.support.web import Served, serving
-from tests.web.conftest import CAROL, SINGLE, TICKETS
 
-OPENAPI = Path(__file__).resolve().parents[2] / "docs/schemas/openapi.json"
+OPENAPI = Path(__file__).resolve().parents[3] / "docs/schemas/openapi.json"
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'",
     "x-content-type-options": "nosniff",

@@ -11,10 +11,10 @@ import pytest
 from ragguard import canary
 from ragguard.audit.run import audit
 from ragguard.canary.sets import Canaries
+from ragguard.integrations.web import health
 from ragguard.ledger.observed import ObservedRate
 from ragguard.quarantine import review
 from ragguard.trust import keys
-from ragguard.web import health
 from tests.support.simulator import HONEST, NOW, Gate, Publisher
 from tests.support.web import serving
 

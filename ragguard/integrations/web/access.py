@@ -15,8 +15,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ragguard.errors import UsageError
-from ragguard.web.desk import Desk
-from ragguard.web.sessions import Session, Sessions, Visitor
+from ragguard.integrations.web.desk import Desk
+from ragguard.integrations.web.sessions import Session, Sessions, Visitor
 
 HEADER = "x-csrf-token"
 SECRET_HEADER = "x-ragguard-proxy-secret"  # noqa: S105 - the name of a header

@@ -8,6 +8,7 @@ from typing import Any
 
 from ragguard.canary.moved import moved
 from ragguard.errors import LogError, MalformedError, SignatureError, UsageError
+from ragguard.integrations.web.desk import Desk
 from ragguard.lineage import timeline
 from ragguard.lineage.answer_graph import answer_lineage
 from ragguard.lineage.custody import trace_document
@@ -17,7 +18,6 @@ from ragguard.lineage.prov import prov_json
 from ragguard.lineage.source import source_lineage, sources
 from ragguard.lineage.timeline import Moment
 from ragguard.trust import keys
-from ragguard.web.desk import Desk
 
 PER_PAGE = 50
 MOST_CHANGES = 100

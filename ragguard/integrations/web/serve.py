@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import uvicorn
 
 from ragguard.errors import UsageError
-from ragguard.web.app import create_app, guarded
-from ragguard.web.desk import Desk
-from ragguard.web.sessions import Sessions, Visitor
+from ragguard.integrations.web.app import create_app, guarded
+from ragguard.integrations.web.desk import Desk
+from ragguard.integrations.web.sessions import Sessions, Visitor
 
 HOST = "127.0.0.1"
 MOST_CONNECTIONS = 128

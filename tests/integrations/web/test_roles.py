@@ -21,14 +21,14 @@ import pytest
 from ragguard.cli import context, run
 from ragguard.config import Settings
 from ragguard.errors import ConfigError, KeyFileError, UsageError
+from ragguard.integrations.web import sessions
+from ragguard.integrations.web.sessions import Visitor
+from ragguard.integrations.web.tokens import FILE
 from ragguard.trust import keys
-from ragguard.web import sessions
-from ragguard.web.sessions import Visitor
-from ragguard.web.tokens import FILE
+from tests.integrations.web.conftest import CAROL, SINGLE
 from tests.support.routes import routes
 from tests.support.simulator import HONEST, NOW, Gate, Publisher
 from tests.support.web import Served, serving
-from tests.web.conftest import CAROL, SINGLE
 
 ERIN = keys.generate("erin")
 SECRET = "s" * 32
@@ -180,7 +180,7 @@ def test_a_token_of_a_scope_shows_documents_of_that_scope_and_nothing_of_others(
 
 
 def test_findings_that_name_other_documents_are_left_out_for_a_scope() -> None:
-    from ragguard.web.scoped import WITHHELD, own_finding
+    from ragguard.integrations.web.scoped import WITHHELD, own_finding
 
     base = {"check": "c", "score": 0.9, "p_value": 0.01, "detail": "like secret/plan.md"}
     for facts in (
@@ -226,7 +226,7 @@ def test_a_token_that_is_revoked_over_or_guessed_opens_nothing(
 def test_a_reviewers_token_sends_what_that_reviewer_signed_and_no_other(
     served: Served, everybody: dict[str, httpx.Client], world: Gate
 ) -> None:
-    from tests.web.test_api import draft, number_of, sign
+    from tests.integrations.web.test_api import draft, number_of, sign
 
     client = everybody["reviewer"]
     assert "x-csrf-token" not in client.headers

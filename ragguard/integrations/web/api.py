@@ -9,13 +9,13 @@ from fastapi import APIRouter, Path, Query, Request
 
 from ragguard import __version__
 from ragguard.errors import MalformedError
+from ragguard.integrations.web import models
+from ragguard.integrations.web.access import Changing, Looking, Operating, Viewing
+from ragguard.integrations.web.desk import Desk, counted, listed_body
+from ragguard.integrations.web.tokens import ID
 from ragguard.ledger.queue import Choice
 from ragguard.quarantine.bodies import group_body
 from ragguard.trust import dsse
-from ragguard.web import models
-from ragguard.web.access import Changing, Looking, Operating, Viewing
-from ragguard.web.desk import Desk, counted, listed_body
-from ragguard.web.tokens import ID
 
 PER_PAGE = 50
 MOST_PER_PAGE = 200

@@ -9,13 +9,13 @@ from typing import Any
 from ragguard.ledger import commits
 from ragguard.lineage.prove import verify_log
 from ragguard.trust import keys
+from tests.integrations.web.conftest import CAROL, HOSTILE, ODD, TICKETS
 from tests.support.ledger_rows import decision_on
 from tests.support.simulator import Gate
 from tests.support.sitting import sitting
 from tests.support.web import Served
-from tests.web.conftest import CAROL, HOSTILE, ODD, TICKETS
 
-VECTORS = Path(__file__).resolve().parents[2] / "docs/vectors/decision.json"
+VECTORS = Path(__file__).resolve().parents[3] / "docs/vectors/decision.json"
 # Runs the published vectors through the page's own modules.
 RUN = """async (vectors) => {
   const dsse = await import("/static/dsse.js"), keys = await import("/static/keys.js");

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import CHECKS, load_all_checks
 
-from ragguard.web import sessions
+from ragguard.integrations.web import sessions
 from tests.support.web import Served
 
 NAMES = (

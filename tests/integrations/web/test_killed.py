@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.killing_web import KINDS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def tried(folder: Path, each: int, *kinds: str) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ragguard.errors import KeyFileError, LockedError, UsageError
+from ragguard.integrations.web.sessions import Role, Visitor
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import read_private, replace_file
 from ragguard.trust.scope import scope_of
-from ragguard.web.sessions import Role, Visitor
 
 FILE = "keys/web-tokens.json"
 PREFIX = "rgt_"

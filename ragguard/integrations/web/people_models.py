@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from ragguard.integrations.web.models import Asked, Reason, SignedStatement
 from ragguard.trust.decision import MAX_REASON
-from ragguard.web.models import Asked, Reason, SignedStatement
 
 Word = Literal["good", "bad"]
 

@@ -50,7 +50,7 @@ def test_without_the_extra_it_says_what_to_install(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gate.close()
-    for name in [n for n in sys.modules if n.startswith("ragguard.web")]:
+    for name in [n for n in sys.modules if n.startswith("ragguard.integrations.web")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert run(["-w", str(gate.folder / "w"), "web"]) == 2

@@ -15,11 +15,11 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Gauge, generate_latest
 
 from ragguard import __version__
+from ragguard.integrations.web.access import Viewing
+from ragguard.integrations.web.api import desk_of
 from ragguard.ledger import cases, log, totals
 from ragguard.text.safe_display import cut, line
 from ragguard.trust.canonical import parse_time
-from ragguard.web.access import Viewing
-from ragguard.web.api import desk_of
 
 PREFIX = "ragguard_"
 MOST_SOURCES = 500  # each costs the time series database a dozen series

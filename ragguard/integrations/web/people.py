@@ -8,15 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 
 from ragguard.errors import UsageError
+from ragguard.integrations.web import people_models as models
+from ragguard.integrations.web.access import Changing, Viewing
+from ragguard.integrations.web.api import PROBLEMS, desk_of, envelope_of
+from ragguard.integrations.web.desk import ConflictError, Desk
+from ragguard.integrations.web.health import Board
 from ragguard.quarantine import review, spot_check
 from ragguard.quarantine.second_opinion import reviewers_body
 from ragguard.quarantine.spot_figures import figures
 from ragguard.trust import dsse, spot_word
-from ragguard.web import people_models as models
-from ragguard.web.access import Changing, Viewing
-from ragguard.web.api import PROBLEMS, desk_of, envelope_of
-from ragguard.web.desk import ConflictError, Desk
-from ragguard.web.health import Board
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 ItemName = Annotated[str, Path(max_length=40)]

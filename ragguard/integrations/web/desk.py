@@ -22,6 +22,10 @@ import sqlalchemy as sa
 from ragguard.config import Settings
 from ragguard.corpus.cosigners import signed_by
 from ragguard.errors import RagguardError, UsageError
+from ragguard.integrations.web import scoped
+from ragguard.integrations.web.recent import RecentPlans
+from ragguard.integrations.web.sessions import Role
+from ragguard.integrations.web.tokens import Made, Tokens
 from ragguard.ledger import cases, commits, log, opinions, queue, versions, versions_at
 from ragguard.ledger.queue import Entry, Group
 from ragguard.ledger.versions import VersionRow
@@ -35,10 +39,6 @@ from ragguard.trust import root as roots
 from ragguard.trust.keys import KeyPair
 from ragguard.trust.person import person
 from ragguard.trust.scope import Scope, is_on
-from ragguard.web import scoped
-from ragguard.web.recent import RecentPlans
-from ragguard.web.sessions import Role
-from ragguard.web.tokens import Made, Tokens
 from ragguard.workspace import Workspace
 
 MOST_KEPT = 256  # cases that were looked at

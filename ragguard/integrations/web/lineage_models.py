@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ragguard.web.models import Asked
+from ragguard.integrations.web.models import Asked
 
 State = Literal["verified", "wrong", "unproved"]
 MOST_RECEIPT = 60_000  # characters

@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from ragguard.web import people
-from ragguard.web.access import Viewing
-from ragguard.web.api import desk_of
-from ragguard.web.pages import render
+from ragguard.integrations.web import people
+from ragguard.integrations.web.access import Viewing
+from ragguard.integrations.web.api import desk_of
+from ragguard.integrations.web.pages import render
 
 router = APIRouter(include_in_schema=False)
 

@@ -23,13 +23,13 @@ from ragguard import __version__
 from ragguard.audit.report.html import finalize, number, shown
 from ragguard.audit.report.html_evidence import blocks
 from ragguard.audit.report.json import json_safe
+from ragguard.integrations.web.access import Denied, Viewing, cookie_of
+from ragguard.integrations.web.api import PER_PAGE, PageNumber, desk_of
+from ragguard.integrations.web.sessions import LONGEST_SECONDS, Session, Sessions
 from ragguard.ledger.evidence import Span, merged
 from ragguard.ledger.queue import Choice, Entry
 from ragguard.quarantine.bodies import described, group_body, sureness
 from ragguard.quarantine.compared_with import ROLE_NAMES
-from ragguard.web.access import Denied, Viewing, cookie_of
-from ragguard.web.api import PER_PAGE, PageNumber, desk_of
-from ragguard.web.sessions import LONGEST_SECONDS, Session, Sessions
 
 STATIC = {
     "app.css": "text/css; charset=utf-8",
@@ -392,12 +392,12 @@ def fine(share: float) -> str:
 def _template(name: str) -> str:
     if name == "evidence.html.j2":  # the audit's page shows evidence as this one
         return files("ragguard.audit.report").joinpath(name).read_text("utf-8")
-    return files("ragguard.web").joinpath("templates", name).read_text("utf-8")
+    return files("ragguard.integrations.web").joinpath("templates", name).read_text("utf-8")
 
 
 @lru_cache(maxsize=len(STATIC))
 def _file(name: str) -> bytes:
-    return files("ragguard.web").joinpath("static", name).read_bytes()
+    return files("ragguard.integrations.web").joinpath("static", name).read_bytes()
 
 
 def _versioned(name: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ragguard.web import sessions
-from ragguard.web.sessions import Sessions, Visitor
+from ragguard.integrations.web import sessions
+from ragguard.integrations.web.sessions import Sessions, Visitor
 
 BOB = Visitor("bob", "reviewer")
 

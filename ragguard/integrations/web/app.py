@@ -21,8 +21,7 @@ from ragguard.errors import (
     RagguardError,
     UnsignedError,
 )
-from ragguard.text.safe_display import cut, line
-from ragguard.web import (
+from ragguard.integrations.web import (
     api,
     lineage_api,
     lineage_pages,
@@ -31,10 +30,11 @@ from ragguard.web import (
     people,
     people_pages,
 )
-from ragguard.web.access import Denied
-from ragguard.web.desk import Conflict, ConflictError, Desk
-from ragguard.web.guard import App, Guard
-from ragguard.web.sessions import Sessions
+from ragguard.integrations.web.access import Denied
+from ragguard.integrations.web.desk import Conflict, ConflictError, Desk
+from ragguard.integrations.web.guard import App, Guard
+from ragguard.integrations.web.sessions import Sessions
+from ragguard.text.safe_display import cut, line
 
 # What is wrong with what a client sent, where the same in our files would be an integrity error.
 ENVELOPE = (MalformedError, OversizedError, PayloadTypeError, PredicateError, UnsignedError)
