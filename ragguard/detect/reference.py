@@ -26,6 +26,7 @@ from ragguard.detect import lexicon as lexicons
 from ragguard.detect.checks import Check
 from ragguard.detect.scoring import (
     SHARES,
+    Families,
     Profile,
     document_p_values,
     families_of,
@@ -44,7 +45,7 @@ from ragguard.trust.files import replace_file
 FOLDS = 10
 ROUND_SIZES = tuple(round(16 * 2 ** (i / 2)) for i in range(17))  # 16 to 4,096
 COLD = 50  # indexed documents below which no words count as known
-VERSION = 7
+VERSION = 8
 TOGETHER = 8  # documents of one place that are brought in together
 LARGE = 4  # an index of less than so many times a batch hardly holds more than the batch
 
@@ -243,7 +244,7 @@ def assemble(
     names, p_values = clean_p_values(scores, owners, units, len(digests))
     families = families_of(names)
     statistics = conformal.family_statistics(p_values, families.weights, families.groups)
-    by_family = clean_family_p_values(statistics, families.names)
+    by_family = clean_family_p_values(p_values, families)
     return Profile(
         name,
         len(digests),
@@ -261,20 +262,21 @@ def folds_of(count: int) -> Ints:
     return made
 
 
-def clean_family_p_values(statistics: Doubles, names: Sequence[str]) -> Doubles:
+def clean_family_p_values(p_values: Doubles, families: Families) -> Doubles:
     """P-values of what families say of clean documents, each against other folds, float64 (m, f).
 
     Args:
-        statistics: float64 (m, f), of clean documents.
-        names: Families, in column order.
+        p_values: float64 (m, c), of the checks on clean documents.
+        families: Of which checks they are.
     """
+    statistics = conformal.family_statistics(p_values, families.weights, families.groups)
     made = np.full(statistics.shape, np.nan)
     fold_of = folds_of(len(statistics))
     for fold in range(FOLDS):
         mine = fold_of == fold
         if mine.any() and not mine.all():
-            others = {n: np.sort(statistics[~mine, c]) for c, n in enumerate(names)}
-            made[mine] = family_p_values(statistics[mine], names, others)
+            others = {n: np.sort(statistics[~mine, c]) for c, n in enumerate(families.names)}
+            made[mine] = family_p_values(p_values[mine], families, others)
     return made
 
 

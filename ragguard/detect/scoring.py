@@ -250,20 +250,24 @@ def shares(names: Sequence[str], learned: Mapping[str, float] = SHARES) -> Doubl
 
 
 def family_p_values(
-    statistics: Doubles, names: Sequence[str], reference: Mapping[str, Doubles]
+    p_values: Doubles, families: Families, reference: Mapping[str, Doubles]
 ) -> Doubles:
     """P-values of what each family says, against the reference documents, float64 (m, f).
 
     Args:
-        statistics: float64 (m, f), from `conformal.family_statistics`.
-        names: Families, in column order.
+        p_values: float64 (m, c), of the checks; NaN where one had nothing to say.
+        families: Of which checks they are.
         reference: Statistics of reference documents by family, ascending.
     """
+    statistics = conformal.family_statistics(p_values, families.weights, families.groups)
+    products = conformal.family_products(p_values, families.groups)
     made = np.full(statistics.shape, np.nan)
-    for column, name in enumerate(names):
+    for column, name in enumerate(families.names):
         known = reference.get(name, _NONE)
         if len(known):
-            made[:, column] = conformal.family_p_values(statistics[:, column], known)
+            made[:, column] = conformal.family_p_values(
+                statistics[:, column], known, products[:, column]
+            )
     return made
 
 
@@ -304,8 +308,7 @@ def judge(
     alone = _together(held_for)
     if profile.calibrated:
         families = families_of(names)
-        statistics = conformal.family_statistics(p, families.weights, families.groups)
-        by_family = family_p_values(statistics, families.names, profile.families)
+        by_family = family_p_values(p, families, profile.families)
         statistic = conformal.combine(by_family, shares(families.names, profile.shares))
         combined = conformal.conformal_p_values(statistic, profile.combined)
         usual = np.maximum(statistic, conformal.statistic_of(alone))

@@ -148,7 +148,7 @@ def _measure(
     names, clean_p = reference.clean_p_values(raw.scores, raw.owners, raw.units, len(usual))
     families = scoring.families_of(names)
     statistics = conformal.family_statistics(clean_p, families.weights, families.groups)
-    clean = reference.clean_family_p_values(statistics, families.names)
+    clean = reference.clean_family_p_values(clean_p, families)
     each = {name: np.sort(statistics[:, c]) for c, name in enumerate(families.names)}
     bench = _Bench(workspace, around, checks, held, known, each, asked)
     honest = _p_values(bench, rehearsed(fit, "fit"))
@@ -227,9 +227,7 @@ def _p_values(bench: _Bench, raw: Raw) -> Doubles:
 
 def _by_family(bench: _Bench, p_values: Doubles) -> Doubles:
     """P-values of families, float64 (n, f), from those of checks, float64 (n, c)."""
-    families = bench.families
-    statistics = conformal.family_statistics(p_values, families.weights, families.groups)
-    return scoring.family_p_values(statistics, families.names, bench.usual)
+    return scoring.family_p_values(p_values, bench.families, bench.usual)
 
 
 def _strike(

@@ -8,7 +8,10 @@
 2. P-values of the checks of one family are multiplied (Fisher, "Statistical Methods for Research
    Workers", 1925): two that are each a little unusual are more than one. Fisher's distribution
    asks for independent p-values, which these are not; so what a family says is compared with what
-   it says of the reference documents, which gives its p-value.
+   it says of the reference documents, which gives its p-value. Where the reference hardly
+   knows a check, that comparison counts its rarity a second time, and loses how many chunks were
+   looked at: a family's p-value is never below the product of its checks' (which no combination
+   of valid p-values falls below).
 3. The families are combined by the Cauchy combination (Liu, Xie, "Cauchy Combination Test", Journal
    of the American Statistical Association 115 (2020)), each with its share of the alarm budget. Its
    tail hardly depends on how they depend on each other, and far out it is the smallest p-value over
@@ -56,7 +59,7 @@ def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Dou
     return np.asarray(np.clip(p, SMALLEST, 1.0), dtype=np.float64)
 
 
-def family_p_values(statistics: Doubles, reference: Doubles) -> Doubles:
+def family_p_values(statistics: Doubles, reference: Doubles, products: Doubles) -> Doubles:
     """P-values of what a family of checks says: counted, and a tail where it is steady.
 
     A family that speaks of most documents has a tail that goes through its reference, so that one
@@ -67,6 +70,7 @@ def family_p_values(statistics: Doubles, reference: Doubles) -> Doubles:
     Args:
         statistics: float64 (n,), from `family_statistics`.
         reference: float64 (m,), ascending, of clean documents.
+        products: float64 (n,), from `family_products`: what is never gone below.
 
     Returns:
         float64 (n,) in (0, 1].
@@ -84,7 +88,7 @@ def family_p_values(statistics: Doubles, reference: Doubles) -> Doubles:
         beyond = statistics > reference[-1]
         further = _exceedance(statistics[beyond], reference, start, 1.0)
         p[beyond] = np.minimum(p[beyond], further)
-    return np.asarray(np.clip(p, SMALLEST, 1.0), dtype=np.float64)
+    return np.asarray(np.clip(np.maximum(p, products), SMALLEST, 1.0), dtype=np.float64)
 
 
 def _exceedance(scores: Doubles, reference: Doubles, start: float, unit: float) -> Doubles:
@@ -127,6 +131,19 @@ def family_statistics(p_values: Doubles, weights: Doubles, groups: NDArray[np.in
     made = np.zeros((len(p_values), int(groups.max(initial=-1)) + 1))
     np.add.at(made.T, groups, said.T)
     return made
+
+
+def family_products(p_values: Doubles, groups: NDArray[np.int64]) -> Doubles:
+    """Product of the p-values of the checks of each family, whatever each weighs.
+
+    Args:
+        p_values: float64 (n, c) in (0, 1]; NaN where a check had nothing to say.
+        groups: int64 (c,), family of each check, from 0 without gaps.
+
+    Returns:
+        float64 (n, families) in (0, 1].
+    """
+    return np.exp(-family_statistics(p_values, np.ones(len(groups)), groups))
 
 
 def statistic_of(p_values: Doubles) -> Doubles:

@@ -11,9 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
 from html import unescape
 from itertools import chain
 from math import log2
@@ -22,7 +20,7 @@ from string import ascii_lowercase
 from ragguard.model import CorpusView, Hidden
 from ragguard.text.encodings import deciphered
 from ragguard.text.requests import ACT, PRODUCE, STOP
-from ragguard.text.words import normalise, words
+from ragguard.text.words import normalise, script_of, words
 from ragguard.trust.names import skeleton
 
 Find = tuple[float, str, str]  # weight, what, and a sample
@@ -255,7 +253,7 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
     plain = 0  # words of another script that look like none of Latin: somebody writes in it
     foreign = {word for word in _WORD.findall(raw) if not word.isascii()}
     for word in foreign:
-        scripts = {_script(c) for c in word if c.isalpha()} - {""}
+        scripts = {script_of(c) for c in word if c.isalpha()} - {""}
         if (
             scripts in ({"CYRILLIC"}, {"GREEK"}) and skeleton(word).isascii() and len(word) > 3
         ) or ("LATIN" in scripts and any(_poses_as_latin(c) for c in word)):
@@ -283,7 +281,7 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
 
 def _mostly_latin(raw: str) -> bool:
     """Whether a text is written in Latin letters."""
-    of_latin = [_script(c) == "LATIN" for c in raw if c.isalpha()]
+    of_latin = [script_of(c) == "LATIN" for c in raw if c.isalpha()]
     return sum(of_latin) > max(40, _LATIN * len(of_latin))
 
 
@@ -294,15 +292,7 @@ def _folded(word: str) -> str:
 
 def _poses_as_latin(char: str) -> bool:
     """A letter of another script that looks like a Latin one; the units in 5μm and 47kΩ do not."""
-    return _script(char) in ("CYRILLIC", "GREEK", "ARMENIAN") and skeleton(char).isascii()
-
-
-@lru_cache(4096)
-def _script(char: str) -> str:
-    if char.isascii():
-        return "LATIN" if char.isalpha() else ""
-    name = unicodedata.name(char, "")
-    return name.split(" ", 1)[0] if name else ""
+    return script_of(char) in ("CYRILLIC", "GREEK", "ARMENIAN") and skeleton(char).isascii()
 
 
 def _blobs(raw: str, blob_words: int) -> list[tuple[float, str, str]]:

@@ -3,26 +3,34 @@
 Word counts of an English corpus find every word of a German page odd. Such a page is honest as
 often as any other, so what counts words says nothing of it; everything else does. A language is
 told by its commonest words, which no sentence does without; strings of optimised tokens, typing
-errors and noise have none of any language.
+errors and noise have none of any language. A text in a script that the corpus does not write is of
+another language whatever its words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from ragguard.model import Doubles
 from ragguard.text.tokens import worst_window
-from ragguard.text.words import common_words
+from ragguard.text.words import common_words, script_of
 
 SHARE = 0.15  # of a text's words, from which commonest words of a language tell it
 LEAST = 4  # and how many of them, at least
 RUNS = 4  # stretches of other languages that a text is read without: titles, quotations, addresses
+WRITTEN = 0.7  # share of a text's letters, from which their script is the text's
+LETTERS = 20  # and how many of them, at least
+TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}  # written mixed
 COMMON = 300  # most frequent words of the corpus: of a language that it speaks itself
 
 # The commonest words of languages written in letters and spaces.
 WORDS: Mapping[str, frozenset[str]] = {
     name: frozenset(words.split())
     for name, words in {
+        "ar": "في من على إلى أن هذا التي الذي ما لا هو كان عن مع هذه أو لم ذلك بعد كل قد إن بين "
+        "كما حتى لكن ثم هي وقد ولا وهو وفي ومن غير عند أي قبل",
+        "bg": "на и в да се за от не са по с че като е но ще до към или при след което който",
         "cs": "a v se na je že s z do o to i jako ve by pro za jsou od po který jeho ale si k",
         "da/no": "og i at er det en som på af for til med den de ikke et av har var fra om jeg "
         "men kan han å",
@@ -32,12 +40,18 @@ WORDS: Mapping[str, frozenset[str]] = {
         "nur",
         "en": "the of and to in a is that for it as was with be by on not he his but at are "
         "this have from or had an they which you were their we i my your",
+        "el": "και το να του η της με που την για από στο είναι τα ο των τον δεν θα σε στην οι τη "
+        "ένα μια αυτό ως ότι στη αλλά",
         "es": "de la que el en y a los se del las un por con no una su para es al lo como "
         "más o pero sus le ha me si sin sobre este ya entre cuando",
+        "fa": "و در به از که این را با است برای آن یک خود تا کرد بر هم نیز شد می ها های بود شده "
+        "باید",
         "fi": "ja on ei että se oli joka hän mutta niin myös kun ovat tai kuin jos sen "
         "mukaan ole hänen mitä tämä sekä",
         "fr": "de la le et les des en un du une que est pour qui dans a par plus pas au sur "
         "ne se ce il sont la avec son aux d l c je vous nous mais ou",
+        "he": "של את על לא הוא זה עם כי גם או אל כל היא יש אני אם מה רק בין אבל אך יותר היה לפי",
+        "hi": "के में की है और से का को पर इस एक यह ने कि नहीं हैं भी था तो कर जो लिए हो या थे",
         "hu": "a az és hogy nem is egy ez meg de volt csak el mint már ha még azt aki vagy ki",
         "id": "yang dan di dengan untuk dari dalam ini itu pada tidak adalah ke oleh akan juga",
         "it": "di e il la che in a per un è del non con una i sono da al le si dei nel "
@@ -51,7 +65,9 @@ WORDS: Mapping[str, frozenset[str]] = {
         "mas foi ao ele das tem à seu sua ou",
         "ro": "de și în a la cu nu o care pe că un din mai este se pentru au fi ce sau prin "
         "dar sunt",
-        "ru": "и в не на что с он я как это по но из у к за от а так то же было для о бы все",
+        "ru": "и в не на что с он я как это по но из у к за от а так то же было для о бы все "
+        "об его ее их был или ему при мы вы чтобы когда уже если только до под этого после перед "
+        "где который кто",
         "sv": "och i att det som en på är av för med den till inte om ett han men var jag "
         "sig från vi",
         "tr": "ve bir bu da de için ile çok ne olarak daha olan gibi kadar sonra ama her ya en mi",
@@ -59,6 +75,17 @@ WORDS: Mapping[str, frozenset[str]] = {
         "vi": "và của là có được cho trong không một người các với đã này những để khi đến về ở",
     }.items()
 }
+
+
+def _scripts(words: Iterable[str]) -> Counter[str]:
+    """How many letters of words are in each script."""
+    found: Counter[str] = Counter()
+    for word in words:
+        if word.isascii():
+            found["LATIN"] += len(word)
+        else:
+            found.update(TOGETHER.get(s := script_of(char), s) for char in word if char.isalpha())
+    return found
 
 
 class Languages:
@@ -72,11 +99,25 @@ class Languages:
         self._counts = counts
         self._speakers: Mapping[str, Sequence[int]] | None = None
 
+    def strange(self, words: Sequence[str]) -> bool:
+        """Tell whether a chunk is of a language, or in a script, that the corpus hardly has.
+
+        A stretch of one is not judged by its script: optimised tokens may be of any.
+
+        Args:
+            words: All of a chunk's prose, in lower case.
+        """
+        scripts = _scripts(words)
+        for script, letters in scripts.items():
+            if letters >= max(LETTERS, WRITTEN * scripts.total()):
+                return script not in self._own_scripts() or self.foreign(words)
+        return self.foreign(words)
+
     def foreign(self, words: Sequence[str]) -> bool:
         """Tell whether words are of a language that the corpus hardly has anything of.
 
         Args:
-            words: Of a chunk's prose, in lower case.
+            words: Of a chunk's prose, or of a stretch of it, in lower case.
         """
         if self._speakers is None:
             self._speakers = self._others()
@@ -90,6 +131,11 @@ class Languages:
         return any(
             len(set(found)) >= LEAST and len(found) >= SHARE * len(words) for found in said.values()
         )
+
+    def _own_scripts(self) -> frozenset[str]:
+        """Scripts that the corpus writes: what some of its most frequent words are in."""
+        scripts = _scripts(common_words(self._counts, COMMON))
+        return frozenset(name for name, letters in scripts.items() if letters >= LETTERS)
 
     def _others(self) -> dict[str, list[int]]:
         """Commonest words of languages, without the corpus's own, and which have each."""

@@ -21,7 +21,10 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+# Vowel signs and points are no letters to `re`, but part no word: those of scripts up to Georgian.
+_MARKS = "".join(c for c in map(chr, range(0x300, 0x1100)) if unicodedata.category(c)[0] == "M")
+_LETTERS = rf"(?:[^\W_][{_MARKS}]*)+"
+_WORD = re.compile(rf"{_LETTERS}(?:['\u2019]{_LETTERS})*")
 # ASCII in lower case; what is neither letter nor digit parts words, apostrophes within them do not.
 _ASCII_WORDS = "".join(c.lower() if c.isalnum() or c == "'" else " " for c in map(chr, range(128)))
 LONGEST_NAME = 5  # words
@@ -55,8 +58,16 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", text.translate(_INVISIBLE))
 
 
+@lru_cache(4096)
+def script_of(char: str) -> str:
+    """Name the script of a letter, as Unicode names letters; empty if ASCII and no letter."""
+    if char.isascii():
+        return "LATIN" if char.isalpha() else ""
+    return unicodedata.name(char, "").partition(" ")[0]
+
+
 def words(text: str) -> list[str]:
-    """Lower-cased words, in order; letters and digits of any script."""
+    """Lower-cased words, in order; letters and digits of any script, with their marks."""
     if not text.isascii():
         return _WORD.findall(text.lower())
     # The same for plain text, several times faster than the pattern.

@@ -64,6 +64,7 @@ def test_a_document_is_compared_with_the_others_and_never_with_its_own_fold() ->
     found = reference.assemble("x", scores, dict.fromkeys(units, owners), units, names(count))
     fold_of = np.random.default_rng(0).permutation(count) % reference.FOLDS
     said = {family: np.zeros(count) for family in families}
+    products = {family: np.ones(count) for family in families}
     for document in range(count):
         for family, members in families.items():
             for name in members:
@@ -72,12 +73,14 @@ def test_a_document_is_compared_with_the_others_and_never_with_its_own_fold() ->
                 p = 2 * conformal.tail_p_values(worst, others, 1.0)[0]
                 p = max(p, 2 * scoring.FLOORS.get(name, 0.0))
                 said[family][document] += -np.log(min(1.0, p)) * WEIGHTS.get(name, 1.0)
+                products[family][document] *= min(1.0, p)
     expected = []
     for document in range(count):
         row = []
-        for statistics in said.values():
+        for family, statistics in said.items():
             others = np.sort(statistics[fold_of != fold_of[document]])
-            row.append(conformal.family_p_values(statistics[[document]], others)[0])
+            least = products[family][[document]]
+            row.append(conformal.family_p_values(statistics[[document]], others, least)[0])
         expected.append(conformal.combine(np.array([row]), shares(list(said)))[0])
     np.testing.assert_allclose(found.combined, np.sort(expected))
     assert list(found.families) == list(families)
@@ -86,9 +89,9 @@ def test_a_document_is_compared_with_the_others_and_never_with_its_own_fold() ->
 
 
 def test_a_document_alone_in_its_fold_has_families_and_one_without_others_has_none() -> None:
-    statistics = np.random.default_rng(4).random((10, 1))
-    assert np.isfinite(reference.clean_family_p_values(statistics, ["x"])).all()
-    assert np.isnan(reference.clean_family_p_values(statistics[:1], ["x"])).all()
+    p_values, family = np.random.default_rng(4).random((10, 1)), scoring.families_of(["x"])
+    assert np.isfinite(reference.clean_family_p_values(p_values, family)).all()
+    assert np.isnan(reference.clean_family_p_values(p_values[:1], family)).all()
 
 
 def test_an_outlier_stands_out_against_the_others_because_it_is_not_among_them() -> None:

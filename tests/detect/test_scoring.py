@@ -68,7 +68,7 @@ def profile(*names: str, count: int = 199) -> Profile:
     """Clean documents that score evenly from 0 to 1 on each check, each check a family."""
     even = np.linspace(0, 1, count)
     spoken = np.sort(-np.log(tail_p_values(even, even)))
-    p = family_p_values(spoken, spoken)
+    p = family_p_values(spoken, spoken, np.exp(-spoken))
     combined = np.sort(np.tan((0.5 - np.minimum(p, 0.5)) * np.pi))
     families = dict.fromkeys(scoring.families_of(names).names, spoken)
     return Profile("corpus", count, dict.fromkeys(names, even), combined, "", families=families)

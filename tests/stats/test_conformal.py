@@ -15,6 +15,7 @@ from ragguard.stats.conformal import (
     combine,
     conformal_p_values,
     family_p_values,
+    family_products,
     family_statistics,
     statistic_of,
     suspicion,
@@ -44,9 +45,14 @@ def test_tail_p_values_agree_with_their_slow_twin(
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+def unbounded(statistics: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """P-values of a family whose checks' product is as good as nothing."""
+    return family_p_values(statistics, known, np.zeros(len(statistics)))
+
+
 @given(samples, samples)
 def test_family_p_values_agree_with_their_slow_twin(scores: np.ndarray, clean: np.ndarray) -> None:
-    found = family_p_values(scores, np.sort(clean))
+    found = unbounded(scores, np.sort(clean))
     expected = [slow_twins.family_p(s, clean.tolist()) for s in scores.tolist()]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
@@ -86,7 +92,7 @@ def test_inside_the_reference_of_a_family_that_seldom_speaks_the_p_value_is_coun
 ) -> None:
     known = np.sort(clean)
     inside = statistics[statistics <= known[-1]]
-    assert family_p_values(inside, known).tolist() == conformal_p_values(inside, known).tolist()
+    assert unbounded(inside, known).tolist() == conformal_p_values(inside, known).tolist()
 
 
 @given(samples, samples, st.floats(0.01, 10))
@@ -97,7 +103,7 @@ def test_a_higher_score_never_has_a_higher_p_value(
     for found in (
         tail_p_values(ordered, known, unit),
         conformal_p_values(ordered, known),
-        family_p_values(ordered, known),
+        unbounded(ordered, known),
     ):
         assert (np.diff(found) <= 0).all()
         assert ((found > 0) & (found <= 1)).all()
@@ -108,10 +114,10 @@ def test_beyond_it_such_a_family_never_promises_less_suspicion_than_the_count(
     statistics: np.ndarray, clean: np.ndarray
 ) -> None:
     known = np.sort(clean)
-    assert (family_p_values(statistics, known) <= conformal_p_values(statistics, known)).all()
+    assert (unbounded(statistics, known) <= conformal_p_values(statistics, known)).all()
 
 
-@pytest.mark.parametrize("p_values", [tail_p_values, family_p_values])
+@pytest.mark.parametrize("p_values", [tail_p_values, unbounded])
 def test_in_the_tail_one_odd_member_of_the_reference_decides_little(
     p_values: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> None:
@@ -123,7 +129,7 @@ def test_in_the_tail_one_odd_member_of_the_reference_decides_little(
     assert p_values(score, odd) < 1.5 * p_values(score, known)
 
 
-@pytest.mark.parametrize("p_values", [tail_p_values, family_p_values])
+@pytest.mark.parametrize("p_values", [tail_p_values, unbounded])
 def test_the_tail_keeps_ranking_what_no_reference_reached(
     p_values: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> None:
@@ -158,8 +164,26 @@ def test_without_a_reference_every_p_value_is_one() -> None:
     none = np.empty(0)
     assert tail_p_values(np.array([1.0, 9.0]), none).tolist() == [1.0, 1.0]
     assert conformal_p_values(np.array([1.0, 9.0]), none).tolist() == [1.0, 1.0]
-    assert family_p_values(np.array([1.0, 9.0]), none).tolist() == [1.0, 1.0]
+    assert unbounded(np.array([1.0, 9.0]), none).tolist() == [1.0, 1.0]
     assert tail_p_values(none, np.zeros(3)).shape == (0,)
+
+
+def test_a_family_is_no_rarer_than_the_product_of_its_checks() -> None:
+    """One request in thirty chunks is no rarer for an index in which nobody asks for anything."""
+    groups = np.array([0, 0, 1])
+    p = np.array([[0.017, np.nan, 1.0], [1e-3, 0.1, 1.0], [1e-9, 1.0, 0.5]])
+    products = family_products(p, groups)
+    np.testing.assert_allclose(products, [[0.017, 1.0], [1e-4, 1.0], [1e-9, 0.5]])
+    said = family_statistics(p, np.array([1.0, 0.3, 1.0]), groups)[:, 0]
+    silent = np.zeros(1000)
+    assert (unbounded(said, silent) < [1e-4, 1e-4, 1e-9]).all()
+    found = family_p_values(said, silent, products[:, 0])
+    np.testing.assert_allclose(found[:2], [0.017, 1e-4])
+    assert found[2] >= 1e-9
+    known = np.sort(np.random.default_rng(2).exponential(size=1000))
+    inside = np.array([1.0, 2.0])
+    products = np.exp(-inside)
+    assert (family_p_values(inside, known, products) >= products).all()
 
 
 @given(

@@ -33,7 +33,7 @@ def spoken(*texts: str) -> Languages:
 
 
 def foreign(to: Languages, text: str) -> bool:
-    return to.foreign(words(text))
+    return to.strange(words(text))
 
 
 @pytest.mark.parametrize("text", [GERMAN, FRENCH])
@@ -77,3 +77,32 @@ def test_a_text_without_foreign_words_keeps_its_worst_window() -> None:
     text = words(handbook()[20])
     values = np.random.default_rng(0).random(len(text))
     assert known.worst_window(values, text, 12, 3, 0.1) == worst_window(values, 12, 3, 0.1)
+
+
+OTHER_SCRIPTS = {
+    "ar": "تتوقف المضخة كل يوم جمعة قبل نهاية الوردية ومن يعيد تشغيلها في الصباح يكتب الضغط",
+    "el": "Η αντλία σταματά κάθε Παρασκευή πριν από το τέλος της βάρδιας και όποιος την ανοίγει",
+    "he": "המשאבה נכבית בכל יום שישי לפני סוף המשמרת ומי שמפעיל אותה בבוקר רושם את הלחץ",
+    "hi": "पंप हर शुक्रवार को पाली के अंत से पहले बंद किया जाता है और जो इसे सुबह चालू करता है",
+    "ja": "ポンプは毎週金曜日の勤務が終わる前に止められます。朝にもう一度動かす人は圧力を書きます。",
+    "ko": "펌프는 매주 금요일 근무가 끝나기 전에 멈춘다. 아침에 다시 켜는 사람은 압력을 기록한다.",
+    "ru": "Насос выключают каждую пятницу перед концом смены. Кто включает его утром, пишет давление.",
+    "zh": "水泵在每个星期五的班次结束之前会停下来。早上重新打开它的人要把压力写下来,并且报告。",
+}
+
+
+@pytest.mark.parametrize("text", OTHER_SCRIPTS.values(), ids=OTHER_SCRIPTS)
+def test_a_page_in_a_script_that_the_corpus_does_not_write_is_strange(text: str) -> None:
+    english = spoken(*handbook())
+    assert foreign(english, text)
+    assert foreign(english, f"{text} pump 2026")  # with a name and a year in it
+    spoken_too = spoken(*handbook(), *[f"{text} {n}" for n in range(200)])
+    assert not foreign(spoken_too, text)
+
+
+def test_a_script_excuses_no_stretch_of_a_text_and_no_text_that_is_half_another() -> None:
+    english = spoken(*handbook())
+    tokens = "泉 郡 湖 寺 城 井 松 藤 橋 堂 倉 郎 奈 沢 野 宮 谷 丸 戸 塚 杉 梅 竹 島 森 坂 浜"
+    assert not english.foreign(words(tokens))
+    assert not foreign(english, f"{tokens} {SOUP}")
+    assert not foreign(english, "寺 松")  # too little to tell

@@ -85,7 +85,7 @@ def _worst_stretches(
     languages = Languages(lexicon.words)
     ends = np.cumsum(lengths)
     for number in np.flatnonzero(scores > params.doubt).tolist():
-        if languages.foreign(chosen[number]):
+        if languages.strange(chosen[number]):
             scores[number] = params.usual
             continue
         digits = np.array([w[0].isdigit() for w in chosen[number]], dtype=bool)

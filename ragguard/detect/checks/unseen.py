@@ -97,7 +97,7 @@ def _worst_stretches(
     languages = Languages(known)
     for number in np.flatnonzero(scores > params.doubt).tolist():
         row = rows[number]
-        if languages.foreign(view.words[row]):
+        if languages.strange(view.words[row]):
             scores[number] = 1.0 + params.usual
             continue
         flags = written_as_names(view, int(row))
