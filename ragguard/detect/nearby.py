@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from ragguard.model import Bools, CorpusView, Doubles, Ints, Lexicon
+from ragguard.text.languages import Languages
 from ragguard.text.words import name_flags
 
 NEAREST = 20  # indexed passages that a passage is compared with
@@ -81,6 +82,22 @@ def written_as_names(view: CorpusView, row: int) -> Bools:
     if row not in known:
         known[row] = np.array(name_flags(view.prose[row]), dtype=np.bool_)
     return known[row]
+
+
+def written_abroad(view: CorpusView, row: int, languages: Languages) -> bool:
+    """Tell whether a row's document is in a language that the corpus hardly has anything of.
+
+    Args:
+        view: What the check sees; it keeps the answer for the next row and check.
+        row: Any row.
+        languages: What the corpus speaks.
+    """
+    known: dict[int, bool] = view.shared.setdefault(written_abroad, {})
+    document = int(view.documents[row])
+    if document not in known:
+        rows = np.flatnonzero(view.documents == document).tolist()
+        known[document] = languages.foreign([word for r in rows for word in view.words[r]])
+    return known[document]
 
 
 def known_subject(view: CorpusView, rows: Ints) -> Doubles:

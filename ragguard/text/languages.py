@@ -3,8 +3,10 @@
 Word counts of an English corpus find every word of a German page odd. Such a page is honest as
 often as any other, so what counts words says nothing of it; everything else does. A language is
 told by its commonest words, which no sentence does without; strings of optimised tokens, typing
-errors and noise have none of any language. A text in a script that the corpus does not write is of
-another language whatever its words.
+errors and noise have none of any language. Neither have menus and clouds of tags: of those of a
+document in another language it is asked that the corpus does not know most of their words, which it
+does of tokens optimised for its own questions. A text in a script that the corpus does not write is
+of another language whatever its words.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from ragguard.text.words import common_words, script_of
 
 SHARE = 0.15  # of a text's words, from which commonest words of a language tell it
 LEAST = 4  # and how many of them, at least
+UNKNOWN = 0.5  # of a list's words, from which it is of its document's language
 RUNS = 4  # stretches of other languages that a text is read without: titles, quotations, addresses
 WRITTEN = 0.7  # share of a text's letters, from which their script is the text's
 LETTERS = 20  # and how many of them, at least
@@ -99,14 +102,17 @@ class Languages:
         self._counts = counts
         self._speakers: Mapping[str, Sequence[int]] | None = None
 
-    def strange(self, words: Sequence[str]) -> bool:
+    def strange(self, words: Sequence[str], abroad: bool = False) -> bool:
         """Tell whether a chunk is of a language, or in a script, that the corpus hardly has.
 
         A stretch of one is not judged by its script: optimised tokens may be of any.
 
         Args:
             words: All of a chunk's prose, in lower case.
+            abroad: Whether the document that it is of is `foreign`.
         """
+        if abroad and self._unknown(words):
+            return True
         scripts = _scripts(words)
         for script, letters in scripts.items():
             if letters >= max(LETTERS, WRITTEN * scripts.total()):
@@ -132,6 +138,12 @@ class Languages:
             len(set(found)) >= LEAST and len(found) >= SHARE * len(words) for found in said.values()
         )
 
+    def _unknown(self, words: Sequence[str]) -> bool:
+        """Tell whether the corpus has hardly one of two words of a text."""
+        spelt = [word for word in words if word.isalpha()]
+        known = sum(self._counts.get(word, 0) > 0 for word in spelt)
+        return len(spelt) >= LEAST and len(spelt) - known >= UNKNOWN * len(spelt)
+
     def _own_scripts(self) -> frozenset[str]:
         """Scripts that the corpus writes: what some of its most frequent words are in."""
         scripts = _scripts(common_words(self._counts, COMMON))
@@ -147,7 +159,13 @@ class Languages:
         return speakers
 
     def worst_window(
-        self, values: Doubles, words: Sequence[str], width: int, prior: int, usual: float
+        self,
+        values: Doubles,
+        words: Sequence[str],
+        width: int,
+        prior: int,
+        usual: float,
+        abroad: bool = False,
     ) -> tuple[float, int]:
         """Find the highest mean over a window, reading past a few runs of other languages.
 
@@ -157,6 +175,7 @@ class Languages:
             width: Words of the window.
             prior: Words of usual value added to every window.
             usual: That value.
+            abroad: Whether the document that the text is of is `foreign`.
 
         Returns:
             The mean and where its window starts.
@@ -164,7 +183,8 @@ class Languages:
         values = values.copy()
         score, place = worst_window(values, width, prior, usual)
         for _ in range(RUNS):
-            if score <= usual or not self.foreign(words[place : place + width + 1]):
+            stretch = words[place : place + width + 1]
+            if score <= usual or not (self.foreign(stretch) or (abroad and self._unknown(stretch))):
                 break
             values[place : place + width] = usual
             score, place = worst_window(values, width, prior, usual)

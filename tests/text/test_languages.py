@@ -106,3 +106,26 @@ def test_a_script_excuses_no_stretch_of_a_text_and_no_text_that_is_half_another(
     assert not english.foreign(words(tokens))
     assert not foreign(english, f"{tokens} {SOUP}")
     assert not foreign(english, "寺 松")  # too little to tell
+
+
+TAGS = (
+    "Fräsmaschine Gewindebohrer Drehbank Entgraten Kühlmittel Messschieber Hobelbank Schraubstock"
+)
+
+
+def test_a_list_in_a_page_of_another_language_is_of_that_language() -> None:
+    english = spoken(*handbook())
+    assert not foreign(english, TAGS)  # by itself words of no language
+    assert english.strange(words(TAGS), abroad=True)
+    odd = np.array([0.0] * 20 + [1.0] * 8)
+    text = [*words(handbook()[20])[:20], *words(TAGS)]
+    assert english.worst_window(odd, text, 8, 2, 0.2)[0] > 0.8
+    assert english.worst_window(odd, text, 8, 2, 0.2, abroad=True)[0] < 0.6
+
+
+def test_words_that_the_corpus_knows_are_its_own_wherever_they_stand() -> None:
+    english = spoken(*handbook())
+    own = sorted({w for w in words(handbook()[20]) if w.isalpha()})  # in an order nobody writes
+    odd = np.ones(len(own))
+    assert not english.strange(own, abroad=True)
+    assert english.worst_window(odd, own, 8, 2, 0.2, abroad=True) == worst_window(odd, 8, 2, 0.2)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.detect.checks import check
-from ragguard.detect.nearby import relative_to_nearby, written_as_names
+from ragguard.detect.nearby import relative_to_nearby, written_abroad, written_as_names
 from ragguard.errors import NotApplicable
 from ragguard.model import CorpusView, Doubles, Evidence, Ints, Lexicon, Signal
 from ragguard.text.languages import Languages
@@ -85,7 +85,8 @@ def _worst_stretches(
     languages = Languages(lexicon.words)
     ends = np.cumsum(lengths)
     for number in np.flatnonzero(scores > params.doubt).tolist():
-        if languages.strange(chosen[number]):
+        abroad = written_abroad(view, int(rows[number]), languages)
+        if languages.strange(chosen[number], abroad):
             scores[number] = params.usual
             continue
         digits = np.array([w[0].isdigit() for w in chosen[number]], dtype=bool)
@@ -93,6 +94,6 @@ def _worst_stretches(
         own = bits[ends[number] - lengths[number] : ends[number]]
         capped = np.where(flags, np.minimum(own, params.name), own)
         scores[number], places[number] = languages.worst_window(
-            capped, chosen[number], params.window, params.prior, params.usual
+            capped, chosen[number], params.window, params.prior, params.usual, abroad
         )
     return scores, places

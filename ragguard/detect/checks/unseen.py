@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.detect.checks import check
-from ragguard.detect.nearby import relative_to_nearby, written_as_names
+from ragguard.detect.nearby import relative_to_nearby, written_abroad, written_as_names
 from ragguard.errors import NotApplicable
 from ragguard.model import Bools, CorpusView, Doubles, Evidence, Ints, Lexicon, Signal
 from ragguard.text.languages import Languages
@@ -97,14 +97,15 @@ def _worst_stretches(
     languages = Languages(known)
     for number in np.flatnonzero(scores > params.doubt).tolist():
         row = rows[number]
-        if languages.strange(view.words[row]):
+        abroad = written_abroad(view, int(row), languages)
+        if languages.strange(view.words[row], abroad):
             scores[number] = 1.0 + params.usual
             continue
         flags = written_as_names(view, int(row))
         own = values[ends[number] - judged.lengths[number] : ends[number]]
         lowered = np.where(flags & (own > 0), params.name, own)
         worst_mean, _ = languages.worst_window(
-            lowered, view.words[row], params.window, params.prior, params.usual
+            lowered, view.words[row], params.window, params.prior, params.usual, abroad
         )
         scores[number] = 1.0 + worst_mean
     return scores, strange, ends

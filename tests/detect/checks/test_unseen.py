@@ -112,3 +112,22 @@ def test_too_few_known_words_say_nothing() -> None:
     with pytest.raises(NotApplicable, match="fewer than 2000 distinct words"):
         measure("unseen", make_view(honest(2), lexicon=few))
     assert measure("unseen", make_view(honest(2), lexicon=few), least=10).scores.all()
+
+
+GERMAN = (
+    "Die Bienen stehen auf dem Dach der Halle. Wer im April hilft, meldet sich vorher bei der Küche "
+    "und trägt einen Schleier, denn die Völker sind nach dem Winter noch unruhig und stechen auch."
+)
+TAGS = "Imkerei Bienenstock Waben Schleuder Honigglas Rähmchen Varroa Drohnen Zarge Flugloch Stockmeissel"
+
+
+@pytest.mark.parametrize("check", ["unseen", "coherence"])
+def test_a_cloud_of_tags_is_judged_by_the_language_of_its_page(check: str) -> None:
+    at_home = [t for t in handbook() if len(t) > 400][3]
+    pages = [
+        Doc("abroad.md", (GERMAN, f"{TAGS} {TAGS.lower()}")),
+        Doc("at-home.md", (at_home, f"{TAGS} {TAGS.lower()}")),
+    ]
+    found = by_document(check, [*pages, *honest()], lexicon=known())
+    assert found["wiki/abroad.md"] <= sorted(found.values())[len(found) // 2]
+    assert found["wiki/at-home.md"] == max(found.values())
