@@ -3,7 +3,7 @@
 #   docker build -t ragguard:0.1.0 .
 #   docker run --rm --network none -v ragguard:/workspace ragguard:0.1.0 init .
 #
-# tests/test_containers.py lints this file and carries its steps out in a plain folder.
+# tests/shipped/test_containers.py lints this file and carries its steps out in a plain folder.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY requirements-slim.txt constraints.txt ./

@@ -35,8 +35,8 @@ from uuid import UUID
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ragguard.audit.spool import Spool
-from ragguard.audit.spool_writer import Spooler
+from ragguard.audit.index.spool import Spool
+from ragguard.audit.index.spool_writer import Spooler
 from ragguard.knn.exact import in_threads, processors
 from ragguard.knn.graph import components, neighbour_table, occurrence, refine, update
 from ragguard.model import Floats

@@ -47,9 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # mark `xdist_group` says the same, but pytest-xdist 3.8 cannot read it under pytest 9.2.
 GROUPS = {
     "tests/cli/test_demo.py": "demo",
-    "tests/cli/test_pipelines.py": "pipelines",
-    "tests/test_install.py": "install",
-    "tests/test_site.py": "site",
+    "tests/shipped/test_pipelines.py": "pipelines",
+    "tests/shipped/test_install.py": "install",
+    "tests/shipped/test_site.py": "site",
     "tests/ingest/test_drip.py": "drip",
     "tests/ingest/test_reintroduction.py": "reintroduction",
     "tests/ingest/test_suspects.py": "suspects",
@@ -103,12 +103,12 @@ SWEEPS = (
     "tests/rebuild/",
     "tests/redteam/",
     "tests/store/test_room.py",
-    "tests/test_corpora.py",
-    "tests/test_costly.py",
-    "tests/test_kill.py",
-    "tests/test_slim.py",
-    "tests/test_walk.py",
-    "tests/test_ways_round.py",
+    "tests/shipped/test_corpora.py",
+    "tests/end_to_end/test_costly.py",
+    "tests/end_to_end/test_kill.py",
+    "tests/shipped/test_slim.py",
+    "tests/end_to_end/test_walk.py",
+    "tests/end_to_end/test_ways_round.py",
 )
 
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from ragguard.audit import neighbourhoods, recheck
 from ragguard.audit.findings import AuditFinding, Course, Place, SourceRow
+from ragguard.audit.index.spool import Spool
 from ragguard.audit.neighbourhoods import Neighbourhoods
 from ragguard.audit.recheck import Known, RecheckResult
 from ragguard.audit.snapshot import AuditedCorpus
-from ragguard.audit.spool import Spool
 from ragguard.config import Settings
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect.checks import Check

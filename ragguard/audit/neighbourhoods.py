@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.audit.findings import AuditFinding
-from ragguard.audit.spool import Spool
+from ragguard.audit.index.spool import Spool
 from ragguard.detect import index_campaigns
 from ragguard.detect.index_campaigns import signature
 from ragguard.knn.graph import Graph, occurrence

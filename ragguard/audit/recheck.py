@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from ragguard.audit.findings import AuditFinding
-from ragguard.audit.spool import Spool
+from ragguard.audit.index.spool import Spool
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect import reference, scoring
 from ragguard.detect.checks import Check

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.audit.seal_table import SealTable, raw_id, raw_seal
+from ragguard.audit.index.seal_table import SealTable, raw_id, raw_seal
 from ragguard.ledger import audit_queries, commits
 from ragguard.ledger.commits import CommitRow, Switch
 from ragguard.ledger.writer import Plan

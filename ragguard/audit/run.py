@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ragguard import __version__
-from ragguard.audit import analysis, drift, earlier, neighbourhoods, read_index
+from ragguard.audit import analysis, drift, earlier, neighbourhoods
 from ragguard.audit.analysis import Analysis
 from ragguard.audit.answers.canaries import check_canaries
 from ragguard.audit.answers.retrievals import check_retrievals
@@ -27,7 +27,9 @@ from ragguard.audit.findings import (
     SourceRow,
     peak_memory,
 )
-from ragguard.audit.integrity import check_collections
+from ragguard.audit.index import read_index
+from ragguard.audit.index.integrity import check_collections
+from ragguard.audit.index.spool import Spool
 from ragguard.audit.log_check import check_log
 from ragguard.audit.provenance import Provenance, check_provenance, health
 from ragguard.audit.quarantine import take_out
@@ -36,7 +38,6 @@ from ragguard.audit.recheck import Known
 from ragguard.audit.reembedding import check_reembedding, check_vault
 from ragguard.audit.rotation import Slice, plan, turns
 from ragguard.audit.snapshot import Snapshot, snapshot
-from ragguard.audit.spool import Spool
 from ragguard.ingest.judge import surroundings
 from ragguard.knn.graph import Graph
 from ragguard.ledger import log, versions, versions_at

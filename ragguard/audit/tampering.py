@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.audit.findings import AuditFinding
-from ragguard.audit.seal_table import SealTable
+from ragguard.audit.index.seal_table import SealTable
 from ragguard.detect.view import own
 from ragguard.errors import RagguardError
 from ragguard.ledger import audit_queries, commits, versions

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ragguard.audit import analysis, neighbourhoods, recheck
-from ragguard.audit.spool_writer import Spooler
+from ragguard.audit.index.spool_writer import Spooler
 from ragguard.bench.gate import NOW, BatchVerdicts, points
 from ragguard.bench.vectors import Item
 from ragguard.config import Settings

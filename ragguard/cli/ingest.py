@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragguard.cli import alarm
 from ragguard.cli.context import ROOT, open_workspace, place
+from ragguard.cli.integrations import alarm
 from ragguard.cli.output import answer, format_option, note, plain, say, table
 from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT

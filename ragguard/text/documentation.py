@@ -1,7 +1,8 @@
 """Addresses in the documentation: what a rule of the audit means, what a check measures.
 
-Anchors are ids and names, which never change; `tests/test_site.py` builds the site and looks for
-each. An installation whose readers reach no network may serve the same pages from elsewhere.
+Anchors are ids and names, which never change; `tests/shipped/test_site.py` builds the site and
+looks for each. An installation whose readers reach no network may serve the same pages from
+elsewhere.
 """
 
 from __future__ import annotations

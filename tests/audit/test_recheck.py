@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ragguard.audit import analysis, neighbourhoods, recheck
+from ragguard.audit.index.spool import Spool
 from ragguard.audit.recheck import Known, RecheckResult, active, judge_indexed
-from ragguard.audit.spool import Spool
 from ragguard.knn.graph import Graph, neighbour_table
 from ragguard.model import Hidden, Lexicon
 from tests.support.audit.spools import Passage, spooled

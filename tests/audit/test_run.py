@@ -466,7 +466,7 @@ with Workspace(Path(folder), settings, datetime.fromisoformat(at)) as workspace:
     audit(workspace, Asked(quarantine=True))
 """
 POINTS = [
-    ("ragguard.audit.spool_writer", "Spooler.finish"),  # half of the spool is written
+    ("ragguard.audit.index.spool_writer", "Spooler.finish"),  # half of the spool is written
     ("numpy", "savez"),  # the spool is there, its table is not
     (
         "ragguard.ledger.writer",

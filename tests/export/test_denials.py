@@ -351,7 +351,7 @@ def test_a_denial_whose_decision_was_lost_is_said(world: Gate, made: Exported, c
 
 def test_killed_at_any_write_there_is_no_new_workspace_or_a_whole_one(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.killing_restore", str(tmp_path), "5"],
+        [sys.executable, "-m", "tests.support.killing.restore", str(tmp_path), "5"],
         capture_output=True,
         text=True,
         cwd=Path(__file__).resolve().parents[2],

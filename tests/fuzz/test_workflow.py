@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.fuzz import run as fuzzing
+from tests.shipped.test_install import run
 from tests.support.installing import REPOSITORY
-from tests.test_install import run
 
 FILE = REPOSITORY / ".github/workflows/fuzz.yml"
 STEPS = yaml.safe_load(FILE.read_text("utf-8"))["jobs"]["fuzz"]["steps"]

@@ -28,7 +28,7 @@ from ragguard.errors import (
 from ragguard.ingest.verify import verify
 from ragguard.trust import amend_root, keys
 from ragguard.trust.canonical import format_time
-from tests.support.attacking import TEXTS, accept, honest, payload_of, refuse
+from tests.support.attacks import TEXTS, accept, honest, payload_of, refuse
 from tests.support.simulator import HONEST, NOW, Gate, edit_envelope
 
 # --- signatures -----------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from ragguard.trust import amend_root, dsse, keys
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace.create import ROOT_FILE
-from tests.support.attacking import TEXTS, accept, honest
+from tests.support.attacks import TEXTS, accept, honest
 from tests.support.simulator import HONEST, NOW, Gate
 
 # --- files ----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from ragguard.errors import (
     SubjectNameError,
 )
 from ragguard.trust.canonical import canonical
-from tests.support.attacking import accept, honest, refuse
+from tests.support.attacks import accept, honest, refuse
 from tests.support.simulator import Gate
 
 Change = Callable[[dict[str, Any]], Any]

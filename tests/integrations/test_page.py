@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_docs import DOCS, Sandbox, blocks
+from tests.shipped.test_docs import DOCS, Sandbox, blocks
 
 
 @pytest.mark.sweep

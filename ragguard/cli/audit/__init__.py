@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragguard.cli import alarm
 from ragguard.cli.adopt import KEY
 from ragguard.cli.context import now, open_workspace
+from ragguard.cli.integrations import alarm
 from ragguard.cli.output import emit, format_option, note
 from ragguard.cli.progress import Progress
 
@@ -148,7 +148,7 @@ def _own(ctx: click.Context, given: dict[str, Any], progress: Progress) -> tuple
 
 
 def _foreign(given: dict[str, Any], progress: Progress) -> AuditReport:
-    from ragguard.audit.foreign import Fields, audit_collection
+    from ragguard.audit.index.foreign import Fields, audit_collection
     from ragguard.config import Settings
     from ragguard.store.foreign import open_foreign
 

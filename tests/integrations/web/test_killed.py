@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.killing_web import KINDS
+from tests.support.killing.web import KINDS
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def tried(folder: Path, each: int, *kinds: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.killing_web", str(folder), str(each), *kinds],
+        [sys.executable, "-m", "tests.support.killing.web", str(folder), str(each), *kinds],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -18,7 +18,7 @@ from ragguard.redteam.attacks.wording import (
     reword,
     synonyms,
 )
-from tests.support.attack_targets import handbook, run
+from tests.support.attacks.targets import handbook, run
 
 
 def pairwise_cosine(planted: list[Planted]) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from ragguard.redteam.attacks.edits import candidates, edit_fact, other_number
 from ragguard.redteam.attacks.terrain import SPARE, Kind
-from tests.support.attack_targets import handbook, run
+from tests.support.attacks.targets import handbook, run
 
 
 def pool(kind: Kind) -> tuple[str, ...]:

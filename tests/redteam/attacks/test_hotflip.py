@@ -7,7 +7,7 @@ import pytest
 
 from ragguard.redteam.attacks import Planted, plant, registry
 from ragguard.redteam.attacks import hotflip as module
-from tests.support.attack_targets import handbook
+from tests.support.attacks.targets import handbook
 
 
 def planted(seed: int = 1, documents: int = 2, rounds: int = 3) -> list[Planted]:

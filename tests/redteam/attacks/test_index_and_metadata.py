@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from ragguard.redteam.attacks.questions import suggest
-from tests.support.attack_targets import handbook, run
+from tests.support.attacks.targets import handbook, run
 
 
 def test_hub_vectors_are_near_more_questions_than_honest_passages_are() -> None:

@@ -9,7 +9,7 @@ from ragguard.redteam.attacks.hidden_text import ENCODINGS
 from ragguard.redteam.attacks.orders import ORDERS
 from ragguard.redteam.attacks.split_over_chunks import cut
 from ragguard.text.hidden import inspect
-from tests.support.attack_targets import handbook, run
+from tests.support.attacks.targets import handbook, run
 
 # What the parser or the characters must show for each encoding.
 SHOWN = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ragguard.redteam.attacks import Passage, Question, Target, plant, registry
-from tests.support.attack_targets import handbook, run
+from tests.support.attacks.targets import handbook, run
 
 NAMES = sorted(registry())
 WITHOUT_TORCH = [name for name in NAMES if name != "hotflip"]

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import numpy as np
 
-from ragguard.audit.spool import Spool
-from ragguard.audit.spool_writer import Spooler
+from ragguard.audit.index.spool import Spool
+from ragguard.audit.index.spool_writer import Spooler
 from ragguard.store import Point
 from tests.support.checks.views import unit
 

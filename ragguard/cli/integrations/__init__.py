@@ -1,0 +1,1 @@
+"""Commands that open a door to other programs."""

@@ -1,0 +1,1 @@
+"""Commands that make another generation serve."""
