@@ -115,10 +115,10 @@ def test_too_few_known_words_say_nothing() -> None:
 
 
 GERMAN = (
-    "Die Bienen stehen auf dem Dach der Halle. Wer im April hilft, meldet sich vorher bei der Küche "
-    "und trägt einen Schleier, denn die Völker sind nach dem Winter noch unruhig und stechen auch."
+    "Die Bienen stehen auf dem Dach der Halle. Wer im April hilft, meldet sich vorher bei der "
+    "Küche und trägt einen Schleier, denn die Völker sind nach dem Winter noch unruhig und stechen."
 )
-TAGS = "Imkerei Bienenstock Waben Schleuder Honigglas Rähmchen Varroa Drohnen Zarge Flugloch Stockmeissel"
+TAGS = "Imkerei Bienenstock Waben Schleuder Honigglas Rähmchen Varroa Drohnen Zarge Flugloch"
 
 
 @pytest.mark.parametrize("check", ["unseen", "coherence"])
