@@ -111,7 +111,7 @@ class ListedCase(BaseModel):
     """A case of the queue."""
 
     case: int
-    kind: Literal["document", "removal"]
+    kind: Literal["document", "removal", "question"]
     state: str
     source: str
     document: str | None
@@ -173,7 +173,7 @@ class Case(BaseModel):
     """A case with all that a reviewer looks at."""
 
     case: int
-    kind: Literal["document", "removal"]
+    kind: Literal["document", "removal", "question"]
     state: str
     source: str
     document: str | None

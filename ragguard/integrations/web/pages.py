@@ -30,6 +30,7 @@ from ragguard.ledger.evidence import Span, merged
 from ragguard.ledger.queue import Choice, Entry
 from ragguard.quarantine.bodies import described, group_body, sureness
 from ragguard.quarantine.compared_with import ROLE_NAMES
+from ragguard.quarantine.statement import about
 
 STATIC = {
     "app.css": "text/css; charset=utf-8",
@@ -239,21 +240,22 @@ def _row(
     entry: Entry, asked: float, kept: Mapping[str, str], opinions: tuple[int, int] = (0, 1)
 ) -> dict[str, Any]:
     value, word = sureness(entry.version, asked)
+    case, version = entry.case, entry.version
     return {
-        "case": entry.case.id,
-        "state": entry.case.state,
-        "label": entry.label,
-        "source": entry.case.source,
-        "document": entry.case.document,
-        "check": entry.check or "removal",
+        "case": case.id,
+        "state": case.state,
+        "label": entry.label or case.kind,
+        "source": case.source,
+        "document": case.document,
+        "check": entry.check or case.kind,
         "about": described(entry).removeprefix(f"{entry.check}: "),
         "confidence": value,
         "level": word or "",
-        "opened": entry.case.opened_at,
-        "digest": entry.version.digest if entry.version else entry.case.detail.get("manifest", ""),
+        "opened": case.opened_at,
+        "digest": version.digest if version else about(case.kind, case.detail),
         "opinions": opinions[0],
         "needed": opinions[1],
-        "url": _url(f"/cases/{entry.case.id}", kept),
+        "url": _url(f"/cases/{case.id}", kept),
     }
 
 
@@ -276,8 +278,10 @@ def _case(request: Request, number: int, check: str, source: str) -> dict[str, A
     return {
         **body,
         **around,
-        "label": f"{body['source']}/{body['document']}" if body["document"] else body["source"],
-        "digest": body["digest"] or body["detail"].get("manifest", ""),
+        "label": f"{body['source']}/{body['document']}"
+        if body["document"]
+        else body["source"] or body["kind"],
+        "digest": body["digest"] or about(body["kind"], body["detail"]),
         "place": place,
         "of": len(numbers),
         "group": group_body(group) if group and len(group.entries) > 1 else None,
