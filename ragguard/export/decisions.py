@@ -35,7 +35,7 @@ class Reviewed:
         past: Its log and trust roots.
         listed: Its inventory.
         there: Paths of its files.
-        signers: Gives the key ids that counted for a manifest.
+        signers: Gives the key ids of all who signed a document that stood on a manifest.
 
     Attributes:
         notes: What is right and should be known.
@@ -47,7 +47,7 @@ class Reviewed:
         past: VerifiedHistory,
         listed: Inventory,
         there: Collection[str],
-        signers: Callable[[str], Sequence[str]],
+        signers: Callable[[About, str], Sequence[str]],
     ) -> None:
         self._read = read
         self._past = past
@@ -210,7 +210,7 @@ class Reviewed:
             trusted = list(reversed(self._past.roots_since(manifest)))
         else:
             at = self._time(index)
-        return quorum.decided(signed, trusted, about, action, self._signers(manifest), at)
+        return quorum.decided(signed, trusted, about, action, self._signers(about, manifest), at)
 
     def _opinion(self, one: Vouched, logged: Opinion) -> None:
         """Verify an opinion by the trust root in force when it was logged.
@@ -219,9 +219,8 @@ class Reviewed:
             IntegrityError: Any rule it breaks.
         """
         root, at = self._past.root_at(one.log_index), self._time(one.log_index)
-        said, key = decision.authenticate(
-            self._data(one.envelope), root, self._signers(one.manifest), at
-        )
+        signers = self._signers(about_of(one), one.manifest)
+        said, key = decision.authenticate(self._data(one.envelope), root, signers, at)
         about = (said.subject, said.digest, said.metadata_digest)
         if about != (_label(one), one.digest, one.metadata_digest):
             raise IntegrityError("it is about something else")

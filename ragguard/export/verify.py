@@ -48,6 +48,7 @@ class VerifiedManifest:
         adopted: Documents and digests of an adoption.
         source: Its source.
         signers: Keys that counted for it.
+        everybody: Key ids of all whose signature on it verifies: none of them reviews it.
         index: Entry of the log that accepted it.
         version: Version of the trust root in force then.
     """
@@ -58,6 +59,7 @@ class VerifiedManifest:
     signers: tuple[PublicKey, ...]
     index: int
     version: int
+    everybody: tuple[str, ...] = ()
 
 
 @dataclass
@@ -137,6 +139,9 @@ class _Check:
         self._files = inventories.paths(listed)
         self._past = VerifiedHistory((), (), ())
         self._seen: set[str] = set()
+        self._bearing: dict[About, list[Listed]] = defaultdict(list)
+        for row in listed.documents:
+            self._bearing[about_of(row)].append(row)
 
     def run(self, data: bytes, signed: bytes, root: str | None) -> Iterator[str]:
         """Everything that is wrong."""
@@ -244,7 +249,10 @@ class _Check:
             distinct=source.distinct,
         )
         result.require(f"of source {manifest.source!r}, by trust root {root.version}")
-        return VerifiedManifest(manifest, None, manifest.source, result.signed, index, root.version)
+        everybody = tuple(key.keyid for key in anyone.signed)
+        return VerifiedManifest(
+            manifest, None, manifest.source, result.signed, index, root.version, everybody
+        )
 
     def _known(self) -> Mapping[str, Any]:
         return {keyid: key for root in self._past.roots for keyid, key in root.keys.items()}
@@ -344,9 +352,28 @@ class _Check:
                 if found is not None:
                     self._made.denied.append((one, found.words))
 
-    def _signers(self, manifest: str) -> list[str]:
-        accepted = self._made.accepted.get(manifest)
-        return [key.keyid for key in accepted.signers] if accepted else []
+    def _signers(self, about: About, manifest: str) -> list[str]:
+        """Key ids of all who signed a document that a reviewer's word is about.
+
+        The inventory says which manifest the version stood on that the reviewer saw. Where that is
+        not there, or does not list the file as it is now, whoever signed what the document stands
+        on now is no judge of it either.
+        """
+        rows = self._bearing[about]
+        names = [manifest, *(row.manifest for row in rows)]
+        one = self._made.accepted.get(manifest)
+        if any(row.manifest == manifest or _lists(one, row) for row in rows):
+            names = [manifest]
+        found = [self._made.accepted[name] for name in names if name in self._made.accepted]
+        return [keyid for one in found for keyid in one.everybody]
+
+
+def _lists(one: VerifiedManifest | None, row: Listed) -> bool:
+    """Whether a manifest lists the file that a document is in, with these bytes."""
+    if one is None or one.manifest is None or one.source != row.source:
+        return False
+    files = {subject.name: subject.digest for subject in one.manifest.subjects}
+    return files.get(row.subject) == row.subject_digest
 
 
 def _came_with(one: Denied, accepted: VerifiedManifest) -> None:

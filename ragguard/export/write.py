@@ -187,9 +187,9 @@ def _fill(
     missing: list[str] = []
     files = dict(_records(workspace, records, roots))
     denied, opinions = denials.gather(workspace, files, missing, texts=denied_texts)
-    standing = {row.manifest for row in kept} | {one.manifest for one in denied}
-    manifests = _manifests(workspace, standing, files, missing)
     said = said.of(kept)
+    standing = {one.manifest for one in (*kept, *denied, *said.decisions)}
+    manifests = _manifests(workspace, standing, files, missing)
     files |= said.files()
     missing += said.missing()
     canaries = _canaries(workspace, records, files, missing)

@@ -16,15 +16,15 @@ from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from ragguard import __version__
-from ragguard.audit.report.html import finalize, number, shown
 from ragguard.audit.report.html_evidence import blocks
 from ragguard.audit.report.json import json_safe
+from ragguard.audit.report.templates import environment
 from ragguard.integrations.web.access import Denied, Viewing, cookie_of
-from ragguard.integrations.web.api import PER_PAGE, PageNumber, desk_of
+from ragguard.integrations.web.api import PER_PAGE, Number, PageNumber, desk_of
 from ragguard.integrations.web.sessions import LONGEST_SECONDS, Session, Sessions
 from ragguard.ledger.evidence import Span, merged
 from ragguard.ledger.queue import Choice, Entry
@@ -129,7 +129,7 @@ def review_page(
 def case_page(
     request: Request,
     session: Viewing,
-    number: int,
+    number: Number,
     check: Chosen = "",
     source: Chosen = "",
 ) -> HTMLResponse:
@@ -366,23 +366,16 @@ def problem_page(request: Request, status: int, error: str, hint: str) -> HTMLRe
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    made = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=finalize,
-        loader=FunctionLoader(_template),
-    )
-    made.filters |= {
-        "shown": shown,
-        "number": number,
+    filters = {
         "counted": lambda n, one, many: f"{n:,} {one if n == 1 else many}",
         "moment": lambda at: str(at).replace("T", " ").removesuffix("Z"),
         "fine": fine,
         "percent": lambda value: f"{100 * value:.0f} %",
         "static": _versioned,
     }
+    # The audit's page shows evidence as this one.
+    evidence = ("evidence.html.j2", "ragguard.audit.report")
+    made = environment("ragguard.integrations.web/templates", filters, evidence)
     made.globals["boost"] = BOOST
     return made
 
@@ -391,12 +384,6 @@ def fine(share: float) -> str:
     """A share in percent, with the digits it needs."""
     value = 100 * share
     return f"{value:.2g} %" if 0 < value < 1 else f"{value:.0f} %"
-
-
-def _template(name: str) -> str:
-    if name == "evidence.html.j2":  # the audit's page shows evidence as this one
-        return files("ragguard.audit.report").joinpath(name).read_text("utf-8")
-    return files("ragguard.integrations.web").joinpath("templates", name).read_text("utf-8")
 
 
 @lru_cache(maxsize=len(STATIC))
