@@ -232,7 +232,9 @@ def _tell_verified(found: Checked) -> None:
     if listed.left:
         say(f"  {len(listed.left)} documents that served then are left out of it")
     if found.released:
-        say(f"  {len(found.released)} released, each by as many reviewers as its contract asked for")
+        say(
+            f"  {len(found.released)} released, each by as many reviewers as its contract asked for"
+        )
     if found.denied:
         say(f"  {len(found.denied)} rejected by reviewers, in it to be recognised")
     for text in (*found.notes, *(f"missing when it was made: {m}" for m in listed.missing)):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ragguard.corpus.cosigners import signed_by
 from ragguard.errors import IntegrityError, VaultError
-from ragguard.ledger import audit_queries, candidates, commits, opinions
+from ragguard.ledger import audit_queries, candidates, commits
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.writer import Plan
 from ragguard.model import Root
@@ -48,7 +48,7 @@ class Releases:
         self._released: set[Document] = set()
         log = list(entries)
         self._past = _Past(log)
-        self._opinions = opinions.by_case(enumerate(log))
+        self._opinions = quorum.by_case(enumerate(log))
         with workspace.ledger.reading() as conn:
             self._roots = {v: data for v, data, _ in audit_queries.all_roots(conn)}
             self._manifests = commits.manifests_by_digest(conn)

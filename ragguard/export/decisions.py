@@ -17,11 +17,9 @@ from ragguard.errors import IntegrityError
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Denied, Inventory, Vouched, about_of
 from ragguard.export.verify_history import VerifiedHistory
-from ragguard.ledger import opinions
-from ragguard.ledger.opinions import Opinion
 from ragguard.trust import decision, quorum, strict_json
 from ragguard.trust.canonical import digest, digest_bytes, parse_time
-from ragguard.trust.quorum import About, Quorum, Signed, Word
+from ragguard.trust.quorum import About, Opinion, Quorum, Signed, Word
 
 Read = Callable[[str], bytes]  # a file of the inventory, by its path
 RESTORE = "restore"  # a commit that took decisions over: the log does not say when they were made
@@ -54,7 +52,7 @@ class Reviewed:
         self._listed = listed
         self._there = there
         self._signers = signers
-        self._heard = opinions.by_case(enumerate(past.entries))
+        self._heard = quorum.by_case(enumerate(past.entries))
         # Opinions on the cases that were looked at: what they must be about.
         self._wanted: dict[tuple[int, str], tuple[About, str, Opinion]] = {}
         self.notes: list[str] = []

@@ -13,10 +13,9 @@ from ragguard.errors import VaultError
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Vouched, about_of
 from ragguard.ledger import audit_queries, commits, opinions, versions
-from ragguard.ledger.opinions import Opinion
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding
-from ragguard.trust.quorum import About
+from ragguard.trust.quorum import About, Opinion
 from ragguard.workspace import Workspace
 
 

@@ -7,40 +7,15 @@ Each is a signed decision that took no effect yet: the vault keeps it, an entry 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from ragguard.ledger.cases import open_numbers
 from ragguard.ledger.tables import decisions, log_entries
 from ragguard.trust.person import person
-
-ACT = "opinion"
-Action = Literal["release", "reject"]
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """One reviewer's word on a case.
-
-    Attributes:
-        envelope: Vault digest of the signed decision.
-        at: When, as text.
-    """
-
-    case: int
-    action: Action
-    reviewer: str
-    keyid: str
-    reason: str
-    envelope: str
-    at: str
-
-    def as_entry(self) -> dict[str, Any]:
-        """As the log has it."""
-        return {"act": ACT, **vars(self)}
+from ragguard.trust.quorum import OPINION, Action, Opinion, by_case
 
 
 def acts(conn: sa.Connection, act: str) -> list[dict[str, Any]]:
@@ -58,28 +33,9 @@ def _acts(conn: sa.Connection, act: str) -> list[tuple[int, dict[str, Any]]]:
     return [(n, body) for n, body in found if isinstance(body, dict) and body.get("act") == act]
 
 
-def by_case(
-    entries: Iterable[tuple[int, Mapping[str, Any]]],
-) -> dict[int, list[tuple[int, Opinion]]]:
-    """All opinions on each case, oldest first, each with the index of its entry.
-
-    Args:
-        entries: Of a log, with their indices; those that are no opinions are passed over.
-    """
-    found: dict[int, list[tuple[int, Opinion]]] = {}
-    for index, body in entries:
-        values = {name: body.get(name) for name in Opinion.__dataclass_fields__}
-        case = values.pop("case")
-        if body.get("act") != ACT or not isinstance(case, int):
-            continue
-        if all(isinstance(value, str) for value in values.values()):
-            found.setdefault(case, []).append((index, Opinion(case, **values)))  # type: ignore[arg-type]
-    return found
-
-
 def heard(conn: sa.Connection) -> dict[int, list[tuple[int, Opinion]]]:
     """All opinions on each case, see `by_case`."""
-    return by_case(_acts(conn, ACT))
+    return by_case(_acts(conn, OPINION))
 
 
 def given(conn: sa.Connection) -> dict[int, list[Opinion]]:

@@ -25,7 +25,6 @@ from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.evidence import as_finding
-from ragguard.ledger.opinions import Opinion
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import PublicKey
@@ -39,7 +38,7 @@ from ragguard.trust import keys, quorum, root
 from ragguard.trust.canonical import format_time
 from ragguard.trust.decision import Decision
 from ragguard.trust.person import person, persons
-from ragguard.trust.quorum import Quorum, Word
+from ragguard.trust.quorum import Opinion, Quorum, Word
 from ragguard.workspace import Workspace
 
 NAMED = 5  # cases that an error names

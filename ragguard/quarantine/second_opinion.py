@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import DecisionError, VaultError
 from ragguard.ledger import opinions
-from ragguard.ledger.opinions import Opinion
 from ragguard.ledger.writer import append_entry
 from ragguard.stats.agreement import Agreement, cohen
 from ragguard.stats.intervals import as_body, wilson
 from ragguard.trust.canonical import format_time
-from ragguard.trust.quorum import Signed, Word
+from ragguard.trust.quorum import Opinion, Signed, Word
 from ragguard.workspace import Workspace
 
 if TYPE_CHECKING:

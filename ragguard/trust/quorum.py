@@ -11,9 +11,10 @@ verifies an export or restores from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
 
 from ragguard.errors import DecisionError, IntegrityError
 from ragguard.model import PublicKey, Root
@@ -22,7 +23,31 @@ from ragguard.trust.decision import Decision
 from ragguard.trust.person import person
 
 About = tuple[str, str, str, str]  # source, document id, digest, digest of the metadata
+Action = Literal["release", "reject"]
+OPINION = "opinion"  # what the log calls a word that decided nothing alone
 Signed = tuple[str, bytes]  # digest of an envelope, and the envelope
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One reviewer's word on a case.
+
+    Attributes:
+        envelope: Vault digest of the signed decision.
+        at: When, as text.
+    """
+
+    case: int
+    action: Action
+    reviewer: str
+    keyid: str
+    reason: str
+    envelope: str
+    at: str
+
+    def as_entry(self) -> dict[str, Any]:
+        """As the log has it."""
+        return {"act": OPINION, **vars(self)}
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,25 @@ class Quorum:
             f"{len(self.words)} of the {self.needed} reviewers that its contract asks for said so "
             f"({who}){more}"
         )
+
+
+def by_case(
+    entries: Iterable[tuple[int, Mapping[str, Any]]],
+) -> dict[int, list[tuple[int, Opinion]]]:
+    """All opinions on each case, oldest first, each with the index of its entry.
+
+    Args:
+        entries: Of a log, with their indices; those that are no opinions are passed over.
+    """
+    found: dict[int, list[tuple[int, Opinion]]] = {}
+    for index, body in entries:
+        values = {name: body.get(name) for name in Opinion.__dataclass_fields__}
+        case = values.pop("case")
+        if body.get("act") != OPINION or type(case) is not int:
+            continue
+        if all(isinstance(value, str) for value in values.values()):
+            found.setdefault(case, []).append((index, Opinion(case, **values)))  # type: ignore[arg-type]
+    return found
 
 
 def needed(root: Root, source: str) -> int:

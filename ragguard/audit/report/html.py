@@ -9,7 +9,7 @@ styles and no links but those within the page.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -158,7 +158,7 @@ def _sources(rows: Sequence[SourceRow]) -> list[SourceRow]:
 
 @lru_cache(maxsize=1)
 def _template() -> Any:
-    filters = {
+    filters: dict[str, Callable[..., Any]] = {
         "counted": wording.counted,
         "moment": wording.moment,
         "duration": wording.duration,
