@@ -57,7 +57,7 @@ def gather(
         }
         heard = opinions.heard(conn)
     cases = {row["id"]: row["version"] for row in tables["cases"]}
-    decisions: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    decisions: dict[tuple[int, int | None], list[tuple[int, str]]] = {}
     for row in tables["decisions"]:
         if row["action"] == "reject":
             about = (row["commit"], cases.get(row["case"]))

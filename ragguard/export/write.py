@@ -188,7 +188,8 @@ def _fill(
     files = dict(_records(workspace, records, roots))
     denied, opinions = denials.gather(workspace, files, missing, texts=denied_texts)
     said = said.of(kept)
-    standing = {one.manifest for one in (*kept, *denied, *said.decisions)}
+    standing = {row.manifest for row in kept} | {one.manifest for one in denied}
+    standing |= {one.manifest for one in said.decisions}
     manifests = _manifests(workspace, standing, files, missing)
     files |= said.files()
     missing += said.missing()

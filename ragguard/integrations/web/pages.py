@@ -7,7 +7,7 @@ and bidirectional characters become visible escapes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -366,7 +366,7 @@ def problem_page(request: Request, status: int, error: str, hint: str) -> HTMLRe
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    filters = {
+    filters: dict[str, Callable[..., Any]] = {
         "counted": lambda n, one, many: f"{n:,} {one if n == 1 else many}",
         "moment": lambda at: str(at).replace("T", " ").removesuffix("Z"),
         "fine": fine,
