@@ -110,7 +110,7 @@ class Reviewed:
         there = [name for name in words if inventories.decision_path(name) in self._there]
         lost = len(words) - len(there)
         if lost:
-            self._note(one, f"{lost} opinions on it are not in the export")
+            self._note(one, f"not in the export are opinions on it: {lost}")
         try:
             return self._decided(one.log_index, about, one.manifest, there, "reject")
         except IntegrityError:
@@ -175,7 +175,7 @@ class Reviewed:
             IntegrityError: The log has another decision there.
         """
         act = self._act(index)
-        if act not in (action, RESTORE):
+        if act not in (action, RESTORE) or "commit" not in self._past.entries[index]:
             raise IntegrityError("not the decision that was logged")
         before: list[tuple[int, Opinion]] = []
         if act == action:

@@ -77,10 +77,14 @@ def gather(
             others = [releases.vouched(version, name, index) for _, name in said[:-1]]
         else:
             others = releases.opinions_on(heard.get(case, ()), version)
-        words += others
-        for name in (envelope, *(one.envelope for one in others)):
-            if (data := _read(workspace, name, label, missing)) is not None:
-                files[inventories.decision_path(name)] = data
+        read = {
+            name: data
+            for name in (envelope, *(one.envelope for one in others))
+            if (data := _read(workspace, name, label, missing)) is not None
+        }
+        if envelope in read:  # without it the denial denies nothing anew, whoever agreed
+            words += others
+            files |= {inventories.decision_path(name): data for name, data in read.items()}
         made.append(
             Denied(
                 envelope=envelope,

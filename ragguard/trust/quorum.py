@@ -97,9 +97,11 @@ def by_case(
     """
     found: dict[int, list[tuple[int, Opinion]]] = {}
     for index, body in entries:
+        if body.get("act") != OPINION:
+            continue
         values = {name: body.get(name) for name in Opinion.__dataclass_fields__}
         case = values.pop("case")
-        if body.get("act") != OPINION or type(case) is not int:
+        if type(case) is not int:
             continue
         if all(isinstance(value, str) for value in values.values()):
             found.setdefault(case, []).append((index, Opinion(case, **values)))  # type: ignore[arg-type]

@@ -383,10 +383,17 @@ def test_what_the_vault_lost_of_opinions_is_missed_and_put_back(
         ]
         found = verify(done.folder, done.log_key)
         assert (found.problems, found.denied, found.released) == ([], [], [])
-        assert "wiki/pin.md: denied, but 1 opinions on it are not in the export" in found.notes
+        assert "wiki/pin.md: denied, but not in the export are opinions on it: 1" in found.notes
+        name = made.inventory.denied[0].envelope
+        (vault / name[:2] / name).unlink()
+        world.reopen()
+        done = export(world.workspace, tmp_path / "y")
+        found = verify(done.folder, done.log_key)
+        assert (found.problems, found.denied) == ([], [])
+        assert "wiki/pin.md: denied, but its decision is not in the export" in found.notes
     finally:
         back = restore(world.workspace, made.folder)
-    assert (back.others, back.lost) == (2, {})
+    assert (back.others, back.lost) == (3, {})
     assert verify_log(world.workspace).problems == []
 
 
