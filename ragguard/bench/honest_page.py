@@ -6,7 +6,6 @@ Names and reasons come from strangers' files; all text passes autoescape.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
@@ -36,14 +35,10 @@ def render(report: Mapping[str, Any]) -> str:
         BenchError: jinja2 is not installed.
     """
     require()
-    from jinja2 import Environment, StrictUndefined
+    from ragguard.audit.report.templates import environment
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": percent, "span": span}
-    template = environment.from_string(
-        files("ragguard.bench").joinpath("honest.html.j2").read_text("utf-8")
+    template = environment("ragguard.bench", {"percent": percent, "span": span}).get_template(
+        "honest.html.j2"
     )
     return template.render(report=report, held=held_once(report))
 

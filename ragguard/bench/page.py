@@ -6,7 +6,6 @@ Names of families, documents and folders come from strangers' files; all text pa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
@@ -49,15 +48,11 @@ def render(report: Mapping[str, Any]) -> str:
         BenchError: matplotlib or jinja2 is not installed.
     """
     require()
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
+    from ragguard.audit.report.templates import environment
     from ragguard.bench import figures
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": percent, "span": span, "number": number}
     sections = []
     for position, (heading, cases) in enumerate(groups(report["cases"])):
         shown = _largest(cases)
@@ -75,9 +70,9 @@ def render(report: Mapping[str, Any]) -> str:
                 "ablation_rate": rate,
             }
         )
-    template = environment.from_string(
-        files("ragguard.bench").joinpath("page.html.j2").read_text("utf-8")
-    )
+    template = environment(
+        "ragguard.bench", {"percent": percent, "span": span, "number": number}
+    ).get_template("page.html.j2")
     return template.render(report=report, sections=sections, glance=glance(report["cases"]))
 
 

@@ -199,6 +199,7 @@ def _verify(folder: Path, log_key: str, pin: str | None, fmt: str) -> int:
             "made": listed.made if listed else None,
             "documents": len(listed.documents) if listed else 0,
             "left": len(listed.left) if listed else 0,
+            "released": len(found.released),
             "denied": len(found.denied),
             "pinned": found.pinned,
             "notes": found.notes,
@@ -230,6 +231,10 @@ def _tell_verified(found: Checked) -> None:
         say(f"  trust root {root.version}")
     if listed.left:
         say(f"  {len(listed.left)} documents that served then are left out of it")
+    if found.released:
+        say(
+            f"  {len(found.released)} released, each by as many reviewers as its contract asked for"
+        )
     if found.denied:
         say(f"  {len(found.denied)} rejected by reviewers, in it to be recognised")
     for text in (*found.notes, *(f"missing when it was made: {m}" for m in listed.missing)):

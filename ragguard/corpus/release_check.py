@@ -1,14 +1,15 @@
 """What a reviewer let in, and whether a reviewer said so.
 
-Every commit that releases a document must carry a decision: signed by a reviewer of its day who did
-not sign the document, about these bytes and metadata, and none other; as many of them, of different
-persons, as the contract of its day asked for. And what was held and serves now must have been
-released so at some time, by whatever kind of commit it came to serve.
+Every commit that releases a document must carry a decision that enough reviewers of its day stand
+behind (`trust.quorum`): about these bytes and metadata, and none other. And what was held and
+serves now must have been released so at some time, by whatever kind of commit it came to serve.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -19,16 +20,15 @@ from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.writer import Plan
 from ragguard.model import Root
 from ragguard.trust import decision as decisions
-from ragguard.trust import dsse
+from ragguard.trust import dsse, quorum
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import parse_time
-from ragguard.trust.person import persons
+from ragguard.trust.quorum import About as Document
+from ragguard.trust.quorum import Signed
 from ragguard.workspace import Workspace
 
 MAX_ROOT = 1 << 24  # bytes of a trust root's envelope
-RESTORE = "restore"  # takes decisions over that were made elsewhere, under any root it brought
-
-Document = tuple[str, str, str, str]  # source, id, digest, digest of the metadata
+RESTORE = "restore"  # takes decisions over that were made elsewhere, under a root it brought
 
 
 class Releases:
@@ -46,7 +46,9 @@ class Releases:
         self._workspace = workspace
         self.problems: list[str] = []
         self._released: set[Document] = set()
-        self._in_force, self._first = _roots_in_force(entries)
+        log = list(entries)
+        self._past = _Past(log)
+        self._opinions = quorum.by_case(enumerate(log))
         with workspace.ledger.reading() as conn:
             self._roots = {v: data for v, data, _ in audit_queries.all_roots(conn)}
             self._manifests = commits.manifests_by_digest(conn)
@@ -64,10 +66,14 @@ class Releases:
                 self._say(row, about, "was released, and there is no decision")
             elif about not in entered:
                 self._say(row, about, "was released, and something else entered")
-            elif wrong := self._wrong(row, name, about, entered[about]):
+            elif wrong := self._wrong(
+                self._words(row, case_of[name], name),
+                self._trusted(row),
+                about,
+                entered[about],
+                parse_time(row.at),
+            ):
                 self._say(row, about, f"was released, and its decision does not count: {wrong}")
-            elif few := self._too_few(row, plan, case_of[name], about, entered[about]):
-                self._say(row, about, f"was released, and {few}")
             else:
                 self._released.add(about)
         if plan.kind == RESTORE:
@@ -90,15 +96,27 @@ class Releases:
         self.problems.append(f"commit {row.id}: {about[0]}/{about[1]} {what}")
 
     def _take_over(self, row: CommitRow, plan: Plan) -> None:
-        """Releases that a restored workspace took over with the document."""
+        """Releases that a restored workspace took over with the document.
+
+        The case that the words name is of the workspace before; they count together by it.
+        """
         versions = {v.id: v for v in plan.versions}
         cases = {c.id: versions.get(c.version or 0) for c in plan.opens}
+        found: dict[tuple[Document, str, int], list[str]] = defaultdict(list)
         for made in plan.decisions:
             version = cases.get(made.case)
             if version is None or made.action != "release":
                 continue
             about = (version.source, version.document, version.digest, version.metadata_digest)
-            if wrong := self._wrong(row, made.envelope, about, version.manifest):
+            try:
+                case = decisions.unverified(self._workspace.vault.get(made.envelope)).case
+            except (IntegrityError, VaultError) as error:
+                self._say(row, about, f"was taken over as released, and {error.message}")
+                continue
+            found[about, version.manifest, case].append(made.envelope)
+        for (about, manifest, _), names in found.items():
+            trusted = self._since(manifest)
+            if wrong := self._wrong(names, trusted, about, manifest):
                 self._say(row, about, f"was taken over as released, and {wrong}")
             else:
                 self._released.add(about)
@@ -110,53 +128,29 @@ class Releases:
             rows = candidates.versions_numbered(conn, numbers).values()
         return {(r.source, r.document, r.digest, r.metadata_digest): r.manifest for r in rows}
 
-    def _too_few(
-        self, row: CommitRow, plan: Plan, case: int, about: Document, manifest: str
-    ) -> str:
-        """How many reviewers are lacking for a release; empty when none is."""
-        trusted = self._trusted(row)[:1]
-        if row.kind == RESTORE or not trusted or about[0] not in trusted[0].sources:
-            return ""
-        needed = trusted[0].sources[about[0]].policy.reviewers
-        if needed <= 1:
-            return ""
-        said_so = [
-            made.keyid
-            for made in plan.decisions
-            if made.case == case
-            and made.keyid
-            and not self._wrong(row, made.envelope, about, manifest, made.keyid)
-        ]
-        agreed = persons(roots.principals_of(trusted[0], said_so))
-        if len(agreed) >= needed:
-            return ""
-        return f"{len(agreed)} of the {needed} reviewers that its contract asks for said so"
+    def _words(self, row: CommitRow, case: int, name: str) -> list[str]:
+        """Envelopes of all words on a case that a commit decided, the deciding one last."""
+        until = self._past.index.get(row.id, 0)
+        return [said.envelope for n, said in self._opinions.get(case, ()) if n < until] + [name]
 
     def _wrong(
-        self, row: CommitRow, envelope: str, about: Document, manifest: str, keyid: str = ""
+        self,
+        names: Sequence[str],
+        trusted: Sequence[Root],
+        about: Document,
+        manifest: str,
+        at: datetime | None = None,
     ) -> str:
-        """Why a decision, by a key if one is named, does not release; empty when it does."""
-        refused = "no trust root knows its reviewer"
+        """Why words do not release a document; empty when they do."""
         try:
-            signers = self._signed(manifest)
-            data = self._workspace.vault.get(envelope)
-            at = parse_time(row.at)
-            if row.kind == RESTORE:
-                parsed = dsse.parse_envelope(data, max_bytes=decisions.MAX_DECISION_BYTES)
-                at = decisions.parse(parsed.payload).at
+            signed = [self._signed_word(name) for name in names]
+            quorum.decided(signed, trusted, about, "release", self._signed(manifest), at)
         except (IntegrityError, VaultError) as error:
             return error.message
-        for root in self._trusted(row):
-            try:
-                said, key = decisions.authenticate(data, root, signers, at)
-            except IntegrityError as error:
-                refused = error.message
-                continue
-            named = (said.subject, said.digest, said.metadata_digest, said.action)
-            if named != (f"{about[0]}/{about[1]}", about[2], about[3], "release"):
-                return "it is about something else"
-            return "another key signed it" if keyid not in ("", key.keyid) else ""
-        return refused
+        return ""
+
+    def _signed_word(self, name: str) -> Signed:
+        return name, self._workspace.vault.get(name)
 
     def _signed(self, manifest: str) -> list[str]:
         """Key ids of all who signed a manifest."""
@@ -167,10 +161,16 @@ class Releases:
         return self._signers[manifest]
 
     def _trusted(self, row: CommitRow) -> list[Root]:
-        """Trust roots whose reviewers might decide then, the newest first."""
-        now = self._in_force.get(row.id, self._first)
-        numbers = range(now, 0, -1) if row.kind == RESTORE else (now,)
-        return [_parsed(self._roots[n]) for n in numbers if n in self._roots]
+        """The trust root in force at a commit."""
+        version = self._past.root.get(row.id, self._past.newest)
+        return [_parsed(self._roots[version])] if version in self._roots else []
+
+    def _since(self, manifest: str) -> list[Root]:
+        """Trust roots that may have been in force when a document of a manifest was released."""
+        first = self._past.accepted.get(manifest, 1)
+        return [
+            _parsed(data) for n, data in sorted(self._roots.items(), reverse=True) if n >= first
+        ]
 
 
 @lru_cache(maxsize=8)
@@ -178,12 +178,26 @@ def _parsed(data: bytes) -> Root:
     return roots.parse_root(dsse.parse_envelope(data, max_bytes=MAX_ROOT).payload)
 
 
-def _roots_in_force(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[int, int], int]:
-    """Version of the trust root at each commit of the log, and the newest."""
-    version, found = 1, dict[int, int]()
-    for body in entries:
-        if isinstance(body.get("version"), int) and "root" in body:
-            version = body["version"]
-        elif "plan" in body and isinstance(body.get("commit"), int):
-            found[body["commit"]] = version
-    return found, version
+class _Past:
+    """What the log says of commits.
+
+    Attributes:
+        newest: Version of the newest trust root.
+        index: Entry of each commit.
+        root: Version of the trust root in force at each commit.
+        accepted: Version of the trust root in force when each manifest came first.
+    """
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        self.newest = 1
+        self.index: dict[int, int] = {}
+        self.root: dict[int, int] = {}
+        self.accepted: dict[str, int] = {}
+        for index, body in enumerate(entries):
+            if isinstance(body.get("version"), int) and "root" in body:
+                self.newest = body["version"]
+            elif "plan" in body and isinstance(body.get("commit"), int):
+                self.index[body["commit"]] = index
+                self.root[body["commit"]] = self.newest
+                if isinstance(manifest := body.get("manifest"), str):
+                    self.accepted.setdefault(manifest, self.newest)

@@ -1,65 +1,262 @@
 """What reviewers decided, as an export holds it, verified with public keys alone.
 
-A decision counts when a reviewer of its day signed it, who had not signed the document, when it is
-about just these bytes and metadata, and when the log says that it was carried out. A rejection that
-the log knows must be in the export: who has the log's key cannot leave one out.
+A decision counts when enough reviewers of its day stand behind it (`trust.quorum`), by the trust
+root in force at its commit, when it is about just these bytes and metadata, and when the log says
+that it was carried out. The log names every opinion on a case: none may be left out, moved, or
+added. A rejection that the log knows must be in the export: who has the log's key cannot leave one
+out.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 
 from ragguard.errors import IntegrityError
 from ragguard.export import inventory as inventories
-from ragguard.export.inventory import Denied, Vouched
+from ragguard.export.inventory import Denied, Inventory, Vouched, about_of
 from ragguard.export.verify_history import VerifiedHistory
-from ragguard.model import PublicKey, Root
-from ragguard.trust import decision, dsse, strict_json
-from ragguard.trust.canonical import digest, digest_bytes
-from ragguard.trust.decision import Decision
+from ragguard.trust import decision, quorum, strict_json
+from ragguard.trust.canonical import digest, digest_bytes, parse_time
+from ragguard.trust.quorum import About, Opinion, Quorum, Signed, Word
 
 Read = Callable[[str], bytes]  # a file of the inventory, by its path
-Word = tuple[Decision, PublicKey]
+RESTORE = "restore"  # a commit that took decisions over: the log does not say when they were made
 
 
-def release(read: Read, past: VerifiedHistory, one: Vouched, signers: Sequence[str]) -> Word:
-    """A release, and the reviewer's key.
-
-    Args:
-        read: Gives a file of the export.
-        past: Its log and trust roots.
-        one: The release.
-        signers: Key ids that counted for the document's manifest.
-
-    Raises:
-        IntegrityError: Any rule it breaks.
-    """
-    return _decision(read, past, one, "release", signers)
-
-
-def denial(read: Read, past: VerifiedHistory, one: Denied, signers: Sequence[str]) -> Word:
-    """A rejection, and the reviewer's key; what is kept of the text is looked at too.
+class Reviewed:
+    """Verifies the words of reviewers in an export.
 
     Args:
         read: Gives a file of the export.
         past: Its log and trust roots.
-        one: The denial.
-        signers: Key ids that counted for the document's manifest.
+        listed: Its inventory.
+        there: Paths of its files.
+        signers: Gives the key ids of all who signed a document that stood on a manifest.
 
-    Raises:
-        IntegrityError: Any rule it breaks.
+    Attributes:
+        notes: What is right and should be known.
     """
-    if digest(dict(one.metadata)) != one.metadata_digest:
-        raise IntegrityError("its metadata is not the one of its digest")
-    for name in (one.sketches, one.vectors):
-        if name is not None:
-            read_kept(read, name)
-    if one.texts is not None:
-        texts = texts_of(read_kept(read, one.texts))
-        if digest_bytes("\n".join(texts).encode()) != one.text_digest:
-            raise IntegrityError("its texts are not those of its digest")
-    return _decision(read, past, one, "reject", signers)
+
+    def __init__(
+        self,
+        read: Read,
+        past: VerifiedHistory,
+        listed: Inventory,
+        there: Collection[str],
+        signers: Callable[[About, str], Sequence[str]],
+    ) -> None:
+        self._read = read
+        self._past = past
+        self._listed = listed
+        self._there = there
+        self._signers = signers
+        self._heard = quorum.by_case(enumerate(past.entries))
+        # Opinions on the cases that were looked at: what they must be about.
+        self._wanted: dict[tuple[int, str], tuple[About, str, Opinion]] = {}
+        self.notes: list[str] = []
+
+    def releases(self) -> Iterator[str | tuple[About, tuple[Word, ...]]]:
+        """Every release that is listed: its words, or what is wrong."""
+        groups: dict[tuple[int, About, str, int], list[str]] = {}
+        for one in self._listed.decisions:
+            try:
+                case = decision.unverified(self._data(one.envelope)).case
+            except IntegrityError as error:
+                yield f"release of {_label(one)}: {error.message}"
+                continue
+            names = groups.setdefault((one.log_index, about_of(one), one.manifest, case), [])
+            if one.envelope in names:
+                yield f"release of {_label(one)}: decision {one.envelope[:12]}… is listed twice"
+            else:
+                names.append(one.envelope)
+        for (index, about, manifest, case), names in groups.items():
+            try:
+                signed = self._words(index, about, manifest, case, names, "release")
+                found = self._decided(index, about, manifest, signed, "release")
+                if stray := set(names) - {word.envelope for word in found.words}:
+                    raise IntegrityError(
+                        f"decision {min(stray)[:12]}… is listed and does not count; {found.lacking}"
+                    )
+            except IntegrityError as error:
+                yield f"release of {about[0]}/{about[1]}: {error.message}"
+            else:
+                yield about, found.words
+
+    def denial(self, one: Denied) -> Quorum | None:
+        """The words of a rejection; what is kept of the text is looked at too.
+
+        Returns:
+            `None` where words that the vault had lost are needed: what no reviewer can be asked
+            about denies nothing anew. A note says so.
+
+        Raises:
+            IntegrityError: Any rule it breaks.
+        """
+        self._check_kept(one)
+        if inventories.decision_path(one.envelope) not in self._there:
+            self._note(one, "its decision is not in the export")
+            return None
+        about = about_of(one)
+        case = decision.unverified(self._data(one.envelope)).case
+        names = [
+            word.envelope
+            for word in self._listed.opinions
+            if word.log_index == one.log_index and about_of(word) == about
+        ]
+        names.append(one.envelope)
+        words = self._words(one.log_index, about, one.manifest, case, names, "reject")
+        there = [name for name in words if inventories.decision_path(name) in self._there]
+        lost = len(words) - len(there)
+        if lost:
+            self._note(one, f"not in the export are opinions on it: {lost}")
+        try:
+            return self._decided(one.log_index, about, one.manifest, there, "reject")
+        except IntegrityError:
+            if not lost:
+                raise
+            return None
+
+    def opinions(self) -> Iterator[str]:
+        """What is wrong with the list of opinions; all releases and denials were looked at."""
+        seen: set[tuple[int, str]] = set()
+        taken_over = {(one.log_index, about_of(one)) for one in self._listed.denied}
+        for one in self._listed.opinions:
+            key = (one.log_index, one.envelope)
+            name = f"opinion {one.envelope[:12]}… on {_label(one)}"
+            if key in seen:
+                yield f"{name}: listed twice"
+            seen.add(key)
+            if self._act(one.log_index) == RESTORE and (one.log_index, about_of(one)) in taken_over:
+                continue  # counted with the denial that was taken over
+            if key not in self._wanted:
+                yield f"{name}: belongs to no decision in this export"
+                continue
+            about, manifest, logged = self._wanted[key]
+            if inventories.decision_path(one.envelope) not in self._there:
+                continue  # said where it is needed
+            try:
+                if (about_of(one), one.manifest) != (about, manifest):
+                    raise IntegrityError(
+                        f"the case it was logged on is about {about[0]}/{about[1]}"
+                    )
+                self._opinion(one, logged)
+            except IntegrityError as error:
+                yield f"{name}: {error.message}"
+        for (index, envelope), (about, _, logged) in self._wanted.items():
+            if (index, envelope) in seen:
+                continue
+            said = (
+                f"opinion of {logged.reviewer!r} on {about[0]}/{about[1]}, entry {index} of the "
+                "log: not in the export"
+            )
+            if self._listed.opinions:
+                yield said
+            elif inventories.decision_path(envelope) not in self._there:
+                self.notes.append(said)  # an older version wrote it; enough agreed all the same
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def _words(
+        self, index: int, about: About, manifest: str, case: int, names: Sequence[str], action: str
+    ) -> list[str]:
+        """Envelopes of all words on a case, oldest first, the deciding one last.
+
+        Args:
+            index: Entry of the commit that carried the decision out.
+            about: The document.
+            manifest: It stood on.
+            case: The case.
+            names: Envelopes that are listed with that commit.
+            action: What was decided.
+
+        Raises:
+            IntegrityError: The log has another decision there.
+        """
+        act = self._act(index)
+        if act not in (action, RESTORE) or "commit" not in self._past.entries[index]:
+            raise IntegrityError("not the decision that was logged")
+        before: list[tuple[int, Opinion]] = []
+        if act == action:
+            before = [(n, said) for n, said in self._heard.get(case, ()) if n < index]
+        for n, said in before:
+            self._wanted[n, said.envelope] = (about, manifest, said)
+        earlier = [said.envelope for _, said in before]
+        deciding = [name for name in names if name not in earlier]
+        if not deciding or (act == action and len(deciding) > 1):
+            raise IntegrityError(f"{len(deciding)} decisions carry it out, expected one")
+        # One commit may carry out many decisions; its entry names none of them then.
+        if self._past.entries[index].get("decision") not in (deciding[-1], None):
+            raise IntegrityError("the log has another decision there")
+        if not self._listed.opinions:  # an older version left those out that did not agree
+            earlier = [n for n in earlier if inventories.decision_path(n) in self._there]
+        return [*earlier, *deciding]
+
+    def _decided(
+        self, index: int, about: About, manifest: str, names: Sequence[str], action: str
+    ) -> Quorum:
+        """Count who decided, by the trust root in force at the commit.
+
+        Raises:
+            IntegrityError: Too few did, or it is about something else.
+        """
+        signed: list[Signed] = [(name, self._data(name)) for name in names]
+        at, trusted = None, [self._past.root_at(index)]
+        if self._act(index) == RESTORE:
+            # When a decision was made that a restored workspace took over, its log does not say.
+            trusted = list(reversed(self._past.roots_since(manifest)))
+        else:
+            at = self._time(index)
+        return quorum.decided(signed, trusted, about, action, self._signers(about, manifest), at)
+
+    def _opinion(self, one: Vouched, logged: Opinion) -> None:
+        """Verify an opinion by the trust root in force when it was logged.
+
+        Raises:
+            IntegrityError: Any rule it breaks.
+        """
+        root, at = self._past.root_at(one.log_index), self._time(one.log_index)
+        signers = self._signers(about_of(one), one.manifest)
+        said, key = decision.authenticate(self._data(one.envelope), root, signers, at)
+        about = (said.subject, said.digest, said.metadata_digest)
+        if about != (_label(one), one.digest, one.metadata_digest):
+            raise IntegrityError("it is about something else")
+        if (said.case, said.action, key.keyid) != (logged.case, logged.action, logged.keyid):
+            raise IntegrityError("it is not what was logged")
+
+    def _check_kept(self, one: Denied) -> None:
+        if digest(dict(one.metadata)) != one.metadata_digest:
+            raise IntegrityError("its metadata is not the one of its digest")
+        for name in (one.sketches, one.vectors):
+            if name is not None:
+                read_kept(self._read, name)
+        if one.texts is not None:
+            texts = texts_of(read_kept(self._read, one.texts))
+            if digest_bytes("\n".join(texts).encode()) != one.text_digest:
+                raise IntegrityError("its texts are not those of its digest")
+
+    def _data(self, name: str) -> bytes:
+        data = self._read(inventories.decision_path(name))
+        if digest_bytes(data) != name:
+            raise IntegrityError("not the decision that was logged")
+        return data
+
+    def _act(self, index: int) -> object:
+        return self._past.entries[index].get("act") if index < len(self._past.entries) else None
+
+    def _time(self, index: int) -> datetime:
+        try:
+            return parse_time(self._past.entries[index]["at"])
+        except (KeyError, TypeError, ValueError):
+            raise IntegrityError(f"entry {index} of the log has no time") from None
+
+    def _note(self, one: Denied, said: str) -> None:
+        self.notes.append(f"{_label(one)}: denied, but {said}")
+
+
+def _label(one: Vouched | Denied) -> str:
+    return f"{one.source}/{one.document}"
 
 
 def read_kept(read: Read, name: str) -> bytes:
@@ -106,40 +303,3 @@ def left_out(past: VerifiedHistory, listed: Iterable[Denied]) -> Iterator[str]:
             yield f"denial by decision {envelope[:12]}…: logged, entry {index}, and not in it"
         elif denies and envelope is None and numbers[index] != denies:
             yield f"denials: {denies} logged, entry {index}, and {numbers[index]} of them in it"
-
-
-def _decision(
-    read: Read, past: VerifiedHistory, one: Vouched | Denied, action: str, signers: Sequence[str]
-) -> Word:
-    data = read(inventories.decision_path(one.envelope))
-    entry = past.entries[one.log_index] if one.log_index < len(past.entries) else {}
-    act = entry.get("act")
-    if digest_bytes(data) != one.envelope or act not in (action, "restore"):
-        raise IntegrityError("not the decision that was logged")
-    # One commit may carry out many decisions; its entry names none of them then.
-    if entry.get("decision") not in (one.envelope, None):
-        raise IntegrityError("the log has another decision there")
-    # A restored workspace tells when it took a decision over, not when that was made: then any
-    # trust root it has seen may know the reviewer.
-    roots = [past.root_at(one.log_index)] if act == action else past.roots
-    said, key = _authenticate(data, roots, signers)
-    about = (f"{one.source}/{one.document}", one.digest, one.metadata_digest, action)
-    if (said.subject, said.digest, said.metadata_digest, said.action) != about:
-        raise IntegrityError("it is about something else")
-    return said, key
-
-
-def _authenticate(data: bytes, roots: Sequence[Root], signers: Sequence[str]) -> Word:
-    """A decision by a reviewer of one of some trust roots, at the time that it names.
-
-    The time bounds no more than the reviewer's grant; the log says when it was carried out.
-    """
-    refused: IntegrityError | None = None
-    for root in reversed(roots):
-        try:
-            envelope = dsse.parse_envelope(data, max_bytes=decision.MAX_DECISION_BYTES)
-            at = decision.parse(envelope.payload).at
-            return decision.authenticate(data, root, signers, at)
-        except IntegrityError as error:
-            refused = refused or error
-    raise refused or IntegrityError("no trust root knows its reviewer")

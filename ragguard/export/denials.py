@@ -9,7 +9,7 @@ baseline.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,19 +19,20 @@ from ragguard.corpus import changes
 from ragguard.errors import LedgerError, VaultError
 from ragguard.export import decisions as decided
 from ragguard.export import inventory as inventories
+from ragguard.export import releases
 from ragguard.export.decisions import Read
-from ragguard.export.inventory import Denied
-from ragguard.ledger import audit_queries, commits
+from ragguard.export.inventory import Denied, Vouched
+from ragguard.ledger import audit_queries, commits, opinions
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.arrays import dump_array, load_array
 from ragguard.ledger.commits import ManifestRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.writer import Plan, dump_vectors, load_vectors
-from ragguard.model import Finding, Floats, PublicKey
+from ragguard.model import Finding, Floats
 from ragguard.text.minhash import PERMUTATIONS, sketch_rows
 from ragguard.text.words import words
 from ragguard.trust.canonical import digest_bytes
-from ragguard.trust.decision import Decision
+from ragguard.trust.quorum import Word
 from ragguard.workspace import Workspace
 
 KIND = "restore"
@@ -39,8 +40,8 @@ KIND = "restore"
 
 def gather(
     workspace: Workspace, files: dict[str, bytes], missing: list[str], *, texts: bool
-) -> list[Denied]:
-    """All denials, with what is kept of the texts and the decisions behind them.
+) -> tuple[list[Denied], list[Vouched]]:
+    """All denials and the opinions on their cases, with what is kept of the texts.
 
     Args:
         workspace: Open.
@@ -50,27 +51,40 @@ def gather(
     """
     with workspace.ledger.reading() as conn:
         tables = audit_queries.small_tables(conn)
-        indices = {row.id: row.log_index for row in commits.listed(conn)}
-        rows = sorted(tables["denials"], key=lambda row: int(row["id"]))
-        versions = {row["version"]: version_rows.version(conn, row["version"]) for row in rows}
+        done = {row.id: row for row in commits.listed(conn)}
+        versions = {
+            row["version"]: version_rows.version(conn, row["version"]) for row in tables["denials"]
+        }
+        heard = opinions.heard(conn)
     cases = {row["id"]: row["version"] for row in tables["cases"]}
-    decisions = {
-        (row["commit"], cases.get(row["case"])): row["envelope"]
-        for row in tables["decisions"]
-        if row["action"] == "reject"
-    }
-    made = []
-    for row in rows:
+    decisions: dict[tuple[int, int | None], list[tuple[int, str]]] = {}
+    for row in tables["decisions"]:
+        if row["action"] == "reject":
+            about = (row["commit"], cases.get(row["case"]))
+            decisions.setdefault(about, []).append((row["case"], row["envelope"]))
+    made, words = [], []
+    for row in tables["denials"]:
         version = versions[row["version"]]
-        envelope = decisions.get((row["commit"], row["version"]))
-        if version is None or envelope is None:
+        said = decisions.get((row["commit"], row["version"]))
+        if version is None or said is None:
             missing.append(f"denial {row['id']}: the ledger has no version or no decision of it")
             continue
-        label = version.label
+        label, (case, envelope) = version.label, said[-1]
+        index = done[row["commit"]].log_index or 0
         found = _of_vault(workspace, row, label, missing, texts=texts)
         files |= {inventories.denied_path(row[name]): data for name, data in found.items()}
-        if (said := _read(workspace, envelope, label, missing)) is not None:
-            files[inventories.decision_path(envelope)] = said
+        if done[row["commit"]].kind == KIND:
+            others = [releases.vouched(version, name, index) for _, name in said[:-1]]
+        else:
+            others = releases.opinions_on(heard.get(case, ()), version)
+        read = {
+            name: data
+            for name in (envelope, *(one.envelope for one in others))
+            if (data := _read(workspace, name, label, missing)) is not None
+        }
+        if envelope in read:  # without it the denial denies nothing anew, whoever agreed
+            words += others
+            files |= {inventories.decision_path(name): data for name, data in read.items()}
         made.append(
             Denied(
                 envelope=envelope,
@@ -83,14 +97,14 @@ def gather(
                 subject_digest=version.subject_digest,
                 manifest=version.manifest,
                 policy_digest=version.policy_digest,
-                log_index=indices[row["commit"]] or 0,
+                log_index=index,
                 text_digest=row["text_digest"],
                 sketches=row["sketches"] if "sketches" in found else None,
                 vectors=row["vectors"] if "vectors" in found else None,
                 texts=row["texts"] if "texts" in found else None,
             )
         )
-    return made
+    return made, words
 
 
 def _of_vault(
@@ -120,21 +134,19 @@ def record(
     plan: changes.Draft,
     read: Read,
     one: Denied,
-    said: Decision,
-    reviewer: PublicKey,
+    words: Sequence[Word],
     number: int,
     manifest: ManifestRow | None,
     *,
     same_recipe: bool,
 ) -> Plan:
-    """A commit that takes a denial over, with the case and the decision that it stands on.
+    """A commit that takes a denial over, with the case and the words that it stands on.
 
     Args:
         plan: Empty draft.
         read: Gives a file of the export.
         one: The denial, verified.
-        said: What the reviewer signed.
-        reviewer: His key.
+        words: What reviewers signed; the deciding word last.
         number: Of the version, below all documents': the newest version of what serves is not it.
         manifest: The manifest it came with, if that came too.
         same_recipe: Whether texts get the vectors now that they got then.
@@ -164,9 +176,11 @@ def record(
     case = plan.open_case(row)
     plan.closes.append((case, "rejected"))
     plan.tell(row, "denied")
-    plan.decide(case, said, reviewer, one.envelope)
+    for word in words:
+        plan.decide(case, word.said, word.reviewer, word.envelope)
     plan.deny_like(row, one.text_digest, _kept(plan.workspace, read, one, same_recipe))
-    return plan.finish(KIND, reviewer.principal, one.source, manifest, decision=one.envelope)
+    who = ", ".join(word.reviewer.principal for word in words)
+    return plan.finish(KIND, who, one.source, manifest, decision=one.envelope)
 
 
 def _kept(workspace: Workspace, read: Read, one: Denied, same_recipe: bool) -> list[bytes]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import MalformedError
 from ragguard.trust import strict_json
 from ragguard.trust.canonical import canonical
+from ragguard.trust.quorum import About
+
+if TYPE_CHECKING:
+    from ragguard.ledger.versions import VersionRow
 
 FORMAT = "ragguard-export-v1"
 INVENTORY = "export.json"
@@ -83,12 +87,12 @@ class Omitted:
 
 @dataclass(frozen=True)
 class Vouched:
-    """A reviewer's release of a document of the clean set.
+    """A reviewer's word: a release of a document of the clean set, or an opinion.
 
     Attributes:
         envelope: Digest of the signed decision, which is its name below `decisions/`.
         manifest: Manifest that the version it was about stood on.
-        log_index: Entry of the commit that carried it out.
+        log_index: Entry of the commit that carried it out; of an opinion, its own entry.
     """
 
     envelope: str
@@ -134,6 +138,11 @@ class Denied:
     texts: str | None
 
 
+def about_of(row: VersionRow | Listed | Vouched | Denied) -> About:
+    """What a word on a document has to be about."""
+    return row.source, row.document, row.digest, row.metadata_digest
+
+
 @dataclass(frozen=True)
 class Inventory:
     """What an export holds.
@@ -151,7 +160,10 @@ class Inventory:
         left: What is left out of it, with the reason.
         manifests: Manifest digest to the digest of its file: all that documents stand on, and the
             newest of every source.
-        decisions: Releases that speak for documents.
+        decisions: Releases that speak for documents: the deciding word, and those that agreed.
+        opinions: All opinions on the cases of `decisions` and `denied`, and, with the commit that
+            took them over, those that agreed with a denial taken over. Written only where there
+            are any; exports of older versions have none.
         denied: What reviewers rejected up to the export, whatever the commit; the oldest first.
         canaries: Digest of the canary set in force, or `None`.
         missing: What should be here and could not be read, a sentence each.
@@ -176,11 +188,15 @@ class Inventory:
     missing: Sequence[str]
     objects: Mapping[str, int]
     files: Mapping[str, Sequence[Any]]
+    opinions: Sequence[Vouched] = field(default_factory=list)
 
 
 def dump(inventory: Inventory) -> bytes:
     """An inventory as canonical JSON."""
-    return canonical({"format": FORMAT, **asdict(inventory)})
+    body = {"format": FORMAT, **asdict(inventory)}
+    if not inventory.opinions:  # one without them is what it was before there were any
+        del body["opinions"]
+    return canonical(body)
 
 
 def parse(data: bytes) -> Inventory:
@@ -195,7 +211,7 @@ def parse(data: bytes) -> Inventory:
             f"{INVENTORY}: of another format, expected {FORMAT!r}",
             hint="Verify it with the version of ragguard that wrote it.",
         )
-    made: Inventory = _read(Inventory, body)
+    made: Inventory = _read(Inventory, {"opinions": [], **body})
     made = Inventory(
         **{
             **{f.name: getattr(made, f.name) for f in fields(made)},
@@ -203,12 +219,16 @@ def parse(data: bytes) -> Inventory:
             "left": [_read(Omitted, row) for row in made.left],
             "decisions": [_read(Vouched, row) for row in made.decisions],
             "denied": [_read(Denied, row) for row in made.denied],
+            "opinions": [_read(Vouched, row) for row in made.opinions],
         }
     )
     digests = [*made.roots, *made.manifests, *made.manifests.values(), *made.objects]
     for row in made.denied:
         digests += [row.envelope, row.digest, row.metadata_digest, row.manifest, row.text_digest]
         digests += [name for name in (row.sketches, row.vectors, row.texts) if name is not None]
+    for word in (*made.decisions, *made.opinions):
+        digests += [word.envelope, word.digest, word.metadata_digest, word.manifest]
+        _want(_is_size(word.log_index), "an entry of the log", word.log_index)
     for name in (*digests, made.corpus, *([made.canaries] if made.canaries else [])):
         _want(isinstance(name, str) and _DIGEST.fullmatch(name), "a digest", name)
     for size in (*made.objects.values(), made.size, made.commit, made.log_index):

@@ -301,7 +301,6 @@ class _Restoring:
         workspace.committer.commit(made)
         self._commit = plan.commit
         self._kept += len(ready)
-        self._releases += len(plan.decisions)
 
     def _draft(self, generation: Generation) -> changes.Draft:
         """An empty draft; the first version numbers are those of what is denied."""
@@ -311,13 +310,13 @@ class _Restoring:
 
     def _deny(self, generation: Generation, same_recipe: bool) -> None:
         """One commit for each denial, after all documents: what it was copied from was there."""
-        for number, (one, said, key) in enumerate(self._denied, start=1):
+        for number, (one, words) in enumerate(self._denied, start=1):
             self._progress("denials", number - 1, len(self._denied))
             plan = self._draft(generation)
             accepted = self._checked.accepted.get(one.manifest)
             row = self._manifest_row(one.manifest, accepted, plan.commit) if accepted else None
             made = denying.record(
-                plan, self._read, one, said, key, number, row, same_recipe=same_recipe
+                plan, self._read, one, words, number, row, same_recipe=same_recipe
             )
             self._workspace.committer.commit(made)
             self._commit = plan.commit
@@ -328,12 +327,14 @@ class _Restoring:
     def _take_releases(self, plan: changes.Draft, row: VersionRow) -> None:
         """Releases of a document, each with a case that it closes."""
         about = (row.source, row.document, row.digest, row.metadata_digest)
-        for one, said, key in self._checked.released:
-            if (one.source, one.document, one.digest, one.metadata_digest) != about:
+        for released, words in self._checked.released:
+            if released != about:
                 continue
             case = plan.open_case(row)
             plan.closes.append((case, "released"))
-            plan.decide(case, said, key, one.envelope)
+            for word in words:
+                plan.decide(case, word.said, word.reviewer, word.envelope)
+            self._releases += 1
 
     def _manifest_row(self, name: str, one: VerifiedManifest, commit: int) -> ManifestRow:
         manifest = one.manifest

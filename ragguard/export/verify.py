@@ -4,8 +4,9 @@ The order: the note over the inventory by the log's key, before a byte of the in
 every file against the inventory; the log, whole, against the signed checkpoint; the trust roots,
 each signed by the one before and each logged; the corpus of the commit, recomputed from all its
 documents, against the commit's entry; every manifest, by the root in force when it was accepted;
-every document, against its manifest and its bytes; every release and every denial, by a reviewer
-of its day; and that no denial that the log knows is left out.
+every document, against its manifest and its bytes; every release and every denial, by as many
+reviewers of its day as the contract of its day asked for, and all opinions on their cases; and that
+no denial that the log knows is left out.
 
 A key that was revoked since does not make a manifest wrong: the export says so, and why what stands
 on it is in the clean set was decided by the workspace. Needs no workspace, no model, no engine.
@@ -23,7 +24,8 @@ from ragguard.corpus.documents import format_of, with_front
 from ragguard.errors import IntegrityError
 from ragguard.export import decisions, safe_read
 from ragguard.export import inventory as inventories
-from ragguard.export.inventory import Denied, Inventory, Listed, Vouched
+from ragguard.export.decisions import Reviewed
+from ragguard.export.inventory import Denied, Inventory, Listed, about_of
 from ragguard.export.verify_history import VerifiedHistory, accepting, corpus_problems, read_past
 from ragguard.model import Manifest, PublicKey, Root
 from ragguard.parse.document import front_of
@@ -32,7 +34,7 @@ from ragguard.trust import adoption, dsse, signed_note
 from ragguard.trust import manifest as manifests
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest, digest_bytes
-from ragguard.trust.decision import Decision
+from ragguard.trust.quorum import About, Word
 
 MAX_PROBLEMS = 1000
 
@@ -46,6 +48,7 @@ class VerifiedManifest:
         adopted: Documents and digests of an adoption.
         source: Its source.
         signers: Keys that counted for it.
+        everybody: Key ids of all whose signature on it verifies: none of them reviews it.
         index: Entry of the log that accepted it.
         version: Version of the trust root in force then.
     """
@@ -56,6 +59,7 @@ class VerifiedManifest:
     signers: tuple[PublicKey, ...]
     index: int
     version: int
+    everybody: tuple[str, ...] = ()
 
 
 @dataclass
@@ -68,8 +72,8 @@ class Checked:
         root: The newest trust root in it; `None` where the chain does not hold.
         pinned: Version of the trust root that was given and found; `None` where none was given.
         accepted: Manifests that verified, by digest.
-        released: Releases that verified: what of the inventory, the decision, the reviewer's key.
-        denied: Denials that verified, likewise.
+        released: Releases that verified: what they are about, and the words that counted.
+        denied: Denials that verified, and the words that counted.
         notes: What is right and should be known.
         problems: What is wrong, one sentence each.
     """
@@ -79,8 +83,8 @@ class Checked:
     root: Root | None = None
     pinned: int | None = None
     accepted: dict[str, VerifiedManifest] = field(default_factory=dict)
-    released: list[tuple[Vouched, Decision, PublicKey]] = field(default_factory=list)
-    denied: list[tuple[Denied, Decision, PublicKey]] = field(default_factory=list)
+    released: list[tuple[About, tuple[Word, ...]]] = field(default_factory=list)
+    denied: list[tuple[Denied, tuple[Word, ...]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -135,6 +139,9 @@ class _Check:
         self._files = inventories.paths(listed)
         self._past = VerifiedHistory((), (), ())
         self._seen: set[str] = set()
+        self._bearing: dict[About, list[Listed]] = defaultdict(list)
+        for row in listed.documents:
+            self._bearing[about_of(row)].append(row)
 
     def run(self, data: bytes, signed: bytes, root: str | None) -> Iterator[str]:
         """Everything that is wrong."""
@@ -161,8 +168,13 @@ class _Check:
         yield from corpus_problems(self._listed, self._past.entries)
         yield from self._manifests()
         yield from self._documents()
-        yield from self._decisions()
-        yield from self._denials()
+        reviewed = decisions.Reviewed(
+            self._read, self._past, self._listed, self._files, self._signers
+        )
+        yield from self._releases(reviewed)
+        yield from self._denials(reviewed)
+        yield from reviewed.opinions()
+        self._made.notes += reviewed.notes
 
     def _read(self, path: str) -> bytes:
         if path not in self._files:
@@ -237,7 +249,10 @@ class _Check:
             distinct=source.distinct,
         )
         result.require(f"of source {manifest.source!r}, by trust root {root.version}")
-        return VerifiedManifest(manifest, None, manifest.source, result.signed, index, root.version)
+        everybody = tuple(key.keyid for key in anyone.signed)
+        return VerifiedManifest(
+            manifest, None, manifest.source, result.signed, index, root.version, everybody
+        )
 
     def _known(self) -> Mapping[str, Any]:
         return {keyid: key for root in self._past.roots for keyid, key in root.keys.items()}
@@ -309,44 +324,56 @@ class _Check:
 
     # --- decisions --------------------------------------------------------------------------------
 
-    def _decisions(self) -> Iterator[str]:
-        for one in self._listed.decisions:
-            try:
-                said, key = decisions.release(
-                    self._read, self._past, one, self._signers(one.manifest)
-                )
-            except IntegrityError as error:
-                yield f"release of {one.source}/{one.document}: {error.message}"
+    def _releases(self, reviewed: Reviewed) -> Iterator[str]:
+        for one in reviewed.releases():
+            if isinstance(one, str):
+                yield one
             else:
-                self._made.released.append((one, said, key))
+                self._made.released.append(one)
+        shown = {about_of(one) for one in self._listed.decisions}
+        for row in self._listed.documents:
+            if row.outcome != "admit" and about_of(row) not in shown:
+                yield f"{row.source}/{row.document}: was held, and no release of it is in it"
 
-    def _denials(self) -> Iterator[str]:
+    def _denials(self, reviewed: Reviewed) -> Iterator[str]:
         yield from decisions.left_out(self._past, self._listed.denied)
         refused = {one.digest for one in self._listed.denied}
         for row in self._listed.documents:
             if row.digest in refused:
                 yield f"{row.source}/{row.document}: a reviewer rejected exactly these bytes"
         for one in self._listed.denied:
-            if inventories.decision_path(one.envelope) not in self._files:
-                # The vault had lost it: what no reviewer can be asked about denies nothing anew.
-                self._made.notes.append(
-                    f"{one.source}/{one.document}: denied, but its decision is not in the export"
-                )
-                continue
             try:
                 if (accepted := self._made.accepted.get(one.manifest)) is not None:
                     _came_with(one, accepted)
-                said, key = decisions.denial(
-                    self._read, self._past, one, self._signers(one.manifest)
-                )
+                found = reviewed.denial(one)
             except IntegrityError as error:
                 yield f"denial of {one.source}/{one.document}: {error.message}"
             else:
-                self._made.denied.append((one, said, key))
+                if found is not None:
+                    self._made.denied.append((one, found.words))
 
-    def _signers(self, manifest: str) -> list[str]:
-        accepted = self._made.accepted.get(manifest)
-        return [key.keyid for key in accepted.signers] if accepted else []
+    def _signers(self, about: About, manifest: str) -> list[str]:
+        """Key ids of all who signed a document that a reviewer's word is about.
+
+        The inventory says which manifest the version stood on that the reviewer saw. Where that is
+        not there, or does not list the file as it is now, whoever signed what the document stands
+        on now is no judge of it either.
+        """
+        rows = self._bearing[about]
+        names = [manifest, *(row.manifest for row in rows)]
+        one = self._made.accepted.get(manifest)
+        if any(row.manifest == manifest or _lists(one, row) for row in rows):
+            names = [manifest]
+        found = [self._made.accepted[name] for name in names if name in self._made.accepted]
+        return [keyid for one in found for keyid in one.everybody]
+
+
+def _lists(one: VerifiedManifest | None, row: Listed) -> bool:
+    """Whether a manifest lists the file that a document is in, with these bytes."""
+    if one is None or one.manifest is None or one.source != row.source:
+        return False
+    files = {subject.name: subject.digest for subject in one.manifest.subjects}
+    return files.get(row.subject) == row.subject_digest
 
 
 def _came_with(one: Denied, accepted: VerifiedManifest) -> None:

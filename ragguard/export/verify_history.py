@@ -38,6 +38,12 @@ class VerifiedHistory:
         known = sum(since < index for since in self.in_force)
         return self.roots[max(known, 1) - 1]
 
+    def roots_since(self, manifest: str) -> Sequence[Root]:
+        """Trust roots that were in force since a manifest was accepted, the oldest first."""
+        index = accepting(self.entries).get(manifest)
+        first = self.root_at(index).version if index is not None else 1
+        return self.roots[first - 1 :]
+
 
 def read_past(read: Read, listed: Inventory, name: str, public: bytes) -> VerifiedHistory:
     """The whole log against the signed tree head, and the chain of trust roots against the log.

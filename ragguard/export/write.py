@@ -19,9 +19,9 @@ from pathlib import Path
 from ragguard.corpus import log_check
 from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
 from ragguard.errors import LedgerError, LogError, UsageError, VaultError
-from ragguard.export import denials
+from ragguard.export import denials, releases
 from ragguard.export import inventory as inventories
-from ragguard.export.inventory import Inventory, Listed, Omitted, Vouched
+from ragguard.export.inventory import Inventory, Listed, Omitted, about_of
 from ragguard.ledger import audit_queries, commits, log, versions, versions_at
 from ragguard.ledger.commits import Accepted, CommitRow
 from ragguard.ledger.versions import VersionRow
@@ -149,7 +149,7 @@ def _fill(
     generation = workspace.generation()
     with workspace.ledger.reading() as conn:
         stays = versions.stays_at(conn, "serving", row.id)
-        waiting = {_bytes(versions.version_of(r)) for r in versions.stays_at(conn, "quarantine")}
+        waiting = {about_of(versions.version_of(r)) for r in versions.stays_at(conn, "quarantine")}
         everything = [versions.version_of(r) for r in stays]
         index = row.log_index if row.log_index is not None else -1
         entry = log.body(conn, index)
@@ -162,12 +162,16 @@ def _fill(
         )
     since = {r.id: r.since for r in stays}
     clean, left = sift(workspace, stays)
-    left += [_waits(r) for r in clean if _bytes(r) in waiting]
+    left += [_waits(r) for r in clean if about_of(r) in waiting]
     with workspace.ledger.reading() as conn:
-        rest = [r for r in clean if _bytes(r) not in waiting]
+        rest = [r for r in clean if about_of(r) not in waiting]
         undecided = versions_at.undecided(conn, rest)
     left += [never_decided(r) for r in rest if r.id in undecided]
-    rest = [r for r in rest if r.id not in undecided]
+    said = releases.gather(workspace, rest)
+    unproved = said.unproved(r for r in rest if r.id not in undecided)
+    left += unproved
+    out = undecided | {one.version.id for one in unproved}
+    rest = [r for r in rest if r.id not in out]
     writer = _Writer(aside)
     kept: list[VersionRow] = []
     for number, part in enumerate(parts := list(_parts(rest))):
@@ -182,10 +186,13 @@ def _fill(
     objects = {Path(path).name: size for path, (_, size) in writer.written.items()}
     missing: list[str] = []
     files = dict(_records(workspace, records, roots))
-    denied = denials.gather(workspace, files, missing, texts=denied_texts)
+    denied, opinions = denials.gather(workspace, files, missing, texts=denied_texts)
+    said = said.of(kept)
     standing = {row.manifest for row in kept} | {one.manifest for one in denied}
+    standing |= {one.manifest for one in said.decisions}
     manifests = _manifests(workspace, standing, files, missing)
-    decisions = _decisions(workspace, kept, files, missing)
+    files |= said.files()
+    missing += said.missing()
     canaries = _canaries(workspace, records, files, missing)
     writer.write(files)
     made = Inventory(
@@ -200,7 +207,8 @@ def _fill(
         documents=[_listed(r, since[r.id]) for r in sorted(kept, key=_order)],
         left=[_omitted(one) for one in sorted(left, key=lambda one: _order(one.version))],
         manifests=manifests,
-        decisions=decisions,
+        decisions=said.decisions,
+        opinions=[*said.opinions, *opinions],
         denied=denied,
         canaries=canaries,
         missing=missing,
@@ -295,41 +303,6 @@ def _manifests(
     return found
 
 
-def _decisions(
-    workspace: Workspace, kept: Sequence[VersionRow], files: dict[str, bytes], missing: list[str]
-) -> list[Vouched]:
-    """Releases that speak for documents of the clean set."""
-    clean = {_bytes(row) for row in kept}
-    with workspace.ledger.reading() as conn:
-        tables = audit_queries.small_tables(conn)
-        indices = {row.id: row.log_index for row in commits.listed(conn)}
-        cases = {row["id"]: row for row in tables["cases"]}
-        found = [
-            (row, versions.version(conn, cases[row["case"]]["version"]))
-            for row in tables["decisions"]
-            if row["action"] == "release" and cases[row["case"]]["version"] is not None
-        ]
-    made = []
-    for row, version in found:
-        if version is None or _bytes(version) not in clean:
-            continue
-        try:
-            data = workspace.vault.get(row["envelope"])
-        except VaultError as error:
-            missing.append(
-                f"release of '{version.source}/{version.document}' by {row['reviewer']}: "
-                f"{error.message}"
-            )
-            continue
-        files[inventories.decision_path(row["envelope"])] = data
-        made.append(
-            Vouched(
-                row["envelope"], *_bytes(version), version.manifest, indices[row["commit"]] or 0
-            )
-        )
-    return made
-
-
 def _canaries(
     workspace: Workspace, records: log_check.Records, files: dict[str, bytes], missing: list[str]
 ) -> str | None:
@@ -368,16 +341,12 @@ def _listed(row: VersionRow, since: int) -> Listed:
 
 def _omitted(one: Left) -> Omitted:
     first = one.findings[0]
-    return Omitted(*_bytes(one.version), first.check, first.detail)
+    return Omitted(*about_of(one.version), first.check, first.detail)
 
 
 def _waits(row: VersionRow) -> Left:
     found = Finding("waits", 1.0, None, "the same bytes wait for a reviewer today")
     return Left(row, (found,), waits=True)
-
-
-def _bytes(row: VersionRow) -> tuple[str, str, str, str]:
-    return row.source, row.document, row.digest, row.metadata_digest
 
 
 def _order(row: VersionRow) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from ragguard.model import Finding, Policy, Verdict
 from ragguard.trust import contract as contracts
 from ragguard.workspace import Workspace
 
-LEAST_SCORE = 0.5  # of a document that waits for this alone
+LEAST_SCORE = 0.5  # of a document that waits for what its contract asks alone
 
 
 def hold_for_review(
@@ -61,7 +61,9 @@ def hold_for_review(
             (r.digest, r.metadata_digest) == own and not r.ended for r in releases.get(name, ())
         ):
             continue
-        held[name] = _held(held[name], finding)
+        # What the checks say goes first where it would hold by itself.
+        before = held[name].outcome == "quarantine"
+        held[name] = hold_with(held[name], finding, first=not before)
     return held
 
 
@@ -77,10 +79,14 @@ def _finding(item: Incoming, contract: Policy, let_in: int) -> Finding | None:
     return None
 
 
-def _held(verdict: Verdict, finding: Finding) -> Verdict:
-    """A verdict that holds; what the checks say goes first where it would hold by itself."""
-    findings = (*verdict.findings, finding)
-    if verdict.outcome != "quarantine":
-        findings = (finding, *verdict.findings)
+def hold_with(verdict: Verdict, finding: Finding, *, first: bool = False) -> Verdict:
+    """A verdict that holds a document because its contract asks for it.
+
+    Args:
+        verdict: What the checks say.
+        finding: What the contract asks for.
+        first: Whether it goes before what the checks found.
+    """
+    findings = (finding, *verdict.findings) if first else (*verdict.findings, finding)
     score = max(verdict.score, LEAST_SCORE)
     return replace(verdict, outcome="quarantine", score=score, findings=findings)

@@ -14,13 +14,14 @@ does not hold: the contract guards against the quiet edit, not against the autho
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from ragguard.corpus.clean_set import read_back
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import read_items
 from ragguard.corpus.state import SourceState
+from ragguard.ingest.contract_review import hold_with
 from ragguard.model import Finding, Policy, Verdict
 from ragguard.parse.workers import Read, Unread
 from ragguard.text.diff import tokens
@@ -32,7 +33,6 @@ CHECK = "fact_change"
 SIGNERS = 2  # principals who vouch for a change of fact
 MOST = 1000  # words of a block of lines that are lined up
 TOLD = 5  # changes that the finding spells out
-LEAST_SCORE = 0.5  # of a document that waits for this alone
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,4 @@ def _held(verdict: Verdict, changes: Sequence[FactChange], contract: Policy) -> 
         f"the update changes only facts: {shown}{more}; the contract asks for {asked}",
         {"changes": [[c.kind, c.before, c.after] for c in changes[: 4 * TOLD]]},
     )
-    return replace(
-        verdict,
-        outcome="quarantine",
-        score=max(verdict.score, LEAST_SCORE),
-        findings=(*verdict.findings, finding),
-    )
+    return hold_with(verdict, finding)

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ragguard.ledger import opinions
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.tables import (
     cases,
@@ -204,7 +205,9 @@ def points_made(conn: sa.Connection, commit: int) -> dict[tuple[int, int], Point
 def small_tables(conn: sa.Connection) -> dict[str, list[dict[str, Any]]]:
     """Rows of manifests, cases, decisions and denials."""
     return {
-        table.name: [dict(r._mapping) for r in conn.execute(sa.select(table))]
+        table.name: [
+            dict(r._mapping) for r in conn.execute(sa.select(table).order_by(*table.primary_key))
+        ]
         for table in (manifests, cases, decisions, denials)
     }
 
@@ -231,6 +234,9 @@ def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
     for what, query in queries.items():
         for (digest,) in _stream(conn, query):
             yield what, digest
+    for words in opinions.heard(conn).values():
+        for _, said in words:
+            yield "opinion", said.envelope
 
 
 @dataclass(frozen=True)

@@ -8,59 +8,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
+from ragguard.ledger.cases import open_numbers
 from ragguard.ledger.tables import decisions, log_entries
 from ragguard.trust.person import person
-
-ACT = "opinion"
-Action = Literal["release", "reject"]
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """One reviewer's word on a case.
-
-    Attributes:
-        envelope: Vault digest of the signed decision.
-        at: When, as text.
-    """
-
-    case: int
-    action: Action
-    reviewer: str
-    keyid: str
-    reason: str
-    envelope: str
-    at: str
-
-    def as_entry(self) -> dict[str, Any]:
-        """As the log has it."""
-        return {"act": ACT, **vars(self)}
+from ragguard.trust.quorum import OPINION, Action, Opinion, by_case
 
 
 def acts(conn: sa.Connection, act: str) -> list[dict[str, Any]]:
     """Entries of the log of one act, oldest first."""
+    return [body for _, body in _acts(conn, act)]
+
+
+def _acts(conn: sa.Connection, act: str) -> list[tuple[int, dict[str, Any]]]:
     query = (
-        sa.select(log_entries.c.body)
+        sa.select(log_entries.c.index, log_entries.c.body)
         .where(log_entries.c.body.like(f'%"act":"{act}"%'))
         .order_by(log_entries.c.index)
     )
-    found = (json.loads(text) for (text,) in conn.execute(query))
-    return [body for body in found if isinstance(body, dict) and body.get("act") == act]
+    found = ((index, json.loads(text)) for index, text in conn.execute(query))
+    return [(n, body) for n, body in found if isinstance(body, dict) and body.get("act") == act]
+
+
+def heard(conn: sa.Connection) -> dict[int, list[tuple[int, Opinion]]]:
+    """All opinions on each case, see `by_case`."""
+    return by_case(_acts(conn, OPINION))
 
 
 def given(conn: sa.Connection) -> dict[int, list[Opinion]]:
     """Opinions by case, the last word of each reviewer, oldest first."""
     latest: dict[int, dict[str, Opinion]] = {}
-    for body in acts(conn, ACT):
-        said = Opinion(**{name: body[name] for name in Opinion.__dataclass_fields__})
-        words = latest.setdefault(said.case, {})
-        words.pop(person(said.reviewer), None)
-        words[person(said.reviewer)] = said
+    for case, words in heard(conn).items():
+        mine = latest.setdefault(case, {})
+        for _, said in words:
+            mine.pop(person(said.reviewer), None)
+            mine[person(said.reviewer)] = said
     return {case: list(words.values()) for case, words in latest.items()}
 
 
@@ -90,12 +75,17 @@ def told(words: Sequence[Opinion], *, closed: bool) -> list[dict[str, Any]]:
 def every_word(conn: sa.Connection) -> dict[int, dict[str, tuple[str, Action]]]:
     """The last word of each reviewer on each case, opinions and decisions together.
 
+    Without what `told` does not tell: opinions on an open case while all agree. Figures that grow
+    by one tell the next reviewer what the last one said.
+
     Returns:
         Case to person to the reviewer's name and what he said.
     """
     found: dict[int, dict[str, tuple[str, Action]]] = {}
+    waiting = open_numbers(conn)
     for case, words in given(conn).items():
-        found[case] = {person(said.reviewer): (said.reviewer, said.action) for said in words}
+        if case not in waiting or disagree(words):
+            found[case] = {person(said.reviewer): (said.reviewer, said.action) for said in words}
     query = sa.select(decisions.c.case, decisions.c.reviewer, decisions.c.action)
     for case, reviewer, action in conn.execute(query.order_by(decisions.c.id)):
         found.setdefault(case, {})[person(reviewer)] = (reviewer, action)

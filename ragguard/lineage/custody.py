@@ -19,6 +19,7 @@ from ragguard.ledger.versions_at import Decided, Membership
 from ragguard.lineage.prove import find_version, prove, verifier_key, verify_bundle
 from ragguard.trust import decision as decisions
 from ragguard.trust import dsse
+from ragguard.trust.review_statement import MAX_BYTES
 from ragguard.workspace import Workspace
 
 
@@ -123,7 +124,7 @@ def _decision(
     by, about = "", versions.get(row.version or 0)
     try:
         data = workspace.vault.get(row.envelope)
-        envelope = dsse.parse_envelope(data, max_bytes=decisions.MAX_DECISION_BYTES)
+        envelope = dsse.parse_envelope(data, max_bytes=MAX_BYTES)
         keys = workspace.root.keys
         result = dsse.verify(envelope, keys, payload_type=dsse.IN_TOTO, threshold=1)
         result.require(f"decision on case {row.case}")

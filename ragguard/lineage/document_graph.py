@@ -25,10 +25,9 @@ from ragguard.ledger.versions_at import Decided, Membership
 from ragguard.lineage.graph import Lineage, Sketch, State, differing, unproved, verified, wrong
 from ragguard.lineage.logged import Logged
 from ragguard.lineage.prove import find_version
-from ragguard.model import Root
 from ragguard.trust import decision as decisions
 from ragguard.trust import dsse
-from ragguard.trust.canonical import format_time
+from ragguard.trust.canonical import format_time, parse_time
 from ragguard.workspace import Workspace
 
 SWITCHING = ("reindex", "stage", "cutover", "rollback")  # they seal documents that do not move
@@ -371,9 +370,12 @@ class _Document:
         """
         self._logged.add(row.commit)
         data = self._workspace.vault.get(row.envelope)
-        at = decisions.parse(
-            dsse.parse_envelope(data, max_bytes=decisions.MAX_DECISION_BYTES).payload
-        ).at
+        roots, at = [self._signatures.root_at(row.commit)], decisions.unverified(data).at
+        commit = self._logged.rows.get(row.commit)
+        if self._taken_over(row):
+            roots = [*roots, *self._signatures.all_roots()]
+        elif commit is not None:
+            at = parse_time(commit.at)
         kept = self._signatures.rows.get(about.manifest)
         signers = []
         if kept is not None:
@@ -381,9 +383,6 @@ class _Document:
                 signers = [i for i, _ in signed_by(self._workspace, kept.envelope, kept.signers)]
             except VaultError:  # its own step says so
                 signers = [str(keyid) for keyid, _ in kept.signers]
-        roots: list[Root] = [self._signatures.root_at(row.commit), self._workspace.root]
-        if self._taken_over(row):
-            roots = [*roots, *self._signatures.all_roots()]
         refused: IntegrityError | None = None
         for root in roots:
             try:

@@ -25,20 +25,20 @@ from ragguard.ledger import versions as version_rows
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.evidence import as_finding
-from ragguard.ledger.opinions import Opinion
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import PublicKey
 from ragguard.quarantine import compared_with as beside
 from ragguard.quarantine import denial, second_opinion
 from ragguard.quarantine.compared_with import Beside, Mark
-from ragguard.quarantine.second_opinion import Decided, Word
+from ragguard.quarantine.second_opinion import Decided
 from ragguard.quarantine.statement import Action, check_reason, decisions_on
 from ragguard.trust import decision as decisions
-from ragguard.trust import keys, root
+from ragguard.trust import keys, quorum, root
 from ragguard.trust.canonical import format_time
 from ragguard.trust.decision import Decision
 from ragguard.trust.person import person, persons
+from ragguard.trust.quorum import Opinion, Quorum, Word
 from ragguard.workspace import Workspace
 
 NAMED = 5  # cases that an error names
@@ -307,34 +307,35 @@ def _carry_out(
         signed.append((said, reviewer))
     _check_signed(workspace, plan, shown, [said for said, _ in signed])
     kept = workspace.vault.put_many(envelopes)
-    agreed: list[tuple[CaseView, list[Word]]] = []
+    before = second_opinion.spoken(workspace, [view.case.id for view in shown])
+    agreed: list[tuple[CaseView, Quorum]] = []
     alone: list[Word] = []
-    for view, (said, reviewer), name in zip(shown, signed, kept, strict=True):
-        word = Word(said, reviewer, name)
+    for view, envelope, name in zip(shown, envelopes, kept, strict=True):
+        words = before[view.case.id]
+        second_opinion.check_new(view.case.id, name, words)
         signers = [k for k, _ in view.signers]
-        words = [*second_opinion.earlier(workspace, view.opinions, word, signers), word]
-        if len(words) < view.needed:
-            alone.append(word)
+        found = quorum.count(
+            [*words, (name, envelope)], workspace.root, view.case.source, signers, workspace.now
+        )
+        if found:
+            agreed.append((view, found))
         else:
-            agreed.append((view, words))
-    if alone:
+            alone.append(found.words[-1])
+    commit = _effect(workspace, plan, agreed) if agreed else None
+    if alone:  # last: a commit that fails leaves no opinion behind, and all may be sent again
         second_opinion.keep(workspace, alone)
-    waiting = tuple(word.said.case for word in alone)
-    if not agreed:
-        return Decided(None, (), waiting)
-    commit = _effect(workspace, plan, agreed)
-    return Decided(commit, tuple(view.case.id for view, _ in agreed), waiting)
+    decided = tuple(view.case.id for view, _ in agreed)
+    return Decided(commit, decided, tuple(word.said.case for word in alone))
 
 
-def _effect(
-    workspace: Workspace, plan: Draft, agreed: Sequence[tuple[CaseView, list[Word]]]
-) -> int:
+def _effect(workspace: Workspace, plan: Draft, agreed: Sequence[tuple[CaseView, Quorum]]) -> int:
     """Carry out what enough reviewers agree on; the last word is the one that the log names."""
-    action = agreed[0][1][-1].said.action
-    for _, words in agreed:
-        for word in words:
-            plan.decide(word.said.case, word.said, word.reviewer, word.envelope)
-    decided = [(v.version, words[-1].envelope) for v, words in agreed if v.version is not None]
+    action = agreed[0][1].words[-1].said.action
+    every = [word for _, found in agreed for word in found.words]
+    for word in every:
+        plan.decide(word.said.case, word.said, word.reviewer, word.envelope)
+    last = [(view, found.words[-1].envelope) for view, found in agreed]
+    decided = [(view.version, name) for view, name in last if view.version is not None]
     if not decided:
         _decide_removal(plan, agreed[0][0].case, action)
     elif action == "release":
@@ -344,10 +345,10 @@ def _effect(
             denial.keep(plan, version)
         plan.deny(decided)
     # A removal has leaves of what goes, and may have none.
-    alone = "" if decided else agreed[0][1][-1].envelope
+    alone = "" if decided else last[0][1]
     sources = {view.case.source for view, _ in agreed}
     source = agreed[0][0].case.source if len(sources) == 1 else ""
-    said_by = dict.fromkeys(word.reviewer.principal for _, words in agreed for word in words)
+    said_by = dict.fromkeys(word.reviewer.principal for word in every)
     workspace.committer.commit(plan.finish(action, ", ".join(said_by), source, decision=alone))
     return plan.commit
 
@@ -459,7 +460,7 @@ def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
                 version,
                 False,
                 signers[name],
-                needed=second_opinion.needed(workspace.root, case.source),
+                needed=quorum.needed(workspace.root, case.source),
                 opinions=said.get(case.id, ()),
             )
             found.append(view)

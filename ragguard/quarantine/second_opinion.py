@@ -1,41 +1,28 @@
 """Second opinions: a case is decided when as many reviewers agree as its source's contract asks.
 
 A word that does not decide yet is an *opinion*: verified as a decision is, kept, logged, and
-verified again when the one comes that decides. Only words of reviewers in force then count, each
-person once, his last.
+verified again when the one comes that decides (`trust.quorum`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from ragguard.errors import IntegrityError, VaultError
+from ragguard.errors import DecisionError, VaultError
 from ragguard.ledger import opinions
-from ragguard.ledger.opinions import Opinion
 from ragguard.ledger.writer import append_entry
-from ragguard.model import PublicKey, Root
 from ragguard.stats.agreement import Agreement, cohen
 from ragguard.stats.intervals import as_body, wilson
-from ragguard.trust import decision as decisions
 from ragguard.trust.canonical import format_time
-from ragguard.trust.decision import Decision
-from ragguard.trust.person import person
+from ragguard.trust.quorum import Opinion, Signed, Word
 from ragguard.workspace import Workspace
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
-
-
-@dataclass(frozen=True)
-class Word:
-    """A verified word: what was signed, by whom, and the envelope's vault digest."""
-
-    said: Decision
-    reviewer: PublicKey
-    envelope: str
 
 
 @dataclass(frozen=True)
@@ -53,40 +40,30 @@ class Decided:
     waiting: tuple[int, ...]
 
 
-def needed(root: Root, source: str) -> int:
-    """How many reviewers have to agree on a case of a source."""
-    known = root.sources.get(source)
-    return known.policy.reviewers if known is not None else 1
-
-
-def earlier(
-    workspace: Workspace, words: Sequence[Opinion], now: Word, signers: Sequence[str]
-) -> list[Word]:
-    """Opinions of others that still stand and say the same as a new word, oldest first.
-
-    Args:
-        workspace: Open.
-        words: Opinions on the case.
-        now: The new word.
-        signers: Key ids that signed the document.
-    """
-    found = []
-    for opinion in words:
-        if person(opinion.reviewer) == person(now.reviewer.principal):
-            continue
-        try:
-            data = workspace.vault.get(opinion.envelope)
-            said, key = decisions.authenticate(data, workspace.root, signers, workspace.now)
-        except (IntegrityError, VaultError):
-            continue  # of a reviewer who is none any more, or it is gone
-        if _what(said) == _what(now.said) and person(key.principal) == person(opinion.reviewer):
-            found.append(Word(said, key, opinion.envelope))
+def spoken(workspace: Workspace, chosen: Iterable[int]) -> dict[int, list[Signed]]:
+    """All opinions on cases that the vault has, oldest first."""
+    with workspace.ledger.reading() as conn:
+        every = opinions.heard(conn)
+    found: dict[int, list[Signed]] = {}
+    for case in chosen:
+        words = found.setdefault(case, [])
+        for _, said in every.get(case, ()):
+            with suppress(VaultError):  # the audit names what the vault has lost
+                words.append((said.envelope, workspace.vault.get(said.envelope)))
     return found
 
 
-def _what(said: Decision) -> tuple[Any, ...]:
-    """All that a decision says but why and when."""
-    return said.case, said.action, said.subject, said.digest, said.metadata_digest, said.covers
+def check_new(case: int, envelope: str, words: Iterable[Signed]) -> None:
+    """Refuse a word that was given before: who took it back would have it back from anybody.
+
+    Raises:
+        DecisionError: It was.
+    """
+    if any(name == envelope for name, _ in words):
+        raise DecisionError(
+            f"decision: this very word on case {case} was given before",
+            hint="Look at the case again and sign anew.",
+        )
 
 
 def keep(workspace: Workspace, words: Sequence[Word]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ragguard.corpus.changes import Draft
 from ragguard.errors import UsageError
@@ -36,6 +36,11 @@ def check_reason(reason: str) -> None:
         )
 
 
+def about(kind: str, detail: Mapping[str, Any]) -> str:
+    """What a decision on a case without a document is about: the digest of what it asks."""
+    return str(detail["manifest" if kind == "removal" else "digest"])
+
+
 def decisions_on(
     workspace: Workspace,
     plan: Draft,
@@ -63,7 +68,7 @@ def _decision(
             case.id,
             action,
             case.source or case.kind,
-            str(case.detail["manifest" if case.kind == "removal" else "digest"]),
+            about(case.kind, case.detail),
             "0" * 64,
             (),
             reason,

@@ -141,7 +141,7 @@ def test_what_was_rejected_is_listed_and_kept_apart_and_its_bytes_are_not_there(
     held = [p for p in made.folder.rglob("*") if p.is_file() and b"4711" in p.read_bytes()]
     assert [p.parent.name for p in held] == ["denied"]
     checked = verify(made.folder, made.log_key)
-    assert (checked.problems, [one for one, _, _ in checked.denied]) == ([], list(listed.denied))
+    assert (checked.problems, [one for one, _ in checked.denied]) == ([], list(listed.denied))
 
 
 def test_a_new_workspace_refuses_what_was_denied_and_knows_its_like(

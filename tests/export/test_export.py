@@ -320,7 +320,7 @@ def test_a_stranger_verifies_it_with_the_log_key_alone(made: Exported) -> None:
     assert found.problems == []
     assert found.inventory == made.inventory
     assert found.notes == [f"the trust root is not pinned: version 1 is {made.inventory.roots[0]}"]
-    assert [d.subject for _, d, _ in found.released] == ["wiki/safe.md"]
+    assert [(about[1], len(words)) for about, words in found.released] == [("safe.md", 1)]
     pinned = verify(made.folder, made.log_key, root=made.inventory.roots[1])
     assert (pinned.problems, pinned.pinned, pinned.notes) == ([], 2, [])
     other = verify(made.folder, made.log_key, root="0" * 64)

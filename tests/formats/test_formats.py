@@ -13,6 +13,8 @@ import pytest
 from ragguard import __version__, workspace
 from ragguard.config import Settings
 from ragguard.corpus.documents import gather
+from ragguard.export.restore_workspace import restore_into
+from ragguard.export.verify import verify
 from ragguard.ingest import calibration
 from ragguard.ledger import cases, commits, versions
 from ragguard.ledger import decided as decided_rows
@@ -152,3 +154,20 @@ def test_an_envelope_is_what_this_version_would_write(release: Path) -> None:
         removes=body.removes,
     )
     assert again == envelope.payload
+
+
+def test_an_export_is_verified_and_restored(release: Path, tmp_path: Path) -> None:
+    """v0.1's is from before exports had opinions: what decided is counted all the same."""
+    key = (release / "export/log.vkey").read_text().strip()
+    found = verify(release / "export", key)
+    assert found.problems == []
+    assert {
+        (about[1], *(word.reviewer.principal for word in words)) for about, words in found.released
+    } == {("safe.md", "bob", "carol")}
+    assert ("pin.md", ["bob"]) in [
+        (one.document, [word.reviewer.principal for word in words]) for one, words in found.denied
+    ]
+    done = restore_into(release / "export", tmp_path / "n", key, NOW)
+    assert (done.exit_code, done.documents, done.releases) == (0, 3, 1)
+    with workspace.Workspace(tmp_path / "n", Settings(), NOW) as opened:
+        assert prove.verify_log(opened).problems == []

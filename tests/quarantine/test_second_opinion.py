@@ -14,7 +14,7 @@ from ragguard.lineage.prove import verify_log
 from ragguard.quarantine import review
 from ragguard.quarantine.bodies import shown_body
 from ragguard.quarantine.second_opinion import reviewers_body
-from ragguard.trust import amend_root, keys
+from ragguard.trust import amend_root, keys, quorum
 from tests.support.simulator import HONEST, Gate
 
 CAROL, DAVE = keys.generate("carol"), keys.generate("dave")
@@ -133,7 +133,7 @@ def test_the_audit_of_releases_counts_the_reviewers(
     pair: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = pair.cases()[0]
-    monkeypatch.setattr(review.second_opinion, "needed", lambda root, source: 1)
+    monkeypatch.setattr(quorum, "needed", lambda root, source: 1)
     assert review.decide(pair.workspace, case, "release", pair.bob, "alone") is not None
     monkeypatch.undo()
     (problem, *rest) = verify_log(pair.workspace).problems

@@ -8,26 +8,24 @@ styles and no links but those within the page.
 
 from __future__ import annotations
 
-import math
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ragguard.audit.findings import AuditFinding, AuditReport, SourceRow
 from ragguard.audit.report import html_map, wording
 from ragguard.audit.report.html_evidence import Block, blocks
 from ragguard.audit.report.json import json_safe
+from ragguard.audit.report.templates import environment, read_text
 from ragguard.audit.rules import RULES, Rule
 from ragguard.text.documentation import rule_address
-from ragguard.text.safe_display import cut, line, plain
 
+PACKAGE = "ragguard.audit.report"
 MOST_FINDINGS = 240
 MOST_OF_A_RULE = 40
 FEWEST_OF_A_RULE = 2
@@ -36,7 +34,6 @@ MOST_CHANGES = 8
 MOST_SOURCES = 60
 MOST_SERIES = 12
 MOST_VALUES = 60  # of a series
-LONGEST = 400  # characters of a text
 
 
 @dataclass(frozen=True)
@@ -159,33 +156,13 @@ def _sources(rows: Sequence[SourceRow]) -> list[SourceRow]:
     return ranked[:MOST_SOURCES]
 
 
-def shown(value: Any, most: int = LONGEST) -> str:
-    """One plain line of at most so many characters."""
-    return cut(line(str(value)), most)
-
-
-def finalize(value: Any) -> Any:
-    """What the template puts out, made plain; markup of ours stays."""
-    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
 @lru_cache(maxsize=1)
 def _template() -> Any:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=finalize,
-        loader=FunctionLoader(_read),
-    )
-    environment.filters |= {
-        "shown": shown,
+    filters: dict[str, Callable[..., Any]] = {
         "counted": wording.counted,
         "moment": wording.moment,
         "duration": wording.duration,
         "size": wording.size,
-        "number": number,
         "rule_address": rule_address,
         "signed": lambda value: f"{value:+.3g}",
         "percent": lambda share: f"{100 * share:.1f} %",
@@ -195,26 +172,15 @@ def _template() -> Any:
         "reason": wording.reason,
         "grouped": wording.grouped,
     }
-    return environment.get_template("page.html.j2")
-
-
-def number(value: float | None) -> str:
-    """A number with three significant digits, a whole one with all of them; a dash for none."""
-    if value is None or not math.isfinite(value):
-        return "\N{EN DASH}"
-    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    return environment(PACKAGE, filters).get_template("page.html.j2")
 
 
 @lru_cache(maxsize=1)
 def _style() -> str:
-    return _read("page.css")
+    return read_text(PACKAGE, "page.css")
 
 
 @lru_cache(maxsize=1)
 def _policy() -> str:
     digest = b64encode(sha256(_style().encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-
-
-def _read(name: str) -> str:
-    return files("ragguard.audit.report").joinpath(name).read_text("utf-8")

@@ -10,8 +10,9 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import httpx
 
@@ -36,30 +37,29 @@ class Target(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class Webhook:
     """Posts JSON, signed with HMAC-SHA256 as Standard Webhooks have it.
 
-    Args:
+    Attributes:
         alarms: Settings.
     """
 
-    name = "webhook"
-
-    def __init__(self, alarms: AlarmSettings) -> None:
-        self._alarms = alarms
+    alarms: AlarmSettings
+    name: ClassVar[str] = "webhook"
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
         """See `Target`. A redirect is not followed: the address is what the operator named."""
         body = as_json(events, workspace, now)
-        headers = sign(body, f"msg_{secrets.token_hex(16)}", now, self._alarms.secret)
+        headers = sign(body, f"msg_{secrets.token_hex(16)}", now, self.alarms.secret)
         headers["content-type"] = "application/json"
         try:
             with httpx.stream(  # what it answers is not read
                 "POST",
-                self._alarms.webhook_url,
+                self.alarms.webhook_url,
                 content=body,
                 headers=headers,
-                timeout=self._alarms.timeout_s,
+                timeout=self.alarms.timeout_s,
                 follow_redirects=False,
             ) as answer:
                 status = answer.status_code
@@ -91,21 +91,20 @@ def sign(body: bytes, name: str, now: datetime, secret: bytes) -> dict[str, str]
     }
 
 
+@dataclass(frozen=True)
 class Mail:
     """Sends one mail for all events.
 
-    Args:
+    Attributes:
         alarms: Settings.
     """
 
-    name = "mail"
-
-    def __init__(self, alarms: AlarmSettings) -> None:
-        self._alarms = alarms
+    alarms: AlarmSettings
+    name: ClassVar[str] = "mail"
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
         """See `Target`."""
-        alarms = self._alarms
+        alarms = self.alarms
         message = as_mail(events, workspace, now, alarms.mail_from, alarms.mail_to)
         where = (alarms.smtp_host, alarms.smtp_port)
         try:
@@ -121,30 +120,29 @@ class Mail:
             raise IncompleteError(f"it refused {', '.join(sorted(refused))}")
 
     def _connect(self, host: str, port: int) -> smtplib.SMTP:
-        wait = self._alarms.timeout_s
-        if self._alarms.smtp_security == "tls":
+        wait = self.alarms.timeout_s
+        if self.alarms.smtp_security == "tls":
             context = ssl.create_default_context()
             return smtplib.SMTP_SSL(host, port, timeout=wait, context=context)
         return smtplib.SMTP(host, port, timeout=wait)
 
 
+@dataclass(frozen=True)
 class Syslog:
     """Sends RFC 5424 messages: one a datagram, or counted over TCP or TLS (RFC 6587, RFC 5425).
 
     Over UDP nobody learns whether they arrived.
 
-    Args:
+    Attributes:
         alarms: Settings.
     """
 
-    name = "syslog"
-
-    def __init__(self, alarms: AlarmSettings) -> None:
-        self._alarms = alarms
+    alarms: AlarmSettings
+    name: ClassVar[str] = "syslog"
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
         """See `Target`."""
-        alarms = self._alarms
+        alarms = self.alarms
         lines = [as_syslog(event, workspace, now, alarms.syslog_format) for event in events]
         where = (alarms.syslog_host, alarms.syslog_port)
         if alarms.syslog_transport == "udp":

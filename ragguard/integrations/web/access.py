@@ -16,7 +16,7 @@ from fastapi import Depends, Request
 
 from ragguard.errors import UsageError
 from ragguard.integrations.web.desk import Desk
-from ragguard.integrations.web.sessions import Session, Sessions, Visitor
+from ragguard.integrations.web.sessions import Right, Session, Sessions, Visitor
 
 HEADER = "x-csrf-token"
 SECRET_HEADER = "x-ragguard-proxy-secret"  # noqa: S105 - the name of a header
@@ -128,13 +128,8 @@ def changing(request: Request, session: Annotated[Session, Depends(session_of)])
         Denied: It does not, or the visitor is no reviewer.
     """
     _check_origin(request, session)
-    if "decide" not in session.visitor.rights:
-        raise Denied(
-            403,
-            f"{session.visitor.principal!r} is no reviewer in force",
-            "`ragguard trust add KEY.pub --role reviewer` makes one.",
-        )
-    return session
+    hint = "`ragguard trust add KEY.pub --role reviewer` makes one."
+    return _with_right("decide", session, "no reviewer in force", hint)
 
 
 def operating(request: Request, session: Annotated[Session, Depends(session_of)]) -> Session:
@@ -145,12 +140,13 @@ def operating(request: Request, session: Annotated[Session, Depends(session_of)]
     """
     if request.method not in ("GET", "HEAD"):
         _check_origin(request, session)
-    if "operate" not in session.visitor.rights:
-        raise Denied(
-            403,
-            f"{session.visitor.principal!r} is no operator",
-            "`ragguard web token add NAME --role operator` makes a token for one.",
-        )
+    hint = "`ragguard web token add NAME --role operator` makes a token for one."
+    return _with_right("operate", session, "no operator", hint)
+
+
+def _with_right(right: Right, session: Session, lacking: str, hint: str) -> Session:
+    if right not in session.visitor.rights:
+        raise Denied(403, f"{session.visitor.principal!r} is {lacking}", hint)
     return session
 
 

@@ -26,6 +26,7 @@ router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 Filter = Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=20)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 PerPage = Annotated[int, Query(ge=1, le=MOST_PER_PAGE)]
+Number = Annotated[int, Path(ge=1, lt=2**53)]  # of a case or a commit; the ledger takes no larger
 
 
 def desk_of(request: Request) -> Desk:
@@ -110,9 +111,7 @@ def list_cases(
 
 
 @router.get("/cases/{number}")
-def show_case(
-    request: Request, session: Looking, number: Annotated[int, Path(ge=1, lt=2**53)]
-) -> models.Case:
+def show_case(request: Request, session: Looking, number: Number) -> models.Case:
     """Show a case: its texts, what the reasons point at, what stands beside it, its history."""
     return models.Case(**desk_of(request).case(number, session.visitor.scope))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,6 +22,7 @@ from ragguard.errors import (
     UnsignedError,
 )
 from ragguard.integrations.web import (
+    access,
     api,
     lineage_api,
     lineage_pages,
@@ -32,7 +33,7 @@ from ragguard.integrations.web import (
 )
 from ragguard.integrations.web.access import Denied
 from ragguard.integrations.web.desk import Conflict, ConflictError, Desk
-from ragguard.integrations.web.guard import App, Guard
+from ragguard.integrations.web.guard import Guard
 from ragguard.integrations.web.sessions import Sessions
 from ragguard.text.safe_display import cut, line
 
@@ -85,7 +86,10 @@ def _described() -> FastAPI:
 
 
 def guarded(
-    app: App, port: int, web: WebSettings | None = None, log: Callable[[str], None] | None = None
+    app: FastAPI,
+    port: int,
+    web: WebSettings | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Guard:
     """The application behind its guard, under the names that a browser may give a loopback.
 
@@ -102,7 +106,16 @@ def guarded(
         origin = web.public_url.rstrip("/").lower()
         host = origin.removeprefix("https://")
         origins[host], proxy = origin, (web.proxy, host)
-    return Guard(app, origins, proxy, log)
+
+    def decides(scope: MutableMapping[str, Any]) -> bool:
+        request = Request({**scope, "app": app})
+        try:
+            access.changing(request, access.session_of(request, access.looking(request)))
+        except (Denied, RagguardError):
+            return False
+        return True
+
+    return Guard(app, origins, proxy, log, decides)
 
 
 def _refused(request: Request, error: Exception) -> Response:

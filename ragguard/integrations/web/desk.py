@@ -306,7 +306,12 @@ class Desk:
                 raise UsageError(f"case {number}: there is no such case")
             workspace.read_plans = self._plans
             body = self._looked_at(workspace, row, size)
-        return body if scope is None else scoped.own_body(body)
+            if scope is None:
+                return body
+            with workspace.ledger.reading() as conn:
+                every = versions_at.versions_named(conn, row.source, row.document)
+            seen = {v.id for v in every if scoped.is_visible(v, scope, workspace.root)}
+        return scoped.own_body(body, seen)
 
     def _looked_at(self, workspace: Workspace, row: cases.CaseRow, size: int) -> dict[str, Any]:
         """A case's JSON object, kept as long as the log does not grow."""
@@ -352,10 +357,12 @@ class Desk:
         found: list[tuple[int, int, dict[str, Any]]] = []
         found += [(row.commit, 0, _arrival(row)) for row in rows]
         for decided in said:
-            body = {k: getattr(decided, k) for k in ("case", "action", "reviewer", "reason")}
+            names = ("case", "action", "reviewer", "reason", "version")
+            body = {k: getattr(decided, k) for k in names}
             found.append((decided.commit, 1, {"what": "decided", **body}))
         for stay in stays:
-            moved = {"zone": stay.zone, "digest": digests[stay.version]}
+            digest = digests[stay.version]
+            moved = {"zone": stay.zone, "digest": digest, "version": stay.version}
             found.append((stay.since, 2, {"what": "entered", **moved}))
             if stay.until is not None:
                 found.append((stay.until, 1, {"what": "left", **moved}))
@@ -457,7 +464,8 @@ class Desk:
 
 def _arrival(row: VersionRow) -> dict[str, Any]:
     checks = [str(f["check"]) for f in row.findings]
-    return {"what": "arrived", "digest": row.digest, "outcome": row.outcome, "checks": checks}
+    body = {"digest": row.digest, "outcome": row.outcome, "checks": checks, "version": row.id}
+    return {"what": "arrived", **body}
 
 
 def _conflict(conn: Any, row: cases.CaseRow) -> Conflict:

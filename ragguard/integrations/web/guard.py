@@ -48,6 +48,8 @@ class Guard:
         origins: Origin of our pages by the Host that a browser may ask for.
         proxy: The one address from which any Host beside loopback's is taken, and that Host.
         log: Gets a JSON line for each request; `None`: none is made.
+        decides: Tells whether a request is a reviewer's. Only his may bring signed decisions of
+            more than `MOST_BODY`: a body is parsed before a route asks whose it is.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Guard:
         origins: Mapping[str, str],
         proxy: tuple[str, str] | None = None,
         log: Callable[[str], None] | None = None,
+        decides: Callable[[MutableMapping[str, Any]], bool] = lambda scope: False,
     ) -> None:
         self._app = app
+        self._decides = decides
         self._origins = dict(origins)
         self._proxy = proxy
         self._log = log
@@ -106,9 +110,11 @@ class Guard:
         length = headers.get(b"content-length", "0" if scope["method"] == "DELETE" else "")
         if not (length.isascii() and length.isdigit()) or b"transfer-encoding" in headers:
             return 411, "expected a request with a Content-Length"
-        most = MOST_DECISIONS if scope["path"] == DECISIONS else MOST_BODY
-        if int(length[:20]) > most:
-            return 413, f"{length[:20]} bytes, expected at most {most}"
+        size, most = int(length[:20]), MOST_BODY
+        if size > most and scope["path"] == DECISIONS and self._decides(scope):
+            most = MOST_DECISIONS
+        if size > most:
+            return 413, f"{size} bytes, expected at most {most}"
         return None
 
     def _may_name(self, host: str, scope: MutableMapping[str, Any]) -> bool:

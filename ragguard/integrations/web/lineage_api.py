@@ -11,12 +11,11 @@ from ragguard.export.formats import FORMATS, write_format
 from ragguard.integrations.web import lineage_bodies as bodies
 from ragguard.integrations.web import lineage_models as models
 from ragguard.integrations.web.access import Viewing
-from ragguard.integrations.web.api import PROBLEMS, PageNumber, PerPage, desk_of
+from ragguard.integrations.web.api import PROBLEMS, Number, PageNumber, PerPage, desk_of
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 What = Annotated[str, Query(min_length=1, max_length=2_000)]
 Name = Annotated[str, Path(min_length=1, max_length=200)]
-Number = Annotated[int, Path(ge=1, lt=2**53)]
 Kind = Literal["openlineage", "card", "cyclonedx"]
 
 

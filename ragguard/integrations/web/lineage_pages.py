@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from ragguard.export.formats import FORMATS
 from ragguard.integrations.web import lineage_bodies as bodies
 from ragguard.integrations.web.access import Denied, Viewing
-from ragguard.integrations.web.api import PageNumber, desk_of
+from ragguard.integrations.web.api import Number, PageNumber, desk_of
 from ragguard.integrations.web.drawing import draw
 from ragguard.integrations.web.pages import _pager as pager_of
 from ragguard.integrations.web.pages import render
@@ -103,7 +103,7 @@ def history_page(
 
 @router.get("/history/{number}")
 def commit_page(
-    request: Request, session: Viewing, number: int, page: PageNumber = 1
+    request: Request, session: Viewing, number: Number, page: PageNumber = 1
 ) -> HTMLResponse:
     """A commit: who, what changed, and whether the corpus after it is the logged one."""
     found = bodies.commit(desk_of(request), number, page)

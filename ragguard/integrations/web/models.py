@@ -107,11 +107,11 @@ class Finding(BaseModel):
     facts: dict[str, Any]
 
 
-class ListedCase(BaseModel):
-    """A case of the queue."""
+class AnyCase(BaseModel):
+    """What is said of a case wherever it is shown."""
 
     case: int
-    kind: Literal["document", "removal"]
+    kind: Literal["document", "removal", "question"]
     state: str
     source: str
     document: str | None
@@ -121,9 +121,14 @@ class ListedCase(BaseModel):
     confidence: float | None
     confidence_level: Level | None
     findings: list[Finding]
+    reviewers_needed: int
+
+
+class ListedCase(AnyCase):
+    """A case of the queue."""
+
     group: str | None
     opinions: int
-    reviewers_needed: int
 
 
 class CasePage(BaseModel):
@@ -169,26 +174,14 @@ class Opinion(BaseModel):
     reason: str | None
 
 
-class Case(BaseModel):
+class Case(AnyCase):
     """A case with all that a reviewer looks at."""
 
-    case: int
-    kind: Literal["document", "removal"]
-    state: str
-    source: str
-    document: str | None
-    opened: str
-    score: float | None
-    p_value: float | None
-    confidence: float | None
-    confidence_level: Level | None
     digest: str | None
     metadata: dict[str, Any] | None
-    findings: list[Finding]
     detail: dict[str, Any]
     signed_by: list[str]
     older_version_serves: bool
-    reviewers_needed: int
     opinions: list[Opinion]
     texts: list[str]
     serves_as: list[str]

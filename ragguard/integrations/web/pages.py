@@ -7,7 +7,7 @@ and bidirectional characters become visible escapes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -16,20 +16,21 @@ from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from ragguard import __version__
-from ragguard.audit.report.html import finalize, number, shown
 from ragguard.audit.report.html_evidence import blocks
 from ragguard.audit.report.json import json_safe
+from ragguard.audit.report.templates import environment
 from ragguard.integrations.web.access import Denied, Viewing, cookie_of
-from ragguard.integrations.web.api import PER_PAGE, PageNumber, desk_of
+from ragguard.integrations.web.api import PER_PAGE, Number, PageNumber, desk_of
 from ragguard.integrations.web.sessions import LONGEST_SECONDS, Session, Sessions
 from ragguard.ledger.evidence import Span, merged
 from ragguard.ledger.queue import Choice, Entry
 from ragguard.quarantine.bodies import described, group_body, sureness
 from ragguard.quarantine.compared_with import ROLE_NAMES
+from ragguard.quarantine.statement import about
 
 STATIC = {
     "app.css": "text/css; charset=utf-8",
@@ -128,7 +129,7 @@ def review_page(
 def case_page(
     request: Request,
     session: Viewing,
-    number: int,
+    number: Number,
     check: Chosen = "",
     source: Chosen = "",
 ) -> HTMLResponse:
@@ -239,21 +240,22 @@ def _row(
     entry: Entry, asked: float, kept: Mapping[str, str], opinions: tuple[int, int] = (0, 1)
 ) -> dict[str, Any]:
     value, word = sureness(entry.version, asked)
+    case, version = entry.case, entry.version
     return {
-        "case": entry.case.id,
-        "state": entry.case.state,
-        "label": entry.label,
-        "source": entry.case.source,
-        "document": entry.case.document,
-        "check": entry.check or "removal",
+        "case": case.id,
+        "state": case.state,
+        "label": entry.label or case.kind,
+        "source": case.source,
+        "document": case.document,
+        "check": entry.check or case.kind,
         "about": described(entry).removeprefix(f"{entry.check}: "),
         "confidence": value,
         "level": word or "",
-        "opened": entry.case.opened_at,
-        "digest": entry.version.digest if entry.version else entry.case.detail.get("manifest", ""),
+        "opened": case.opened_at,
+        "digest": version.digest if version else about(case.kind, case.detail),
         "opinions": opinions[0],
         "needed": opinions[1],
-        "url": _url(f"/cases/{entry.case.id}", kept),
+        "url": _url(f"/cases/{case.id}", kept),
     }
 
 
@@ -276,8 +278,10 @@ def _case(request: Request, number: int, check: str, source: str) -> dict[str, A
     return {
         **body,
         **around,
-        "label": f"{body['source']}/{body['document']}" if body["document"] else body["source"],
-        "digest": body["digest"] or body["detail"].get("manifest", ""),
+        "label": f"{body['source']}/{body['document']}"
+        if body["document"]
+        else body["source"] or body["kind"],
+        "digest": body["digest"] or about(body["kind"], body["detail"]),
         "place": place,
         "of": len(numbers),
         "group": group_body(group) if group and len(group.entries) > 1 else None,
@@ -362,23 +366,16 @@ def problem_page(request: Request, status: int, error: str, hint: str) -> HTMLRe
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    made = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=finalize,
-        loader=FunctionLoader(_template),
-    )
-    made.filters |= {
-        "shown": shown,
-        "number": number,
+    filters: dict[str, Callable[..., Any]] = {
         "counted": lambda n, one, many: f"{n:,} {one if n == 1 else many}",
         "moment": lambda at: str(at).replace("T", " ").removesuffix("Z"),
         "fine": fine,
         "percent": lambda value: f"{100 * value:.0f} %",
         "static": _versioned,
     }
+    # The audit's page shows evidence as this one.
+    evidence = ("evidence.html.j2", "ragguard.audit.report")
+    made = environment("ragguard.integrations.web/templates", filters, evidence)
     made.globals["boost"] = BOOST
     return made
 
@@ -387,12 +384,6 @@ def fine(share: float) -> str:
     """A share in percent, with the digits it needs."""
     value = 100 * share
     return f"{value:.2g} %" if 0 < value < 1 else f"{value:.0f} %"
-
-
-def _template(name: str) -> str:
-    if name == "evidence.html.j2":  # the audit's page shows evidence as this one
-        return files("ragguard.audit.report").joinpath(name).read_text("utf-8")
-    return files("ragguard.integrations.web").joinpath("templates", name).read_text("utf-8")
 
 
 @lru_cache(maxsize=len(STATIC))

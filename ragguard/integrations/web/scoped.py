@@ -7,7 +7,7 @@ check, score and p-value stay. Cases that are about no single document are not s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -65,12 +65,18 @@ def own_finding(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, "detail": WITHHELD, "facts": {}}
 
 
-def own_body(body: dict[str, Any]) -> dict[str, Any]:
+def own_body(body: dict[str, Any], seen: Set[int]) -> dict[str, Any]:
     """A case's JSON object (`Desk.case`) without other documents: what is not on the list is empty.
 
     So a field that is new is not shown before somebody has said that it is the document's own.
+
+    Args:
+        body: The object.
+        seen: Numbers of the document's versions that are of the scope: it may have been another
+            scope's before.
     """
     made = {k: v if k in SHOWN or v is None else type(v)() for k, v in body.items()}
+    made["history"] = [step for step in body["history"] if step["version"] in seen]
     made["findings"] = [own_finding(f) for f in body["findings"]]
     checks = {f["check"] for f in made["findings"] if f["detail"] != WITHHELD}
     made["marks"] = [mark for mark in body["marks"] if mark["check"] in checks]

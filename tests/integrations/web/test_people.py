@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from ragguard.quarantine import spot_check
+from ragguard.serving.answer import Abstention
+from ragguard.serving.hand_over import hand_over
 from ragguard.trust import dsse
 from ragguard.trust.keys import KeyPair
 from tests.integrations.web.conftest import CAROL
@@ -74,6 +76,9 @@ def test_opinions_are_told_when_they_cannot_sway(desk: Served, people: Gate) -> 
         page = hers.get(f"/cases/{case}").text
         assert "<b>1 of 2</b> opinions" in page
         assert "as I see it" not in page
+        # Nor do figures tell, which would be one more than before he spoke.
+        told = hers.get("/api/v1/reviewers").json()
+        assert (told["reviewers"], told["pairs"]) == ([], [])
         assert decide(hers, case, "reject", CAROL)["commit"] is None
         assert "as I see it" in hers.get(f"/cases/{case}").text  # two disagree: it is told
         done = decide(mine, case, "reject", people.bob)
@@ -82,6 +87,48 @@ def test_opinions_are_told_when_they_cannot_sway(desk: Served, people: Gate) -> 
     assert [(r["reviewer"], r["rejected"]) for r in told["reviewers"]] == [("bob", 1), ("carol", 1)]
     (pair,) = told["pairs"]
     assert (pair["reviewers"], pair["n"], pair["kappa"]) == (["bob", "carol"], 1, None)
+
+
+def test_a_question_that_nothing_answered_is_shown_and_closed(desk: Served, people: Gate) -> None:
+    asked = "Who is <b>Blue Heron</b>?"
+    why = Abstention("below-floor", "nothing near enough")
+    number = hand_over(people.workspace, asked, why)
+    people.close()
+    assert number is not None
+    with desk.client("bob") as client:
+        listed = client.get("/api/v1/cases").raise_for_status().json()["cases"]
+        row = next(r for r in listed if r["case"] == number)
+        assert (row["kind"], row["source"], row["document"]) == ("question", "", None)
+        one = client.get(f"/api/v1/cases/{number}").raise_for_status().json()
+        assert one["detail"]["question"] == asked
+        page = client.get(f"/cases/{number}").raise_for_status().text
+        assert "Who is &lt;b&gt;Blue Heron&lt;/b&gt;?" in page
+        # What the page shows is what the browser holds the payload against before it signs.
+        assert f'data-digest="{one["detail"]["digest"]}"' in page
+        assert 'data-kind="question"' in page
+        assert client.get("/").status_code == 200
+        assert decide(client, number, "release", people.bob)["cases"] == [number]
+        assert client.get("/closed").status_code == 200
+
+
+def test_a_word_cannot_be_given_a_second_time_by_somebody_else(desk: Served, people: Gate) -> None:
+    """Who took a word back would have it back from anybody who kept its envelope."""
+    with desk.client("bob") as mine, desk.client() as anybody:
+        case = next(
+            row["case"]
+            for row in mine.get("/api/v1/cases").json()["cases"]
+            if row["document"] == "safe1.md"
+        )
+        asked = {"action": "release", "reason": "a drill", "cases": [case]}
+        draft = mine.post("/api/v1/decisions/draft", json=asked).raise_for_status().json()
+        made = signed(draft["payload_type"], draft["statements"][0]["payload"], people.bob)
+        body = {"cases": [case], "envelopes": [made]}
+        mine.post("/api/v1/decisions", json=body).raise_for_status()
+        assert decide(mine, case, "reject", people.bob)["waiting"] == [case]
+        again = anybody.post("/api/v1/decisions", json=body)
+        assert (again.status_code, "was given before" in again.json()["error"]) == (403, True)
+        opened = mine.get(f"/api/v1/cases/{case}").json()["opinions"]
+        assert [said["reviewer"] for said in opened] == ["bob"]
 
 
 def test_a_blind_page_has_one_shape_for_served_and_held(desk: Served) -> None:

@@ -8,7 +8,7 @@ import { post, say } from "./said.js";
 const { role, signing } = document.body.dataset;
 const done = { release: "released", reject: "rejected" };
 const reasons = { release: "", reject: "" }; // the last one given, offered again
-const tray = []; // { action, reason, group, label, members: [{ case, digest }], removal }
+const tray = []; // { action, reason, group, label, members: [{ case, digest }], alone }
 const closed = new Map(); // case number to what became of it, until the list is read again
 let asking = null; // what the dialog is about
 let busy = false;
@@ -63,7 +63,7 @@ function about() {
     group: "",
     label: $("#case-title").textContent,
     members: [{ case: number, digest: shown.dataset.digest }],
-    removal: shown.dataset.kind === "removal",
+    alone: shown.dataset.kind !== "document",
   };
 }
 
@@ -108,11 +108,11 @@ function undo() {
   if (link) link.click();
 }
 
-/** What goes together: a group or a removal alone, single cases by action and reason. */
+/** What goes together: a group, a removal or a question alone, single cases by action and reason. */
 function batches() {
   const made = new Map();
   tray.forEach((item, at) => {
-    const name = item.group || item.removal ? `#${at}` : `${item.action} ${item.reason}`;
+    const name = item.group || item.alone ? `#${at}` : `${item.action} ${item.reason}`;
     if (!made.has(name)) made.set(name, []);
     made.get(name).push(item);
   });

@@ -1,0 +1,114 @@
+"""What reviewers said for documents goes into an export: releases, and all opinions on their cases.
+
+What was held and serves is exported only with its release: nobody else could be shown why it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ragguard.corpus.clean_set import Left
+from ragguard.errors import VaultError
+from ragguard.export import inventory as inventories
+from ragguard.export.inventory import Vouched, about_of
+from ragguard.ledger import audit_queries, commits, opinions, versions
+from ragguard.ledger.versions import VersionRow
+from ragguard.model import Finding
+from ragguard.trust.quorum import About, Opinion
+from ragguard.workspace import Workspace
+
+
+@dataclass
+class Releases:
+    """Releases of documents, as far as the vault has all that was said.
+
+    Attributes:
+        decisions: Deciding words, and those that agreed.
+        opinions: All opinions on their cases.
+        data: Envelopes by digest.
+        lost: Of whom some word is lost, a sentence each by document.
+    """
+
+    decisions: list[Vouched] = field(default_factory=list)
+    opinions: list[Vouched] = field(default_factory=list)
+    data: dict[str, bytes] = field(default_factory=dict)
+    lost: dict[About, str] = field(default_factory=dict)
+
+    def unproved(self, rows: Iterable[VersionRow]) -> list[Left]:
+        """Documents that were held, serve, and have no release that can be shown."""
+        shown = {about_of(one) for one in self.decisions}
+        return [
+            _unproved(row, self.lost.get(about_of(row), "no release of it is in the ledger"))
+            for row in rows
+            if row.outcome != "admit" and about_of(row) not in shown
+        ]
+
+    def of(self, rows: Iterable[VersionRow]) -> Releases:
+        """Those of some documents."""
+        wanted = {about_of(row) for row in rows}
+        said = [one for one in self.decisions if about_of(one) in wanted]
+        heard = [one for one in self.opinions if about_of(one) in wanted]
+        names = {one.envelope for one in (*said, *heard)}
+        data = {name: body for name, body in self.data.items() if name in names}
+        lost = {about: why for about, why in self.lost.items() if about in wanted}
+        return Releases(said, heard, data, lost)
+
+    def missing(self) -> list[str]:
+        """What is lost of them, a sentence each."""
+        return [f"release of '{s}/{d}': {why}" for (s, d, _, _), why in self.lost.items()]
+
+    def files(self) -> Mapping[str, bytes]:
+        """Their files, by path in the export."""
+        return {inventories.decision_path(name): data for name, data in self.data.items()}
+
+
+def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> Releases:
+    """Releases that speak for documents.
+
+    Args:
+        workspace: Open.
+        rows: The documents.
+    """
+    wanted = {about_of(row) for row in rows}
+    with workspace.ledger.reading() as conn:
+        tables = audit_queries.small_tables(conn)
+        indices = {row.id: row.log_index or 0 for row in commits.listed(conn)}
+        heard = opinions.heard(conn)
+        cases = {row["id"]: row["version"] for row in tables["cases"]}
+        names: dict[tuple[int, int], list[str]] = {}
+        for row in tables["decisions"]:
+            if row["action"] == "release" and cases[row["case"]] is not None:
+                names.setdefault((row["commit"], row["case"]), []).append(row["envelope"])
+        found = {case: versions.version(conn, cases[case]) for _, case in names}
+    made = Releases()
+    for (commit, case), envelopes in names.items():
+        version = found[case]
+        if version is None or about_of(version) not in wanted:
+            continue
+        said = [vouched(version, name, indices[commit]) for name in envelopes]
+        more = opinions_on(heard.get(case, ()), version)
+        try:
+            data = {one.envelope: workspace.vault.get(one.envelope) for one in (*said, *more)}
+        except VaultError as error:
+            made.lost[about_of(version)] = error.message
+            continue
+        made.decisions += said
+        made.opinions += more
+        made.data |= data
+    return made
+
+
+def opinions_on(heard: Iterable[tuple[int, Opinion]], version: VersionRow) -> list[Vouched]:
+    """Opinions on the case of a version."""
+    return [vouched(version, said.envelope, index) for index, said in heard]
+
+
+def vouched(version: VersionRow, envelope: str, log_index: int) -> Vouched:
+    """A word about a version."""
+    return Vouched(envelope, *about_of(version), version.manifest, log_index)
+
+
+def _unproved(row: VersionRow, why: str) -> Left:
+    found = Finding("unproved", 1.0, None, f"it was held, and nothing shows its release: {why}")
+    return Left(row, (found,), waits=False)
