@@ -452,6 +452,9 @@ HOSTILE = {
     "variables of variables": "<style>:root{"
     + "".join(f"--a{i}:{f'var(--a{i + 1})' * 9};" for i in range(50))
     + "}p{top:var(--a0)}</style><p>x",
+    "an animation of 100,000 names": "<style>@keyframes k{to{opacity:0}}p{animation:"
+    + "k 1s," * 100_000
+    + "k}</style><p>x",
     "a number of a million digits": '<p style="top:' + "9" * 1_000_000 + '">x',
     "a million spaces in a font": '<p style="font:' + "a" + " " * 1_000_000 + '/">x',
 }
