@@ -11,14 +11,13 @@ from itertools import chain
 
 from ragguard.parse.css import (
     COMMENT,
-    MAX_NESTING,
     PIECE,
-    PIXELS,
     Declarations,
     Look,
     declarations,
     removes,
 )
+from ragguard.parse.lengths import MAX_NESTING, PIXELS
 
 _SCREEN_PX = 1280.0
 _PROPERTY = "@property "
