@@ -7,23 +7,27 @@ environment or from the storage's own configuration, never in a URL, and are nev
 over https, or to this machine.
 
 `s3 gs gcs az abfs abfss`: fsspec, with the package of the storage. `https`, and `http` on this
-machine: files are read; a web server lists none, so nothing is signed there.
+machine: files are read as they lie there, uncompressed; a web server lists none, so nothing is
+signed there.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
 from ragguard.trust import folder
 from ragguard.trust.folder import Skipped
 from ragguard.trust.names import check_name
-from ragguard.trust.plugins import find
+from ragguard.trust.plugins import PluginError, find, running
 
 STORAGES = {  # schemes and the packages that speak to them
     **{"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"},
@@ -32,6 +36,9 @@ STORAGES = {  # schemes and the packages that speak to them
 _WEB = ("https", "http")
 MAX_FILES = 1_000_000  # names of a place
 TIMEOUT = 60.0  # seconds for the next bytes of a web server
+LONGEST = 600.0  # seconds for a file of a web server, however steadily it drips
+_ADDRESS = re.compile(r"\[[0-9A-Fa-f:.]+\]")  # IPv6
+_CONTAINER = re.compile(r"[a-z0-9-]{3,63}@[a-z0-9]{3,24}\.(?:dfs|blob)\.core\.windows\.net")
 
 
 class Place(Protocol):
@@ -91,18 +98,23 @@ def open_place(url: str, loaders: Sequence[str] = ()) -> Place:
         loaders: What `[plugins] loaders` names.
 
     Raises:
-        UsageError: No such scheme, credentials in it, or the storage's package is not installed.
+        UsageError: No such scheme, no URL, credentials in it, or the storage's package is not
+            installed.
         ConfigError: Credentials would go to another machine in the clear; a plug-in is not there.
         IncompleteError: It cannot be set up.
     """
-    parts = urlsplit(url)
-    if "@" in parts.netloc or parts.query or parts.fragment or "::" in url:
+    parts = _parts(url)
+    azure = parts.scheme in ("abfs", "abfss") and _CONTAINER.fullmatch(parts.netloc)
+    chained = "::" in _ADDRESS.sub("", url)
+    if ("@" in parts.netloc and not azure) or parts.query or parts.fragment or chained:
         raise UsageError(
             f"{parts.scheme} URL: it holds credentials, a query or a chain",
             hint="Give scheme, host or bucket, and path only; credentials come from the "
             "environment, such as AWS_PROFILE.",
         )
     plugged = {named.partition(":")[2]: named for named in loaders}
+    if parts.scheme in (*STORAGES, *_WEB) and not parts.hostname:
+        raise _no_url()
     if parts.scheme in STORAGES:
         return _Storage(url, parts.scheme)
     if parts.scheme in _WEB:
@@ -115,12 +127,28 @@ def open_place(url: str, loaders: Sequence[str] = ()) -> Place:
     )
 
 
+def _parts(url: str) -> SplitResult:
+    """A URL in its parts."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.port != 0
+    except ValueError:  # brackets that do not match, or a port that is none
+        whole = False
+    if not whole or not url.isprintable() or "\\" in url or " " in parts.netloc:
+        raise _no_url()
+    return parts
+
+
+def _no_url() -> UsageError:
+    return UsageError(  # which may hold credentials, and is not shown
+        "root: the URL is none", hint="Expected scheme://host/path, such as s3://bucket/wiki."
+    )
+
+
 def _bounded(names: Iterable[str], where: str) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        if len(found) == MAX_FILES:
-            raise UsageError(f"{where}: more than {MAX_FILES:,} files", hint="Sign a part of it.")
-        found.append(name)
+    found = list(islice(names, MAX_FILES + 1))
+    if len(found) > MAX_FILES:
+        raise UsageError(f"{where}: more than {MAX_FILES:,} files", hint="Sign a part of it.")
     return sorted(found)
 
 
@@ -137,11 +165,12 @@ def _reaching(where: str, name: str = "") -> Iterator[None]:
     except (UsageError, DocumentMissingError, IncompleteError, MemoryError):
         raise
     except Exception as error:
-        # fsspec has no common error: botocore, gcsfs, adlfs, aiohttp, httpx and loaders each raise
-        # their own, and none is imported here to be named. Nothing is taken for an answer: the
-        # place cannot be read, exit code 5.
+        # fsspec has no common error: botocore, gcsfs, adlfs, aiohttp and httpx each raise their
+        # own, and none is imported here to be named. Nothing is taken for an answer: the place
+        # cannot be read, exit code 5.
+        kind = error.kind if isinstance(error, PluginError) else type(error).__name__
         raise IncompleteError(
-            f"{where}: cannot be read ({type(error).__name__})",
+            f"{where}: cannot be read ({kind})",
             hint="Look at the address, the credentials and the rights, and try again.",
         ) from None
 
@@ -220,19 +249,27 @@ class _Web:
         import httpx
 
         address = f"{self._url}/{quote(check_name(name))}"
-        data = bytearray()
+        data, until = bytearray(), time.monotonic() + LONGEST
+        plain = {"Accept-Encoding": "identity"}
         with (
             _reaching(self._url, name),
-            httpx.stream("GET", address, timeout=TIMEOUT, follow_redirects=False) as answer,
+            httpx.stream("GET", address, headers=plain, timeout=TIMEOUT) as answer,
         ):
             if answer.status_code in (404, 410):
                 raise FileNotFoundError(name)
             if answer.status_code != 200:
                 raise IncompleteError(f"{self._url}: {name!r}: status {answer.status_code}")
-            for block in answer.iter_bytes():
+            if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise IncompleteError(  # a few bytes may unpack to more than there is memory
+                    f"{self._url}: {name!r}: it is sent compressed, though that was not asked for",
+                    hint="Serve the files as they are.",
+                )
+            for block in answer.iter_raw():
                 data += block
                 if len(data) > max_bytes:
                     break
+                if time.monotonic() > until:
+                    raise IncompleteError(f"{self._url}: {name!r}: took over {LONGEST:.0f} seconds")
         return bytes(data[: max_bytes + 1])
 
     def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
@@ -247,15 +284,21 @@ class _Plugged:
     """What a plug-in loads."""
 
     def __init__(self, url: str, named: str) -> None:
-        plugin = find("loaders", named)
-        self._where = f"{urlsplit(url).scheme} of {plugin.identity}"
-        with _reaching(self._where):
-            self._loader: Loader = plugin.load()(url)
+        self._plugin = find("loaders", named)
+        self._where = f"{urlsplit(url).scheme} of {self._plugin.identity}"
+        with self._asking():
+            self._loader: Loader = self._plugin.load()(url)
+
+    @contextmanager
+    def _asking(self, name: str = "") -> Iterator[None]:
+        """Run the loader: what it says beside "there is none" is its failure, and is not shown."""
+        with _reaching(self._where, name), running(self._plugin, FileNotFoundError, MemoryError):
+            yield
 
     def read(self, name: str, max_bytes: int) -> bytes:
         """See `Place.read`."""
         check_name(name)
-        with _reaching(self._where, name):
+        with self._asking(name):
             data = self._loader.read(name, max_bytes)
             if not isinstance(data, bytes):
                 raise TypeError(type(data).__name__)
@@ -263,7 +306,7 @@ class _Plugged:
 
     def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
         """See `Place.walk`."""
-        with _reaching(self._where):
-            listed = _bounded((str(name) for name in self._loader.names()), self._where)
-        for name in dict.fromkeys(listed):
+        with self._asking():
+            names = [*islice(map(str, self._loader.names()), MAX_FILES + 1)]
+        for name in dict.fromkeys(_bounded(names, self._where)):
             yield folder.classify(name, formats)

@@ -245,6 +245,17 @@ class Browser:
         """
         return self._said(f"ragguard.turn({json.dumps(unseen)})")
 
+    def lift(self) -> bytes:
+        """Take away what stands beside the main part of the page.
+
+        Returns:
+            JSON: what `lift` of `page.js` says.
+
+        Raises:
+            Gone, Late: It cannot be drawn.
+        """
+        return self._said("ragguard.lift()")
+
     def answer(self, wish: bytes, until: float, details: bool) -> tuple[bytes, bytes]:
         """Do what a worker wishes, which may have been taken over and ask for anything.
 
@@ -268,6 +279,8 @@ class Browser:
                 bare = None if hidden is None else _numbers(hidden)
                 x, y = _numbers([body["x"], body["y"]])
                 return self.picture(x, y, bare)
+            if body["do"] == "lift":
+                return self.lift(), b""
             return self.turn([_numbers(pair) for pair in body["asked"]]), b""
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Gone(f"it is asked for nonsense ({type(error).__name__})") from error

@@ -79,6 +79,10 @@ def styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, s
             budget -= 100 * len(matched)
             for node in matched:
                 ranked.setdefault(node.mem_id, []).append((weight(selector), said))
+    for shadow in tree.css("template[shadowrootmode]"):
+        host = shadow.parent
+        if host is not None and "<slot" not in (shadow.html or ""):  # nothing of its own is drawn
+            ranked.setdefault(host.mem_id, []).append(((0, 0, 0), [(HIDES, "css-display", False)]))
     return {
         node: [d for _, declared in sorted(several, key=lambda r: r[0]) for d in declared]
         for node, several in ranked.items()
@@ -117,7 +121,8 @@ def _match(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     if selector.count(":has(") > 1:
         selector = selector.replace(":has(", ":is(")
     selector = _OF.sub(r":is(\1)", selector)
-    for tried in (selector, _PREFIXED.sub(":is(", _FUSSY.sub("", selector)) or "*"):
+    plain = _FUSSY.sub("", _FUSSY.sub("", selector))  # twice, for one in another
+    for tried in (selector, _PREFIXED.sub(":is(", plain) or "*"):
         try:
             return list(tree.css(tried))
         except (SelectolaxError, ValueError):  # a selector the parser cannot read

@@ -25,13 +25,13 @@ from ragguard.parse.colours import (
     over,
     stops,
 )
+from ragguard.parse.lengths import NUMBER, PIXELS, computed, lengths
 
 Declarations = list[tuple[str, str, bool]]  # name, value, whether important
 
 COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE)
 PIECE = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|[{};]|[^\"'{};]+", re.DOTALL)
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(%|[a-z]*)")
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)\s*(?:,([^()]*))?\)")
 _FUNCTION = re.compile(r"(?<![\w-])([\w-]+)\(([^()]*)\)")
 _URL = re.compile(r"url\([^\"'()]*\)", re.IGNORECASE)
@@ -39,18 +39,15 @@ _OFFSETS = re.compile(
     r"(?:left|top|right|bottom|inset|text-indent|margin|padding|translate|offset)(?:-|$)"
 )
 _DOWN = re.compile(r"top|bottom|block|^inset$|^margin$|^padding$")
-_COMPARED = re.compile(r"(?<![\w-])(calc|min|max|clamp|)\(([^()]*)\)")
-PIXELS = {
-    "px": 1.0, "": 1.0, "pt": 1.33, "pc": 16.0, "in": 96.0, "cm": 37.8, "mm": 3.78, "q": 0.94,
-    "em": 16.0, "rem": 16.0, "ex": 8.0, "ch": 8.0, "lh": 20.0, "vw": 12.8, "vh": 8.0, "%": 0.16,
-    "vmin": 8.0, "vmax": 12.8, "deg": 0.0, "turn": 0.0, "rad": 0.0,
-}  # fmt: skip
 LOOKS = frozenset(  # what `Look` follows
     {"color", "-webkit-text-fill-color", "background", "background-color", "font-size", "font",
      "background-image", "-webkit-background-clip", "background-clip", "visibility", "opacity",
      "filter", "mix-blend-mode", "font-size-adjust", "letter-spacing", "word-spacing",
      "fill", "fill-opacity"}
 )  # fmt: skip
+_DECIDING = LOOKS | {"display", "height", "max-height", "width", "max-width", "scale", "zoom"}
+_ASKED = re.compile(r"(?<![\w-])(?:if|attr)\(")
+_ZERO = re.compile(r"0(?:\.0*)?(?:px|fr|%|em|rem)?")
 _FAINT = 0.1
 _SMALLEST_PX = 3.0
 _FAR_PX = 900.0
@@ -63,7 +60,6 @@ _BLURRED = 2.0  # pixels
 _HEAP = 0.35  # of the size of letters, by which they are pushed together
 _VARIABLES = 10
 HIDES = "-ragguard-hides"  # a property of our own: what else hides the element, by its kind
-MAX_NESTING = 8
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ class Look:
             elif name in ("font-size", "font"):
                 look = replace(look, size=_font_size(name, value, self.size))
             elif name == "font-size-adjust":
-                shares = [float(n) for n, _ in _NUMBER.findall(value.replace("-", " "))]
+                shares = [float(n) for n, _ in NUMBER.findall(value.replace("-", " "))]
                 if shares and shares[-1] < _FAINT:
                     look = replace(look, size=0.0)
             elif name == "letter-spacing":
@@ -184,6 +180,8 @@ def removes(declared: Declarations) -> str:
         kind = _removes(name, value, clipped) or _masks(name, value, last)
         if kind:
             return kind
+    if _squeezed(last, clipped):
+        return "css-size"
     if "backface-visibility" in last and last["backface-visibility"] == "hidden":
         turned = _FUNCTION.findall(last.get("transform", ""))
         if any(f in ("rotatex", "rotatey") and _cosine(i) < 0 for f, i in turned):
@@ -194,9 +192,24 @@ def removes(declared: Declarations) -> str:
     return ""
 
 
-_EDGES = ("top", "bottom", "inset", "inset-block")
+_EDGES = (*("top", "bottom", "inset", "inset-block", "inset-block-start", "inset-block-end"),)
+_HIGH = ("height", "min-height", "block-size", "min-block-size")
 _SIZES = frozenset({"height", "block-size"})
 _WIDTHS = frozenset({"width", "inline-size"})
+
+
+def _squeezed(last: dict[str, str], clipped: bool) -> bool:
+    """Whether the way an element is laid out leaves its content no room."""
+    contained = last.get("contain", "").split()
+    if "strict" in contained or ("size" in contained and clipped):
+        return not any(max(lengths(last.get(n, "")), default=0) > _LOW for n in _HIGH)
+    for name in ("grid-template-rows", "grid-template-columns"):
+        if (tracks := last.get(name, "").split()) and all(map(_ZERO.fullmatch, tracks)):
+            return True
+    grow, basis = last.get("flex-grow", "0"), last.get("flex-basis", "auto")
+    if len(parts := last.get("flex", "").split()) == 3:
+        grow, _, basis = parts
+    return clipped and bool(_ZERO.fullmatch(grow) and _ZERO.fullmatch(basis))
 
 
 def _removes(name: str, value: str, clipped: bool) -> str:
@@ -204,6 +217,8 @@ def _removes(name: str, value: str, clipped: bool) -> str:
         return value
     if name == "display" and value == "none":
         return "css-display"
+    if name in _DECIDING and _ASKED.search(value):  # of attributes and conditions: it may hide
+        return "css-visibility"
     if (name == "content-visibility" and value == "hidden") or name == "mso-hide":
         return "css-visibility"
     if name.endswith("text-security") and value in ("disc", "circle", "square"):
@@ -217,7 +232,7 @@ def _removes(name: str, value: str, clipped: bool) -> str:
     if name == "line-height" and clipped and lengths(value) == [0.0]:
         return "css-size"
     if name.startswith("border-left"):
-        wide = [float(n) for n, unit in _NUMBER.findall(value) if unit == "px"]
+        wide = [float(n) for n, unit in NUMBER.findall(value) if unit == "px"]
         return "css-offscreen" if wide and max(wide) >= _FAR_PX else ""
     if name == "z-index":
         return "css-offscreen" if value.startswith("-") else ""
@@ -232,7 +247,7 @@ def _removes(name: str, value: str, clipped: bool) -> str:
             return "css-clip"
         return "css-clip" if any(_clips(*f) for f in _FUNCTION.findall(value)) else ""
     if name in ("scale", "zoom"):
-        shares = [_share(part) for part in value.split() if _NUMBER.match(part)]
+        shares = [_share(part) for part in computed(value, 0.01).split() if NUMBER.match(part)]
         return "css-scale" if any(s < _FAINT for s in shares) else ""
     if name == "rotate":
         axis = re.match(r"(?:x|y|[^ ]+ [^ ]+ [^ ]+) ", value)
@@ -246,7 +261,7 @@ def _removes(name: str, value: str, clipped: bool) -> str:
 
 
 def _transforms(function: str, inside: str) -> str:
-    numbers = [float(n) for n, _ in _NUMBER.findall(inside)]
+    numbers = [float(n) for n, _ in NUMBER.findall(inside)]
     if function.startswith("scale") and min(map(_share, inside.split(","))) < _FAINT:
         return "css-scale"
     if function in ("rotatex", "rotatey") and abs(_cosine(inside)) < _FAINT:
@@ -268,7 +283,7 @@ def _transforms(function: str, inside: str) -> str:
 
 def _cosine(value: str) -> float:
     """Of the last angle in a value; 1 where there is none."""
-    found = [(float(n), unit) for n, unit in _NUMBER.findall(value) if unit in _TURNS]
+    found = [(float(n), unit) for n, unit in NUMBER.findall(value) if unit in _TURNS]
     return math.cos(found[-1][0] * _TURNS[found[-1][1]]) if found else 1.0
 
 
@@ -321,12 +336,12 @@ def _pushed(name: str, value: str, clipped: bool) -> bool:
     """Whether text is pushed out of its box, which shows nothing beyond its edges."""
     if not clipped or not name.startswith(("text-indent", "padding")):
         return False
-    return any(unit == "%" and float(n) >= 99 for n, unit in _NUMBER.findall(value))
+    return any(unit == "%" and float(n) >= 99 for n, unit in NUMBER.findall(value))
 
 
 def _far(value: str, across: bool) -> bool:
     """Whether a distance leads off the page; down there it may be scrolled to."""
-    for number, unit in _NUMBER.findall(value):
+    for number, unit in NUMBER.findall(value):
         pixels = float(number) * PIXELS.get(unit, 1.0)
         if float(number) <= -100 or pixels <= -_FAR_PX or pixels >= 3 * _FAR_PX:
             return True
@@ -336,7 +351,7 @@ def _far(value: str, across: bool) -> bool:
 
 
 def _clips(function: str, inside: str) -> bool:
-    numbers = [(float(n), unit) for n, unit in _NUMBER.findall(inside.split(" round ")[0])]
+    numbers = [(float(n), unit) for n, unit in NUMBER.findall(inside.split(" round ")[0])]
     if function in ("path", "shape"):  # strings are kept apart; see `declarations`
         return _extent([n for n, _ in numbers]) < _SLIVER
     if not numbers:
@@ -346,10 +361,10 @@ def _clips(function: str, inside: str) -> bool:
         return _cut(top, bottom, _CUT_PX) or _cut(left, right, 10 * _CUT_PX)
     if function in ("circle", "ellipse"):
         radii, _, at = inside.partition("at ")
-        own = [float(n) * PIXELS.get(u, 1.0) for n, u in _NUMBER.findall(radii) if u != "%"]
-        share = [float(n) for n, u in _NUMBER.findall(radii) if u == "%"]
+        own = [float(n) * PIXELS.get(u, 1.0) for n, u in NUMBER.findall(radii) if u != "%"]
+        share = [float(n) for n, u in NUMBER.findall(radii) if u == "%"]
         small = any(r < _SLIVER for r in own) or any(s < 2 for s in share)
-        return small or any(float(n) <= -50 or float(n) >= 150 for n, _ in _NUMBER.findall(at))
+        return small or any(float(n) <= -50 or float(n) >= 150 for n, _ in NUMBER.findall(at))
     if function == "polygon":
         return _extent([n for n, _ in numbers]) < _SLIVER
     if function == "xywh":
@@ -382,74 +397,25 @@ def _extent(numbers: list[float]) -> float:
     return min(max(xs) - min(xs), max(ys) - min(ys))
 
 
-def lengths(value: str) -> list[float]:
-    """All lengths in a value in pixels, roughly: relative units as on a wide screen."""
-    if not re.match(r"[\d.+-]|calc\(|min\(|max\(|clamp\(", value):
-        return []
-    return [
-        float(number) * (12.8 if unit == "%" else PIXELS.get(unit, 1.0))
-        for number, unit in _NUMBER.findall(_least(value, 12.8))
-    ]
-
-
-def _least(value: str, percent: float) -> str:
-    """A value with `calc`, `min`, `max` and `clamp` computed as far as they can be, in pixels."""
-    for _ in range(MAX_NESTING):
-        found = _COMPARED.search(value)
-        if found is None:
-            return value
-        results = [_sum(part, percent) for part in found[2].split(",")]
-        name, one = found[1], results[0]
-        if name == "clamp" and len(results) == 3:
-            one = max(results[0], min(results[1], results[2]))
-        elif name in ("min", "max"):
-            one = min(results) if name == "min" else max(results)
-        unit = "px" if re.search(r"\d(?:[a-z]|%)", found[2]) else ""
-        value = f"{value[: found.start()]}{one:.4f}{unit}{value[found.end() :]}"
-    return value
-
-
-def _sum(text: str, percent: float) -> float:
-    """A sum of products of lengths in pixels; what cannot be read is left out."""
-    total, product, sign, divides = 0.0, 0.0, 1.0, None
-    for word in text.replace("*", " * ").replace("/", " / ").split():
-        if word in ("*", "/"):
-            divides = word == "/"
-        elif word in ("+", "-"):
-            total += sign * product
-            product, sign = 0.0, 1.0 if word == "+" else -1.0
-        elif number := _NUMBER.fullmatch(word):
-            scale = percent if number[2] == "%" else PIXELS.get(number[2], 1.0)
-            one = float(number[1]) * scale
-            if divides is None:
-                product = one
-            elif divides:
-                product = product / one if one else 0.0
-            else:
-                product *= one
-            divides = None
-    return total + sign * product
-
-
 def _share(value: str) -> float:
-    match = _NUMBER.match(_least(value.strip(), 0.01))
+    match = NUMBER.match(computed(value.strip(), 0.01))
     if match is None:
         return 1.0
     return max(0.0, float(match[1]) / (100 if match[2] == "%" else 1))
 
 
 def _font_size(name: str, value: str, parent: float, least: bool = False) -> float:
-    value = _least(value, parent / 100)
+    value = computed(value, parent / 100)
     if name == "font":  # a shorthand: its size is the first length, a line height follows a slash
         sizes = [
             part
             for part in re.sub(r" ?/ ?[^ ]+", " ", value).split()
-            if (found := _NUMBER.fullmatch(part)) and (found[2] or float(found[1]) == 0)
+            if (found := NUMBER.fullmatch(part)) and (found[2] or float(found[1]) == 0)
         ]
         value = sizes[0] if sizes else ""
     pixels = [
         float(number) * (parent * scale if (scale := _OF_PARENT.get(unit)) else PIXELS.get(unit, 1))
-        for number, unit in _NUMBER.findall(value)
+        for number, unit in NUMBER.findall(value)
     ]
     if least:
         return min(pixels, default=0.0)

@@ -5,6 +5,10 @@ what changes in its own box is legible (`ink`) in one of them. Texts that lie on
 taken away in turn; letters in a heap, and lines pressed together, are read by nobody. What stands
 in a box that a reader can scroll is scrolled to. A word is seen if most of its letters are.
 
+Where a page names style sheets that lie elsewhere, a banner or a box to be closed may lie over the
+text here and beside it, or nowhere, for a reader. What is legible once all that stands beside the
+main part of the page is taken away is said to be `BENEATH`: the rules of `css` are asked about it.
+
 The browser stands behind `View`; what it says is believed by nobody: all of it is looked through.
 """
 
@@ -24,6 +28,7 @@ from ragguard.parse.ink import Boxes, Mask, Picture, ink, layers, legible, overp
 
 MAX_GLYPHS = 1_000_000
 MAX_WINDOWS = 400  # looked at of one page
+BENEATH = 2  # of a character: legible but for what lies over it, in a page without its style sheets
 
 _TOP, _BOTTOM = 0.15, 0.2  # of a line's height: above capitals, and below the letters' feet
 _SMALLEST = 5.5  # pixels of a line's height
@@ -42,6 +47,7 @@ _IDLE = 3  # of them without anything new
 _AT_ONCE = 2_000  # text nodes asked for in one of them
 _LATIN_END = "\u0590"  # of Latin, Greek, Cyrillic and Armenian letters, which stand on a line
 _IDEOGRAPHS = "\u2e80"  # from here on a character is a word
+_STROKES = frozenset("Iil1jtfr|!")  # whose ink is in the middle of their box alone
 _SIDE = 10_000_000  # pixels; farther away is nothing
 
 Floats = npt.NDArray[np.float64]
@@ -60,6 +66,9 @@ class View(Protocol):
     def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
         """Scroll inner boxes; what `turn` of `page.js` says."""
 
+    def lift(self) -> Any:
+        """Take away what stands beside the main part of the page; whether there was anything."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -67,7 +76,7 @@ class Shown:
 
     Attributes:
         text: All of it.
-        seen: Per character 1 or 0.
+        seen: Per character 1, `BENEATH` or 0.
     """
 
     text: str
@@ -83,8 +92,8 @@ def look(view: View, markup: str, texts: Sequence[str]) -> list[bytes]:
         texts: Its text nodes that say something, as our parser found them.
 
     Returns:
-        For each of them 1 or 0 per character. What our parser found and the browser did not is
-        not seen.
+        For each of them 1, `BENEATH` or 0 per character. What our parser found and the browser did
+        not is not seen.
 
     Raises:
         UnreadableError: It cannot be drawn, or is too large to.
@@ -157,6 +166,7 @@ class _Page:
             signs = [text[units(int(a)) : units(int(b))] for a, b in places]
             self._signs += [text[:1]] if field else signs
         self._upright = np.array([sign[:1] < _LATIN_END for sign in self._signs], np.bool_)
+        self._thin = np.array([sign[:1] in _STROKES for sign in self._signs], np.bool_)
         self._letter = np.array([sign[:1].isalnum() for sign in self._signs], np.bool_)
         self._boxes = np.zeros((total, 4))
         self._turned = np.zeros(total, np.bool_)  # lines that run up or down
@@ -164,6 +174,8 @@ class _Page:
         self._seen = np.zeros(total, np.bool_)
         self._wide, self._high, self._across, self._down = self._extent(said["extent"])
         self._pinned = bool(said["pinned"])
+        self._bare = bool(said.get("bare"))
+        self._plain = self._seen
         self._windows = 0
         self._rounds = 0
         self._asked: dict[int, int] = {}  # by text node: the glyph it asked to be scrolled to
@@ -176,6 +188,10 @@ class _Page:
             before = int(self._seen.sum())
             self._scroll()
             idle = 0 if int(self._seen.sum()) > before else idle + 1
+        self._plain = self._seen.copy()
+        waiting = ~self._seen & (self._boxes[:, 2] > self._boxes[:, 0])
+        if self._bare and waiting.any() and self._view.lift() is True:
+            self._scroll()
         return [Shown(text, self._seen_of(at)) for at, text in enumerate(self._texts)]
 
     # --- what the browser says --------------------------------------------------------------------
@@ -277,7 +293,8 @@ class _Page:
             return
         boxes = self._pixels(inside, at)
         inked = ink(whole, bare)
-        seen = legible(inked, boxes) & _sharp(inked, boxes, (self._upright & ~self._turned)[inside])
+        standing = (self._upright & ~self._turned)[inside]
+        seen = legible(inked, boxes, self._thin[inside]) & _sharp(inked, boxes, standing)
         seen &= _sums_in(_edges(whole, bare), boxes) > 0
         fields = np.array(self._fields)[self._owners[inside]]
         for place in np.flatnonzero(fields).tolist():
@@ -327,8 +344,9 @@ class _Page:
             less = self._picture(at[0], at[1], sorted(mine))[1]
             alone = self._picture(at[0], at[1], [n for n in everything if n not in mine])[1]
             own = np.flatnonzero(part == k)
-            good[own] &= legible(ink(whole, less), boxes[chosen[own]])
-            good[own] &= legible(ink(alone, bare), boxes[chosen[own]])
+            own_boxes, thin = boxes[chosen[own]], self._thin[glyphs[chosen[own]]]
+            good[own] &= legible(ink(whole, less), own_boxes, thin)
+            good[own] &= legible(ink(alone, bare), own_boxes, thin)
         kept[chosen] = good & ~overprinted(boxes[chosen], part, good)
         return kept
 
@@ -338,12 +356,12 @@ class _Page:
         """Per character whether it is seen."""
         text, first = self._texts[at], int(self._first[at])
         if self._fields[at]:
-            return bytes([bool(self._seen[first])]) * len(text)
+            return bytes([int(self._plain[first]) or BENEATH * int(self._seen[first])]) * len(text)
         units = _units(text)
         places = [(units(int(a)), units(int(b))) for a, b in self._places[at]]
         shown = bytearray(len(text))
         word: list[int] = []
-        last_end, last_seen = 0, True
+        last_end, last_seen = 0, 1
         for number, (begin, end) in enumerate([*places, (len(text), len(text))]):
             new = number == len(places) or text[last_end:begin].strip() != text[last_end:begin]
             new = new or (bool(word) and text[begin] >= _IDEOGRAPHS)
@@ -356,13 +374,15 @@ class _Page:
             last_end = end
         return _joined(text, shown, {place for begin, end in places for place in range(begin, end)})
 
-    def _read(self, first: int, word: list[int], before: bool) -> bool:
+    def _read(self, first: int, word: list[int], before: int) -> int:
         """Whether a word is read; one without letters is if the one before it is."""
         glyphs = first + np.array(word)
         letters = glyphs[self._letter[glyphs]]
         if not letters.size:
-            return before and bool((self._boxes[glyphs, 2] > self._boxes[glyphs, 0]).any())
-        return bool(self._seen[letters].mean() >= _MOST)
+            return before * bool((self._boxes[glyphs, 2] > self._boxes[glyphs, 0]).any())
+        if self._plain[letters].mean() >= _MOST:
+            return 1
+        return BENEATH if self._seen[letters].mean() >= _MOST else 0
 
 
 def _joined(text: str, shown: bytearray, drawn: Container[int] | None = None) -> bytes:
@@ -373,12 +393,12 @@ def _joined(text: str, shown: bytearray, drawn: Container[int] | None = None) ->
         shown: Per character; changed.
         drawn: Places of glyphs; `None` for all but white space.
     """
-    before = True
+    before = 1
     for place, sign in enumerate(text):
         if sign.isspace() if drawn is None else place not in drawn:
             shown[place] = before
         else:
-            before = bool(shown[place])
+            before = shown[place]
     return bytes(shown)
 
 

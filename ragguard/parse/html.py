@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
@@ -45,6 +46,7 @@ _SAYS = re.compile(  # as scripts count white space
 _NO_TEXT = frozenset(  # elements of whose text nodes a browser is not asked; see `page.js`
     {"script", "style", "noscript", "title", "iframe", "noembed", "noframes", "template"}
 )
+_RULED = b"\2"  # of a character that a browser leaves to the rules; see `drawn.BENEATH`
 _SPACE = "\x00"  # a space inside <pre>, kept as it is
 
 _UNSHOWN = frozenset(  # shown only where something is not supported, or not before a script asks
@@ -97,7 +99,8 @@ _SHALLOW = frozenset(  # tags that go without an end, or end one another
 
 
 Drawn = Callable[[Sequence[str]], list[bytes]]
-"""Tells, for the text nodes of a page that say something, which of their characters are seen."""
+"""Tells, for the text nodes of a page that say something, which of their characters are seen: 1 of
+those that are, 0 of those that are not, and 2 where rules are to say."""
 
 
 def read_html(
@@ -118,7 +121,10 @@ def read_html(
     """
     tree = _tree(markup, scripting=True)
     root = tree.root
-    seen, bare = _seen(root, drawn) if drawn and root is not None else (None, frozenset[int]())
+    seen: dict[int, bytes] | None = None
+    bare = frozenset[int]()
+    if drawn and root is not None:
+        seen, bare = _seen(tree, root, drawn, page)
     walker = _Walker(*(styled(tree) if seen is None else ({}, {})), page, seen, bare)
     if root is not None:
         before, after = root.prev, root.next
@@ -152,7 +158,9 @@ def _tree(markup: str, *, scripting: bool) -> LexborHTMLParser:
     return LexborHTMLParser(markup, scripting=scripting)
 
 
-def _seen(root: LexborNode, drawn: Drawn) -> tuple[dict[int, bytes], frozenset[int]]:
+def _seen(
+    tree: LexborHTMLParser, root: LexborNode, drawn: Drawn, page: bool
+) -> tuple[dict[int, bytes], frozenset[int]]:
     """What a browser shows of each text node, and the elements of whose text it shows nothing."""
     nodes: list[LexborNode] = []
     stack = [root]
@@ -163,6 +171,14 @@ def _seen(root: LexborNode, drawn: Drawn) -> tuple[dict[int, bytes], frozenset[i
         elif node.is_element_node and (node.tag or "").lower() not in _NO_TEXT:
             stack.extend(reversed([*node.iter(include_text=True)]))
     found = drawn([node.text_content or "" for node in nodes])
+    if any(_RULED in seen for seen in found):
+        ruled: set[int] = set()
+        with suppress(UnreadableError):  # style sheets too large to apply
+            walker = _Walker(*styled(tree), page, None, frozenset())
+            walker.walk(root)
+            ruled = walker.shown
+        for at, node in enumerate(nodes):
+            found[at] = found[at].replace(_RULED, b"\1" if node.mem_id in ruled else b"\0")
     shows: dict[bool, set[int]] = {False: set(), True: set()}
     for node, seen in zip(nodes, found, strict=True):
         known, above = shows[any(seen)], node.parent
@@ -200,6 +216,7 @@ class _Walker:
         self._out: list[str] = []
         self._unseen: list[str] = []  # consecutive text hidden by its look
         self._how = ""
+        self.shown: set[int] = set()  # text nodes that rules do not hide
         self.hidden: list[Hidden] = []
 
     def text(self) -> str:
@@ -312,7 +329,9 @@ class _Walker:
                         flags = self._seen.get(node.mem_id, b"")
                         (seen if not flags or flags[at] else unseen).append(sign)
                 elif within:
-                    (seen if shown and not look.hides() else unseen).append(node.text_content or "")
+                    visible = shown and not look.hides()
+                    (seen if visible else unseen).append(node.text_content or "")
+                    self.shown |= {node.mem_id} if visible else set()
                 continue
             self.comment(node)
             tag = (node.tag or "").lower()
@@ -344,6 +363,8 @@ class _Walker:
             how = look.hides() if text.strip() else ""
             if self._seen is not None:  # white space, or of an element that no browser shows
                 how = "html-no-ink" if text.strip() else self._how
+            elif not how:
+                self.shown.add(node.mem_id)
             self._text(text, verbatim, how)
             return
         begin = 0

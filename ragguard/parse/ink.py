@@ -43,12 +43,14 @@ def ink(with_text: Picture, without: Picture) -> Mask:
     return whole
 
 
-def legible(inked: Mask, boxes: Boxes) -> Mask:
+def legible(inked: Mask, boxes: Boxes, thin: Mask | None = None) -> Mask:
     """Which glyphs a reader could read: ink in two thirds of their height and of their width.
 
     Args:
         inked: Where there is ink, shape (h, w).
         boxes: Glyphs, inside the picture, none of them empty.
+        thin: Which of them are a stroke with room beside it, as `I` is, shape (n,); `None` where
+            boxes end with the ink.
 
     Returns:
         Shape (n,).
@@ -63,7 +65,8 @@ def legible(inked: Mask, boxes: Boxes) -> Mask:
         a, b = left + third * wide // 3, left - (-(third + 1) * wide // 3)
         columns += _within(sums, a, top, b, bottom) > 0
     enough = _within(sums, left, top, right, bottom) >= _LEAST * wide * high
-    high_enough, wide_enough = rows >= 1 + (high > _DOT), columns >= 1 + (wide > _DOT)
+    broad = wide > _DOT if thin is None else (wide > _DOT) & ~thin
+    high_enough, wide_enough = rows >= 1 + (high > _DOT), columns >= 1 + broad
     return np.asarray(high_enough & wide_enough & enough)
 
 

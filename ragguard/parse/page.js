@@ -35,6 +35,24 @@
       boxes: texts.map((_, at) => boxes(at)),
       extent: extent(),
       pinned: pinned(),
+      bare: bare(),
+    });
+  }
+
+  // Whether style sheets are named that lie elsewhere, so that they are not here.
+  function bare() {
+    const here = (url) => !url || /^data:/i.test(url);
+    for (const link of document.querySelectorAll("link[rel~=stylesheet i]")) {
+      if (!here(link.href)) return true;
+    }
+    const imports = (sheet) =>
+      [...sheet.cssRules].some((r) => r instanceof CSSImportRule && !here(r.href));
+    return [...document.styleSheets].some((sheet) => {
+      try {
+        return imports(sheet);
+      } catch {
+        return false; // of a sheet that may not be read; those in the page may
+      }
     });
   }
 
@@ -94,6 +112,7 @@
   function boxes(at) {
     const node = texts[at];
     const parent = node.parentElement;
+    if (parent.closest("option") && getComputedStyle(parent.closest("option")).display === "none") return [];
     if (FIELDS.has(parent.localName)) return rounded((parent.closest("select") || parent).getBoundingClientRect());
     const range = document.createRange();
     range.selectNodeContents(node);
@@ -166,6 +185,26 @@
     return JSON.stringify([scrollX, scrollY]);
   }
 
+  // Take away what stands beside the page's main part, such as banners and boxes to be closed, and
+  // may lie over it; nothing moves by it. Told is whether there was such a thing.
+  function lift() {
+    let top = document.body;
+    if (top && top.children.length === 1 && top.firstElementChild.localName === "form") top = top.firstElementChild;
+    const says = (one) => (UNDRAWN.has(one.localName) ? 0 : one.textContent.length);
+    const parts = top ? [...top.children] : [];
+    const most = parts.reduce((sum, one) => sum + says(one), 0) / 2;
+    const main = parts.find((one) => says(one) > most);
+    if (!main) return "false";
+    for (const part of parts) {
+      if (part === main) continue;
+      for (const one of [part, ...part.querySelectorAll("*")]) {
+        if (getComputedStyle(one).visibility !== "visible") continue;
+        one.animate({ visibility: "hidden", easing: "step-start" }, { duration: 1, fill: "both" }).finish();
+      }
+    }
+    return "true";
+  }
+
   // Scroll boxes that a reader can scroll, each to the first glyph that asks for it and is not in
   // view. Asked are pairs of a text node and one of its glyphs, -1 for none. Told are the nodes
   // that moved something, and where the glyphs of all of them are now.
@@ -203,5 +242,5 @@
     return moved.size > before;
   }
 
-  globalThis.ragguard = { begin, show, turn };
+  globalThis.ragguard = { begin, show, turn, lift };
 })();

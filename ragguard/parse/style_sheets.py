@@ -11,14 +11,13 @@ from itertools import chain
 
 from ragguard.parse.css import (
     COMMENT,
-    MAX_NESTING,
     PIECE,
-    PIXELS,
     Declarations,
     Look,
     declarations,
     removes,
 )
+from ragguard.parse.lengths import MAX_NESTING, PIXELS
 
 _SCREEN_PX = 1280.0
 _PROPERTY = "@property "
@@ -97,12 +96,15 @@ def _hidden_by(declared: Declarations) -> str:
 
 def animated(declared: Declarations, hiding: dict[str, tuple[str, bool]]) -> str:
     """How an element's animation hides it: as long as it runs, or for good at its end."""
+    if not hiding:
+        return ""
+    said = " ".join(v for n, v, _ in declared if "animation" in n).replace(",", " ").split()
+    stays = not {"forwards", "both", "paused"}.isdisjoint(said)
     for name, value, _ in declared:
         if name.removeprefix("-webkit-") in ("animation", "animation-name"):
-            said = " ".join(v for n, v, _ in declared if "animation" in n).replace(",", " ").split()
             for word in value.replace(",", " ").split():
                 kind, always = hiding.get(word, ("", False))
-                if kind and (always or not {"forwards", "both", "paused"}.isdisjoint(said)):
+                if kind and (always or stays):
                     return kind
     return ""
 

@@ -257,6 +257,9 @@ class _Browser:
     def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
         return self._wish({"do": "turn", "asked": [[int(a), int(b)] for a, b in asked]})[0]
 
+    def lift(self) -> Any:
+        return self._wish({"do": "lift"})[0]
+
     def _wish(self, body: dict[str, Any]) -> tuple[Any, bytes]:
         wish = WISH + json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
         _send(LENGTH.pack(len(wish)))

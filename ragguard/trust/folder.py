@@ -140,6 +140,8 @@ def classify(name: str, formats: frozenset[str]) -> str | Skipped:
     path = PurePosixPath(name)
     if path.name.startswith("."):
         return Skipped(name, "hidden file")
+    if any(part.startswith(".") and part.strip(".") for part in path.parts):
+        return Skipped(name, "in a hidden folder")
     if path.suffix.lstrip(".").lower() not in formats:
         return Skipped(name, f"format {path.suffix or 'without an ending'} is not supported")
     try:

@@ -101,11 +101,17 @@ def find(kind: Kind, named: str) -> Plugin:
             f"{where}: the package {package!r} is not installed",
             hint=f"Install it where ragguard runs, or take it out of [plugins] {kind}.",
         ) from None
-    offered = found.entry_points.select(group=f"ragguard.{kind}")
+    try:
+        offered = found.entry_points.select(group=f"ragguard.{kind}")
+        version = found.version or ""  # of a package without its METADATA it is None
+    except (TypeError, ValueError, KeyError):  # what they trip over in a damaged file
+        raise ConfigError(
+            f"{where}: the package is damaged", hint="Install it again where ragguard runs."
+        ) from None
     entry = next((e for e in offered if e.name == name), None)
     if entry is None:
         others = ", ".join(sorted(e.name for e in offered)) or "none"
         raise ConfigError(f"{where}: the package offers no such plug-in (it offers {others})")
-    if not _VERSION.fullmatch(found.version):
+    if not _VERSION.fullmatch(version):
         raise ConfigError(f"{where}: the version of the package is no version")
-    return Plugin(name, re.sub(r"[-_.]+", "-", package).lower(), found.version, entry.load)
+    return Plugin(name, re.sub(r"[-_.]+", "-", package).lower(), version, entry.load)

@@ -31,6 +31,11 @@ def page(body: str = "", css: str = "", style: str = "") -> str:
     return f"<!doctype html><meta charset=utf-8><style>{css}</style><p>{SHOWN}</p>{body}"
 
 
+LINKED = "<link rel=stylesheet href=/site.css>"  # which is not there
+
+_SITE = f"<div id=site><p>{SHOWN} {SHOWN}</p><p class=q>{SECRET}</p><p>{SHOWN}</p></div>"
+_BOX = "<div style='position:fixed;inset:50px 0 0;background:#fff'><img src=a.gif></div>"
+
 HIDDEN = {
     "lines on one another": page(style="line-height:0;width:60px"),
     "letters on one another": page(style="letter-spacing:-1em"),
@@ -75,6 +80,21 @@ HIDDEN = {
         f'<svg width=900 height=40 viewBox="0 0 90000 4000"><text x=5 y=2000>{SECRET}</text></svg>'
     ),
     "for browsers without frames": page(f"<noframes>{SECRET}</noframes>"),
+    "under a box, and no sheet is missing": page(_SITE + _BOX),
+    "under a box of the same part": page(
+        f"{LINKED}<div>{_SITE}<div style='position:absolute;top:50px;width:100%;height:90%;"
+        f"background:#fff'></div></div><p>x</p>"
+    ),
+    "under a box, and small": page(
+        LINKED + _SITE.replace("<p class=q>", "<p style=zoom:.1>") + _BOX
+    ),
+    "under a box, and rules see that": page(
+        LINKED + _SITE.replace("<p class=q>", "<p class=q style=margin-left:-9999px>") + _BOX
+    ),
+    "an option that is not offered": page(
+        f"<select><option>Yes<option hidden>{SECRET}</select>"
+        f"<select><option>No<option style=display:none>{SECRET}</select>"
+    ),
     "folded away": page(f"<details><summary>More</summary>{SECRET}</details>"),
     "shown by a script": page(
         f'<div class=q>{SECRET}</div><script>document.querySelector(".q").style.color="#000"'
@@ -92,6 +112,9 @@ HIDDEN = {
 
 SEEN = {
     "plain": page(),
+    "under a box that the site's sheet hides": page(LINKED + _SITE + _BOX),
+    "under a box of a form": f"<!doctype html>{LINKED}<form>{_BOX}{_SITE}</form>",
+    "by words of one thin letter": page(f"<p>I said | I i l 1 t f</p><p>{SECRET}</p>"),
     "gray and small": page(style="color:#777;font-size:9px"),
     "by its shadow": page(style="color:transparent;text-shadow:0 0 0 #000"),
     "by its edges": page(style="color:#fff;-webkit-text-stroke:1px #000;font-size:30px"),
@@ -158,6 +181,17 @@ def test_what_leaves_no_legible_ink_is_told_and_not_served(
     assert len(secret & set(served)) <= len(secret) // 4
     assert len(secret & set(told)) >= len(secret) * 3 // 4
     assert one.parsed.text.startswith(SHOWN)
+
+
+def test_a_missing_sheet_shows_no_trick(chromium: str) -> None:
+    told = [page for name, page in HIDDEN.items() if LINKED not in page and "no sheet" not in name]
+    linked = [
+        markup.replace("<meta charset=utf-8>", "<meta charset=utf-8>" + LINKED) for markup in told
+    ]
+    for one in read(*linked):
+        assert isinstance(one, Read)
+        secret = set(SECRET.rstrip(".").split()) - set(SHOWN.split())
+        assert len(secret & set(one.parsed.text.split())) <= len(secret) // 4
 
 
 @pytest.mark.parametrize("kind", SEEN)

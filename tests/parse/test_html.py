@@ -29,6 +29,16 @@ def test_visible_text_keeps_its_structure() -> None:
 
 
 STYLES = {
+    "no size of its own": "contain:size;overflow:hidden",
+    "nothing of its own counts": "contain:strict",
+    "rows of no height": "display:grid;grid-template-rows:0fr;overflow:hidden",
+    "columns of no width": "display:grid;grid-template-columns:0px 0px",
+    "a basis of nothing": "flex:0 0 0;min-width:0;overflow:hidden",
+    "a basis of nothing, long": "flex-basis:0px;min-width:0;overflow:clip",
+    "below the window, by its block": "position:fixed;inset-block-start:120%",
+    "zoom calculated": "zoom:calc(1/100)",
+    "what an attribute says": "color:attr(data-c type(<color>), #fff)",
+    "on a condition": "display:if(media(width > 1px): none; else: block)",
     "display": "display:none",
     "display in capitals": "DISPLAY : NONE !important",
     "display with a comment": "display:/**/none",
@@ -178,6 +188,16 @@ def test_text_hidden_by_a_style_is_recorded_and_not_served(style: str, where: st
 
 
 HONEST_STYLES = [
+    "contain:content",
+    "contain:size;height:300px;overflow:auto",
+    "contain:strict;min-height:20em",
+    "display:grid;grid-template-columns:1fr 0 2fr",
+    "display:grid;grid-template-rows:0fr 1fr;overflow:hidden",
+    "flex:1 1 0;min-width:0;overflow:hidden",
+    "flex-basis:0;flex-grow:1;overflow:hidden",
+    "flex:0 0 auto;overflow:hidden",
+    "zoom:calc(4/3)",
+    "position:fixed;inset-block-start:10%",
     "min-height:0", "border-width:0", "line-height:0.9", "max-width:60em", "margin-left:-15px",
     "opacity:.6", "font-size:11px", "font:italic 700 13px/1.4 Georgia", "color:#767676",
     "color:white;background:#003366", "color:#fff;background:url(a.png)", "overflow:hidden",
@@ -214,6 +234,8 @@ def test_text_with_an_ordinary_style_is_served(style: str) -> None:
 
 
 SHEETS = {
+    "a language in a negation": "<style>:root:not(:lang(xx)) .q{display:none}</style>",
+    "a variable that is calculated": "<style>:root{--z:calc(1/100)}.q{zoom:var(--z)}</style>",
     "a chain of variables": "<style>:root{--a:var(--b);--b:var(--c);--c:var(--d);--d:none}"
     ".q{display:var(--a)}</style>",
     "an animation": "<style>@keyframes a{from{opacity:0}to{opacity:0}}.q{animation:a 1s infinite}"
@@ -452,6 +474,9 @@ HOSTILE = {
     "variables of variables": "<style>:root{"
     + "".join(f"--a{i}:{f'var(--a{i + 1})' * 9};" for i in range(50))
     + "}p{top:var(--a0)}</style><p>x",
+    "an animation of 100,000 names": "<style>@keyframes k{to{opacity:0}}p{animation:"
+    + "k 1s," * 100_000
+    + "k}</style><p>x",
     "a number of a million digits": '<p style="top:' + "9" * 1_000_000 + '">x',
     "a million spaces in a font": '<p style="font:' + "a" + " " * 1_000_000 + '/">x',
 }

@@ -44,7 +44,7 @@ FENCE = re.compile(
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
-TEST = re.compile(r"`(?P<path>tests/[\w/.]+)`")
+TEST = re.compile(r"`(?P<path>tests/[\w/.]+)(?:::(?P<name>\w+))?`")
 
 
 @dataclass(frozen=True)
@@ -308,6 +308,19 @@ def test_the_python_blocks_run(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("name", ["security.md", "threat-model.md"])
 def test_every_test_that_is_named_as_proof_is_there(name: str) -> None:
-    named = {match["path"] for match in TEST.finditer((DOCS / name).read_text("utf-8"))}
+    named = {(m["path"], m["name"]) for m in TEST.finditer((DOCS / name).read_text("utf-8"))}
     assert len(named) > 10
-    assert sorted(path for path in named if not (REPOSITORY / path).exists()) == []
+    assert sorted(path for path, _ in named if not (REPOSITORY / path).exists()) == []
+    missing = [
+        f"{path}::{test}"
+        for path, test in sorted((p, t) for p, t in named if t)
+        if not re.search(rf"^ *(?:async )?def {test}\(", (REPOSITORY / path).read_text(), re.M)
+    ]
+    assert missing == []
+
+
+def test_every_claim_of_the_requirements_names_its_proof() -> None:
+    rows = [line.split(" | ") for line in (DOCS / "security.md").read_text("utf-8").split("\n")]
+    claimed = [row for row in rows if {"met", "partly"} & set(row)]
+    assert len(claimed) > 30
+    assert [row[0] for row in claimed if not TEST.search(row[-1])] == []

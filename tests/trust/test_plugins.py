@@ -138,6 +138,26 @@ def test_settings_name_package_and_entry_point_and_nothing_else(tmp_path: Path) 
     assert load(file, {}).plugins.checks == ("acme-ragguard:shouting",)
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("METADATA", "Name: torn\n", "is no version"),
+        ("METADATA", "Name: torn\nVersion: 1 {x}\n", "is no version"),
+        ("entry_points.txt", "[ragguard.loaders]\nx\n", "is damaged"),
+    ],
+)
+def test_a_package_that_is_damaged_is_named(
+    tmp_path: Path, file: str, content: str, said: str
+) -> None:
+    folder = plugging.install(tmp_path, "torn", {"loaders": {"x": "torn:x"}}, {})
+    (folder / "torn-1.2.0.dist-info" / file).write_text(content)
+    with (
+        plugging.on_path(folder),
+        pytest.raises(ConfigError, match=rf"loaders: torn:x: the .*{said}"),
+    ):
+        find("loaders", "torn:x")
+
+
 def test_no_plug_in_takes_the_place_of_what_is_there(installed: Path) -> None:
     with pytest.raises(ConfigError, match="there is a check 'hidden' already"):
         scoring.active_checks({}, ["broken-one:hidden"])
