@@ -21,18 +21,12 @@ from ragguard.errors import (
     RagguardError,
     UnsignedError,
 )
-from ragguard.integrations.web import (
-    api,
-    lineage_api,
-    lineage_pages,
-    metrics,
-    pages,
-    people,
-    people_pages,
-)
+from ragguard.integrations.web import api, metrics, pages, people, people_pages
 from ragguard.integrations.web.access import Denied
 from ragguard.integrations.web.desk import Conflict, ConflictError, Desk
 from ragguard.integrations.web.guard import App, Guard
+from ragguard.integrations.web.lineage import api as lineage_api
+from ragguard.integrations.web.lineage import pages as lineage_pages
 from ragguard.integrations.web.sessions import Sessions
 from ragguard.text.safe_display import cut, line
 

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from ragguard.export.formats import FORMATS, write_format
-from ragguard.integrations.web import lineage_bodies as bodies
-from ragguard.integrations.web import lineage_models as models
+from ragguard.integrations.web.lineage import bodies
+from ragguard.integrations.web.lineage import models
 from ragguard.integrations.web.access import Viewing
 from ragguard.integrations.web.api import PROBLEMS, PageNumber, PerPage, desk_of
 
