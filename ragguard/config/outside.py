@@ -38,7 +38,7 @@ class IngestSettings(Section):
 
 
 class WebSettings(Section):
-    """[web]: who asks, by the word of a reverse proxy, and what may be asked for; off by default."""
+    """[web]: whose word is taken for who asks, and what operators may ask for; off by default."""
 
     ingest: dict[JobName, IngestSettings] = Field(
         default_factory=dict,

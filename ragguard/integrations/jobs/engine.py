@@ -16,7 +16,7 @@ from ragguard.errors import LockedError, StoreError
 from ragguard.store import Store
 from ragguard.workspace import Workspace
 
-PATIENCE = 10.0  # seconds that a request waits for a commit, or for another request
+PATIENCE = 2.0  # seconds that a request waits for the commit of a job
 
 
 class Engine:
@@ -33,17 +33,18 @@ class Engine:
         self._lent: Store | None = None
 
     @contextmanager
-    def turn(self) -> Iterator[Store | None]:
-        """A request's turn; gives the index that a job lends, if one does.
+    def turn(self, patience: float = PATIENCE) -> Iterator[Store | None]:
+        """A request's turn, after the requests before; gives the index that a job lends, if any.
+
+        Args:
+            patience: Seconds to wait where a job writes.
 
         Raises:
-            LockedError: It takes long.
+            LockedError: A job writes.
         """
-        if not self._turn.acquire(timeout=PATIENCE):
-            raise LockedError(
-                "index: a job writes a commit, or another request reads long",
-                hint="Try again in a moment.",
-            )
+        while not self._turn.acquire(timeout=patience):
+            if self._writing:
+                raise LockedError("index: a job writes a commit", hint="Try again in a moment.")
         try:
             yield self._lent
         finally:

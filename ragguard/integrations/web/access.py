@@ -16,7 +16,7 @@ from fastapi import Depends, Request
 
 from ragguard.errors import UsageError
 from ragguard.integrations.web.desk import Desk
-from ragguard.integrations.web.sessions import Session, Sessions, Visitor
+from ragguard.integrations.web.sessions import Session, Sessions
 
 HEADER = "x-csrf-token"
 SECRET_HEADER = "x-ragguard-proxy-secret"  # noqa: S105 - the name of a header
@@ -103,7 +103,7 @@ def _by_proxy(request: Request) -> Session | None:
         raise Denied(401, f"the proxy names nobody, or several, in {web.proxy_header}")
     name = names[0].strip()
     try:
-        visitor = Visitor(name, desk.role_of(name))
+        visitor = desk.visitor(name)
     except UsageError as error:
         raise Denied(403, error.message, "Whoever comes in is a principal of it.") from None
     sessions: Sessions = request.app.state.sessions
@@ -149,7 +149,8 @@ def operating(request: Request, session: Annotated[Session, Depends(session_of)]
         raise Denied(
             403,
             f"{session.visitor.principal!r} is no operator",
-            "`ragguard web token add NAME --role operator` makes a token for one.",
+            "`ragguard web token add NAME --role operator` makes a token for one, [web] operators "
+            "in ragguard.toml names people.",
         )
     return session
 
