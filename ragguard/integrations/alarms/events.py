@@ -201,12 +201,10 @@ def _late(workspace: Workspace) -> Iterator[Event]:
 
 def _stopped(workspace: Workspace) -> Iterator[Event]:
     """Jobs asked of `ragguard web` that could not be done, where the same was not done since."""
-    last = {row.name: row for row in kept.rows(workspace.folder)}
-    for name, row in last.items():
-        if row.state in ("failed", "interrupted"):
-            said = f": {row.said[0]}" if row.said else ""
-            why = f"{row.state}, asked at {row.began}{said}"
-            yield _job(line(name), f"{row.state} {row.began}", why, row.ended or row.began)
+    for row in kept.not_done(workspace.folder):
+        said = f": {row.said[0]}" if row.said else ""
+        why = f"{row.state}, asked at {row.began}{said}"
+        yield _job(row.name, f"{row.state} {row.began}", why, row.ended or row.began)
 
 
 def _job(name: str, key: str, why: str, at: str) -> Event:

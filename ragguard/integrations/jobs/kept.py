@@ -74,6 +74,12 @@ def rows(folder: Path) -> list[Row]:
         return []
 
 
+def not_done(folder: Path) -> list[Row]:
+    """Jobs that failed or were interrupted, where the same was not done since."""
+    last = {row.name: row for row in rows(folder) if row.state != "cancelled"}
+    return [row for row in last.values() if row.state in ("failed", "interrupted")]
+
+
 def begin(folder: Path, row: Row) -> Row:
     """Write down that a job begins, by whoever holds the workspace; gives it its number.
 
