@@ -276,10 +276,11 @@ class Runner:
         live.row = _ended(live.row, outcome, self._now())
         try:
             kept.end(self._folder, live.row)
-            for warning in alarms.after(self._folder, self._settings, self._clock()):
-                said = [*live.row.said, cut(warning, work.LONGEST)]
+            warnings = alarms.after(self._folder, self._settings, self._clock())
+            if warnings:
+                said = [*live.row.said, *(cut(one, work.LONGEST) for one in warnings)]
                 live.row = live.row.model_copy(update={"said": said})
-            kept.end(self._folder, live.row)
+                kept.end(self._folder, live.row)
         except (OSError, LockedError):
             logger.exception("job: how it ended could not be written down")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from ragguard.integrations.alarms import events
 from ragguard.integrations.jobs import kept
 from ragguard.integrations.web.jobs import api
 from ragguard.ledger import commits, log
+from ragguard.trust import canonical
 from ragguard.workspace import Workspace
 from tests.integrations.web.conftest import CAROL, ORDER
 from tests.support.simulator import HONEST, NOW, Gate
@@ -34,16 +38,16 @@ Event = tuple[int, str, dict[str, Any]]
 
 
 @contextmanager
-def site_gate(folder: Path, **web: Any) -> Iterator[tuple[Gate, Site]]:
-    """A workspace whose settings name a manifest at a site that lets its readers wait."""
+def site_gate(folder: Path, at: datetime = NOW) -> Iterator[tuple[Gate, Site]]:
+    """A workspace whose settings name a manifest, signed at a time, of a site that lets wait."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "site").mkdir()
     with waiting_site(folder / "site") as site:
         wiki = {"manifest": "../wiki-2.intoto.json", "root": site.url}
-        gate = Gate(folder, web={"ingest": {"wiki": wiki, **web.pop("ingest", {})}, **web})
+        gate = Gate(folder, web={"ingest": {"wiki": wiki}})
         try:
             gate.publish(HONEST)
-            gate.publisher.publish({"tea.md": f"{HONEST['leave.md']}\n\n{ORDER}"})
+            gate.publisher.publish({"tea.md": f"{HONEST['leave.md']}\n\n{ORDER}"}, now=at)
             yield gate, site
         finally:
             gate.close()
@@ -266,6 +270,42 @@ def test_so_many_follow_at_once_and_no_more(
             assert (refused.status_code, "streams" in refused.json()["error"]) == (429, True)
         site.open.set()
         assert [name for _, name, _ in parsed(lines)][-1] == "end"
+
+
+def test_a_server_that_is_interrupted_stops_its_job_and_ends_its_streams(tmp_path: Path) -> None:
+    """As a person has it: `ragguard web` in a terminal, and Ctrl-C while a job runs."""
+    with site_gate(tmp_path / "m", canonical.now()) as (gate, site):
+        gate.close()
+        folder = gate.folder / "w"
+        named = f"[web.ingest.wiki]\nmanifest = '../wiki-2.intoto.json'\nroot = '{site.url}'\n"
+        (folder / "ragguard.toml").write_text(named)
+        command = [sys.executable, "-m", "ragguard", "-w", str(folder), "web", "--port", "0"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                base, _, token = process.stdout.readline().strip().partition("/enter?link=")
+                with httpx.Client(base_url=base, trust_env=False, timeout=120) as client:
+                    client.post("/enter", data={"link": token})
+                    client.headers["x-csrf-token"] = client.get("/api/v1/me").json()["csrf"]
+                    begun = client.post("/api/v1/jobs", json={"job": "ingest", "source": "wiki"})
+                    assert begun.status_code == 202, begun.text
+                    assert site.asked.wait(120)
+                    with client.stream("GET", "/api/v1/jobs/1/events") as answer:
+                        lines = answer.iter_lines()
+                        assert next(lines).startswith("retry:")
+                        process.send_signal(signal.SIGINT)
+                        assert "end" not in [name for _, name, _ in parsed(lines)]
+            except BaseException:
+                process.kill()
+                raise
+            site.open.set()
+            said, told = process.communicate(timeout=120)
+        assert (process.returncode, said, told) == (0, "", "")
+        (row,) = kept.rows(folder)
+        assert row.state == "cancelled"
+        assert commits_of(gate) == ["ingest"]
 
 
 # --- what cannot be asked for, and what goes wrong ------------------------------------------------
