@@ -45,8 +45,9 @@ class WebSettings(Section):
         description="what operators may have ingested, by name: `manifest` (a file) and `root` "
         "(folder or URL; else the manifest's folder)",
     )
-    operators: tuple[str, ...] = Field(
-        default=(), description="principals whose sessions also start jobs and revoke tokens"
+    operators: list[str] = Field(
+        default_factory=list,
+        description="principals whose sessions also start jobs and revoke tokens",
     )
 
     proxy: str = Field(

@@ -40,7 +40,7 @@ def list_jobs(request: Request, _session: Operating) -> models.Jobs:
 
 
 @router.post("/jobs", status_code=202)
-def start_job(request: Request, session: Operating, asked: models.AskedJob) -> models.Job:
+def start_job(request: Request, session: Operating, asked: models.AskedJob) -> models.JobRun:
     """Start an ingest that the settings name, or an audit; one job at a time."""
     desk = desk_of(request)
     by = session.visitor.principal
@@ -48,14 +48,14 @@ def start_job(request: Request, session: Operating, asked: models.AskedJob) -> m
 
 
 @router.get("/jobs/{number}")
-def show_job(request: Request, _session: Operating, number: Number) -> models.Job:
+def show_job(request: Request, _session: Operating, number: Number) -> models.JobRun:
     """Show a job: its state, how far it is, what came of it."""
     desk = desk_of(request)
     return bodies.job(desk, desk.jobs.row(number))
 
 
 @router.post("/jobs/{number}/cancel")
-def cancel_job(request: Request, _session: Operating, number: Number) -> models.Job:
+def cancel_job(request: Request, _session: Operating, number: Number) -> models.JobRun:
     """Ask a job to stop where it next tells its progress; 409 where it goes to its end."""
     desk = desk_of(request)
     return bodies.job(desk, desk.jobs.cancel(number))
@@ -67,7 +67,7 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
-@router.get("/jobs/{number}/events", response_class=EventStream, responses=STREAM)
+@router.get("/jobs/{number}/events", response_class=Response, responses=STREAM)
 def follow_job(
     request: Request, _session: Operating, number: Number, last_event_id: LastEvent = ""
 ) -> Response:
@@ -98,7 +98,7 @@ async def _events(
         while not ending() and time.monotonic() - began < LONGEST_SECONDS:
             steps, over = desk.jobs.steps(number, last)
             for step in steps:
-                told = models.Progress(
+                told = models.JobProgress(
                     job=number, stage=step.stage, done=step.done, total=step.total
                 )
                 yield _event(step.event, "progress", told.model_dump())

@@ -7,12 +7,12 @@ from ragguard.integrations.web.desk import Desk
 from ragguard.integrations.web.jobs import models
 
 
-def job(desk: Desk, row: Row) -> models.Job:
+def job(desk: Desk, row: Row) -> models.JobRun:
     """A job with how far it is."""
     steps, _ = desk.jobs.steps(row.number)
-    return models.Job(
+    return models.JobRun(
         **row.model_dump(),
-        steps=[models.Step(stage=s.stage, done=s.done, total=s.total) for s in steps],
+        steps=[models.JobStep(stage=s.stage, done=s.done, total=s.total) for s in steps],
         can_stop=desk.jobs.can_stop(row.number),
     )
 
@@ -23,7 +23,7 @@ def jobs(desk: Desk) -> models.Jobs:
     allowed = desk.settings.web.ingest.items()
     return models.Jobs(
         allowed=[
-            models.Allowed(source=name, manifest=one.manifest, root=one.root)
+            models.AllowedIngest(source=name, manifest=one.manifest, root=one.root)
             for name, one in sorted(allowed)
         ],
         running=running.number if running else None,

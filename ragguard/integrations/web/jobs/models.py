@@ -18,7 +18,7 @@ class AskedJob(Asked):
     full: bool = False
 
 
-class Step(BaseModel):
+class JobStep(BaseModel):
     """How far a stage of a job is."""
 
     stage: str
@@ -26,7 +26,7 @@ class Step(BaseModel):
     total: int
 
 
-class Job(BaseModel):
+class JobRun(BaseModel):
     """A job: `exit_code` is as of the command, `said` what came of it.
 
     `failed`: what was asked was not done; `interrupted`: its server was killed, nothing is half
@@ -44,11 +44,11 @@ class Job(BaseModel):
     exit_code: int | None
     said: list[str]
     counts: dict[str, int]
-    steps: list[Step]
+    steps: list[JobStep]
     can_stop: bool
 
 
-class Allowed(BaseModel):
+class AllowedIngest(BaseModel):
     """An ingest that may be asked for."""
 
     source: str
@@ -59,12 +59,12 @@ class Allowed(BaseModel):
 class Jobs(BaseModel):
     """What may be asked for, what runs here, and what was: newest first."""
 
-    allowed: list[Allowed]
+    allowed: list[AllowedIngest]
     running: int | None
-    jobs: list[Job]
+    jobs: list[JobRun]
 
 
-class Progress(BaseModel):
+class JobProgress(BaseModel):
     """The data of an event `progress`."""
 
     job: int
