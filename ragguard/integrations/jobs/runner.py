@@ -18,11 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ragguard.config import Settings
 from ragguard.errors import IncompleteError, LockedError, RagguardError, UsageError
-from ragguard.integrations import alarms
-from ragguard.integrations.jobs import kept, work
+from ragguard.integrations.jobs import kept
 from ragguard.integrations.jobs.engine import Engine
 from ragguard.integrations.jobs.kept import Kind, Row
-from ragguard.integrations.jobs.work import Outcome
+from ragguard.integrations.jobs.outcome import LONGEST, Outcome
 from ragguard.text.safe_display import cut, line
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
@@ -273,18 +272,23 @@ class Runner:
 
     def _end(self, live: Live, outcome: Outcome) -> None:
         """Write down how a job ended, and tell who is to know."""
+        from ragguard.integrations import alarms
+
         live.row = _ended(live.row, outcome, self._now())
         try:
             kept.end(self._folder, live.row)
             warnings = alarms.after(self._folder, self._settings, self._clock())
             if warnings:
-                said = [*live.row.said, *(cut(one, work.LONGEST) for one in warnings)]
+                said = [*live.row.said, *(cut(one, LONGEST) for one in warnings)]
                 live.row = live.row.model_copy(update={"said": said})
                 kept.end(self._folder, live.row)
         except (OSError, LockedError):
             logger.exception("job: how it ended could not be written down")
 
     def _work(self, live: Live, began: Callable[[], None]) -> Outcome:
+        # Imported when there is work: who only looks, or makes a token, need not wait for it.
+        from ragguard.integrations.jobs import work
+
         def progress(stage: str, done: int, total: int) -> None:
             if stage == "commit" and done >= total:
                 self.engine.wrote()

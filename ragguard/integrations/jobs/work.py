@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ragguard.audit import Asked, audit
 from ragguard.config import Settings
 from ragguard.config.outside import IngestSettings
 from ragguard.corpus.places import is_url, open_place
-from ragguard.errors import RagguardError
 from ragguard.ingest.report import Report
 from ragguard.ingest.run import ingest
 from ragguard.integrations.jobs import started
 from ragguard.integrations.jobs.engine import Engine
+from ragguard.integrations.jobs.outcome import Outcome
 from ragguard.model import Progress
-from ragguard.text.safe_display import cut, line
-
-LONGEST = 400  # characters of a line
-MOST_LINES = 20
-
-
-@dataclass
-class Outcome:
-    """What came of a job.
-
-    Attributes:
-        exit_code: As of the command.
-        failed: What was asked was not done.
-        stopped: It was stopped before anything was changed.
-        said: Harmless lines.
-        counts: Documents by verdict, or findings by level.
-        error: What stopped it.
-    """
-
-    exit_code: int = 0
-    failed: bool = False
-    stopped: bool = False
-    said: list[str] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    error: RagguardError | None = None
-
-    def say(self, text: str) -> None:
-        """Add a line, made harmless."""
-        if len(self.said) < MOST_LINES:
-            self.said.append(cut(line(text), LONGEST))
 
 
 def bring_in(
