@@ -21,9 +21,22 @@ HEARTBEAT_SECONDS = 15.0  # of silence, before a line that says nothing
 RETRY_MS = 2_000  # until a browser that lost the stream comes again
 LONGEST_SECONDS = 300.0  # of a stream: who comes again has to have the right to it still
 MOST_STREAMS = 32  # at once; each holds one of the server's connections
+EVENT = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"enum": ["progress", "end"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "of `progress` an object of job, stage, done and total; of `end` the job",
+        },
+    },
+}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": EVENT}},
         "description": "Events `progress`, one for each stage that went on, and one `end`.",
     },
     204: {"description": "The last event was had already: nothing comes any more."},
