@@ -31,7 +31,7 @@ def test_an_operator_asks_watches_and_cancels(browser: Any, tmp_path: Path) -> N
         page.wait_for_selector("#job:has-text('cannot be cancelled any more')")
         site.open.set()
         page.wait_for_selector("#said:has-text('Job 1 is cancelled.')")
-        page.wait_for_selector(".past .badge:has-text('cancelled')")
+        page.wait_for_selector("#ran .badge:has-text('cancelled')")
 
         # Stages appear and go on without the page being loaded again.
         site.open.clear()
@@ -49,7 +49,7 @@ def test_an_operator_asks_watches_and_cancels(browser: Any, tmp_path: Path) -> N
         page.wait_for_selector("#said:has-text('Job 2 is done.')", timeout=120_000)
         assert {"load model", "checks", "commit"} <= set(page.evaluate("[...window.seen]"))
         assert sum(url.endswith("/jobs") for url in desk.asked) == loaded + 1  # at its end
-        page.wait_for_selector(".past li:has-text('wiki version 2: commit 2')")
+        page.wait_for_selector("#ran li:has-text('wiki version 2: commit 2')")
         assert desk.complaints == []
         assert found + grave(page, "/jobs afterwards") == []
 
@@ -75,7 +75,7 @@ def test_it_is_read_without_scripts_by_loading_it_again(
                 site.open.set()
                 client.get("/api/v1/jobs/1/events")  # to its end
             page.reload()
-            assert "wiki version 2: commit 2" in page.inner_text(".past")
+            assert "wiki version 2: commit 2" in page.inner_text("#ran")
             assert page.inner_text("h1") == "No job runs"
         finally:
             context.close()

@@ -30,7 +30,7 @@ EVENT = {
         "data": {
             "type": "string",
             "contentMediaType": "application/json",
-            "description": "of `progress` an object of job, stage, done and total; of `end` the job",
+            "description": "of `progress` job, stage, done and total; of `end` the job",
         },
     },
 }
