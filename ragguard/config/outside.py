@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import ipaddress
 from base64 import b64decode
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ragguard.errors import ConfigError
 
 LEAST_SECRET = 32  # characters of a secret that a proxy sends
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how Standard Webhooks write a secret
 SECRET_BYTES = range(24, 65)
+JobName = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
 
 
 class Section(BaseModel):
@@ -26,8 +27,28 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class IngestSettings(Section):
+    """[web.ingest.NAME]: a manifest that an operator may have ingested from the page."""
+
+    manifest: str = Field(min_length=1, description="its file; relative to the workspace")
+    root: str = Field(
+        default="",
+        description="folder or URL its names are relative to; empty: the folder of the manifest",
+    )
+
+
 class WebSettings(Section):
-    """[web]: a reverse proxy in front of the review page that says who asks; off by default."""
+    """[web]: whose word is taken for who asks, and what operators may ask for; off by default."""
+
+    ingest: dict[JobName, IngestSettings] = Field(
+        default_factory=dict,
+        description="what operators may have ingested, by name: `manifest` (a file) and `root` "
+        "(folder or URL; else the manifest's folder)",
+    )
+    operators: list[str] = Field(
+        default_factory=list,
+        description="principals whose sessions also start jobs and revoke tokens",
+    )
 
     proxy: str = Field(
         default="",

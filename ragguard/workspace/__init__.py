@@ -131,6 +131,8 @@ class Workspace:
         self._lock: Any = None
         self._held: int | None = None
         self._store: Store | None = None
+        self.withheld = False  # whether the store cannot be had now
+        self._borrowed = False  # whether another workspace of this process closes the store
         self._repaired = False
         self._root_mark: tuple[int, int, int] | None = None  # of the file that `root` was read from
         self._cache = folder / "cache"
@@ -162,9 +164,10 @@ class Workspace:
     def close(self) -> None:
         """Close everything and let go of the lock."""
         if self._store is not None:
-            self._store.close()
+            if not self._borrowed:
+                self._store.close()
             self._store = None
-            self._repaired = False
+            self._repaired = self._borrowed = False
         self.ledger.close()
         self._release()
 
@@ -298,6 +301,15 @@ class Workspace:
 
     # --- store ------------------------------------------------------------------------------------
 
+    def borrow_store(self, store: Store | None) -> None:
+        """Read with a store that another workspace of this process has open.
+
+        Args:
+            store: It is neither repaired nor closed here; `None`: there is none to be had now.
+        """
+        self._store, self.withheld = store, store is None
+        self._borrowed = self._repaired = store is not None
+
     def open_store(self, *, repair: bool = True) -> Store:
         """The store, opened once; collections that the ledger names are there afterwards.
 
@@ -309,6 +321,8 @@ class Workspace:
             IntegrityError: A collection that holds documents is gone.
             StoreError, LockedError: See `store.open_store`.
         """
+        if self.withheld:
+            raise LockedError("index: a job of this process works on it", hint="Try again soon.")
         if self._store is None:
             from ragguard.store import open_store
 

@@ -72,6 +72,7 @@ def serving(
         finally:
             made.should_exit = True
             thread.join(30)
+            desk.jobs.close()
 
 
 def key_file(folder: Path, pair: KeyPair) -> Path:

@@ -101,7 +101,8 @@ def audit(ctx: click.Context, /, fmt: str, exit_zero: bool, **given: Any) -> int
         note(f"{taken} documents were taken out of the index; ragguard quarantine list")
     if not foreign:
         alarm.after(ctx)
-        from ragguard.cli.audit.start import GRAVITY, start
+        from ragguard.cli.audit.start import start
+        from ragguard.integrations.jobs.started import GRAVITY
 
         started = start(ctx, report, full=given["full"])
         code = max(code, 0 if started == 1 and exit_zero else started, key=GRAVITY.index)

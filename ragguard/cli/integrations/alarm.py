@@ -76,8 +76,6 @@ def test(ctx: click.Context, fmt: str) -> int:
 
 def after(ctx: click.Context) -> None:
     """Tell the targets when a job has ended; whatever goes wrong is said and stops nothing."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     from ragguard.errors import RagguardError
     from ragguard.workspace import meant
 
@@ -86,14 +84,12 @@ def after(ctx: click.Context) -> None:
         settings = meant.settings(folder)
         named = settings.alarms
         if not (named.webhook_url or named.smtp_host or named.syslog_host):
-            return
+            return  # what tells them takes long to import
         from ragguard.integrations import alarms
 
-        for found in alarms.send(folder, settings, context.now()):
-            if found.error:
-                note(f"warning: alarm by {found.target} failed: {line(found.error)}")
-    except (RagguardError, OSError, SQLAlchemyError) as error:
-        # A job that is done is done: what keeps its alarms from being told does not make it fail.
+        for said in alarms.after(folder, settings, context.now()):
+            note(f"warning: {said}")
+    except (RagguardError, OSError) as error:
         note(f"warning: alarms failed: {type(error).__name__}: {line(str(error))}")
 
 

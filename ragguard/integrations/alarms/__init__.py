@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ragguard.config import Settings
 from ragguard.config.outside import AlarmSettings
 from ragguard.errors import RagguardError
 from ragguard.integrations.alarms.events import Event, happened, trial
 from ragguard.integrations.alarms.state import Told, changing
 from ragguard.integrations.alarms.targets import Mail, Syslog, Target, Webhook
+from ragguard.text.safe_display import line
 from ragguard.workspace import Workspace
 
 
@@ -89,6 +92,26 @@ def test(folder: Path, settings: Settings, now: datetime) -> list[Delivery]:
         error = _deliver(target, [trial(now)], folder.name, now)
         made.append(Delivery(target.name, () if error else (trial(now),), 0, error))
     return made
+
+
+def after(folder: Path, settings: Settings, now: datetime) -> list[str]:
+    """Tell the targets when a job has ended; whatever goes wrong stops nothing.
+
+    Returns:
+        What went wrong, a line each.
+    """
+    named = settings.alarms
+    if not (named.webhook_url or named.smtp_host or named.syslog_host):
+        return []
+    try:
+        return [
+            f"alarm by {found.target} failed: {line(found.error)}"
+            for found in send(folder, settings, now)
+            if found.error
+        ]
+    except (RagguardError, OSError, SQLAlchemyError) as error:
+        # A job that is done is done: what keeps its alarms from being told does not make it fail.
+        return [f"alarms failed: {type(error).__name__}: {line(str(error))}"]
 
 
 def _tell(

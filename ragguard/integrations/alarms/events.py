@@ -16,6 +16,7 @@ from typing import Literal
 from ragguard.audit.earlier import last_audit_at, last_report
 from ragguard.audit.rules import RULES, Level
 from ragguard.errors import RagguardError
+from ragguard.integrations.jobs import kept
 from ragguard.ledger import commits, queue
 from ragguard.lineage import prove, receipts
 from ragguard.text.safe_display import cut, line
@@ -98,6 +99,7 @@ def happened(workspace: Workspace, given: Sequence[bytes] = ()) -> list[Event]:
         *_audit(workspace),
         *_receipts(workspace, given),
         *_late(workspace),
+        *_stopped(workspace),
     ]
     return sorted(found, key=lambda e: -LEVELS.index(e.level))
 
@@ -197,9 +199,17 @@ def _late(workspace: Workspace) -> Iterator[Event]:
             yield _job(name, f"late {last}", why, format_time(workspace.now))
 
 
+def _stopped(workspace: Workspace) -> Iterator[Event]:
+    """Jobs asked of `ragguard web` that could not be done, where the same was not done since."""
+    for row in kept.not_done(workspace.folder):
+        said = f": {row.said[0]}" if row.said else ""
+        why = f"{row.state}, asked at {row.began}{said}"
+        yield _job(row.name, f"{row.state} {row.began}", why, row.ended or row.began)
+
+
 def _job(name: str, key: str, why: str, at: str) -> Event:
     item = Item(f"job {name} {key}", why)
-    return Event("job", "error", "job", f"job not done, {name}", (item,), at)
+    return Event("job", "error", "job", f"job not done, {_braced(name)}", (item,), at)
 
 
 def _braced(text: str) -> str:

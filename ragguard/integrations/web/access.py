@@ -103,7 +103,7 @@ def _by_proxy(request: Request) -> Session | None:
         raise Denied(401, f"the proxy names nobody, or several, in {web.proxy_header}")
     name = names[0].strip()
     try:
-        visitor = Visitor(name, desk.role_of(name))
+        visitor = desk.visitor(name)
     except UsageError as error:
         raise Denied(403, error.message, "Whoever comes in is a principal of it.") from None
     sessions: Sessions = request.app.state.sessions
@@ -140,7 +140,10 @@ def operating(request: Request, session: Annotated[Session, Depends(session_of)]
     """
     if request.method not in ("GET", "HEAD"):
         _check_origin(request, session)
-    hint = "`ragguard web token add NAME --role operator` makes a token for one."
+    hint = (
+        "`ragguard web token add NAME --role operator` makes a token for one, [web] operators in "
+        "ragguard.toml names people."
+    )
     return _with_right("operate", session, "no operator", hint)
 
 

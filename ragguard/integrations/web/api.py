@@ -11,7 +11,8 @@ from ragguard import __version__
 from ragguard.errors import MalformedError
 from ragguard.integrations.web import models
 from ragguard.integrations.web.access import Changing, Looking, Operating, Viewing
-from ragguard.integrations.web.desk import Desk, counted, listed_body
+from ragguard.integrations.web.desk import Desk, listed_body
+from ragguard.integrations.web.snapshot import counted
 from ragguard.integrations.web.tokens import ID
 from ragguard.ledger.queue import Choice
 from ragguard.quarantine.bodies import group_body

@@ -21,19 +21,15 @@ from ragguard.errors import (
     RagguardError,
     UnsignedError,
 )
-from ragguard.integrations.web import (
-    access,
-    api,
-    lineage_api,
-    lineage_pages,
-    metrics,
-    pages,
-    people,
-    people_pages,
-)
+from ragguard.integrations.jobs.runner import JobStateError
+from ragguard.integrations.web import api, metrics, pages, people, people_pages
 from ragguard.integrations.web.access import Denied
 from ragguard.integrations.web.desk import Conflict, ConflictError, Desk
-from ragguard.integrations.web.guard import Guard
+from ragguard.integrations.web.guard import App, Guard
+from ragguard.integrations.web.jobs import api as jobs_api
+from ragguard.integrations.web.jobs import pages as jobs_pages
+from ragguard.integrations.web.lineage import api as lineage_api
+from ragguard.integrations.web.lineage import pages as lineage_pages
 from ragguard.integrations.web.sessions import Sessions
 from ragguard.text.safe_display import cut, line
 
@@ -52,9 +48,11 @@ def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
     """
     app = _described()
     app.state.desk, app.state.sessions, app.state.port = desk, sessions, port
+    app.state.streams, app.state.ending = set(), lambda: False
     app.include_router(pages.router)
     app.include_router(people_pages.router)
     app.include_router(lineage_pages.router)
+    app.include_router(jobs_pages.router)
     app.include_router(metrics.router)
     app.add_exception_handler(RagguardError, _refused)
     app.add_exception_handler(Denied, _denied)
@@ -82,6 +80,7 @@ def _described() -> FastAPI:
     app.include_router(api.router)
     app.include_router(people.router)
     app.include_router(lineage_api.router)
+    app.include_router(jobs_api.router)
     return app
 
 
@@ -123,7 +122,7 @@ def _refused(request: Request, error: Exception) -> Response:
         raise error
     conflicts = error.conflicts if isinstance(error, ConflictError) else ()
     status = STATUS.get(error.exit_code, 500)
-    if isinstance(error, ConflictError):
+    if isinstance(error, ConflictError | JobStateError):
         status = 409
     elif isinstance(error, ENVELOPE):
         status = 400

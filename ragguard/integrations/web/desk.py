@@ -1,6 +1,7 @@
 """What the page shows and does, as functions of a workspace that is opened for each of them.
 
 Between two requests nothing is locked: an ingest or an audit on the same host goes on beside it.
+One that is asked for here (`jobs`) lends requests its index, and decisions wait for its end.
 Who decides waits for the decision before; what an earlier one closed is told (`ConflictError`). The
 queue is read once for each state of the log, and cases that were looked at are kept as long.
 """
@@ -8,12 +9,11 @@ queue is read once for each state of the log, and cases that were looked at are 
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,13 @@ import sqlalchemy as sa
 
 from ragguard.config import Settings
 from ragguard.corpus.cosigners import signed_by
-from ragguard.errors import RagguardError, UsageError
+from ragguard.errors import LockedError, RagguardError, UsageError
+from ragguard.integrations.jobs.engine import PATIENCE
+from ragguard.integrations.jobs.runner import Runner
 from ragguard.integrations.web import scoped
 from ragguard.integrations.web.recent import RecentPlans
-from ragguard.integrations.web.sessions import Role
+from ragguard.integrations.web.sessions import Role, Visitor
+from ragguard.integrations.web.snapshot import Snapshot
 from ragguard.integrations.web.tokens import Made, Tokens
 from ragguard.ledger import cases, commits, log, opinions, queue, versions, versions_at
 from ragguard.ledger.queue import Entry, Group
@@ -42,6 +45,7 @@ from ragguard.trust.scope import Scope, is_on
 from ragguard.workspace import Workspace
 
 MOST_KEPT = 256  # cases that were looked at
+BRIEF = 0.2  # seconds that a case waits for the index where a job writes
 MOST_TOGETHER = 5_000  # cases of one decision
 
 
@@ -69,49 +73,6 @@ class ConflictError(UsageError):
         self.conflicts = tuple(conflicts)
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The queue at a size of the log.
-
-    Attributes:
-        size: Entries of the log.
-        entries: Cases, the surest first.
-        opinions: How many reviewers spoke on a case that needs more of them, by its number.
-        needed: How many have to agree, by source; sources without a contract are left out.
-    """
-
-    size: int
-    entries: Sequence[Entry]
-    opinions: Mapping[int, int]
-    needed: Mapping[str, int]
-
-    def waits_for(self, entry: Entry) -> tuple[int, int]:
-        """Opinions on a case, and how many reviewers have to agree."""
-        return self.opinions.get(entry.case.id, 0), self.needed.get(entry.case.source, 1)
-
-    @cached_property
-    def groups(self) -> Sequence[Group]:
-        """Groups of the cases."""
-        return queue.groups(self.entries)
-
-    @cached_property
-    def counted(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Cases by check and by source, the most frequent first."""
-        return counted(self.entries)
-
-    @cached_property
-    def group_of(self) -> dict[int, Group]:
-        """Group by case number."""
-        return {entry.case.id: group for group in self.groups for entry in group.entries}
-
-
-def counted(entries: Sequence[Entry]) -> tuple[dict[str, int], dict[str, int]]:
-    """Cases by check and by source, the most frequent first."""
-    checks = Counter(e.check for e in entries if e.check)
-    sources = Counter(e.case.source for e in entries)
-    return dict(checks.most_common()), dict(sources.most_common())
-
-
 class Desk:
     """A workspace as the page needs it.
 
@@ -133,8 +94,9 @@ class Desk:
         self.settings = settings
         self.signer = signer
         self.tokens = Tokens(folder)
+        self.jobs = Runner(folder, settings, clock)
         self._clock = clock
-        self._index = threading.Lock()  # held by whoever may open the index
+        self._cases = threading.Lock()  # held by whoever reads or decides a case
         self._reading = threading.Lock()
         self._queues: dict[bool, Snapshot] = {}
         self._plans = RecentPlans()
@@ -155,15 +117,37 @@ class Desk:
             yield workspace
 
     @contextmanager
-    def opened(self, *, index: bool = False, exclusive: bool = False) -> Iterator[Workspace]:
+    def opened(
+        self, *, index: bool = False, exclusive: bool = False, without: bool = False
+    ) -> Iterator[Workspace]:
         """The workspace for one request.
 
         Args:
             index: Whether the index is read too; one request at a time does.
             exclusive: Whether something is changed.
+            without: Whether it goes without the index while a job writes.
+
+        Raises:
+            LockedError: A job works on the workspace, or writes what is to be read.
         """
-        alone = self._index if index or exclusive else nullcontext()
-        with alone, self._open(exclusive=exclusive) as workspace:
+        with ExitStack() as held:
+            if exclusive and (job := self.jobs.running):
+                raise LockedError(
+                    f"job {job.number} ({job.name}) works on this workspace",
+                    hint="Wait for its end, or let an operator cancel it: see Jobs.",
+                )
+            lent, borrowed = None, False
+            if index or exclusive:
+                try:
+                    lent = held.enter_context(self.jobs.engine.turn(BRIEF if without else PATIENCE))
+                    borrowed = lent is not None
+                except LockedError:
+                    if not without:
+                        raise
+                    borrowed = True
+            workspace = held.enter_context(self._open(exclusive=exclusive))
+            if borrowed:
+                workspace.borrow_store(lent)
             yield workspace
 
     def role_of(self, principal: str) -> Role:
@@ -182,6 +166,15 @@ class Desk:
             keys = roots.active(root.reviewers, root, workspace.now)
         known = {person(key.principal) for key in keys.values()}
         return "reviewer" if person(principal) in known else "viewer"
+
+    def visitor(self, principal: str) -> Visitor:
+        """Somebody who comes as this principal, by a link or by the proxy's word.
+
+        Raises:
+            UsageError: The trust root has no such principal.
+        """
+        operates = principal in self.settings.web.operators
+        return Visitor(principal, self.role_of(principal), operates=operates)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -295,7 +288,7 @@ class Desk:
         Raises:
             UsageError: There is no such case, or none in the scope.
         """
-        with self._index, self._open() as workspace:
+        with self._cases, self.opened(index=True, without=True) as workspace:
             with workspace.ledger.reading() as conn:
                 size = log.size(conn)
                 row = cases.get(conn, number)
@@ -325,7 +318,8 @@ class Desk:
         for other, beside in zip(body["beside"], shown.beside, strict=True):
             other["signed_by"] = self._signers(workspace, beside.document)
         body["history"] = self._history(workspace, shown)
-        self._kept[number] = (size, body)
+        if not workspace.withheld:
+            self._kept[number] = (size, body)
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
         return body
@@ -382,7 +376,7 @@ class Desk:
             ConflictError: One of them is not open any more, or the group is another.
             UsageError: There is no such case, or no reason.
         """
-        with self._index, self._open() as workspace:
+        with self._cases, self._open() as workspace:
             rows = self._rows(workspace, numbers, group)
             made = review.statements(workspace, rows, action, reason)
         return [(said.case, decisions.dump(said)) for said in made]
@@ -402,7 +396,7 @@ class Desk:
             ConflictError: Somebody was first.
             DecisionError, UsageError: See `review.carry_out`.
         """
-        with self._index, self._open(exclusive=True) as workspace:
+        with self._cases, self.opened(exclusive=True) as workspace:
             workspace.recover()
             self._rows(workspace, numbers, group)
             return review.carry_out(workspace, numbers, envelopes, by=by)
@@ -428,7 +422,7 @@ class Desk:
                 hint="`ragguard web --key FILE` signs here.",
             )
         review.check_by(by, self.signer.public)
-        with self._index, self._open(exclusive=True) as workspace:
+        with self._cases, self.opened(exclusive=True) as workspace:
             workspace.recover()
             rows = self._rows(workspace, numbers, group)
             return review.decide_cases(workspace, rows, action, self.signer, reason)

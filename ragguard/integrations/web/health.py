@@ -20,6 +20,7 @@ from ragguard.audit import earlier
 from ragguard.audit.findings import AuditReport
 from ragguard.audit.rules import RULES
 from ragguard.errors import RagguardError
+from ragguard.integrations.jobs import kept
 from ragguard.integrations.web.desk import Desk
 from ragguard.ledger import commits, log, observed, opinions
 from ragguard.ledger.observed import ObservedRate
@@ -131,6 +132,9 @@ def _looked_at(workspace: Workspace, audit: Mapping[str, Any] | None) -> Iterato
         yield _part("commits", "note", said)
     else:
         yield _part("commits", "ok", "all are finished")
+    for row in kept.not_done(workspace.folder):
+        said = f": {row.said[0]}" if row.said else ""
+        yield _part(f"job {row.name}", "wrong", f"{row.state}, asked at {row.began}{said}")
     if audit is None:
         yield _part("audit", "note", "there was none yet")
         return

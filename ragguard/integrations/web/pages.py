@@ -37,6 +37,7 @@ STATIC = {
     "lineage.css": "text/css; charset=utf-8",
     "htmx.min.js": "text/javascript; charset=utf-8",
     "dsse.js": "text/javascript; charset=utf-8",
+    "jobs.js": "text/javascript; charset=utf-8",
     "keys.js": "text/javascript; charset=utf-8",
     "review.js": "text/javascript; charset=utf-8",
     "said.js": "text/javascript; charset=utf-8",

@@ -45,15 +45,16 @@ def visitors(desk: Desk, names: Sequence[str]) -> list[Visitor]:
     """
     if not names:
         return [Visitor("", "reviewer", operates=True)]
-    return [Visitor(name, desk.role_of(name)) for name in names]
+    return [desk.visitor(name) for name in names]
 
 
 def server(
     desk: Desk, sessions: Sessions, port: int, log: Callable[[str], None] | None = None
 ) -> uvicorn.Server:
     """A server of the page on a port that is listened to already; `log`: see `Guard`."""
+    app = create_app(desk, sessions, port)
     config = uvicorn.Config(
-        guarded(create_app(desk, sessions, port), port, desk.settings.web, log),
+        guarded(app, port, desk.settings.web, log),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -65,7 +66,9 @@ def server(
         lifespan="off",
         timeout_graceful_shutdown=5,
     )
-    return uvicorn.Server(config)
+    made = uvicorn.Server(config)
+    app.state.ending = lambda: made.should_exit  # streams of events end with the server
+    return made
 
 
 def serve(
@@ -75,7 +78,7 @@ def serve(
     tell: Callable[[Visitor, str], None],
     log: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until interrupted.
+    """Serve until interrupted; a job that runs is stopped then, or done to its end.
 
     Args:
         desk: The workspace.
@@ -90,8 +93,12 @@ def serve(
     invited = visitors(desk, names)
     sessions = Sessions()
     with bind(port) as bound:
+        desk.jobs.recover()
         desk.warm()
         number = bound.getsockname()[1]
         for visitor in invited:
             tell(visitor, f"http://{HOST}:{number}/enter?link={sessions.link(visitor)}")
-        server(desk, sessions, number, log).run(sockets=[bound])
+        try:
+            server(desk, sessions, number, log).run(sockets=[bound])
+        finally:
+            desk.jobs.close()

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from ragguard.integrations.jobs import kept
+from ragguard.integrations.jobs.kept import Row
 from ragguard.quarantine import spot_check
 from tests.integrations.web.conftest import CAROL, HOSTILE, ODD, SINGLE, TICKETS
 from tests.support.routes import routes
@@ -21,6 +23,7 @@ from tests.support.sitting import Desk
 from tests.support.web import Served, serving
 
 LINK = re.compile(r'href="(/[^"?#]*)"')
+AT = "2026-03-01T12:00:00Z"
 GRAVE = {"serious", "critical"}
 SIZES = {1280: 900, 390: 844}
 # Addresses that are no pages.
@@ -37,6 +40,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     gate.publish({**TICKETS, **SINGLE}, metadata={name: hostile for name in (*TICKETS, ODD)})
     for _ in range(2):  # the first says what the second is drawn by
         spot_check.draw(gate.workspace)
+    row = Row(number=1, job="ingest", source=HOSTILE, by=HOSTILE, state="failed", began=AT)
+    said = {"said": [HOSTILE], "counts": {HOSTILE: 1}, "exit_code": 3, "ended": AT}
+    kept.begin(gate.folder / "w", row.model_copy(update=said))
     yield gate
     gate.close()
 

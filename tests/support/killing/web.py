@@ -29,6 +29,7 @@ from tests.support.copying import copy_folder
 from tests.support.killing.trials import SUSPECT, Tracer, child, state
 from tests.support.simulator import HONEST, NOW, Gate
 
+DEFAULTS = Settings()
 KINDS = ("release", "reject", "group")
 TWINS = {f"ticket-{n}.md": f"# Ticket {n}\n\nThe lamp is dim.\n\n{SUSPECT}" for n in range(2)}
 
@@ -58,17 +59,20 @@ def prepare(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, target: int) -> Iterator[tuple[httpx.Client, int]]:
+def serving(
+    folder: Path, target: int, settings: Settings = DEFAULTS
+) -> Iterator[tuple[httpx.Client, int]]:
     """Serve in a forked process, which dies at a boundary; a client that came in, and its id."""
     sessions = Sessions()
-    token = sessions.link(Visitor("bob", "reviewer"))
+    token = sessions.link(Visitor("bob", "reviewer", operates=True))
     with bind(0) as bound:
         port = bound.getsockname()[1]
         pid = os.fork()
         if not pid:
             tracer = Tracer(folder / "w", target)
             tracer.install()
-            desk = Desk(folder / "w", Settings(), lambda: NOW)
+            desk = Desk(folder / "w", settings, lambda: NOW)
+            desk.jobs.recover()
             with contextlib.suppress(KeyboardInterrupt):  # how it is ended
                 server(desk, sessions, port).run(sockets=[bound])
             (folder / "names.json").write_text(json.dumps(tracer.names))

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from ragguard.export.formats import FORMATS
-from ragguard.integrations.web import lineage_bodies as bodies
 from ragguard.integrations.web.access import Denied, Viewing
 from ragguard.integrations.web.api import Number, PageNumber, desk_of
-from ragguard.integrations.web.drawing import draw
+from ragguard.integrations.web.lineage import bodies
+from ragguard.integrations.web.lineage.drawing import draw
 from ragguard.integrations.web.pages import _pager as pager_of
 from ragguard.integrations.web.pages import render
 from ragguard.lineage.graph import KINDS, Lineage, Step

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from ragguard.export.formats import FORMATS, write_format
-from ragguard.integrations.web import lineage_bodies as bodies
-from ragguard.integrations.web import lineage_models as models
 from ragguard.integrations.web.access import Viewing
 from ragguard.integrations.web.api import PROBLEMS, Number, PageNumber, PerPage, desk_of
+from ragguard.integrations.web.lineage import bodies, models
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 What = Annotated[str, Query(min_length=1, max_length=2_000)]

@@ -1,0 +1,6 @@
+"""Jobs that are asked of a process that goes on serving: an ingest or an audit, one at a time.
+
+The embedded engine belongs to one process. So a job runs in a thread of the one that serves, and
+lends it the index (`engine`), that it can go on reading. What is asked for is a name out of the
+settings, never a path. What became of jobs is kept in `jobs.json` (`kept`).
+"""

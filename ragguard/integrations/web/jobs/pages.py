@@ -1,0 +1,22 @@
+"""The page of jobs: what may be asked for, what runs, what was."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from ragguard.integrations.web.access import Operating
+from ragguard.integrations.web.api import desk_of
+from ragguard.integrations.web.jobs import bodies
+from ragguard.integrations.web.pages import render
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/jobs")
+def jobs_page(request: Request, session: Operating) -> HTMLResponse:
+    """Jobs, newest first; the one that runs tells how far it is."""
+    body = bodies.jobs(desk_of(request)).model_dump()
+    now = next((one for one in body["jobs"] if one["number"] == body["running"]), None)
+    past = [one for one in body["jobs"] if one is not now]
+    return render(request, session, "jobs.html.j2", allowed=body["allowed"], now=now, past=past)

@@ -1,0 +1,52 @@
+"""A web server of a site that lets its readers wait, so that a job can be met in its middle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class Site:
+    """A site that is served.
+
+    Attributes:
+        asked: Set once a reader waits.
+        open: Readers are served while it is set.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.asked = threading.Event()
+        self.open = threading.Event()
+
+
+@contextmanager
+def waiting_site(folder: Path) -> Iterator[Site]:
+    """Serve a folder on this machine; whoever reads waits until `open` is set."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args: Any, **given: Any) -> None:
+            super().__init__(*args, directory=str(folder), **given)
+
+        def do_GET(self) -> None:
+            site.asked.set()
+            site.open.wait(120)
+            super().do_GET()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        site = Site(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield site
+        finally:
+            site.open.set()
+            server.shutdown()
+            thread.join(30)
