@@ -92,7 +92,8 @@ def configuration_page() -> str:
     lines += [
         "",
         "`RAGGUARD_PASSPHRASE_FILE` names a file with the passphrase of a private key; "
-        "`RAGGUARD_WORKSPACE` a workspace folder.",
+        "`RAGGUARD_WORKSPACE` a workspace folder. `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector "
+        "for [traces and metrics](telemetry.md).",
         "",
         "## Checks",
         "",

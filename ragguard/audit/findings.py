@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ragguard.audit.rules import RULES, Level
+from ragguard.corpus import spans
 from ragguard.errors import LockedError, RagguardError
 from ragguard.model import Progress
 
@@ -327,18 +328,22 @@ class Course:
         """Run a part; what goes wrong in it is written down and goes no further."""
         note, began = Note(), time.perf_counter()
         self.progress(name, 0, 1)
-        try:
-            yield note
-        except LockedError:
-            raise
-        except RagguardError as error:
-            note.state, note.reason = "failed", error.message
-        except Exception as error:
-            # Nothing is swallowed: the part is told as failed in every report, the exit code is 5,
-            # and the traceback is logged. Else one bug would hide what all other parts found, and
-            # whoever can provoke it could silence the audit.
-            logger.exception("the part %s of the audit failed", name)
-            note.state, note.reason = "failed", f"{type(error).__name__}: {error}"[:300]
+        with spans.span(name):
+            try:
+                yield note
+            except LockedError:
+                raise
+            except RagguardError as error:
+                note.state, note.reason = "failed", error.message
+                spans.failed(type(error).__name__)
+            except Exception as error:
+                # Nothing is swallowed: the part is told as failed in every report, the exit code is
+                # 5, and the traceback is logged. Else one bug would hide what all other parts
+                # found, and whoever can provoke it could silence the audit.
+                logger.exception("the part %s of the audit failed", name)
+                note.state, note.reason = "failed", f"{type(error).__name__}: {error}"[:300]
+                spans.failed(type(error).__name__)
+            spans.tell({"ragguard.state": note.state, "ragguard.looked_at": note.looked_at})
         spent = time.perf_counter() - began
         self.progress(name, 1, 1)
         self.parts.append(Part(name, note.state, note.reason, note.looked_at, round(spent, 3)))

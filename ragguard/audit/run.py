@@ -38,6 +38,7 @@ from ragguard.audit.recheck import Known
 from ragguard.audit.reembedding import check_reembedding, check_vault
 from ragguard.audit.rotation import Slice, plan, turns
 from ragguard.audit.snapshot import Snapshot, snapshot
+from ragguard.corpus.spans import traced
 from ragguard.ingest.judge import surroundings
 from ragguard.knn.graph import Graph
 from ragguard.ledger import log, versions, versions_at
@@ -86,6 +87,7 @@ class Audited:
     taken: int = 0
 
 
+@traced("audit", lambda done: {"ragguard.findings": len(done.report.findings)})
 def audit(
     workspace: Workspace,
     asked: Asked = Asked(),

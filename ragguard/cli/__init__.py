@@ -73,6 +73,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "redteam": ("redteam", "Attack your own corpus, and see what would get through."),
     "bench": ("bench", "Measure what the gate finds of attacks on a corpus, and at which price."),
 }
+# Variables any of which turns telemetry on.
+TRACED = [f"OTEL_EXPORTER_OTLP_{each}ENDPOINT" for each in ("", "TRACES_", "METRICS_")]
 
 
 class _Lazy(click.Group):
@@ -133,7 +135,42 @@ def cli(ctx: click.Context, workspace: str | None, debug: bool) -> None:
       ragguard sign DIR --source wiki --key keys/alice.key -o m.intoto.json
       ragguard ingest m.intoto.json --root DIR
     """
-    ctx.obj = {"workspace": workspace, "debug": debug}
+    ctx.ensure_object(dict).update(workspace=workspace, debug=debug)
+    if any(os.environ.get(name) for name in TRACED):
+        _begin_telemetry(ctx)
+
+
+def _begin_telemetry(ctx: click.Context) -> None:
+    """Send what the command does to a collector; whatever keeps it from that is said, no more."""
+    from ragguard.cli.output import line, note
+    from ragguard.errors import RagguardError
+
+    def tell(what: str) -> None:
+        note(f"warning: telemetry: {line(what)[:300]}")
+
+    try:
+        from ragguard.integrations.telemetry import Telemetry
+
+        telemetry = Telemetry(os.environ, tell)
+    except RagguardError as error:
+        tell(f"{error.message}; {error.hint}" if error.hint else error.message)
+    else:
+        telemetry.begin(f"ragguard {_name(ctx)}")
+        ctx.obj["telemetry"] = telemetry
+
+
+def _name(ctx: click.Context) -> str:
+    """The command that was asked for, in the words of our command line alone."""
+    given = list(ctx.obj.get("args", ()))
+    asked = str(ctx.invoked_subcommand)
+    found: list[str] = []
+    group: click.Command | None = ctx.command
+    for word in (asked, *(given[given.index(asked) + 1 :] if asked in given else ())):
+        if not isinstance(group, click.Group) or word not in group.list_commands(ctx):
+            break
+        found.append(word)
+        group = group.get_command(ctx, word)
+    return " ".join(found)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -146,9 +183,19 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    given = list(sys.argv[1:] if args is None else args)
+    held: dict[str, Any] = {"args": given}
+    code = _run(given, held)
+    if "telemetry" in held:
+        held["telemetry"].finish(code)
+    return code
+
+
+def _run(args: list[str], held: dict[str, Any]) -> int:
+    """Run it with what its commands share; see `context`."""
     from ragguard.errors import RagguardError
 
-    for place, given in enumerate(sys.argv[1:] if args is None else args, 1):
+    for place, given in enumerate(args, 1):
         if any("\ud800" <= c <= "\udfff" for c in given):
             return _tell(
                 f"argument {place} ({given.encode('utf-8', 'replace').decode()!r}) is not UTF-8",
@@ -156,7 +203,7 @@ def run(args: Sequence[str] | None = None) -> int:
                 2,
             )
     try:
-        result: Any = cli.main(args=args, prog_name="ragguard", standalone_mode=False)
+        result: Any = cli.main(args=args, prog_name="ragguard", standalone_mode=False, obj=held)
         return result if isinstance(result, int) else 0
     except SystemExit as leaving:
         # click and rich leave so when the reader of a pipe has gone, click when a shell completes.

@@ -18,7 +18,9 @@ from ragguard.trust.canonical import now as now  # commands take the clock from 
 if TYPE_CHECKING:
     from ragguard.corpus.places import Place
     from ragguard.embed.remote import Endpoint
+    from ragguard.integrations.telemetry import Telemetry
     from ragguard.model import PublicKey
+    from ragguard.serving.answer import Answer
     from ragguard.serving.retriever import Retriever
     from ragguard.trust.keys import KeyPair
     from ragguard.trust.scope import Wanted
@@ -161,7 +163,30 @@ def open_workspace(ctx: click.Context, *, exclusive: bool = True) -> Workspace:
     from ragguard.workspace import Workspace, meant
 
     folder = workspace_folder(ctx)
-    return Workspace(folder, meant.settings(folder), now(), exclusive=exclusive)
+    opened = Workspace(folder, meant.settings(folder), now(), exclusive=exclusive)
+    if sent := telemetry(ctx):
+        sent.watch(folder, opened.settings)
+    return opened
+
+
+def telemetry(ctx: click.Context) -> Telemetry | None:
+    """What sends spans and metrics of the command, where somebody asked for them."""
+    found: Telemetry | None = ctx.obj.get("telemetry")
+    return found
+
+
+def on_answer(ctx: click.Context) -> Callable[[Answer], None] | None:
+    """Count answers of the guarded retriever, where somebody asked for metrics."""
+    sent = telemetry(ctx)
+    if sent is None:
+        return None
+    from prometheus_client import CollectorRegistry
+
+    from ragguard.serving.metrics import RetrievalMetrics
+
+    registry = CollectorRegistry()
+    sent.add(registry)
+    return RetrievalMetrics(registry)
 
 
 def passphrase(ask: bool, *, confirm: bool = False) -> bytes | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ragguard.corpus.spans import Attributes, span
 from ragguard.model import Finding
 
 _LAST = ("recovered", "seconds")
@@ -32,12 +33,17 @@ class Job:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds a block takes to a stage."""
+        """Add the seconds a block takes to a stage, and record it as a span of that name."""
         start = time.perf_counter()
         try:
-            yield
+            with span(stage):
+                yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def told(self) -> Attributes:
+        """What its span tells."""
+        return {"ragguard.exit_code": self.exit_code}
 
     def as_dict(self) -> dict[str, Any]:
         """As a JSON object: the fields in their order, then what all jobs have."""

@@ -25,6 +25,7 @@ from typing import Literal
 from ragguard.corpus import changes
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, Given, embed, take_apart
+from ragguard.corpus.spans import traced
 from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import UsageError
 from ragguard.ingest.admission import sort_out, stands
@@ -65,6 +66,7 @@ class Adopted:
     report: Report = field(default_factory=Report)
 
 
+@traced("adopt", lambda made: made.report.told())
 def adopt(
     workspace: Workspace,
     foreign: ForeignCollection,

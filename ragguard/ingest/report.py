@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragguard.corpus.job import Job, finding_dict
+from ragguard.corpus.spans import Attributes
 from ragguard.ingest.adopt_vectors import VectorReport
 from ragguard.model import Finding, Skipped, Verdict
 
@@ -98,6 +99,13 @@ class Report(Job):
         if waits or self.pulled or self.counts["quarantined"] or self.counts["rejected"]:
             codes.add(1)
         return next((code for code in (70, 3, 5, 4, 2, 1) if code in codes), 0)
+
+    def told(self) -> Attributes:
+        """What its span tells."""
+        return {
+            **super().told(),
+            **{f"ragguard.documents.{outcome}": n for outcome, n in self.counts.items()},
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """The report as docs/schemas/ingest.json describes it."""

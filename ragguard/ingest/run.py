@@ -16,6 +16,7 @@ from ragguard.corpus import changes, drawn_by
 from ragguard.corpus.documents import Incoming, gather, refuse_look_alikes
 from ragguard.corpus.embed import Embedded
 from ragguard.corpus.places import Place
+from ragguard.corpus.spans import tell, traced
 from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import IncompleteError, RagguardError, UsageError
 from ragguard.ingest.admission import as_before, check_quota, read_manifest, sort_out, to_retry
@@ -34,6 +35,7 @@ from ragguard.trust.person import persons
 from ragguard.workspace import Workspace
 
 
+@traced("ingest", Report.told)
 def ingest(
     workspace: Workspace,
     paths: Sequence[Path],
@@ -84,6 +86,7 @@ def ingest(
     return report
 
 
+@traced("manifest")
 def _one(
     workspace: Workspace,
     path: Path,
@@ -96,6 +99,7 @@ def _one(
     with report.timed("verify"):
         manifest, signed, envelope, new = read_manifest(workspace, path)
     source = workspace.root.sources[manifest.source]
+    tell({"ragguard.source": manifest.source})
     standing = state_of(workspace, manifest.source)
     with workspace.ledger.reading() as conn:
         latest = versions.latest(conn, manifest.source)

@@ -20,6 +20,7 @@ from typing import Any
 from ragguard.corpus import changes, generations
 from ragguard.corpus.clean_set import Left
 from ragguard.corpus.job import Job
+from ragguard.corpus.spans import traced
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
 from ragguard.errors import LedgerError, RecipeMismatchError, UsageError
 from ragguard.ledger import candidates, commits
@@ -176,6 +177,7 @@ def status(workspace: Workspace) -> Status | None:
     return Status(there, there.state(workspace.now), serving.id, behind, figures)
 
 
+@traced("cutover", Finished.told)
 def finish(
     workspace: Workspace,
     *,

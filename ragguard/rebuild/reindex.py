@@ -28,6 +28,7 @@ from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
 from ragguard.corpus.documents import Incoming
 from ragguard.corpus.embed import Embedded, embed, take_apart
 from ragguard.corpus.job import Job
+from ragguard.corpus.spans import traced
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ingest.judge import indexed_documents
 from ragguard.ledger import audit_queries, candidates, commits, versions, versions_at
@@ -105,6 +106,7 @@ class Rebuilt(Job):
         return super().as_dict() | {"skipped": self.skipped or None, "suspects": suspects}
 
 
+@traced("reindex", Rebuilt.told)
 def reindex(
     workspace: Workspace,
     *,

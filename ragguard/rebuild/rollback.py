@@ -21,6 +21,7 @@ from typing import Any
 from ragguard.corpus import generations
 from ragguard.corpus.clean_set import Left, never_decided, read_back
 from ragguard.corpus.job import Job
+from ragguard.corpus.spans import traced
 from ragguard.corpus.state import Members, retirements
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
 from ragguard.errors import IntegrityError, RecipeMismatchError, UsageError
@@ -84,6 +85,7 @@ class RolledBack(Job):
         return body | {"left": [{name: one[name] for name in names} for one in body["left"]]}
 
 
+@traced("rollback", RolledBack.told)
 def rollback(
     workspace: Workspace,
     where: str,

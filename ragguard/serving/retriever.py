@@ -20,6 +20,7 @@ from uuid import UUID
 
 import numpy as np
 
+from ragguard.corpus.spans import Attributes, span, traced
 from ragguard.detect.view import own, point_label
 from ragguard.errors import UsageError
 from ragguard.model import Floats
@@ -75,6 +76,16 @@ class Evidence(Protocol):
             `None` where corpus or trust have changed since the last call: the index may have
             answered for another corpus, and is to be asked again.
         """
+
+
+def _told(answer: Answer) -> Attributes:
+    """What the span of an answer tells."""
+    return {
+        "ragguard.hits": len(answer.hits),
+        "ragguard.refused": len(answer.refused),
+        "ragguard.alarms": len(answer.alarms),
+        "ragguard.abstained": answer.abstained.kind if answer.abstained else "",
+    }
 
 
 class Retriever:
@@ -144,6 +155,7 @@ class Retriever:
             self._retrievals.close()
         self._close()
 
+    @traced("prove", _told)
     def prove(self, found: Mapping[str, float], *, question: str = "") -> Answer:
         """Hold passages against the evidence that something else found in the same collection.
 
@@ -180,6 +192,7 @@ class Retriever:
         _tell(refused)
         return self._conclude(hits, refused, question_digest(question), question)
 
+    @traced("retrieve", _told)
     def retrieve(self, question: str, k: int = 5) -> Answer:
         """Answer a question.
 
@@ -194,8 +207,11 @@ class Retriever:
         """
         if not question.strip():
             raise UsageError("the question is empty")
-        return self._answer(self._encoder.encode([question])[0], k, question)
+        with span("embed"):
+            vector = self._encoder.encode([question])[0]
+        return self._answer(vector, k, question)
 
+    @traced("retrieve", _told)
     def retrieve_vector(self, vector: Floats, k: int = 5, *, question: str = "") -> Answer:
         """Answer a question that was embedded already, by the encoder of the index.
 

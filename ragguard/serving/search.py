@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ragguard.corpus.generations import encoder_of
+from ragguard.corpus.spans import traced
 from ragguard.detect.view import own, point_label
 from ragguard.errors import RagguardError, UsageError
 from ragguard.ledger import candidates, versions
@@ -65,6 +66,7 @@ class Hit:
     proof: Mapping[str, Any] | None = None
 
 
+@traced("search", lambda hits: {"ragguard.hits": len(hits)})
 def search(
     workspace: Workspace, query: str, k: int, *, proof: bool = False, tried: bool = True
 ) -> list[Hit]:

@@ -24,6 +24,7 @@ EXTRAS = (
     "haystack",
     "mcp",
     "web",
+    "otel",
     "render",
     "s3",
     "test",
@@ -34,10 +35,12 @@ EXTRAS = (
 # Rooms that need an extra, and which.
 ROOMS = {
     "ragguard/bench/": "bench",
+    "ragguard/corpus/spans.py": "otel",
     "ragguard/integrations/haystack.py": "haystack",
     "ragguard/integrations/langchain.py": "langchain",
     "ragguard/integrations/llamaindex.py": "llamaindex",
     "ragguard/integrations/mcp.py": "mcp",
+    "ragguard/integrations/telemetry.py": "otel",
     "ragguard/parse/drawn.py": "render",
     "ragguard/parse/worker.py": "render",
     "ragguard/integrations/web/": "web",

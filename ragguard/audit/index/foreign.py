@@ -27,6 +27,7 @@ from ragguard.audit.index.spool import Spool
 from ragguard.audit.index.spool_writer import Spooler
 from ragguard.audit.recheck import Known
 from ragguard.config import Settings
+from ragguard.corpus.spans import traced
 from ragguard.errors import UsageError
 from ragguard.knn.graph import Graph, neighbour_table
 from ragguard.model import Ints, Progress
@@ -47,6 +48,7 @@ class Fields:
     document: str = ""
 
 
+@traced("audit", lambda report: {"ragguard.findings": len(report.findings)})
 def audit_collection(
     opened: ForeignCollection,
     fields: Fields,

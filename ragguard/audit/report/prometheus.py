@@ -60,12 +60,20 @@ class _Sheet:
 
 
 def dump(report: AuditReport, exit_code: int, last_success: float = 0.0) -> bytes:
-    """The file's bytes, in the text format 0.0.4.
+    """The file's bytes, in the text format 0.0.4; arguments as of `measure`."""
+    return generate_latest(measure(report, exit_code, last_success))
+
+
+def measure(
+    report: AuditReport, exit_code: int, last_success: float | None = None
+) -> CollectorRegistry:
+    """All metrics of an audit.
 
     Args:
         report: The report.
         exit_code: Of this run.
-        last_success: Unix seconds of the last success before this run, 0 when there was none.
+        last_success: Unix seconds of the last success before this run, 0 when there was none;
+            `None`: it is not known, and only a success says when the last was.
     """
     sheet = _Sheet(CollectorRegistry(), _label(report.name))
     sheet.gauge(
@@ -76,10 +84,11 @@ def dump(report: AuditReport, exit_code: int, last_success: float = 0.0) -> byte
     )
     at = parse_time(report.at).timestamp()
     sheet.one("last_run_timestamp_seconds", "When the last run began.", at)
-    sheet.one(
+    success = at if exit_code in SUCCESS else last_success
+    sheet.gauge(
         "last_success_timestamp_seconds",
         "When the last run began that did all it was asked; 0 if there was none.",
-        at if exit_code in SUCCESS else last_success,
+        [((), success)] if success is not None else [],
     )
     sheet.one("exit_code", "Exit code of the last run.", exit_code)
     sheet.one("peak_memory_bytes", "Peak resident memory.", report.memory_bytes)
@@ -98,7 +107,7 @@ def dump(report: AuditReport, exit_code: int, last_success: float = 0.0) -> byte
         ("of",),
     )
     _sources(sheet, report.sources)
-    return generate_latest(sheet.registry)
+    return sheet.registry
 
 
 def last_success(path: Path, name: str) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.adopt import KEY
-from ragguard.cli.context import now, open_workspace
+from ragguard.cli.context import now, open_workspace, telemetry
 from ragguard.cli.integrations import alarm
 from ragguard.cli.output import emit, format_option, note
 from ragguard.cli.progress import Progress
@@ -88,6 +88,10 @@ def audit(ctx: click.Context, /, fmt: str, exit_zero: bool, **given: Any) -> int
     if code == 1 and exit_zero:
         code = 0
     written = write_all(report, targets, code)
+    if sent := telemetry(ctx):
+        from ragguard.audit.report.prometheus import measure
+
+        sent.add(measure(report, code))
     if fmt == "table":
         from ragguard.cli.audit.summary import show
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ragguard.cli import context
 from ragguard.cli.context import open_workspace, published_retriever, reader_options
 from ragguard.cli.serving.search import read_scope
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
 
 
 @click.command()
@@ -45,14 +49,21 @@ def mcp(
 
     scope = read_scope(scopes)
     published_one = published_retriever(published, log_key, url, max_age, scope)
+    counted = context.on_answer(ctx)
     if published_one is not None:
         with published_one as retriever:
-            make_server(retriever).run("stdio")
+            _serve(ctx, make_server(retriever, on_answer=counted))
         return 0
     from ragguard.serving.retriever import open_retriever
 
     with open_workspace(ctx) as workspace:
         retriever = open_retriever(workspace, scope=scope)
         whole = workspace if scope in (None, "everything") else None
-        make_server(retriever, whole, context.now).run("stdio")
+        _serve(ctx, make_server(retriever, whole, context.now, counted))
     return 0
+
+
+def _serve(ctx: click.Context, server: MCPServer[None]) -> None:
+    if sent := context.telemetry(ctx):
+        sent.serve()
+    server.run("stdio")

@@ -77,6 +77,9 @@ def web(
         who = f"{visitor.principal} ({visitor.role}): " if visitor.principal else ""
         say(f"{who}{link}")
 
+    if sent := context.telemetry(ctx):
+        sent.watch(desk.folder, desk.settings)
+        sent.serve()
     with suppress(KeyboardInterrupt):  # how it ends
         serve(desk, port, names, tell, _to_stderr if log_json else None)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragguard.cli.context import open_workspace, published_retriever, reader_options
+from ragguard.cli.context import on_answer, open_workspace, published_retriever, reader_options
 from ragguard.cli.output import emit, format_option, line, say
 from ragguard.errors import UsageError
 
@@ -73,7 +73,7 @@ def search(
     published_one = published_retriever(published, log_key, url, max_age, read_scope(scopes))
     if published_one is not None:
         with published_one as retriever:
-            return _answered(retriever.retrieve(query, k), fmt)
+            return _answered(ctx, retriever.retrieve(query, k), fmt)
     if proved:
         return _search_proved(ctx, query, k, scopes, receipt, fmt)
     if scopes or receipt:
@@ -125,7 +125,7 @@ def _search_proved(
         answer = retriever.retrieve(query, k)
     if receipt is not None and answer.receipt is not None:
         replace_file(receipt, answer.receipt, shared=True)
-    return _answered(answer, fmt)
+    return _answered(ctx, answer, fmt)
 
 
 def read_scope(given: Sequence[str]) -> Wanted | None:
@@ -145,7 +145,9 @@ def read_scope(given: Sequence[str]) -> Wanted | None:
     return values
 
 
-def _answered(answer: Answer, fmt: str) -> int:
+def _answered(ctx: click.Context, answer: Answer, fmt: str) -> int:
+    if counted := on_answer(ctx):
+        counted(answer)
     if fmt != "table":
         emit(fmt, answer.as_dict())
     else:

@@ -16,7 +16,7 @@ from fastapi import Depends, Request
 
 from ragguard.errors import UsageError
 from ragguard.integrations.web.desk import Desk
-from ragguard.integrations.web.sessions import Right, Session, Sessions, Visitor
+from ragguard.integrations.web.sessions import Right, Session, Sessions
 
 HEADER = "x-csrf-token"
 SECRET_HEADER = "x-ragguard-proxy-secret"  # noqa: S105 - the name of a header

@@ -25,7 +25,7 @@ from ragguard.integrations.jobs.runner import JobStateError
 from ragguard.integrations.web import api, metrics, pages, people, people_pages
 from ragguard.integrations.web.access import Denied
 from ragguard.integrations.web.desk import Conflict, ConflictError, Desk
-from ragguard.integrations.web.guard import App, Guard
+from ragguard.integrations.web.guard import Guard
 from ragguard.integrations.web.jobs import api as jobs_api
 from ragguard.integrations.web.jobs import pages as jobs_pages
 from ragguard.integrations.web.lineage import api as lineage_api

@@ -3,7 +3,7 @@
 A page elsewhere that has a name of its own pointed at this address (DNS rebinding) is told by its
 Host header. A request that changes anything has to come from our own pages, by its Origin, and to
 bring the session's token (`access.changing`). Every request has an id, in the answer's header
-`X-Request-Id` and, where a log is asked for, in its line.
+`X-Request-Id`, in its span and, where a log is asked for, in its line.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ragguard.corpus import spans
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -24,6 +26,7 @@ MOST_BODY = 64 << 10  # bytes of a request
 MOST_DECISIONS = 32 << 20  # bytes of one that brings signed decisions
 DECISIONS = "/api/v1/decisions"
 READING = frozenset({"GET", "HEAD"})
+METHODS = READING | {"POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # as spans name them
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -82,15 +85,17 @@ class Guard:
                 message["headers"] = _sealed(list(message.get("headers", [])), name)
             await send(message)
 
-        try:
-            refused = self._refused(scope)
-            if refused is not None:
-                await _refuse(*refused, sealed)
-            else:
-                await self._app(scope, receive, sealed)
-        finally:
-            if self._log is not None:
-                self._log(_line(scope, name, status, time.perf_counter() - began))
+        with spans.span("request", server=True):
+            try:
+                refused = self._refused(scope)
+                if refused is not None:
+                    await _refuse(*refused, sealed)
+                else:
+                    await self._app(scope, receive, sealed)
+            finally:
+                if self._log is not None:
+                    self._log(_line(scope, name, status, time.perf_counter() - began))
+                _record(scope, name, status)
 
     def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
         """Status and reason of a request that is not passed on."""
@@ -140,6 +145,18 @@ def _line(scope: MutableMapping[str, Any], name: str, status: int, seconds: floa
             "visitor": scope.get("ragguard.visitor"),
         }
     )
+
+
+def _record(scope: MutableMapping[str, Any], name: str, status: int) -> None:
+    """Say what was asked in the span that runs: by the route, in whose path no name stands."""
+    method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+    route = getattr(scope.get("route"), "path", "")
+    told: dict[str, str | int] = {"ragguard.request_id": name, "http.request.method": method}
+    if route:
+        told["http.route"] = route
+    spans.tell({**told, "http.response.status_code": status}, f"{method} {route}".rstrip())
+    if status >= 500:
+        spans.failed()
 
 
 def _sealed(headers: list[tuple[bytes, bytes]], request: str) -> list[tuple[bytes, bytes]]:

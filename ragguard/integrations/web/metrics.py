@@ -1,29 +1,15 @@
-"""Ingest, quarantine and log as Prometheus metrics: `/metrics`, for a scraper with a token.
-
-Everything is counted in the ledger when it is asked for, so that every process sees the same and
-none has to run all the time. The audit writes its own (`audit --metrics`), a retriever counts its
-answers where it runs (`serving.metrics`).
-"""
+"""`/metrics`: what the ledger counts, for a Prometheus scraper with a token."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from ragguard import __version__
+from ragguard.integrations.ledger_metrics import LedgerMetrics
 from ragguard.integrations.web.access import Viewing
 from ragguard.integrations.web.api import desk_of
-from ragguard.ledger import cases, log, totals
-from ragguard.text.safe_display import cut, line
-from ragguard.trust.canonical import parse_time
 
-PREFIX = "ragguard_"
-MOST_SOURCES = 500  # each costs the time series database a dozen series
-LONGEST = 200  # characters of a label
 router = APIRouter(include_in_schema=False)
 
 
@@ -31,86 +17,8 @@ router = APIRouter(include_in_schema=False)
 def metrics(request: Request, _session: Viewing) -> Response:
     """Metrics in the text format 0.0.4; counted anew when the log has grown."""
     state = request.app.state
+    if not hasattr(state, "metrics"):
+        state.metrics = LedgerMetrics()
     with desk_of(request).reading() as conn:
-        size = log.size(conn)
-        kept: tuple[int, bytes] | None = getattr(state, "metrics", None)
-        if kept is None or kept[0] != size:
-            kept = state.metrics = size, dump(conn)
-    return Response(kept[1], media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def dump(conn: sa.Connection) -> bytes:
-    """Everything there is to count, as text.
-
-    Args:
-        conn: Of the ledger.
-    """
-    registry = CollectorRegistry()
-
-    def gauge(
-        name: str,
-        meaning: str,
-        rows: Iterable[tuple[Sequence[str], float]],
-        labels: Sequence[str] = (),
-    ) -> None:
-        made = Gauge(PREFIX + name, meaning, labels, registry=registry)
-        for values, value in rows:
-            target = made.labels(*(cut(line(v), LONGEST) for v in values)) if labels else made
-            target.set(value)
-
-    documents, verdicts = totals.documents(conn), totals.verdicts(conn)
-    waiting = cases.counts(conn)
-    kinds = totals.commits_by_kind(conn)
-    expiries = totals.expiries(conn)
-    oldest = totals.oldest_open_case(conn)
-    kept = _largest({source for source, _ in (*documents, *verdicts, *waiting)}, documents)
-    gauge("info", "Which ragguard serves this; always 1.", [((__version__,), 1)], ("version",))
-    for name, meaning, counts, label in (
-        ("documents", "Documents in a zone now.", documents, "zone"),
-        ("versions", "Versions that arrived, by verdict.", verdicts, "outcome"),
-        ("cases", "Cases by state.", waiting, "state"),
-    ):
-        rows = [(key, float(n)) for key, n in sorted(counts.items()) if key[0] in kept]
-        gauge(name, meaning, rows, ("source", label))
-    gauge("open_cases", "Cases that wait.", [((), sum(_open(waiting)))])
-    gauge(
-        "oldest_open_case_timestamp_seconds",
-        "When the case was opened that waits longest; 0 where none waits.",
-        [((), _seconds(oldest))],
-    )
-    gauge(
-        "commits",
-        "Confirmed commits.",
-        [((kind,), float(count)) for kind, (count, _) in sorted(kinds.items())],
-        ("kind",),
-    )
-    gauge(
-        "last_commit_timestamp_seconds",
-        "When the last commit of a kind was.",
-        [((kind,), _seconds(at)) for kind, (_, at) in sorted(kinds.items())],
-        ("kind",),
-    )
-    gauge(
-        "manifest_expires_timestamp_seconds",
-        "When the last manifest of a source expires.",
-        [((s,), _seconds(at)) for s, at in sorted(expiries.items()) if s in kept],
-        ("source",),
-    )
-    gauge("log_entries", "Entries of the log.", [((), log.size(conn))])
-    return generate_latest(registry)
-
-
-def _largest(sources: set[str], documents: dict[tuple[str, str], int]) -> set[str]:
-    """The sources that are told one by one."""
-    sizes = {source: 0 for source in sources}
-    for (source, _), count in documents.items():
-        sizes[source] += count
-    return set(sorted(sizes, key=lambda source: (-sizes[source], source))[:MOST_SOURCES])
-
-
-def _open(waiting: dict[tuple[str, str], int]) -> Iterable[int]:
-    return (count for (_, state), count in waiting.items() if state == "open")
-
-
-def _seconds(at: str) -> float:
-    return parse_time(at).timestamp() if at else 0.0
+        text = generate_latest(state.metrics(conn))
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

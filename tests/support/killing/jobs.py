@@ -1,6 +1,6 @@
 """Kills the review page's server before every write of a job, and asks for the job again.
 
-Run as `python -m tests.support.killing_jobs FOLDER EACH`: prints a JSON object. The job is an
+Run as `python -m tests.support.killing.jobs FOLDER EACH`: prints a JSON object. The job is an
 ingest; writes are traced as in `killing`. After a kill a new server says of the job that it was
 interrupted, or knows nothing of it where it had not begun; and after the same job again all rows
 and points have to be what an uninterrupted one leaves.
@@ -21,7 +21,7 @@ import httpx
 from ragguard.config import Settings
 from tests.support.copying import copy_folder
 from tests.support.killing import SUSPECT, child, state
-from tests.support.killing_web import serving
+from tests.support.killing.web import serving
 from tests.support.simulator import HONEST, Gate
 
 ASKED = {"job": "ingest", "source": "wiki"}
