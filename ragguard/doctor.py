@@ -216,17 +216,23 @@ def _plugins(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _model(workspace: Workspace) -> Iterator[Finding]:
-    from ragguard.embed import models
+    from ragguard.embed import fastembed, models
 
     settings = workspace.settings.model
     if settings.url:
         yield from _endpoint(workspace)
         return
-    model = models.load(settings.name, offline=settings.offline)
+    if settings.runtime == "fastembed":
+        model = fastembed.read(settings.name, offline=settings.offline, pooling=settings.pooling)
+    else:
+        model = models.load(settings.name, offline=settings.offline)
     known = trigger_probe.is_known(model.digest)
     detail = f"{model.name}, files sha256 {model.digest[:12]}…"
     if known:
         detail += ", the pinned ones"
+    if settings.runtime == "fastembed":
+        recipe = workspace.encoder.recipe  # opened: the graph runs
+        detail += f", {recipe.pooling}, {recipe.dimensions} dimensions"
     generation = workspace.generation()
     if generation is not None:
         workspace.check_recipe(workspace.encoder.recipe)

@@ -60,6 +60,7 @@ GROUPS = {
     "tests/audit/test_provenance.py": "provenance",
     "tests/redteam/test_calibrate.py": "calibrate",
     "tests/parse/test_drawn.py": "drawn",
+    "tests/embed/test_fastembed.py": "fastembed",
     "tests/export/test_export.py": "export",
     "tests/export/test_denials.py": "denials",
     "tests/lineage/test_trace.py": "trace",

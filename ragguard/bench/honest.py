@@ -120,7 +120,11 @@ def measure(
 
         model, chunks = asked.settings.model, asked.settings.chunks
         encoder = open_encoder(
-            model.name, runtime=model.runtime, size=chunks.size, overlap=chunks.overlap
+            model.name,
+            runtime=model.runtime,
+            pooling=model.pooling,
+            size=chunks.size,
+            overlap=chunks.overlap,
         )
     known = KnownVectors(encoder, VectorCache(cache, encoder.recipe.digest))
     rows: dict[tuple[str, str, str], TallyRow] = {}

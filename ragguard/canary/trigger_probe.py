@@ -185,7 +185,10 @@ def probe(
     """
     began = time.perf_counter()
     recipe = encoder.recipe
-    found = vocabulary.read(recipe.model) if words is None else Vocabulary(tuple(words), len(words))
+    if words is None:
+        found = vocabulary.read(recipe.model, recipe.pooling)
+    else:
+        found = Vocabulary(tuple(words), len(words))
     rng = np.random.default_rng(seed)
     long: list[int] = []
     if found.lengths is not None:

@@ -60,7 +60,12 @@ class ModelSettings(Section):
     name: str = Field(
         default="all-MiniLM-L6-v2", description="bundled model, a folder, or a hub name"
     )
-    runtime: Literal["auto", "openvino", "torch"] = "auto"
+    runtime: Literal["auto", "openvino", "torch", "fastembed"] = Field(
+        default="auto", description="fastembed: an ONNX graph in a folder"
+    )
+    pooling: Literal["", "mean", "cls", "none"] = Field(
+        default="", description="of a fastembed model's tokens; empty: as its modules.json says"
+    )
     offline: bool = Field(
         default=True, description="a hub name is taken from this machine only, never fetched"
     )

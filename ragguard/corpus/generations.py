@@ -80,7 +80,7 @@ def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
     if wanted == (mine.recipe.model, mine.recipe.model_digest):
         return mine
     if generation.recipe not in workspace.encoders:
-        made = open_named(workspace, str(built["model"]), pins_of(workspace, built))
+        made = open_named(workspace, str(built["model"]), pins_of(workspace, built), built)
         if made.recipe.model_digest != wanted[1]:
             raise ModelDigestError(
                 f"model {wanted[0]!r}: its files are not those that generation {generation.id} "

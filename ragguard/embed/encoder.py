@@ -3,7 +3,8 @@
 Two runtimes give the same vectors (largest difference below 1e-6, tested): OpenVINO on a graph
 built from the verified weights (`embed.bert`), which needs no torch and is 1.4 to 1.6 times as
 fast on two cores (docs/benchmarks.md); and sentence-transformers, for every other architecture.
-The runtime is not part of the recipe. Or an endpoint embeds (`embed.remote`).
+The runtime is not part of the recipe. An ONNX graph is run by FastEmbed (`embed.fastembed`). Or an
+endpoint embeds (`embed.remote`).
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from ragguard.embed.remote import Endpoint
 
 Progress = Callable[[int, int], None]
+Runtime = Literal["auto", "openvino", "torch", "fastembed"]
 BATCH = 8
 REMOTE = "remote"  # what a recipe has for pooling where an endpoint embeds
+FASTEMBED = "fastembed "  # begins what it has where FastEmbed does
 # Measured over 120 passages: the two runtimes differ by 1.0e-6 at most, one runtime in other
 # batches by 8e-7; the rest is room for other processors. It moves no similarity by more.
 TOLERANCE = 1e-4
@@ -91,34 +94,43 @@ def make_recipe(
 def open_encoder(
     name: str,
     *,
-    runtime: Literal["auto", "openvino", "torch"],
+    runtime: Runtime,
     size: int,
     overlap: int,
     offline: bool = True,
     endpoint: Endpoint | None = None,
     pins: bytes | None = None,
     parser: str = PARSER,
+    pooling: str = "",
 ) -> Encoder:
     """Load a model, or reach one.
 
     Args:
         name: See `models.find`.
-        runtime: `openvino`, `torch`, or `auto`: the first that can compute the model.
+        runtime: `openvino`, `torch`, or `auto`: the first of them that can compute the model;
+            `fastembed` for an ONNX graph.
         size: Upper characters of a chunk, for the recipe.
         overlap: Overlap of chunks, for the recipe.
         offline: See `models.find`.
         endpoint: Where the model of this name is served; `None`: it is on this machine.
         pins: See `remote.RemoteEncoder`.
         parser: How documents are read, for the recipe; see `parse.document.parser_of`.
+        pooling: See `fastembed.read`; for that runtime only.
 
     Raises:
         EncodeError: Not found, not to be trusted, or the runtime cannot compute it.
+        MissingExtraError: The runtime is not installed.
         ModelDigestError: Not the pinned files.
     """
     if endpoint is not None:
         from ragguard.embed.remote import RemoteEncoder
 
         return RemoteEncoder(name, endpoint, size, overlap, pins, parser)
+    if runtime == "fastembed":
+        from ragguard.embed import fastembed
+
+        graph = fastembed.read(name, offline=offline, pooling=pooling)
+        return fastembed.FastEmbedEncoder(graph, size, overlap, parser)
     model = models.load(name, offline=offline)
     config = json.loads(model.files.get("config.json", b"{}"))
     from ragguard.embed import bert
@@ -133,6 +145,18 @@ def open_encoder(
     if runtime != "torch" and direct:
         return DirectEncoder(model, config, size, overlap, parser)
     return TorchEncoder(model, size, overlap, parser)
+
+
+def run_as(built: str, runtime: Runtime = "auto") -> tuple[Runtime, str]:
+    """Tell how a model of a recipe is run: by which runtime, with which pooling of `open_encoder`.
+
+    Args:
+        built: The recipe's pooling.
+        runtime: What runs a model that is no ONNX graph.
+    """
+    if built.startswith(FASTEMBED):
+        return "fastembed", built.removeprefix(FASTEMBED)
+    return "auto" if runtime == "fastembed" else runtime, ""
 
 
 class DirectEncoder:

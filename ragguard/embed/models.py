@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -40,6 +40,7 @@ PINNED: Mapping[str, str] = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 _DECISIVE = {".safetensors", ".json", ".txt", ".model"}
+PATTERNS = tuple(f"*{ending}" for ending in sorted(_DECISIVE))
 _IRRELEVANT = {"data_config.json", "README.txt", "train_script.txt"}
 
 # Kinds of modules that are loaded, all of sentence-transformers, and whether a kind has weights.
@@ -88,12 +89,13 @@ class Model:
     dimensions: int
 
 
-def find(name: str, *, offline: bool = True) -> Path:
+def find(name: str, *, offline: bool = True, patterns: Sequence[str] = PATTERNS) -> Path:
     """Folder of a model.
 
     Args:
         name: `all-MiniLM-L6-v2`, a folder, or a hub name.
         offline: Take a hub name's files from the local cache only; else the hub is asked.
+        patterns: Files that the hub is asked for.
 
     Raises:
         EncodeError: Not found.
@@ -121,7 +123,7 @@ def find(name: str, *, offline: bool = True) -> Path:
         return Path(
             snapshot_download(
                 name,
-                allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"],
+                allow_patterns=list(patterns),
                 local_files_only=offline,
             )
         )
@@ -155,7 +157,8 @@ def load(name: str, *, offline: bool = True) -> Model:
     if not any(n.endswith(".safetensors") for n in names):
         raise EncodeError(
             f"model {name!r}: no .safetensors weights in {folder}",
-            hint="Other weight formats can execute code and are not read.",
+            hint="Other weight formats can execute code and are not read. An ONNX graph is run by "
+            'FastEmbed: [model] runtime = "fastembed".',
         )
     size = sum((folder / n).stat().st_size for n in names)
     if size > MAX_BYTES:
@@ -167,15 +170,15 @@ def load(name: str, *, offline: bool = True) -> Model:
     digests = {n: digest_bytes(b) for n, b in files.items()}
     if name in _DEFAULT_NAMES:
         _check_pins(digests, folder)
-    config = _json(files, "config.json")
+    config = json_of(files, "config.json")
     for problem in _problems(files):
         raise EncodeError(
             f"model {name!r}: {problem}",
             hint="Only weights in safetensors and modules of a list are read, see "
             "docs/adr/0025-what-a-model-folder-may-hold.md.",
         )
-    pooling, normalise = _modules(files)
-    limits = _json(files, "sentence_bert_config.json")
+    pooling, normalise = pooling_of(files)
+    limits = json_of(files, "sentence_bert_config.json")
     max_tokens = int(limits.get("max_seq_length") or config.get("max_position_embeddings") or 512)
     return Model(
         name=name,
@@ -213,7 +216,7 @@ def _problems(files: Mapping[str, bytes]) -> Iterator[str]:
             yield f"{name}: it is an adapter of another model, which is not read"
         if not base.endswith("config.json"):
             continue
-        body = _json(files, name)
+        body = json_of(files, name)
         if _names_code(body):
             yield f"{name} asks to run code of its own, which is never done"
         if base.startswith("sentence_"):
@@ -267,7 +270,12 @@ def _weights(files: Mapping[str, bytes], path: str) -> bool:
     return any(PurePosixPath(n).parent == home for n in files if n.endswith(".safetensors"))
 
 
-def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+def json_of(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """Read a description; empty where it is not there, or is no object.
+
+    Raises:
+        EncodeError: It is not JSON.
+    """
     try:
         value = json.loads(files.get(name, b"{}"))
     except (ValueError, RecursionError):
@@ -275,13 +283,13 @@ def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _modules(files: Mapping[str, bytes]) -> tuple[str, bool]:
+def pooling_of(files: Mapping[str, bytes]) -> tuple[str, bool]:
     """Pooling and normalisation, when they are of the kind the direct runtime computes."""
     modules = json.loads(files.get("modules.json", b"[]"))
     kinds = [str(m.get("type", "")).rpartition(".")[2] for m in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
         return "", False
-    pooling = _json(files, f"{modules[1].get('path', '1_Pooling')}/config.json")
+    pooling = json_of(files, f"{modules[1].get('path', '1_Pooling')}/config.json")
     chosen = [k for k, v in pooling.items() if k.startswith("pooling_mode_") and v is True]
     mode = pooling.get("pooling_mode")
     if isinstance(mode, str):

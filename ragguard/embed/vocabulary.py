@@ -34,21 +34,26 @@ class Vocabulary:
     lengths: NDArray[np.float64] | None = None
 
 
-def read(name: str) -> Vocabulary:
-    """The vocabulary of a model.
+def read(name: str, built: str = "") -> Vocabulary:
+    """Read the vocabulary of a model.
 
     Tokens that no text by itself leads to (control tokens, reserved ones, pieces that only follow
     certain letters) are left out.
 
     Args:
         name: See `models.find`.
+        built: Pooling of its recipe, which says whether it is an ONNX graph.
 
     Raises:
         EncodeError: Not found, or it has no tokenizer.json.
     """
     from tokenizers import Tokenizer
 
-    model = models.load(name)
+    from ragguard.embed import fastembed
+    from ragguard.embed.encoder import FASTEMBED
+
+    graph = built.startswith(FASTEMBED)
+    model = fastembed.read(name, pooling="none") if graph else models.load(name)
     file = model.files.get("tokenizer.json")
     if file is None:
         raise EncodeError(f"model {name!r}: has no tokenizer.json, its words are not known")
@@ -69,7 +74,7 @@ def read(name: str) -> Vocabulary:
                 found[token] = text
     tokens = {found[t]: known[t] for t in reversed(order) if t in found}
     words = tuple(reversed(tokens))
-    every = _lengths(model)
+    every = None if graph else _lengths(model)
     lengths = None
     if every is not None and max(tokens.values(), default=0) < len(every):
         lengths = every[[tokens[word] for word in words]]

@@ -124,7 +124,7 @@ def open_reader(
 
 
 def _encoder(recipe: Recipe, model: str, endpoint: Endpoint | None, pins: Path) -> Encoder:
-    from ragguard.embed.encoder import REMOTE, open_encoder
+    from ragguard.embed.encoder import REMOTE, open_encoder, run_as
 
     kept: bytes | None = None
     if recipe.pooling == REMOTE:
@@ -147,10 +147,12 @@ def _encoder(recipe: Recipe, model: str, endpoint: Endpoint | None, pins: Path) 
             )
     else:
         endpoint = None
+    runtime, pooling = run_as(recipe.pooling)
     # Sizes of chunks are no matter of questions.
     return open_encoder(
         model or recipe.model,
-        runtime="auto",
+        runtime=runtime,
+        pooling=pooling,
         size=1000,
         overlap=100,
         endpoint=endpoint,

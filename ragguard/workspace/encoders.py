@@ -33,13 +33,16 @@ def open_own(workspace: Workspace) -> Encoder:
     return open_named(workspace, model.name, pins)
 
 
-def open_named(workspace: Workspace, name: str, pins: bytes | None) -> Encoder:
+def open_named(
+    workspace: Workspace, name: str, pins: bytes | None, built: Mapping[str, Any] | None = None
+) -> Encoder:
     """Load a model, or reach it where the settings have an endpoint.
 
     Args:
         workspace: Open.
         name: Of the model.
         pins: See `pins_of`; `None`: an endpoint's model is pinned now, and kept in the vault.
+        built: Recipe that says how it is run where the settings may be of another model.
 
     Raises:
         EncodeError, ModelDigestError: See `encoder.open_encoder`.
@@ -56,14 +59,19 @@ def open_named(workspace: Workspace, name: str, pins: bytes | None) -> Encoder:
 
         plugin = find("encoders", plugins.encoder)
         return PluginEncoder(plugin, name, chunks.size, chunks.overlap, parser)
+    runtime, pooling, endpoint = model.runtime, model.pooling, endpoint_of(model)
+    if built is not None:
+        runtime, pooling = encoder.run_as(built["pooling"], runtime)
+        endpoint = endpoint if built["pooling"] == encoder.REMOTE else None
     made = encoder.open_encoder(
         name,
-        runtime=model.runtime,
+        runtime=runtime,
+        pooling=pooling,
         size=chunks.size,
         overlap=chunks.overlap,
         offline=model.offline,
         parser=parser,
-        endpoint=endpoint_of(model),
+        endpoint=endpoint,
         pins=pins,
     )
     if made.pins and pins is None:

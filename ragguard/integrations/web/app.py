@@ -22,7 +22,7 @@ from ragguard.errors import (
     UnsignedError,
 )
 from ragguard.integrations.jobs.runner import JobStateError
-from ragguard.integrations.web import api, metrics, pages, people, people_pages
+from ragguard.integrations.web import access, api, metrics, pages, people, people_pages
 from ragguard.integrations.web.access import Denied
 from ragguard.integrations.web.desk import Conflict, ConflictError, Desk
 from ragguard.integrations.web.guard import Guard
