@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -85,7 +85,7 @@ def failed(kind: str = "") -> None:
 
 
 def traced(
-    name: str, about: Callable[[R], Attributes] = lambda result: {}
+    name: str, about: Callable[[Any], Attributes] = lambda result: {}
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Record each call of a function as a span.
 

@@ -60,6 +60,7 @@ NAME = "ragguard"  # of the service, and of the instrumentation
 LAST_SECONDS = 3.0  # that a command waits for what is still to be sent
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
+_NOBODY = logging.NullHandler()
 GOOD = (0, 1)  # exit codes of a command that did what it was asked
 
 
@@ -140,7 +141,6 @@ class Telemetry:
         self._asked = asked(environment)
         self._tell = tell
         self._told = False
-        self._session = _Session()
         self._command = ExitStack()
         self._registries: list[CollectorRegistry] = []
         self._ledger: _LedgerReader | None = None
@@ -158,10 +158,13 @@ class Telemetry:
         known.pop("service.instance.id", None)
         known |= {"service.name": NAME, "service.version": __version__}
         self._resource = Resource(known).merge(OTELResourceDetector().detect())
-        self._spans = OTLPSpanExporter(session=self._session) if self._asked.spans else None
-        self._metrics = OTLPMetricExporter(session=self._session) if self._asked.metrics else None
+        self._spans: OTLPSpanExporter | None = None
+        self._metrics: OTLPMetricExporter | None = None
         self._queue: BatchSpanProcessor | None = None
-        if self._spans is not None:
+        if self._asked.metrics:
+            self._metrics = OTLPMetricExporter(session=_Session(self._over))
+        if self._asked.spans:
+            self._spans = OTLPSpanExporter(session=_Session(self._over))
             provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
             self._queue = BatchSpanProcessor(self._spans)
             provider.add_span_processor(self._queue)
@@ -210,7 +213,6 @@ class Telemetry:
         self._command.close()
         spans.trace_with(None)
         self._over.set()
-        self._session.leaving = True
         with suppress(KeyboardInterrupt):
             counted = self._count()
             last = Thread(target=self._send_last, args=(counted,), daemon=True)
@@ -244,7 +246,7 @@ class Telemetry:
     def _send_last(self, counted: list[Metric]) -> None:
         self._send(counted)
         if self._queue is not None:
-            self._queue.force_flush()
+            self._queue.shutdown()
 
     def _say(self, what: str) -> None:
         if not self._told:
@@ -323,21 +325,23 @@ class _Unreached(Exception):
 
 
 class _Session(requests.Session):
-    """Connections to the collector; once `leaving` none is tried twice."""
+    """Connections of an exporter to the collector; once the command is over none is tried twice."""
 
-    leaving = False
+    def __init__(self, over: Event) -> None:
+        super().__init__()
+        self._over = over
 
     def request(self, *args: Any, **named: Any) -> requests.Response:
         """Send a request.
 
         Raises:
-            _Unreached: `leaving`, and no answer came; it names the kind of failure alone, as an
-                exception of a connection quotes its address.
+            _Unreached: The command is over, and no answer came; it names the kind of failure alone,
+                as an exception of a connection quotes its address.
         """
         try:
             return super().request(*args, **named)
         except requests.RequestException as error:
-            if self.leaving:
+            if self._over.is_set():
                 raise _Unreached(type(error).__name__) from None
             raise
 
@@ -353,9 +357,9 @@ class _Log(logging.Handler):
         self._logger.addHandler(self)
 
     def remove(self) -> None:
-        """Take no more."""
+        """Take no more; what comes late, from a thread that still waits, is for nobody."""
+        self._logger.addHandler(_NOBODY)
         self._logger.removeHandler(self)
-        self._logger.propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say what failed."""

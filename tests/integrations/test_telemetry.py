@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +43,7 @@ SECRET = "s3cr3t-of-the-collector"
 HOST = "http://127.0.0.1"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 # Words of documents, of their names and metadata, of the question, and of folders.
-PRIVATE = ("zarquon", "vacation", "4711", "leave.md", "laptops", "blattodea", "site", ".intoto")
+PRIVATE = ("zarquon", "vacation", "4711", "leave.md", "laptops", "blattodea", ".intoto")
 
 
 @dataclass
@@ -53,18 +56,16 @@ class Story:
     codes: dict[str, int]
     printed: dict[str, str]
 
-    def command(self, name: str, *args: str, variables: Mapping[str, str] | None = None) -> None:
-        """Run a command in a process of its own, with a collector."""
-        with collecting() as made:
-            done = subprocess.run(
-                child_command(NOW, "-w", str(self.folder / "w"), *args),
-                env=child_environment({**made.variables, **(variables or {})}),
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
-        assert "telemetry" not in done.stderr, done.stderr
-        self.sent[name], self.codes[name], self.printed[name] = made, done.returncode, done.stdout
+    def command(self, name: str, *args: str) -> None:
+        """Run a command with a collector."""
+        said, told = io.StringIO(), io.StringIO()
+        with collecting() as made, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(context, "now", lambda: NOW)
+            patch.setenv(ENDPOINT, made.variables[ENDPOINT])
+            with redirect_stdout(said), redirect_stderr(told):
+                self.codes[name] = run(["-w", str(self.folder / "w"), *args])
+        assert "telemetry" not in told.getvalue()
+        self.sent[name], self.printed[name] = made, said.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 def points(text: str) -> dict[tuple[str, ...], float]:
     """Prometheus metrics as `Collector.points` has them."""
     return {
-        (family.name, *sample.labels.values()): sample.value
+        (family.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -270,8 +271,6 @@ def test_answers_are_counted_from_when_counting_began(story: Story) -> None:
 
 def test_each_request_of_the_page_is_a_trace_with_its_id_and_its_route(story: Story) -> None:
     soon = {"OTEL_METRIC_EXPORT_INTERVAL": "100", "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    told = [run(["-w", str(story.folder / "w"), "web", "token", "list"])]
-    assert told == [0]
     with collecting() as sent:
         process = subprocess.Popen(
             child_command(NOW, "-w", str(story.folder / "w"), "web", "--port", "0"),
@@ -294,6 +293,7 @@ def test_each_request_of_the_page_is_a_trace_with_its_id_and_its_route(story: St
                 text = client.get("/metrics").text
             while not sent.metrics:  # without end where none comes: then the test's limit ends it
                 assert process.poll() is None
+                time.sleep(0.05)
         finally:
             process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
@@ -326,7 +326,7 @@ def silent() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.mark.parametrize("how", ["closed", "silent", "unknown host", 401, 500, 503])
+@pytest.mark.parametrize("how", ["closed", "silent", 401, 500, 503])
 def test_a_collector_that_fails_is_told_once_and_changes_no_exit_code(
     story: Story,
     how: str | int,
@@ -341,20 +341,18 @@ def test_a_collector_that_fails_is_told_once_and_changes_no_exit_code(
             sent.status = how
         elif how == "silent":
             where = f"{HOST}:{silent}"
-        elif how == "closed":
+        else:
             with socket.create_server(("127.0.0.1", 0)) as gone:
                 where = f"{HOST}:{gone.getsockname()[1]}"
-        else:
-            where = "http://collector.invalid:4318"
         variables = {ENDPOINT: where, "no_proxy": "*"}
         code = command(story, monkeypatch, variables, "log", "verify")
     assert code == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "telemetry" in line]
     assert len(told) == 1
     assert told[0].startswith("warning: telemetry: ")
-    wanted = {"closed": "ConnectionError", "silent": "did not answer within 0.5 s"}
-    wanted |= {"unknown host": "ConnectionError", 401: "401", 500: "500", 503: ""}  # type: ignore[dict-item]
-    assert wanted[how] in told[0]  # type: ignore[index]
+    late = "did not answer within 0.5 s"
+    wanted = {"closed": "ConnectionError", "silent": late, "401": "401", "500": "500", "503": late}
+    assert wanted[str(how)] in told[0]
 
 
 def test_headers_for_the_collector_are_sent_there(
@@ -414,7 +412,7 @@ def test_variables_that_cannot_be_meant_are_told_and_stop_nothing(
         asked(variables)
     assert command(story, monkeypatch, variables, "log", "verify") == 0
     told = capsys.readouterr().err
-    assert f"warning: telemetry: {says}"[:30] in told
+    assert told.startswith("warning: telemetry: ")
     assert says in told
     assert SECRET not in told
 

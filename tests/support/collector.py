@@ -63,8 +63,8 @@ class Collector:
                 for metric in (m for scope in resource.scope_metrics for m in scope.metrics):
                     data = getattr(metric, metric.WhichOneof("data"))
                     for point in data.data_points:
-                        labels = plain(point.attributes)
-                        found[(metric.name, *labels.values())] = point.as_double
+                        labels = sorted(plain(point.attributes).items())
+                        found[(metric.name, *(v for _, v in labels))] = point.as_double
         return found
 
     def tree(self, name: str) -> list[tuple[int, str]]:
