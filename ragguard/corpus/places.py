@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 
 from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
 from ragguard.trust import folder
-from ragguard.trust.folder import Skipped
+from ragguard.trust.folder import SkippedFile
 from ragguard.trust.names import check_name
 from ragguard.trust.plugins import find
 
@@ -46,7 +46,7 @@ class Place(Protocol):
             IncompleteError: The place cannot be reached.
         """
 
-    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+    def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
         """List its files in name order: a subject name, or what is not taken and why.
 
         Raises:
@@ -189,7 +189,7 @@ class _Storage:
             data: bytes = self._fs.cat_file(path, start=0, end=min(size, max_bytes + 1))
             return data[: max_bytes + 1]
 
-    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+    def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
         """See `Place.walk`."""
         prefix = f"{self._base}/"
         with _reaching(self._url):
@@ -235,7 +235,7 @@ class _Web:
                     break
         return bytes(data[: max_bytes + 1])
 
-    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+    def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
         """See `Place.walk`."""
         raise UsageError(
             f"{self._url}: a web server lists no files",
@@ -261,7 +261,7 @@ class _Plugged:
                 raise TypeError(type(data).__name__)
         return data[: max_bytes + 1]
 
-    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+    def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
         """See `Place.walk`."""
         with _reaching(self._where):
             listed = _bounded((str(name) for name in self._loader.names()), self._where)

@@ -39,7 +39,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Decided:
+class OpinionOutcome:
     """What became of cases that a reviewer gave his word on.
 
     Attributes:
