@@ -32,7 +32,7 @@ import numpy as np
 
 from ragguard import __version__
 from ragguard.bench.collection import Collection, Paper, read_all
-from ragguard.bench.edits import edit
+from ragguard.bench.ordinary_edits import edit
 from ragguard.bench.scratch import KnownVectors, Scratch, ScratchStep
 from ragguard.bench.tally import TallyRow, summarise
 from ragguard.bench.vectors import VectorCache

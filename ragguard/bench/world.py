@@ -11,7 +11,7 @@ import numpy as np
 
 from ragguard.bench.dataset import BenchDocument, Dataset
 from ragguard.bench.folds import Fold
-from ragguard.bench.gate import Engine
+from ragguard.bench.memory_gate import Engine
 from ragguard.bench.peers import Corpus
 from ragguard.bench.scan import Peer
 from ragguard.bench.vectors import EmbeddedBenchDocument, VectorCache, prepare

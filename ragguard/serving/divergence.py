@@ -18,7 +18,7 @@ from typing import IO
 
 import numpy as np
 
-from ragguard.stats.ranking import paired_bootstrap
+from ragguard.stats.compare_rankings import paired_bootstrap
 from ragguard.trust.files import make_folder
 from ragguard.workspace import Workspace
 

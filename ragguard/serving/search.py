@@ -25,7 +25,7 @@ from ragguard.serving import divergence, trial
 from ragguard.serving.ab_split import query_digest, takes_part
 from ragguard.serving.divergence import TrialQuery
 from ragguard.serving.trial import Trial
-from ragguard.stats.ranking import overlap, rank_biased_overlap
+from ragguard.stats.compare_rankings import overlap, rank_biased_overlap
 from ragguard.store import Point
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace

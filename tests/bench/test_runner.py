@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from ragguard.bench import runner
 from ragguard.bench.folds import divide
-from ragguard.bench.gate import Gate
+from ragguard.bench.memory_gate import Gate
 from ragguard.bench.protocols import bulk
 from ragguard.bench.world import PROTOCOLS, draw, simulate, simulators
 from ragguard.errors import BenchError

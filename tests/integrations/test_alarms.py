@@ -36,8 +36,8 @@ from ragguard.config import Settings, load
 from ragguard.errors import ConfigError
 from ragguard.integrations import alarms
 from ragguard.integrations.alarms import Delivery, formats
+from ragguard.integrations.alarms.delivered import FILE
 from ragguard.integrations.alarms.events import Event, EventItem
-from ragguard.integrations.alarms.state import FILE
 from ragguard.serving.retriever import open_retriever
 from ragguard.trust.canonical import format_time
 from tests.support.simulator import HONEST, NOW, Gate

@@ -16,8 +16,8 @@ from pathlib import Path
 from ragguard.config import Settings
 from ragguard.config.outside import AlarmSettings
 from ragguard.errors import RagguardError
+from ragguard.integrations.alarms.delivered import Told, changing
 from ragguard.integrations.alarms.events import Event, happened, trial
-from ragguard.integrations.alarms.state import Told, changing
 from ragguard.integrations.alarms.targets import Mail, Syslog, Target, Webhook
 from ragguard.workspace import Workspace
 
