@@ -32,7 +32,7 @@ from ragguard.model import PublicKey
 from ragguard.quarantine import compared_with as beside
 from ragguard.quarantine import denial, second_opinion
 from ragguard.quarantine.compared_with import Beside, Mark
-from ragguard.quarantine.second_opinion import OpinionOutcome, Word
+from ragguard.quarantine.second_opinion import Decided, Word
 from ragguard.quarantine.statement import Action, check_reason, decisions_on
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys, root
@@ -186,7 +186,7 @@ def decide_cases(
     action: Action,
     key: keys.KeyPair,
     reason: str,
-) -> OpinionOutcome:
+) -> Decided:
     """Decide cases in one commit.
 
     Each document has a signed decision of its own, as if it had been decided alone. One that the
@@ -243,7 +243,7 @@ def statements(
 
 def carry_out(
     workspace: Workspace, numbers: Sequence[int], envelopes: Sequence[bytes], *, by: str = ""
-) -> OpinionOutcome:
+) -> Decided:
     """Carry out decisions that a reviewer signed elsewhere, in one commit.
 
     What was signed must be what `statements` says now: of the same bytes, metadata and evidence.
@@ -298,7 +298,7 @@ def _carry_out(
     shown: Sequence[CaseView],
     envelopes: Sequence[bytes],
     by: str = "",
-) -> OpinionOutcome:
+) -> Decided:
     signed = []
     for view, envelope in zip(shown, envelopes, strict=True):
         signers = [k for k, _ in view.signers]
@@ -321,9 +321,9 @@ def _carry_out(
         second_opinion.keep(workspace, alone)
     waiting = tuple(word.said.case for word in alone)
     if not agreed:
-        return OpinionOutcome(None, (), waiting)
+        return Decided(None, (), waiting)
     commit = _effect(workspace, plan, agreed)
-    return OpinionOutcome(commit, tuple(view.case.id for view, _ in agreed), waiting)
+    return Decided(commit, tuple(view.case.id for view, _ in agreed), waiting)
 
 
 def _effect(

@@ -39,7 +39,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class OpinionOutcome:
+class Decided:
     """What became of cases that a reviewer gave his word on.
 
     Attributes:

@@ -32,7 +32,7 @@ from ragguard.ledger.versions import VersionRow
 from ragguard.quarantine import review
 from ragguard.quarantine.bodies import case_body, shown_body, sureness
 from ragguard.quarantine.review import CaseView
-from ragguard.quarantine.second_opinion import OpinionOutcome
+from ragguard.quarantine.second_opinion import Decided
 from ragguard.quarantine.statement import Action
 from ragguard.trust import decision as decisions
 from ragguard.trust import root as roots
@@ -382,7 +382,7 @@ class Desk:
 
     def carry_out(
         self, numbers: Sequence[int], envelopes: Sequence[bytes], group: str = "", *, by: str = ""
-    ) -> OpinionOutcome:
+    ) -> Decided:
         """Carry out signed decisions in one commit.
 
         Args:
@@ -408,7 +408,7 @@ class Desk:
         group: str = "",
         *,
         by: str = "",
-    ) -> OpinionOutcome:
+    ) -> Decided:
         """Decide with the key of this process. See `carry_out`.
 
         Raises:
