@@ -16,7 +16,7 @@ import numpy as np
 
 from ragguard.audit import analysis, neighbourhoods, recheck
 from ragguard.audit.index.spool_writer import Spooler
-from ragguard.bench.memory_gate import NOW, BatchVerdicts, points
+from ragguard.bench.bare_gate import NOW, BatchVerdicts, points
 from ragguard.bench.vectors import EmbeddedBenchDocument
 from ragguard.config import Settings
 from ragguard.detect import index_campaigns

@@ -22,8 +22,8 @@ import numpy as np
 
 from ragguard.bench import retrieval
 from ragguard.bench.audited import audit_documents
+from ragguard.bench.bare_gate import BatchVerdicts, Gate
 from ragguard.bench.folds import Fold, divide, require_disjoint, sets_threshold
-from ragguard.bench.memory_gate import BatchVerdicts, Gate
 from ragguard.bench.peers import OURS, score_documents
 from ragguard.bench.vectors import EmbeddedBenchDocument
 from ragguard.bench.world import World

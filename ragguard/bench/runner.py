@@ -8,8 +8,8 @@ from typing import Any
 
 from ragguard import __version__
 from ragguard.bench import protocols
+from ragguard.bench.bare_gate import Gate, Profiles
 from ragguard.bench.folds import Fold, divide
-from ragguard.bench.memory_gate import Gate, Profiles
 from ragguard.bench.protocols import Repetition
 from ragguard.bench.summary import summarise
 from ragguard.bench.vectors import EmbeddedBenchDocument

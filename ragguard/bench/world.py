@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ragguard.bench.bare_gate import Engine
 from ragguard.bench.dataset import BenchDocument, Dataset
 from ragguard.bench.folds import Fold
-from ragguard.bench.memory_gate import Engine
 from ragguard.bench.peers import Corpus
 from ragguard.bench.scan import Peer
 from ragguard.bench.vectors import EmbeddedBenchDocument, VectorCache, prepare

@@ -52,6 +52,8 @@ from ragguard.workspace.create import ROOT_FILE, ledger_url
 from ragguard.workspace.trust_root import load_root
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from ragguard.embed.encoder import Encoder
     from ragguard.store import Store
 
@@ -280,7 +282,7 @@ class Workspace:
         """Sign the text of a tree head."""
         return dsse.sign_note(text, self.origin, self.checkpoint_key.signing_key)
 
-    def _log(self, conn: Any, body: Mapping[str, Any]) -> None:
+    def _log(self, conn: sa.Connection, body: Mapping[str, Any]) -> None:
         append_entry(conn, body, self.origin, self.sign_note)
 
     # --- store ------------------------------------------------------------------------------------

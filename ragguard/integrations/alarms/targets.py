@@ -21,7 +21,7 @@ from ragguard.integrations.alarms.events import Event
 from ragguard.integrations.alarms.formats import as_json, as_mail, as_syslog
 
 
-class Target(Protocol):
+class AlarmTarget(Protocol):
     """Somebody who is told."""
 
     @property
@@ -49,7 +49,7 @@ class Webhook:
         self._alarms = alarms
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
-        """See `Target`. A redirect is not followed: the address is what the operator named."""
+        """See `AlarmTarget`. A redirect is not followed: the address is what the operator named."""
         body = as_json(events, workspace, now)
         headers = sign(body, f"msg_{secrets.token_hex(16)}", now, self._alarms.secret)
         headers["content-type"] = "application/json"
@@ -104,7 +104,7 @@ class Mail:
         self._alarms = alarms
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
-        """See `Target`."""
+        """See `AlarmTarget`."""
         alarms = self._alarms
         message = as_mail(events, workspace, now, alarms.mail_from, alarms.mail_to)
         where = (alarms.smtp_host, alarms.smtp_port)
@@ -143,7 +143,7 @@ class Syslog:
         self._alarms = alarms
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
-        """See `Target`."""
+        """See `AlarmTarget`."""
         alarms = self._alarms
         lines = [as_syslog(event, workspace, now, alarms.syslog_format) for event in events]
         where = (alarms.syslog_host, alarms.syslog_port)
