@@ -33,7 +33,7 @@ NAMED = 5  # triggers that are written out
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One thing looked at.
 
     Attributes:
@@ -53,7 +53,7 @@ def examine(
     *,
     probe: bool = False,
     progress: Progress = lambda stage, done, total: None,
-) -> list[Finding]:
+) -> list[DoctorFinding]:
     """Look at everything; a part that fails is a finding and stops nothing.
 
     Args:
@@ -61,7 +61,7 @@ def examine(
         probe: Look for triggers in the model too, which takes about half a minute.
         progress: Called with stage, done and total while triggers are looked for.
     """
-    parts: tuple[tuple[str, Callable[[Workspace], Iterator[Finding]]], ...] = (
+    parts: tuple[tuple[str, Callable[[Workspace], Iterator[DoctorFinding]]], ...] = (
         ("trust root", _root),
         ("keys", _keys),
         ("permissions", _permissions),
@@ -74,28 +74,30 @@ def examine(
         ("calibration", _calibration),
         *((("trigger probe", partial(_triggers, progress=progress)),) if probe else ()),
     )
-    found = [Finding("single writer", "ok", "the workspace lock is ours")]
+    found = [DoctorFinding("single writer", "ok", "the workspace lock is ours")]
     for name, look in parts:
         try:
             found.extend(look(workspace))
         except RagguardError as error:
-            found.append(Finding(name, "wrong", error.message, error.hint, error.exit_code))
+            found.append(DoctorFinding(name, "wrong", error.message, error.hint, error.exit_code))
     return found
 
 
-def _root(workspace: Workspace) -> Iterator[Finding]:
+def _root(workspace: Workspace) -> Iterator[DoctorFinding]:
     root = workspace.root
     left = root.expires - workspace.now
     detail = f"version {root.version}, expires {format_time(root.expires)}"
     hint = "Renew it with `ragguard trust rotate --renew`."
     if left <= timedelta(0):
-        yield Finding("trust root", "wrong", f"{detail}: expired, nothing can come in", hint, 3)
+        yield DoctorFinding(
+            "trust root", "wrong", f"{detail}: expired, nothing can come in", hint, 3
+        )
     elif left < SOON:
-        yield Finding("trust root", "note", f"{detail}: soon", hint)
+        yield DoctorFinding("trust root", "note", f"{detail}: soon", hint)
     else:
-        yield Finding("trust root", "ok", detail)
+        yield DoctorFinding("trust root", "ok", detail)
     if not root.sources:
-        yield Finding(
+        yield DoctorFinding(
             "sources",
             "note",
             "none may be ingested yet",
@@ -106,7 +108,7 @@ def _root(workspace: Workspace) -> Iterator[Finding]:
     )
     reviewers = persons(root.keys[g.keyid].principal for g in root.reviewers)
     if root.sources and not reviewers - signers:
-        yield Finding(
+        yield DoctorFinding(
             "reviewers",
             "note",
             "nobody can decide cases: there is no reviewer beside the signers",
@@ -114,14 +116,14 @@ def _root(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
-def _permissions(workspace: Workspace) -> Iterator[Finding]:
+def _permissions(workspace: Workspace) -> Iterator[DoctorFinding]:
     found = open_to_others(workspace.folder)
     if not found:
-        yield Finding("permissions", "ok", "nobody else can read the workspace")
+        yield DoctorFinding("permissions", "ok", "nobody else can read the workspace")
         return
     first = ", ".join(os.path.relpath(path, workspace.folder) for path in found[:NAMED])
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    yield Finding(
+    yield DoctorFinding(
         "permissions",
         "note",
         f"{len(found)} files and folders are open to others, as older versions made them: "
@@ -130,13 +132,13 @@ def _permissions(workspace: Workspace) -> Iterator[Finding]:
     )
 
 
-def _keys(workspace: Workspace) -> Iterator[Finding]:
+def _keys(workspace: Workspace) -> Iterator[DoctorFinding]:
     open_files = []
     for path in sorted((workspace.folder / "keys").glob("*.key")):
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             open_files.append(path.name)
     if open_files:
-        yield Finding(
+        yield DoctorFinding(
             "keys",
             "wrong",
             f"others may read {', '.join(open_files)}",
@@ -144,9 +146,9 @@ def _keys(workspace: Workspace) -> Iterator[Finding]:
             2,
         )
     _ = workspace.checkpoint_key, workspace.seal_key
-    yield Finding("keys", "ok", "checkpoint and seal key are there and ours alone")
+    yield DoctorFinding("keys", "ok", "checkpoint and seal key are there and ours alone")
     if (workspace.folder / "keys/root.key").exists():
-        yield Finding(
+        yield DoctorFinding(
             "root key",
             "note",
             "keys/root.key lies in this workspace",
@@ -154,11 +156,11 @@ def _keys(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
-def _clock(workspace: Workspace) -> Iterator[Finding]:
+def _clock(workspace: Workspace) -> Iterator[DoctorFinding]:
     with workspace.ledger.reading() as conn:
         last = commits.listed(conn, limit=1)
     if last and parse_time(last[0].at) > workspace.now + timedelta(minutes=5):
-        yield Finding(
+        yield DoctorFinding(
             "clock",
             "wrong",
             f"now is {format_time(workspace.now)}, the last commit is of {last[0].at}",
@@ -166,34 +168,36 @@ def _clock(workspace: Workspace) -> Iterator[Finding]:
             5,
         )
     else:
-        yield Finding("clock", "ok", format_time(workspace.now))
+        yield DoctorFinding("clock", "ok", format_time(workspace.now))
 
 
-def _disk(workspace: Workspace) -> Iterator[Finding]:
+def _disk(workspace: Workspace) -> Iterator[DoctorFinding]:
     free = shutil.disk_usage(workspace.folder).free
     detail = f"{free / 1e9:.1f} GB free"
     if free < LOW_DISK:
-        yield Finding("disk", "wrong", detail, "Free some space before the next ingest.", 5)
+        yield DoctorFinding("disk", "wrong", detail, "Free some space before the next ingest.", 5)
     else:
-        yield Finding("disk", "ok", detail)
+        yield DoctorFinding("disk", "ok", detail)
 
 
-def _pages(workspace: Workspace) -> Iterator[Finding]:
+def _pages(workspace: Workspace) -> Iterator[DoctorFinding]:
     settings = workspace.settings.parse
     if settings.render == "rules":
-        yield Finding("pages", "ok", "what is hidden in them is judged by rules ([parse] render)")
+        yield DoctorFinding(
+            "pages", "ok", "what is hidden in them is judged by rules ([parse] render)"
+        )
         return
     with BROWSERS.borrowed(settings.chromium) as browser:
         told = f"drawn by {browser.version}, without network and scripts"
         other = drawn_by.difference(workspace, browser.product)
     if other:
         hint = "What is cut at a page's edge may differ. To read all again: reindex --from-clean."
-        yield Finding("pages", "note", f"{told}; {other}", hint)
+        yield DoctorFinding("pages", "note", f"{told}; {other}", hint)
     else:
-        yield Finding("pages", "ok", told)
+        yield DoctorFinding("pages", "ok", told)
 
 
-def _plugins(workspace: Workspace) -> Iterator[Finding]:
+def _plugins(workspace: Workspace) -> Iterator[DoctorFinding]:
     named = workspace.settings.plugins
     kinds: dict[Kind, Sequence[str]] = {
         "parsers": named.parsers,
@@ -210,12 +214,12 @@ def _plugins(workspace: Workspace) -> Iterator[Finding]:
                         plugin.load()
             except PluginError as error:
                 said = f"{what}: cannot be loaded ({error.kind})"
-                yield Finding("plug-in", "wrong", said, "Look at the package.", 5)
+                yield DoctorFinding("plug-in", "wrong", said, "Look at the package.", 5)
             else:
-                yield Finding("plug-in", "ok", what)
+                yield DoctorFinding("plug-in", "ok", what)
 
 
-def _model(workspace: Workspace) -> Iterator[Finding]:
+def _model(workspace: Workspace) -> Iterator[DoctorFinding]:
     from ragguard.embed import fastembed, models
 
     settings = workspace.settings.model
@@ -237,9 +241,9 @@ def _model(workspace: Workspace) -> Iterator[Finding]:
     if generation is not None:
         workspace.check_recipe(workspace.encoder.recipe)
         detail += ", the one the index was built with"
-    yield Finding("model", "ok", detail)
+    yield DoctorFinding("model", "ok", detail)
     if not known:
-        yield Finding(
+        yield DoctorFinding(
             "model origin",
             "note",
             "these are not files that ragguard knows; nothing says who trained them",
@@ -247,7 +251,7 @@ def _model(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
-def _endpoint(workspace: Workspace) -> Iterator[Finding]:
+def _endpoint(workspace: Workspace) -> Iterator[DoctorFinding]:
     """Ask the endpoint that embeds; it proves itself by the probe texts."""
     settings, encoder = workspace.settings.model, workspace.encoder
     encoder.encode(["Is anybody there?"])
@@ -257,8 +261,8 @@ def _endpoint(workspace: Workspace) -> Iterator[Finding]:
     since = "not pinned yet" if generation is None else "answers as when the index was built"
     size = encoder.recipe.dimensions
     where = without_credentials(settings.url)
-    yield Finding("model", "ok", f"{settings.name} at {where}, {size} dimensions, {since}")
-    yield Finding(
+    yield DoctorFinding("model", "ok", f"{settings.name} at {where}, {size} dimensions, {since}")
+    yield DoctorFinding(
         "model origin",
         "note",
         "an endpoint has no files to digest; nothing says what computes its vectors",
@@ -266,7 +270,7 @@ def _endpoint(workspace: Workspace) -> Iterator[Finding]:
     )
 
 
-def _triggers(workspace: Workspace, progress: Progress) -> Iterator[Finding]:
+def _triggers(workspace: Workspace, progress: Progress) -> Iterator[DoctorFinding]:
     name = "trigger probe"
     generation = workspace.generation()
     canaries = in_force(workspace)
@@ -278,7 +282,7 @@ def _triggers(workspace: Workspace, progress: Progress) -> Iterator[Finding]:
         progress=lambda done, total: progress("probe", done, total),
     )
     for pull in found.alive[:NAMED]:
-        yield Finding(
+        yield DoctorFinding(
             name,
             "wrong",
             f"alive: {trigger_probe.told(pull)}",
@@ -291,10 +295,10 @@ def _triggers(workspace: Workspace, progress: Progress) -> Iterator[Finding]:
         f"{len(found.alive)} alarms"
     )
     if found.alive:
-        yield Finding(name, "wrong", detail, "docs/canaries.md says what it sees.", 3)
+        yield DoctorFinding(name, "wrong", detail, "docs/canaries.md says what it sees.", 3)
         return
     if found.near:
-        yield Finding(
+        yield DoctorFinding(
             name,
             "note",
             f"{detail}; near the bar of {found.near[0].bar:.0%}: "
@@ -302,17 +306,17 @@ def _triggers(workspace: Workspace, progress: Progress) -> Iterator[Finding]:
             "No alarm. Add it as a trigger to watch it: `ragguard canary add --trigger TEXT`.",
         )
         return
-    yield Finding(
+    yield DoctorFinding(
         name, "ok", f"{detail}; a word or phrase takes at most {found.pulls[0].collapse:.0%}"
     )
 
 
-def _store(workspace: Workspace) -> Iterator[Finding]:
+def _store(workspace: Workspace) -> Iterator[DoctorFinding]:
     settings = workspace.settings.store
     store = workspace.open_store()
     begun = _pending(workspace)
     if begun:
-        yield Finding(
+        yield DoctorFinding(
             "commits",
             "note",
             f"{begun} begun and not finished",
@@ -320,7 +324,7 @@ def _store(workspace: Workspace) -> Iterator[Finding]:
         )
     generation = workspace.generation()
     if generation is None:
-        yield Finding("store", "ok", "empty: nothing was ingested yet")
+        yield DoctorFinding("store", "ok", "empty: nothing was ingested yet")
         return
     with workspace.ledger.reading() as conn:
         rows = versions.members(conn, "serving")
@@ -332,7 +336,7 @@ def _store(workspace: Workspace) -> Iterator[Finding]:
     for name, chunks in expected.items():
         there = store.count(name)
         if there != chunks and not begun:
-            yield Finding(
+            yield DoctorFinding(
                 "store",
                 "wrong",
                 f"{name} holds {there} points, the ledger has {chunks}",
@@ -340,16 +344,18 @@ def _store(workspace: Workspace) -> Iterator[Finding]:
                 3,
             )
         else:
-            yield Finding("store", "ok", f"{name}: {there} points, as in the ledger")
+            yield DoctorFinding("store", "ok", f"{name}: {there} points, as in the ledger")
     where = "server" if settings.url else "embedded Qdrant Edge"
     if settings.url and not settings.api_key:
-        yield Finding(
+        yield DoctorFinding(
             "authentication",
             "note",
             "the Qdrant server answers without a key from us; self-hosted it is open by default",
             "Set service.api_key on the server and RAGGUARD_STORE__API_KEY here.",
         )
-    yield Finding("engine", "ok", f"{where}, alias {settings.collection!r} -> {generation.serving}")
+    yield DoctorFinding(
+        "engine", "ok", f"{where}, alias {settings.collection!r} -> {generation.serving}"
+    )
 
 
 def _pending(workspace: Workspace) -> int:
@@ -357,18 +363,18 @@ def _pending(workspace: Workspace) -> int:
         return len(commits.pending(conn))
 
 
-def _learned(workspace: Workspace, made: calibration.Calibration) -> Iterator[Finding]:
+def _learned(workspace: Workspace, made: calibration.Calibration) -> Iterator[DoctorFinding]:
     """What `calibrate` left behind."""
     reason = calibration.stale(workspace, made)
     if reason:
-        yield Finding(
+        yield DoctorFinding(
             "calibration",
             "note",
             f"{calibration.FILE} of {made.at} is stale: {reason}; the shipped shares are in force",
             "Run `ragguard calibrate` again.",
         )
         return
-    yield Finding(
+    yield DoctorFinding(
         "calibration",
         "ok",
         f"calibrated {made.at} at {made.rate:.2%}, from {made.promised_rate:.2%} promised there; "
@@ -377,14 +383,14 @@ def _learned(workspace: Workspace, made: calibration.Calibration) -> Iterator[Fi
     )
 
 
-def _calibration(workspace: Workspace) -> Iterator[Finding]:
+def _calibration(workspace: Workspace) -> Iterator[DoctorFinding]:
     judge = workspace.settings.judge
     with workspace.ledger.reading() as conn:
         indexed = len(versions.members(conn, "serving"))
     made = calibration.kept(workspace)
     least = scoring.needed(judge.least_documents, judge.false_alarm_rate)
     if indexed < least:
-        yield Finding(
+        yield DoctorFinding(
             "calibration",
             "note",
             f"first import: {indexed} documents indexed, {least} are needed to judge at "
@@ -397,7 +403,7 @@ def _calibration(workspace: Workspace) -> Iterator[Finding]:
         if made is not None:
             yield from _learned(workspace, made)
     if promised > judge.false_alarm_rate:
-        yield Finding(
+        yield DoctorFinding(
             "calibration",
             "note",
             f"a false-alarm rate of {judge.false_alarm_rate:.2%} is asked, {promised:.2%} is the "
@@ -405,7 +411,7 @@ def _calibration(workspace: Workspace) -> Iterator[Finding]:
             "Raise [judge] reference_documents, or the rate.",
         )
     elif indexed >= least:
-        yield Finding(
+        yield DoctorFinding(
             "calibration",
             "ok",
             f"on this index; rates from {promised:.2%} can be promised"

@@ -68,7 +68,7 @@ GROUPS = {
     "tests/canary/test_tampered_encoders.py": "trojan",
     "tests/bench/test_calibrated.py": "bench",
     "tests/bench/test_command.py": "bench",
-    "tests/bench/test_gate.py": "bench",
+    "tests/bench/test_bare_gate.py": "bench",
     "tests/bench/test_page.py": "bench",
     "tests/bench/test_runner.py": "bench",
     "tests/integrations/web/test_api.py": "web api",

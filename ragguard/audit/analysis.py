@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ragguard.audit import neighbourhoods, recheck
-from ragguard.audit.findings import AuditFinding, Course, Place, SourceRow
+from ragguard.audit.findings import AuditFinding, Course, MapPoint, SourceLine
 from ragguard.audit.index.spool import Spool
 from ragguard.audit.neighbourhoods import Neighbourhoods
 from ragguard.audit.recheck import Known, RecheckResult
@@ -187,7 +187,7 @@ def source_rows(
     suspects: Bools,
     fresh: Bools | None,
     states: Mapping[str, str],
-) -> list[SourceRow]:
+) -> list[SourceLine]:
     """The table of sources, the largest first."""
     here = serving(spool)
     every = np.arange(len(spool.labels))
@@ -201,7 +201,7 @@ def source_rows(
     new = count(every[fresh]) if fresh is not None else Counter()
     names = sorted({*documents, *held, *states}, key=lambda n: (-documents[n], n))
     return [
-        SourceRow(
+        SourceLine(
             name,
             documents[name],
             held[name],
@@ -214,8 +214,8 @@ def source_rows(
 
 
 def with_drift(
-    rows: Sequence[SourceRow], shifts: Mapping[str, tuple[float, float]]
-) -> list[SourceRow]:
+    rows: Sequence[SourceLine], shifts: Mapping[str, tuple[float, float]]
+) -> list[SourceLine]:
     """The table with the shift of each source, (effect, p-value)."""
     return [
         replace(row, drift=shifts[row.source][0], p_value=shifts[row.source][1])
@@ -225,7 +225,7 @@ def with_drift(
     ]
 
 
-def places(spool: Spool, suspects: Bools) -> list[Place]:
+def places(spool: Spool, suspects: Bools) -> list[MapPoint]:
     """A map: the two directions in which a sample of the serving points differs most."""
     rows = np.flatnonzero(~spool.quarantined)
     if len(rows) < 3:
@@ -241,7 +241,7 @@ def places(spool: Spool, suspects: Bools) -> list[Place]:
     low, high = flat.min(axis=0), flat.max(axis=0)
     flat = (flat - low) / np.maximum(high - low, 1e-12)
     return [
-        Place(
+        MapPoint(
             round(float(x), 4),
             round(float(y), 4),
             spool.sources[int(owners[row])],

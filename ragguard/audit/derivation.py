@@ -15,11 +15,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
-from ragguard.audit.findings import AuditFinding, Fold
+from ragguard.audit.findings import AuditFinding, FindingFold
 from ragguard.audit.reembedding import BLOCK, tonight
 from ragguard.corpus import drawn_by
 from ragguard.corpus.clean_set import read_back
@@ -30,7 +29,7 @@ from ragguard.corpus.reuse_vectors import cut_again
 from ragguard.errors import RagguardError
 from ragguard.ledger import commits, versions
 from ragguard.ledger.commits import Generation
-from ragguard.ledger.versions import VersionRow
+from ragguard.ledger.versions import PointRow, VersionRow
 from ragguard.model import Chunk, Metadata, Policy, Progress
 from ragguard.store import Point
 from ragguard.trust.canonical import digest, digest_bytes
@@ -124,7 +123,7 @@ class _Look:
         self._signatures = Signatures(workspace)
         self._vectors = vectors
         self.cut = cut
-        self.fold = Fold(SENTENCES)
+        self.fold = FindingFold(SENTENCES)
 
     def take(self, manifest: str, rows: Sequence[VersionRow]) -> None:
         """Serving versions that stand on one manifest."""
@@ -150,7 +149,7 @@ class _Look:
         self,
         rows: Mapping[int, VersionRow],
         items: Mapping[int, Incoming],
-        places: Mapping[int, Sequence[Any]],
+        places: Mapping[int, Sequence[PointRow]],
     ) -> dict[int, Sequence[Chunk]]:
         """Chunks of documents, by version."""
         numbers = list(items)
@@ -206,7 +205,7 @@ class _Look:
         self,
         row: VersionRow,
         made: Sequence[Chunk],
-        listed: Sequence[Any],
+        listed: Sequence[PointRow],
         served: Mapping[str, Point],
     ) -> Iterator[tuple[VersionRow, Point]]:
         """Points of a document whose text is the derived one; what is wrong is written down."""

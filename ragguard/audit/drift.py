@@ -20,7 +20,7 @@ from math import exp, log
 import numpy as np
 
 from ragguard.audit.findings import AuditFinding
-from ragguard.audit.snapshot import SAMPLE, Group, Snapshot
+from ragguard.audit.snapshot import SAMPLE, AuditSnapshot, SampledGroup
 from ragguard.model import Floats
 from ragguard.stats import two_sample
 from ragguard.stats.two_sample import NO_SHIFT, Shift
@@ -58,7 +58,7 @@ class DriftResult:
     findings: Sequence[AuditFinding]
     shifts: Mapping[str, Shift]
     series: Mapping[str, Sequence[tuple[str, float]]]
-    snapshot: Snapshot
+    snapshot: AuditSnapshot
     tests: int
 
 
@@ -82,8 +82,8 @@ class _Test:
 
 
 def compare(
-    now: Snapshot,
-    before: Sequence[Snapshot],
+    now: AuditSnapshot,
+    before: Sequence[AuditSnapshot],
     *,
     false_alarm_rate: float = FALSE_ALARM_RATE,
 ) -> DriftResult:
@@ -148,7 +148,9 @@ def _finding(test: _Test, p_value: float | None) -> AuditFinding:
 # --- embeddings -----------------------------------------------------------------------------------
 
 
-def _moved(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[tuple[str, list[_Test]]]:
+def _moved(
+    now: AuditSnapshot, before: Sequence[AuditSnapshot]
+) -> Iterator[tuple[str, list[_Test]]]:
     """Tests of the embeddings of each group."""
     alike = [past for past in before if past.space == now.space]
     if not alike:
@@ -169,7 +171,7 @@ def _moved(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[tuple[str, lis
         yield name, tests
 
 
-def _came(name: str, new: Floats, stood: Group, share: float, since: str) -> list[_Test]:
+def _came(name: str, new: Floats, stood: SampledGroup, share: float, since: str) -> list[_Test]:
     """What came against what was there; the effect is that on the whole group."""
     if not _enough(new, stood):
         return []
@@ -187,7 +189,7 @@ def _came(name: str, new: Floats, stood: Group, share: float, since: str) -> lis
     ]
 
 
-def _newcomers(group: Group, stood: Group) -> tuple[Floats, float]:
+def _newcomers(group: SampledGroup, stood: SampledGroup) -> tuple[Floats, float]:
     """Sampled documents that were not there, and their share.
 
     Two samples by digest are complete up to the smaller of their largest digests; beyond it, a
@@ -199,7 +201,7 @@ def _newcomers(group: Group, stood: Group) -> tuple[Floats, float]:
     return group.sample[new], float(new.sum()) / max(1, int(seen.sum()))
 
 
-def _whole(name: str, group: Group, stood: Group, since: str) -> list[_Test]:
+def _whole(name: str, group: SampledGroup, stood: SampledGroup, since: str) -> list[_Test]:
     """All that is there against all that was: what left counts too."""
     if not _enough(group.sample, stood):
         return []
@@ -216,7 +218,7 @@ def _whole(name: str, group: Group, stood: Group, since: str) -> list[_Test]:
     ]
 
 
-def _enough(new: Floats, stood: Group) -> bool:
+def _enough(new: Floats, stood: SampledGroup) -> bool:
     fits = new.shape[1] == stood.sample.shape[1]
     return fits and len(new) >= ARRIVED and len(stood.sample) >= STOOD
 
@@ -224,7 +226,7 @@ def _enough(new: Floats, stood: Group) -> bool:
 # --- labels ---------------------------------------------------------------------------------------
 
 
-def _relabelled(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
+def _relabelled(now: AuditSnapshot, before: Sequence[AuditSnapshot]) -> Iterator[_Test]:
     """Tests of the labels of each source."""
     if not before:
         return
@@ -278,7 +280,7 @@ def _most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
 # --- scores, arrivals, size -----------------------------------------------------------------------
 
 
-def _rescored(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
+def _rescored(now: AuditSnapshot, before: Sequence[AuditSnapshot]) -> Iterator[_Test]:
     """Tests of the scores of each check, against the last audit and against the oldest."""
     for past in {id(p): p for p in (*before[-1:], *before[:1])}.values():
         for check, scores in now.scores.items():
@@ -296,7 +298,7 @@ def _rescored(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
                 )
 
 
-def _arrived(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
+def _arrived(now: AuditSnapshot, before: Sequence[AuditSnapshot]) -> Iterator[_Test]:
     """Tests of how much each source sent since the last audit."""
     if not before:
         return
@@ -324,12 +326,12 @@ def _arrived(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
         )
 
 
-def _days(first: Snapshot, after: Snapshot) -> float:
+def _days(first: AuditSnapshot, after: AuditSnapshot) -> float:
     seconds = (parse_time(after.at) - parse_time(first.at)).total_seconds()
     return max(seconds / DAY_S, HOUR_DAYS)
 
 
-def _resized(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
+def _resized(now: AuditSnapshot, before: Sequence[AuditSnapshot]) -> Iterator[_Test]:
     """Tests of how much the index grew or shrank since the last audit."""
     if not before:
         return
@@ -350,7 +352,7 @@ def _resized(now: Snapshot, before: Sequence[Snapshot]) -> Iterator[_Test]:
             yield _Test("size-jump", what, found, LEAPT, detail, facts=facts, counted=False)
 
 
-def _series(every: Sequence[Snapshot]) -> dict[str, list[tuple[str, float]]]:
+def _series(every: Sequence[AuditSnapshot]) -> dict[str, list[tuple[str, float]]]:
     made = {
         "documents": [(s.at, float(s.documents)) for s in every],
         "points": [(s.at, float(s.points)) for s in every],

@@ -13,7 +13,7 @@ from typing import Any
 from ragguard.audit.drift import REMEMBERED
 from ragguard.audit.findings import AuditReport
 from ragguard.audit.report import json as report_json
-from ragguard.audit.snapshot import Snapshot, dump_snapshot, load_snapshot
+from ragguard.audit.snapshot import AuditSnapshot, dump_snapshot, load_snapshot
 from ragguard.errors import RagguardError
 from ragguard.ledger import log
 from ragguard.ledger.writer import append_entry
@@ -34,7 +34,7 @@ class Past:
     """
 
     report: AuditReport
-    snapshot: Snapshot | None
+    snapshot: AuditSnapshot | None
 
 
 def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past], list[str]]:
@@ -100,7 +100,7 @@ def _audit_in(text: str) -> dict[str, Any] | None:
     return entry if entry and entry.get("act") == ACT and "plan" not in entry else None
 
 
-def remember(workspace: Workspace, report: AuditReport, snapshot: Snapshot | None) -> None:
+def remember(workspace: Workspace, report: AuditReport, snapshot: AuditSnapshot | None) -> None:
     """Keep report and snapshot in the vault, and log the act; the log gets a new checkpoint."""
     entry = {
         "act": ACT,

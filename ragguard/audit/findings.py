@@ -97,7 +97,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Place:
+class MapPoint:
     """A point on the map of the embedding space.
 
     Attributes:
@@ -116,7 +116,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class SourceRow:
+class SourceLine:
     """A line of the table of sources.
 
     Attributes:
@@ -213,12 +213,12 @@ class AuditReport:
     counts: Mapping[str, int] = field(default_factory=dict)
     parts: Sequence[Part] = ()
     findings: Sequence[AuditFinding] = ()
-    sources: Sequence[SourceRow] = ()
+    sources: Sequence[SourceLine] = ()
     health: Mapping[str, float] = field(default_factory=dict)
     series: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
     fresh: frozenset[str] = frozenset()
     gone: Sequence[AuditFinding] = ()
-    places: Sequence[Place] = ()
+    places: Sequence[MapPoint] = ()
     previous: str = ""
     rotation: Mapping[str, int] = field(default_factory=dict)
     memory_bytes: int = 0
@@ -256,7 +256,7 @@ class _Kind:
     sources: Counter[str] = field(default_factory=Counter)
 
 
-class Fold:
+class FindingFold:
     """Gathers findings of one rule and collection each.
 
     Args:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragguard.audit.findings import AuditFinding, Fold
+from ragguard.audit.findings import AuditFinding, FindingFold
 from ragguard.audit.replay import Replay
 from ragguard.corpus import log_check
 from ragguard.corpus.log_check import LogReport, Records
@@ -42,7 +42,7 @@ def check_log(workspace: Workspace, expected_checkpoint: str | None = None) -> l
     Returns:
         Findings; empty when log, checkpoints, plans and ledger agree.
     """
-    fold = Fold(SENTENCES)
+    fold = FindingFold(SENTENCES)
 
     def found(rule: str, detail: str) -> None:
         fold.add(AuditFinding(rule, detail, about=detail))

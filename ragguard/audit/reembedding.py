@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ragguard.audit.findings import AuditFinding, Fold
+from ragguard.audit.findings import AuditFinding, FindingFold
 from ragguard.detect.view import point_label
 from ragguard.errors import RagguardError
 from ragguard.ledger import audit_queries
@@ -50,7 +50,7 @@ def check_reembedding(
     if generation is None:
         return [], 0
     store = workspace.open_store(repair=False)
-    fold = Fold(SENTENCES)
+    fold = FindingFold(SENTENCES)
     names = [n for n in (generation.serving, generation.quarantine) if store.exists(n)]
     total = sum(store.count(n) for n in names)
     if not total:
@@ -121,7 +121,7 @@ def check_vault(
     Returns:
         Findings, and how many digests were read.
     """
-    fold = Fold(SENTENCES)
+    fold = FindingFold(SENTENCES)
     looked_at = 0
     with workspace.ledger.reading() as conn:
         total = sum(1 for _ in audit_queries.vault_names(conn))

@@ -23,8 +23,8 @@ from ragguard.audit.findings import (
     AuditFinding,
     AuditReport,
     Course,
-    Place,
-    SourceRow,
+    MapPoint,
+    SourceLine,
     peak_memory,
 )
 from ragguard.audit.index import read_index
@@ -37,7 +37,7 @@ from ragguard.audit.recheck import RULES as JUDGED
 from ragguard.audit.recheck import Known
 from ragguard.audit.reembedding import check_reembedding, check_vault
 from ragguard.audit.rotation import Slice, plan, turns
-from ragguard.audit.snapshot import Snapshot, snapshot
+from ragguard.audit.snapshot import AuditSnapshot, snapshot
 from ragguard.corpus.spans import traced
 from ragguard.ingest.judge import surroundings
 from ragguard.knn.graph import Graph
@@ -147,10 +147,10 @@ class _Run:
         found: Analysis | None = None
         if spool is not None and generation is not None:
             found = self._analyse(spool, generation, fresh)
-        sources: list[SourceRow] = []
-        shown: list[Place] = []
+        sources: list[SourceLine] = []
+        shown: list[MapPoint] = []
         measures = self._health(provenance)
-        taken: Snapshot | None = None
+        taken: AuditSnapshot | None = None
         series: Mapping[str, Sequence[tuple[str, float]]] = {}
         if spool is not None and found is not None:
             states = provenance.states if provenance else {}
@@ -331,10 +331,10 @@ class _Run:
         spool: Spool,
         found: Analysis,
         fresh: Bools | None,
-        sources: list[SourceRow],
+        sources: list[SourceLine],
         measures: Mapping[str, float],
-    ) -> tuple[Snapshot | None, list[SourceRow], Mapping[str, Sequence[tuple[str, float]]]]:
-        taken: Snapshot | None = None
+    ) -> tuple[AuditSnapshot | None, list[SourceLine], Mapping[str, Sequence[tuple[str, float]]]]:
+        taken: AuditSnapshot | None = None
         series: Mapping[str, Sequence[tuple[str, float]]] = {}
         generation = self._generation
         with self._course.part("drift") as note:
@@ -362,10 +362,10 @@ class _Run:
         self,
         spool: Spool | None,
         found: Analysis | None,
-        sources: Sequence[SourceRow],
+        sources: Sequence[SourceLine],
         measures: Mapping[str, float],
         series: Mapping[str, Sequence[tuple[str, float]]],
-        shown: Sequence[Place],
+        shown: Sequence[MapPoint],
     ) -> AuditReport:
         workspace, generation = self._workspace, self._generation
         findings = sorted([*self._course.findings, *self._retold(found)], key=_gravity)

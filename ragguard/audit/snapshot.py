@@ -63,7 +63,7 @@ class AuditedCorpus:
 
 
 @dataclass(frozen=True)
-class Group:
+class SampledGroup:
     """What is kept of the documents of a source, or of a label.
 
     Attributes:
@@ -80,7 +80,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class AuditSnapshot:
     """What one audit remembers.
 
     Attributes:
@@ -100,8 +100,8 @@ class Snapshot:
     space: str
     points: int
     documents: int
-    groups: Mapping[str, Group] = field(default_factory=dict)
-    fresh: Mapping[str, Group] = field(default_factory=dict)
+    groups: Mapping[str, SampledGroup] = field(default_factory=dict)
+    fresh: Mapping[str, SampledGroup] = field(default_factory=dict)
     arrived: Mapping[str, int] = field(default_factory=dict)
     scores: Mapping[str, Doubles] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
@@ -118,7 +118,7 @@ def snapshot(
     documents: int | None = None,
     arrived: Mapping[str, int] | None = None,
     measures: Mapping[str, float] | None = None,
-) -> Snapshot:
+) -> AuditSnapshot:
     """Take a snapshot.
 
     Args:
@@ -134,12 +134,12 @@ def snapshot(
     order = _digests(corpus.names, key)
     m = len(corpus.names)
     groups = _groups(corpus, np.ones(m, dtype=np.bool_), order)
-    fresh: Mapping[str, Group] = {}
+    fresh: Mapping[str, SampledGroup] = {}
     if corpus.fresh is not None:
         fresh = _groups(corpus, corpus.fresh, order, frozenset(groups))
         if arrived is None:
             arrived = Counter(corpus.sources[i] for i in np.flatnonzero(corpus.fresh).tolist())
-    return Snapshot(
+    return AuditSnapshot(
         at=at,
         space=space,
         points=len(corpus.documents) if points is None else points,
@@ -168,7 +168,7 @@ def _digests(names: Sequence[str], key: bytes) -> Digests:
 
 def _groups(
     corpus: AuditedCorpus, chosen: Bools, order: Digests, wanted: frozenset[str] | None = None
-) -> dict[str, Group]:
+) -> dict[str, SampledGroup]:
     """Groups of the chosen documents: the largest, or those wanted."""
     members = np.flatnonzero(chosen)
     named: dict[str, list[int]] = {}
@@ -187,7 +187,7 @@ def _groups(
     picked = {name: i[np.argsort(order[i], kind="stable")[:SAMPLE]] for name, i in rows.items()}
     means = _means(corpus, picked.values())
     return {
-        name: Group(
+        name: SampledGroup(
             len(i),
             order[picked[name]],
             means[1][np.searchsorted(means[0], picked[name])],
@@ -246,7 +246,7 @@ def _worst(documents: Ints, scores: Doubles, order: Digests) -> Doubles:
 # --- stored ---------------------------------------------------------------------------------------
 
 
-def dump_snapshot(taken: Snapshot) -> bytes:
+def dump_snapshot(taken: AuditSnapshot) -> bytes:
     """A snapshot as JSON bytes."""
     plain = replace(taken, groups={}, fresh={}, scores={})
     body = {
@@ -259,7 +259,7 @@ def dump_snapshot(taken: Snapshot) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _dump_group(group: Group) -> dict[str, Any]:
+def _dump_group(group: SampledGroup) -> dict[str, Any]:
     return {
         "documents": group.documents,
         "width": int(group.sample.shape[1]),
@@ -273,7 +273,7 @@ def _dump_array(array: NDArray[Any], kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(array, dtype=kind).tobytes()).decode()
 
 
-def load_snapshot(data: bytes) -> Snapshot:
+def load_snapshot(data: bytes) -> AuditSnapshot:
     """Read what `dump_snapshot` wrote.
 
     Raises:
@@ -283,10 +283,10 @@ def load_snapshot(data: bytes) -> Snapshot:
         body = strict_json.parse(data, what="snapshot", max_bytes=MAX_BYTES, max_depth=8)
         if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
             raise ValueError("of another format")
-        if body.keys() != Snapshot.__dataclass_fields__.keys():
+        if body.keys() != AuditSnapshot.__dataclass_fields__.keys():
             raise ValueError("its fields are not as documented")
         parse_time(body["at"])
-        return Snapshot(
+        return AuditSnapshot(
             at=body["at"],
             space=_text(body["space"]),
             points=_whole(body["points"]),
@@ -308,7 +308,7 @@ def load_snapshot(data: bytes) -> Snapshot:
         ) from None
 
 
-def _load_group(body: Mapping[str, Any]) -> Group:
+def _load_group(body: Mapping[str, Any]) -> SampledGroup:
     if body.keys() != {"documents", "width", "keys", "sample", "labels"}:
         raise ValueError("a group's fields are not as documented")
     width = _whole(body["width"])
@@ -322,7 +322,7 @@ def _load_group(body: Mapping[str, Any]) -> Group:
         name: {value: _whole(count) for value, count in counts.items()}
         for name, counts in body["labels"].items()
     }
-    return Group(_whole(body["documents"]), keys, sample.reshape(-1, width), labels)
+    return SampledGroup(_whole(body["documents"]), keys, sample.reshape(-1, width), labels)
 
 
 def _load_array(text: str, kind: str) -> NDArray[Any]:

@@ -16,8 +16,8 @@ import numpy as np
 
 from ragguard.audit import analysis, neighbourhoods, recheck
 from ragguard.audit.index.spool_writer import Spooler
-from ragguard.bench.gate import NOW, BatchVerdicts, points
-from ragguard.bench.vectors import Item
+from ragguard.bench.bare_gate import NOW, BatchVerdicts, points
+from ragguard.bench.vectors import EmbeddedBenchDocument
 from ragguard.config import Settings
 from ragguard.detect import index_campaigns
 from ragguard.knn.graph import neighbour_table
@@ -28,7 +28,9 @@ CAMPAIGN = "campaign"
 SHARE = 0.9  # of the false alarms that campaigns may cause
 
 
-def audit_documents(items: Sequence[Item], dimensions: int, rate: float) -> BatchVerdicts:
+def audit_documents(
+    items: Sequence[EmbeddedBenchDocument], dimensions: int, rate: float
+) -> BatchVerdicts:
     """Audit documents as the content of an index.
 
     Args:

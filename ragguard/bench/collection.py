@@ -21,7 +21,7 @@ from ragguard.errors import BenchError, RagguardError
 from ragguard.parse.document import TEXT_FORMATS
 from ragguard.parse.records import RECORD_FORMATS, read_records
 from ragguard.trust import folder as folders
-from ragguard.trust.folder import Skipped
+from ragguard.trust.folder import SkippedFile
 
 CORPUS = ("corpus.jsonl", "documents.jsonl")
 MAX_FILE = 100_000_000
@@ -120,7 +120,7 @@ def _drawn(papers: Iterable[Paper], limit: int | None) -> list[Paper]:
 def _papers(root: Path, corpus: Path | None, dropped: dict[str, int]) -> dict[str, Paper]:
     found: dict[str, Paper] = {}
     for name in folders.walk(root, corpus or root, TEXT_FORMATS | RECORD_FORMATS):
-        if isinstance(name, Skipped):
+        if isinstance(name, SkippedFile):
             reason = "another format" if name.reason.startswith("format") else name.reason
             dropped[reason] = dropped.get(reason, 0) + 1
             continue

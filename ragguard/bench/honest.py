@@ -32,8 +32,8 @@ import numpy as np
 
 from ragguard import __version__
 from ragguard.bench.collection import Collection, Paper, read_all
-from ragguard.bench.edits import edit
-from ragguard.bench.scratch import KnownVectors, Scratch, Step
+from ragguard.bench.ordinary_edits import edit
+from ragguard.bench.scratch import KnownVectors, Scratch, ScratchStep
 from ragguard.bench.tally import TallyRow, summarise
 from ragguard.bench.vectors import VectorCache
 from ragguard.config import Settings
@@ -83,7 +83,7 @@ class HonestRequest:
     settings: Settings = field(default_factory=Settings)
 
 
-Tell = Callable[[str, str, Step], None]  # protocol, setting, what was heard
+Tell = Callable[[str, str, ScratchStep], None]  # protocol, setting, what was heard
 
 
 def measure(
@@ -129,7 +129,7 @@ def measure(
     known = KnownVectors(encoder, VectorCache(cache, encoder.recipe.digest))
     rows: dict[tuple[str, str, str], TallyRow] = {}
 
-    def tell(collection: str, protocol: str, setting: str, step: Step) -> None:
+    def tell(collection: str, protocol: str, setting: str, step: ScratchStep) -> None:
         key = (collection, protocol, setting)
         row = rows.setdefault(key, TallyRow(*key))
         row.steps.append(step)
@@ -140,7 +140,9 @@ def measure(
         progress("honest documents", number, len(turns))
         others = [c for c in found if c is not collection]
 
-        def hear(protocol: str, setting: str, step: Step, name: str = collection.name) -> None:
+        def hear(
+            protocol: str, setting: str, step: ScratchStep, name: str = collection.name
+        ) -> None:
             tell(name, protocol, setting, step)
 
         _one(collection, others, seed, asked, known, hear)
@@ -220,7 +222,7 @@ def _several(
     seed: int,
     asked: HonestRequest,
     encoder: Encoder,
-    tell: Callable[[str, str, str, Step], None],
+    tell: Callable[[str, str, str, ScratchStep], None],
 ) -> None:
     """An index of several sites, and what arrives there: nothing where it would be too small."""
     sites = {c.name: _shuffled(c.papers, seed) for c in found}

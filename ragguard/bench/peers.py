@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ragguard.bench.scan import NEIGHBOURS, Peer, Scan
-from ragguard.bench.vectors import Item
+from ragguard.bench.vectors import EmbeddedBenchDocument
 from ragguard.errors import BenchError
 from ragguard.knn.topk import merge, top_k
 from ragguard.model import Bools, Doubles, Floats, Ints, Neighbours
@@ -54,13 +54,13 @@ def load_peers(folder: Path) -> list[Peer]:
     return list(found.values())
 
 
-def owners_of(items: Sequence[Item], first: int = 0) -> Ints:
+def owners_of(items: Sequence[EmbeddedBenchDocument], first: int = 0) -> Ints:
     """Document number of each chunk, int64, counted from `first`."""
     sizes = [len(i.prepared.chunks) for i in items]
     return np.repeat(np.arange(first, first + len(items)), sizes).astype(np.int64)
 
 
-def matrix_of(items: Sequence[Item]) -> Floats:
+def matrix_of(items: Sequence[EmbeddedBenchDocument]) -> Floats:
     """Vectors of all chunks, float32 (m, d)."""
     return np.concatenate([i.prepared.vectors for i in items])
 
@@ -72,11 +72,13 @@ class Corpus:
         items: Honest documents, at least one.
     """
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[EmbeddedBenchDocument]) -> None:
         self._items = list(items)
         self._table: Table | None = None
 
-    def scan(self, new: Bools, further: Sequence[Item], seed: int) -> tuple[Scan, Ints]:
+    def scan(
+        self, new: Bools, further: Sequence[EmbeddedBenchDocument], seed: int
+    ) -> tuple[Scan, Ints]:
         """The corpus with further documents that arrive.
 
         Args:

@@ -22,10 +22,10 @@ import numpy as np
 
 from ragguard.bench import retrieval
 from ragguard.bench.audited import audit_documents
+from ragguard.bench.bare_gate import BatchVerdicts, Gate
 from ragguard.bench.folds import Fold, divide, require_disjoint, sets_threshold
-from ragguard.bench.gate import BatchVerdicts, Gate
 from ragguard.bench.peers import OURS, score_documents
-from ragguard.bench.vectors import Item
+from ragguard.bench.vectors import EmbeddedBenchDocument
 from ragguard.bench.world import World
 from ragguard.model import Bools, Doubles
 
@@ -65,7 +65,9 @@ class Repetition:
     retrieval: dict[str, Any] = field(default_factory=dict)
 
 
-def bulk(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int) -> Repetition:
+def bulk(
+    world: World, fold: Fold, gate: Gate, subjects: Sequence[EmbeddedBenchDocument], seed: int
+) -> Repetition:
     """Everything arrives in one batch.
 
     Args:
@@ -81,7 +83,12 @@ def bulk(world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: i
 
 
 def drip(
-    world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int, batches: int
+    world: World,
+    fold: Fold,
+    gate: Gate,
+    subjects: Sequence[EmbeddedBenchDocument],
+    seed: int,
+    batches: int,
 ) -> Repetition:
     """The same, in many batches, on an index that grows.
 
@@ -117,7 +124,7 @@ def drip(
 
 
 def new_topic(
-    world: World, fold: Fold, gate: Gate, subjects: Sequence[Item], seed: int
+    world: World, fold: Fold, gate: Gate, subjects: Sequence[EmbeddedBenchDocument], seed: int
 ) -> Repetition:
     """An honest batch on another subject, and one of the corpus's own beside it.
 
@@ -135,7 +142,9 @@ def new_topic(
     return _trial(world, fold, gate.fitted, subjects, whole, seed, readers=False)
 
 
-def cold_start(world: World, fold: Fold, subjects: Sequence[Item], seed: int) -> Repetition:
+def cold_start(
+    world: World, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], seed: int
+) -> Repetition:
     """The first batch of an empty index: the fold's newcomers and a family.
 
     Args:
@@ -150,7 +159,7 @@ def cold_start(world: World, fold: Fold, subjects: Sequence[Item], seed: int) ->
         return _trial(world, alone, gate.fitted, subjects, judged, seed)
 
 
-def whole_index(world: World, subjects: Sequence[Item], seed: int) -> Repetition:
+def whole_index(world: World, subjects: Sequence[EmbeddedBenchDocument], seed: int) -> Repetition:
     """Every document with every other, as the nightly audit sees them.
 
     Args:
@@ -166,7 +175,7 @@ def whole_index(world: World, subjects: Sequence[Item], seed: int) -> Repetition
     return _trial(world, fold, set(), subjects, whole, seed)
 
 
-def _newcomers(world: World, fold: Fold) -> list[Item]:
+def _newcomers(world: World, fold: Fold) -> list[EmbeddedBenchDocument]:
     return [world.home[i] for i in fold.newcomers.tolist()]
 
 
@@ -199,7 +208,7 @@ def _trial(
     world: World,
     fold: Fold,
     fitted: set[str],
-    subjects: Sequence[Item],
+    subjects: Sequence[EmbeddedBenchDocument],
     judged: BatchVerdicts,
     seed: int,
     *,
@@ -242,7 +251,7 @@ def _trial(
 
 
 def _peers(
-    world: World, fold: Fold, subjects: Sequence[Item], seed: int
+    world: World, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], seed: int
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
     """Scores of every peer on the fold's newcomers and the subjects, and the seconds it took.
 
@@ -271,7 +280,7 @@ def _peers(
 
 
 def _readers(
-    world: World, fold: Fold, subjects: Sequence[Item], quarantined: Bools
+    world: World, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], quarantined: Bools
 ) -> dict[str, Any]:
     """Honest and target questions on what is there: clean, let in, gated."""
     newcomers = _newcomers(world, fold)

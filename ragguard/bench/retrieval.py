@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.bench.vectors import Item
+from ragguard.bench.vectors import EmbeddedBenchDocument
 from ragguard.model import Bools, Floats
 
 DEPTH = 10
@@ -20,7 +20,7 @@ TOP = 5
 Ranking = list[list[tuple[int, float]]]  # per query: document numbers and similarities, best first
 
 
-def document_similarities(queries: Floats, items: Sequence[Item]) -> Floats:
+def document_similarities(queries: Floats, items: Sequence[EmbeddedBenchDocument]) -> Floats:
     """Similarity of each query to the nearest chunk of each document.
 
     Args:

@@ -8,11 +8,11 @@ from typing import Any
 
 from ragguard import __version__
 from ragguard.bench import protocols
+from ragguard.bench.bare_gate import Gate, Profiles
 from ragguard.bench.folds import Fold, divide
-from ragguard.bench.gate import Gate, Profiles
 from ragguard.bench.protocols import Repetition
 from ragguard.bench.summary import summarise
-from ragguard.bench.vectors import Item
+from ragguard.bench.vectors import EmbeddedBenchDocument
 from ragguard.bench.world import PROTOCOLS, World, draw, simulate, simulators
 from ragguard.errors import BenchError
 from ragguard.ingest.calibration import body_of, shares_of
@@ -157,7 +157,7 @@ def _gate(world: World, fold: Fold, known: Profiles | None = None) -> Gate:
 
 def _families(
     world: World, fold: Fold, there: Fold | None, seed: int
-) -> Iterator[tuple[str, int, list[Item]]]:
+) -> Iterator[tuple[str, int, list[EmbeddedBenchDocument]]]:
     """Name, documents a target and documents of every family in this repetition.
 
     A family whose campaigns are smaller than asked is run once at the size it has. A document made
@@ -186,7 +186,7 @@ def _families(
             yield name, count, batch
 
 
-def sizes(items: Sequence[Item], asked: Sequence[int]) -> list[int]:
+def sizes(items: Sequence[EmbeddedBenchDocument], asked: Sequence[int]) -> list[int]:
     """Documents a target worth running, falling: none above the largest campaign."""
     counts: dict[str, int] = {}
     for item in items:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ragguard.bench.collection import Paper
@@ -83,7 +82,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Step:
+class ScratchStep:
     """What one ingest said of honest documents.
 
     Attributes:
@@ -139,15 +138,10 @@ class Scratch:
     def __enter__(self) -> Scratch:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._temporary.cleanup()
 
-    def bring(self, source: str, papers: Sequence[Paper], *, keep: bool) -> Step:
+    def bring(self, source: str, papers: Sequence[Paper], *, keep: bool) -> ScratchStep:
         """Sign documents and ingest them, a day later than the last.
 
         Args:
@@ -210,7 +204,7 @@ class Scratch:
             workspace.__dict__["encoder"] = self._encoder  # where `cached_property` looks first
             return ingest(workspace, [path], root=site, dry_run=not keep), labels
 
-    def _listen(self, report: Report, labels: Mapping[str, Paper]) -> Step:
+    def _listen(self, report: Report, labels: Mapping[str, Paper]) -> ScratchStep:
         told = [v for v in report.documents if v_label(v) in labels and v.outcome != "unchanged"]
         fresh = [v for v in told if v_label(v) not in self._waiting]
         heard = [_heard(v, labels[v_label(v)].id, v.outcome) for v in fresh]
@@ -220,7 +214,7 @@ class Scratch:
             if v_label(v) not in self._waiting
         ]
         body = report.as_dict()
-        return Step(
+        return ScratchStep(
             tuple(heard),
             len(told) - len(fresh),
             str(body.get("profile") or ""),

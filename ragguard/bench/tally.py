@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ragguard.bench.scratch import Heard, Step
+from ragguard.bench.scratch import Heard, ScratchStep
 
 HELD = frozenset({"quarantine", "pulled"})
 
@@ -30,7 +30,7 @@ class TallyRow:
     collection: str
     protocol: str
     setting: str
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ScratchStep] = field(default_factory=list)
 
     @property
     def documents(self) -> int:

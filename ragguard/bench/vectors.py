@@ -31,7 +31,7 @@ SOURCE = "bench"
 
 
 @dataclass(frozen=True)
-class Item:
+class EmbeddedBenchDocument:
     """A benchmark document, embedded.
 
     Attributes:
@@ -122,7 +122,7 @@ def prepare(
     size: int,
     overlap: int,
     progress: Progress,
-) -> list[Item]:
+) -> list[EmbeddedBenchDocument]:
     """Parse, split and embed entries.
 
     Args:
@@ -170,7 +170,7 @@ def prepare(
         )
         texts = tuple(normalise(c.text) for c in part)
         items.append(
-            Item(
+            EmbeddedBenchDocument(
                 entry,
                 Prepared(document, raw, found.hidden, part, matrix),
                 texts,

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from ragguard.bench.bare_gate import Engine
 from ragguard.bench.dataset import BenchDocument, Dataset
 from ragguard.bench.folds import Fold
-from ragguard.bench.gate import Engine
 from ragguard.bench.peers import Corpus
 from ragguard.bench.scan import Peer
-from ragguard.bench.vectors import Item, VectorCache, prepare
+from ragguard.bench.vectors import EmbeddedBenchDocument, VectorCache, prepare
 from ragguard.config import ChunkSettings, JudgeSettings
 from ragguard.embed.encoder import Encoder
 from ragguard.ingest.calibration import Calibration
 from ragguard.model import Floats, Progress
 from ragguard.redteam import attacks
-from ragguard.redteam.attacks import Passage, Planted, Question, Target
+from ragguard.redteam.attacks import HonestDocument, Planted, Question, Target
 from ragguard.trust.canonical import digest
 
 PROTOCOLS = ("bulk", "drip", "new-topic", "cold-start", "whole-index")
@@ -79,15 +79,15 @@ class World:
     cache: VectorCache
     peers: Sequence[Peer]
     progress: Progress
-    home: list[Item]
+    home: list[EmbeddedBenchDocument]
     questions: list[Question]
-    families: dict[str, list[Item]]
-    topics: dict[str, list[Item]]
+    families: dict[str, list[EmbeddedBenchDocument]]
+    topics: dict[str, list[EmbeddedBenchDocument]]
     corpus: Corpus
     chunks: ChunkSettings = field(default_factory=ChunkSettings)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     learned: Calibration | None = None
-    planted: dict[tuple[str, int, int], list[Item]] = field(default_factory=dict)
+    planted: dict[tuple[str, int, int], list[EmbeddedBenchDocument]] = field(default_factory=dict)
 
     @property
     def qrels(self) -> Mapping[str, Mapping[str, int]]:
@@ -108,7 +108,7 @@ class World:
         """Vectors of questions."""
         return self.cache.encode(self.encoder, texts, self.progress)
 
-    def prepare(self, entries: Sequence[BenchDocument]) -> list[Item]:
+    def prepare(self, entries: Sequence[BenchDocument]) -> list[EmbeddedBenchDocument]:
         """Embed documents."""
         return prepare(
             entries,
@@ -177,8 +177,8 @@ def build(
 
 
 def draw(
-    items: Sequence[Item], per_target: int, campaigns: int, name: str, seed: int
-) -> list[Item]:
+    items: Sequence[EmbeddedBenchDocument], per_target: int, campaigns: int, name: str, seed: int
+) -> list[EmbeddedBenchDocument]:
     """So many documents of so many campaigns.
 
     Args:
@@ -189,7 +189,7 @@ def draw(
         seed: Of the repetition.
     """
     rng = np.random.default_rng([seed, *name.encode()])
-    groups: dict[str, list[Item]] = {}
+    groups: dict[str, list[EmbeddedBenchDocument]] = {}
     for item in items:
         groups.setdefault(item.entry.campaign or item.entry.digest, []).append(item)
     names = list(groups)
@@ -213,14 +213,16 @@ def simulators(plan: BenchPlan) -> dict[str, attacks.Attack]:
     }
 
 
-def simulate(world: World, entry: attacks.Attack, fold: Fold, seed: int) -> list[Item]:
+def simulate(
+    world: World, entry: attacks.Attack, fold: Fold, seed: int
+) -> list[EmbeddedBenchDocument]:
     """Attack the indexed part of a fold (all of it when nothing is indexed)."""
     key = (entry.name, seed, len(fold.indexed))  # protocols that share a fold share its attacks
     if key in world.planted:
         return world.planted[key]
     places = fold.indexed if len(fold.indexed) else fold.newcomers
     passages = [
-        Passage(i.entry.id, i.entry.text, i.prepared.vectors[0], i.entry.metadata)
+        HonestDocument(i.entry.id, i.entry.text, i.prepared.vectors[0], i.entry.metadata)
         for i in (world.home[p] for p in places.tolist())
     ]
     target = Target(passages, world.questions, world.encoder)

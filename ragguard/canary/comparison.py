@@ -16,7 +16,13 @@ from ragguard.canary.formats import Rankings
 from ragguard.canary.measures import NDCG, common, mean, measured
 from ragguard.canary.result import Run, told
 from ragguard.errors import UsageError
-from ragguard.stats.ranking import DRAWS, Paired, overlap, paired_bootstrap, rank_biased_overlap
+from ragguard.stats.compare_rankings import (
+    DRAWS,
+    Paired,
+    overlap,
+    paired_bootstrap,
+    rank_biased_overlap,
+)
 from ragguard.stats.two_sample import holm
 from ragguard.text.safe_display import cut
 

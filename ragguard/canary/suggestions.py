@@ -19,7 +19,7 @@ from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Chunk
-from ragguard.redteam.attacks import Passage
+from ragguard.redteam.attacks import HonestDocument
 from ragguard.redteam.attacks import questions as derived
 from ragguard.redteam.staging import whole_text
 from ragguard.store import Store
@@ -114,13 +114,13 @@ def _fit(workspace: Workspace) -> tuple[list[VersionRow], str]:
 
 def _passages(
     workspace: Workspace, store: Store, collection: str, rows: list[VersionRow]
-) -> list[Passage]:
+) -> list[HonestDocument]:
     with workspace.ledger.reading() as conn:
         points = versions.points_of(conn, [row.id for row in rows])
     ids = [point.point for row in rows for point in points[row.id]]
     texts = {p.id: str(p.payload.get("page_content", "")) for p in store.get(collection, ids)}
     return [
-        Passage(
+        HonestDocument(
             row.label,
             whole_text(
                 [Chunk(p.start, p.end, texts[p.point]) for p in points[row.id] if p.point in texts]

@@ -124,7 +124,7 @@ def workspace_folder(ctx: click.Context) -> Path:
     return meant.folder(ctx.obj.get("workspace"))
 
 
-class Root(_Type):
+class PlaceType(_Type):
     """A folder that is there, or the URL of another place."""
 
     name = "directory or url"
@@ -142,7 +142,7 @@ class Root(_Type):
 
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-ROOT = Root()
+ROOT = PlaceType()
 
 
 def place(ctx: click.Context, root: Path | str | None) -> Path | Place | None:

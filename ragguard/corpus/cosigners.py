@@ -7,7 +7,6 @@ the second pair of eyes on them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ragguard.errors import IntegrityError
 from ragguard.trust import dsse
@@ -16,7 +15,9 @@ from ragguard.workspace import Workspace
 MAX_BYTES = 1 << 30  # it was accepted once, under the limits of that day
 
 
-def signed_by(workspace: Workspace, envelope: str, listed: Sequence[Any]) -> list[tuple[str, str]]:
+def signed_by(
+    workspace: Workspace, envelope: str, listed: Sequence[Sequence[str]]
+) -> list[tuple[str, str]]:
     """Key id and principal of all whose signature on a manifest verifies.
 
     Args:

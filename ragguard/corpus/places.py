@@ -25,7 +25,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
 from ragguard.trust import folder
-from ragguard.trust.folder import Skipped
+from ragguard.trust.folder import SkippedFile
 from ragguard.trust.names import check_name
 from ragguard.trust.plugins import PluginError, find, running
 
@@ -53,7 +53,7 @@ class Place(Protocol):
             IncompleteError: The place cannot be reached.
         """
 
-    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+    def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
         """List its files in name order: a subject name, or what is not taken and why.
 
         Raises:
@@ -218,7 +218,7 @@ class _Storage:
             data: bytes = self._fs.cat_file(path, start=0, end=min(size, max_bytes + 1))
             return data[: max_bytes + 1]
 
-    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+    def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
         """See `Place.walk`."""
         prefix = f"{self._base}/"
         with _reaching(self._url):
@@ -272,7 +272,7 @@ class _Web:
                     raise IncompleteError(f"{self._url}: {name!r}: took over {LONGEST:.0f} seconds")
         return bytes(data[: max_bytes + 1])
 
-    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+    def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
         """See `Place.walk`."""
         raise UsageError(
             f"{self._url}: a web server lists no files",
@@ -304,7 +304,7 @@ class _Plugged:
                 raise TypeError(type(data).__name__)
         return data[: max_bytes + 1]
 
-    def walk(self, formats: frozenset[str]) -> Iterator[str | Skipped]:
+    def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
         """See `Place.walk`."""
         with self._asking():
             names = [*islice(map(str, self._loader.names()), MAX_FILES + 1)]

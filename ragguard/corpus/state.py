@@ -200,7 +200,7 @@ def good_today(
 
 
 @dataclass(frozen=True)
-class Place:
+class ZonedDocument:
     """A document in a zone: the version asked for, and the one that will be there.
 
     Attributes:
@@ -215,7 +215,7 @@ class Place:
     spans: Sequence[PointRow]
 
 
-def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[Place]:
+def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[ZonedDocument]:
     """Every document of the target with the version that will be there, serving ones first."""
     wanted = [(zone, row) for zone in ZONES for _, row in sorted(target.of(zone).items())]
     strange = [row for _, row in wanted if row.recipe != recipe]
@@ -234,7 +234,7 @@ def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[Place]:
         chosen.append((zone, row, same, cut.id if cut else None))
     points = version_rows.points_of(conn, sorted({n for *_, n in chosen if n is not None}))
     return [
-        Place(zone, row, version, points[n] if n is not None else ())
+        ZonedDocument(zone, row, version, points[n] if n is not None else ())
         for zone, row, version, n in chosen
     ]
 

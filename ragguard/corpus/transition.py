@@ -24,7 +24,7 @@ from ragguard.corpus.reuse_vectors import recut
 from ragguard.corpus.sealing import seals_of
 from ragguard.corpus.state import (
     ZONES,
-    Place,
+    ZonedDocument,
     Zones,
     good_today,
     places_of,
@@ -189,7 +189,7 @@ class _Turn:
                 elif goes:
                     self.plan.tell(row, "removed")
 
-    def _is_written(self, place: Place) -> bool:
+    def _is_written(self, place: ZonedDocument) -> bool:
         if place.version is None:
             return True
         if self._stale is not None:
@@ -199,7 +199,7 @@ class _Turn:
 
     def _load(
         self,
-        places: Sequence[Place],
+        places: Sequence[ZonedDocument],
         embed: bool,
         progress: Progress,
     ) -> dict[int, Embedded]:
@@ -248,7 +248,7 @@ class _Turn:
         )
         return ready | {lacking[place].id: one for place, one in made.items()}
 
-    def _put(self, place: Place, ready: Mapping[int, Embedded]) -> int:
+    def _put(self, place: ZonedDocument, ready: Mapping[int, Embedded]) -> int:
         """A document into its zone, or left where it is; returns the version that is there then."""
         plan, zone, wanted, version = self.plan, place.zone, place.wanted, place.version
         embedded = ready.get(wanted.id)

@@ -23,7 +23,7 @@ from ragguard.export import denials, releases
 from ragguard.export import inventory as inventories
 from ragguard.export.inventory import Inventory, Listed, Omitted, about_of
 from ragguard.ledger import audit_queries, commits, log, versions, versions_at
-from ragguard.ledger.commits import Accepted, CommitRow
+from ragguard.ledger.commits import AcceptedManifest, CommitRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Progress
 from ragguard.trust import signed_note
@@ -286,7 +286,7 @@ def _manifests(
     """What documents stand on, and the newest manifest of every source: digest to file digest."""
     with workspace.ledger.reading() as conn:
         accepted = {row.digest: row for row in commits.accepted_manifests(conn)}
-    newest: dict[str, Accepted] = {}
+    newest: dict[str, AcceptedManifest] = {}
     for row in accepted.values():
         if row.version >= 1 and row.version >= newest.get(row.source, row).version:
             newest[row.source] = row

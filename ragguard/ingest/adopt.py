@@ -29,7 +29,7 @@ from ragguard.corpus.spans import traced
 from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import UsageError
 from ragguard.ingest.admission import sort_out, stands
-from ragguard.ingest.adopt_documents import Piece, documents_of, look_alikes
+from ragguard.ingest.adopt_documents import ForeignPiece, documents_of, look_alikes
 from ragguard.ingest.adopt_vectors import Claims
 from ragguard.ingest.report import ManifestResult, Report
 from ragguard.ingest.verdicts import Pulled, judge_documents
@@ -185,7 +185,7 @@ def _gather(
     progress: Progress,
 ) -> list[Incoming]:
     """Read every point; documents in the order of their ids."""
-    passages: dict[str, list[Piece]] = {}
+    passages: dict[str, list[ForeignPiece]] = {}
     left_out: Counter[str] = Counter()
     total = foreign.count()
     for block in foreign.scan():
@@ -194,7 +194,7 @@ def _gather(
             found = read(point, made.layout)
             left_out.update(found.faults)
             if found.text.strip():
-                piece = Piece(point.id, found.text, found.metadata, found.start)
+                piece = ForeignPiece(point.id, found.text, found.metadata, found.start)
                 passages.setdefault(found.document, []).append(piece)
                 if claims is not None and not point.fault:
                     claims.add(found.text, point.vector)

@@ -27,7 +27,7 @@ _MADE = re.compile(r"id-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class Piece:
+class ForeignPiece:
     """A passage of a foreign document.
 
     Attributes:
@@ -55,7 +55,7 @@ def document_id(said: str) -> str:
     return said if sound else f"id-{digest_bytes(said.encode())[:32]}"
 
 
-def put_together(pieces: Iterable[Piece], *, offsets: bool) -> tuple[str, dict[str, Any]]:
+def put_together(pieces: Iterable[ForeignPiece], *, offsets: bool) -> tuple[str, dict[str, Any]]:
     """Text and metadata of a document.
 
     Args:
@@ -84,7 +84,7 @@ def put_together(pieces: Iterable[Piece], *, offsets: bool) -> tuple[str, dict[s
     return text, _within(shared)
 
 
-def _place(piece: Piece) -> tuple[Any, ...]:
+def _place(piece: ForeignPiece) -> tuple[Any, ...]:
     number = int(piece.point) if piece.point.isascii() and piece.point.isdigit() else -1
     return (piece.start is None, piece.start or 0, number, piece.point)
 
@@ -118,7 +118,7 @@ def _within(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def documents_of(
-    passages: Mapping[str, Sequence[Piece]],
+    passages: Mapping[str, Sequence[ForeignPiece]],
     source: str,
     policy: Policy,
     *,

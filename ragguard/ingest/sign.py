@@ -18,7 +18,7 @@ from ragguard.parse.records import RECORD_FORMATS, Record, read_records
 from ragguard.trust import dsse, folder, keys
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import digest_bytes
-from ragguard.trust.folder import Skipped
+from ragguard.trust.folder import SkippedFile
 from ragguard.trust.manifest import Accepted
 
 FORMATS = OURS
@@ -40,7 +40,7 @@ class Signed:
     envelope: bytes
     manifest: Manifest
     documents: int
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedFile, ...]
     unused: tuple[str, ...]
     wrong: tuple[str, ...] = ()
 
@@ -82,9 +82,9 @@ def sign(
     """
     metadata = metadata or {}
     names: dict[str, None] = {}
-    skipped: list[Skipped] = []
+    skipped: list[SkippedFile] = []
     for found in _listed(root, paths, formats):
-        if isinstance(found, Skipped):
+        if isinstance(found, SkippedFile):
             skipped.append(found)
         else:
             names[found] = None
@@ -137,7 +137,7 @@ def sign(
 
 def _listed(
     root: Path | Place, paths: Sequence[Path], formats: frozenset[str]
-) -> Iterator[str | Skipped]:
+) -> Iterator[str | SkippedFile]:
     if not isinstance(root, Path):
         yield from root.walk(formats)
         return

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ragguard.integrations import LOCK, OnAnswer, answered, missing
-from ragguard.integrations.sink import EXPIRES, Cleanup, Indexed, Piece, Sink
+from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Indexed, Sink
 from ragguard.serving.answer import Answer, Hit
 from ragguard.serving.retriever import Retriever
 from ragguard.trust.keys import KeyPair
@@ -97,7 +97,7 @@ class GuardedWriter:
             `documents_written`, which serve anew, and `indexed` with a verdict for each.
         """
         pieces = [
-            Piece(str(d.meta.get(self.origin_key) or d.id), d.content or "", d.meta)
+            GivenText(str(d.meta.get(self.origin_key) or d.id), d.content or "", d.meta)
             for d in documents
         ]
         made = self._sink.write(pieces, self.cleanup)

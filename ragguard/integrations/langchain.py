@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ragguard.integrations import LOCK, OnAnswer, answered, missing
-from ragguard.integrations.sink import EXPIRES, Cleanup, Indexed, Piece, Sink
+from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Indexed, Sink
 from ragguard.serving.answer import Hit
 from ragguard.serving.retriever import Retriever
 from ragguard.trust.keys import KeyPair
@@ -94,7 +94,9 @@ class GuardedIndex:
             IncompleteError: It could not be written whole; the next call finishes it.
         """
         found = docs_source.lazy_load() if isinstance(docs_source, BaseLoader) else docs_source
-        pieces = (Piece(_source_id(d, source_id_key), d.page_content, _metadata(d)) for d in found)
+        pieces = (
+            GivenText(_source_id(d, source_id_key), d.page_content, _metadata(d)) for d in found
+        )
         return self._sink.write(pieces, cleanup)
 
     async def aindex(

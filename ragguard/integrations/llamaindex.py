@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from ragguard.integrations import LOCK, OnAnswer, answered, missing
-from ragguard.integrations.sink import EXPIRES, Cleanup, Indexed, Piece, Sink
+from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Indexed, Sink
 from ragguard.serving.answer import Hit
 from ragguard.serving.retriever import Retriever
 from ragguard.trust.keys import KeyPair
@@ -145,7 +145,7 @@ class GuardedSink(TransformComponent):
             Those that serve now.
         """
         pieces = [
-            Piece(n.ref_doc_id or n.node_id, n.get_content(MetadataMode.NONE), n.metadata)
+            GivenText(n.ref_doc_id or n.node_id, n.get_content(MetadataMode.NONE), n.metadata)
             for n in nodes
         ]
         made = self._sink.write(pieces, self.cleanup)

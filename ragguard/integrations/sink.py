@@ -42,7 +42,7 @@ ENDING = ".jsonl"
 
 
 @dataclass(frozen=True)
-class Piece:
+class GivenText:
     """A text that a framework hands over.
 
     Attributes:
@@ -109,7 +109,7 @@ class Sink:
         self._key = key if isinstance(key, KeyPair) else read_key(Path(key), lambda: None)
         self._expires = expires
 
-    def write(self, pieces: Iterable[Piece], cleanup: Cleanup = "incremental") -> Indexed:
+    def write(self, pieces: Iterable[GivenText], cleanup: Cleanup = "incremental") -> Indexed:
         """Bring pieces in.
 
         Args:
@@ -254,7 +254,7 @@ class _File:
         self._kept: dict[str, VersionRow] = {}
         self._places: dict[tuple[str, str], int] = {}
 
-    def add(self, piece: Piece) -> int:
+    def add(self, piece: GivenText) -> int:
         """Take a piece up; returns its place, that of its like where there is one."""
         record = _Record(_clean(piece.text), plain_metadata(piece.metadata))
         place = self._places.setdefault(record.digests, len(self._records))
@@ -342,7 +342,7 @@ def _names(there: There) -> Names:
     return Names(name.removesuffix(ENDING) for name in there if name.endswith(ENDING))
 
 
-def _origin(piece: Piece, cleanup: Cleanup) -> str:
+def _origin(piece: GivenText, cleanup: Cleanup) -> str:
     if piece.origin:
         return piece.origin
     if cleanup in ("incremental", "scoped_full"):

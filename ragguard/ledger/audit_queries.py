@@ -34,7 +34,7 @@ PAGE = 10_000  # rows fetched at once
 DIGEST = 64  # hex digits of a vault digest; a tag follows it in the table of vectors
 
 
-def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
+def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[sa.Row[*tuple[Any, ...]]]:
     result = conn.execution_options(yield_per=PAGE).execute(query)
     for part in result.partitions(PAGE):
         yield from part

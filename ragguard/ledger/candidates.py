@@ -18,7 +18,7 @@ ACT = "cutover"
 
 
 @dataclass(frozen=True)
-class Held(Labelled):
+class CandidateDocument(Labelled):
     """The document of a chunk, as one version has it."""
 
     source: str
@@ -64,12 +64,12 @@ def entries(conn: sa.Connection, generation: int) -> list[tuple[int, Mapping[str
 
 def held(
     conn: sa.Connection, collection: str, ids: Sequence[str]
-) -> dict[tuple[str, int, str], Held]:
+) -> dict[tuple[str, int, str], CandidateDocument]:
     """Documents of the points of a collection, by point, version and seal.
 
     What no confirmed commit put there is not in it.
     """
-    found: dict[tuple[str, int, str], Held] = {}
+    found: dict[tuple[str, int, str], CandidateDocument] = {}
     for start in range(0, len(ids), BATCH):
         query = (
             sa.select(
@@ -91,13 +91,15 @@ def held(
             )
         )
         for point, version, seal, *rest in conn.execute(query):
-            found[point, version, seal] = Held(*rest)
+            found[point, version, seal] = CandidateDocument(*rest)
     return found
 
 
-def serving_now(conn: sa.Connection, documents: Collection[str]) -> dict[str, tuple[Held, int]]:
+def serving_now(
+    conn: sa.Connection, documents: Collection[str]
+) -> dict[str, tuple[CandidateDocument, int]]:
     """What serves of documents (ids, whatever their source), and since which commit, by label."""
-    found: dict[str, tuple[Held, int]] = {}
+    found: dict[str, tuple[CandidateDocument, int]] = {}
     names = sorted(documents)
     for start in range(0, len(names), BATCH):
         query = (
@@ -116,7 +118,7 @@ def serving_now(conn: sa.Connection, documents: Collection[str]) -> dict[str, tu
             )
         )
         for since, *rest in conn.execute(query):
-            one = Held(*rest)
+            one = CandidateDocument(*rest)
             found[one.label] = (one, since)
     return found
 

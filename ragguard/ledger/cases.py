@@ -76,7 +76,7 @@ def _query() -> sa.Select[Any]:
     )
 
 
-def _row(row: Any) -> CaseRow:
+def _row(row: sa.Row[*tuple[Any, ...]]) -> CaseRow:
     return CaseRow(*(getattr(row, name) for name in CaseRow.__dataclass_fields__))
 
 

@@ -43,7 +43,7 @@ class CommitRow:
     counts: Mapping[str, int]
 
 
-def _row(row: Any) -> CommitRow:
+def _row(row: sa.Row[*tuple[Any, ...]]) -> CommitRow:
     return CommitRow(
         row.id,
         row.kind,
@@ -139,7 +139,7 @@ class ManifestRow:
 
 
 @dataclass(frozen=True)
-class Accepted(ManifestRow):
+class AcceptedManifest(ManifestRow):
     """A manifest with the log entry of its commit."""
 
     log_index: int
@@ -188,7 +188,7 @@ def manifests_by_digest(conn: sa.Connection) -> dict[str, ManifestRow]:
     return {row.digest: ManifestRow(*row) for row in conn.execute(sa.select(manifests))}
 
 
-def accepted_manifests(conn: sa.Connection) -> list[Accepted]:
+def accepted_manifests(conn: sa.Connection) -> list[AcceptedManifest]:
     """All accepted manifests, oldest first."""
     query = (
         sa.select(manifests, commits.c.log_index)
@@ -196,7 +196,7 @@ def accepted_manifests(conn: sa.Connection) -> list[Accepted]:
         .where(commits.c.state == "confirmed")
         .order_by(manifests.c.commit, manifests.c.digest)
     )
-    return [Accepted(*row) for row in conn.execute(query)]
+    return [AcceptedManifest(*row) for row in conn.execute(query)]
 
 
 # --- recipes and generations ----------------------------------------------------------------------

@@ -163,7 +163,7 @@ def entries(
     return [entry for entry in found if choice.takes(entry)]
 
 
-def _entry(row: Any) -> Entry:
+def _entry(row: sa.Row[*tuple[Any, ...]]) -> Entry:
     case = CaseRow(*(getattr(row, f"case_{name}") for name in CaseRow.__dataclass_fields__))
     version = version_of(row) if case.version is not None and row.id is not None else None
     return as_entry(case, version)

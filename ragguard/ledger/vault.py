@@ -18,6 +18,7 @@ import fsspec
 
 from ragguard.errors import VaultError
 from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.files import sync_folder
 
 _PARALLEL = 8
 
@@ -94,7 +95,7 @@ class Vault:
             if os.path.exists(aside):
                 os.unlink(aside)
             raise
-        _sync_folder(folder)
+        sync_folder(folder)
 
     def mend(self, data: bytes) -> bool:
         """Keep bytes also where something else stands under their digest.
@@ -138,11 +139,3 @@ class Vault:
         if digest_bytes(data) != digest:
             raise VaultError(f"vault: {digest[:12]}… holds other bytes than its name says")
         return data
-
-
-def _sync_folder(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

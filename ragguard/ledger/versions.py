@@ -67,12 +67,12 @@ class PointRow:
     text_digest: str
 
 
-def version_of(row: Any) -> VersionRow:
+def version_of(row: sa.Row[*tuple[Any, ...]] | VersionRow) -> VersionRow:
     """The version in a row that has all of its columns."""
     return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
 
 
-def stay_of(row: Any) -> Stay:
+def stay_of(row: sa.Row[*tuple[Any, ...]]) -> Stay:
     """The stay in a row that has all columns of a version, and `since`."""
     return Stay(*(getattr(row, name) for name in Stay.__dataclass_fields__))
 

@@ -27,7 +27,7 @@ class Membership:
 
 
 @dataclass(frozen=True)
-class Decided(DecisionRow):
+class DecidedCase(DecisionRow):
     """A decision with what its case is about; `version` is `None` for a removal."""
 
     source: str
@@ -35,7 +35,7 @@ class Decided(DecisionRow):
     version: int | None
 
 
-def _decided(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Decided]:
+def _decided(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> list[DecidedCase]:
     columns = [decisions.c[name] for name in DecisionRow.__dataclass_fields__]
     query = (
         sa.select(*columns, cases.c.source, cases.c.document, cases.c.version)
@@ -43,7 +43,7 @@ def _decided(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Decide
         .where(*where)
         .order_by(decisions.c.id)
     )
-    return [Decided(*row) for row in conn.execute(query)]
+    return [DecidedCase(*row) for row in conn.execute(query)]
 
 
 def members_at(conn: sa.Connection, zone: str, commit: int) -> dict[str, VersionRow]:
@@ -154,12 +154,12 @@ def stays_named(conn: sa.Connection, numbers: Sequence[int]) -> list[Membership]
     return [Membership(*row) for row in conn.execute(query)]
 
 
-def decisions_on(conn: sa.Connection, source: str, document: str) -> list[Decided]:
+def decisions_on(conn: sa.Connection, source: str, document: str) -> list[DecidedCase]:
     """Decisions on the cases of a document, oldest first."""
     return _decided(conn, cases.c.source == source, cases.c.document == document)
 
 
-def decided_by(conn: sa.Connection, commit: int) -> list[Decided]:
+def decided_by(conn: sa.Connection, commit: int) -> list[DecidedCase]:
     """Decisions that a commit carried out, in order."""
     return _decided(conn, decisions.c.commit == commit)
 

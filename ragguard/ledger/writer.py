@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from ragguard.errors import LedgerError, StoreError
 from ragguard.ledger import cases, commits, log
@@ -463,7 +464,7 @@ def _names(text: str, commit: int) -> bool:
 
 
 def append_entry(
-    conn: Any, body: Mapping[str, Any], origin: str, sign_note: Callable[[str], str]
+    conn: sa.Connection, body: Mapping[str, Any], origin: str, sign_note: Callable[[str], str]
 ) -> int:
     """Append to the log and sign the new tree head.
 

@@ -15,7 +15,7 @@ from ragguard.errors import RagguardError
 from ragguard.ledger import commits, versions_at
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.versions import VersionRow
-from ragguard.ledger.versions_at import Decided, Membership
+from ragguard.ledger.versions_at import DecidedCase, Membership
 from ragguard.lineage.prove import find_version, prove, verifier_key, verify_bundle
 from ragguard.trust import decision as decisions
 from ragguard.trust import dsse
@@ -119,7 +119,7 @@ def _version(row: VersionRow, stays: Sequence[Membership]) -> dict[str, Any]:
 
 
 def _decision(
-    workspace: Workspace, row: Decided, versions: Mapping[int, VersionRow], problems: list[str]
+    workspace: Workspace, row: DecidedCase, versions: Mapping[int, VersionRow], problems: list[str]
 ) -> dict[str, Any]:
     by, about = "", versions.get(row.version or 0)
     try:

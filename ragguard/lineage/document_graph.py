@@ -21,7 +21,7 @@ from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.tables import cases as case_table
 from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.versions import PointRow, Stay, VersionRow
-from ragguard.ledger.versions_at import Decided, Membership
+from ragguard.ledger.versions_at import DecidedCase, Membership
 from ragguard.lineage.graph import Lineage, Sketch, State, differing, unproved, verified, wrong
 from ragguard.lineage.logged import Logged
 from ragguard.lineage.prove import find_version
@@ -44,7 +44,7 @@ class _Rows:
     versions: Sequence[VersionRow]
     stays: Sequence[Membership]
     cases: Sequence[CaseRow]
-    decided: Sequence[Decided]
+    decided: Sequence[DecidedCase]
     points: Mapping[int, Sequence[PointRow]]
     switching: Sequence[int]
     at: Mapping[int, VersionRow] = field(default_factory=dict)
@@ -309,7 +309,7 @@ class _Document:
             return wrong(f"commit {case.closed} did not close it as {case.state}")
         return verified("opened and closed as the log has it")
 
-    def _decision(self, row: Decided) -> None:
+    def _decision(self, row: DecidedCase) -> None:
         checked, keyid = self._check_decision(row)
         facts = {
             "case": row.case,
@@ -337,7 +337,7 @@ class _Document:
             person = self._sketch.add("reviewer", keyid, key.principal, proved, about)
             self._sketch.link(name, "signed by", person)
 
-    def _check_decision(self, row: Decided) -> tuple[Checked, str]:
+    def _check_decision(self, row: DecidedCase) -> tuple[Checked, str]:
         """Whether a reviewer of that day signed just this, and the key that did."""
         about = self._rows.at.get(row.version or 0)
         if about is None:
@@ -357,12 +357,12 @@ class _Document:
             return unproved(f"commit {row.commit} is not proved"), keyid
         return verified("signed by a reviewer of its day who did not sign the document"), keyid
 
-    def _taken_over(self, row: Decided) -> bool:
+    def _taken_over(self, row: DecidedCase) -> bool:
         """Whether a decision was made in another workspace, on a case with another number."""
         commit = self._logged.rows.get(row.commit)
         return commit is not None and commit.kind == "restore"
 
-    def _authenticate(self, row: Decided, about: VersionRow) -> tuple[decisions.Decision, str]:
+    def _authenticate(self, row: DecidedCase, about: VersionRow) -> tuple[decisions.Decision, str]:
         """The decision that the vault has, by a reviewer of one of the trust roots that may count.
 
         Raises:

@@ -32,7 +32,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Shown:
+class CommitView:
     """One commit.
 
     Attributes:
@@ -54,7 +54,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Difference:
+class CorpusDifference:
     """What is different between the corpus at two commits.
 
     Attributes:
@@ -64,15 +64,15 @@ class Difference:
         between: Commits after the first up to the second, oldest first.
     """
 
-    first: Shown
-    second: Shown
+    first: CommitView
+    second: CommitView
     added: Sequence[VersionRow]
     removed: Sequence[VersionRow]
     changed: Sequence[tuple[VersionRow, VersionRow]]
     between: Sequence[CommitRow]
 
 
-def show(workspace: Workspace, number: int) -> Shown:
+def show(workspace: Workspace, number: int) -> CommitView:
     """Look at one commit.
 
     Raises:
@@ -101,10 +101,10 @@ def show(workspace: Workspace, number: int) -> Shown:
     signers = sorted({principal for _, principal in manifest.signers}) if manifest else []
     state = versions_at.digest_of(list(serving.values()))
     agrees = state == row.corpus == entry.get("corpus") and entry.get("commit") == number
-    return Shown(row, signers, decided, moved, serving, state, agrees)
+    return CommitView(row, signers, decided, moved, serving, state, agrees)
 
 
-def diff(workspace: Workspace, first: int, second: int) -> Difference:
+def diff(workspace: Workspace, first: int, second: int) -> CorpusDifference:
     """Compare the corpus at two commits.
 
     Raises:
@@ -115,7 +115,7 @@ def diff(workspace: Workspace, first: int, second: int) -> Difference:
     low, high = sorted((first, second))
     with workspace.ledger.reading() as conn:
         between = [row for row in reversed(commits.listed(conn)) if low < row.id <= high]
-    return Difference(
+    return CorpusDifference(
         before,
         after,
         [new[name] for name in sorted(new.keys() - old.keys())],

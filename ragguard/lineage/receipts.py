@@ -23,7 +23,7 @@ from ragguard.ledger.versions_at import Membership
 from ragguard.model import PublicKey, Root
 from ragguard.serving import receipt as receipts
 from ragguard.serving.against_ledger import AgainstLedger
-from ragguard.serving.answer import Proof
+from ragguard.serving.answer import Proof, Refused
 from ragguard.serving.receipt import Receipt
 from ragguard.trust import dsse, keys, merkle, signed_note
 from ragguard.trust import root as roots
@@ -33,7 +33,7 @@ MAX_ROOT = 1 << 24  # bytes of a trust root's envelope
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifiedReceipt:
     """A receipt whose signature and checkpoint hold.
 
     Attributes:
@@ -48,7 +48,7 @@ class Verified:
 
 
 @dataclass(frozen=True)
-class Passage:
+class ReceiptPassage:
     """A passage of a receipt.
 
     Attributes:
@@ -67,7 +67,7 @@ def is_receipt(data: bytes) -> bool:
     return b'"payloadType"' in data[: receipts.MAX_RECEIPT]
 
 
-def verify_receipt(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) -> Verified:
+def verify_receipt(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) -> VerifiedReceipt:
     """Verify a receipt offline.
 
     Args:
@@ -96,10 +96,10 @@ def verify_receipt(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) 
                 f"receipt: passage {hit['rank']} names entry {hit['log_index']} of the log, its "
                 f"checkpoint has {tree.size}"
             )
-    return Verified(said, tree.size, [k.principal for k in result.signed])
+    return VerifiedReceipt(said, tree.size, [k.principal for k in result.signed])
 
 
-def then(workspace: Workspace, verified: Verified) -> list[Passage]:
+def then(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage]:
     """Say of each passage of a receipt whether it was good under its checkpoint.
 
     Args:
@@ -115,7 +115,7 @@ def then(workspace: Workspace, verified: Verified) -> list[Passage]:
 class _Past:
     """The ledger as it was under a checkpoint."""
 
-    def __init__(self, workspace: Workspace, verified: Verified) -> None:
+    def __init__(self, workspace: Workspace, verified: VerifiedReceipt) -> None:
         self._workspace, self._verified = workspace, verified
         with workspace.ledger.reading() as conn:
             entries = log.entries(conn)
@@ -127,10 +127,10 @@ class _Past:
             raise LogError(wrong, hint="Run `ragguard log verify`.")
         self._entries = [log.read(text) or {} for _, text, _ in entries[: verified.size]]
 
-    def passages(self) -> list[Passage]:
+    def passages(self) -> list[ReceiptPassage]:
         """See `then`."""
         hits = self._verified.receipt.hits
-        return [Passage(h["document"], h["rank"], self._wrong(h)) for h in hits]
+        return [ReceiptPassage(h["document"], h["rank"], self._wrong(h)) for h in hits]
 
     def _wrong(self, hit: Mapping[str, Any]) -> str:
         entry = self._entries[hit["log_index"]]
@@ -187,7 +187,7 @@ class _Past:
         return ""
 
 
-def now(workspace: Workspace, verified: Verified) -> list[Passage]:
+def now(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage]:
     """Say of each passage of a receipt whether it is still proved.
 
     Args:
@@ -205,17 +205,19 @@ def now(workspace: Workspace, verified: Verified) -> list[Passage]:
         raise LogError("the corpus changed meanwhile", hint="Ask again.")
     judged = {p.id: one for p, one in zip(points, said, strict=True)}
     return [
-        Passage(hit["document"], hit["rank"], _still(workspace, hit, judged.get(hit["point"])))
+        ReceiptPassage(
+            hit["document"], hit["rank"], _still(workspace, hit, judged.get(hit["point"]))
+        )
         for hit in verified.receipt.hits
     ]
 
 
-def _still(workspace: Workspace, hit: Mapping[str, Any], judged: Any) -> str:
+def _still(workspace: Workspace, hit: Mapping[str, Any], judged: Proof | Refused | None) -> str:
     """Why a passage is not good any more; empty when it is."""
     if isinstance(judged, Proof):
         return "" if judged.digest == hit["digest"] else "its document has other bytes now"
     if judged is not None:
-        return str(judged.reason)
+        return judged.reason
     source, _, document = str(hit["document"]).partition("/")
     with workspace.ledger.reading() as conn:
         standing = dict(versions.standing(conn, source, document))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ragguard.serving.retrieval_log import FOLDER, Told, read
+from ragguard.serving.retrieval_log import FOLDER, ReadNotes, read
 from ragguard.workspace import Workspace
 
 NAMED = 20  # answers that are named one by one
@@ -58,7 +58,7 @@ def retrieved(workspace: Workspace, documents: Sequence[str]) -> list[Retrieved]
     """
     wanted = dict.fromkeys(documents)
     found: dict[str, list[Found]] = {name: [] for name in wanted}
-    for record in read(workspace.folder / FOLDER, Told()) if wanted else ():
+    for record in read(workspace.folder / FOLDER, ReadNotes()) if wanted else ():
         for places, given in ((record.hits, True), (record.honeytokens, False)):
             for name in {place.document for place in places} & wanted.keys():
                 found[name].append(Found(record.question, record.at, given))

@@ -21,7 +21,7 @@ WHAT = ("added", "changed", "gone", "held", "let go")
 
 
 @dataclass(frozen=True)
-class Change:
+class DocumentChange:
     """What a commit did to one document.
 
     Attributes:
@@ -53,7 +53,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Look:
+class CommitDetail:
     """A commit looked at closely.
 
     Attributes:
@@ -71,7 +71,7 @@ class Look:
     documents: int
     corpus: tuple[State, str]
     total: int
-    changes: Sequence[Change]
+    changes: Sequence[DocumentChange]
     previous: int | None
     next: int | None
 
@@ -103,7 +103,7 @@ def timeline(
         return total, [Moment(row, _signers(conn, row), changed[row.id]) for row in rows]
 
 
-def look(workspace: Workspace, number: int, *, offset: int = 0, limit: int = 100) -> Look:
+def look(workspace: Workspace, number: int, *, offset: int = 0, limit: int = 100) -> CommitDetail:
     """Look at one commit; the digest of the corpus after it is computed anew.
 
     Args:
@@ -149,7 +149,7 @@ def look(workspace: Workspace, number: int, *, offset: int = 0, limit: int = 100
             for d in versions_at.decided_by(conn, number)
         ]
         moment = moment_of(conn, row)
-        return Look(
+        return CommitDetail(
             moment,
             decided,
             documents,
@@ -215,7 +215,9 @@ def _what(moves: set[tuple[str, bool]]) -> str:
     return "held" if ("quarantine", True) in moves else "let go"
 
 
-def _changes(conn: sa.Connection, number: int, offset: int, limit: int) -> tuple[int, list[Change]]:
+def _changes(
+    conn: sa.Connection, number: int, offset: int, limit: int
+) -> tuple[int, list[DocumentChange]]:
     """How many documents a commit changed, and some of them."""
     rows = _touched(membership.c.since == number, membership.c.until == number)
     names = rows.with_only_columns(versions.c.source, versions.c.document).distinct()
@@ -234,5 +236,5 @@ def _changes(conn: sa.Connection, number: int, offset: int, limit: int) -> tuple
         what = _what(moves)
         zone = "quarantine" if what in ("held", "let go") else "serving"
         before, after = digests.get((zone, False), ""), digests.get((zone, True), "")
-        found.append(Change(source, document, what, before, after))
+        found.append(DocumentChange(source, document, what, before, after))
     return total, found

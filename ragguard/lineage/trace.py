@@ -17,7 +17,7 @@ from ragguard.detect import lexicon
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import UsageError
 from ragguard.ledger import commits, versions
-from ragguard.ledger.commits import Accepted, Generation
+from ragguard.ledger.commits import AcceptedManifest, Generation
 from ragguard.lineage.attribution import (
     CHANCE,
     FEWEST,
@@ -378,7 +378,7 @@ def _companions(workspace: Workspace, guilty: Sequence[Passage]) -> list[Compani
     return sorted(made, key=lambda c: (-(c.similarity or -1.0), c.document, c.zone))
 
 
-def _keys(manifest: Accepted) -> set[str]:
+def _keys(manifest: AcceptedManifest) -> set[str]:
     return {keyid for keyid, _ in manifest.signers}
 
 

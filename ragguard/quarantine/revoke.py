@@ -23,7 +23,7 @@ from ragguard import canary
 from ragguard.corpus import changes
 from ragguard.errors import LogError, UsageError
 from ragguard.ledger import commits, log, versions
-from ragguard.ledger.commits import Accepted
+from ragguard.ledger.commits import AcceptedManifest
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, PublicKey, Root, SourcePolicy, Verdict
 from ragguard.trust import amend_root
@@ -36,7 +36,7 @@ CHECK = "revoked"
 
 
 @dataclass(frozen=True)
-class Target:
+class RevokeTarget:
     """What is revoked.
 
     Attributes:
@@ -91,7 +91,7 @@ class Radius:
         canaries: Canary queries that one of the documents answers; `None` without canaries.
     """
 
-    target: Target
+    target: RevokeTarget
     since: str
     documents: Sequence[Touched]
     waiting: Sequence[str]
@@ -114,7 +114,7 @@ class Radius:
         return [t for t in self.documents if t.older is not None]
 
 
-def find_target(root: Root, key: str | None, source: str | None) -> Target:
+def find_target(root: Root, key: str | None, source: str | None) -> RevokeTarget:
     """What a person means: a key as `amend_root.find_key` knows it, a revoked one, or a source.
 
     Raises:
@@ -123,7 +123,7 @@ def find_target(root: Root, key: str | None, source: str | None) -> Target:
     if (key is None) == (source is None):
         raise UsageError("give a KEY or --source", hint="ragguard trust revoke --help")
     if source is not None:
-        return Target(None, source, source in root.sources)
+        return RevokeTarget(None, source, source in root.sources)
     try:
         found = amend_root.find_key(root, key or "")
     except UsageError:
@@ -132,10 +132,10 @@ def find_target(root: Root, key: str | None, source: str | None) -> Target:
         if len(gone) != 1:
             raise
         found = gone[0]
-    return Target(found, "", found.keyid not in root.revoked)
+    return RevokeTarget(found, "", found.keyid not in root.revoked)
 
 
-def blast_radius(workspace: Workspace, target: Target, since: datetime) -> Radius:
+def blast_radius(workspace: Workspace, target: RevokeTarget, since: datetime) -> Radius:
     """What would be touched; changes nothing.
 
     Args:
@@ -183,7 +183,7 @@ def blast_radius(workspace: Workspace, target: Target, since: datetime) -> Radiu
     )
 
 
-def _after(root: Root, target: Target, now: datetime, reason: str) -> Root:
+def _after(root: Root, target: RevokeTarget, now: datetime, reason: str) -> Root:
     """The trust root once it is revoked; the same if it is already."""
     if not target.in_force:
         return root
@@ -192,13 +192,13 @@ def _after(root: Root, target: Target, now: datetime, reason: str) -> Root:
     return amend_root.revoke(root, target.key, now, reason)
 
 
-def _is_of(manifest: Accepted, target: Target) -> bool:
+def _is_of(manifest: AcceptedManifest, target: RevokeTarget) -> bool:
     if target.key is None:
         return manifest.source == target.source
     return target.key.keyid in {keyid for keyid, _ in manifest.signers}
 
 
-def _logged_time(conn: sa.Connection, manifest: Accepted) -> str:
+def _logged_time(conn: sa.Connection, manifest: AcceptedManifest) -> str:
     """When a manifest came in, out of the log, whose tree heads are signed."""
     body = log.body(conn, manifest.log_index)
     if body.get("commit") != manifest.commit or not isinstance(body.get("at"), str):
@@ -209,7 +209,7 @@ def _logged_time(conn: sa.Connection, manifest: Accepted) -> str:
     return str(body["at"])
 
 
-def _enough(root: Root, manifest: Accepted, target: Target) -> bool:
+def _enough(root: Root, manifest: AcceptedManifest, target: RevokeTarget) -> bool:
     """Whether the other signers of a manifest are enough for its source, under the new root."""
     source = root.sources.get(manifest.source)
     if target.key is None or source is None:
@@ -239,7 +239,7 @@ def _older(rows: Sequence[VersionRow], concerned: Mapping[str, str]) -> VersionR
 
 def revoke(
     workspace: Workspace,
-    target: Target,
+    target: RevokeTarget,
     radius: Radius | None,
     reason: str,
     root_keys: Sequence[KeyPair] = (),

@@ -23,6 +23,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import sqlalchemy as sa
+
 from ragguard.corpus.cosigners import signed_by
 from ragguard.corpus.stored_points import stored_writes
 from ragguard.errors import DecisionError, LedgerError, UsageError
@@ -47,7 +49,7 @@ Zone = Literal["serving", "quarantine"]
 
 
 @dataclass(frozen=True)
-class Item:
+class DrawItem:
     """A document of a draw.
 
     Attributes:
@@ -79,11 +81,11 @@ class Draw:
     root: str
     admitted: int
     held: int
-    items: tuple[Item, ...]
+    items: tuple[DrawItem, ...]
 
 
 @dataclass(frozen=True)
-class Shown:
+class DrawItemView:
     """A document of a draw as a reviewer sees it.
 
     Attributes:
@@ -91,7 +93,7 @@ class Shown:
         texts: Passages, hostile.
     """
 
-    item: Item
+    item: DrawItem
     version: VersionRow
     signers: Sequence[tuple[str, str]]
     word: Mapping[str, Any] | None
@@ -149,7 +151,9 @@ def draw(workspace: Workspace, size: int = SIZE) -> Draw | None:
         root,
         len(admitted),
         len(held),
-        tuple(Item(f"{number}-{n}", row.id, zone) for n, (_, row, zone) in enumerate(chosen, 1)),
+        tuple(
+            DrawItem(f"{number}-{n}", row.id, zone) for n, (_, row, zone) in enumerate(chosen, 1)
+        ),
     )
     body = json.loads(json.dumps({"format": FORMAT, **asdict(made)}))
     name = workspace.vault.put(canonical(body))
@@ -199,7 +203,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _log(workspace: Workspace, conn: Any, body: Mapping[str, Any]) -> None:
+def _log(workspace: Workspace, conn: sa.Connection, body: Mapping[str, Any]) -> None:
     entry = {"act": ACT, "at": format_time(workspace.now), **body}
     append_entry(conn, entry, workspace.origin, workspace.sign_note)
 
@@ -227,7 +231,7 @@ def draws(workspace: Workspace, past: Iterable[Mapping[str, Any]] | None = None)
             body = json.loads(workspace.vault.get(str(entry["draw"])))
             if body.pop("format") != FORMAT:
                 raise ValueError("another format")
-            items = tuple(Item(**row) for row in body.pop("items"))
+            items = tuple(DrawItem(**row) for row in body.pop("items"))
             found.append(Draw(items=items, **body))
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(f"spot check {entry.get('number')}: damaged ({error})") from None
@@ -239,7 +243,7 @@ def words(past: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     return {str(entry["item"]): entry for entry in past if entry["did"] == "word"}
 
 
-def latest(workspace: Workspace) -> tuple[Draw | None, list[Shown]]:
+def latest(workspace: Workspace) -> tuple[Draw | None, list[DrawItemView]]:
     """The last draw, `None` before the first, and its documents in order, without texts."""
     drawn, said = _latest(workspace)
     items = drawn.items if drawn else ()
@@ -252,7 +256,7 @@ def _latest(workspace: Workspace) -> tuple[Draw | None, dict[str, Mapping[str, A
     return (found[0] if found else None), words(past)
 
 
-def show(workspace: Workspace, name: str, *, texts: bool = True) -> Shown:
+def show(workspace: Workspace, name: str, *, texts: bool = True) -> DrawItemView:
     """A document of the last draw.
 
     Raises:
@@ -269,8 +273,8 @@ def show(workspace: Workspace, name: str, *, texts: bool = True) -> Shown:
 
 
 def _shown(
-    workspace: Workspace, item: Item, said: Mapping[str, Mapping[str, Any]], *, texts: bool
-) -> Shown:
+    workspace: Workspace, item: DrawItem, said: Mapping[str, Mapping[str, Any]], *, texts: bool
+) -> DrawItemView:
     with workspace.ledger.reading() as conn:
         row = versions.version(conn, item.version)
         manifest = commits.manifest_row(conn, row.manifest) if row else None
@@ -279,7 +283,7 @@ def _shown(
     signers = signed_by(workspace, manifest.envelope, manifest.signers) if manifest else []
     read = stored_writes(workspace, row) if texts else []
     shown = [str(w.payload["page_content"]) for w in read]
-    return Shown(item, row, signers, said.get(item.name), shown)
+    return DrawItemView(item, row, signers, said.get(item.name), shown)
 
 
 # --- saying ---------------------------------------------------------------------------------------
@@ -359,7 +363,7 @@ def take(workspace: Workspace, envelope: bytes, name: str, *, by: str = "") -> i
     return commit
 
 
-def _check_open(shown: Shown) -> None:
+def _check_open(shown: DrawItemView) -> None:
     if shown.word is not None:
         raise UsageError(
             f"spot check {shown.item.name}: {shown.word['reviewer']} gave a word on it already",
@@ -367,7 +371,7 @@ def _check_open(shown: Shown) -> None:
         )
 
 
-def _take_out(workspace: Workspace, shown: Shown, reason: str) -> int | None:
+def _take_out(workspace: Workspace, shown: DrawItemView, reason: str) -> int | None:
     """Hold a document that serves still as it was drawn."""
     row = shown.version
     with workspace.ledger.reading() as conn:
@@ -377,7 +381,7 @@ def _take_out(workspace: Workspace, shown: Shown, reason: str) -> int | None:
     return holding.hold(workspace, [row.label], reason[: holding.MAX_REASON]).commit
 
 
-def body_of(shown: Shown) -> dict[str, Any]:
+def body_of(shown: DrawItemView) -> dict[str, Any]:
     """A document of a draw as a JSON object: nothing in it tells which it was before its word."""
     row, word = shown.version, shown.word or {}
     was = "served" if shown.item.zone == "serving" else "held"

@@ -28,9 +28,9 @@ from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Progress
 from ragguard.serving import divergence, trial
-from ragguard.serving.divergence import Figures
+from ragguard.serving.divergence import TrialFigures
 from ragguard.serving.trial import Shadow, State, Trial
-from ragguard.workspace import Workspace
+from ragguard.workspace import Workspace, alias
 
 # Two collections, the one that serves and the one that would, to why it must not.
 Gate = Callable[[str, str], Sequence[str]]
@@ -56,7 +56,7 @@ class Status:
     state: State
     serving: int
     behind: int
-    figures: Figures | None
+    figures: TrialFigures | None
 
 
 @dataclass
@@ -309,7 +309,7 @@ class _Finish:
                 return
         with self.made.timed("commit"):
             workspace.committer.commit(plan)
-            workspace.point_alias()
+            alias.point(workspace)
             trial.drop_alias(workspace)
         made.commit, made.generation = plan.commit, new.id
         made.documents = len(target.serving)

@@ -40,7 +40,7 @@ from ragguard.rebuild import limits as stops
 from ragguard.rebuild import screening
 from ragguard.rebuild.compare import Contrast, contrast
 from ragguard.trust.canonical import format_time, parse_time
-from ragguard.workspace import Workspace
+from ragguard.workspace import Workspace, alias
 
 # Two collections, the one that serves and the one that would, to why it must not.
 Gate = Callable[[str, str], Sequence[str]]
@@ -205,8 +205,8 @@ class _Run:
             self._now: Sequence[Stay] = versions.stays_at(conn, "serving")
             self._then = versions.stays_at(conn, "serving", at) if at is not None else self._now
             self._waiting = [versions.version_of(r) for r in versions.stays_at(conn, "quarantine")]
-        alias, number = workspace.settings.store.collection, max(g.id for g in known) + 1
-        name = f"{alias}-g{number}"
+        number = max(g.id for g in known) + 1
+        name = f"{workspace.settings.store.collection}-g{number}"
         self._new = Generation(number, name, f"{name}-quarantine", recipe.digest)
         self.made = Rebuilt(
             serving.id, recipe_changed=recipe.digest != serving.recipe, before=len(self._now)
@@ -329,7 +329,7 @@ class _Run:
                 return
         with self.made.timed("commit"):
             workspace.committer.commit(plan)
-            workspace.point_alias()
+            alias.point(workspace)
         made.commit, made.generation, made.staged = plan.commit, self._new.id, stage
         made.dropped = generations.drop(workspace, plan.generation.drops if plan.generation else ())
 

@@ -29,7 +29,7 @@ from ragguard.ledger import audit_queries, commits, versions_at
 from ragguard.ledger.commits import Generation, Switch
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Progress
-from ragguard.workspace import Workspace
+from ragguard.workspace import Workspace, alias
 
 ACTOR = "rollback"
 NAMED = 20  # documents named in a refusal
@@ -310,7 +310,7 @@ class _Run:
             self._progress("commit", 0, 1)
             workspace.committer.commit(plan)
             if row is not None:
-                workspace.point_alias()
+                alias.point(workspace)
             self._progress("commit", 1, 1)
         self.made.commit = plan.commit
         with self.made.timed("index"):

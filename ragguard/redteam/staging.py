@@ -19,7 +19,15 @@ from ragguard.corpus.embed import embed, take_apart
 from ragguard.detect.view import Prepared
 from ragguard.errors import UsageError
 from ragguard.model import Chunk, Document, Finding, Floats, Metadata
-from ragguard.redteam.attacks import Attack, Passage, Planted, Question, Target, plant, registry
+from ragguard.redteam.attacks import (
+    Attack,
+    HonestDocument,
+    Planted,
+    Question,
+    Target,
+    plant,
+    registry,
+)
 from ragguard.redteam.attacks.questions import suggest
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
@@ -73,7 +81,8 @@ def target_of(
         UsageError: No question can be derived from these documents.
     """
     passages = [
-        Passage(p.label, whole_text(p.chunks), p.vectors[0], p.document.metadata) for p in documents
+        HonestDocument(p.label, whole_text(p.chunks), p.vectors[0], p.document.metadata)
+        for p in documents
     ]
     found = suggest(passages, np.random.default_rng([seed, len(passages)]), SPARE * campaigns)
     if not found:

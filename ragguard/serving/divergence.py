@@ -18,7 +18,7 @@ from typing import IO
 
 import numpy as np
 
-from ragguard.stats.ranking import paired_bootstrap
+from ragguard.stats.compare_rankings import paired_bootstrap
 from ragguard.trust.files import make_folder
 from ragguard.workspace import Workspace
 
@@ -30,7 +30,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Line:
+class TrialQuery:
     """A query of a trial.
 
     Attributes:
@@ -59,7 +59,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Figures:
+class TrialFigures:
     """What the lines of a trial add up to.
 
     Attributes:
@@ -77,7 +77,7 @@ class Figures:
     mean: float | None
     low: float | None
     high: float | None
-    worst: Sequence[Line]
+    worst: Sequence[TrialQuery]
     ms: Mapping[int, float]
 
 
@@ -86,7 +86,7 @@ def path_of(workspace: Workspace, generation: int) -> Path:
     return workspace.folder / FOLDER / f"g{generation}.jsonl"
 
 
-def record(path: Path, line: Line) -> Line:
+def record(path: Path, line: TrialQuery) -> TrialQuery:
     """Append a line, with the sums so far; returns it as it was written.
 
     Args:
@@ -98,7 +98,7 @@ def record(path: Path, line: Line) -> Line:
     compared, total = (before.compared, before.total) if before else (0, 0.0)
     if line.rbo is not None:
         compared, total = compared + 1, total + 1.0 - line.rbo
-    made = Line(**{**asdict(line), "compared": compared, "total": round(total, 9)})
+    made = TrialQuery(**{**asdict(line), "compared": compared, "total": round(total, 9)})
     text = json.dumps(asdict(made), separators=(",", ":")) + "\n"
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o600), "a+b") as file:
@@ -111,7 +111,7 @@ def record(path: Path, line: Line) -> Line:
     return made
 
 
-def lines(path: Path, trial: int) -> Iterator[Line]:
+def lines(path: Path, trial: int) -> Iterator[TrialQuery]:
     """The lines of a trial, oldest first."""
     if path.is_file():
         with open(path, "rb") as file:
@@ -130,7 +130,7 @@ def _short(file: IO[bytes]) -> Iterator[str]:
         whole = ends
 
 
-def figures(path: Path, trial: int) -> Figures:
+def figures(path: Path, trial: int) -> TrialFigures:
     """What the lines of a trial add up to.
 
     Args:
@@ -140,7 +140,7 @@ def figures(path: Path, trial: int) -> Figures:
     answered: Counter[int] = Counter()
     taken: dict[int, list[float]] = defaultdict(list)
     apart: list[float] = []
-    by_query: dict[str, Line] = {}
+    by_query: dict[str, TrialQuery] = {}
     for line in lines(path, trial):
         answered[line.answered] += 1
         for name, ms in line.ms.items():
@@ -150,11 +150,11 @@ def figures(path: Path, trial: int) -> Figures:
             by_query[line.query] = line
     middle = {number: round(median(all_ms), 3) for number, all_ms in sorted(taken.items())}
     if not apart:
-        return Figures(dict(answered), 0, None, None, None, (), middle)
+        return TrialFigures(dict(answered), 0, None, None, None, (), middle)
     values = np.array(apart, dtype=np.float64)
     found = paired_bootstrap(np.zeros_like(values), values)
     worst = sorted(by_query.values(), key=lambda one: (one.rbo or 0.0, one.query))
-    return Figures(
+    return TrialFigures(
         dict(answered),
         len(apart),
         found.mean,
@@ -165,7 +165,7 @@ def figures(path: Path, trial: int) -> Figures:
     )
 
 
-def _last(path: Path, trial: int) -> Line | None:
+def _last(path: Path, trial: int) -> TrialQuery | None:
     """The last whole line of a trial."""
     if not path.is_file():
         return None
@@ -179,11 +179,11 @@ def _last(path: Path, trial: int) -> Line | None:
     return next(iter(deque(lines(path, trial), maxlen=1)), None)
 
 
-def _read(text: str) -> Line | None:
+def _read(text: str) -> TrialQuery | None:
     """A line; `None` where it is cut short or none of ours."""
     try:
         body = json.loads(text)
-        line = Line(**body)
+        line = TrialQuery(**body)
         shares = [x for x in (line.overlap, line.rbo) if x is not None]
         sound = (
             all(isinstance(x, str) for x in (line.at, line.query))

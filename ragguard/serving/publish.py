@@ -27,10 +27,10 @@ from ragguard.serving import snapshot
 from ragguard.serving.against_ledger import AgainstLedger
 from ragguard.serving.answer import HONEYTOKEN, Proof
 from ragguard.serving.reader import OF_SERVER, PINS, SNAPSHOT
-from ragguard.serving.snapshot import Head, Row
+from ragguard.serving.snapshot import Head, SnapshotRow
 from ragguard.store import Point
 from ragguard.trust import scope, signed_note
-from ragguard.trust.files import replace_file, share
+from ragguard.trust.files import replace_file, share, sync_folder
 from ragguard.workspace import Workspace
 from ragguard.workspace.encoders import pins_of
 
@@ -138,7 +138,7 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
     if (pins := pins_of(workspace, recipe)) is not None:
         replace_file(place / PINS, pins, shared=True)
     if fresh:
-        copies.sync_folder(target)
+        sync_folder(target)
     if aliases.get(alias) != name:
         replace_json(target / "aliases.json", {**aliases, alias: name})
     share(target)
@@ -172,7 +172,7 @@ def _proved(
         planted = kept.head.honeytokens
         there = workspace.open_store().count(generation.serving)
         return kept.table, there - kept.points - len(planted), planted, kept.head.groups
-    rows: list[Row] = []
+    rows: list[SnapshotRow] = []
     found: list[str] = []
     refused = 0
     evidence = AgainstLedger(workspace, asked=False, ranked=ranked)
@@ -193,8 +193,8 @@ def _proved(
     return snapshot.dump_table(rows, ranked=ranked), refused, found, evidence.groups
 
 
-def _row(point: Point, proof: Proof, merit: float) -> Row:
-    return Row(
+def _row(point: Point, proof: Proof, merit: float) -> SnapshotRow:
+    return SnapshotRow(
         point.id,
         snapshot.payload_digest(point.id, point.payload),
         snapshot.vector_digest(point.id, point.vector.tobytes()),

@@ -52,7 +52,7 @@ Level = Literal["off", "digests", "vectors", "texts"]
 log = logging.getLogger(__name__)
 
 
-class Place(BaseModel):
+class RetrievedPassage(BaseModel):
     """A passage in a record: its point, document (`source/id`), digest and serving commit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -63,7 +63,7 @@ class Place(BaseModel):
     commit: Annotated[int, Field(ge=0)] = 0
 
 
-class Record(BaseModel):
+class AnswerRecord(BaseModel):
     """One answer.
 
     Attributes:
@@ -85,8 +85,8 @@ class Record(BaseModel):
     at: Annotated[str, Field(max_length=32)]
     question: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     log: Annotated[int, Field(ge=0)]
-    hits: Annotated[list[Place], Field(max_length=MOST_HITS)] = []
-    honeytokens: list[Place] = []
+    hits: Annotated[list[RetrievedPassage], Field(max_length=MOST_HITS)] = []
+    honeytokens: list[RetrievedPassage] = []
     alarms: Annotated[int, Field(ge=0)] = 0
     abstained: Annotated[str, Field(max_length=32)] = ""
     vector: str = ""
@@ -173,13 +173,13 @@ class RetrievalLog:
             return
         kept = self.level != "off"
         with_vector = self.level in ("vectors", "texts") and vector is not None
-        record = Record(
+        record = AnswerRecord(
             at=format_time(self._clock()),
             question=question,
             log=size,
             hits=[_place(h) for h in hits[:MOST_HITS] if kept],
             honeytokens=[
-                Place(point=_text(r.point, 64), document=_text(r.document, MAX_NAME))
+                RetrievedPassage(point=_text(r.point, 64), document=_text(r.document, MAX_NAME))
                 for r in planted[:MOST_HITS]
             ],
             alarms=sum(r.alarm for r in refused) - len(planted) if kept else 0,
@@ -261,7 +261,7 @@ class RetrievalLog:
 
 
 @dataclass
-class Told:
+class ReadNotes:
     """What reading a folder came upon beside records.
 
     Attributes:
@@ -273,7 +273,7 @@ class Told:
     lost: int = 0
 
 
-def read(folder: Path, told: Told) -> Iterator[Record]:
+def read(folder: Path, told: ReadNotes) -> Iterator[AnswerRecord]:
     """Read all records of a folder and those below it, such as copies of other readers' logs.
 
     Args:
@@ -325,20 +325,20 @@ def _lines(readline: Callable[[int], bytes]) -> Iterator[bytes]:
             line = readline(LONGEST + 1)
 
 
-def _record(line: bytes) -> Record | None:
+def _record(line: bytes) -> AnswerRecord | None:
     if len(line) > LONGEST or not line.endswith(b"\n"):
         return None  # cut off, or being written
     try:
-        record = Record.model_validate_json(line)
+        record = AnswerRecord.model_validate_json(line)
         parse_time(record.at)
     except (ValidationError, ValueError):
         return None
     return record
 
 
-def _place(hit: Hit) -> Place:
+def _place(hit: Hit) -> RetrievedPassage:
     proof = hit.proof
-    return Place(
+    return RetrievedPassage(
         point=_text(proof.point, 64),
         document=_text(hit.document, MAX_NAME),
         digest=_text(proof.digest, 64),
@@ -351,7 +351,7 @@ def _text(text: str, longest: int) -> str:
     return text[:longest].encode("utf-8", "replace").decode("utf-8")
 
 
-def _line(record: Record) -> bytes:
+def _line(record: AnswerRecord) -> bytes:
     return record.model_dump_json(exclude_defaults=True).encode() + b"\n"
 
 

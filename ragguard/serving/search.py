@@ -19,14 +19,14 @@ from ragguard.corpus.spans import traced
 from ragguard.detect.view import own, point_label
 from ragguard.errors import RagguardError, UsageError
 from ragguard.ledger import candidates, versions
-from ragguard.ledger.candidates import Held
+from ragguard.ledger.candidates import CandidateDocument
 from ragguard.ledger.commits import Generation
 from ragguard.model import Floats
 from ragguard.serving import divergence, trial
 from ragguard.serving.ab_split import query_digest, takes_part
-from ragguard.serving.divergence import Line
+from ragguard.serving.divergence import TrialQuery
 from ragguard.serving.trial import Trial
-from ragguard.stats.ranking import overlap, rank_biased_overlap
+from ragguard.stats.compare_rankings import overlap, rank_biased_overlap
 from ragguard.store import Point
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
@@ -141,7 +141,7 @@ def _asked_on_trial(
     if both and candidate is not None:
         alike = _alike(workspace, there, serving, candidate, query, k)
     by = candidate if chosen and candidate is not None else serving
-    line = Line(
+    line = TrialQuery(
         format_time(workspace.now),
         there.number or 0,
         query_digest(query),
@@ -179,7 +179,7 @@ def _alike(
     return round(overlap(one, other, k), 6), round(rank_biased_overlap(one, other), 6)
 
 
-def _too_far(workspace: Workspace, there: Trial, line: Line) -> bool:
+def _too_far(workspace: Workspace, there: Trial, line: TrialQuery) -> bool:
     """End the trial where the answers are further apart than the settings allow."""
     limits = workspace.settings.cutover
     mean = line.total / line.compared
@@ -286,7 +286,7 @@ def _that_serve(workspace: Workspace, collection: str, points: Sequence[Point]) 
     What it is of is asked of the ledger: a payload may say anything. A point whose seal the ledger
     does not have was not put there by a commit, or not yet.
     """
-    of: dict[str, Held] = {}
+    of: dict[str, CandidateDocument] = {}
     with workspace.ledger.reading() as conn:
         known = candidates.held(conn, collection, [point.id for point in points])
         for point in points:

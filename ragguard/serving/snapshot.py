@@ -47,7 +47,7 @@ WAITS = 1 << 31
 
 
 @dataclass(frozen=True)
-class Row:
+class SnapshotRow:
     """What a snapshot has of a point."""
 
     point: str
@@ -118,7 +118,7 @@ def honeytoken_digest(point: str) -> str:
     return sha256(b"honeytoken" + UUID(point).bytes).hexdigest()[:HONEYTOKEN]
 
 
-def dump_table(rows: Sequence[Row], *, ranked: bool = False) -> bytes:
+def dump_table(rows: Sequence[SnapshotRow], *, ranked: bool = False) -> bytes:
     """The table's bytes, with merits where it is for ranking."""
     ordered = sorted(rows, key=lambda row: UUID(row.point).bytes)
     numbers = np.array(
@@ -194,7 +194,7 @@ class Snapshot:
         except ValueError:
             return False
 
-    def find(self, point: str) -> Row | None:
+    def find(self, point: str) -> SnapshotRow | None:
         """What it has of a point, found by bisection; `None` where it has none of that id."""
         try:
             raw = UUID(point).bytes
@@ -208,7 +208,7 @@ class Snapshot:
             return None
         payload, vector = self._payloads + PAYLOAD * row, self._vectors + VECTOR * row
         entry = int(self._entries[row])
-        return Row(
+        return SnapshotRow(
             point,
             self.table[payload : payload + PAYLOAD],
             self.table[vector : vector + VECTOR],

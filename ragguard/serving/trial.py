@@ -18,7 +18,8 @@ from ragguard.ledger.candidates import ACT
 from ragguard.ledger.commits import Generation
 from ragguard.ledger.writer import append_entry
 from ragguard.trust.canonical import digest, format_time, parse_time
-from ragguard.workspace import Workspace, candidate_alias
+from ragguard.workspace import Workspace
+from ragguard.workspace.alias import of_candidate
 
 Shadow = Literal["candidate", "all", "none"]
 State = Literal["staged", "running", "over", "stopped"]
@@ -151,7 +152,7 @@ def _log(workspace: Workspace, entry: Mapping[str, Any]) -> None:
 def follow(workspace: Workspace, trial: Trial) -> None:
     """Let the candidate's alias be there while its trial runs, and only then."""
     store = workspace.open_store()
-    alias = candidate_alias(workspace.settings)
+    alias = of_candidate(workspace.settings)
     target = store.aliases().get(alias)
     if trial.state(workspace.now) != "running":
         drop_alias(workspace)
@@ -161,4 +162,4 @@ def follow(workspace: Workspace, trial: Trial) -> None:
 
 def drop_alias(workspace: Workspace) -> None:
     """Take the candidate's alias away."""
-    workspace.open_store().drop_alias(candidate_alias(workspace.settings))
+    workspace.open_store().drop_alias(of_candidate(workspace.settings))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ragguard.errors import LockedError, StoreError
+from ragguard.trust.files import sync_folder
 
 BLOCK = 1 << 16  # bytes that are left out together when all are zero
 LOCK = "wal"  # the engine locks this folder of a shard (flock)
@@ -115,15 +116,6 @@ def copy_file(source: Path, target: Path, durable: bool = False) -> None:
         os.ftruncate(writer.fileno(), size)
         if durable:
             os.fsync(writer.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Return once the names in a folder are on disk."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def shard_of(folder: Path) -> Path:

@@ -29,6 +29,7 @@ import qdrant_edge as edge
 from ragguard.errors import LockedError, StoreError
 from ragguard.store import room
 from ragguard.store.copies import copy_folder, read_json, shard_of
+from ragguard.trust.files import sync_folder
 
 FLUSH_EVERY = 20_000  # points; the write-ahead log grows until a flush
 
@@ -281,8 +282,4 @@ def replace_json(path: Path, value: Any) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

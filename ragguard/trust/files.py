@@ -81,6 +81,15 @@ def replace_file(path: Path, data: bytes, *, shared: bool = False) -> None:
         raise
 
 
+def sync_folder(folder: Path | str) -> None:
+    """Return once the names in a folder are on disk."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it that are missing, each 0700; one that is there stays."""
     missing = []

@@ -77,14 +77,14 @@ def _translate(error: OSError, root: Path, name: str) -> Exception:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedFile:
     """A file that is not taken: its name as found, and why."""
 
     name: str
     reason: str
 
 
-def walk(root: Path, start: Path, formats: frozenset[str]) -> Iterator[str | Skipped]:
+def walk(root: Path, start: Path, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
     """List the files below a path, in name order.
 
     Args:
@@ -93,8 +93,8 @@ def walk(root: Path, start: Path, formats: frozenset[str]) -> Iterator[str | Ski
         formats: File endings that are taken, without the dot.
 
     Yields:
-        A subject name, or a `Skipped`: hidden files and folders, links, other formats, names not
-        allowed.
+        A subject name, or a `SkippedFile`: hidden files and folders, links, other formats, names
+        not allowed.
 
     Raises:
         UsageError: `start` does not exist or is not below `root`.
@@ -116,21 +116,21 @@ def walk(root: Path, start: Path, formats: frozenset[str]) -> Iterator[str | Ski
             if name.startswith(".") or path.is_symlink():
                 folders.remove(name)
                 reason = "symbolic link" if path.is_symlink() else "hidden folder"
-                yield Skipped(str(path.relative_to(base)), reason)
+                yield SkippedFile(str(path.relative_to(base)), reason)
         for name in sorted(files):
             yield _classify(base, Path(folder, name), formats)
 
 
-def _classify(base: Path, path: Path, formats: frozenset[str]) -> str | Skipped:
+def _classify(base: Path, path: Path, formats: frozenset[str]) -> str | SkippedFile:
     name = path.relative_to(base).as_posix()
     if path.is_symlink():
-        return Skipped(name, "symbolic link")
+        return SkippedFile(name, "symbolic link")
     if not path.is_file():
-        return Skipped(name, "not a regular file")
+        return SkippedFile(name, "not a regular file")
     return classify(name, formats)
 
 
-def classify(name: str, formats: frozenset[str]) -> str | Skipped:
+def classify(name: str, formats: frozenset[str]) -> str | SkippedFile:
     """A file's name as a subject name, or why it is not taken.
 
     Args:
@@ -139,13 +139,13 @@ def classify(name: str, formats: frozenset[str]) -> str | Skipped:
     """
     path = PurePosixPath(name)
     if path.name.startswith("."):
-        return Skipped(name, "hidden file")
+        return SkippedFile(name, "hidden file")
     if any(part.startswith(".") and part.strip(".") for part in path.parts):
-        return Skipped(name, "in a hidden folder")
+        return SkippedFile(name, "in a hidden folder")
     if path.suffix.lstrip(".").lower() not in formats:
-        return Skipped(name, f"format {path.suffix or 'without an ending'} is not supported")
+        return SkippedFile(name, f"format {path.suffix or 'without an ending'} is not supported")
     try:
         return check_name(name)
     except SubjectNameError as error:
         problem = error.message.removeprefix(f"subject name {name!r}: ")
-        return Skipped(name, f"name is {problem}" if problem.startswith("not ") else problem)
+        return SkippedFile(name, f"name is {problem}" if problem.startswith("not ") else problem)

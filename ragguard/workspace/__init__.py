@@ -14,7 +14,6 @@ when it is first used. Layout:
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import shutil
 import stat
@@ -25,7 +24,6 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ragguard import config
@@ -49,16 +47,17 @@ from ragguard.trust import dsse, keys
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.files import read_private, replace_file
+from ragguard.workspace import alias
 from ragguard.workspace.create import ROOT_FILE, ledger_url
 from ragguard.workspace.trust_root import load_root
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from ragguard.embed.encoder import Encoder
     from ragguard.store import Store
 
 LOCK_FILE = ".lock"
-
-log = logging.getLogger(__name__)
 
 
 def find(start: Path, *, named: bool = False) -> Path:
@@ -98,11 +97,6 @@ def _check_owner(folder: Path) -> None:
                 f"{path}: others may change it (mode {stat.S_IMODE(there.st_mode):04o})",
                 hint=f"chmod go-w {path}, or name the workspace if you trust it: -w {folder}",
             )
-
-
-def candidate_alias(settings: Settings) -> str:
-    """The alias of a candidate while it is on trial."""
-    return f"{settings.store.collection}-candidate"
 
 
 class Workspace:
@@ -153,12 +147,7 @@ class Workspace:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -296,7 +285,7 @@ class Workspace:
         """Sign the text of a tree head."""
         return dsse.sign_note(text, self.origin, self.checkpoint_key.signing_key)
 
-    def _log(self, conn: Any, body: Mapping[str, Any]) -> None:
+    def _log(self, conn: sa.Connection, body: Mapping[str, Any]) -> None:
         append_entry(conn, body, self.origin, self.sign_note)
 
     # --- store ------------------------------------------------------------------------------------
@@ -355,22 +344,7 @@ class Workspace:
                     hint="Restore the index from its backup.",
                 )
             store.create(name, int(recipe["dimensions"]))
-        alias = self.settings.store.collection
-        target = store.aliases().get(alias)
-        if target != generation.serving:
-            if target is not None:
-                log.warning(
-                    "alias %r pointed at %r: set to %r, which the ledger serves",
-                    alias,
-                    target,
-                    generation.serving,
-                )
-            store.set_alias(alias, generation.serving)
-        beside = store.aliases().get(candidate_alias(self.settings))
-        with self.ledger.reading() as conn:
-            candidates = {g.serving for g in commits.generations_in(conn, "candidate")}
-        if beside is not None and beside not in candidates:  # what a killed cut-over left
-            store.drop_alias(candidate_alias(self.settings))
+        alias.mend(store, self.ledger, self.settings, generation.serving)
         self._repaired = True
 
     def generation(self) -> Generation | None:
@@ -460,14 +434,6 @@ class Workspace:
         if generation is not None:  # one of the commits may have made another one serve
             self._ensure(generation)
         return finished
-
-    def point_alias(self) -> None:
-        """Let the alias follow the ledger, once a commit made another generation serve."""
-        generation = self.generation()
-        if generation is not None:
-            self.open_store(repair=False).set_alias(
-                self.settings.store.collection, generation.serving
-            )
 
     def maintain(self) -> None:
         """Let the serving collection build its graph, once it has points enough."""

@@ -11,8 +11,8 @@ import pytest
 
 from ragguard.bench import collection, honest, honest_page
 from ragguard.bench.collection import Paper
-from ragguard.bench.edits import edit
 from ragguard.bench.honest import HonestRequest, measure
+from ragguard.bench.ordinary_edits import edit
 from ragguard.bench.tally import clopper_pearson
 from ragguard.cli import run
 from ragguard.config import JudgeSettings, Settings

@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ragguard.bench import runner
+from ragguard.bench.bare_gate import Gate
 from ragguard.bench.folds import divide
-from ragguard.bench.gate import Gate
 from ragguard.bench.protocols import bulk
 from ragguard.bench.world import PROTOCOLS, draw, simulate, simulators
 from ragguard.errors import BenchError

@@ -25,7 +25,7 @@ from ragguard.errors import (
 )
 from ragguard.ingest.sign import sign
 from ragguard.parse.plugged import OURS
-from ragguard.trust.folder import Skipped
+from ragguard.trust.folder import SkippedFile
 from tests.support import plugging
 from tests.support.simulator import HONEST, Gate
 
@@ -69,7 +69,7 @@ def test_what_is_signed_and_ingested_from_object_storage_is_what_lies_there(
     place = open_place("s3://docs/wiki/")
     listed = list(place.walk(OURS))
     assert [x for x in listed if isinstance(x, str)] == sorted([*HONEST, "sub/empty.md"])
-    skipped = {x.name: x.reason for x in listed if isinstance(x, Skipped)}
+    skipped = {x.name: x.reason for x in listed if isinstance(x, SkippedFile)}
     assert skipped[".hidden.md"] == "hidden file"
     assert skipped[".trash/old.md"] == "in a hidden folder"
     assert "not supported" in skipped["tool.exe"]

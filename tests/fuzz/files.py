@@ -71,9 +71,9 @@ def _note(checkpoint: signed_note.Checkpoint) -> str:
     return dsse.sign_note(signed_note.checkpoint_text(checkpoint), "log", LOG.signing_key)
 
 
-def _row(number: int) -> snapshot.Row:
+def _row(number: int) -> snapshot.SnapshotRow:
     payload, vector = bytes(snapshot.PAYLOAD), bytes(snapshot.VECTOR)
-    return snapshot.Row(f"{number:032x}", payload, vector, 1, 0, False)
+    return snapshot.SnapshotRow(f"{number:032x}", payload, vector, 1, 0, False)
 
 
 def _snapshot() -> bytes:
@@ -200,8 +200,8 @@ FILES: dict[str, Target] = {
     )),
     "audit-snapshot": Target(audit_snapshot.load_snapshot, (RagguardError,), (
         audit_snapshot.dump_snapshot(
-            audit_snapshot.Snapshot("2026-03-01T00:00:00Z", "s", 1, 1, {
-                "source wiki": audit_snapshot.Group(
+            audit_snapshot.AuditSnapshot("2026-03-01T00:00:00Z", "s", 1, 1, {
+                "source wiki": audit_snapshot.SampledGroup(
                     1, np.array([1], np.uint64), np.ones((1, 2), np.float32), {"a": {"b": 1}}),
             }, {}, {"wiki": 1}, {"hidden": np.array([0.5])}, {"signed": 1.0})),
     )),

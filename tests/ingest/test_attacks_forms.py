@@ -17,7 +17,7 @@ from ragguard.errors import (
     SubjectNameError,
 )
 from ragguard.trust.canonical import canonical
-from tests.support.attacks import accept, honest, refuse
+from tests.support.attacks import accept, honest, refuse, refuse_altered
 from tests.support.simulator import Gate
 
 Change = Callable[[dict[str, Any]], Any]
@@ -51,10 +51,7 @@ def rename(old: str, new: str) -> Change:
 def test_a_name_that_leaves_its_folder_or_hides_is_refused(
     gate: Gate, name: str, says: str
 ) -> None:
-    path = honest(gate)
-    bad = gate.publisher.hostile(path, rename("leave.md", name))
-    refuse(gate, bad, SubjectNameError, says)
-    accept(gate, path)
+    refuse_altered(gate, SubjectNameError, says, rename("leave.md", name))
 
 
 @pytest.mark.parametrize(
@@ -67,22 +64,15 @@ def test_a_name_that_leaves_its_folder_or_hides_is_refused(
     ],
 )
 def test_two_names_that_look_alike_are_refused(gate: Gate, name: str) -> None:
-    path = honest(gate)
-    bad = gate.publisher.hostile(path, rename("visitors.md", name))
-    refuse(gate, bad, CollisionError, "look alike")
-    accept(gate, path)
+    refuse_altered(gate, CollisionError, "look alike", rename("visitors.md", name))
 
 
 def test_the_same_document_twice_is_refused(gate: Gate) -> None:
-    path = honest(gate)
-
     def twice(statement: dict[str, Any]) -> None:
         again = {**statement["subject"][0], "digest": {"sha256": "0" * 64}}
         statement["subject"].append(again)
 
-    bad = gate.publisher.hostile(path, twice)
-    refuse(gate, bad, DuplicateIdError, "'leave.md' is listed twice")
-    accept(gate, path)
+    refuse_altered(gate, DuplicateIdError, "'leave.md' is listed twice", twice)
 
 
 # --- forms and sizes ------------------------------------------------------------------------------
@@ -108,10 +98,7 @@ def test_endless_data_is_refused(new_gate: Callable[..., Gate]) -> None:
 
 
 def test_another_payload_type_is_refused(gate: Gate) -> None:
-    path = honest(gate)
-    bad = gate.publisher.hostile(path, payload_type="application/json")
-    refuse(gate, bad, PayloadTypeError, "application/json")
-    accept(gate, path)
+    refuse_altered(gate, PayloadTypeError, "application/json", payload_type="application/json")
 
 
 @pytest.mark.parametrize(
@@ -124,9 +111,7 @@ def test_another_payload_type_is_refused(gate: Gate) -> None:
     ],
 )
 def test_another_statement_or_predicate_is_refused(gate: Gate, change: dict[str, Any]) -> None:
-    path = honest(gate)
-    refuse(gate, gate.publisher.hostile(path, lambda s: s.update(change)), PredicateError)
-    accept(gate, path)
+    refuse_altered(gate, PredicateError, ".", lambda s: s.update(change))
 
 
 @pytest.mark.parametrize(
@@ -143,9 +128,7 @@ def test_another_statement_or_predicate_is_refused(gate: Gate, change: dict[str,
 def test_a_signed_payload_that_is_no_strict_json_is_refused(
     gate: Gate, payload: bytes, says: str
 ) -> None:
-    path = honest(gate)
-    refuse(gate, gate.publisher.hostile(path, payload=payload), MalformedError, says)
-    accept(gate, path)
+    refuse_altered(gate, MalformedError, says, payload=payload)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ from ragguard.config import Settings, load
 from ragguard.errors import ConfigError
 from ragguard.integrations import alarms
 from ragguard.integrations.alarms import Delivery, formats
-from ragguard.integrations.alarms.events import Event, Item
-from ragguard.integrations.alarms.state import FILE
+from ragguard.integrations.alarms.delivered import FILE
+from ragguard.integrations.alarms.events import Event, EventItem
 from ragguard.serving.retriever import open_retriever
 from ragguard.trust.canonical import format_time
 from tests.support.simulator import HONEST, NOW, Gate
@@ -132,7 +132,9 @@ def settings(**given: Any) -> Settings:
 
 
 def event(name: str = HOSTILE, kind: Any = "case") -> Event:
-    return Event(kind, "warning", "RG301", "{n} thing{s}", (Item("k", name),), format_time(NOW))
+    return Event(
+        kind, "warning", "RG301", "{n} thing{s}", (EventItem("k", name),), format_time(NOW)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -469,7 +471,7 @@ def test_hostile_text_stays_a_value_of_syslog_and_cef() -> None:
 
 
 def test_a_message_that_is_too_long_is_cut_at_a_character() -> None:
-    long = Event("case", "note", "x" * 50, "ü" * 3_000, (Item("k", "ü" * 3_000),), "")
+    long = Event("case", "note", "x" * 50, "ü" * 3_000, (EventItem("k", "ü" * 3_000),), "")
     said = formats.as_syslog(long, "ü" * 500, NOW, "rfc5424")
     assert len(said) <= 2_048
     assert parsed(said.decode())

@@ -19,7 +19,7 @@ from qdrant_client import models
 
 from ragguard.integrations.haystack import GuardedWriter
 from ragguard.integrations.llamaindex import GuardedSink
-from ragguard.integrations.sink import Indexed, Piece, Sink
+from ragguard.integrations.sink import GivenText, Indexed, Sink
 from tests.integrations.test_langchain_index import SUSPECT
 from tests.support.simulator import HONEST, Gate
 
@@ -126,7 +126,7 @@ def test_haystack_documents_without_an_origin_are_their_own(empty: Gate) -> None
 
 def test_points_that_somebody_took_out_are_told(empty: Gate) -> None:
     sink = Sink(empty.workspace, "wiki", empty.alice)
-    pieces = [Piece(name, text) for name, text in TEXTS.items()]
+    pieces = [GivenText(name, text) for name, text in TEXTS.items()]
     assert sink.write(pieces).note == ""
     store: Any = empty.workspace.open_store()
     kept = [p for block in store.scan("corpus-g1", vectors=True) for p in block]

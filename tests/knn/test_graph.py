@@ -8,19 +8,7 @@ import pytest
 from ragguard.knn import exact, graph, identical_rows, ivf
 from ragguard.knn.graph import Graph, neighbour_table, refine, update
 from tests.support import slow_twins
-
-
-def units(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
-    rows = rng.standard_normal((n, d))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def halves(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
-    """Unit rows of four entries of one half: their products are exact, and ties are many."""
-    rows = np.zeros((n, d), dtype=np.float32)
-    for row in rows:
-        row[rng.choice(d, 4, replace=False)] = rng.choice([-0.5, 0.5], 4)
-    return rows
+from tests.support.slow_twins import halves, units
 
 
 def clustered(rng: np.random.Generator, n: int, groups: int = 40, noise: float = 0.6) -> np.ndarray:

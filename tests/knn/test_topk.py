@@ -6,25 +6,13 @@ import pytest
 from ragguard.knn import topk
 from ragguard.knn.topk import merge, top_k
 from tests.support import slow_twins
-
-
-def exact_units(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
-    """Unit rows of four entries of one half: their products are exact, and ties are many."""
-    rows = np.zeros((n, d), dtype=np.float32)
-    for row in rows:
-        row[rng.choice(d, 4, replace=False)] = rng.choice([-0.5, 0.5], 4)
-    return rows
-
-
-def units(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
-    rows = rng.standard_normal((n, d))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+from tests.support.slow_twins import halves, units
 
 
 @pytest.mark.parametrize("k", [1, 5, 30, 80])
 def test_ties_at_every_rank_are_broken_by_index(k: int) -> None:
     rng = np.random.default_rng(k)
-    queries, base = exact_units(rng, 25), exact_units(rng, 60)
+    queries, base = halves(rng, 25), halves(rng, 60)
     own, groups = rng.integers(0, 8, 25), rng.integers(0, 8, 60)
     indices, similarities = top_k(queries, base, k, own, groups)
     expected = slow_twins.top_k(queries, base, k, own.tolist(), groups.tolist())
@@ -91,8 +79,8 @@ def test_neighbours_leave_their_arguments_as_they_were() -> None:
 @pytest.mark.parametrize("k", [1, 4, 9, 12])
 def test_merge_agrees_with_its_slow_twin(k: int) -> None:
     rng = np.random.default_rng(k)
-    base, groups = exact_units(rng, 30), np.arange(30)
-    queries, own = exact_units(rng, 8), np.arange(100, 108)
+    base, groups = halves(rng, 30), np.arange(30)
+    queries, own = halves(rng, 8), np.arange(100, 108)
     first = top_k(queries, base[:15], 4, own, groups[:15])
     second = top_k(queries, base[15:], 5, own, groups[15:])
     second = (np.where(second[0] >= 0, second[0] + 15, -1), second[1])
@@ -108,8 +96,8 @@ def test_merge_agrees_with_its_slow_twin(k: int) -> None:
 
 def test_merging_two_halves_is_searching_the_whole() -> None:
     rng = np.random.default_rng(5)
-    base, groups = exact_units(rng, 40), np.arange(40)
-    queries, own = exact_units(rng, 6), np.arange(100, 106)
+    base, groups = halves(rng, 40), np.arange(40)
+    queries, own = halves(rng, 6), np.arange(100, 106)
     whole = top_k(queries, base, 10, own, groups)
     low = top_k(queries, base[:20], 10, own, groups[:20])
     high = top_k(queries, base[20:], 10, own, groups[20:])

@@ -13,7 +13,7 @@ import pytest
 from ragguard.errors import IntegrityError, LogError, SignatureError
 from ragguard.lineage import receipts
 from ragguard.lineage.prove import verifier_key
-from ragguard.lineage.receipts import Verified, verify_receipt
+from ragguard.lineage.receipts import VerifiedReceipt, verify_receipt
 from ragguard.quarantine.hold import hold
 from ragguard.serving import receipt
 from ragguard.serving.publish import log_key, publish
@@ -46,7 +46,7 @@ def ask(gate: Gate, k: int = 3) -> bytes:
     return made
 
 
-def read(gate: Gate, data: bytes) -> Verified:
+def read(gate: Gate, data: bytes) -> VerifiedReceipt:
     return verify_receipt(data, verifier_key(gate.workspace), {})
 
 

@@ -38,7 +38,7 @@ def drawn(desk: Gate) -> Draw:
     return made
 
 
-def item_of(desk: Gate, drawn: Draw, zone: str, place: int = 0) -> spot_check.Shown:
+def item_of(desk: Gate, drawn: Draw, zone: str, place: int = 0) -> spot_check.DrawItemView:
     names = [i.name for i in drawn.items if i.zone == zone]
     return spot_check.show(desk.workspace, names[place])
 

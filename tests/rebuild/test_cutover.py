@@ -33,7 +33,7 @@ from ragguard.serving.search import Hit, search
 from ragguard.serving.trial import Trial
 from ragguard.store import edge, edge_shards
 from ragguard.trust import files
-from ragguard.workspace import Workspace
+from ragguard.workspace import alias
 from tests.rebuild.test_reindex import NEWS, QUESTIONS, SUSPECT, answers, sound
 from tests.support.simulator import HONEST, Gate
 
@@ -203,7 +203,7 @@ def test_the_trial_ends_with_its_days_and_the_candidate_waits(gate: Gate) -> Non
     assert shown(gate).state == "over"
     start(gate, 0.2)  # once more
     assert shown(gate).state == "running"
-    assert shown(gate).figures == divergence.Figures({}, 0, None, None, None, (), {})
+    assert shown(gate).figures == divergence.TrialFigures({}, 0, None, None, None, (), {})
     assert cutover.finish(gate.workspace).generation == 2
 
 
@@ -399,7 +399,7 @@ def test_a_line_that_a_kill_cut_short_is_passed_over(gate: Gate) -> None:
 
 def _line(**other: Any) -> str:
     """A line of the first trial in which something is not as it is written."""
-    good = divergence.Line("x", 1, "q", 1, 1, {"1": 2.0}, 0.5, 0.5, 1, 0.5)
+    good = divergence.TrialQuery("x", 1, "q", 1, 1, {"1": 2.0}, 0.5, 0.5, 1, 0.5)
     return json.dumps({**asdict(good), **other})
 
 
@@ -429,7 +429,7 @@ def _line(**other: Any) -> str:
 )
 def test_a_line_of_another_hand_is_passed_over(tmp_path: Path, text: str) -> None:
     path = tmp_path / "g2.jsonl"
-    good = divergence.Line("x", 1, "q", 1, 1, {"1": 2.0}, 0.5, 0.5)
+    good = divergence.TrialQuery("x", 1, "q", 1, 1, {"1": 2.0}, 0.5, 0.5)
     divergence.record(path, good)
     path.write_bytes(path.read_bytes() + text.encode("utf-8", "replace") + b"\n")
     divergence.record(path, good)
@@ -449,7 +449,7 @@ def test_where_nothing_can_be_written_down_the_serving_index_answers(
     path.mkdir()
     assert by(gate, QUESTIONS[0]) == 1
     assert "g2.jsonl: Is a directory; the serving index answers" in caplog.text
-    assert shown(gate).figures == divergence.Figures({}, 0, None, None, None, (), {})
+    assert shown(gate).figures == divergence.TrialFigures({}, 0, None, None, None, (), {})
 
 
 def test_what_a_later_manifest_does_not_list_does_not_come_with_the_candidate(gate: Gate) -> None:
@@ -745,7 +745,7 @@ def _die(*_: object, **__: object) -> Any:
         ("commit", False),
         ("_finish", True),
         ("_confirm", True),
-        ("point_alias", True),
+        ("point", True),
         ("drop", True),
     ],
 )
@@ -757,7 +757,7 @@ def test_a_finish_cut_short_anywhere_is_whole_afterwards(
     start(gate)
     gate.publish({"news.md": NEWS})
     gate.workspace.encoder.encode(["x"])
-    where: Any = {"point_alias": Workspace, "drop": generations}.get(place, Committer)
+    where: Any = {"point": alias, "drop": generations}.get(place, Committer)
     with monkeypatch.context() as patch:
         patch.setattr(where, place, _die)
         with pytest.raises(KeyboardInterrupt):

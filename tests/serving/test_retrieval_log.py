@@ -17,10 +17,10 @@ from ragguard.serving import retrieval_log
 from ragguard.serving.answer import Hit, Proof, Refused
 from ragguard.serving.retrieval_log import (
     LONGEST,
+    AnswerRecord,
     Level,
-    Record,
+    ReadNotes,
     RetrievalLog,
-    Told,
     segments,
 )
 from tests.support.simulator import NOW
@@ -33,13 +33,13 @@ POINT = "00000000-0000-4000-8000-000000000001"
 
 @dataclass
 class Found:
-    records: list[Record]
+    records: list[AnswerRecord]
     damaged: int
     lost: int
 
 
 def read(folder: Path) -> Found:
-    told = Told()
+    told = ReadNotes()
     return Found(list(retrieval_log.read(folder, told)), told.damaged, told.lost)
 
 

@@ -19,7 +19,7 @@ from ragguard.errors import (
 )
 from ragguard.model import Recipe
 from ragguard.serving import snapshot
-from ragguard.serving.snapshot import Head, Row
+from ragguard.serving.snapshot import Head, SnapshotRow
 from ragguard.trust import dsse, keys, merkle, signed_note
 from ragguard.trust.signed_note import Checkpoint, checkpoint_text
 
@@ -46,9 +46,9 @@ def name(number: int) -> str:
     return str(UUID(int=number))
 
 
-def rows(n: int) -> list[Row]:
+def rows(n: int) -> list[SnapshotRow]:
     return [
-        Row(name(k), bytes([k % 251]) * 24, bytes([k % 13]) * 12, k, 2 * k, k % 3 == 0)
+        SnapshotRow(name(k), bytes([k % 251]) * 24, bytes([k % 13]) * 12, k, 2 * k, k % 3 == 0)
         for k in range(1, n + 1)
     ]
 

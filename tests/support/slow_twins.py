@@ -11,6 +11,21 @@ from zlib import crc32
 
 import numpy as np
 
+
+def units(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
+    """Rows of unit length in any direction."""
+    rows = rng.standard_normal((n, d))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def halves(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
+    """Unit rows of four entries of one half: their products are exact, and ties are many."""
+    rows = np.zeros((n, d), dtype=np.float32)
+    for row in rows:
+        row[rng.choice(d, 4, replace=False)] = rng.choice([-0.5, 0.5], 4)
+    return rows
+
+
 # --- text -----------------------------------------------------------------------------------------
 
 

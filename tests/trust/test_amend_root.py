@@ -95,12 +95,6 @@ def test_the_terms_of_a_source_are_changed_with_a_signer(
     assert (made.sources["wiki"].threshold, made.sources["wiki"].distinct) == wanted
 
 
-@pytest.mark.parametrize("threshold", [0, -1, 5])
-def test_a_source_threshold_that_cannot_mean_anything_is_refused(threshold: int) -> None:
-    with pytest.raises(ZeroThresholdError, match=f"asks for {threshold} "):
-        amend_root.add(ROOT, CAROL.public, NOW, role="signer", source="wiki", threshold=threshold)
-
-
 def test_a_root_key_is_added_with_a_threshold() -> None:
     made = amend_root.add(ROOT, CAROL.public, NOW, role="root", threshold=2)
     assert (set(made.root_keyids), made.root_threshold) == (ids(ROOT_KEY, CAROL), 2)
@@ -108,25 +102,28 @@ def test_a_root_key_is_added_with_a_threshold() -> None:
     assert (same.root_keyids, same.root_threshold) == (made.root_keyids, 2)
 
 
-@pytest.mark.parametrize("threshold", [0, -1, 3])
-def test_a_root_threshold_that_cannot_mean_anything_is_refused(threshold: int) -> None:
-    with pytest.raises(ZeroThresholdError, match="role root"):
-        amend_root.add(ROOT, CAROL.public, NOW, role="root", threshold=threshold)
-
-
 @pytest.mark.parametrize(
-    ("role", "source"),
-    [("signer", None), ("reviewer", "wiki"), ("root", "wiki")],
+    ("asked", "error", "says"),
+    [
+        *(
+            ({"role": "signer", "source": "wiki", "threshold": n}, ZeroThresholdError, f"for {n} ")
+            for n in (0, -1, 5)
+        ),
+        *(({"role": "root", "threshold": n}, ZeroThresholdError, "role root") for n in (0, -1, 3)),
+        ({"role": "signer"}, UsageError, "a signer speaks for a source"),
+        ({"role": "reviewer", "source": "wiki"}, UsageError, "a signer speaks for a source"),
+        ({"role": "root", "source": "wiki"}, UsageError, "a signer speaks for a source"),
+        *(
+            ({"role": "signer", "source": name}, UsageError, "expected 1 to 64")
+            for name in ("", "Wiki", "a b", "../x")
+        ),
+    ],
 )
-def test_only_a_signer_speaks_for_a_source(role: Any, source: str | None) -> None:
-    with pytest.raises(UsageError, match="a signer speaks for a source"):
-        amend_root.add(ROOT, CAROL.public, NOW, role=role, source=source)
-
-
-@pytest.mark.parametrize("source", ["", "Wiki", "a b", "../x"])
-def test_a_source_has_a_plain_name(source: str) -> None:
-    with pytest.raises(UsageError, match="expected 1 to 64"):
-        amend_root.add(ROOT, CAROL.public, NOW, role="signer", source=source)
+def test_terms_that_cannot_mean_anything_are_refused(
+    asked: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        amend_root.add(ROOT, CAROL.public, NOW, **asked)
 
 
 def test_a_key_has_one_holder() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ragguard.detect import lexicon, reference
 from ragguard.doctor import examine
-from ragguard.serving.divergence import Line, record
+from ragguard.serving.divergence import TrialQuery, record
 from ragguard.store.edge_shards import replace_json
 from ragguard.trust import files
 from tests.support.simulator import HONEST, Gate
@@ -65,7 +65,7 @@ def test_a_planted_link_in_the_cache_is_never_written_through(
     path.parent.mkdir()
     path.symlink_to(victim)
     with pytest.raises(OSError, match="symbolic link"):
-        record(path, Line("2026-03-01T12:00:00Z", 1, "0" * 64, 1, 5, {}, None, None, 0, 0.0))
+        record(path, TrialQuery("2026-03-01T12:00:00Z", 1, "0" * 64, 1, 5, {}, None, None, 0, 0.0))
     assert victim.read_bytes() == b"theirs"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ragguard.errors import DocumentMissingError, SubjectNameError, SymlinkError, UsageError
 from ragguard.trust import folder
-from ragguard.trust.folder import Skipped
+from ragguard.trust.folder import SkippedFile
 
 FORMATS = frozenset({"md", "txt"})
 
@@ -144,7 +144,7 @@ def test_reading_leaves_nothing_open(root: Path) -> None:
 def walked(root: Path, start: Path) -> tuple[list[str], dict[str, str]]:
     found = list(folder.walk(root, start, FORMATS))
     names = [f for f in found if isinstance(f, str)]
-    return names, {f.name: f.reason for f in found if isinstance(f, Skipped)}
+    return names, {f.name: f.reason for f in found if isinstance(f, SkippedFile)}
 
 
 def test_a_folder_is_walked_in_one_order_with_names_relative_to_the_root(root: Path) -> None:

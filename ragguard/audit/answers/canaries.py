@@ -14,7 +14,7 @@ from dataclasses import replace
 from ragguard import canary
 from ragguard.audit.drift import REMEMBERED
 from ragguard.audit.findings import AuditFinding, Course, Note
-from ragguard.audit.snapshot import Snapshot
+from ragguard.audit.snapshot import AuditSnapshot
 from ragguard.canary.comparison import TOLERANCE, Comparison
 from ragguard.canary.formats import dump_run, load_run
 from ragguard.canary.measures import NDCG
@@ -34,8 +34,8 @@ Series = Mapping[str, Sequence[tuple[str, float]]]
 
 
 def check_canaries(
-    workspace: Workspace, course: Course, note: Note, taken: Snapshot | None, series: Series
-) -> tuple[Snapshot | None, Series]:
+    workspace: Workspace, course: Course, note: Note, taken: AuditSnapshot | None, series: Series
+) -> tuple[AuditSnapshot | None, Series]:
     """Ask the canary set in force.
 
     Args:

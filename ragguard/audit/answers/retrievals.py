@@ -22,12 +22,12 @@ from datetime import timedelta
 import numpy as np
 from scipy.stats import binom
 
-from ragguard.audit.findings import AnsweredRow, Answers, AuditFinding, Course, Fold, Note
+from ragguard.audit.findings import AnsweredRow, Answers, AuditFinding, Course, FindingFold, Note
 from ragguard.ledger import audit_queries, commits, versions_at
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Floats
-from ragguard.serving.retrieval_log import FOLDER, Place, Record, Told, read
+from ragguard.serving.retrieval_log import FOLDER, AnswerRecord, ReadNotes, RetrievedPassage, read
 from ragguard.stats.intervals import wilson
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
@@ -69,7 +69,7 @@ class Window:
     _sampled: int = 1 << 32  # questions whose digest begins below it have their vector kept
     _sorted: list[str] = field(default_factory=list)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: AnswerRecord) -> None:
         """Take an answer in."""
         self.answers += 1
         self.first = min(self.first or record.at, record.at)
@@ -130,7 +130,7 @@ def check_retrievals(
     with workspace.ledger.reading() as conn:
         done = {row.id: row for row in commits.listed(conn)}
         late = _Late(audit_queries.ended_stays(conn), done)
-    window, told, planted = Window(), Told(), _Planted()
+    window, told, planted = Window(), ReadNotes(), _Planted()
     there = False
     for record in read(workspace.folder / FOLDER, told):
         there = True
@@ -203,10 +203,10 @@ class _Late:
         self, ended: Mapping[str, Sequence[tuple[int, int]]], done: Mapping[int, CommitRow]
     ) -> None:
         self._ended, self._done = ended, done
-        self._said: dict[str, list[tuple[str, str, Place, int]]] = defaultdict(list)
+        self._said: dict[str, list[tuple[str, str, RetrievedPassage, int]]] = defaultdict(list)
         self.stale = 0
 
-    def add(self, record: Record) -> None:
+    def add(self, record: AnswerRecord) -> None:
         """Look at an answer."""
         for place in record.hits:
             stays = self._ended.get(place.document, ())
@@ -224,7 +224,7 @@ class _Late:
 
     def findings(self) -> list[AuditFinding]:
         """One for each document."""
-        fold = Fold(_SENTENCES)
+        fold = FindingFold(_SENTENCES)
         for document, times in sorted(self._said.items()):
             times.sort(key=lambda one: one[0])
             at, question, place, until = times[-1]
@@ -252,14 +252,14 @@ class _Planted:
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], list[str]] = defaultdict(list)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: AnswerRecord) -> None:
         """Look at an answer."""
         for document in {place.document for place in record.honeytokens}:
             self._said[document, record.question].append(record.at)
 
     def findings(self) -> list[AuditFinding]:
         """One for each document and question."""
-        fold = Fold(_SENTENCES)
+        fold = FindingFold(_SENTENCES)
         for (document, question), times in sorted(self._said.items()):
             times.sort()
             again = f", {len(times)} times" if len(times) > 1 else ""

@@ -19,8 +19,8 @@ from ragguard.audit.findings import (
     AuditFinding,
     AuditReport,
     Course,
-    Place,
-    SourceRow,
+    MapPoint,
+    SourceLine,
     peak_memory,
 )
 from ragguard.audit.index.spool import Spool
@@ -84,8 +84,8 @@ def audit_collection(
             with course.part(name) as note:
                 note.skip(UNKNOWN)
         suspects = np.zeros(0, dtype=bool)
-        sources: list[SourceRow] = []
-        shown: list[Place] = []
+        sources: list[SourceLine] = []
+        shown: list[MapPoint] = []
         if spool is not None:
             suspects = _analyse(course, spool, settings, opened.name, now, full)
             sources = analysis.source_rows(spool, suspects, None, {})

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ragguard.audit.findings import FEW, AuditFinding, Fold
+from ragguard.audit.findings import FEW, AuditFinding, FindingFold
 from ragguard.audit.index.seal_table import SealTable, raw_seal
 from ragguard.audit.tampering import Diagnosis, Suspect
 from ragguard.detect.view import own
@@ -74,7 +74,7 @@ class Reconciler:
         self._expected = _pending(workspace)
         self._diagnosis = Diagnosis(workspace, generation, self._tables)
         self._likeness: dict[str, Likeness] = {z: Likeness() for z in ZONES}
-        self._fold = Fold(SENTENCES)
+        self._fold = FindingFold(SENTENCES)
         self.looked_at = 0
 
     def see(self, zone: Zone, points: Sequence[Point]) -> None:

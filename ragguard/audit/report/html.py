@@ -17,7 +17,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ragguard.audit.findings import AuditFinding, AuditReport, SourceRow
+from ragguard.audit.findings import AuditFinding, AuditReport, SourceLine
 from ragguard.audit.report import html_map, wording
 from ragguard.audit.report.html_evidence import Block, blocks
 from ragguard.audit.report.json import json_safe
@@ -150,7 +150,7 @@ def _cards(report: AuditReport, new: set[int]) -> list[Card]:
     return made
 
 
-def _sources(rows: Sequence[SourceRow]) -> list[SourceRow]:
+def _sources(rows: Sequence[SourceLine]) -> list[SourceLine]:
     """Sources that the page shows: suspects first, then the largest."""
     ranked = sorted(rows, key=lambda s: (-s.suspects, -s.documents, s.source))
     return ranked[:MOST_SOURCES]

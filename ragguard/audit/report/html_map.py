@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ragguard.audit.findings import Place
+from ragguard.audit.findings import MapPoint
 
 WIDTH, HEIGHT, MARGIN = 1000, 600, 26
 COLOURS = 8  # sources with a colour of their own
@@ -83,7 +83,7 @@ class Sparkline:
     step: float | None
 
 
-def scatter(places: Sequence[Place], numbers: Mapping[str, int]) -> Map:
+def scatter(places: Sequence[MapPoint], numbers: Mapping[str, int]) -> Map:
     """Lay the map out.
 
     Args:
@@ -123,7 +123,7 @@ def spark(values: Sequence[tuple[str, float]]) -> Sparkline:
     return Sparkline(points, dots, low, high, numbers[-1], step)
 
 
-def _dot(place: Place, colour: int, number: int = 0) -> Dot:
+def _dot(place: MapPoint, colour: int, number: int = 0) -> Dot:
     x = MARGIN + (WIDTH - 2 * MARGIN) * min(max(place.x, 0.0), 1.0)
     y = HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * min(max(place.y, 0.0), 1.0)
     return Dot(round(x, 1), round(y, 1), place.document, place.source, colour, number)

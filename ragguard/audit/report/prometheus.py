@@ -17,7 +17,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ragguard.audit.findings import AuditReport, Part, SourceRow, State
+from ragguard.audit.findings import AuditReport, Part, SourceLine, State
 from ragguard.audit.report.wording import change
 from ragguard.audit.rules import RULES
 from ragguard.text.safe_display import cut, line
@@ -173,7 +173,7 @@ def _parts(sheet: _Sheet, parts: Sequence[Part]) -> None:
     sheet.one("parts_failed", "Parts that did not do what was asked.", failed)
 
 
-def _sources(sheet: _Sheet, rows: Iterable[SourceRow]) -> None:
+def _sources(sheet: _Sheet, rows: Iterable[SourceLine]) -> None:
     kept = sorted(rows, key=lambda s: (-s.suspects, -s.documents, s.source))[:MOST_SOURCES]
     for metric, meaning, values in (
         ("source_documents", "Serving documents.", [s.documents for s in kept]),

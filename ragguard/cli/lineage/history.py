@@ -12,7 +12,7 @@ from ragguard.cli.output import emit, format_option, say, table
 if TYPE_CHECKING:
     from ragguard.ledger.commits import CommitRow
     from ragguard.ledger.versions import VersionRow
-    from ragguard.lineage.history import Shown
+    from ragguard.lineage.history import CommitView
 
 
 @click.group(invoke_without_command=True)
@@ -184,7 +184,7 @@ def source(ctx: click.Context, name: str, fmt: str) -> int:
     return 3 if wrong else 0
 
 
-def _tell_state(shown: Shown) -> int:
+def _tell_state(shown: CommitView) -> int:
     if shown.agrees:
         say(f"corpus after commit {shown.row.id}: {shown.state}, as the log has it")
         return 0
@@ -217,7 +217,7 @@ def _document(row: VersionRow) -> dict[str, Any]:
     return {"source": row.source, "document": row.document, "digest": row.digest}
 
 
-def _shown(shown: Shown) -> dict[str, Any]:
+def _shown(shown: CommitView) -> dict[str, Any]:
     return {
         **_commit(shown.row),
         "signed_by": list(shown.signers),

@@ -11,7 +11,7 @@ from ragguard.cli.context import open_workspace, passphrase_option, read_key
 from ragguard.cli.output import emit, format_option, line, say, table
 
 if TYPE_CHECKING:
-    from ragguard.quarantine.spot_check import Draw, Shown
+    from ragguard.quarantine.spot_check import Draw, DrawItemView
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -91,7 +91,7 @@ def list_items(ctx: click.Context, fmt: str) -> None:
     _list(drawn, rows)
 
 
-def _list(drawn: Draw, rows: list[Shown]) -> None:
+def _list(drawn: Draw, rows: list[DrawItemView]) -> None:
     from ragguard.quarantine.spot_check import body_of
 
     bodies = [body_of(row) for row in rows]

@@ -19,7 +19,7 @@ from ragguard.cli.output import emit, format_option, note, say, table
 
 if TYPE_CHECKING:
     from ragguard.model import Root
-    from ragguard.quarantine.revoke import Radius, Target
+    from ragguard.quarantine.revoke import Radius, RevokeTarget
 
 SHOWN = 10  # documents named one by one
 
@@ -133,7 +133,7 @@ def _tell_radius(radius: Radius) -> None:
         say(f"… and {len(radius.documents) - SHOWN} more (--format json lists all)")
 
 
-def _tell_done(target: Target, radius: Radius | None, root: Root, commit: int | None) -> None:
+def _tell_done(target: RevokeTarget, radius: Radius | None, root: Root, commit: int | None) -> None:
     say(f"trust root {root.version}: {target.name} is revoked")
     for one in root.sources.values():
         alive = [g for g in one.signers if g.keyid not in root.revoked]
@@ -151,7 +151,9 @@ def _tell_done(target: Target, radius: Radius | None, root: Root, commit: int | 
         say(f"undo: ragguard quarantine release --commit {commit} --key REVIEWER.key --reason TEXT")
 
 
-def _body(target: Target, radius: Radius | None, root: Root, commit: int | None) -> dict[str, Any]:
+def _body(
+    target: RevokeTarget, radius: Radius | None, root: Root, commit: int | None
+) -> dict[str, Any]:
     counts = target.source in root.sources
     if target.key is not None:
         counts = target.key.keyid not in root.revoked

@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from ragguard.config import Settings
 from ragguard.config.outside import AlarmSettings
 from ragguard.errors import RagguardError
+from ragguard.integrations.alarms.delivered import Told, changing
 from ragguard.integrations.alarms.events import Event, happened, trial
-from ragguard.integrations.alarms.state import Told, changing
-from ragguard.integrations.alarms.targets import Mail, Syslog, Target, Webhook
+from ragguard.integrations.alarms.targets import AlarmTarget, Mail, Syslog, Webhook
 from ragguard.text.safe_display import line
 from ragguard.workspace import Workspace
 
@@ -42,9 +42,9 @@ class Delivery:
     error: str = ""
 
 
-def targets(alarms: AlarmSettings) -> list[Target]:
+def targets(alarms: AlarmSettings) -> list[AlarmTarget]:
     """Targets that the settings name."""
-    made: list[Target] = []
+    made: list[AlarmTarget] = []
     if alarms.webhook_url:
         made.append(Webhook(alarms))
     if alarms.smtp_host:
@@ -115,7 +115,7 @@ def after(folder: Path, settings: Settings, now: datetime) -> list[str]:
 
 
 def _tell(
-    target: Target,
+    target: AlarmTarget,
     events: Sequence[Event],
     told: Told,
     alarms: AlarmSettings,
@@ -146,7 +146,7 @@ def _tell(
     return Delivery(target.name, spoken, len(held_back))
 
 
-def _deliver(target: Target, events: Sequence[Event], workspace: str, now: datetime) -> str:
+def _deliver(target: AlarmTarget, events: Sequence[Event], workspace: str, now: datetime) -> str:
     """Deliver events; why that failed, empty when it did not."""
     try:
         target.deliver(events, workspace, now)

@@ -30,7 +30,7 @@ NAMED = 5  # things named in an event that is about many
 
 
 @dataclass(frozen=True)
-class Item:
+class EventItem:
     """One thing that an event is about.
 
     Attributes:
@@ -60,7 +60,7 @@ class Event:
     level: Level
     rule: str
     text: str
-    items: tuple[Item, ...]
+    items: tuple[EventItem, ...]
     at: str
 
     @property
@@ -107,7 +107,7 @@ def happened(workspace: Workspace, given: Sequence[bytes] = ()) -> list[Event]:
 def trial(now: datetime) -> Event:
     """An event that says nothing, to try whether it arrives."""
     text = "a trial of ragguard's alarms; nothing happened"
-    return Event("test", "note", "test", text, (Item("test", ""),), format_time(now))
+    return Event("test", "note", "test", text, (EventItem("test", ""),), format_time(now))
 
 
 def _cases(workspace: Workspace) -> Iterator[Event]:
@@ -125,7 +125,7 @@ def _cases(workspace: Workspace) -> Iterator[Event]:
             "warning",
             "case",
             f"{{n}} new case{{s}} of commit {number} ({_braced(said)})",
-            tuple(Item(f"case {row.case.id}", row.label) for row in rows),
+            tuple(EventItem(f"case {row.case.id}", row.label) for row in rows),
             rows[0].case.opened_at,
         )
 
@@ -139,11 +139,11 @@ def _audit(workspace: Workspace) -> Iterator[Event]:
         yield _job("audit", f"damaged {_short(why)}", why, format_time(workspace.now))
         return
     if report is not None:
-        by_rule: dict[str, list[Item]] = {}
+        by_rule: dict[str, list[EventItem]] = {}
         for found in report.findings:
             about = found.document or found.about or found.point or found.detail
             key = f"finding {found.rule} {_short(found.identity)}"
-            by_rule.setdefault(found.rule, []).append(Item(key, about))
+            by_rule.setdefault(found.rule, []).append(EventItem(key, about))
         for name, items in by_rule.items():
             rule = RULES[name]
             yield Event(
@@ -168,7 +168,7 @@ def _receipts(workspace: Workspace, given: Sequence[bytes]) -> Iterator[Event]:
             wrong = [p for p in receipts.now(workspace, verified) if p.wrong]
         except RagguardError as error:
             text = "a receipt does not verify"
-            items = (Item(f"receipt {name}", f"{name}, {error.message}"),)
+            items = (EventItem(f"receipt {name}", f"{name}, {error.message}"),)
             yield Event("receipt", "error", "receipt", text, items, format_time(workspace.now))
             continue
         if wrong:
@@ -177,7 +177,7 @@ def _receipts(workspace: Workspace, given: Sequence[bytes]) -> Iterator[Event]:
                 "error",
                 "receipt",
                 f"an answer rested on {{n}} passage{{s}} good no more ({name})",
-                tuple(Item(f"receipt {name} {p.rank}", p.document) for p in wrong),
+                tuple(EventItem(f"receipt {name} {p.rank}", p.document) for p in wrong),
                 format_time(workspace.now),
             )
 
@@ -208,7 +208,7 @@ def _stopped(workspace: Workspace) -> Iterator[Event]:
 
 
 def _job(name: str, key: str, why: str, at: str) -> Event:
-    item = Item(f"job {name} {key}", why)
+    item = EventItem(f"job {name} {key}", why)
     return Event("job", "error", "job", f"job not done, {_braced(name)}", (item,), at)
 
 

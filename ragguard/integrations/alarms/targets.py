@@ -22,7 +22,7 @@ from ragguard.integrations.alarms.events import Event
 from ragguard.integrations.alarms.formats import as_json, as_mail, as_syslog
 
 
-class Target(Protocol):
+class AlarmTarget(Protocol):
     """Somebody who is told."""
 
     @property
@@ -49,7 +49,7 @@ class Webhook:
     name: ClassVar[str] = "webhook"
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
-        """See `Target`. A redirect is not followed: the address is what the operator named."""
+        """See `AlarmTarget`. A redirect is not followed: the address is what the operator named."""
         body = as_json(events, workspace, now)
         headers = sign(body, f"msg_{secrets.token_hex(16)}", now, self.alarms.secret)
         headers["content-type"] = "application/json"
@@ -103,7 +103,7 @@ class Mail:
     name: ClassVar[str] = "mail"
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
-        """See `Target`."""
+        """See `AlarmTarget`."""
         alarms = self.alarms
         message = as_mail(events, workspace, now, alarms.mail_from, alarms.mail_to)
         where = (alarms.smtp_host, alarms.smtp_port)
@@ -141,7 +141,7 @@ class Syslog:
     name: ClassVar[str] = "syslog"
 
     def deliver(self, events: Sequence[Event], workspace: str, now: datetime) -> None:
-        """See `Target`."""
+        """See `AlarmTarget`."""
         alarms = self.alarms
         lines = [as_syslog(event, workspace, now, alarms.syslog_format) for event in events]
         where = (alarms.syslog_host, alarms.syslog_port)

@@ -112,7 +112,7 @@ def give_word(
     return models.SpotDone(item=name, was=body["was"], commit=commit)
 
 
-def _check_open(shown: spot_check.Shown) -> None:
+def _check_open(shown: spot_check.DrawItemView) -> None:
     if shown.word is not None:
         raise ConflictError(
             f"spot check {shown.item.name}: {shown.word['reviewer']} was first",

@@ -22,7 +22,7 @@ from ragguard.model import Floats, Metadata
 
 
 @dataclass(frozen=True)
-class Passage:
+class HonestDocument:
     """An honest document as a simulator sees it.
 
     Attributes:
@@ -60,7 +60,7 @@ class Target:
         encoder: The victim's encoder; `None` where only text may be used.
     """
 
-    passages: Sequence[Passage]
+    passages: Sequence[HonestDocument]
     questions: Sequence[Question]
     encoder: Encoder | None = None
 

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ragguard.redteam.attacks import Passage, Question
+from ragguard.redteam.attacks import HonestDocument, Question
 from ragguard.redteam.attacks.edits import MONTHS, other_number
 from ragguard.redteam.attacks.terrain import Kind, Terrain, names, sentences, words_of
 from ragguard.redteam.attacks.wording import PARTICIPLES, VERBS, past, sentence, third, words_in
@@ -67,7 +67,7 @@ class Claim:
 
 
 def make_claim(
-    question: Question, near: list[Passage], terrain: Terrain, rng: np.random.Generator
+    question: Question, near: list[HonestDocument], terrain: Terrain, rng: np.random.Generator
 ) -> Claim:
     """Choose a wrong answer and say it in several ways.
 
@@ -101,7 +101,7 @@ def make_claim(
     )
 
 
-def recase(question: str, near: list[Passage]) -> str:
+def recase(question: str, near: list[HonestDocument]) -> str:
     """Give an all-lower-case question the capitals its names have in the corpus."""
     if any(c.isupper() for c in question[1:]):
         return question[0].lower() + question[1:] if question[:2].istitle() else question
@@ -116,7 +116,7 @@ def recase(question: str, near: list[Passage]) -> str:
 
 
 def _answers(
-    question: str, near: list[Passage], terrain: Terrain, rng: np.random.Generator
+    question: str, near: list[HonestDocument], terrain: Terrain, rng: np.random.Generator
 ) -> tuple[str, str]:
     """What seems right, and something wrong of the same kind."""
     low = f" {question.lower()} "
@@ -152,7 +152,7 @@ def _answers(
     return right, wrong
 
 
-def _found(question: str, near: list[Passage], pattern: re.Pattern[str]) -> str:
+def _found(question: str, near: list[HonestDocument], pattern: re.Pattern[str]) -> str:
     """The first match in the sentence that shares most words with the question."""
     asked = set(words_of(question)) - STOPWORDS
     best, most = "", 0
@@ -327,7 +327,7 @@ def _link(answer: str, link: str) -> str:
     return f"on {answer}" if " " in answer and answer.split(" ")[0] in MONTHS else f"in {answer}"
 
 
-def mined(claim: Claim, near: list[Passage], limit: int = 40) -> list[str]:
+def mined(claim: Claim, near: list[HonestDocument], limit: int = 40) -> list[str]:
     """Sentences of near passages that bear on the question, the best first; right answers swapped.
 
     Args:

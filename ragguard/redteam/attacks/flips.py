@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Passage, Planted, Target, attack
+from ragguard.redteam.attacks import HonestDocument, Planted, Target, attack
 from ragguard.redteam.attacks.wording import reword
 
 _WORTH_FLIPPING = ("access", "department", "label", "classification", "audience")
@@ -113,7 +113,7 @@ def label_flip(
     return planted
 
 
-def _values(passages: Sequence[Passage], keys: Sequence[str]) -> Mapping[str, list[str]]:
+def _values(passages: Sequence[HonestDocument], keys: Sequence[str]) -> Mapping[str, list[str]]:
     """Values in use of each key that is in use, in alphabetical order."""
     found: dict[str, set[str]] = {}
     for passage in passages:
@@ -134,7 +134,7 @@ def _other(value: str, values: Sequence[str], rng: np.random.Generator) -> str:
     return others[int(rng.integers(len(others)))]
 
 
-def _blend(kin: Sequence[Passage], rng: np.random.Generator) -> str:
+def _blend(kin: Sequence[HonestDocument], rng: np.random.Generator) -> str:
     """A text of its own out of the paragraphs of passages of one class."""
     paragraphs = [p.strip() for passage in kin for p in passage.text.split("\n\n") if p.strip()]
     if len(paragraphs) < 2 * len(kin):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ragguard.redteam.attacks import Passage
+from ragguard.redteam.attacks import HonestDocument
 from ragguard.redteam.attacks.terrain import names, sentences, words_of
 from ragguard.redteam.attacks.wording import words_in
 
@@ -37,7 +37,7 @@ _PRONOUNS = words_in("it he she they this that these those there we you i")
 
 
 def suggest(
-    passages: Sequence[Passage], rng: np.random.Generator, count: int
+    passages: Sequence[HonestDocument], rng: np.random.Generator, count: int
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Derive questions from passages.
 
@@ -63,7 +63,7 @@ def suggest(
     return [(text, tuple(dict.fromkeys(ids))) for text, ids in found.items()]
 
 
-def _derived(passage: Passage) -> Iterator[str]:
+def _derived(passage: HonestDocument) -> Iterator[str]:
     """All questions of one passage, the sharpest first."""
     for line in sentences(passage.text):
         plain = " ".join(re.sub(r"[*_`\[\]#|]", "", line).split()).rstrip(".")

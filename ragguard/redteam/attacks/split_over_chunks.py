@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ragguard.redteam.attacks import Passage, Planted, Target, attack
+from ragguard.redteam.attacks import HonestDocument, Planted, Target, attack
 from ragguard.redteam.attacks.compose import plot, write
 from ragguard.redteam.attacks.orders import order
 from ragguard.redteam.attacks.terrain import Terrain, carriers, choose
@@ -77,7 +77,7 @@ def cut(said: str, count: int) -> list[str]:
 
 
 def _paragraphs(
-    carrier: Passage, terrain: Terrain, rng: np.random.Generator, min_characters: int
+    carrier: HonestDocument, terrain: Terrain, rng: np.random.Generator, min_characters: int
 ) -> list[str]:
     """Paragraphs of the carrier and of passages like it, until they fill several chunks."""
     paragraphs = [p.strip() for p in carrier.text.split("\n\n") if p.strip()]

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ragguard.model import Floats
-from ragguard.redteam.attacks import Passage, Question, Target
+from ragguard.redteam.attacks import HonestDocument, Question, Target
 from ragguard.redteam.attacks.wording import words_in
 
 Kind = Literal["person", "place", "thing"]
@@ -165,7 +165,7 @@ class Terrain:
         own = self._names[kind]
         return own if len(own) >= 8 else own + SPARE[kind]
 
-    def near(self, question: Question, count: int) -> list[Passage]:
+    def near(self, question: Question, count: int) -> list[HonestDocument]:
         """Passages an attacker would read up on: those that answer, then the nearest others."""
         if not self.passages:
             return []
@@ -184,9 +184,9 @@ def choose(target: Target, rng: np.random.Generator, count: int) -> list[Questio
 
 def carriers(
     target: Target, rng: np.random.Generator, count: int, min_words: int = 12
-) -> list[Passage]:
+) -> list[HonestDocument]:
     """Honest passages to build on, at most `count`, none twice, none shorter than `min_words`."""
-    found: list[Passage] = []
+    found: list[HonestDocument] = []
     for row in rng.permutation(len(target.passages)).tolist():
         if len(found) == count:
             break

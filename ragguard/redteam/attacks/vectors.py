@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.model import Floats
-from ragguard.redteam.attacks import Passage, Planted, Target, attack
+from ragguard.redteam.attacks import HonestDocument, Planted, Target, attack
 from ragguard.redteam.attacks.orders import order
 
 
@@ -85,7 +85,7 @@ def _written(
     target: Target,
     rng: np.random.Generator,
 ) -> Planted:
-    host: Passage = target.passages[int(rng.integers(len(target.passages)))]
+    host: HonestDocument = target.passages[int(rng.integers(len(target.passages)))]
     exact = np.asarray(vector, dtype=np.float64)
     return Planted(
         id=f"{name}-{number:04d}-{copy}",

@@ -11,7 +11,7 @@ from ragguard import canary
 from ragguard.audit import audit
 from ragguard.audit.answers.canaries import check_canaries
 from ragguard.audit.findings import AuditFinding, Course, Note
-from ragguard.audit.snapshot import Snapshot
+from ragguard.audit.snapshot import AuditSnapshot
 from ragguard.canary.sets import Canaries, Forbidden, acts
 from ragguard.lineage.prove import verify_log
 from ragguard.quarantine.review import decide
@@ -36,7 +36,7 @@ def night(gate: Gate, past: dict[str, Any] | None = None) -> tuple[list[AuditFin
     """The canaries of the next night."""
     gate.reopen(days=1)
     note, course = Note(), Course(lambda stage, done, total: None)
-    taken = Snapshot(format_time(gate.now), "space", 6, 6, measures={"signed": 1.0})
+    taken = AuditSnapshot(format_time(gate.now), "space", 6, 6, measures={"signed": 1.0})
     snapshot, series = check_canaries(gate.workspace, course, note, taken, past or {})
     return course.findings, note, (snapshot, series)
 

@@ -14,7 +14,7 @@ import pytest
 from ragguard.audit.answers import retrievals
 from ragguard.audit.answers.retrievals import Window, bursts, dominating, likeness
 from ragguard.model import Floats
-from ragguard.serving.retrieval_log import Place, Record
+from ragguard.serving.retrieval_log import AnswerRecord, RetrievedPassage
 from ragguard.trust.canonical import digest_bytes, format_time
 from tests.support.simulator import NOW
 
@@ -36,7 +36,7 @@ def questions(rng: np.random.Generator) -> list[tuple[int, Floats]]:
     return made
 
 
-def window_of(records: Sequence[Record]) -> Window:
+def window_of(records: Sequence[AnswerRecord]) -> Window:
     window = Window()
     for one in records:
         window.add(one)
@@ -44,13 +44,13 @@ def window_of(records: Sequence[Record]) -> Window:
     return window
 
 
-def record(number: int, documents: Sequence[str], vector: Floats | None) -> Record:
+def record(number: int, documents: Sequence[str], vector: Floats | None) -> AnswerRecord:
     packed = "" if vector is None else b64encode(vector.astype("<f2").tobytes()).decode()
-    return Record(
+    return AnswerRecord(
         at=format_time(NOW - timedelta(minutes=number % 500)),
         question=digest_bytes(str(number).encode()),
         log=9,
-        hits=[Place(point=f"p-{name}", document=name) for name in documents],
+        hits=[RetrievedPassage(point=f"p-{name}", document=name) for name in documents],
         vector=packed,
     )
 
@@ -65,7 +65,7 @@ def asked(
 
 def answered(
     extra: dict[str, Any], *, vectors: bool = True, seed: int = 0
-) -> tuple[list[Record], dict[str, str]]:
+) -> tuple[list[AnswerRecord], dict[str, str]]:
     rng = np.random.default_rng(seed)
     records, came = [], {}
     for number, (subject, vector) in enumerate(questions(rng)):

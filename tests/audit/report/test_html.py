@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lxml import html as parser
 
-from ragguard.audit.findings import AuditFinding, AuditReport, Place
+from ragguard.audit.findings import AuditFinding, AuditReport, MapPoint
 from ragguard.audit.report import html, html_map
 from ragguard.audit.rules import RULES
 from ragguard.text.documentation import DOCUMENTATION, rule_address
@@ -206,14 +206,14 @@ def test_the_same_report_gives_the_same_page() -> None:
 
 
 def test_a_place_outside_the_map_is_drawn_at_its_edge() -> None:
-    found = html_map.scatter([Place(-1.0, 7.0, "s", "s/a"), Place(0.5, 0.5, "s", "s/b")], {})
+    found = html_map.scatter([MapPoint(-1.0, 7.0, "s", "s/a"), MapPoint(0.5, 0.5, "s", "s/b")], {})
     assert (found.dots[0].x, found.dots[0].y) == (html_map.MARGIN, html_map.MARGIN)
     assert (found.dots[1].x, found.dots[1].y) == (html_map.WIDTH / 2, html_map.HEIGHT / 2)
 
 
 def test_suspects_that_stand_together_share_a_label() -> None:
-    marks = [Place(0.5 + i / 1000, 0.5, "s", f"s/{i}", True) for i in range(4)]
-    far = Place(0.95, 0.1, "s", "s/9", True)
+    marks = [MapPoint(0.5 + i / 1000, 0.5, "s", f"s/{i}", True) for i in range(4)]
+    far = MapPoint(0.95, 0.1, "s", "s/9", True)
     numbers = {f"s/{i}": i + 3 for i in range(4)} | {"s/9": 1}
     found = html_map.scatter([*marks, far], numbers)
     assert [(label.text, label.end) for label in found.labels] == [
@@ -223,15 +223,15 @@ def test_suspects_that_stand_together_share_a_label() -> None:
 
 
 def test_labels_neither_crowd_the_map_nor_lie_on_each_other() -> None:
-    marks = [Place(i % 12 / 12, i // 12 / 12, "s", f"s/{i}", True) for i in range(144)]
+    marks = [MapPoint(i % 12 / 12, i // 12 / 12, "s", f"s/{i}", True) for i in range(144)]
     labels = html_map.scatter(marks, {f"s/{i}": i + 1 for i in range(144)}).labels
     assert len(labels) == html_map.MOST_LABELS
-    near = [Place(0.5, 0.5, "s", "s/1", True), Place(0.535, 0.5, "s", "s/2", True)]
+    near = [MapPoint(0.5, 0.5, "s", "s/1", True), MapPoint(0.535, 0.5, "s", "s/2", True)]
     assert len(html_map.scatter(near, {"s/1": 10_000, "s/2": 20_000}).labels) == 1
 
 
 def test_sources_beyond_the_palette_are_one_colour() -> None:
-    places = [Place(0.1, 0.1, f"s{i % 11}", "d") for i in range(110)]
+    places = [MapPoint(0.1, 0.1, f"s{i % 11}", "d") for i in range(110)]
     legend = html_map.scatter(places, {}).legend
     assert legend[-1] == (html_map.COLOURS, "3 other sources", 30)
     assert len(legend) == html_map.COLOURS + 1

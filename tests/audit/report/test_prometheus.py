@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ragguard.audit.findings import AuditReport, SourceRow
+from ragguard.audit.findings import AuditReport, SourceLine
 from ragguard.audit.report import prometheus
 from ragguard.audit.rules import RULES
 from tests.support.audit import reports
@@ -113,7 +113,7 @@ def test_every_line_is_a_sample_or_a_comment_and_the_last_one_ends() -> None:
 
 
 def _wide() -> AuditReport:
-    return replace(reports.quiet(), sources=[SourceRow(f"s{i}", i) for i in range(3_000)])
+    return replace(reports.quiet(), sources=[SourceLine(f"s{i}", i) for i in range(3_000)])
 
 
 def test_sources_without_number_do_not_flood_the_database() -> None:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.cli.conftest import Shell, one_line_error
-
-NEWS = "# News\n\nThe canteen opens at seven from Monday on. Soup is at noon."
+from tests.support.simulator import NEWS
 
 
 def test_a_commit_is_gone_back_to_after_a_dry_run(

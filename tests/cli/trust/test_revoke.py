@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Shell, child_command, child_environment, one_line_error
-from tests.support.simulator import HONEST
+from tests.support.simulator import HONEST, NEWS
 
 SINCE = ("--since", "2026-03-05", "--reason", "laptop stolen")
-NEWS = "# News\n\nThe canteen opens at seven from Monday on. Soup is at noon."
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ragguard.redteam.attacks import Passage, Question, Target, plant, registry
+from ragguard.redteam.attacks import HonestDocument, Question, Target, plant, registry
 from tests.support.attacks.targets import handbook, run
 
 NAMES = sorted(registry())
@@ -77,7 +77,9 @@ def test_odd_texts_are_survived(name: str) -> None:
         return (made / np.linalg.norm(made)).astype(np.float32)
 
     texts = ["", "?", "{x} {}", "12", "a", "Ünïcode ✓ 東京 \n\n\n", "not is", "A" * 500, "X. Y. Z."]
-    passages = [Passage(str(i), t, vector(), {"label": "ab"[i % 2]}) for i, t in enumerate(texts)]
+    passages = [
+        HonestDocument(str(i), t, vector(), {"label": "ab"[i % 2]}) for i, t in enumerate(texts)
+    ]
     questions = [
         Question(str(i), t, vector(), ("0", "no such id"))
         for i, t in enumerate(["", "?", "who", "what is", "{t}", "when did", "how many", "東京"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,19 @@ def accept(gate: Gate, path: Path, names: set[str] | None = None) -> None:
 def honest(gate: Gate) -> Path:
     """The first manifest of the wiki: two documents."""
     return gate.publisher.publish(TEXTS)
+
+
+def refuse_altered(
+    gate: Gate,
+    error: type[IntegrityError],
+    says: str = ".",
+    change: Callable[[dict[str, Any]], Any] | None = None,
+    **how: Any,
+) -> None:
+    """The first manifest as `Publisher.hostile` alters it is refused; as it was it comes in."""
+    path = honest(gate)
+    refuse(gate, gate.publisher.hostile(path, change, **how), error, says)
+    accept(gate, path)
 
 
 def payload_of(path: Path) -> bytes:

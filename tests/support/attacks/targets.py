@@ -9,7 +9,7 @@ from typing import Any
 
 from ragguard.embed import encoder
 from ragguard.parse.document import parse
-from ragguard.redteam.attacks import Passage, Planted, Question, Target, plant, registry
+from ragguard.redteam.attacks import HonestDocument, Planted, Question, Target, plant, registry
 from tests.support.handbook import CORPORA
 
 
@@ -31,7 +31,7 @@ def handbook(count: int = 60) -> Target:
         relevant.setdefault(query, []).append(document)
     vectors = model.encode(texts + [q["text"] for q in queries])
     passages = [
-        Passage(n, t, v, metadata[n]) for n, t, v in zip(names, texts, vectors, strict=False)
+        HonestDocument(n, t, v, metadata[n]) for n, t, v in zip(names, texts, vectors, strict=False)
     ]
     questions = [
         Question(q["id"], q["text"], v, tuple(relevant.get(q["id"], ())))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.audit.drift import DriftResult, compare
-from ragguard.audit.snapshot import AuditedCorpus, Snapshot, snapshot
+from ragguard.audit.snapshot import AuditedCorpus, AuditSnapshot, snapshot
 from ragguard.trust.canonical import format_time
 from tests.support.simulator import NOW
 
@@ -41,7 +41,7 @@ class Nights:
         self.scores: list[np.ndarray] = []
         self.mixtures: dict[str, np.ndarray] = {}
         self.seen = 0
-        self.history: list[Snapshot] = []
+        self.history: list[AuditSnapshot] = []
         for source, count in (sizes or {"wiki": 300, "vendor": 120}).items():
             self.add(source, count)
 
@@ -85,7 +85,7 @@ class Nights:
         }
         return AuditedCorpus(**{**values, **changes})
 
-    def snapshot(self, **options: Any) -> Snapshot:
+    def snapshot(self, **options: Any) -> AuditSnapshot:
         """What tonight's audit would remember."""
         taken = {"at": format_time(self.now), "key": KEY, "space": "r", **options}
         corpus = taken.pop("corpus", None) or self.corpus(known=taken.pop("known", True))

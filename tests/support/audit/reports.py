@@ -12,9 +12,9 @@ from ragguard.audit.findings import (
     Answers,
     AuditFinding,
     AuditReport,
+    MapPoint,
     Part,
-    Place,
-    SourceRow,
+    SourceLine,
 )
 from ragguard.audit.rules import RULES
 from ragguard.trust.canonical import format_time
@@ -153,7 +153,7 @@ def hostile() -> AuditReport:
                 },
             )
         )
-    mean = [Place(i / 13, i / 13, text, f"wiki/{text}", True) for i, text in enumerate(HOSTILE)]
+    mean = [MapPoint(i / 13, i / 13, text, f"wiki/{text}", True) for i, text in enumerate(HOSTILE)]
     return replace(
         quiet(),
         name=HOSTILE[0] + HOSTILE[6],
@@ -163,7 +163,7 @@ def hostile() -> AuditReport:
         findings=found,
         gone=found[:4],
         fresh=frozenset(f.identity for f in found[::2]),
-        sources=[SourceRow(text, 1, state=text, drift=math.nan) for text in HOSTILE],
+        sources=[SourceLine(text, 1, state=text, drift=math.nan) for text in HOSTILE],
         health={HOSTILE[3]: 0.5},
         series={text: [(AT, 1.0), (text, 2.0)] for text in HOSTILE[:3]},
         places=mean,
@@ -193,19 +193,19 @@ def many(number: int = 10_000) -> AuditReport:
         findings=found,
         fresh=frozenset(f.identity for f in found),
         places=places([f.document for f in found], honest=20_000),
-        sources=[SourceRow(f"source-{i}", i) for i in range(2_000)],
+        sources=[SourceLine(f"source-{i}", i) for i in range(2_000)],
         series={f"measure_{i}": [(AT, float(j)) for j in range(400)] for i in range(40)},
     )
 
 
-def sources(suspects: int = 0) -> list[SourceRow]:
+def sources(suspects: int = 0) -> list[SourceLine]:
     """Five sources, one stale, one that drifts."""
     return [
-        SourceRow("wiki", 1_204, 3, 12, suspects, 0.04, 0.41),
-        SourceRow("handbook", 420, 0, 0, 0, 0.0, 1.0),
-        SourceRow("vendor-acme", 212, 30, 118, suspects // 2, 0.61, 0.002),
-        SourceRow("faq", 133, 8, 0, 0, None, None, "stale"),
-        SourceRow("tickets", 51, 0, 4, 0, 0.11, 0.2, "unsigned"),
+        SourceLine("wiki", 1_204, 3, 12, suspects, 0.04, 0.41),
+        SourceLine("handbook", 420, 0, 0, 0, 0.0, 1.0),
+        SourceLine("vendor-acme", 212, 30, 118, suspects // 2, 0.61, 0.002),
+        SourceLine("faq", 133, 8, 0, 0, None, None, "stale"),
+        SourceLine("tickets", 51, 0, 4, 0, 0.11, 0.2, "unsigned"),
     ]
 
 
@@ -229,7 +229,7 @@ def series() -> dict[str, Sequence[tuple[str, float]]]:
     return made
 
 
-def places(documents: Sequence[str], honest: int = 1_400) -> list[Place]:
+def places(documents: Sequence[str], honest: int = 1_400) -> list[MapPoint]:
     """Clusters by topic, suspects close together between them."""
     rng = random.Random(7)
     made = []
@@ -239,13 +239,13 @@ def places(documents: Sequence[str], honest: int = 1_400) -> list[Place]:
         x = 0.5 + 0.33 * math.cos(angle) + rng.gauss(0, 0.05)
         y = 0.5 + 0.33 * math.sin(angle) + rng.gauss(0, 0.06)
         source = SOURCES[(topic * 2 + (rng.random() < 0.3)) % len(SOURCES)]
-        made.append(Place(_in(x), _in(y), source, f"{source}/{TOPICS[topic]}-{i}.md"))
+        made.append(MapPoint(_in(x), _in(y), source, f"{source}/{TOPICS[topic]}-{i}.md"))
     for i, document in enumerate(documents):
         angle = 2 * math.pi * (i % 5) / 5
         spread = 0.012 if i % 2 else 0.09
         x = 0.62 + 0.2 * math.cos(angle) + rng.gauss(0, spread)
         y = 0.55 + 0.25 * math.sin(angle) + rng.gauss(0, spread)
-        made.append(Place(_in(x), _in(y), document.partition("/")[0], document, True))
+        made.append(MapPoint(_in(x), _in(y), document.partition("/")[0], document, True))
     return made
 
 

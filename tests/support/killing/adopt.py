@@ -22,9 +22,7 @@ from ragguard.trust import keys
 from ragguard.workspace import Workspace
 from tests.ingest.test_adopt import legacy
 from tests.support.killing import trials
-from tests.support.simulator import HONEST, NOW, Gate
-
-NEWS = "# News\n\nThe canteen opens at seven from Monday on. Soup is at noon."
+from tests.support.simulator import HONEST, NEWS, NOW, Gate
 
 
 def prepare(folder: Path) -> None:

@@ -19,9 +19,7 @@ from ragguard.serving import trial
 from ragguard.workspace import Workspace
 from tests.support.killing import trials
 from tests.support.killing.trials import SUSPECT
-from tests.support.simulator import HONEST, NOW, Gate
-
-NEWS = "# News\n\nThe canteen opens at seven from Monday on. Soup is at noon."
+from tests.support.simulator import HONEST, NEWS, NOW, Gate
 
 
 def prepare(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragguard.bench.gate import Engine, Gate, Profiles, grow, points
+from ragguard.bench.bare_gate import Engine, Gate, Profiles, grow, points
 from ragguard.bench.world import draw
 from ragguard.detect import lexicon as lexicons
 from ragguard.model import FIRST_IMPORT

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragguard.stats.ranking import LEAST, overlap, paired_bootstrap, rank_biased_overlap
+from ragguard.stats.compare_rankings import LEAST, overlap, paired_bootstrap, rank_biased_overlap
 
 NAMES = st.lists(st.sampled_from("abcdefghijklmnop"), unique=True, max_size=12)
 

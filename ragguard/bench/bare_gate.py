@@ -15,13 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
-from ragguard.bench.vectors import SOURCE, Item
+from ragguard.bench.vectors import SOURCE, EmbeddedBenchDocument
 from ragguard.config import JudgeSettings
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect import reference, scoring
@@ -83,7 +82,7 @@ class Gate:
 
     def __init__(
         self,
-        indexed: Sequence[Item],
+        indexed: Sequence[EmbeddedBenchDocument],
         dimensions: int,
         rate: float,
         engine: Engine = "memory",
@@ -102,7 +101,7 @@ class Gate:
         self._checks = scoring.active_checks({})
         self._home = list(indexed)
         self._texts: list[str] = []  # of all that is indexed; asked for only while it is little
-        self._arrived: list[dict[str, Item]] = []  # admitted, by batch
+        self._arrived: list[dict[str, EmbeddedBenchDocument]] = []  # admitted, by batch
         self._profiles: Profiles = {}
         self.indexed = 0
         self._lexicon = lexicons.empty()
@@ -113,12 +112,7 @@ class Gate:
     def __enter__(self) -> Gate:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._store.close()
         if self._folder is not None:
             self._folder.cleanup()
@@ -134,7 +128,7 @@ class Gate:
         self._folder = tempfile.TemporaryDirectory(prefix="ragguard-bench-")
         return QdrantStore(open_edge(Path(self._folder.name), writable=True))
 
-    def _index(self, items: Sequence[Item]) -> None:
+    def _index(self, items: Sequence[EmbeddedBenchDocument]) -> None:
         """Write documents to the serving collection and count their words."""
         if not items:
             return
@@ -193,7 +187,7 @@ class Gate:
             mine[key] = kept
         return kept[0]
 
-    def bring(self, items: Sequence[Item], seed: int) -> BatchVerdicts:
+    def bring(self, items: Sequence[EmbeddedBenchDocument], seed: int) -> BatchVerdicts:
         """Judge documents that arrive together; the index stays as it is.
 
         Args:
@@ -238,7 +232,7 @@ class Gate:
         every = {label: item for batch in self._arrived for label, item in batch.items()}
         return [every[label].prepared for label in labels if label in every]
 
-    def accept(self, items: Sequence[Item], judged: BatchVerdicts) -> None:
+    def accept(self, items: Sequence[EmbeddedBenchDocument], judged: BatchVerdicts) -> None:
         """Carry verdicts out: the admitted are indexed, the rest and what is pulled waits."""
         waiting = [i for i, held in zip(items, judged.quarantined, strict=True) if held]
         for batch in self._arrived:

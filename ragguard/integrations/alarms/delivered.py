@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ragguard.errors import LockedError
-from ragguard.integrations.alarms.events import Event, Item
+from ragguard.integrations.alarms.events import Event, EventItem
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import replace_file
 
@@ -27,7 +27,7 @@ LOCK_SECONDS = 30.0
 HOUR = timedelta(hours=1)
 
 
-class Record(BaseModel):
+class TargetRecord(BaseModel):
     """A target's.
 
     Attributes:
@@ -51,7 +51,7 @@ class Record(BaseModel):
 
 class _File(BaseModel):
     version: Literal[1] = 1
-    targets: dict[str, Record] = {}
+    targets: dict[str, TargetRecord] = {}
 
 
 class Told:
@@ -62,7 +62,7 @@ class Told:
         now: The time.
     """
 
-    def __init__(self, record: Record, now: datetime) -> None:
+    def __init__(self, record: TargetRecord, now: datetime) -> None:
         self._record = record
         self._now = now
 
@@ -113,7 +113,9 @@ class Told:
     def summary(self, now: datetime) -> Event:
         """An event that says how many were over the limit."""
         text = f"{self.held_back} more alarms were over the limit of an hour and are not told"
-        item = Item(f"summary {format_time(now)}", "`ragguard quarantine list`, `ragguard audit`")
+        item = EventItem(
+            f"summary {format_time(now)}", "`ragguard quarantine list`, `ragguard audit`"
+        )
         return Event("summary", "warning", "summary", text, (item,), format_time(now))
 
 
@@ -124,13 +126,13 @@ class State:
         self._file = file
 
     @property
-    def targets(self) -> dict[str, Record]:
+    def targets(self) -> dict[str, TargetRecord]:
         """Records by target."""
         return self._file.targets
 
     def of(self, target: str, now: datetime) -> Told:
         """What a target was told."""
-        return Told(self._file.targets.setdefault(target, Record()), now)
+        return Told(self._file.targets.setdefault(target, TargetRecord()), now)
 
     def dump(self) -> bytes:
         """As bytes of the file."""
