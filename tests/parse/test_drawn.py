@@ -343,6 +343,9 @@ class Liar:
     def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
         return {"movers": [], "boxes": [], "extent": [200, 300] * 2}
 
+    def lift(self) -> Any:
+        return self._said["over"]
+
 
 def png(width: int, height: int) -> bytes:
     from PIL import Image
@@ -360,6 +363,7 @@ BROKEN = bytes(byte - 90 * (place == 36) for place, byte in enumerate(png(200, 3
     [
         {"texts": [5]}, {"texts": "ab"}, {"places": [[0, 1]]}, {"places": [[0, 9]]},
         {"places": [["a", "b"]]}, {"marks": []}, {"boxes": [[1, 2, 3]]}, {"boxes": None},
+        {"bare": 1, "over": 5}, {"bare": 1, "over": [[1, 2]]}, {"bare": 1, "over": {}},
         {"boxes": [[[1], [2]]]}, {"extent": [0, 0, 0, 0]}, {"extent": [9**9] * 4}, {"extent": []},
     ],
     ids=str,
