@@ -18,6 +18,7 @@
     document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
     if (open) for (const one of document.querySelectorAll("details")) one.open = true;
     settle();
+    unfold();
     const walker = document.createTreeWalker(document, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
       const node = walker.currentNode;
@@ -54,6 +55,14 @@
         return false; // of a sheet that may not be read; those in the page may
       }
     });
+  }
+
+  // Lay out now what is laid out when it is scrolled to.
+  function unfold() {
+    for (const one of document.querySelectorAll("body, body *")) {
+      if (getComputedStyle(one).contentVisibility !== "auto") continue;
+      one.animate({ contentVisibility: "visible" }, { duration: 1, fill: "both" }).finish();
+    }
   }
 
   // Bring animations to their end, or to the middle of what they repeat for ever.
