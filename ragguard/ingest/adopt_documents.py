@@ -23,6 +23,7 @@ from ragguard.trust.names import collision_keys
 MAX_ID_BYTES = 512
 _CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _PARTED = "\n\n"
+_NEAR = 100_000  # characters around its place in which a passage is looked for
 _MADE = re.compile(r"id-[0-9a-f]{32}")
 
 
@@ -98,8 +99,10 @@ def _joint(before: str, end: int, text: str, start: int | None) -> str:
     shared = end - start
     if shared < 0:
         return "\n" + text
-    if shared >= len(text) and text in before:
-        return ""
+    if shared >= len(text):  # a passage that lies within others
+        near = max(0, len(before) - shared - _NEAR)
+        if before.find(text, near, near + len(text) + 2 * _NEAR) >= 0:
+            return ""
     if before.endswith(text[:shared]):
         return text[shared:]
     return _PARTED + text  # they do not fit: nothing is lost, and nothing is guessed

@@ -24,7 +24,7 @@ from ragguard.parse.html import read_html
 
 if TYPE_CHECKING:
     from ragguard.config import ParseSettings
-    from ragguard.parse.drawn import View
+    from ragguard.parse.view import View
 
 PARSER = "ragguard-parse-5"
 TEXT_FORMATS = frozenset({"md", "txt", "rst", "html", "pdf", "docx"})

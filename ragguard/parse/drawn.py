@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import takewhile
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ragguard.errors import UnreadableError
 from ragguard.parse.ink import Boxes, Mask, Picture, ink, layers, legible, overprinted
+from ragguard.parse.view import Integers, View, decoded, integers, string, units
 
 MAX_GLYPHS = 1_000_000
 MAX_WINDOWS = 400  # looked at of one page
@@ -39,6 +39,7 @@ _EDGE = 16  # steps of light, of 255, from one pixel to the next
 _AFAR = 100  # pixels between the middles of two glyphs, which are not beside one another
 _SAME = 100  # pixels that one window shares with the next
 _LAYERS = 4  # of text on text
+_PARTS = 1_000  # boxes beside the main part of a page that may lie over it
 _CORE = 0.25  # of a glyph's box, left out on each side where heaps are looked for
 _HEAPED = 0.5  # of its core, taken by other glyphs
 _MOST = 0.5  # of a word's letters
@@ -51,23 +52,6 @@ _STROKES = frozenset("Iil1jtfr|!")  # whose ink is in the middle of their box al
 _SIDE = 10_000_000  # pixels; farther away is nothing
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-
-
-class View(Protocol):
-    """A page in a browser; see `browser.Browser`, whose answers these are, read."""
-
-    def open(self, markup: str) -> Any:
-        """Load a page; what `begin` of `page.js` says."""
-
-    def picture(self, x: int, y: int, hidden: Sequence[int] | None) -> tuple[Any, bytes]:
-        """Where it scrolled to, and a PNG of the window without the text of these nodes."""
-
-    def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
-        """Scroll inner boxes; what `turn` of `page.js` says."""
-
-    def lift(self) -> Any:
-        """Take away what stands beside the main part of the page; whether there was anything."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +132,9 @@ class _Page:
 
     def __init__(self, view: View, said: Any) -> None:
         self._view = view
-        self._texts = [_string(text) for text in said["texts"]]
-        self._marks = [_string(mark) for mark in said["marks"]]
-        self._places = [_integers(places).reshape(-1, 2) for places in said["places"]]
+        self._texts = [string(text) for text in said["texts"]]
+        self._marks = [string(mark) for mark in said["marks"]]
+        self._places = [integers(places).reshape(-1, 2) for places in said["places"]]
         if not len(self._texts) == len(self._marks) == len(self._places):
             raise ValueError("lengths")
         self._fields = [mark == "field" for mark in self._marks]
@@ -162,8 +146,8 @@ class _Page:
         self._owners = np.repeat(np.arange(len(counts)), counts)
         self._signs: list[str] = []
         for text, places, field in zip(self._texts, self._places, self._fields, strict=True):
-            units = _units(text)
-            signs = [text[units(int(a)) : units(int(b))] for a, b in places]
+            at = units(text)
+            signs = [text[at(int(a)) : at(int(b))] for a, b in places]
             self._signs += [text[:1]] if field else signs
         self._upright = np.array([sign[:1] < _LATIN_END for sign in self._signs], np.bool_)
         self._thin = np.array([sign[:1] in _STROKES for sign in self._signs], np.bool_)
@@ -189,15 +173,15 @@ class _Page:
             self._scroll()
             idle = 0 if int(self._seen.sum()) > before else idle + 1
         self._plain = self._seen.copy()
-        waiting = ~self._seen & (self._boxes[:, 2] > self._boxes[:, 0])
-        if self._bare and waiting.any() and self._view.lift() is True:
-            self._scroll()
+        if self._bare and not self._seen.all():
+            self._windows = 0
+            self._scroll(self._under(self._view.lift()))
         return [Shown(text, self._seen_of(at)) for at, text in enumerate(self._texts)]
 
     # --- what the browser says --------------------------------------------------------------------
 
     def _extent(self, said: Any) -> tuple[int, int, int, int]:
-        wide, high, across, down = (int(n) for n in _integers(said))
+        wide, high, across, down = (int(n) for n in integers(said))
         if not (_SAME < wide <= 4096 and _SAME < high <= 4096):
             raise ValueError("window")
         return wide, high, min(max(across, wide), _SIDE), min(max(down, high), _SIDE)
@@ -206,7 +190,7 @@ class _Page:
         """Note where the glyphs of some nodes are; those without a place are nowhere."""
         for at, flat in zip(nodes, said, strict=True):
             first, last = int(self._first[at]), int(self._first[at + 1])
-            boxes = _integers(flat).reshape(-1, 4)
+            boxes = integers(flat).reshape(-1, 4)
             if len(boxes) not in (0, last - first):
                 raise ValueError("boxes")
             drawn = len(boxes) and self._marks[at] != "replaced"  # by dots, say
@@ -218,18 +202,28 @@ class _Page:
 
     def _picture(self, x: int, y: int, hidden: Sequence[int] | None) -> tuple[list[int], Picture]:
         at, png = self._view.picture(x, y, hidden)
-        return [int(n) for n in _integers(at)], _decoded(png, (self._wide, self._high))
+        return [int(n) for n in integers(at)], decoded(png, (self._wide, self._high))
 
     # --- scrolling --------------------------------------------------------------------------------
 
-    def _scroll(self) -> None:
-        """Look at every window of the page that has text which was not seen yet."""
+    def _under(self, said: Sequence[Any]) -> Mask:
+        """Which glyphs lie under some boxes."""
+        under = np.zeros(len(self._seen), np.bool_)
+        for box in said[:_PARTS]:
+            left, top, right, bottom = (integers(box) / 4).tolist()
+            x, y = self._boxes[:, ::2], self._boxes[:, 1::2]
+            under |= (x[:, 0] < right) & (x[:, 1] > left) & (y[:, 0] < bottom) & (y[:, 1] > top)
+        return under
+
+    def _scroll(self, which: Mask | None = None) -> None:
+        """Look at every window of the page that has text, of that asked, which was not seen yet."""
         step = self._high - _SAME
-        self._column(0, 0, step)
+        self._column(0, 0, step, which)
         if self._pinned:  # it may lie over the same lines again
-            self._column(0, step // 2, step)
+            self._column(0, step // 2, step, which)
         beyond = np.isin(self._owners, [n for n, m in enumerate(self._marks) if m == "wide"])
         for x in range(self._wide - _SAME, self._across, self._wide - _SAME):
+            beyond &= True if which is None else which
             if not (beyond & ~self._seen & (self._boxes[:, 2] > self._wide)).any():
                 break
             self._column(x, 0, step, beyond)
@@ -270,7 +264,7 @@ class _Page:
         if all(glyph < 0 for _, glyph in asked):
             return False
         said = self._view.turn(asked)
-        movers = {int(n) for n in _integers(said["movers"])}
+        movers = {int(n) for n in integers(said["movers"])}
         for node in nodes.tolist():
             if node not in movers:  # it may yet ask
                 self._asked.pop(node, None)
@@ -357,8 +351,8 @@ class _Page:
         text, first = self._texts[at], int(self._first[at])
         if self._fields[at]:
             return bytes([int(self._plain[first]) or BENEATH * int(self._seen[first])]) * len(text)
-        units = _units(text)
-        places = [(units(int(a)), units(int(b))) for a, b in self._places[at]]
+        offset = units(text)
+        places = [(offset(int(a)), offset(int(b))) for a, b in self._places[at]]
         shown = bytearray(len(text))
         word: list[int] = []
         last_end, last_seen = 0, 1
@@ -456,40 +450,3 @@ def _crowded(boxes: Boxes) -> Mask:
     taken[1:, 1:] = (count > 1).cumsum(axis=0).cumsum(axis=1)
     shared = taken[d, c] - taken[b, c] - taken[d, a] + taken[b, a]
     return np.asarray(shared > _HEAPED * (c - a) * (d - b))
-
-
-def _decoded(png: bytes, size: tuple[int, int]) -> Picture:
-    """The pixels of a picture of the right size, and of no other."""
-    from PIL import Image
-
-    try:
-        with Image.open(BytesIO(png), formats=("PNG",)) as image:
-            if image.size != size:
-                raise ValueError("size")
-            raw = image.convert("RGBA").tobytes("raw", "BGRA")
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow raises whatever it trips over: SyntaxError, struct.error …
-        raise ValueError("picture") from error
-    return np.frombuffer(raw, np.uint8).reshape(size[1], size[0], 4)
-
-
-def _units(text: str) -> Any:
-    """A function from places in UTF-16, as scripts count, to places in a text."""
-    if text.isascii() or max(text) <= "\uffff":
-        return lambda place: place
-    starts = np.cumsum([0, *(1 + (sign > "\uffff") for sign in text)])
-    return lambda place: int(np.searchsorted(starts, place))
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text")
-    return value
-
-
-def _integers(value: Any) -> Integers:
-    found = np.asarray(value if len(value) else np.zeros(0), np.int64)
-    if found.ndim != 1:
-        raise ValueError("numbers")
-    return found

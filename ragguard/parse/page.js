@@ -18,6 +18,7 @@
     document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
     if (open) for (const one of document.querySelectorAll("details")) one.open = true;
     settle();
+    unfold();
     const walker = document.createTreeWalker(document, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
       const node = walker.currentNode;
@@ -54,6 +55,14 @@
         return false; // of a sheet that may not be read; those in the page may
       }
     });
+  }
+
+  // Lay out now what is laid out when it is scrolled to.
+  function unfold() {
+    for (const one of document.querySelectorAll("body, body *")) {
+      if (getComputedStyle(one).contentVisibility !== "auto") continue;
+      one.animate({ contentVisibility: "visible" }, { duration: 1, fill: "both" }).finish();
+    }
   }
 
   // Bring animations to their end, or to the middle of what they repeat for ever.
@@ -186,7 +195,7 @@
   }
 
   // Take away what stands beside the page's main part, such as banners and boxes to be closed, and
-  // may lie over it; nothing moves by it. Told is whether there was such a thing.
+  // may lie over it; nothing moves by it. Told are the boxes of what has a place of its own.
   function lift() {
     let top = document.body;
     if (top && top.children.length === 1 && top.firstElementChild.localName === "form") top = top.firstElementChild;
@@ -194,15 +203,22 @@
     const parts = top ? [...top.children] : [];
     const most = parts.reduce((sum, one) => sum + says(one), 0) / 2;
     const main = parts.find((one) => says(one) > most);
-    if (!main) return "false";
-    for (const part of parts) {
+    const over = [];
+    for (const part of main ? parts : []) {
       if (part === main) continue;
+      for (const one of [part, ...part.querySelectorAll("*")]) {
+        const style = getComputedStyle(one);
+        if (style.visibility !== "visible") continue;
+        const box = style.position === "static" ? [] : rounded(one.getBoundingClientRect());
+        if (/fixed|sticky/.test(style.position)) [box[1], box[3]] = [-4e6, 4e7];
+        if (box[2] > box[0] && box[3] > box[1]) over.push(box);
+      }
       for (const one of [part, ...part.querySelectorAll("*")]) {
         if (getComputedStyle(one).visibility !== "visible") continue;
         one.animate({ visibility: "hidden", easing: "step-start" }, { duration: 1, fill: "both" }).finish();
       }
     }
-    return "true";
+    return JSON.stringify(over);
   }
 
   // Scroll boxes that a reader can scroll, each to the first glyph that asks for it and is not in

@@ -33,7 +33,7 @@ from ragguard.parse.document import parse, read_record
 from ragguard.parse.plugged import Parser, load_parsers
 
 if TYPE_CHECKING:
-    from ragguard.parse.drawn import View
+    from ragguard.parse.view import View
 
 ORDER = struct.Struct(">QQ")  # bytes of memory, seconds of processor time in all
 LENGTH = struct.Struct(">Q")  # bytes of what follows

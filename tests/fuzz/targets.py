@@ -137,6 +137,9 @@ class _Browser:
     def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
         return self._said
 
+    def lift(self) -> Any:
+        return self._said["over"]
+
 
 def _drawn(data: bytes) -> object:
     try:
@@ -203,7 +206,8 @@ TARGETS: dict[str, Target] = {
     )),
     "browser-answer": Target(_drawn, (UnreadableError,), (
         b'{"texts":["ab"],"places":[[0,1,1,2]],"marks":[""],"boxes":[[0,0,40,80,40,0,80,80]],'
-        b'"extent":[200,300,200,300],"pinned":false,"movers":[]}\0' + _PNG,
+        b'"extent":[200,300,200,300],"pinned":false,"bare":true,"over":[[0,0,9,9]],"movers":[]}\0'
+        + _PNG,
     )),
     "foreign": Target(_foreign, (RagguardError,), (
         b'[{"page_content":"a","metadata":{"source":"x","start_index":0}}]',

@@ -28,6 +28,7 @@ from ragguard.quarantine.review import decide, decide_all, look
 from ragguard.store.foreign import open_foreign
 from ragguard.trust import adoption
 from ragguard.trust.canonical import canonical
+from tests.support.hanging import ends
 from tests.support.simulator import HONEST, NOW, SUSPECT, Gate, Publisher
 
 
@@ -187,6 +188,12 @@ def test_pieces_are_joined_without_losing_or_guessing(
 ) -> None:
     made = [ForeignPiece(str(n + 9), t, {}, start) for n, (t, start) in enumerate(pieces)]
     assert put_together(made, offsets=offsets)[0] == text
+
+
+@ends
+def test_pieces_that_all_claim_one_place_are_joined_in_linear_time() -> None:
+    pieces = [Piece(str(n), f"{n:06d} " + "word " * 200, {}, 0) for n in range(30_000)]
+    assert put_together(pieces, offsets=True)[0].count("\n\n") == len(pieces) - 1  # none is lost
 
 
 def test_a_document_keeps_the_metadata_that_all_its_pieces_share_and_a_manifest_could_hold() -> (

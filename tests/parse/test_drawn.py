@@ -95,6 +95,7 @@ HIDDEN = {
         f"<select><option>Yes<option hidden>{SECRET}</select>"
         f"<select><option>No<option style=display:none>{SECRET}</select>"
     ),
+    "not laid out at all": page(f"<div style='content-visibility:hidden'><p>{SECRET}</p></div>"),
     "folded away": page(f"<details><summary>More</summary>{SECRET}</details>"),
     "shown by a script": page(
         f'<div class=q>{SECRET}</div><script>document.querySelector(".q").style.color="#000"'
@@ -134,6 +135,10 @@ SEEN = {
     "under a bar that stays": page(
         f'<div style="height:800px">x</div><p>{SECRET}</p><div style="height:900px">x</div>'
         '<div style="position:fixed;bottom:0;left:0;right:0;height:120px;background:#ffd">Y</div>'
+    ),
+    "laid out when it is scrolled to": page(
+        f"<div style='height:3000px'>x</div><section style='content-visibility:auto'><p>{SECRET}"
+        f"</p><div style='content-visibility:auto'><p>{SECRET}</p></div></section>"
     ),
     "turned": page(style="transform:rotate(90deg);width:400px;margin:200px"),
     "downwards": page(style="writing-mode:vertical-rl;height:500px"),
@@ -343,6 +348,9 @@ class Liar:
     def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
         return {"movers": [], "boxes": [], "extent": [200, 300] * 2}
 
+    def lift(self) -> Any:
+        return self._said["over"]
+
 
 def png(width: int, height: int) -> bytes:
     from PIL import Image
@@ -360,6 +368,7 @@ BROKEN = bytes(byte - 90 * (place == 36) for place, byte in enumerate(png(200, 3
     [
         {"texts": [5]}, {"texts": "ab"}, {"places": [[0, 1]]}, {"places": [[0, 9]]},
         {"places": [["a", "b"]]}, {"marks": []}, {"boxes": [[1, 2, 3]]}, {"boxes": None},
+        {"bare": 1, "over": 5}, {"bare": 1, "over": [[1, 2]]}, {"bare": 1, "over": {}},
         {"boxes": [[[1], [2]]]}, {"extent": [0, 0, 0, 0]}, {"extent": [9**9] * 4}, {"extent": []},
     ],
     ids=str,

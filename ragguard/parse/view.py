@@ -1,0 +1,73 @@
+"""A page in a browser as it is looked at, and what the browser says as values.
+
+What it says is believed by nobody: whatever is not of the shape is an error that `drawn.look` turns
+into an unreadable page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ragguard.parse.ink import Picture
+
+Integers = npt.NDArray[np.int64]
+
+
+class View(Protocol):
+    """A page in a browser; see `browser.Browser`, whose answers these are, read."""
+
+    def open(self, markup: str) -> Any:
+        """Load a page; what `begin` of `page.js` says."""
+
+    def picture(self, x: int, y: int, hidden: Sequence[int] | None) -> tuple[Any, bytes]:
+        """Where it scrolled to, and a PNG of the window without the text of these nodes."""
+
+    def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
+        """Scroll inner boxes; what `turn` of `page.js` says."""
+
+    def lift(self) -> Any:
+        """Take away what stands beside the main part of the page; the boxes of what may cover."""
+
+
+def decoded(png: bytes, size: tuple[int, int]) -> Picture:
+    """The pixels of a picture of the right size, and of no other."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(png), formats=("PNG",)) as image:
+            if image.size != size:
+                raise ValueError("size")
+            raw = image.convert("RGBA").tobytes("raw", "BGRA")
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow raises whatever it trips over: SyntaxError, struct.error …
+        raise ValueError("picture") from error
+    return np.frombuffer(raw, np.uint8).reshape(size[1], size[0], 4)
+
+
+def units(text: str) -> Any:
+    """A function from places in UTF-16, as scripts count, to places in a text."""
+    if text.isascii() or max(text) <= "\uffff":
+        return lambda place: place
+    starts = np.cumsum([0, *(1 + (sign > "\uffff") for sign in text)])
+    return lambda place: int(np.searchsorted(starts, place))
+
+
+def string(value: Any) -> str:
+    """A text, or `TypeError`."""
+    if not isinstance(value, str):
+        raise TypeError("text")
+    return value
+
+
+def integers(value: Any) -> Integers:
+    """A list of numbers, shape (n,), or `ValueError`."""
+    found = np.asarray(value if len(value) else np.zeros(0), np.int64)
+    if found.ndim != 1:
+        raise ValueError("numbers")
+    return found
