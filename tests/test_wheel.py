@@ -26,6 +26,7 @@ EXTRAS = (
     "web",
     "render",
     "s3",
+    "fastembed",
     "test",
     "lint",
     "docs",
@@ -34,6 +35,7 @@ EXTRAS = (
 # Rooms that need an extra, and which.
 ROOMS = {
     "ragguard/bench/": "bench",
+    "ragguard/embed/fastembed.py": "fastembed",
     "ragguard/integrations/haystack.py": "haystack",
     "ragguard/integrations/langchain.py": "langchain",
     "ragguard/integrations/llamaindex.py": "llamaindex",
