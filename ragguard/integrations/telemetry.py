@@ -90,8 +90,8 @@ def asked(environment: Mapping[str, str]) -> Signals:
     given = environment.get(INTERVAL, "").strip() or "60000"
     if not given.isascii() or not given.isdigit() or not int(given[:12]):
         raise ConfigError(f"{INTERVAL}: expected milliseconds such as 60000")
-    wanted = [_wanted(environment, signal) for signal in ("TRACES", "METRICS")]
-    return Signals(*wanted, interval=int(given[:12]) / 1000)
+    spans, metrics = _wanted(environment, "TRACES"), _wanted(environment, "METRICS")
+    return Signals(spans, metrics, int(given[:12]) / 1000)
 
 
 def _wanted(environment: Mapping[str, str], signal: str) -> bool:

@@ -5,11 +5,16 @@ serves in the ledger's view and is not denied, and what it stands on has signatu
 trust of today. Membership, seal and denial are read again whenever anything was committed to the
 ledger's database; signatures are verified again whenever the log has grown or the trust root is
 another one.
+
+In between, a point that comes back as it was, byte for byte, is still proved: what was proved is
+kept with a digest of vector and payload, and forgotten with what was read.
 """
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from hmac import compare_digest
 
 from ragguard.corpus.provenance import Signatures, Standing, forgery, signed_metadata
@@ -60,6 +65,8 @@ class AgainstLedger:
         self._watch = workspace.ledger.watch()
         self._mark: int | None = None  # of the state of the database that `_rows` are of
         self._rows: dict[str, ServingPoint] = {}
+        # By point, as long as `_rows` holds: digest of what it was, and what proved it.
+        self._proved: dict[str, tuple[bytes, Proof]] = {}
         self._signatures: Signatures | None = None
         self._standings: dict[str, tuple[Standing, Mapping[str, Subject]]] = {}
         # By version and commit of its stay: what today's trust has against it, and its scope.
@@ -108,12 +115,21 @@ class AgainstLedger:
         if zones is None:
             self._take_up()
             return None
-        return [
-            self._judge(point, serving, self._rows[point.id])
-            if point.id in self._rows
-            else _unknown(point, zones[point.id])
-            for point in points
-        ]
+        rows, proved = self._rows, self._proved
+        said: list[Proof | Refused] = []
+        for point in points:
+            row, content = rows.get(point.id), _content(point)
+            if row is None:
+                said.append(_unknown(point, zones[point.id]))
+                continue
+            before, proof = proved.get(point.id, (None, None))
+            if proof is not None and before == content:
+                said.append(proof)
+                continue
+            said.append(self._judge(point, serving, row))
+            if content is not None and isinstance(said[-1], Proof):
+                proved[point.id] = content, said[-1]
+        return said
 
     def _look_up(self, collection: str, ids: Sequence[str]) -> dict[str, str | None] | None:
         """Read what the ledger has of points, as far as it may have changed.
@@ -124,8 +140,10 @@ class AgainstLedger:
         """
         mark = self._watch()
         fresh = mark is not None and mark == self._mark
+        if len(self._known) >= MOST:
+            self._known, self._merit, fresh = {}, {}, False
         if not fresh or len(self._rows) >= MOST:
-            self._rows = {}
+            self._rows, self._proved = {}, {}
         new = [i for i in ids if i not in self._rows]
         if fresh and not new and self._workspace.root.version == self._seen[1]:
             return {}
@@ -155,7 +173,7 @@ class AgainstLedger:
             workspace.check_recipe(workspace.encoder.recipe, cut=False)
         self._signatures, self._scoped = Signatures(workspace), scope.is_on(workspace.root)
         self._standings, self._known, self._seen = {}, {}, seen
-        self._rows, self._mark = {}, None
+        self._rows, self._proved, self._mark = {}, {}, None
         self._merit, self._merits = {}, Merits(workspace) if self._ranked else None
 
     def _serving(self) -> Generation:
@@ -206,9 +224,6 @@ class AgainstLedger:
         return said == made and compare_digest(made, known)
 
     def _remember(self, stay: Stay) -> None:
-        if len(self._known) >= MOST:
-            self._known.clear()
-            self._merit.clear()
         wrong, subject = self._provenance(stay)
         self._known[stay.id, stay.since] = wrong, self._scope(stay, subject)
         if self._merits is not None:
@@ -244,6 +259,18 @@ class AgainstLedger:
         if standing.revoked and not signatures.vouched(row, standing):
             return standing.revoked, subject
         return "", subject
+
+
+def _content(point: Point) -> bytes | None:
+    """SHA-256 of a point's payload, value by value, and vector; `None`: not of plain values.
+
+    Finer than the seal: what differs for it, such as `true` and `1`, differs here too.
+    """
+    try:
+        said = marshal.dumps(point.payload, 2)  # of this version: by value, no references
+    except ValueError:
+        return None
+    return sha256(said + point.vector.tobytes()).digest()
 
 
 def _unknown(point: Point, zone: str | None) -> Refused:

@@ -355,6 +355,32 @@ class EdgeBackend(QdrantBase):
             batches = call(shard.query_batch, edge.QueryBatchRequest(requests))
         return [[(str(p.id), p.score) for p in batch] for batch in batches]
 
+    def nearest_points(
+        self, collection_name: str, vector: list[float], k: int, exact: bool, where: Any
+    ) -> list[tuple[str, float, Mapping[str, Any] | None, list[float]]]:
+        """Ids, similarities, payloads and vectors of the nearest points of a vector.
+
+        What `query_points` does, without a model object for the question and for every hit: a
+        retriever asks while somebody waits.
+        """
+        conditions = to_filter(where)
+
+        def asked(exactly: bool) -> Any:
+            return edge.QueryRequest(
+                limit=k,
+                query=edge.Query.Nearest(vector),
+                with_vector=True,
+                with_payload=True,
+                filter=conditions,
+                params=edge.SearchParams(exact=exactly),
+            )
+
+        with self._shards.held(collection_name) as shard:
+            points = call(shard.query, asked(exact))
+            if not exact and self._short(collection_name, k, len(points), where):
+                points = call(shard.query, asked(True))
+        return [(str(p.id), p.score, p.payload, dense(p.vector)) for p in points]
+
     def query_points(
         self,
         collection_name: str,
@@ -394,18 +420,21 @@ class EdgeBackend(QdrantBase):
             converted = [self._request(collection_name, r, r.params) for r in requests]
             batches = call(shard.query_batch, edge.QueryBatchRequest(converted))
             for row, (request, points) in enumerate(zip(requests, batches, strict=True)):
-                if self._short(collection_name, request, len(points)):
+                exact = request.params is not None and request.params.exact
+                few = exact or request.score_threshold is not None  # rightly so
+                wanted, after = request.limit or LIMIT, request.offset or 0
+                found = len(points)
+                if not few and self._short(collection_name, wanted, found, request.filter, after):
                     params = models.SearchParams(exact=True)
                     again = self._request(collection_name, request, params)
                     batches[row] = call(shard.query, again)
         return [QueryResponse(points=[to_scored(p) for p in b]) for b in batches]
 
-    def _short(self, name: str, request: models.QueryRequest, found: int) -> bool:
+    def _short(self, name: str, wanted: int, found: int, where: Any, after: int = 0) -> bool:
         """Whether fewer points came than asked for: the graph may have missed some."""
-        exact = request.params is not None and request.params.exact
-        if exact or request.score_threshold is not None or found >= (request.limit or LIMIT):
+        if found >= wanted:
             return False
-        return request.filter is not None or found + (request.offset or 0) < self.count(name).count
+        return where is not None or found + after < self.count(name).count
 
     def _request(self, name: str, request: models.QueryRequest, params: Any) -> Any:
         vector = self._vector(name, request.query)

@@ -31,6 +31,7 @@ from ragguard.store import room
 from ragguard.store.copies import copy_folder, read_json, shard_of
 from ragguard.trust.files import sync_folder
 
+ALIASES = "aliases.json"
 FLUSH_EVERY = 20_000  # points; the write-ahead log grows until a flush
 
 
@@ -72,6 +73,7 @@ class Shards:
         self.root = root
         self._writable = writable
         self._open: dict[str, Any] = {}
+        self._aliases: tuple[Any, dict[str, str]] = None, {}  # and which file they were read from
         self._unflushed: dict[str, int] = {}  # points, of collections that were written to
         self._lock = threading.RLock()
         if writable:
@@ -101,14 +103,24 @@ class Shards:
         Raises:
             StoreError: `aliases.json` is damaged.
         """
-        path = self.root / "aliases.json"
-        return {k: str(v) for k, v in read_json(path).items()} if path.exists() else {}
+        try:
+            there = os.stat(f"{self.root}/{ALIASES}")
+        except FileNotFoundError:
+            return {}
+        mark = (there.st_ino, there.st_size, there.st_mtime_ns)
+        known, aliases = self._aliases
+        if mark != known:
+            read = read_json(self.root / ALIASES)
+            aliases = {k: str(v) for k, v in read.items()}
+            self._aliases = mark, aliases
+        return dict(aliases)
 
     def set_aliases(self, aliases: dict[str, str]) -> None:
         """Replace all aliases at once."""
         self._may_write()
         with self._lock:
-            replace_json(self.root / "aliases.json", aliases)
+            replace_json(self.root / ALIASES, aliases)
+            self._aliases = None, {}
 
     def names(self) -> list[str]:
         """Collections, sorted."""
@@ -117,8 +129,10 @@ class Shards:
     def exists(self, name: str) -> bool:
         """Whether a collection or alias is there."""
         with self._lock:
-            physical = self.aliases().get(name, name)
-            return (self.root / physical / "collection.json").exists()
+            return self._is_there(self.aliases().get(name, name))
+
+    def _is_there(self, physical: str) -> bool:
+        return os.path.exists(f"{self.root}/{physical}/collection.json")
 
     def resolve(self, name: str) -> str:
         """The collection behind a name or alias.
@@ -127,9 +141,10 @@ class Shards:
             StoreError: There is none.
         """
         with self._lock:
-            if not self.exists(name):
+            physical = self.aliases().get(name, name)
+            if not self._is_there(physical):
                 raise StoreError(f"collection {name!r} does not exist")
-            return self.aliases().get(name, name)
+            return physical
 
     def settings(self, physical: str) -> dict[str, Any]:
         """What `collection.json` says: shard, size, distance, indexes.

@@ -208,6 +208,14 @@ class QdrantStore:
     ) -> list[tuple[Point, float]]:
         """See `Store.nearest`."""
         exact = exact or not self._may_use_graph(collection, scope)
+        straight = getattr(self.client._client, "nearest_points", None)
+        if straight is not None:
+            where = _in_scope(scope)
+            found = _call(straight, collection, vector.tolist(), k, exact, where, what="search")
+            return [
+                (Point(i, np.asarray(v, dtype=np.float32), payload or {}), similarity)
+                for i, similarity, payload, v in found
+            ]
         answer = _call(
             self.client.query_points,
             collection,

@@ -253,7 +253,7 @@ class Workspace:
         Raises:
             TrustRootError and those below it: See `load_root`.
         """
-        there = (self.folder / ROOT_FILE).stat()
+        there = os.stat(f"{self.folder}/{ROOT_FILE}")
         mark = (there.st_ino, there.st_size, there.st_mtime_ns)
         if mark == self._root_mark:
             return False

@@ -59,7 +59,8 @@ def open_named(
 
         plugin = find("encoders", plugins.encoder)
         return PluginEncoder(plugin, name, chunks.size, chunks.overlap, parser)
-    runtime, pooling, endpoint = model.runtime, model.pooling, endpoint_of(model)
+    runtime, endpoint = model.runtime, endpoint_of(model)
+    pooling: str = model.pooling
     if built is not None:
         runtime, pooling = encoder.run_as(built["pooling"], runtime)
         endpoint = endpoint if built["pooling"] == encoder.REMOTE else None

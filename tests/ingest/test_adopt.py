@@ -192,7 +192,7 @@ def test_pieces_are_joined_without_losing_or_guessing(
 
 @ends
 def test_pieces_that_all_claim_one_place_are_joined_in_linear_time() -> None:
-    pieces = [Piece(str(n), f"{n:06d} " + "word " * 200, {}, 0) for n in range(30_000)]
+    pieces = [ForeignPiece(str(n), f"{n:06d} " + "word " * 200, {}, 0) for n in range(30_000)]
     assert put_together(pieces, offsets=True)[0].count("\n\n") == len(pieces) - 1  # none is lost
 
 

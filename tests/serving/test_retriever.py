@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from qdrant_client import models
@@ -18,7 +22,10 @@ from ragguard.ledger import log
 from ragguard.ledger.tables import denials, versions
 from ragguard.model import Revocation, Root
 from ragguard.quarantine.review import decide, find
+from ragguard.serving import against_ledger
+from ragguard.serving.against_ledger import _content
 from ragguard.serving.retriever import Retriever, open_retriever
+from ragguard.store import Point
 from ragguard.trust import dsse
 from ragguard.trust import root as roots
 from tests.ingest.test_adopt import legacy, take
@@ -150,12 +157,15 @@ TAMPERS: dict[str, Callable[[Any, str], Any]] = {
 }
 
 
+@pytest.mark.parametrize("asked", [0, 2], ids=["first question", "proved before"])
 @pytest.mark.parametrize("name", TAMPERS)
 def test_a_changed_point_is_an_alarm_and_no_hit(
-    shared: Gate, name: str, caplog: pytest.LogCaptureFixture
+    shared: Gate, name: str, asked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     retriever = open_retriever(shared.workspace)
     point = point_of(shared, "leave.md")
+    for _ in range(asked):
+        assert retriever.retrieve(QUESTION, 3).hits[0].proof.point == point
     TAMPERS[name](client(shared), point)
     with caplog.at_level(logging.WARNING, "ragguard.serving.retriever"):
         answer = retriever.retrieve(QUESTION, 3)
@@ -168,6 +178,7 @@ def test_a_changed_point_is_an_alarm_and_no_hit(
 def test_a_moved_vector_is_an_alarm(shared: Gate) -> None:
     retriever = open_retriever(shared.workspace)
     point = point_of(shared, "visitors.md")
+    assert not retriever.retrieve(QUESTION, 6).refused  # it was proved as it was
     payload = shared.points()[point]
     vector = shared.workspace.encoder.encode([QUESTION])[0].tolist()
     struct = models.PointStruct(id=point, vector=vector, payload=payload)
@@ -175,6 +186,43 @@ def test_a_moved_vector_is_an_alarm(shared: Gate) -> None:
     answer = retriever.retrieve(QUESTION, 1)
     assert [(r.document, r.kind) for r in answer.refused] == [("wiki/visitors.md", "seal")]
     assert answer.hits[0].document == LEAVE
+
+
+def test_a_point_that_is_put_back_as_it_was_is_proved_again(shared: Gate) -> None:
+    retriever = open_retriever(shared.workspace)
+    point = point_of(shared, "leave.md")
+    kept = retriever.retrieve(QUESTION, 1).hits[0]
+    text = {"page_content": kept.text}
+    TAMPERS["text"](client(shared), point)
+    assert [r.kind for r in retriever.retrieve(QUESTION, 1).refused] == ["seal"]
+    client(shared).set_payload("corpus-g1", payload=text, points=[point])
+    assert retriever.retrieve(QUESTION, 1).hits == [kept]
+
+
+VALUES: list[Any] = [
+    *(True, 1, 1.0, "1", None, [], {}, [1], {"a": 1}, {"a": True}, {"a": 1.5}, "", -1, 0, False),
+    *(
+        {"a": [1, 2]},
+        {"a": [1], "b": 2},
+        {"a": {"b": 1}},
+        ["a", "b"],
+        ["ab"],
+        "é",
+        "e\u0301",
+        2**60,
+    ),
+]
+
+
+def test_what_a_seal_tells_apart_is_not_taken_for_what_was_proved() -> None:
+    """Python calls some of these equal; a payload with one in another's place is another one."""
+    vectors = [np.zeros(4, dtype=np.float32), np.ones(4, dtype=np.float32)]
+    points = [Point("i", v, {"page_content": "x", "odd": one}) for v in vectors for one in VALUES]
+    assert len({_content(point) for point in points}) == len(points)
+    for point in points:
+        again = Point("i", point.vector.copy(), copy.deepcopy(dict(point.payload)))
+        assert _content(again) == _content(point) is not None
+    assert _content(Point("i", vectors[0], {"odd": object()})) is None
 
 
 def test_a_point_of_another_hand_is_unknown(shared: Gate) -> None:
@@ -260,6 +308,43 @@ def test_a_trust_root_that_somebody_puts_there_is_followed_at_the_next_question(
     (trust / "new").write_bytes(dsse.sign(roots.dump_root(root), roots.ROOT_TYPE, [pair]))
     (trust / "new").replace(trust / "root.json")
     assert not retriever.retrieve(QUESTION, 1).hits
+
+
+ELSEWHERE = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as ledger:
+    ledger.execute(sys.argv[2])
+"""
+ACTS = {
+    "denied": (
+        'INSERT INTO denials (version, digest, text_digest, sketches, vectors, texts, "commit") '
+        "SELECT id, digest, '', '', '', '', 1 FROM versions WHERE document = 'leave.md'"
+    ),
+    "seal": "UPDATE seals SET seal = upper(seal)",
+    "not-current": "UPDATE membership SET until = since",
+}
+
+
+@pytest.mark.parametrize("kind", ACTS)
+def test_what_another_process_does_to_the_ledger_is_seen_at_the_next_question(
+    served: Gate, kind: str
+) -> None:
+    retriever = open_retriever(served.workspace)
+    for _ in range(2):
+        assert retriever.retrieve(QUESTION, 1).hits[0].document == LEAVE
+    database = served.workspace.ledger.engine.url.database
+    subprocess.run([sys.executable, "-c", ELSEWHERE, str(database), ACTS[kind]], check=True)
+    answer = retriever.retrieve(QUESTION, 1)
+    assert (LEAVE, kind) in {(r.document, r.kind) for r in answer.refused}
+    assert LEAVE not in {hit.document for hit in answer.hits}
+
+
+def test_more_is_proved_than_is_remembered(shared: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(against_ledger, "MOST", 2)
+    retriever = open_retriever(shared.workspace)
+    for k in (1, 3, 2, 6, 6, 1):
+        answer = retriever.retrieve(QUESTION, k)
+        assert (len(answer.hits), answer.refused) == (k, [])
 
 
 def test_a_denied_document_is_not_served(served: Gate) -> None:

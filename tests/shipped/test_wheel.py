@@ -27,6 +27,7 @@ EXTRAS = (
     "otel",
     "render",
     "s3",
+    "fastembed",
     "test",
     "lint",
     "docs",
@@ -36,6 +37,7 @@ EXTRAS = (
 ROOMS = {
     "ragguard/bench/": "bench",
     "ragguard/corpus/spans.py": "otel",
+    "ragguard/embed/fastembed.py": "fastembed",
     "ragguard/integrations/haystack.py": "haystack",
     "ragguard/integrations/langchain.py": "langchain",
     "ragguard/integrations/llamaindex.py": "llamaindex",
