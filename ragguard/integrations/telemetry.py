@@ -246,7 +246,7 @@ class Telemetry:
     def _send_last(self, counted: list[Metric]) -> None:
         self._send(counted)
         if self._queue is not None:
-            self._queue.shutdown()
+            self._queue.shutdown()  # type: ignore[no-untyped-call]
 
     def _say(self, what: str) -> None:
         if not self._told:

@@ -267,7 +267,7 @@ def _content(point: Point) -> bytes | None:
     Finer than the seal: what differs for it, such as `true` and `1`, differs here too.
     """
     try:
-        said = marshal.dumps(point.payload, 2)  # of this version: by value, no references
+        said = marshal.dumps(dict(point.payload), 2)  # of this version: by value, no references
     except ValueError:
         return None
     return sha256(said + point.vector.tobytes()).digest()
