@@ -341,6 +341,7 @@ ELEMENTS = {
     "ground of a cell": "<table><tr><td bgcolor=black><font color=#000>{}</font></table>",
     "size of a parent's": '<div style="font-size:20%"><p style="font-size:50%">{}</p></div>',
     "opacity of parents": '<div style="opacity:.3"><p style="opacity:.3">{}</p></div>',
+    "behind a shadow root": "<div><template shadowrootmode=open></template><p>{}</p></div>",
     "five hundred deep": "<div>" * 500 + "{}",
 }
 
@@ -377,6 +378,7 @@ def test_what_is_no_text_of_the_page_is_not_served(markup: str) -> None:
         "<details open><summary>More</summary>{}</details>", "<dialog open>{}</dialog>",
         "<p aria-hidden=true>{}</p>", "</body></html><p>{}</p>", "<xmp>{}</xmp>", "<plaintext>{}",
         '<p style="color:red" style="display:none">{}</p>', "<select><option>{}</select>",
+        "<x-card><template shadowrootmode=open><slot></slot></template>{}</x-card>",
     ],
 )  # fmt: skip
 def test_what_a_reader_sees_who_does_nothing_is_served(markup: str) -> None:
