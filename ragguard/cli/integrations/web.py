@@ -54,7 +54,8 @@ def web(
 
     It prints a link that works once, and serves on the loopback address until it is interrupted.
     Reviewers open their key file in the page; the key never reaches this process, only what it
-    signed. With --key whoever has a reviewer's session decides with that key. Needs the extra:
+    signed. With --key whoever has a reviewer's session decides with that key. Operators start an
+    ingest that [web.ingest] names, or an audit, and watch it. Needs the extra:
     pip install 'ragguard[web]'.
 
     \b
@@ -150,8 +151,8 @@ def add(
 ) -> None:
     """Make a token and print it, once; only its digest is kept.
 
-    A viewer looks, an operator also operates (alarms), a reviewer sends signed decisions: a
-    reviewer's NAME is a principal of the trust root.
+    A viewer looks, an operator also starts jobs and revokes tokens, a reviewer sends signed
+    decisions: a reviewer's NAME is a principal of the trust root.
 
     \b
     Example:

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +30,7 @@ from ragguard.integrations.web.jobs import api
 from ragguard.ledger import commits, log
 from ragguard.trust import canonical
 from ragguard.workspace import Workspace
-from tests.integrations.web.conftest import CAROL, ORDER
+from tests.integrations.web.conftest import CAROL, ORDER, SINGLE
 from tests.support.simulator import HONEST, NOW, Gate
 from tests.support.waiting_site import Site, waiting_site
 from tests.support.web import Served, serving
@@ -270,6 +272,45 @@ def test_so_many_follow_at_once_and_no_more(
             assert (refused.status_code, "streams" in refused.json()["error"]) == (429, True)
         site.open.set()
         assert [name for _, name, _ in parsed(lines)][-1] == "end"
+
+
+def test_pages_answer_all_through_an_ingest_and_an_audit(tmp_path: Path) -> None:
+    """Nothing waits here: whatever the job is at, whoever looks is answered, and rightly."""
+    pages = ("/", "/cases/1", "/health", "/jobs", "/lineage/history", "/api/v1/cases/1")
+    document = "/api/v1/lineage?what=wiki/leave.md"
+    gate = Gate(tmp_path, web={"ingest": {"wiki": {"manifest": "../new.json", "root": "../site"}}})
+    gate.publish({**HONEST, "door.md": SINGLE["door.md"]})
+    rooms = {
+        f"room{n}.md": f"# Room {n}\n\n{text} In room {n} the light is {n} years old."
+        for n, text in enumerate(list(HONEST.values()) * 8)
+    }
+    changed = {"leave.md": HONEST["leave.md"].replace("27 days", "28 days")}
+    gate.publisher.publish({**rooms, **changed}, name="new.json")
+    seen: Counter[tuple[str, int]] = Counter()
+    wrong: list[str] = []
+    with serving(gate) as served, served.client() as client, served.client() as watcher:
+        for asked in ({"job": "ingest", "source": "wiki"}, {"job": "audit", "full": True}):
+            begun = watcher.post("/api/v1/jobs", json=asked).json()
+            with ThreadPoolExecutor(1) as pool:
+                job = pool.submit(ended, watcher, begun["number"])
+                over = False
+                while not over:
+                    over = job.done()
+                    seen.update((path, client.get(path).status_code) for path in pages)
+                    lineage = client.get(document)
+                    seen[document, lineage.status_code] += 1
+                    if lineage.status_code == 200 and lineage.json()["wrong"]:
+                        wrong += [
+                            f"{s['label']}: {s['reason']}"
+                            for s in lineage.json()["steps"]
+                            if s["state"] == "wrong"
+                        ]
+            assert job.result()["state"] == "done", job.result()
+            assert job.result()["exit_code"] in (0, 1)
+    assert wrong == []
+    assert {status for (path, status) in seen if path != document} == {200}
+    assert seen[document, 200] > 0
+    assert {status for (path, status) in seen if path == document} <= {200, 503}
 
 
 def test_a_server_that_is_interrupted_stops_its_job_and_ends_its_streams(tmp_path: Path) -> None:
