@@ -67,6 +67,11 @@ class Collector:
                         found[(metric.name, *(v for _, v in labels))] = point.as_double
         return found
 
+    @property
+    def requests(self) -> set[str]:
+        """Ids of the requests whose spans arrived."""
+        return {plain(span.attributes).get("ragguard.request_id", "") for span in self.spans}
+
     def tree(self, name: str) -> list[tuple[int, str]]:
         """Names of a span and of those in it, each with its depth."""
         below: dict[bytes, list[Any]] = {}
