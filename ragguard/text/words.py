@@ -27,6 +27,7 @@ _LETTERS = rf"(?:[^\W_][{_MARKS}]*)+"
 _WORD = re.compile(rf"{_LETTERS}(?:['\u2019]{_LETTERS})*")
 # ASCII in lower case; what is neither letter nor digit parts words, apostrophes within them do not.
 _ASCII_WORDS = "".join(c.lower() if c.isalnum() or c == "'" else " " for c in map(chr, range(128)))
+_HUMP = re.compile("[a-z]{2}[A-Z]")  # of a name in code; letters that changed places make none
 LONGEST_NAME = 5  # words
 _MANY_CAPITALS = bytes([True] * (LONGEST_NAME + 1))
 _INVISIBLE = dict.fromkeys(
@@ -84,7 +85,7 @@ def words(text: str) -> list[str]:
 
 
 def name_flags(text: str) -> list[bool]:
-    """Which words of a text are written like names: capitalised, in short runs.
+    """Which words of a text are written like names: with a capital, as xmlNode is, in short runs.
 
     Encoders that read no case yield lower-case tokens when attacked; names are what honest text
     has most of that nobody else writes. Capitals all along a line, nothing parting them, name
@@ -97,7 +98,7 @@ def name_flags(text: str) -> list[bool]:
         One flag a word of `words(text)`.
     """
     number = len(words(text))  # lower case may be longer than the text itself
-    flags = [word[0].isupper() for word in _WORD.findall(text)]
+    flags = [word[0].isupper() or bool(_HUMP.search(word)) for word in _WORD.findall(text)]
     if len(flags) != number:
         return [False] * number
     if _MANY_CAPITALS not in bytes(flags):

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragguard.text.words import jaccard, normalise, stable_hash, term_matrix, words
+from ragguard.text.words import (
+    jaccard,
+    name_flags,
+    normalise,
+    stable_hash,
+    term_matrix,
+    words,
+)
 from tests.support import slow_twins
 
 
@@ -119,3 +126,20 @@ def test_stable_hash_is_the_same_in_another_process() -> None:
     code = "from ragguard.text.words import stable_hash; print(stable_hash('Rollcall'))"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(other.stdout) == stable_hash("Rollcall")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Ask Anna or read xmlNode, then call it", "ask anna xmlnode"),
+        ("the newlineCount of McDonald's", "newlinecount mcdonald's"),
+        ("eTh pUmp", ""),  # letters changed places
+        ("GRIT NATIONWIDE FOLKLORE PASO DEXTER MUSICAL", ""),  # nothing parts them
+        ("grit nationwide folklore", ""),
+    ],
+)
+def test_words_with_a_capital_are_names_unless_all_of_a_line_have_one(
+    text: str, names: str
+) -> None:
+    flags = name_flags(text)
+    assert [w for w, named in zip(words(text), flags, strict=True) if named] == names.split()
