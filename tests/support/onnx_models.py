@@ -29,11 +29,16 @@ def export(folder: Path) -> Path:
     from transformers import AutoModel
 
     source = models.find(models.DEFAULT_MODEL)
-    model = AutoModel.from_pretrained(source).eval()
+    model = AutoModel.from_pretrained(source, attn_implementation="eager").eval()
 
     class Tokens(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            return model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            given = self.model(input_ids=input_ids, attention_mask=attention_mask)
+            return given.last_hidden_state
 
     for name in BESIDE:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
