@@ -160,15 +160,14 @@ class Telemetry:
         self._resource = Resource(known).merge(OTELResourceDetector().detect())
         self._spans: OTLPSpanExporter | None = None
         self._metrics: OTLPMetricExporter | None = None
-        self._queue: BatchSpanProcessor | None = None
+        self._provider: TracerProvider | None = None
         if self._asked.metrics:
             self._metrics = OTLPMetricExporter(session=_Session(self._over))
         if self._asked.spans:
             self._spans = OTLPSpanExporter(session=_Session(self._over))
-            provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
-            self._queue = BatchSpanProcessor(self._spans)
-            provider.add_span_processor(self._queue)
-            spans.trace_with(provider.get_tracer(NAME, __version__))
+            self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
+            self._provider.add_span_processor(BatchSpanProcessor(self._spans))
+            spans.trace_with(self._provider.get_tracer(NAME, __version__))
 
     def begin(self, command: str) -> None:
         """Record the command as the span that all others of it are in.
@@ -245,8 +244,8 @@ class Telemetry:
 
     def _send_last(self, counted: list[Metric]) -> None:
         self._send(counted)
-        if self._queue is not None:
-            self._queue.shutdown()  # type: ignore[no-untyped-call]
+        if self._provider is not None:
+            self._provider.shutdown()
 
     def _say(self, what: str) -> None:
         if not self._told:
