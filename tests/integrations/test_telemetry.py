@@ -201,7 +201,7 @@ def command(
 def test_other_libraries_spans_are_not_sent(
     story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ragguard.cli import history
+    from ragguard.cli.lineage import history
 
     real = history.__dict__["open_workspace"]
 

@@ -43,13 +43,16 @@ ROOMS = {
     "ragguard/integrations/llamaindex.py": "llamaindex",
     "ragguard/integrations/mcp.py": "mcp",
     "ragguard/integrations/telemetry.py": "otel",
+    "ragguard/cli/integrations/mcp.py": "mcp",
     "ragguard/parse/drawn.py": "render",
+    "ragguard/parse/view.py": "render",
     "ragguard/parse/worker.py": "render",
     "ragguard/integrations/web/": "web",
 }
 # Tools by which the package is built, tested or measured, and that something required brings
-# anyway: hdbscan is built on scikit-learn, langchain-text-splitters on langchain-core.
-BROUGHT = {"scikit-learn", "packaging", "langchain-core"}
+# anyway: hdbscan is built on scikit-learn, langchain-text-splitters on langchain-core,
+# detect-secrets on requests.
+BROUGHT = {"scikit-learn", "packaging", "langchain-core", "requests"}
 # Only for tests, in one namespace with what a room imports.
 NAMESAKES = {"llama-index-vector-stores-qdrant"}
 

@@ -20,7 +20,7 @@ import httpx
 
 from ragguard.config import Settings
 from tests.support.copying import copy_folder
-from tests.support.killing import SUSPECT, child, state
+from tests.support.killing.trials import SUSPECT, child, state
 from tests.support.killing.web import serving
 from tests.support.simulator import HONEST, Gate
 
