@@ -462,7 +462,7 @@ def _arrival(row: VersionRow) -> dict[str, Any]:
     return {"what": "arrived", **body}
 
 
-def _conflict(conn: Any, row: cases.CaseRow) -> Conflict:
+def _conflict(conn: sa.Connection, row: cases.CaseRow) -> Conflict:
     said = [d for d in versions_at.decided_by(conn, row.closed or 0) if d.case == row.id]
     reviewer, reason = (said[-1].reviewer, said[-1].reason) if said else ("", "")
     return Conflict(row.id, row.state, reviewer, reason)
