@@ -227,21 +227,29 @@ class DirectEncoder:
             nonlocal done
             vectors[rows] = request.get_output_tensor(0).data
             done += len(rows)
-            if progress is not None:
-                progress(done, n)
 
         queue = self._compile()
         queue.set_callback(keep)
-        for start in range(0, n, BATCH):
-            rows = order[start : start + BATCH]
-            length = len(ids[rows[0]])
-            tokens = np.zeros((len(rows), length), dtype=np.int64)
-            mask = np.zeros((len(rows), length), dtype=np.int64)
-            for row, i in enumerate(rows):
-                tokens[row, : len(ids[i])] = ids[i]
-                mask[row, : len(ids[i])] = 1
-            queue.start_async({0: tokens, 1: mask}, rows)
-        queue.wait_all()
+        told = 0
+        try:
+            for start in range(0, n, BATCH):
+                rows = order[start : start + BATCH]
+                length = len(ids[rows[0]])
+                tokens = np.zeros((len(rows), length), dtype=np.int64)
+                mask = np.zeros((len(rows), length), dtype=np.int64)
+                for row, i in enumerate(rows):
+                    tokens[row, : len(ids[i])] = ids[i]
+                    mask[row, : len(ids[i])] = 1
+                queue.start_async({0: tokens, 1: mask}, rows)
+                # Told from this thread: it may raise, to stop a job, and what is raised in the
+                # engine's own threads ends the process.
+                if progress is not None and done > told:
+                    told = done
+                    progress(told, n)
+        finally:
+            queue.wait_all()
+        if progress is not None and n > told:
+            progress(n, n)
         return unit(vectors)
 
 

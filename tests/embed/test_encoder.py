@@ -109,6 +109,26 @@ def test_nothing_gives_no_vectors(runtime: str, request: pytest.FixtureRequest) 
     assert encoder.count_tokens([]) == []
 
 
+class Stopped(BaseException):
+    """As a job that is cancelled, or Ctrl-C, stops what tells its progress."""
+
+
+@pytest.mark.parametrize("runtime", ["direct", "torch"])
+def test_what_is_stopped_at_its_progress_leaves_the_encoder_usable(
+    runtime: str, request: pytest.FixtureRequest
+) -> None:
+    encoder: Encoder = request.getfixturevalue(runtime)
+    texts = [f"note {n} on pumps" for n in range(200)]
+
+    def stop(done: int, total: int) -> None:
+        raise Stopped
+
+    for _ in range(3):
+        with pytest.raises(Stopped):
+            encoder.encode(texts, stop)
+    np.testing.assert_array_equal(encoder.encode(texts[:3]), encoder.encode(texts[:3]))
+
+
 @pytest.mark.parametrize("runtime", ["direct", "torch"])
 def test_progress_ends_with_all_texts_done(runtime: str, request: pytest.FixtureRequest) -> None:
     encoder: Encoder = request.getfixturevalue(runtime)
