@@ -76,7 +76,9 @@ GROUPS = {
     "tests/integrations/web/test_fuzzed.py": "web fuzzed",
     "tests/integrations/web/test_pages.py": "web pages",
     "tests/integrations/web/test_roles.py": "web roles",
+    "tests/integrations/web/test_jobs.py": "web jobs",
     "tests/integrations/test_alarms.py": "alarms",
+    "tests/integrations/test_telemetry.py": "telemetry",
 }
 
 
