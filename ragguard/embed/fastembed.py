@@ -216,11 +216,16 @@ def _running(name: str) -> Iterator[None]:
     """Run what FastEmbed, tokenizers and onnxruntime do with a model's files.
 
     Raises:
-        EncodeError: They cannot; the last two raise exceptions of no class but `Exception`.
+        EncodeError: They cannot.
     """
     try:
         yield
+    except MemoryError:
+        raise
     except Exception as error:
+        # tokenizers raises `Exception` itself, onnxruntime classes of its own that have no base but
+        # it, and a damaged file makes FastEmbed trip over anything. Nothing is embedded then: the
+        # command ends, and says what was raised.
         said = f"{type(error).__name__}: {line(str(error))[:300]}"
         raise EncodeError(
             f"model {name!r}: FastEmbed cannot run it ({said})",

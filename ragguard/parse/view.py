@@ -35,7 +35,18 @@ class View(Protocol):
 
 
 def decoded(png: bytes, size: tuple[int, int]) -> Picture:
-    """The pixels of a picture of the right size, and of no other."""
+    """Decode the pixels of a picture of the right size, and of no other.
+
+    Args:
+        png: What the browser gave.
+        size: Width and height asked for.
+
+    Returns:
+        uint8 (height, width, 4), BGRA.
+
+    Raises:
+        ValueError: It is no such picture.
+    """
     from PIL import Image
 
     try:
@@ -45,7 +56,10 @@ def decoded(png: bytes, size: tuple[int, int]) -> Picture:
             raw = image.convert("RGBA").tobytes("raw", "BGRA")
     except MemoryError:
         raise
-    except Exception as error:  # Pillow raises whatever it trips over: SyntaxError, struct.error …
+    except Exception as error:
+        # A browser that a page has taken over may give any bytes, and Pillow raises whatever it
+        # trips over in them (SyntaxError, struct.error, zlib.error), with no common class. The page
+        # is rejected then, as one that could not be drawn.
         raise ValueError("picture") from error
     return np.frombuffer(raw, np.uint8).reshape(size[1], size[0], 4)
 
