@@ -13,6 +13,8 @@ ATHERIS = atheris==3.0.0
 
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
+# Tests and stories start hundreds of processes: each would compile every module again.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help install demo test test-all lint docs site bench bench-detection fuzz data-corpus data-folder clean
 

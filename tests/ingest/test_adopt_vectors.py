@@ -168,8 +168,8 @@ def test_a_vector_planted_among_those_kept_is_found_by_embedding_again(
 def test_one_wrong_vector_in_the_sample_and_none_is_kept(
     fine: Gate, tmp_path: Path, pieces: Any, vectors: Floats
 ) -> None:
-    planted = vectors.copy()
-    planted[last_drawn(fine, pieces)] = vectors[0]
+    planted, target = vectors.copy(), last_drawn(fine, pieces)
+    planted[target] = vectors[target - 1]
     made = take(fine, collection(tmp_path / "c", pieces, planted), dry_run=True)
     report = made.report.vectors
     assert report is not None
