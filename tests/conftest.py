@@ -83,15 +83,18 @@ GROUPS = {
 
 
 # What `make test` leaves to `make test-all`: every place where a process can be killed, every form
-# of an attack, whole benchmarks and stories, encoders that are trained. Single tests have the mark.
+# of an attack, whole benchmarks and stories, encoders that are trained, installations, pages in every
+# width and scheme. Single tests have the mark.
 SWEEPS = (
     "tests/audit/test_derivation.py",
+    "tests/audit/test_run.py::test_an_audit_that_was_killed",
     "tests/bench/",
     "tests/benchmarks/",
     "tests/canary/test_tampered_encoders.py",
     "tests/cli/test_demo.py",
     "tests/cli/test_playbook.py",
     "tests/cli/test_rehearsed.py",
+    "tests/cli/test_stranger.py::test_the_same_steps_in_processes_of_their_own",
     "tests/cli/test_wrong_states.py",
     "tests/corpus/test_planted.py",
     "tests/export/test_denials.py",
@@ -101,12 +104,16 @@ SWEEPS = (
     "tests/ingest/test_low_source.py::test_what_a_low_source_wrote_before",
     "tests/ingest/test_reintroduction.py",
     "tests/ingest/test_suspects.py",
+    "tests/integrations/web/test_killed.py",
+    "tests/integrations/web/test_pages.py::test_axe_finds_nothing_grave_on_any_page[dark",
+    "tests/integrations/web/test_pages.py::test_axe_finds_nothing_grave_on_any_page[light-390",
     "tests/parse/test_drawn.py::test_a_page_that_takes_too_long",
     "tests/parse/test_workers.py",
     "tests/rebuild/",
     "tests/redteam/",
     "tests/store/test_room.py",
     "tests/shipped/test_corpora.py",
+    "tests/shipped/test_install.py",
     "tests/end_to_end/test_costly.py",
     "tests/end_to_end/test_kill.py",
     "tests/shipped/test_slim.py",

@@ -41,7 +41,6 @@ def test_a_server_killed_in_a_decision_leaves_it_whole_or_open(tmp_path: Path) -
     assert result["tried"] >= 2
 
 
-@pytest.mark.sweep
 @pytest.mark.timeout(1800)
 def test_a_server_killed_at_any_write_of_a_decision(
     tmp_path: Path, pytestconfig: pytest.Config
@@ -64,7 +63,6 @@ def test_a_server_killed_in_a_job_says_so_and_the_job_is_asked_for_again(tmp_pat
     assert tried_jobs(tmp_path, 40)["tried"] >= 2
 
 
-@pytest.mark.sweep
 @pytest.mark.timeout(1800)
 def test_a_server_killed_at_any_write_of_a_job(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Every nth boundary is tried, `--kills 1` tries all."""
