@@ -83,8 +83,8 @@ GROUPS = {
 
 
 # What `make test` leaves to `make test-all`: every place where a process can be killed, every form
-# of an attack, whole benchmarks and stories, encoders that are trained, installations, pages in every
-# width and scheme. Single tests have the mark.
+# of an attack, whole benchmarks and stories, encoders that are trained, installations, the page in
+# every width and scheme. Single tests have the mark.
 SWEEPS = (
     "tests/audit/test_derivation.py",
     "tests/audit/test_run.py::test_an_audit_that_was_killed",
