@@ -70,6 +70,8 @@ HONEST = {
     "public key": "-----BEGIN " + "PUBLIC KEY-----",
     "image": "![logo](data:image/png;base64," + base64.b64encode(bytes(range(99))).decode() + ")",
     "serial numbers": "Probe MRL-2024-000183-B, logger RDL-2023-114477-A, invoice 2026-03-000417",
+    "web token signed with a word": f'"access_token": "{TOKEN[:-43]}c2lnbmF0dXJl"',
+    "web token cut short": f"Authorization: Bearer {TOKEN[:-44]} and so on",
     "variable names": "export TIDEMARK_BUFFER_SIZE_2=4096 and connection_pool_size_max_32",
 }
 

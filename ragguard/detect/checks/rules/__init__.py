@@ -55,6 +55,14 @@ _NEGATED = re.compile(
     r"|without|neither|nor|unable|refuses?|refused|avoid|instead of)(?:\W+\w+){0,3}\W*$",
     re.IGNORECASE,
 )
+# One person takes back what was said to another: "ignore my previous mail", "forget what I said".
+_TAKEN_BACK = re.compile(
+    r"\W*(?:\w+ ){1,4}(?:my (?:own )?(?:previous|prior|earlier|former|last|first|other)"
+    r" (?:message|e-?mail|mail|post|comment|reply|note|letter|ticket|answer|question)s?\b"
+    r"|what (?:I|you|we|he|she|they)(?:'ve| have| had)?(?: just| only| really)?"
+    r" (?:said|say|wrote|written|meant)\b)",
+    re.IGNORECASE,
+)
 _LEADS_WORDS = """
     please kindly and then now just simply also so must should shall you will always or but instead
     therefore hereby assistant ai model bot chatbot gpt dear you'll immediately first next finally
@@ -86,7 +94,8 @@ class Hit:
     Attributes:
         rule: Its name.
         phrase: What matched.
-        passing: Whether the phrase is quoted, described or stands where no order can.
+        passing: Whether the phrase is quoted, described, stands where no order can, or takes back
+            what one person said to another.
         start: Where it starts in what was read.
     """
 
@@ -275,6 +284,7 @@ def _matches(scanner: Any, text: str) -> Iterable[Hit]:
                 passing = _quoted(text, start, quoted, openings, markup)
                 passing = passing or bool(_MENTION.search(before))
                 passing = passing or (order and not _may_order(before, text[start : start + 1]))
+                passing = passing or (order and bool(_TAKEN_BACK.match(phrase)))
                 if best is None or (best.passing and not passing):
                     best = Hit(rule.identifier, phrase.strip()[:120], passing, start)
                 if not best.passing:
