@@ -25,6 +25,7 @@ from threading import Timer
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote, urlsplit
 
+from ragguard.config.outside import by_proxy
 from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
 from ragguard.trust import folder
 from ragguard.trust.folder import SkippedFile
@@ -255,7 +256,7 @@ class _Web:
         plain = {"Accept-Encoding": "identity"}
         with (
             _reaching(self._url, name),
-            httpx.Client(timeout=TIMEOUT) as client,
+            httpx.Client(timeout=TIMEOUT, trust_env=by_proxy(address)) as client,
             _cut_off(where) as trace,
             client.stream("GET", address, headers=plain, extensions={"trace": trace}) as answer,
         ):

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.config import without_credentials
+from ragguard.config.outside import by_proxy
 from ragguard.embed.encoder import REMOTE, Progress, make_recipe, unit
 from ragguard.embed.models import Model
 from ragguard.errors import EncodeError, ModelDigestError
@@ -152,7 +153,10 @@ class RemoteEncoder:
         self._next = 0.0
         headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         self._client = httpx.Client(
-            timeout=endpoint.timeout_s, headers=headers, follow_redirects=False
+            timeout=endpoint.timeout_s,
+            headers=headers,
+            follow_redirects=False,
+            trust_env=by_proxy(endpoint.url),
         )
         self._proved = pins is None
         self._pins = Pins(name, self._ask_all(PROBES)) if pins is None else Pins.load(pins)
