@@ -343,7 +343,7 @@ class _Session(requests.Session):
             answer = super().request(method, url, *args, **{**named, "stream": True})
             answer.close()
             if 300 <= answer.status_code < 400:
-                raise requests.TooManyRedirects(f"status {answer.status_code}")
+                raise requests.TooManyRedirects(f"redirected, status {answer.status_code}")
             return answer
         except requests.RequestException as error:
             if self._over.is_set():

