@@ -185,6 +185,16 @@ def check_alarms(alarms: AlarmSettings) -> None:
         )
 
 
+def by_proxy(url: str) -> bool:
+    """Whether the proxies that the environment names may carry requests to a url.
+
+    Not those to this machine over http: where the url is checked a key may go there in the clear,
+    and a proxy is another machine.
+    """
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    return parts.scheme == "https" or not is_near(parts.hostname or "localhost")
+
+
 def is_near(host: str) -> bool:
     """Whether a host is this machine."""
     host = host.rstrip(".")

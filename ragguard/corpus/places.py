@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from threading import Timer
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote, urlsplit
 
+from ragguard.config.outside import by_proxy
 from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
 from ragguard.trust import folder
 from ragguard.trust.folder import SkippedFile
@@ -249,27 +252,27 @@ class _Web:
         import httpx
 
         address = f"{self._url}/{quote(check_name(name))}"
-        data, until = bytearray(), time.monotonic() + LONGEST
+        data, where = bytearray(), f"{self._url}: {name!r}"
         plain = {"Accept-Encoding": "identity"}
         with (
             _reaching(self._url, name),
-            httpx.stream("GET", address, headers=plain, timeout=TIMEOUT) as answer,
+            httpx.Client(timeout=TIMEOUT, trust_env=by_proxy(address)) as client,
+            _cut_off(where) as trace,
+            client.stream("GET", address, headers=plain, extensions={"trace": trace}) as answer,
         ):
             if answer.status_code in (404, 410):
                 raise FileNotFoundError(name)
             if answer.status_code != 200:
-                raise IncompleteError(f"{self._url}: {name!r}: status {answer.status_code}")
+                raise IncompleteError(f"{where}: status {answer.status_code}")
             if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise IncompleteError(  # a few bytes may unpack to more than there is memory
-                    f"{self._url}: {name!r}: it is sent compressed, though that was not asked for",
+                    f"{where}: it is sent compressed, though that was not asked for",
                     hint="Serve the files as they are.",
                 )
             for block in answer.iter_raw():
                 data += block
                 if len(data) > max_bytes:
                     break
-                if time.monotonic() > until:
-                    raise IncompleteError(f"{self._url}: {name!r}: took over {LONGEST:.0f} seconds")
         return bytes(data[: max_bytes + 1])
 
     def walk(self, formats: frozenset[str]) -> Iterator[str | SkippedFile]:
@@ -278,6 +281,48 @@ class _Web:
             f"{self._url}: a web server lists no files",
             hint="Sign the folder that it serves; ingest reads what the manifest lists.",
         )
+
+
+@contextmanager
+def _cut_off(where: str) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
+    """Shut a request's connection down after `LONGEST`, whatever it is that its server drips.
+
+    A timeout of httpx is for the next byte; headers, answers before the answer (1xx) and marks of
+    chunks may come byte by byte for ever, and are none of the body's.
+
+    Yields:
+        For the request's extension `trace`: it is told of the connection.
+
+    Raises:
+        IncompleteError: The time was over.
+    """
+    import httpx
+
+    until = time.monotonic() + LONGEST
+    opened: list[Any] = []
+
+    def trace(_: str, told: Mapping[str, Any]) -> None:
+        if (stream := told.get("return_value")) and hasattr(stream, "get_extra_info"):
+            opened.append(stream)  # of TCP, then of TLS over it
+            if time.monotonic() >= until:  # it took all the time to connect
+                shut()
+
+    def shut() -> None:
+        for stream in opened:
+            with suppress(OSError):
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(LONGEST, shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield trace
+    except httpx.TransportError:
+        if time.monotonic() < until:
+            raise
+        raise IncompleteError(f"{where}: took over {LONGEST:.0f} seconds") from None
+    finally:
+        timer.cancel()
 
 
 class _Plugged:

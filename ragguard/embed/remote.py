@@ -18,6 +18,7 @@ import json
 import logging
 import random
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.config import without_credentials
+from ragguard.config.outside import by_proxy
 from ragguard.embed.encoder import REMOTE, Progress, make_recipe, unit
 from ragguard.embed.models import Model
 from ragguard.errors import EncodeError, ModelDigestError
@@ -151,8 +153,12 @@ class RemoteEncoder:
         self._clock = clock
         self._next = 0.0
         headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        headers["accept-encoding"] = "gzip"
         self._client = httpx.Client(
-            timeout=endpoint.timeout_s, headers=headers, follow_redirects=False
+            timeout=endpoint.timeout_s,
+            headers=headers,
+            follow_redirects=False,
+            trust_env=by_proxy(endpoint.url),
         )
         self._proved = pins is None
         self._pins = Pins(name, self._ask_all(PROBES)) if pins is None else Pins.load(pins)
@@ -254,9 +260,16 @@ class RemoteEncoder:
         url = f"{self._endpoint.url.rstrip('/')}/embeddings"
         try:
             with self._client.stream("POST", url, json=body) as answer:
+                coding = answer.headers.get("content-encoding", "identity").lower()
+                if coding not in ("identity", "gzip"):
+                    again = 0.0 if answer.status_code in RETRIED else None
+                    return f"an answer in an encoding not asked for: {line(coding)[:40]}", again
+                # httpx unpacks a block whole, and of a few bytes may make more than there is room.
+                unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if coding == "gzip" else None
                 data = bytearray()
-                for block in answer.iter_bytes():
-                    data += block
+                for block in answer.iter_raw():
+                    left = MAX_ANSWER + 1 - len(data)
+                    data += unpack.decompress(block, left) if unpack else block
                     if len(data) > MAX_ANSWER:
                         return f"an answer of more than {MAX_ANSWER:,} bytes", None
                 if answer.status_code == 200:
@@ -269,7 +282,7 @@ class RemoteEncoder:
             return f"no answer within {self._endpoint.timeout_s:g} s", 0.0
         except httpx.TransportError as error:
             return f"{type(error).__name__}: {line(str(error))[:200]}", 0.0
-        except (httpx.InvalidURL, httpx.HTTPError) as error:
+        except (httpx.InvalidURL, httpx.HTTPError, zlib.error) as error:
             return f"{type(error).__name__}: {line(str(error))[:200]}", None
 
     def _read(self, data: bytes, expected: int) -> Floats:

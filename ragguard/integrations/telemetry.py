@@ -26,7 +26,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from ragguard import __version__
 from ragguard.config import Settings
-from ragguard.config.outside import is_near
+from ragguard.config.outside import by_proxy, is_near
 from ragguard.corpus import spans
 from ragguard.errors import ConfigError, RagguardError
 from ragguard.integrations import missing
@@ -330,15 +330,21 @@ class _Session(requests.Session):
         super().__init__()
         self._over = over
 
-    def request(self, *args: Any, **named: Any) -> requests.Response:
-        """Send a request.
+    def request(self, method: Any, url: Any, *args: Any, **named: Any) -> requests.Response:
+        """Send a request; of what the collector answers the status alone is read.
 
         Raises:
+            TooManyRedirects: The collector is elsewhere, and what was sent is lost.
             _Unreached: The command is over, and no answer came; it names the kind of failure alone,
                 as an exception of a connection quotes its address.
         """
+        self.trust_env = by_proxy(url)
         try:
-            return super().request(*args, **named)
+            answer = super().request(method, url, *args, **{**named, "stream": True})
+            answer.close()
+            if 300 <= answer.status_code < 400:
+                raise requests.TooManyRedirects(f"redirected, status {answer.status_code}")
+            return answer
         except requests.RequestException as error:
             if self._over.is_set():
                 raise _Unreached(type(error).__name__) from None

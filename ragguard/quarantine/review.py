@@ -310,9 +310,9 @@ def _carry_out(
     before = second_opinion.spoken(workspace, [view.case.id for view in shown])
     agreed: list[tuple[CaseView, Quorum]] = []
     alone: list[Word] = []
-    for view, envelope, name in zip(shown, envelopes, kept, strict=True):
+    for n, (view, envelope, name) in enumerate(zip(shown, envelopes, kept, strict=True)):
         words = before[view.case.id]
-        second_opinion.check_new(view.case.id, name, words)
+        second_opinion.check_new(view.case.id, envelope, signed[n][1], words)
         signers = [k for k, _ in view.signers]
         found = quorum.count(
             [*words, (name, envelope)], workspace.root, view.case.source, signers, workspace.now

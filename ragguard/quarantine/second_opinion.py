@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from ragguard.errors import DecisionError, VaultError
 from ragguard.ledger import opinions
 from ragguard.ledger.writer import append_entry
+from ragguard.model import PublicKey
 from ragguard.stats.agreement import Agreement, cohen
 from ragguard.stats.intervals import as_body, wilson
+from ragguard.trust import dsse
 from ragguard.trust.canonical import format_time
 from ragguard.trust.quorum import Opinion, Signed, Word
+from ragguard.trust.review_statement import MAX_BYTES
 from ragguard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,17 +56,30 @@ def spoken(workspace: Workspace, chosen: Iterable[int]) -> dict[int, list[Signed
     return found
 
 
-def check_new(case: int, envelope: str, words: Iterable[Signed]) -> None:
+def check_new(case: int, envelope: bytes, reviewer: PublicKey, words: Iterable[Signed]) -> None:
     """Refuse a word that was given before: who took it back would have it back from anybody.
+
+    Told by what was signed and by which key: an envelope has parts that nobody signed.
+
+    Args:
+        case: Its number.
+        envelope: With the word; verified.
+        reviewer: Whose word it is.
+        words: All that were given before.
 
     Raises:
         DecisionError: It was.
     """
-    if any(name == envelope for name, _ in words):
-        raise DecisionError(
-            f"decision: this very word on case {case} was given before",
-            hint="Look at the case again and sign anew.",
-        )
+    said = dsse.parse_envelope(envelope, max_bytes=MAX_BYTES).payload
+    for _, data in words:
+        before = dsse.parse_envelope(data, max_bytes=MAX_BYTES)
+        if before.payload == said and dsse.verify(
+            before, {reviewer.keyid: reviewer}, payload_type=dsse.IN_TOTO, threshold=1
+        ):
+            raise DecisionError(
+                f"decision: this very word on case {case} was given before",
+                hint="Look at the case again and sign anew.",
+            )
 
 
 def keep(workspace: Workspace, words: Sequence[Word]) -> None:

@@ -10,6 +10,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
 from ragguard.config import check_key, without_credentials
+from ragguard.config.outside import by_proxy
 from ragguard.errors import StoreError
 from ragguard.model import Floats
 from ragguard.store import PAYLOAD_INDEXES, SCOPE, Hits, Point, check_points
@@ -28,7 +29,9 @@ def connect(url: str, api_key: str | None) -> QdrantClient:
         StoreError: Not reachable, or it refuses the key.
     """
     check_key(url, api_key)
-    client = QdrantClient(url=url, api_key=api_key, timeout=60, check_compatibility=False)
+    client = QdrantClient(
+        url=url, api_key=api_key, timeout=60, check_compatibility=False, trust_env=by_proxy(url)
+    )
     _call(client.get_collections, what=f"connect to {without_credentials(url)}")
     return client
 

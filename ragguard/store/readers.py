@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ragguard.config import check_key, without_credentials
+from ragguard.config.outside import by_proxy
 from ragguard.errors import StoreError, UsageError
 from ragguard.store import room
 from ragguard.store.copies import copy_folder, held, read_json, shard_of
@@ -152,7 +153,13 @@ def open_server(url: str, name: str, api_key: str | None, vector: str, timeout: 
     place = without_credentials(url)
     check_key(url, api_key)
     try:
-        client = QdrantClient(url=url, api_key=api_key, timeout=timeout, check_compatibility=False)
+        client = QdrantClient(
+            url=url,
+            api_key=api_key,
+            timeout=timeout,
+            check_compatibility=False,
+            trust_env=by_proxy(url),
+        )
     except ValueError as error:
         raise UsageError(f"url {place!r}: {error}") from None
     try:

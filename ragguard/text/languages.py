@@ -101,6 +101,7 @@ class Languages:
     def __init__(self, counts: Mapping[str, int]) -> None:
         self._counts = counts
         self._speakers: Mapping[str, Sequence[int]] | None = None
+        self._written: frozenset[str] | None = None
 
     def strange(self, words: Sequence[str], abroad: bool = False) -> bool:
         """Tell whether a chunk is of a language, or in a script, that the corpus hardly has.
@@ -146,8 +147,10 @@ class Languages:
 
     def _own_scripts(self) -> frozenset[str]:
         """Scripts that the corpus writes: what some of its most frequent words are in."""
-        scripts = _scripts(common_words(self._counts, COMMON))
-        return frozenset(name for name, letters in scripts.items() if letters >= LETTERS)
+        if self._written is None:  # it looks at every word that the corpus knows
+            found = _scripts(common_words(self._counts, COMMON))
+            self._written = frozenset(name for name, n in found.items() if n >= LETTERS)
+        return self._written
 
     def _others(self) -> dict[str, list[int]]:
         """Commonest words of languages, without the corpus's own, and which have each."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -184,6 +187,37 @@ def test_a_web_server_can_neither_unpack_into_memory_nor_drip_for_ever(
             place.read("slow.md", 1000)
         server.shutdown()
     assert most < 300 << 20
+
+
+DRIPS = {  # before any byte of the body
+    "early hints": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n", b"HTTP/1.1 200 OK\r\n"),
+    "header": (b"HTTP/1.1 200 OK\r\nX: ", b"x", b"\r\n"),
+}
+
+
+@pytest.mark.parametrize(("begin", "drop", "end"), DRIPS.values(), ids=DRIPS)
+def test_a_web_server_that_drips_no_body_is_cut_off_too(
+    monkeypatch: pytest.MonkeyPatch, begin: bytes, drop: bytes, end: bytes
+) -> None:
+    """It drips for a while only, so that whoever waits for it gets an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with server.accept()[0] as client, suppress(OSError):
+                client.recv(1 << 16)
+                client.sendall(begin)
+                for _ in range(300):
+                    client.sendall(drop)
+                    time.sleep(0.02)
+                client.sendall(end + b"\r\n")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        monkeypatch.setattr(places, "LONGEST", 0.5)
+        place = open_place(f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(IncompleteError, match="took over"):
+            place.read("a.md", 1000)
+        thread.join()
 
 
 def test_a_web_server_is_read_up_to_the_limit_and_lists_nothing(tmp_path: Path) -> None:

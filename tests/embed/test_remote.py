@@ -11,6 +11,7 @@ import pytest
 from ragguard.audit.reembedding import check_reembedding
 from ragguard.config import load
 from ragguard.embed import encoder as encoders
+from ragguard.embed import remote as remotes
 from ragguard.embed.encoder import open_encoder
 from ragguard.embed.remote import PROBES, SAME, Endpoint, Pins, RemoteEncoder
 from ragguard.errors import ConfigError, EncodeError, ModelDigestError
@@ -140,6 +141,24 @@ def test_an_answer_that_is_no_vectors_is_refused(server: Server, change: Any, to
     server.change = change
     with pytest.raises(EncodeError, match=told):
         remote.encode(["one"])
+
+
+def test_a_packed_answer_is_read_and_unpacks_to_no_more_than_the_limit(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = encoder(server)
+    plain = remote.encode(["one"])
+    server.coding = "gzip"
+    assert np.array_equal(remote.encode(["one"]), plain)
+    monkeypatch.setattr(remotes, "MAX_ANSWER", 1 << 20)
+    server.change = lambda v: bytes(2 << 20)
+    for coding, told in (
+        ("gzip", "an answer of more than 1,048,576 bytes"),
+        ("gzip gzip", "in an encoding not asked for: gzip, gzip"),
+    ):
+        server.coding = coding
+        with pytest.raises(EncodeError, match=told):
+            remote.encode(["one"])
 
 
 def test_requests_keep_to_their_rate(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ class Server:
         key: Bearer token it wants; empty: none.
         faults: Answers given first, one a request: a status, or a status with Retry-After.
         change: Makes the vectors that are sent out of the real ones; or a whole answer.
+        coding: How answers say that they are packed, each by gzip; empty: they are not.
         slow: Whether it never answers until it is let go.
         asked: Texts of each request that was answered.
         refused: Requests that were answered with a fault.
@@ -34,6 +36,7 @@ class Server:
     key: str = ""
     faults: list[tuple[int, str]] = field(default_factory=list)
     change: Change | None = None
+    coding: str = ""
     slow: bool = False
     asked: list[Sequence[str]] = field(default_factory=list)
     refused: int = 0
@@ -68,9 +71,13 @@ def serving(**options: Any) -> Iterator[Server]:
 
         def answer(self, status: int, body: Any, wait: str = "") -> None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            for _ in server.coding.split():
+                data = gzip.compress(data)
             self.send_response(status)
             if wait:
                 self.send_header("retry-after", wait)
+            if server.coding:
+                self.send_header("content-encoding", ", ".join(server.coding.split()))
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             with suppress(BrokenPipeError, ConnectionResetError):  # who asked has given up

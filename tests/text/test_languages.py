@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import ValuesView
 
 import numpy as np
 import pytest
@@ -129,3 +130,19 @@ def test_words_that_the_corpus_knows_are_its_own_wherever_they_stand() -> None:
     odd = np.ones(len(own))
     assert not english.strange(own, abroad=True)
     assert english.worst_window(odd, own, 8, 2, 0.2, abroad=True) == worst_window(odd, 8, 2, 0.2)
+
+
+def test_what_a_corpus_writes_is_looked_up_once() -> None:
+    looked = []
+
+    class Counts(Counter[str]):
+        def values(self) -> ValuesView[int]:
+            looked.append(1)
+            return super().values()
+
+    corpus = Languages(Counts({f"word{n}": 2 for n in range(1_000)}))
+    corpus.strange(words("several sentences about nothing that the corpus has"))
+    before = len(looked)
+    assert before
+    corpus.strange(words("one more sentence about nothing that the corpus has"))
+    assert len(looked) == before

@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 
 import httpx
 
-from ragguard.config.outside import AlarmSettings
+from ragguard.config.outside import AlarmSettings, by_proxy
 from ragguard.errors import IncompleteError
 from ragguard.integrations.alarms.events import Event
 from ragguard.integrations.alarms.formats import as_json, as_mail, as_syslog
@@ -61,6 +61,7 @@ class Webhook:
                 headers=headers,
                 timeout=self.alarms.timeout_s,
                 follow_redirects=False,
+                trust_env=by_proxy(self.alarms.webhook_url),
             ) as answer:
                 status = answer.status_code
         except httpx.HTTPError as error:

@@ -125,8 +125,10 @@ def test_a_word_cannot_be_given_a_second_time_by_somebody_else(desk: Served, peo
         body = {"cases": [case], "envelopes": [made]}
         mine.post("/api/v1/decisions", json=body).raise_for_status()
         assert decide(mine, case, "reject", people.bob)["waiting"] == [case]
-        again = anybody.post("/api/v1/decisions", json=body)
-        assert (again.status_code, "was given before" in again.json()["error"]) == (403, True)
+        other = {**made, "signatures": [{**made["signatures"][0], "keyid": "which nobody signs"}]}
+        for given in (made, other):
+            again = anybody.post("/api/v1/decisions", json={**body, "envelopes": [given]})
+            assert (again.status_code, "was given before" in again.json()["error"]) == (403, True)
         opened = mine.get(f"/api/v1/cases/{case}").json()["opinions"]
         assert [said["reviewer"] for said in opened] == ["bob"]
 
