@@ -55,7 +55,7 @@ GROUPS = {
     "tests/ingest/test_suspects.py": "suspects",
     "tests/audit/test_run.py": "handbook",
     "tests/cli/test_doctor.py": "handbook",
-    "tests/ingest/test_ingest.py": "handbook",
+    "tests/ingest/test_neighbourhood.py": "handbook",
     "tests/ingest/test_judge_later.py": "handbook",
     "tests/audit/test_provenance.py": "provenance",
     "tests/redteam/test_calibrate.py": "calibrate",

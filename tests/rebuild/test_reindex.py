@@ -18,7 +18,7 @@ from ragguard.parse import document
 from ragguard.quarantine import review
 from ragguard.rebuild.reindex import Rebuilt, reindex
 from ragguard.serving.search import search
-from ragguard.trust import amend_root, keys
+from ragguard.trust import amend_root
 from tests.support.candidates import aliases
 from tests.support.rebuilding import (
     LEAVE,
@@ -370,10 +370,8 @@ PAID = (
 
 def test_what_waits_and_was_copied_from_a_page_makes_no_suspect_of_it(gate: Gate) -> None:
     """Nor of an update of it: a full desk would stop every rebuild for its own originals."""
-    carol = keys.generate("carol")
-    gate.trust(carol, source="web")
     gate.publish({"paid.md": PAID, FIRST: HONEST[FIRST]})
-    web = Publisher(gate.folder / "web", carol, "web")
+    web = gate.another("web")
     copied = PAID.replace("30 days", "90 days")
     gate.ingest(web.publish({"copy.md": copied}, now=gate.now), root=web.folder)
     assert gate.documents("quarantine") == {"copy.md"}

@@ -34,7 +34,7 @@ from tests.support.rebuilding import (
     settings,
     states,
 )
-from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
+from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate, outcomes
 
 
 def back(gate: Gate, where: str, /, **rest: Any) -> RolledBack:
@@ -115,7 +115,7 @@ def test_what_came_later_is_judged_when_a_new_manifest_lists_it(gate: Gate) -> N
     again = gate.ingest(path)  # the accepted manifest again is a no-op
     assert (again.exit_code, gate.documents()) == (1, set(HONEST))
     report = gate.publish()
-    assert {v.id: v.outcome for v in report.documents}["news.md"] == "admit"
+    assert outcomes(report)["news.md"] == "admit"
     assert gate.documents() == {*HONEST, "news.md"}
     sound(gate)
 
