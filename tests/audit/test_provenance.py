@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,14 +34,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     assert gate.ingest(path, root=shop.folder).exit_code == 0
     gate.close()
     return gate
-
-
-@pytest.fixture
-def kept(prepared: Gate, tmp_path: Path) -> Iterator[Gate]:
-    """A copy of it, to be changed; the index is not looked at."""
-    made = prepared.without_index(tmp_path / "copy")
-    yield made
-    made.close()
 
 
 def look(gate: Gate, **later: float) -> Provenance:

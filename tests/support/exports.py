@@ -11,6 +11,7 @@ from ragguard.export import inventory as inventories
 from ragguard.export.verify import verify
 from ragguard.export.write import Exported
 from ragguard.trust.canonical import canonical, digest_bytes
+from tests.support.json_places import holder
 from tests.support.simulator import Gate
 
 ODD = ["../../x", "long " + "n" * 300, "käse 乳酪 <b>", "plain"]  # ids of records, hostile ones too
@@ -59,8 +60,6 @@ def put(value: Any, *path: str | int) -> Change:
     """Put a value into the inventory."""
 
     def change(body: Any) -> None:
-        for step in path[:-1]:
-            body = body[step]
-        body[path[-1]] = value
+        holder(body, path)[path[-1]] = value
 
     return change

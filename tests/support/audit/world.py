@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,33 @@ METADATA: dict[str, Any] = {
 }
 
 
+def live(gate: Gate, metadata: dict[str, Any], department: str) -> Iterator[str]:
+    """Ingest, release, reject; then update, change of metadata, removal. Stops before and between.
+
+    Args:
+        gate: A workspace, which is closed at each stop and at the end.
+        metadata: Of every document.
+        department: To which one document goes.
+    """
+    listed = {name: dict(metadata) for name in HONEST}
+    gate.publish(HONEST, metadata=listed)
+    names = ("safe", "door", "gate")
+    gate.publish({f"{n}.md": SUSPECT.replace("safe", n) for n in names}, metadata=listed)
+    cases = {c.document: c for c in gate.cases()}
+    gate.close()
+    yield "undecided"
+    decide(gate.workspace, cases["safe.md"], "release", gate.bob, "a drill")
+    decide(gate.workspace, cases["door.md"], "reject", gate.bob, "poison")
+    gate.close()
+    yield "decided"
+    for name in ("visitors.md", "door.md"):
+        (gate.publisher.folder / name).unlink()
+    del listed["visitors.md"]
+    listed["invoices.md"]["department"] = department
+    gate.publish({"leave.md": HONEST["leave.md"].replace("27", "28")}, metadata=listed)
+    gate.close()
+
+
 class World:
     """A workspace that has seen everything that may honestly happen, and copies of its points.
 
@@ -37,33 +65,17 @@ class World:
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
         self.index = Index(gate.folder / "w" / "index")
-        self._live()
+        for moment in live(gate, METADATA, "Finance"):
+            if moment == "undecided":
+                self.waiting_before = self.read(Q)
+            else:
+                self.before = self.read(S)
+        assert gate.documents() == {*HONEST, "safe.md"} - {"visitors.md"}
+        assert gate.documents("quarantine") == {"gate.md"}
+        gate.close()
         self.points = {name: self.read(name) for name in (S, Q)}
         with gate.workspace.ledger.reading() as conn:
             self.seals = [row._asdict() for row in conn.execute(sa.select(seals))]
-        gate.close()
-
-    def _live(self) -> None:
-        """Ingest, release, reject, update, change of metadata, removal."""
-        gate = self.gate
-        metadata = {name: dict(METADATA) for name in HONEST}
-        gate.publish(HONEST, metadata=metadata)
-        texts = {"safe.md": SUSPECT, "door.md": SUSPECT.replace("safe", "door")}
-        gate.publish({**texts, "gate.md": SUSPECT.replace("safe", "gate")}, metadata=metadata)
-        cases = {c.document: c for c in gate.cases()}
-        gate.close()
-        self.waiting_before = self.read(Q)
-        decide(gate.workspace, cases["safe.md"], "release", gate.bob, "a drill")
-        decide(gate.workspace, cases["door.md"], "reject", gate.bob, "poison")
-        gate.close()
-        self.before = self.read(S)
-        for name in ("visitors.md", "door.md"):
-            (gate.publisher.folder / name).unlink()
-        del metadata["visitors.md"]
-        metadata["invoices.md"]["department"] = "Finance"
-        gate.publish({"leave.md": HONEST["leave.md"].replace("27", "28")}, metadata=metadata)
-        assert gate.documents() == {*HONEST, "safe.md"} - {"visitors.md"}
-        assert gate.documents("quarantine") == {"gate.md"}
         gate.close()
 
     def read(self, collection: str) -> Stored:
