@@ -136,9 +136,7 @@ def wrong(walk: Walk, before: tuple[Zone, Zone], step: str) -> list[str]:
     """What is not as it must be after a step."""
     gate = walk.gate
     gate.reopen(hours=1)
-    generation = gate.workspace.generation()
-    assert generation is not None
-    found = [*check_log(gate.workspace), *check_index(gate.workspace, generation)]
+    found = [*check_log(gate.workspace), *check_index(gate.workspace)]
     found += check_provenance(gate.workspace).findings
     problems = [f.detail for f in found]
     serving, waiting = walk.zones()

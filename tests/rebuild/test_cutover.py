@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from ragguard.audit.log_check import check_log
 from ragguard.errors import RecipeMismatchError, UsageError
-from ragguard.ledger import tables, versions
+from ragguard.ledger import versions
 from ragguard.quarantine import review
 from ragguard.rebuild import cutover
 from ragguard.rebuild.reindex import reindex
@@ -32,7 +31,9 @@ from tests.support.rebuilding import (
     SMALL,
     answers,
     corpus,
+    falsify,
     proved,
+    refusing,
     same_but_for_the_last_bits,
     serve_near_denied,
     settings,
@@ -102,10 +103,7 @@ def test_a_candidate_that_serves_behind_the_logs_back_is_found(gate: Gate) -> No
     gate.publish(HONEST)
     stage(gate)
     assert check_log(gate.workspace) == []
-    table = tables.generations
-    with gate.workspace.ledger.writing() as conn:
-        conn.execute(sa.update(table).where(table.c.id == 2).values(state="serving"))
-    said = " ".join(f.detail for f in check_log(gate.workspace))
+    said = falsify(gate, {2: "serving"})
     assert "generation 2: is serving, by the log it is candidate" in said
 
 
@@ -248,13 +246,7 @@ def test_finish_names_the_settings_that_ingest_would_need(gate: Gate) -> None:
 def test_a_gate_that_refuses_switches_nothing_and_the_trial_goes_on(gate: Gate) -> None:
     try_honest(gate)
     gate.publish({"news.md": NEWS})
-    asked = []
-
-    def refuse(old: str, new: str) -> Sequence[str]:
-        store = gate.workspace.open_store()
-        asked.append((old, new, store.count(old), store.count(new)))
-        return ["answers are lost"]
-
+    refuse, asked = refusing(gate)
     done = cutover.finish(gate.workspace, gate=refuse)
     assert asked == [("corpus-g1", "corpus-g2", 7, 7)]  # caught up before it is compared
     assert (done.exit_code, done.commit, done.refused) == (4, None, ["answers are lost"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +26,9 @@ from tests.support.rebuilding import (
     SMALL,
     answers,
     corpus,
+    falsify,
     proved,
+    refusing,
     revoke_alice,
     same_but_for_the_last_bits,
     serve_denied,
@@ -223,11 +225,7 @@ def test_a_generation_put_back_behind_the_logs_back_is_found(gate: Gate) -> None
     gate.publish(HONEST)
     rebuild(gate)
     assert check_log(gate.workspace) == []
-    table = tables.generations
-    with gate.workspace.ledger.writing() as conn:
-        conn.execute(sa.update(table).where(table.c.id == 2).values(state="retired"))
-        conn.execute(sa.update(table).where(table.c.id == 1).values(state="serving"))
-    said = " ".join(f.detail for f in check_log(gate.workspace))
+    said = falsify(gate, {2: "retired", 1: "serving"})
     assert "generation 1: is serving, by the log it is retired" in said
 
 
@@ -246,13 +244,7 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(gate: Gate) -> None:
 
 def test_a_gate_that_refuses_leaves_the_old_index_serving(gate: Gate) -> None:
     gate.publish(HONEST)
-    before, asked = answers(gate), []
-
-    def refuse(old: str, new: str) -> Sequence[str]:
-        store = gate.workspace.open_store()
-        asked.append((old, new, store.count(old), store.count(new)))
-        return ["answers are lost"]
-
+    before, (refuse, asked) = answers(gate), refusing(gate)
     done = rebuild(gate, gate=refuse, yes=True)
     assert asked == [("corpus-g1", "corpus-g2", 6, 6)]
     assert (done.exit_code, done.commit, done.refused) == (4, None, ["answers are lost"])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from ragguard.audit import audit
+from ragguard.audit.log_check import check_log
 from ragguard.config import Settings
-from ragguard.ledger import commits, versions
+from ragguard.ledger import commits, tables, versions
 from ragguard.lineage import prove
 from ragguard.quarantine import review
 from ragguard.quarantine.revoke import blast_radius, find_target, revoke
@@ -87,6 +90,27 @@ def states(gate: Gate) -> dict[int, str]:
     """State of each generation."""
     with gate.workspace.ledger.reading() as conn:
         return {n: state for n, (state, _) in commits.generation_states(conn).items()}
+
+
+def falsify(gate: Gate, states: dict[int, str]) -> str:
+    """Change states of generations behind the log's back; what is said of it."""
+    table = tables.generations
+    with gate.workspace.ledger.writing() as conn:
+        for number, state in states.items():
+            conn.execute(sa.update(table).where(table.c.id == number).values(state=state))
+    return " ".join(f.detail for f in check_log(gate.workspace))
+
+
+def refusing(gate: Gate) -> tuple[Callable[[str, str], list[str]], list[tuple[str, str, int, int]]]:
+    """A gate that lets no index serve, and what it was asked: names and counts, old and new."""
+    asked: list[tuple[str, str, int, int]] = []
+
+    def refuse(old: str, new: str) -> list[str]:
+        store = gate.workspace.open_store()
+        asked.append((old, new, store.count(old), store.count(new)))
+        return ["answers are lost"]
+
+    return refuse, asked
 
 
 def corpus(gate: Gate) -> str:

@@ -212,9 +212,7 @@ def test_points_of_a_commit_that_was_killed_are_no_finding(
     workspace = gate.workspace
     with workspace.ledger.reading() as conn:
         assert len(commits.pending(conn)) == 1
-    generation = workspace.generation()
-    assert generation is not None
-    assert check_index(workspace, generation) == []
+    assert check_index(workspace) == []
 
 
 # --- the table of seals ---------------------------------------------------------------------------
@@ -254,9 +252,7 @@ def test_what_a_client_of_the_server_does_is_found_likewise(
     ids = {p["ragguard"]["document"]: i for i, p in gate.points().items()}
     gate.close()
     workspace = gate.workspace
-    generation = workspace.generation()
-    assert generation is not None
-    assert check_index(workspace, generation) == []
+    assert check_index(workspace) == []
     gate.close()
     client = QdrantClient(url=shim.url, check_compatibility=False)
     (record,) = client.retrieve("corpus", [ids["leave.md"]], with_vectors=True)
@@ -275,7 +271,7 @@ def test_what_a_client_of_the_server_does_is_found_likewise(
     client.update_collection_aliases(change_aliases_operations=[gone])
     client.close()
     workspace = gate.workspace
-    found = {f.rule: f.document for f in check_index(workspace, generation)}
+    found = {f.rule: f.document for f in check_index(workspace)}
     gate.close()
     shim.close()
     assert found == {

@@ -95,10 +95,8 @@ class World:
     def audit(self) -> list[AuditFinding]:
         """What an audit of the index finds."""
         workspace = self.gate.workspace
-        generation = workspace.generation()
-        assert generation is not None
         try:
-            return check_index(workspace, generation)
+            return check_index(workspace)
         finally:
             self.gate.close()
 
