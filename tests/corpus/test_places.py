@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from ragguard.ingest.sign import sign
 from ragguard.parse.plugged import OURS
 from ragguard.trust.folder import SkippedFile
 from tests.support import plugging
-from tests.support.loopback import serving
 from tests.support.simulator import HONEST, Gate
 
 SECRET = "not-to-be-printed-4711"
@@ -170,8 +170,9 @@ class Hostile(BaseHTTPRequestHandler):
 def test_a_web_server_can_neither_unpack_into_memory_nor_drip_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with serving(Hostile) as port:
-        place = open_place(f"http://127.0.0.1:{port}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = open_place(f"http://127.0.0.1:{server.server_port}")
         tracemalloc.start()
         with pytest.raises(IncompleteError, match="is sent compressed"):
             place.read("bomb.md", 1000)
@@ -181,6 +182,7 @@ def test_a_web_server_can_neither_unpack_into_memory_nor_drip_for_ever(
         monkeypatch.setattr(places, "LONGEST", -1.0)
         with pytest.raises(IncompleteError, match="took over"):
             place.read("slow.md", 1000)
+        server.shutdown()
     assert most < 300 << 20
 
 
@@ -192,8 +194,11 @@ def test_a_web_server_is_read_up_to_the_limit_and_lists_nothing(tmp_path: Path) 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    with serving(partial(Quiet, directory=str(tmp_path))) as port:
-        place = open_place(f"http://127.0.0.1:{port}/")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        place = open_place(f"http://127.0.0.1:{server.server_port}/")
         assert place.read("ein plan.md", 100) == b"Words of a plan."
         assert place.read("ein plan.md", 4) == b"Words"
         with pytest.raises(DocumentMissingError):
@@ -202,6 +207,10 @@ def test_a_web_server_is_read_up_to_the_limit_and_lists_nothing(tmp_path: Path) 
             place.read("sub", 100)
         with pytest.raises(UsageError, match="a web server lists no files"):
             list(place.walk(OURS))
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
     with pytest.raises(IncompleteError, match=r"cannot be read \(ConnectError\)"):
         place.read("ein plan.md", 100)
 
