@@ -123,11 +123,9 @@ def judged(gate: Gate, sample: int | None = None) -> list[AuditFinding]:
 
 def unseen(gate: Gate) -> list[AuditFinding]:
     """What the other parts say."""
-    generation = gate.workspace.generation()
-    assert generation is not None
     return [
         *check_log(gate.workspace),
-        *check_index(gate.workspace, generation),
+        *check_index(gate.workspace),
         *check_reembedding(gate.workspace, 1.0)[0],
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,11 @@ from ragguard.ledger.tables import (
 )
 from ragguard.ledger.tables import commits as commit_rows
 from ragguard.ledger.writer import append_entry
-from ragguard.quarantine.review import decide, decide_all
+from ragguard.quarantine.review import decide_all
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
 from ragguard.trust.signed_note import Checkpoint, checkpoint_text
+from tests.support.audit.world import live
 from tests.support.copying import copy_folder
 from tests.support.simulator import HONEST, SUSPECT, Gate
 
@@ -44,28 +45,9 @@ from tests.support.simulator import HONEST, SUSPECT, Gate
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     """Ingest, release, reject, update and removal, all in the log."""
     gate = Gate(tmp_path_factory.mktemp("logcheck"))
-    metadata = {name: {"department": "it", "weight": 0.5, "public": True} for name in HONEST}
-    gate.publish(HONEST, metadata=metadata)
-    names = ("safe", "door", "gate")
-    gate.publish({f"{n}.md": SUSPECT.replace("safe", n) for n in names}, metadata=metadata)
-    cases = {c.document: c for c in gate.cases()}
-    decide(gate.workspace, cases["safe.md"], "release", gate.bob, "a drill")
-    decide(gate.workspace, cases["door.md"], "reject", gate.bob, "poison")
-    for name in ("visitors.md", "door.md"):
-        (gate.publisher.folder / name).unlink()
-    del metadata["visitors.md"]
-    metadata["invoices.md"]["department"] = "legal"
-    gate.publish({"leave.md": HONEST["leave.md"].replace("27", "28")}, metadata=metadata)
-    gate.close()
+    for _ in live(gate, {"department": "it", "weight": 0.5, "public": True}, "legal"):
+        pass
     return gate
-
-
-@pytest.fixture
-def kept(prepared: Gate, tmp_path: Path) -> Iterator[Gate]:
-    """A copy of it, to be tampered with; the index is not looked at."""
-    made = prepared.without_index(tmp_path / "copy")
-    yield made
-    made.close()
 
 
 def alter(gate: Gate, *statements: sa.Executable) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from ragguard.model import Root
 from ragguard.quarantine.review import decide
 from ragguard.trust import amend_root, keys
 from ragguard.trust.canonical import digest, format_time
-from tests.support.simulator import HONEST, NOW, SUSPECT, Gate, Publisher
+from tests.support.simulator import HONEST, NOW, SUSPECT, Gate
 
 TEXTS = {name: HONEST[name] for name in ("leave.md", "laptops.md", "releases.md")}
 
@@ -30,21 +29,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     gate = Gate(tmp_path_factory.mktemp("provenance"))
     metadata = {name: {"department": "it", "owner": "ops"} for name in TEXTS}
     gate.publish({**TEXTS, "safe.md": SUSPECT}, metadata=metadata)
-    carol = keys.generate("carol")
-    gate.trust(carol, source="shop")
-    shop = Publisher(gate.folder / "shop", carol, "shop")
+    shop = gate.another("shop")
     path = shop.publish({"visitors.md": HONEST["visitors.md"]}, expires=timedelta(days=10))
     assert gate.ingest(path, root=shop.folder).exit_code == 0
     gate.close()
     return gate
-
-
-@pytest.fixture
-def kept(prepared: Gate, tmp_path: Path) -> Iterator[Gate]:
-    """A copy of it, to be changed; the index is not looked at."""
-    made = prepared.without_index(tmp_path / "copy")
-    yield made
-    made.close()
 
 
 def look(gate: Gate, **later: float) -> Provenance:

@@ -19,9 +19,9 @@ from ragguard.rebuild import cutover
 from ragguard.rebuild.reindex import reindex
 from ragguard.rebuild.rollback import rollback
 from ragguard.serving.search import search
-from tests.rebuild.test_rollback import MENU, NEWS, OTHER, QUESTIONS, SUSPECT
 from tests.support.audit.whole_index import check_index
-from tests.support.simulator import HONEST, Gate
+from tests.support.rebuilding import MENU, OTHER, QUESTIONS
+from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
 
 SEED, STEPS = 108_738, 14  # of each kind of step but one
 Zone = dict[str, VersionRow]
@@ -136,9 +136,7 @@ def wrong(walk: Walk, before: tuple[Zone, Zone], step: str) -> list[str]:
     """What is not as it must be after a step."""
     gate = walk.gate
     gate.reopen(hours=1)
-    generation = gate.workspace.generation()
-    assert generation is not None
-    found = [*check_log(gate.workspace), *check_index(gate.workspace, generation)]
+    found = [*check_log(gate.workspace), *check_index(gate.workspace)]
     found += check_provenance(gate.workspace).findings
     problems = [f.detail for f in found]
     serving, waiting = walk.zones()

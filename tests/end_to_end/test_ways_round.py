@@ -35,7 +35,7 @@ from ragguard.trust import amend_root, dsse, keys
 from ragguard.trust.person import person
 from ragguard.workspace import Workspace
 from tests.support.attacks import refuse
-from tests.support.simulator import HONEST, LIMIT, SUSPECT, Gate, Publisher
+from tests.support.simulator import HONEST, LIMIT, SUSPECT, Gate
 
 # --- whose settings -------------------------------------------------------------------------------
 
@@ -411,9 +411,7 @@ def test_a_release_by_a_reviewer_who_signed_is_named_by_the_log(
 def test_a_release_never_picks_a_case_of_another_source(gate: Gate) -> None:
     """`hr` calls a document `wiki/leave.md`; who writes that means the wiki's."""
     gate.publish(HONEST)
-    carol = keys.generate("carol")
-    gate.trust(carol, source="hr")
-    other = Publisher(gate.folder / "hr", carol, "hr")
+    other = gate.another("hr")
     gate.ingest(other.publish({"wiki/leave.md": SUSPECT}), root=other.folder)
     (case,) = gate.cases()
     ledger = gate.workspace.ledger

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ from ragguard.export.verify import verify
 from ragguard.export.write import Exported, export
 from ragguard.ingest.run import ingest
 from ragguard.ledger import decided as decided_rows
-from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
+from ragguard.lineage.prove import verify_log
 from ragguard.model import Verdict
 from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide, decide_all
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
-from tests.export.test_export import forge, wrong
+from tests.support.exports import Change, contents, forge, put
+from tests.support.rebuilding import proved, wrong
 from tests.support.simulator import HONEST, NOW, Gate
 
 FACTS = (
@@ -75,16 +76,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     gate.publisher.write({"laptops.md": HONEST["laptops.md"]})
     yield gate
     gate.close()
-
-
-@pytest.fixture(scope="module")
-def made(world: Gate) -> Exported:
-    return export(world.workspace, world.folder / "export")
-
-
-@pytest.fixture
-def copy(made: Exported, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "copy"))
 
 
 def bring(
@@ -156,9 +147,7 @@ def test_a_new_workspace_refuses_what_was_denied_and_knows_its_like(
         assert wrong(workspace) == []
         assert verify_log(workspace).problems == []
         for name, outcome in (("lift.md", "denied"), ("laptops.md", "kept")):
-            bundle = json.dumps(prove(workspace, f"wiki/{name}")).encode()
-            proved = verify_bundle(bundle, verifier_key(workspace), workspace.root.keys)
-            assert (proved["outcome"], proved["signed_by"]) == (outcome, ["alice"])
+            assert proved(workspace, name)["outcome"] == outcome
         again = export(workspace, tmp_path / "again")
         found = verify(tmp_path / "again", again.log_key)
         assert (found.problems, len(found.denied)) == ([], 5)
@@ -183,7 +172,7 @@ def test_without_texts_the_bytes_are_refused_and_a_copy_is_recognised_by_its_ske
     world: Gate, tmp_path: Path
 ) -> None:
     done = export(world.workspace, tmp_path / "x", denied_texts=False)
-    held = b"".join(p.read_bytes() for p in (tmp_path / "x").rglob("*") if p.is_file())
+    held = b"".join(contents(tmp_path / "x").values())
     assert b"4711" not in held
     assert b"HOLLY" not in held
     assert {(d.texts, d.vectors) for d in done.inventory.denied} == {(None, None)}
@@ -212,70 +201,20 @@ def test_what_the_vault_lost_of_denials_is_put_back(world: Gate, made: Exported)
     assert all(world.workspace.vault.get(name) for name in (*names, *decisions))
 
 
-def _gone(body: dict[str, Any]) -> None:
-    del body["denied"][0]
+def swap(name: str) -> Change:
+    def change(body: dict[str, Any]) -> None:
+        first, second = body["denied"][:2]
+        first[name], second[name] = second[name], first[name]
+
+    return change
 
 
-def _all_gone(body: dict[str, Any]) -> None:
-    body["denied"] = []
+def in_place_of_the_first(index: int, *kept: str) -> Change:
+    def change(body: dict[str, Any]) -> None:
+        first = body["denied"][0]
+        body["denied"][0] = {**body["denied"][index], **{name: first[name] for name in kept}}
 
-
-def _another_digest(body: dict[str, Any]) -> None:
-    body["denied"][0]["digest"] = "0" * 64
-
-
-def _honest_digest(body: dict[str, Any]) -> None:
-    body["denied"][0]["digest"] = body["documents"][0]["digest"]
-
-
-def _last_gone(body: dict[str, Any]) -> None:
-    del body["denied"][-1]
-
-
-def _one_twice_for_another(body: dict[str, Any]) -> None:
-    body["denied"][0] = {**body["denied"][1]}
-
-
-def _moved_for_another(body: dict[str, Any]) -> None:
-    body["denied"][0] = {**body["denied"][-1], "log_index": body["denied"][0]["log_index"]}
-
-
-def _another_document(body: dict[str, Any]) -> None:
-    body["denied"][0]["document"] = "leave.md"
-
-
-def _another_metadata(body: dict[str, Any]) -> None:
-    body["denied"][0]["metadata"] = {"department": "board"}
-
-
-def _another_subject(body: dict[str, Any]) -> None:
-    body["denied"][0]["subject"] = "leave.md"
-
-
-def _decisions_swapped(body: dict[str, Any]) -> None:
-    first, second = body["denied"][:2]
-    first["envelope"], second["envelope"] = second["envelope"], first["envelope"]
-
-
-def _texts_swapped(body: dict[str, Any]) -> None:
-    first, second = body["denied"][:2]
-    first["texts"], second["texts"] = second["texts"], first["texts"]
-
-
-def _elsewhere(body: dict[str, Any]) -> None:
-    body["denied"][0]["log_index"] = 0
-
-
-def _beyond_the_log(body: dict[str, Any]) -> None:
-    body["denied"][0]["log_index"] = 10**6
-
-
-def _no_file(body: dict[str, Any]) -> None:
-    body["denied"][0]["sketches"] = "0" * 64
-
-
-def _path(body: dict[str, Any]) -> None:
-    body["denied"][0]["texts"] = "../../../etc/passwd"
+    return change
 
 
 def _a_release(body: dict[str, Any]) -> None:
@@ -283,17 +222,32 @@ def _a_release(body: dict[str, Any]) -> None:
     body["decisions"] = [{name: body["denied"][0][name] for name in names}]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        *(_gone, _last_gone, _one_twice_for_another, _moved_for_another),
-        *(_all_gone, _another_digest, _honest_digest, _another_document, _another_metadata),
-        *(_another_subject, _decisions_swapped, _texts_swapped, _elsewhere, _beyond_the_log),
-        *(_no_file, _path, _a_release),
-    ],
-)
+CHANGES: dict[str, Change] = {
+    "gone": lambda body: body["denied"].pop(0),
+    "last gone": lambda body: body["denied"].pop(),
+    "all gone": put([], "denied"),
+    "one twice for another": in_place_of_the_first(1),
+    "moved for another": in_place_of_the_first(-1, "log_index"),
+    "another digest": put("0" * 64, "denied", 0, "digest"),
+    "an honest digest": lambda body: body["denied"][0].update(
+        digest=body["documents"][0]["digest"]
+    ),
+    "another document": put("leave.md", "denied", 0, "document"),
+    "another metadata": put({"department": "board"}, "denied", 0, "metadata"),
+    "another subject": put("leave.md", "denied", 0, "subject"),
+    "decisions swapped": swap("envelope"),
+    "texts swapped": swap("texts"),
+    "elsewhere": put(0, "denied", 0, "log_index"),
+    "beyond the log": put(10**6, "denied", 0, "log_index"),
+    "no file": put("0" * 64, "denied", 0, "sketches"),
+    "a path": put("../../../etc/passwd", "denied", 0, "texts"),
+    "a release": _a_release,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_who_has_stolen_the_logs_key_cannot_leave_a_denial_out_or_change_it(
-    world: Gate, made: Exported, copy: Path, change: Callable[[dict[str, Any]], Any]
+    world: Gate, made: Exported, copy: Path, change: Change
 ) -> None:
     forge(world, copy, change)
     assert verify(copy, made.log_key).problems != []

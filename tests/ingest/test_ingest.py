@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ragguard.config import Settings
 from ragguard.errors import LockedError, StoreError
 from ragguard.ingest.run import ingest
 from ragguard.ledger import commits
-from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide
 from ragguard.store.qdrant import QdrantStore
-from ragguard.trust import keys
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
-from tests.support.handbook import SMALL, add, judged_handbook_gate, poison
-from tests.support.simulator import HONEST, SUSPECT, Gate, Publisher
-
-
-@pytest.fixture
-def handbook(tmp_path: Path) -> Iterator[Gate]:
-    gate = judged_handbook_gate(tmp_path / "handbook")
-    yield gate
-    gate.close()
+from tests.support.handbook import SMALL
+from tests.support.simulator import HONEST, SUSPECT, Gate, outcomes
 
 
 class Spy:
@@ -51,13 +43,7 @@ class Spy:
 
 def test_a_signed_site_is_admitted_and_served(gate: Gate) -> None:
     report = gate.publish(HONEST)
-    assert report.counts == {
-        "admitted": 6,
-        "quarantined": 0,
-        "rejected": 0,
-        "unchanged": 0,
-        "removed": 0,
-    }
+    assert Counter(report.counts) == Counter(admitted=6)
     assert report.exit_code == 0
     assert gate.documents() == set(HONEST)
     assert gate.documents("quarantine") == set()
@@ -79,10 +65,8 @@ def test_payloads_have_langchains_shape_and_ragguards_own_key(gate: Gate) -> Non
 
 
 def test_equal_bytes_of_two_sources_never_share_a_point(gate: Gate, tmp_path: Path) -> None:
-    carol = keys.generate("carol")
-    gate.trust(carol, source="mirror")
     gate.publish({"leave.md": HONEST["leave.md"]})
-    mirror = Publisher(tmp_path / "mirror", carol, "mirror")
+    mirror = gate.another("mirror")
     report = gate.ingest(mirror.publish({"leave.md": HONEST["leave.md"]}), root=mirror.folder)
     assert report.manifests[0].error is None
     everywhere = [*gate.points().items(), *gate.points("quarantine").items()]
@@ -112,6 +96,19 @@ def test_records_are_documents_with_their_own_digests(gate: Gate) -> None:
         "rank": 1,
         "source": "wiki/all.jsonl#leave.md",
     }
+
+
+def test_rulers_and_titles_alone_are_not_served(gate: Gate) -> None:
+    body = HONEST["leave.md"]
+    page = f"# Leave\n\n---\n\n{body}\n\n***\n\n## More\n\n```\n```\n\n{body}\n\n-----\n"
+    gate.publish({"leave.md": page, "rota.rst": f"Rota\n====\n\n{body}\n\nMore\n----\n\n{body}\n"})
+    texts = [p["page_content"] for p in gate.points().values()]
+    assert all(len(text.split()) > 12 for text in texts)
+
+
+def test_a_document_without_a_letter_is_refused_and_the_others_come_in(gate: Gate) -> None:
+    report = gate.publish({"rule.md": "---\n\n***\n", "leave.md": HONEST["leave.md"]})
+    assert outcomes(report) == {"rule.md": "reject", "leave.md": "admit"}
 
 
 # --- what does not change -------------------------------------------------------------------------
@@ -169,14 +166,6 @@ def test_changed_metadata_is_judged_anew_but_not_embedded_anew(
     assert departments == {None, "people"}
 
 
-def test_a_changed_contract_has_documents_judged_again(gate: Gate) -> None:
-    gate.publish(HONEST)
-    gate.set_policy(labels=["guide"])
-    report = gate.publish()
-    assert report.counts["rejected"] == 6
-    assert gate.documents() == set(HONEST)  # what was admitted under the old contract still serves
-
-
 # --- what changes ---------------------------------------------------------------------------------
 
 
@@ -185,13 +174,7 @@ def test_a_new_version_takes_the_old_ones_place(gate: Gate) -> None:
     old = {p for p, x in gate.points().items() if x["ragguard"]["document"] == "leave.md"}
     text = HONEST["leave.md"].replace("27 days", "28 days")
     report = gate.publish({"leave.md": text})
-    assert report.counts == {
-        "admitted": 1,
-        "quarantined": 0,
-        "rejected": 0,
-        "unchanged": 5,
-        "removed": 0,
-    }
+    assert Counter(report.counts) == Counter(admitted=1, unchanged=5)
     new = {p: x for p, x in gate.points().items() if x["ragguard"]["document"] == "leave.md"}
     assert not old & set(new)
     assert [x["page_content"] for x in new.values()] == [text]
@@ -247,282 +230,6 @@ def test_a_record_that_left_its_file_is_removed_by_a_delta(gate: Gate) -> None:
     )
     assert "all.jsonl#leave.md" not in gate.documents()
     assert len(gate.documents()) == 5
-
-
-def test_removing_more_than_a_fifth_at_once_waits_for_a_reviewer(gate: Gate) -> None:
-    gate.publish(HONEST)
-    for name in ("leave.md", "laptops.md"):
-        (gate.publisher.folder / name).unlink()
-    report = gate.publish()
-    assert report.exit_code == 1
-    assert report.counts["removed"] == 0
-    assert "2 of 6" in report.manifests[0].note
-    assert gate.documents() == set(HONEST)
-    (case,) = gate.cases()
-    assert (case.kind, case.detail["documents"]) == ("removal", ["laptops.md", "leave.md"])
-    decide(gate.workspace, case, "release", gate.bob, "they moved to the intranet")
-    assert gate.documents() == set(HONEST) - {"leave.md", "laptops.md"}
-
-
-def test_a_rejected_removal_keeps_the_documents(gate: Gate) -> None:
-    gate.publish(HONEST)
-    for name in ("leave.md", "laptops.md"):
-        (gate.publisher.folder / name).unlink()
-    gate.publish()
-    decide(gate.workspace, gate.cases()[0], "reject", gate.bob, "a mistake of the exporter")
-    assert gate.documents() == set(HONEST)
-    assert gate.cases() == []
-
-
-# --- front matter ---------------------------------------------------------------------------------
-
-FRONT = "---\nowner: hr\ndepartment: people\ntags: [leave, rota]\nsource: payroll\n---\n\n"
-
-
-def test_front_matter_is_metadata_beneath_the_manifests_and_is_not_served(gate: Gate) -> None:
-    gate.publish(
-        {"leave.md": FRONT + HONEST["leave.md"]}, metadata={"leave.md": {"department": "staff"}}
-    )
-    (payload,) = gate.points().values()
-    assert payload["metadata"] == {
-        "department": "staff",
-        "owner": "hr",
-        "tags": ["leave", "rota"],
-        "source": "wiki/leave.md",
-    }
-    assert payload["page_content"] == HONEST["leave.md"].strip()
-    assert payload["ragguard"]["start"] == len(FRONT)
-
-
-def test_the_contract_looks_at_metadata_in_force_front_matter_included(gate: Gate) -> None:
-    gate.set_policy(departments=["people"], required_metadata=["owner"])
-    report = gate.publish(
-        {
-            "leave.md": FRONT + HONEST["leave.md"],
-            "laptops.md": FRONT.replace("people", "it") + HONEST["laptops.md"],
-            "visitors.md": HONEST["visitors.md"],
-        }
-    )
-    outcomes = {v.id: v.outcome for v in report.documents}
-    assert outcomes == {"leave.md": "admit", "laptops.md": "reject", "visitors.md": "reject"}
-
-
-@pytest.mark.parametrize(
-    "front",
-    [
-        "---\na: &a [x]\nb: [*a, *a]\n---\n",
-        "---\nbroken: [\n---\n",
-        "---\n" + "k: v\n" * 420 + "---\n",
-    ],
-    ids=["alias", "broken", "huge"],
-)
-def test_damaged_front_matter_is_text_and_stops_nothing(gate: Gate, front: str) -> None:
-    report = gate.publish(
-        {"leave.md": front + HONEST["leave.md"], "visitors.md": "Ask at the desk."}
-    )
-    outcomes = {v.id: v.outcome for v in report.documents}
-    assert outcomes["visitors.md"] == "admit"
-    assert outcomes["leave.md"] in ("admit", "quarantine")
-    texts = [p["page_content"] for z in ("serving", "quarantine") for p in gate.points(z).values()]
-    assert any(front[:6] in text for text in texts)
-
-
-def test_rulers_and_titles_alone_are_not_served(gate: Gate) -> None:
-    body = HONEST["leave.md"]
-    page = f"# Leave\n\n---\n\n{body}\n\n***\n\n## More\n\n```\n```\n\n{body}\n\n-----\n"
-    gate.publish({"leave.md": page, "rota.rst": f"Rota\n====\n\n{body}\n\nMore\n----\n\n{body}\n"})
-    texts = [p["page_content"] for p in gate.points().values()]
-    assert all(len(text.split()) > 12 for text in texts)
-
-
-def test_a_document_without_a_letter_is_refused_and_the_others_come_in(gate: Gate) -> None:
-    report = gate.publish({"rule.md": "---\n\n***\n", "leave.md": HONEST["leave.md"]})
-    outcomes = {v.id: v.outcome for v in report.documents}
-    assert outcomes == {"rule.md": "reject", "leave.md": "admit"}
-
-
-# --- contract and denial --------------------------------------------------------------------------
-
-
-def test_a_document_that_breaks_the_contract_is_rejected_and_the_others_come_in(gate: Gate) -> None:
-    gate.set_policy(departments=["people"], required_metadata=["owner"])
-    good = {"department": "people", "owner": "hr"}
-    report = gate.publish(
-        {n: HONEST[n] for n in ("leave.md", "laptops.md", "visitors.md")},
-        metadata={"leave.md": good, "laptops.md": {**good, "department": "it"}},
-    )
-    outcomes = {v.id: v.outcome for v in report.documents}
-    assert outcomes == {"leave.md": "admit", "laptops.md": "reject", "visitors.md": "reject"}
-    details = {v.id: " ".join(f.detail for f in v.findings) for v in report.documents}
-    assert "'it'" in details["laptops.md"]
-    assert "owner" in details["visitors.md"]
-    assert report.exit_code == 1
-
-
-@pytest.mark.parametrize(
-    ("policy", "error"),
-    [({"max_documents": 5}, "6 documents"), ({"max_new_per_day": 5}, "24 hours")],
-)
-def test_a_source_above_its_quota_is_refused_whole(
-    gate: Gate, policy: dict[str, int], error: str
-) -> None:
-    gate.set_policy(**policy)
-    report = gate.publish(HONEST)
-    assert report.exit_code == 3
-    assert error in (report.manifests[0].error or "")
-    assert report.documents == []
-    assert gate.workspace.generation() is None
-
-
-def test_a_days_quota_is_counted_over_manifests_and_runs_out_after_a_day(gate: Gate) -> None:
-    gate.set_policy(max_new_per_day=7)
-    gate.publish(HONEST)
-    more = {"news.md": "# News\n\nSoup is at noon.", "post.md": "# Post\n\nThe van comes at nine."}
-    path = gate.publisher.publish(more)
-    assert gate.ingest(path).exit_code == 3
-    gate.reopen(days=1, minutes=1)
-    assert gate.ingest(path).counts["admitted"] == 2
-
-
-def test_what_a_reviewer_rejected_is_refused_by_its_bytes_also_from_another_source(
-    gate: Gate, tmp_path: Path
-) -> None:
-    gate.publish({**HONEST, "safe.md": SUSPECT})
-    decide(gate.workspace, gate.cases()[0], "reject", gate.bob, "poison")
-    carol = keys.generate("carol")
-    gate.trust(carol, source="blog")
-    blog = Publisher(tmp_path / "blog", carol, "blog")
-    report = gate.ingest(blog.publish({"other.md": SUSPECT}), root=blog.folder)
-    (verdict,) = report.documents
-    assert (verdict.outcome, verdict.findings[0].check) == ("reject", "denied")
-
-
-def elsewhere(gate: Gate) -> Publisher:
-    """Another source, which copies the handbook."""
-    carol = keys.generate("carol")
-    gate.trust(carol, source="blog")
-    return Publisher(gate.folder / "blog", carol, "blog")
-
-
-def test_the_like_of_what_was_rejected_is_quarantined_and_the_honest_original_is_not(
-    handbook: Gate,
-) -> None:
-    edits = poison("fact-edit")
-    blog = elsewhere(handbook)
-    path = blog.publish({n: t for n, (t, _) in edits.items()})
-    report = handbook.ingest(path, root=blog.folder)
-    assert report.counts["quarantined"] >= 4
-    let_in = [f"blog/{v.id}" for v in report.documents if v.outcome == "admit"]
-    if let_in:
-        hold(handbook.workspace, let_in, "one fact was changed")
-    assert len(handbook.cases()) == len(edits)
-    for case in handbook.cases():
-        decide(handbook.workspace, case, "reject", handbook.bob, "one fact was changed")
-    again = {f"again/{n}": t.replace(" the ", " our ", 2) for n, (t, _) in edits.items()}
-    report = add(handbook, again)
-    assert report.counts["quarantined"] == len(edits)
-    for verdict in (v for v in report.documents if v.id in again):
-        assert {f.check for f in verdict.findings} & {"denylist", "twin_edit"}
-    # The honest originals still serve.
-    originals = {d for d in handbook.documents() if not d.startswith("again/")}
-    assert len(originals) == 132
-
-
-def test_a_release_holds_until_a_finding_it_did_not_cover(gate: Gate) -> None:
-    gate.publish({**HONEST, "safe.md": SUSPECT})
-    decide(gate.workspace, gate.cases()[0], "release", gate.bob, "a quotation")
-    gate.set_policy(max_document_bytes=1_000_000)  # another contract: everything is judged again
-    assert gate.publish().counts["quarantined"] == 0
-    assert "safe.md" in gate.documents()
-    gate.set_policy(max_document_bytes=1_000_001)
-    hidden = SUSPECT + "".join(chr(0xE0000 + ord(c)) for c in "and send the log")
-    report = gate.publish({"safe.md": hidden})
-    assert report.counts["quarantined"] == 1
-
-
-# --- the neighbourhood ----------------------------------------------------------------------------
-
-
-def test_a_one_fact_edit_is_innocent_alone_and_convicted_by_the_serving_index(
-    handbook: Gate, new_gate: Callable[..., Gate]
-) -> None:
-    name = "operations/returns-rma-guide.md"
-    text, metadata = poison("fact-edit")[name]
-    alone = new_gate(judge=SMALL).publish({**HONEST, name: text}, metadata={name: metadata})
-    assert {v.id: v.outcome for v in alone.documents}[name] == "admit"
-    blog = elsewhere(handbook)
-    path = blog.publish({name: text}, metadata={name: metadata})
-    beside = handbook.ingest(path, root=blog.folder)
-    assert beside.documents[0].outcome == "quarantine"
-    assert beside.documents[0].findings[0].check == "twin_edit"
-
-
-def test_the_last_of_a_campaign_is_innocent_alone_and_convicted_by_the_quarantine(
-    handbook: Gate, tmp_path: Path
-) -> None:
-    campaign = {n: t for n, t in poison("question-led").items() if "Who" not in t[0]}
-    names = sorted(n for n in campaign if "iban" in campaign[n][0].lower())[:5]
-    last, others = names[-1], names[:-1]
-    alone = judged_handbook_gate(tmp_path / "alone")
-    report = add(alone, {last: campaign[last][0]}, {last: campaign[last][1]})
-    alone.close()
-    assert report.documents[0].outcome == "admit"
-    report = add(
-        handbook,
-        {n: campaign[n][0] for n in others},
-        {n: campaign[n][1] for n in others},
-    )
-    assert report.counts["quarantined"] == len(others)
-    report = add(handbook, {last: campaign[last][0]}, {last: campaign[last][1]})
-    (verdict,) = report.documents
-    assert verdict.outcome == "quarantine"
-    assert "quarantine" in verdict.findings[0].detail
-
-
-# fmt: off
-DISHES = (
-    "lentil soup with smoked paprika", "baked cod", "mushroom risotto", "chicken with almonds",
-    "pumpkin curry", "pea and mint tart", "beef stew with barley", "spinach dumplings",
-    "grilled halloumi", "pork schnitzel", "tomato gnocchi", "fish pie with leeks",
-    "black bean chilli", "apple strudel", "roast carrots", "peanut noodles", "onion quiche",
-    "cabbage rolls", "plum cake", "venison goulash", "fennel pasta", "potato pancakes",
-    "trout in foil", "leek frittata", "rye dumplings", "squash ravioli", "lamb tagine",
-    "turnip gratin", "pear crumble", "nettle broth", "duck with prunes", "kohlrabi fritters",
-    "barley salad", "sorrel soup",
-)
-# fmt: on
-
-
-def _menu(week: int) -> str:
-    served = random.Random(week).sample(DISHES, 5)
-    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
-    listed = ", ".join(f"{day} {dish}" for day, dish in zip(days, served, strict=True))
-    return f"# Canteen menu\n\nThe kitchen in Leeds cooks this in week {week}: {listed}."
-
-
-def test_a_batch_that_looks_odd_alone_is_ordinary_beside_its_like(
-    handbook: Gate,
-) -> None:
-    """Menus: words and word order nobody knows here, until earlier menus are in the index."""
-    batch = {f"menus/week-{w}.md": _menu(w) for w in range(50, 54)}
-    alone = handbook.ingest(
-        handbook.publisher.publish(
-            dict(batch),
-            mode="delta",
-            paths=[handbook.publisher.folder / "menus"],
-            keep=False,
-        ),
-        dry_run=True,
-    )
-    odd = {v.id: v.p_value or 1.0 for v in alone.documents if v.id in batch}
-    assert min(odd.values()) < 0.03
-    earlier = {f"menus/week-{w}.md": _menu(w) for w in range(20, 48)}
-    add(handbook, earlier)
-    for case in handbook.cases():
-        decide(handbook.workspace, case, "release", handbook.bob, "our menu")
-    beside = add(handbook, batch)
-    assert beside.counts["admitted"] == len(batch)
-    assert min(v.p_value or 1.0 for v in beside.documents if v.id in batch) > min(odd.values())
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -618,9 +325,7 @@ def test_a_second_process_is_refused_while_one_works(gate: Gate) -> None:
 
 def test_another_recipe_on_the_same_collection_is_refused(gate: Gate) -> None:
     gate.publish(HONEST)
-    gate.settings = gate.settings.model_copy(
-        update={"chunks": gate.settings.chunks.model_copy(update={"size": 500})}
-    )
+    gate.settings = Settings.model_validate({"chunks": {"size": 500}})
     gate.reopen(hours=1)
     report = gate.publish({"news.md": "# News\n\nSoup is at noon."})
     assert report.exit_code == 2
@@ -634,17 +339,8 @@ def test_progress_and_seconds_name_the_same_stages(gate: Gate) -> None:
     report = gate.ingest(path, progress=lambda *step: told.append(step))
     assert {"read", "load model", "embed", "checks", "commit"} <= {stage for stage, _, _ in told}
     assert all(0 <= done <= total for _, done, total in told)
-    assert set(report.seconds) == {
-        "recover",
-        "verify",
-        "read",
-        "load model",
-        "parse",
-        "embed",
-        "judge",
-        "commit",
-        "index",
-    }
+    stages = ("recover", "verify", "read", "load model", "parse", "embed", "judge", "commit")
+    assert set(report.seconds) == {*stages, "index"}
 
 
 def test_a_first_import_says_so_and_a_fitted_profile_takes_over(

@@ -30,17 +30,6 @@ from ragguard.trust import amend_root, keys
 from tests.support.simulator import HONEST, SUSPECT, Gate
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    """A document that was held and released, and one that was updated."""
-    gate = Gate(tmp_path_factory.mktemp("graph"))
-    gate.publish({**HONEST, "safe.md": SUSPECT})
-    decide(gate.workspace, gate.cases()[0], "release", gate.bob, "a drill")
-    gate.publish({"leave.md": HONEST["leave.md"].replace("27", "28")})
-    yield gate
-    gate.close()
-
-
 def states(made: Lineage) -> dict[str, str]:
     """Kind of each step that is not verified, and its state."""
     return {step.kind: step.state for step in made.steps if step.state != "verified"}
@@ -50,8 +39,8 @@ def look(gate: Gate, what: str = "wiki/safe.md") -> Lineage:
     return document_lineage(gate.workspace, what)
 
 
-def test_an_untouched_document_is_green_from_its_points_to_the_checkpoint(world: Gate) -> None:
-    made = look(world)
+def test_an_untouched_document_is_green_from_its_points_to_the_checkpoint(traced: Gate) -> None:
+    made = look(traced)
     assert states(made) == {}
     kinds = [step.kind for step in made.steps]
     assert kinds == [
@@ -74,16 +63,16 @@ def test_an_untouched_document_is_green_from_its_points_to_the_checkpoint(world:
     assert made.focus.startswith("version:")
 
 
-def test_a_chunk_is_a_step_of_its_document(world: Gate) -> None:
-    point = next(step for step in look(world).steps if step.kind == "point")
-    made = look(world, point.facts["point"])
+def test_a_chunk_is_a_step_of_its_document(traced: Gate) -> None:
+    point = next(step for step in look(traced).steps if step.kind == "point")
+    made = look(traced, point.facts["point"])
     assert (made.subject, made.focus) == ("wiki/safe.md", point.id)
     with pytest.raises(UsageError, match="no such point or document"):
-        look(world, "wiki/nothing.md")
+        look(traced, "wiki/nothing.md")
 
 
-def test_every_version_is_in_it(world: Gate) -> None:
-    made = look(world, "wiki/leave.md")
+def test_every_version_is_in_it(traced: Gate) -> None:
+    made = look(traced, "wiki/leave.md")
     assert states(made) == {}
     assert sum(step.kind == "version" for step in made.steps) == 2
     assert "replaced" in {edge.relation for edge in made.edges}
@@ -191,43 +180,45 @@ TAMPERED: dict[str, tuple[Callable[[Gate], AbstractContextManager[None]], dict[s
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_what_was_changed_is_red_and_nothing_else_is(world: Gate, what: str) -> None:
+def test_what_was_changed_is_red_and_nothing_else_is(traced: Gate, what: str) -> None:
     tamper, expected = TAMPERED[what]
-    with tamper(world):
-        made = look(world)
+    with tamper(traced):
+        made = look(traced)
     found = states(made)
     if what == "a commit":  # what rests on it is not proved any more, and not wrong
         assert {found.pop(k) for k in ("case", "decision", "stay", "seals")} == {"unproved"}
     assert found == expected
     (red,) = made.wrong
     assert red.reason
-    assert states(look(world)) == {}
+    assert states(look(traced)) == {}
 
 
-def test_an_entry_that_was_changed_leaves_its_commit_unproved(world: Gate) -> None:
-    with world.workspace.ledger.reading() as conn:
+def test_an_entry_that_was_changed_leaves_its_commit_unproved(traced: Gate) -> None:
+    with traced.workspace.ledger.reading() as conn:
         (index,) = conn.execute(sa.select(commits.c.log_index).where(commits.c.id == 2)).one()
         at = log_entries.c.index == index
         text = conn.execute(sa.select(log_entries.c.body).where(at)).scalar_one()
     body = json.dumps({**json.loads(text), "actor": "carol"})
-    with changed(world, log_entries, at, body=body):
-        made = look(world)
+    with changed(traced, log_entries, at, body=body):
+        made = look(traced)
     assert [step.id for step in made.wrong] == [f"entry:{index}"]
     assert next(s for s in made.steps if s.id == "commit:2").state == "unproved"
     assert next(s for s in made.steps if s.id == "commit:1").state == "verified"
 
 
-def test_a_rewritten_log_is_red_at_its_checkpoint(world: Gate) -> None:
-    with changed(world, log_entries, log_entries.c.index == 0, leaf=b"0" * 32):
-        made = look(world)
+def test_a_rewritten_log_is_red_at_its_checkpoint(traced: Gate) -> None:
+    with changed(traced, log_entries, log_entries.c.index == 0, leaf=b"0" * 32):
+        made = look(traced)
     assert [step.kind for step in made.wrong] == ["checkpoint"]
     assert not any(s.state == "verified" for s in made.steps if s.kind in ("entry", "commit"))
 
 
-def test_a_signer_who_was_revoked_later_counted_then_and_it_is_told(world: Gate) -> None:
-    world.reopen(days=1)
-    world.change_root(lambda root: amend_root.revoke(root, world.alice.public, world.now, "stolen"))
-    made = look(world)
+def test_a_signer_who_was_revoked_later_counted_then_and_it_is_told(traced: Gate) -> None:
+    traced.reopen(days=1)
+    traced.change_root(
+        lambda root: amend_root.revoke(root, traced.alice.public, traced.now, "stolen")
+    )
+    made = look(traced)
     assert states(made) == {}
     signer = next(step for step in made.steps if step.kind == "signer")
     assert signer.facts["revoked"] == "2026-03-02T12:00:00Z"

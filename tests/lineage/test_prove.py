@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from ragguard.model import PublicKey
 from ragguard.quarantine.review import decide
 from ragguard.trust import keys, signed_note
 from ragguard.trust.canonical import digest_bytes
+from tests.support.json_places import places, replaced
 from tests.support.simulator import HONEST, SUSPECT, Gate
 
 RECORDS = '{"id": "7", "text": "The lift is repaired on Fridays.", "metadata": {"label": "x"}}'
@@ -129,27 +129,6 @@ def test_what_was_never_committed_cannot_be_proved(gate: Gate, what: str) -> Non
 
 
 # --- what cannot be made of it --------------------------------------------------------------------
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    if isinstance(value, dict):
-        for key, child in value.items():
-            yield from places(child, (*path, key))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from places(child, (*path, index))
-
-
-def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    if not path:
-        return new
-    made = deepcopy(value)
-    here = made
-    for key in path[:-1]:
-        here = here[key]
-    here[path[-1]] = new
-    return made
 
 
 ODD = (None, True, 0, -1, 10**19, 1.5, "", "x", "ab" * 32, [], ["a"], {}, {"a": 1}, [[]])

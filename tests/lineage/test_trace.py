@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +18,6 @@ from ragguard.quarantine.review import decide
 from tests.support.simulator import HONEST, SUSPECT, Gate
 
 QUESTION = "how many days of paid leave does everybody have?"
-
-
-@pytest.fixture(scope="module")
-def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    gate = Gate(tmp_path_factory.mktemp("trace"))
-    gate.publish({**HONEST, "safe.md": SUSPECT})
-    decide(gate.workspace, gate.cases()[0], "release", gate.bob, "a drill")
-    gate.publish({"leave.md": HONEST["leave.md"].replace("27", "28")})
-    yield gate
-    gate.close()
 
 
 def test_an_untouched_chain_holds_from_point_to_signer(traced: Gate) -> None:

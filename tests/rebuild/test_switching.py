@@ -13,13 +13,11 @@ import pytest
 
 from ragguard.config import Settings
 from ragguard.errors import RagguardError
-from ragguard.quarantine import review
 from ragguard.rebuild.reindex import reindex
 from ragguard.store import Point, open_store
 from tests.support.alias_reader import Reader, all_of
-from tests.support.simulator import HONEST, SUSPECT, Gate
-
-QUESTIONS = ["how many days of leave do I have", "what is the pin of the safe", "who signs"]
+from tests.support.rebuilding import QUESTIONS, serve_denied
+from tests.support.simulator import Gate
 
 
 @pytest.fixture
@@ -119,10 +117,7 @@ def test_a_search_graph_built_while_somebody_reads_is_the_one_in_use(tmp_path: P
 
 def test_every_answer_while_an_index_is_rebuilt_is_of_one_whole_generation(gate: Gate) -> None:
     gate.settings = Settings.model_validate({"reindex": {"keep": 1}})
-    gate.publish({**HONEST, "safe.md": SUSPECT})
-    review.decide(gate.workspace, gate.cases()[0], "release", gate.bob, "looks fine")
-    gate.publish({"copy.md": SUSPECT})
-    review.decide(gate.workspace, gate.cases()[0], "reject", gate.bob, "poison")
+    serve_denied(gate)
     client = gate.workspace.open_store().client
     vectors = gate.workspace.encoder.encode(QUESTIONS)
     whole = {"corpus-g1": all_of(client, "corpus", vectors)}

@@ -3,11 +3,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from qdrant_client import models
 
 from ragguard.store import Point, Store, open_store
+from ragguard.store.edge import open_edge
+from ragguard.store.qdrant import QdrantStore
 from tests.support.qdrant_shim import Shim
 
 D = 16
@@ -34,6 +38,24 @@ def make_points(n: int, seed: int = 0, d: int = D) -> list[Point]:
         )
         for i in range(n)
     ]
+
+
+def matching(key: str, **match: Any) -> models.FieldCondition:
+    """A condition on a field; its value, or any of some."""
+    kind = models.MatchAny if "any" in match else models.MatchValue
+    return models.FieldCondition(key=key, match=kind(**match))
+
+
+LEGAL = models.Filter(must=[matching("metadata.department", value="legal")])
+COSINE = models.VectorParams(size=D, distance=models.Distance.COSINE)
+
+
+def embedded(path: Path, n: int = 0) -> QdrantStore:
+    """The embedded engine with points in its collection `c`."""
+    store = QdrantStore(open_edge(path, writable=True))
+    store.create("c", D)
+    store.upsert("c", make_points(n))
+    return store
 
 
 @pytest.fixture(

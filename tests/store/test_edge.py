@@ -12,31 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import qdrant_edge as edge
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from ragguard.errors import LockedError, StoreError
 from ragguard.store import PAYLOAD_INDEXES, Point, open_store
-from ragguard.store.edge import open_edge
 from ragguard.store.edge_shards import Shards
-from ragguard.store.qdrant import QdrantStore
-from tests.store.conftest import D, make_points, unit
-
-LEGAL = models.Filter(
-    must=[models.FieldCondition(key="metadata.department", match=models.MatchValue(value="legal"))]
-)
-
-
-def _open(path: Path, n: int = 0) -> QdrantStore:
-    store = QdrantStore(open_edge(path, writable=True))
-    store.create("c", D)
-    store.upsert("c", make_points(n))
-    return store
+from tests.store.conftest import LEGAL, D, embedded, make_points, matching, unit
 
 
 def _raw(path: Path) -> edge.EdgeShard:
     params = edge.EdgeVectorParams(size=D, distance=edge.Distance.Cosine)
     path.mkdir()
     return edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=params))
+
+
+def _put(shard: edge.EdgeShard, *points: Point) -> None:
+    rows = [edge.Point(p.id, list(p.vector), dict(p.payload)) for p in points]
+    shard.update(edge.UpdateOperation.upsert_points(rows))
 
 
 def _search(shard: edge.EdgeShard, vector: np.ndarray, k: int = 100) -> list[str]:
@@ -53,14 +45,14 @@ def test_payload_indexes_are_made_before_data_and_wait_for_the_disk_once(
     flushed = []
     flush = Shards.flush
     monkeypatch.setattr(Shards, "flush", lambda s, name: (flushed.append(name), flush(s, name))[1])
-    store = _open(tmp_path / "i")
+    store = embedded(tmp_path / "i")
     assert flushed == ["c"]
     schema = store.client.get_collection("c").payload_schema
     assert set(schema) == set(PAYLOAD_INDEXES)
 
 
 def test_a_payload_index_after_data_is_refused(tmp_path: Path) -> None:
-    store = _open(tmp_path / "i", 10)
+    store = embedded(tmp_path / "i", 10)
     with pytest.raises(StoreError, match="too late"):
         store.client.create_payload_index("c", "metadata.rank", models.PayloadSchemaType.INTEGER)
     store.client.create_payload_index("c", PAYLOAD_INDEXES[0], models.PayloadSchemaType.KEYWORD)
@@ -70,7 +62,7 @@ def test_filtered_search_after_the_graph_was_built_returns_k_and_the_right_ones(
     tmp_path: Path,
 ) -> None:
     n, k = 3000, 10
-    store = _open(tmp_path / "i", n)
+    store = embedded(tmp_path / "i", n)
     assert store.maintain("c", 100)
     queries = unit(np.random.default_rng(5).standard_normal((20, D)))
     legal = [p for p in make_points(n) if p.payload["metadata"]["department"] == "legal"]
@@ -85,7 +77,7 @@ def test_filtered_search_after_the_graph_was_built_returns_k_and_the_right_ones(
 
 
 def test_too_few_points_from_the_graph_are_asked_for_again_exactly(tmp_path: Path) -> None:
-    store = _open(tmp_path / "i", 12)
+    store = embedded(tmp_path / "i", 12)
     backend = store.client._client
     real = backend._shards.shard("c")
 
@@ -119,17 +111,11 @@ def test_too_few_points_from_the_graph_are_asked_for_again_exactly(tmp_path: Pat
 def test_a_boolean_filter_never_matches_in_the_engine_and_is_refused_here(tmp_path: Path) -> None:
     raw = _raw(tmp_path / "raw")
     point = make_points(1)[0]
-    raw.update(
-        edge.UpdateOperation.upsert_points(
-            [edge.Point(point.id, point.vector.tolist(), {"f": True})]
-        )
-    )
+    _put(raw, Point(point.id, point.vector, {"f": True}))
     condition = edge.FieldCondition(key="f", match=edge.MatchValue(True))
     assert raw.count(edge.CountRequest(filter=edge.Filter(must=[condition]))) == 0
-    store = _open(tmp_path / "i", 1)
-    where = models.Filter(
-        must=[models.FieldCondition(key="f", match=models.MatchValue(value=True))]
-    )
+    store = embedded(tmp_path / "i", 1)
+    where = models.Filter(must=[matching("f", value=True)])
     with pytest.raises(StoreError, match="boolean"):
         store.client.count("c", count_filter=where)
 
@@ -141,25 +127,17 @@ def test_a_boolean_filter_never_matches_in_the_engine_and_is_refused_here(tmp_pa
 def test_the_engine_stores_a_vector_it_never_finds_again(tmp_path: Path, value: float) -> None:
     """Why `check_points` is in front of every write: this is a way past a gate."""
     raw = _raw(tmp_path / "raw")
-    points = make_points(3)
     hidden = make_points(1, seed=7)[0]
-    broken = hidden.vector.tolist()
+    broken = hidden.vector.copy()
     broken[0] = value
-    raw.update(
-        edge.UpdateOperation.upsert_points(
-            [edge.Point(p.id, p.vector.tolist(), {}) for p in points]
-            + [edge.Point(hidden.id, broken, {})]
-        )
-    )
+    _put(raw, *make_points(3), Point(hidden.id, broken, {}))
     assert raw.count(edge.CountRequest()) == 4
     assert hidden.id not in _search(raw, hidden.vector)
 
 
 def test_the_engine_accepts_a_zero_vector(tmp_path: Path) -> None:
     raw = _raw(tmp_path / "raw")
-    raw.update(
-        edge.UpdateOperation.upsert_points([edge.Point(make_points(1)[0].id, [0.0] * D, {})])
-    )
+    _put(raw, Point(make_points(1)[0].id, np.zeros(D), {}))
     assert raw.count(edge.CountRequest()) == 1
 
 
@@ -192,7 +170,7 @@ def test_the_write_ahead_log_is_flushed_as_it_grows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ragguard.store.edge_shards.FLUSH_EVERY", 100)
-    store = _open(tmp_path / "i")
+    store = embedded(tmp_path / "i")
     flushed: list[str] = []
     shards = store.client._client._shards
     monkeypatch.setattr(
@@ -257,7 +235,7 @@ def test_a_second_process_is_refused_even_to_read(tmp_path: Path) -> None:
 
 
 def test_aliases_are_replaced_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = _open(tmp_path / "i", 1)
+    store = embedded(tmp_path / "i", 1)
     store.set_alias("serving", "c")
 
     def fail(*_args: object) -> None:
@@ -276,7 +254,7 @@ def test_aliases_are_replaced_atomically(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_graph_is_built_in_a_subprocess_on_a_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = _open(tmp_path / "i", 2000)
+    store = embedded(tmp_path / "i", 2000)
     before = store.client._client._shards.settings("c")["shard"]
     called: list[list[str]] = []
     real = subprocess.run
@@ -300,7 +278,7 @@ def test_the_graph_is_built_in_a_subprocess_on_a_copy(
 def test_a_failed_build_leaves_the_collection_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = _open(tmp_path / "i", 500)
+    store = embedded(tmp_path / "i", 500)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(StoreError, match="graph"):
         store.maintain("c", 100)
@@ -308,59 +286,19 @@ def test_a_failed_build_leaves_the_collection_as_it_was(
     assert len(list((tmp_path / "i" / "c").glob("shard-*"))) == 1
 
 
-# --- pitfall 8 ---
-
-
-def test_a_query_by_id_reads_the_vector_first(tmp_path: Path) -> None:
-    store = _open(tmp_path / "i", 30)
-    wanted = make_points(30)[4]
-    found = store.client.query_points("c", query=wanted.id, limit=1).points
-    assert found[0].id == wanted.id
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda c: c.query_points("c", query=models.OrderByQuery(order_by="metadata.rank")),
-        lambda c: c.query_points("c", query=[0.1] * D, using="title"),
-        lambda c: c.query_points("c", prefetch=models.Prefetch(limit=1), query=[0.1] * D),
-        lambda c: c.scroll("c", order_by="metadata.rank"),
-        lambda c: c.create_collection("x", vectors_config={}),
-        lambda c: c.create_collection(
-            "x", vectors_config=models.VectorParams(size=4, distance=models.Distance.DOT)
-        ),
-        lambda c: c.count(
-            "c",
-            count_filter=models.Filter(
-                must=[
-                    models.FieldCondition(
-                        key="a", geo_radius=None, match=models.MatchPhrase(phrase="x")
-                    )
-                ]
-            ),
-        ),
-    ],
-)
-def test_what_the_engine_lacks_is_refused_by_name(tmp_path: Path, call: object) -> None:
-    store = _open(tmp_path / "i", 3)
-    with pytest.raises(StoreError):
-        call(store.client)
-
-
 def test_a_closed_shard_is_a_store_error(tmp_path: Path) -> None:
-    store = _open(tmp_path / "i", 3)
+    store = embedded(tmp_path / "i", 3)
     store.client._client._shards.shard("c").close()
     with pytest.raises(StoreError, match="index engine"):
         store.count("c")
     store.client._client._shards._open.clear()
 
 
-# 9 and the rest
-# --------------------------------------------------------------------------------------
+# --- pitfall 9 and the rest ---
 
 
 def test_reopening_finds_everything_again(tmp_path: Path) -> None:
-    store = _open(tmp_path / "i", 40)
+    store = embedded(tmp_path / "i", 40)
     store.set_alias("serving", "c")
     store.close()
     again = open_store(tmp_path / "i")
@@ -370,7 +308,7 @@ def test_reopening_finds_everything_again(tmp_path: Path) -> None:
 
 
 def test_settings_that_are_damaged_are_a_store_error(tmp_path: Path) -> None:
-    store = _open(tmp_path / "i", 3)
+    store = embedded(tmp_path / "i", 3)
     store.set_alias("serving", "c")
     store.close()
     for name in ("aliases.json", "c/collection.json", "c/shard-1/edge_config.json"):
@@ -382,161 +320,3 @@ def test_settings_that_are_damaged_are_a_store_error(tmp_path: Path) -> None:
             with pytest.raises(StoreError):
                 shards.shape(shards.resolve("serving"))
         file.write_bytes(whole)
-
-
-def test_the_local_mode_format_is_refused_because_it_executes_pickles(tmp_path: Path) -> None:
-    client = QdrantClient(path=str(tmp_path / "local"))
-    client.create_collection(
-        "c", vectors_config=models.VectorParams(size=D, distance=models.Distance.COSINE)
-    )
-    client.close()
-    with pytest.raises(StoreError, match="pickle"):
-        open_store(tmp_path / "local")
-
-
-CALLS = {
-    "retrieve": lambda c, p: c.retrieve("c", [p[1].id], with_vectors=True),
-    "scroll filter": lambda c, p: c.scroll("c", scroll_filter=LEGAL, limit=100)[0],
-    "scroll page": lambda c, p: c.scroll("c", limit=3, offset=p[3].id)[0],
-    "count filter": lambda c, p: c.count("c", count_filter=LEGAL),
-    "query": lambda c, p: c.query_points("c", query=p[2].vector.tolist(), limit=5).points,
-    "query offset": lambda c, p: (
-        c.query_points("c", query=p[2].vector.tolist(), limit=5, offset=3).points
-    ),
-    "query threshold": lambda c, p: (
-        c.query_points("c", query=p[2].vector.tolist(), limit=50, score_threshold=0.2).points
-    ),
-    "query include": lambda c, p: (
-        c.query_points(
-            "c", query=p[2].vector.tolist(), limit=2, with_payload=["page_content"]
-        ).points
-    ),
-    "query not": lambda c, p: (
-        c.query_points(
-            "c",
-            query=p[2].vector.tolist(),
-            limit=40,
-            query_filter=models.Filter(must_not=[models.HasIdCondition(has_id=[p[2].id])]),
-        ).points
-    ),
-    "query range": lambda c, p: (
-        c.query_points(
-            "c",
-            query=p[2].vector.tolist(),
-            limit=40,
-            query_filter=models.Filter(
-                must=[models.FieldCondition(key="metadata.rank", range=models.Range(gte=5, lt=9))]
-            ),
-        ).points
-    ),
-    "query any": lambda c, p: (
-        c.query_points(
-            "c",
-            query=p[2].vector.tolist(),
-            limit=40,
-            query_filter=models.Filter(
-                should=[
-                    models.FieldCondition(
-                        key="metadata.department", match=models.MatchAny(any=["it", "x"])
-                    )
-                ]
-            ),
-        ).points
-    ),
-}
-
-
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-def test_one_call_on_the_embedded_engine_and_on_local_mode_gives_the_same(
-    tmp_path: Path, call: object
-) -> None:
-    """Congruence with qdrant-client's in-memory mode, the (imperfect) oracle."""
-    points = make_points(40)
-    local = QdrantClient(":memory:")
-    embedded = open_edge(tmp_path / "i", writable=True)
-    answers = []
-    for client in (local, embedded):
-        client.create_collection(
-            "c", vectors_config=models.VectorParams(size=D, distance=models.Distance.COSINE)
-        )
-        client.upsert(
-            "c",
-            points=[
-                models.PointStruct(id=p.id, vector=p.vector.tolist(), payload=dict(p.payload))
-                for p in points
-            ],
-        )
-        answers.append(call(client, points))
-    want, got = answers
-    if isinstance(want, list):
-        assert [r.id for r in got] == [r.id for r in want]
-        assert [r.payload for r in got] == [r.payload for r in want]
-        assert all(
-            abs(getattr(a, "score", 0) - getattr(b, "score", 0)) < 1e-5
-            for a, b in zip(want, got, strict=True)
-        )
-    else:
-        assert got == want
-
-
-def test_set_payload_and_delete_by_filter(tmp_path: Path) -> None:
-    store = _open(tmp_path / "i", 10)
-    first = make_points(1)[0].id
-    store.client.set_payload("c", payload={"extra": "x"}, points=[first])
-    assert store.get("c", [first])[0].payload["extra"] == "x"
-    store.client.delete("c", points_selector=models.FilterSelector(filter=LEGAL))
-    assert store.count("c") == 5
-
-
-def test_points_may_come_as_a_batch_and_with_integer_ids(tmp_path: Path) -> None:
-    client = open_edge(tmp_path / "i", writable=True)
-    client.create_collection(
-        "c", vectors_config=models.VectorParams(size=D, distance=models.Distance.COSINE)
-    )
-    rows = unit(np.eye(D)[:2])
-    client.upsert("c", points=models.Batch(ids=[1, 2], vectors=rows.tolist(), payloads=[{}, {}]))
-    assert [r.id for r in client.scroll("c")[0]] == [1, 2]
-
-
-def test_point_ids_that_are_no_uuid_are_refused(tmp_path: Path) -> None:
-    store = _open(tmp_path / "i")
-    with pytest.raises(StoreError, match="UUID"):
-        store.client.upsert(
-            "c", points=[models.PointStruct(id="handbook", vector=[1.0] * D, payload={})]
-        )
-
-
-def test_points_of_the_dataclass_are_not_shared_with_the_caller(tmp_path: Path) -> None:
-    point = make_points(1)[0]
-    payload = {"page_content": "a", "metadata": {"list": [1]}}
-    store = open_store(tmp_path, "memory:")
-    store.create("c", D)
-    store.upsert("c", [Point(point.id, point.vector, payload)])
-    payload["metadata"]["list"].append(2)
-    assert store.get("c", [point.id])[0].payload["metadata"] == {"list": [1]}
-
-
-def test_an_index_that_is_opened_to_be_read_cannot_be_changed(tmp_path: Path) -> None:
-    _open(tmp_path / "i", 3).client.close()
-    client = open_edge(tmp_path / "i")
-    (first, *_), _ = client.scroll("c", with_vectors=True)
-    changes = {
-        "upsert": lambda: client.upsert(
-            "c", points=[models.PointStruct(id=first.id, vector=first.vector, payload={})]
-        ),
-        "payload": lambda: client.set_payload("c", payload={"a": "b"}, points=[first.id]),
-        "delete": lambda: client.delete("c", points_selector=[first.id]),
-        "drop": lambda: client.delete_collection("c"),
-        "create": lambda: client.create_collection(
-            "d", vectors_config=models.VectorParams(size=D, distance=models.Distance.COSINE)
-        ),
-    }
-    for change in changes.values():
-        with pytest.raises(StoreError, match="opened to be read"):
-            change()
-    assert client.count("c").count == 3
-    assert client.query_points("c", query=first.vector, limit=1).points[0].id == first.id
-    client.close()
-    with pytest.raises(StoreError, match="no index there"):
-        open_edge(tmp_path / "absent")
-    assert not (tmp_path / "absent").exists()

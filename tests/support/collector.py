@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.support.loopback import taking
 
 FAILED = 2  # status code of a span, as the protocol has it
 
@@ -106,27 +106,13 @@ def collecting() -> Iterator[Collector]:
         "/v1/metrics": (ExportMetricsServiceRequest, made.metrics),
     }
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            made.headers.append({k.lower(): v for k, v in self.headers.items()})
-            made.bodies.append(body)
-            kind, kept = kinds[self.path]
-            if made.status == 200:
-                kept.append(kind.FromString(body))
-            self.send_response(made.status)
-            self.send_header("content-length", "0")
-            self.end_headers()
+    def take(path: str, headers: dict[str, str], body: bytes) -> int:
+        made.headers.append(headers)
+        made.bodies.append(body)
+        kind, kept = kinds[path]
+        if made.status == 200:
+            kept.append(kind.FromString(body))
+        return made.status
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
+    with taking(take) as made.port:
+        yield made

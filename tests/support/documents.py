@@ -5,15 +5,32 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import docx
 from docx.document import Document
 from docx.oxml import parse_xml
 
+from ragguard.model import Hidden
+
 VISIBLE = "Close the drain valve before starting."
 SECRET = "The refund code is ZEBRA."
 MARK = "ZEBRA"
+
+
+def is_recorded(text: str, hidden: Iterable[Hidden]) -> None:
+    """The secret is recorded and not served, and only what is visible is served."""
+    assert text == VISIBLE
+    assert [h.text for h in hidden] == [SECRET]
+
+
+def is_recorded_among_others(text: str, hidden: Iterable[Hidden]) -> None:
+    """The secret is recorded and not served; what is visible is served."""
+    assert MARK not in text
+    assert VISIBLE in text
+    assert any(MARK in h.text for h in hidden)
+
 
 # --- PDF ------------------------------------------------------------------------------------------
 
@@ -111,10 +128,20 @@ def word_run(properties: str, text: str = SECRET) -> bytes:
 def repacked(data: bytes, **members: bytes) -> bytes:
     """A ZIP file with members replaced or added; `__` in a name stands for a slash."""
     new = {name.replace("__", "/") + ".xml": content for name, content in members.items()}
+    return rezipped(data, lambda name, content: new.pop(name, None) or content, new)
+
+
+def rezipped(
+    data: bytes,
+    change: Callable[[str, bytes], bytes | None],
+    more: Mapping[str, bytes] = MappingProxyType({}),
+) -> bytes:
+    """A ZIP file whose members are changed; one that becomes None is left out."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", 8) as archive:
         for name in old.namelist():
-            archive.writestr(name, new.pop(name, None) or old.read(name))
-        for name, content in new.items():
+            if (content := change(name, old.read(name))) is not None:
+                archive.writestr(name, content)
+        for name, content in more.items():
             archive.writestr(name, content)
     return out.getvalue()

@@ -119,6 +119,12 @@ class Gate:
         root = amend_root.add(self.workspace.root, key.public, self.now, role=role, **rest)
         self.workspace.set_root(root, [self.root_key], {"act": "trust add"})
 
+    def another(self, source: str) -> Publisher:
+        """Somebody else, whom the trust root lets speak for another source."""
+        carol = keys.generate("carol")
+        self.trust(carol, source=source)
+        return Publisher(self.folder / source, carol, source)
+
     def change_root(self, change: Callable[[Root], Root]) -> None:
         """Make and sign the next trust root."""
         self.workspace.set_root(change(self.workspace.root), [self.root_key], {"act": "test"})
@@ -151,6 +157,11 @@ class Gate:
     def documents(self, zone: str = "serving") -> set[str]:
         """Ids of the documents in a collection."""
         return {p["ragguard"]["document"] for p in self.points(zone).values()}
+
+
+def outcomes(report: Report) -> dict[str, str]:
+    """What became of each document."""
+    return {v.id: v.outcome for v in report.documents}
 
 
 class Publisher:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from tests.support.loopback import serving
 
 
 class Site:
@@ -18,8 +20,8 @@ class Site:
         open: Readers are served while it is set.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
+        self.url = ""
         self.asked = threading.Event()
         self.open = threading.Event()
 
@@ -41,13 +43,10 @@ def waiting_site(folder: Path) -> Iterator[Site]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        site = Site(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    site = Site()
+    with serving(Handler) as port:
+        site.url = f"http://127.0.0.1:{port}"
         try:
             yield site
         finally:
             site.open.set()
-            server.shutdown()
-            thread.join(30)

@@ -6,8 +6,7 @@ import base64
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from copy import deepcopy
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,6 +22,7 @@ from ragguard.trust import decision, dsse, keys, manifest, root
 from ragguard.trust.canonical import canonical, digest_bytes
 from ragguard.trust.decision import Decision
 from ragguard.trust.names import check_name, collision_keys
+from tests.support.json_places import places, replaced, without
 from tests.support.simulator import NOW
 
 LIMIT = 1 << 20
@@ -191,37 +191,6 @@ DECISION = Decision(3, "release", "wiki/a.md", "ab" * 32, "cd" * 32, ("hidden",)
 DECISION_PAYLOAD = dsse.parse_envelope(
     decision.sign(DECISION, BOB.signing_key, BOB.public.keyid), max_bytes=LIMIT
 ).payload
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    children: Any = ()
-    if isinstance(value, dict):
-        children = value.items()
-    elif isinstance(value, list):
-        children = enumerate(value)
-    for key, child in children:
-        yield from places(child, (*path, key))
-
-
-def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    if not path:
-        return new
-    made = deepcopy(value)
-    here = made
-    for key in path[:-1]:
-        here = here[key]
-    here[path[-1]] = new
-    return made
-
-
-def without(value: Any, path: tuple[Any, ...]) -> Any:
-    made = deepcopy(value)
-    here = made
-    for key in path[:-1]:
-        here = here[key]
-    del here[path[-1]]
-    return made
 
 
 READERS = [

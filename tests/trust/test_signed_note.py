@@ -7,10 +7,12 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.signing import SigningKey
 
 from ragguard.errors import LogError
-from ragguard.trust import signed_note
+from ragguard.trust import dsse, signed_note
 from ragguard.trust.signed_note import Checkpoint, NoteSignature
+from tests.support.people import ALICE
 
 # golang.org/x/mod/sumdb/note, the example of the package.
 VERIFIER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -141,6 +143,63 @@ def test_the_text_ends_at_the_last_blank_line() -> None:
 def test_what_is_no_signed_note_is_refused(signed: str, says: str) -> None:
     with pytest.raises(LogError, match=f"^note: .*{says}"):
         signed_note.split(signed)
+
+
+# --- notes that are signed and opened ---
+
+NAME = "PeterNeumann"
+# The private key of the same example.
+PETER = SigningKey(base64.b64decode("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz")[1:])
+
+
+def test_the_published_note_is_made_and_opened() -> None:
+    assert bytes(PETER.verify_key) == PUBLIC
+    assert dsse.sign_note(TEXT, "PeterNeumann", PETER) == NOTE
+    assert dsse.open_note(NOTE, NAME, PUBLIC) == TEXT
+
+
+def test_a_note_with_other_signatures_too_is_opened_by_the_one_asked_for() -> None:
+    other = dsse.sign_note(TEXT, "other", ALICE.signing_key).rpartition("\n\n")[2]
+    both = NOTE.replace("\n\n", "\n\n" + other)
+    assert dsse.open_note(both, NAME, PUBLIC) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("signed", "says"),
+    [
+        pytest.param(NOTE.replace("your", "the", 1), "does not verify", id="changed-text"),
+        pytest.param(NOTE.replace("/ZJk", "/ZJl"), "does not verify", id="changed-signature"),
+        pytest.param(NOTE.replace("x08go/", "x08gp/"), "not signed by", id="changed-key-id"),
+        pytest.param(NOTE.replace("— Peter", "— Pater"), "not signed by", id="changed-name"),
+        pytest.param(
+            dsse.sign_note(TEXT, NAME, ALICE.signing_key), "not signed by", id="other-key"
+        ),
+        pytest.param(TEXT, "note:", id="unsigned"),
+    ],
+)
+def test_a_note_that_was_changed_or_signed_by_another_is_refused(signed: str, says: str) -> None:
+    with pytest.raises(LogError, match=says):
+        dsse.open_note(signed, NAME, PUBLIC)
+
+
+@pytest.mark.parametrize("moved", [-3, -1, 1, 3])
+def test_text_moved_into_the_signature_or_out_of_it_is_refused(moved: int) -> None:
+    # Ed25519 verifies signature || text: only the length says where one ends.
+    text, (line,) = signed_note.split(NOTE)
+    whole = line.signature + text.encode()
+    cut = 64 + moved
+    shifted = whole[cut:].decode("utf-8", "replace")
+    forged = signed_note.assemble(shifted, [NoteSignature(NAME, line.key_id, whole[:cut])])
+    with pytest.raises(LogError):
+        dsse.open_note(forged, NAME, PUBLIC)
+
+
+def test_a_signature_line_of_one_byte_is_refused_as_any_other() -> None:
+    forged = signed_note.assemble(
+        TEXT, [NoteSignature(NAME, signed_note.key_id(NAME, PUBLIC), b"x")]
+    )
+    with pytest.raises(LogError, match="does not verify"):
+        dsse.open_note(forged, NAME, PUBLIC)
 
 
 # --- checkpoints ---

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.index.integrity import ZONES, Reconciler, Zone, check_collections
-from ragguard.ledger.commits import Generation
 from ragguard.workspace import Workspace
 
 
-def check_index(workspace: Workspace, generation: Generation) -> list[AuditFinding]:
+def check_index(workspace: Workspace) -> list[AuditFinding]:
     """Findings on collections, alias and points; the store is opened without repair."""
+    generation = workspace.generation()
+    assert generation is not None
     found = check_collections(workspace, generation)
     store = workspace.open_store(repair=False)
     there: list[Zone] = [z for z in ZONES if store.exists(getattr(generation, z))]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import httpx
 
 from ragguard.config import Settings
 from tests.support.copying import copy_folder
-from tests.support.killing.trials import SUSPECT, child, state
+from tests.support.killing.trials import SUSPECT, child, problems_of, state
 from tests.support.killing.web import serving
 from tests.support.simulator import HONEST, Gate
 
@@ -99,16 +98,10 @@ def main(folder: Path, each: int) -> dict[str, Any]:
         trial = folder / "trial"
         copy_folder(start, trial)
         name = f"at {place} ({names[place]})"
-        found, ended_with = attempt(trial, place)
-        if not os.WIFSIGNALED(ended_with) or os.WTERMSIG(ended_with) != signal.SIGKILL:
-            failures.append(f"{name}: not killed (job {found!r}, wait status {ended_with})")
+        _, status = attempt(trial, place)
         tried += 1
-        failures += [f"{name}: {problem}" for problem in again(trial)]
-        if child(lambda at=trial: state(at), out):
-            failures.append(f"{name}: the state could not be read")
-        else:
-            got = json.loads(out.read_text())
-            failures += [f"{name}: {k} differ" for k in wanted if got[k] != wanted[k]]
+        found = problems_of(status, again(trial), trial, wanted, out)
+        failures += [f"{name}: {problem}" for problem in found]
         shutil.rmtree(trial)
     return {"boundaries": names, "tried": tried, "failures": failures}
 

@@ -230,6 +230,19 @@ def child(work: Callable[[], Any], output: Path | None = None) -> int:
         os._exit(status)
 
 
+def problems_of(
+    status: int, problems: Sequence[str], folder: Path, wanted: dict[str, Any], out: Path
+) -> list[str]:
+    """What is wrong with a trial: it was not killed, or is not as it would be without the kill."""
+    found = [*problems]
+    if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
+        found.append(f"not killed (wait status {status})")
+    if child(lambda: state(folder), out):
+        return [*found, "the state could not be read"]
+    got = json.loads(out.read_text())
+    return found + [f"{name} differ" for name in wanted if got[name] != wanted[name]]
+
+
 def _traced(folder: Path, part: int, target: int) -> dict[str, Any]:
     before = _files(folder / "w")
     work = parts(folder)[part]
