@@ -40,10 +40,6 @@ class Past:
 def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past], list[str]]:
     """The last audits, oldest first.
 
-    Args:
-        workspace: Open.
-        most: How many.
-
     Returns:
         The audits, and what is wrong with those that cannot be read.
     """

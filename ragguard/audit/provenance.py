@@ -70,11 +70,7 @@ class _Tally:
 
 
 def check_provenance(workspace: Workspace) -> Provenance:
-    """Verify again what every standing document stands on.
-
-    Args:
-        workspace: Open.
-    """
+    """Verify again what every standing document stands on."""
     look = _Look(workspace)
     with workspace.ledger.reading() as conn:
         for name, rows in groupby(audit_queries.standing(conn), key=lambda r: r.manifest):

@@ -28,11 +28,7 @@ _LOGGED = {"kind": "act"}  # what the log calls it
 
 
 class Replay:
-    """Takes confirmed commits and their plans, newest first, and says what does not fit.
-
-    Args:
-        workspace: Open.
-    """
+    """Takes confirmed commits and their plans, newest first, and says what does not fit."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._ledger = workspace.ledger

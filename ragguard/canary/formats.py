@@ -102,10 +102,6 @@ def read_qrels(path: Path, prefix: str = "") -> dict[str, dict[str, int]]:
 def read_must_not(path: Path, prefix: str = "") -> tuple[Forbidden, ...]:
     """Read JSON lines of `document` or `pattern`, and perhaps `query` and `reason`.
 
-    Args:
-        path: The file.
-        prefix: Put before ids of documents.
-
     Raises:
         UsageError: Not such a file.
     """

@@ -22,11 +22,6 @@ MAX_REASON = 2_000
 def abandon(workspace: Workspace, commit: int, reason: str) -> None:
     """Forget a pending commit, and log that it was given up.
 
-    Args:
-        workspace: Open and locked.
-        commit: Its number.
-        reason: In the operator's words.
-
     Raises:
         UsageError: No commit of that number is pending, or there is no reason.
     """

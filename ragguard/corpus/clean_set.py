@@ -132,10 +132,6 @@ def read_back(
 ) -> tuple[dict[int, Incoming], list[Left]]:
     """Documents with their bytes from the vault, which hashes what it gives.
 
-    Args:
-        workspace: Open.
-        versions: Any.
-
     Returns:
         Documents by version, and those whose bytes are gone or others.
     """

@@ -109,11 +109,6 @@ def read_records(workspace: Workspace) -> Records:
 def check_tree(workspace: Workspace, records: Records, report: LogReport) -> list[bytes]:
     """Recompute the tree and compare it with what was stored and signed.
 
-    Args:
-        workspace: Open.
-        records: Of the ledger.
-        report: Gets counts and problems.
-
     Returns:
         Leaf hashes of the entries as they are now.
     """

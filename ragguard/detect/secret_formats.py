@@ -89,9 +89,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def found(text: str) -> Iterator[Secret]:
     """Secrets of a known format in a text, format by format.
 
-    Args:
-        text: Source text.
-
     Yields:
         Each with its kind; samples are left out, and a value is given once.
     """

@@ -30,10 +30,6 @@ def read_manifest(
 ) -> tuple[Manifest, VerificationResult, bytes, bool]:
     """Read and verify a manifest file up to its place in the sequence.
 
-    Args:
-        workspace: Open.
-        path: Manifest file.
-
     Returns:
         Manifest, who signed, the envelope's bytes, and whether it is new (not the accepted one).
 

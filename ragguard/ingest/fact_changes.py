@@ -53,10 +53,6 @@ class FactChange:
 def fact_changes(before: str, after: str) -> tuple[FactChange, ...]:
     """List the facts in which two versions of a text differ, if they differ in nothing else.
 
-    Args:
-        before: The text that serves.
-        after: The new one.
-
     Returns:
         The changes, each once; empty where the texts are the same but for spaces, capitals and
         punctuation, or where anything else differs too.

@@ -219,11 +219,6 @@ def undecided(workspace: Workspace, generation: Generation, indexed: int) -> lis
 
     They expire as recent arrivals do: those of the last `recent_days`, the newest first, at most
     the configured share of the index.
-
-    Args:
-        workspace: Open.
-        generation: The serving one.
-        indexed: Documents in the index.
     """
     judge = workspace.settings.judge
     since = format_time(workspace.now - timedelta(days=judge.recent_days))

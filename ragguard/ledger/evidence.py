@@ -283,12 +283,7 @@ def differing(ours: str, theirs: str) -> tuple[list[Span], list[Span]]:
 
 
 def pointed_at(finding: Finding, text: str) -> list[Span]:
-    """Places of a passage that a finding points at: quoted stretches, or single words.
-
-    Args:
-        finding: The finding.
-        text: The passage.
-    """
+    """Places of a passage that a finding points at: quoted stretches, or single words."""
     stream = spans(text)
     found: list[Span] = []
     for quote in quotes(finding):

@@ -107,13 +107,7 @@ _SERVING = _query()
 def serving_points(
     conn: sa.Connection, collection: str, ids: Sequence[str]
 ) -> dict[str, ServingPoint]:
-    """Look up points of documents that serve now, by id; others are left out.
-
-    Args:
-        conn: Connection.
-        collection: The serving collection.
-        ids: Point ids.
-    """
+    """Look up points of documents that serve now, by id; others are left out."""
     found: dict[str, ServingPoint] = {}
     for start in range(0, len(ids), BATCH):
         values = {"collection": collection, "ids": list(ids[start : start + BATCH])}

@@ -170,10 +170,6 @@ def decided_by(conn: sa.Connection, commit: int) -> list[DecidedCase]:
 def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Stay]:
     """Versions by number, each with the last stay that it had.
 
-    Args:
-        conn: Connection.
-        numbers: Versions, wherever they are.
-
     Returns:
         With the commit with which its last stay in the serving zone began, or the commit that made
         it where it never served.
@@ -236,10 +232,6 @@ def undecided(conn: sa.Connection, rows: Sequence[VersionRow]) -> set[int]:
     """Versions whose bytes waited for a reviewer last, and nobody released them since.
 
     They may wait no more: a newer version came, or the document was removed.
-
-    Args:
-        conn: Connection.
-        rows: Versions that once served.
 
     Returns:
         Numbers of those versions.

@@ -190,10 +190,6 @@ class _Past:
 def now(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage]:
     """Say of each passage of a receipt whether it is still proved.
 
-    Args:
-        workspace: Open and locked.
-        verified: The receipt.
-
     Raises:
         UsageError: Nothing was ingested yet.
     """

@@ -74,9 +74,6 @@ _Format = dict[str, Any]
 def read_docx(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
     """Take visible and hidden text apart.
 
-    Args:
-        data: The file.
-
     Returns:
         Visible text, and what is hidden.
 

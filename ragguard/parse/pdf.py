@@ -180,11 +180,6 @@ def _forget(lib: Any, drawn: Any) -> None:
 class _Text:
     """Characters of a page in order, and the glyphs among them.
 
-    Args:
-        lib: PDFium.
-        page: The page.
-        read: Its text.
-
     Attributes:
         signs: Characters, those that stand for no glyph included.
         glyphs: Which of them are glyphs.

@@ -406,11 +406,6 @@ def _decide_removal(plan: Draft, case: CaseRow, action: Action) -> None:
 def check_may_decide(workspace: Workspace, shown: Sequence[CaseView], key: keys.KeyPair) -> None:
     """Refuse before anything is done what a reviewer may not decide.
 
-    Args:
-        workspace: Open.
-        shown: The cases.
-        key: The reviewer's key.
-
     Raises:
         DecisionError: The key's holder signed one of the documents; the first of them are named.
     """

@@ -112,10 +112,6 @@ def rank(seed: str, root: str, row: VersionRow) -> str:
 def draw(workspace: Workspace, size: int = SIZE) -> Draw | None:
     """Draw a sample, and commit to the seed of the next.
 
-    Args:
-        workspace: Open and locked.
-        size: Documents of either kind.
-
     Returns:
         The draw; `None` where no seed was committed to before: now one is.
 

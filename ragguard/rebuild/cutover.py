@@ -216,9 +216,6 @@ def finish(
 def abort(workspace: Workspace) -> Aborted:
     """Give the candidate up; what serves goes on serving.
 
-    Args:
-        workspace: Open and locked.
-
     Raises:
         UsageError: There is no candidate.
     """

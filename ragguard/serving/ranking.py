@@ -59,11 +59,7 @@ class SourceFacts:
 
 
 class Merits:
-    """What is for and against documents, but for corroboration.
-
-    Args:
-        workspace: Open.
-    """
+    """What is for and against documents, but for corroboration."""
 
     def __init__(self, workspace: Workspace) -> None:
         from ragguard.ledger import commits

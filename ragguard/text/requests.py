@@ -168,9 +168,6 @@ class Sentence:
 def sentences(text: str) -> list[Sentence]:
     """Split a text; a line break inside a wrapped paragraph parts nothing.
 
-    Args:
-        text: Any text.
-
     Returns:
         Sentences with at least one word, in order.
     """

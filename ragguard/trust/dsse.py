@@ -135,12 +135,6 @@ def sign(payload: bytes, payload_type: str, keys: Sequence[tuple[str, SigningKey
 def add_signature(envelope: bytes, keyid: str, key: SigningKey, *, max_bytes: int) -> bytes:
     """Sign the same payload with one more key.
 
-    Args:
-        envelope: Envelope JSON.
-        keyid: The signer's key id.
-        key: The signer's private key.
-        max_bytes: Upper size of the envelope.
-
     Returns:
         Envelope JSON with the signature added.
 
@@ -182,10 +176,6 @@ def _base64(value: Any, what: str) -> bytes:
 
 def parse_envelope(data: bytes, *, max_bytes: int) -> Envelope:
     """Parse an envelope without believing it.
-
-    Args:
-        data: Envelope JSON.
-        max_bytes: Upper size.
 
     Raises:
         OversizedError: Too large.

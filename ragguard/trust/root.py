@@ -332,12 +332,6 @@ def authenticate(
     Any key of the root must have signed before one byte of the payload is parsed; then the
     source's own keys and threshold decide.
 
-    Args:
-        data: Envelope JSON.
-        root: The trust root in force.
-        now: The run's time.
-        max_bytes: Upper size of the envelope.
-
     Returns:
         The manifest, and who signed it.
 

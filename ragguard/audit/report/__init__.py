@@ -38,11 +38,6 @@ def write_all(report: AuditReport, targets: Targets, exit_code: int) -> dict[str
     The metrics are last: they tell a success only when the others are written. One that cannot be
     written does not keep the others from it; then the metrics tell no success.
 
-    Args:
-        report: The report.
-        targets: Where to.
-        exit_code: Of this run.
-
     Returns:
         The files written by format, in order.
 

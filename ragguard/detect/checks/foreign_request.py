@@ -195,11 +195,7 @@ class Asked:
 
 
 class Measure:
-    """Features of sentences against one view.
-
-    Args:
-        view: The view.
-    """
+    """Features of sentences against one view."""
 
     def __init__(self, view: CorpusView) -> None:
         from scipy.sparse import csr_matrix

@@ -55,12 +55,7 @@ class _File(BaseModel):
 
 
 class Told:
-    """What a target was told, at a time.
-
-    Args:
-        record: Of the target; changed.
-        now: The time.
-    """
+    """What a target was told, at a time."""
 
     def __init__(self, record: TargetRecord, now: datetime) -> None:
         self._record = record

@@ -88,12 +88,7 @@ class Event:
 
 
 def happened(workspace: Workspace, given: Sequence[bytes] = ()) -> list[Event]:
-    """Everything there is to tell, the gravest first.
-
-    Args:
-        workspace: Open.
-        given: Receipts to look at.
-    """
+    """Everything there is to tell, the gravest first."""
     found = [
         *_cases(workspace),
         *_audit(workspace),

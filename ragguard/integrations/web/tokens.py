@@ -84,11 +84,7 @@ class Made:
 
 
 class Tokens:
-    """The tokens of a workspace.
-
-    Args:
-        folder: Of the workspace.
-    """
+    """The tokens of a workspace."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE

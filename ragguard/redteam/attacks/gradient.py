@@ -22,9 +22,6 @@ from ragguard.model import Floats, Ints
 class Surface:
     """An encoder's inside.
 
-    Args:
-        model: Its verified files.
-
     Attributes:
         plain: Ids of tokens that are written in plain letters and survive decoding, int64 (v,).
     """

@@ -48,14 +48,7 @@ def stuffing(
 
 
 def stuff(question: str, claim: str, rng: np.random.Generator, repeats: int) -> str:
-    """A claim with the question's content words before and after it.
-
-    Args:
-        question: The question.
-        claim: The passage.
-        rng: Random generator.
-        repeats: Times each word is repeated.
-    """
+    """A claim with the question's content words before and after it."""
     content = [word for word in words_of(question) if word not in STOPWORDS] or words_of(question)
     lists = [" ".join(rng.permutation(content).tolist()) for _ in range(repeats)]
     cut = int(rng.integers(len(lists) + 1))
