@@ -61,13 +61,7 @@ class Suspect:
 
 
 class Diagnosis:
-    """Names what happened to suspects.
-
-    Args:
-        workspace: Open.
-        generation: The generation that is audited.
-        tables: Current seals by zone.
-    """
+    """Names what happened to suspects."""
 
     def __init__(
         self, workspace: Workspace, generation: Generation, tables: Mapping[str, SealTable]

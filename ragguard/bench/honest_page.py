@@ -28,9 +28,6 @@ def require() -> None:
 def render(report: Mapping[str, Any]) -> str:
     """The page.
 
-    Args:
-        report: What `honest.measure` returned.
-
     Raises:
         BenchError: jinja2 is not installed.
     """

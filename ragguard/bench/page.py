@@ -41,9 +41,6 @@ def require() -> None:
 def render(report: Mapping[str, Any]) -> str:
     """The page.
 
-    Args:
-        report: What `runner.run` returned.
-
     Raises:
         BenchError: matplotlib or jinja2 is not installed.
     """

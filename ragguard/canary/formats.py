@@ -83,10 +83,6 @@ def _scope(given: Any, where: str) -> dict[str, list[str]]:
 def read_qrels(path: Path, prefix: str = "") -> dict[str, dict[str, int]]:
     """Read TREC qrels: query, iteration, document, grade.
 
-    Args:
-        path: The file.
-        prefix: Put before ids of documents.
-
     Raises:
         UsageError: Not such a file.
     """

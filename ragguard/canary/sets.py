@@ -223,10 +223,6 @@ def load(data: bytes) -> Canaries:
 def keep(workspace: Workspace, canaries: Canaries) -> str:
     """Put a set into force: the vault keeps it, the log names it.
 
-    Args:
-        workspace: Open and locked.
-        canaries: The whole set.
-
     Returns:
         Its digest.
 

@@ -291,14 +291,7 @@ class Draft:
         return self._open("document", row.source, row.document, row.id, {})
 
     def decide(self, case: int, said: Decision, reviewer: PublicKey, envelope: str) -> None:
-        """Record what a reviewer signed about a case.
-
-        Args:
-            case: Its number here.
-            said: The decision.
-            reviewer: The key that signed it.
-            envelope: Vault digest of the signed decision.
-        """
+        """Record what a reviewer signed about a case."""
         who = (reviewer.principal, reviewer.keyid)
         row = DecisionRow(
             case, said.action, *who, said.reason, list(said.covers), envelope, self.commit

@@ -149,11 +149,6 @@ def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> 
 def with_front(front: Metadata, signed: Metadata, name: str) -> Metadata:
     """Metadata in force: the manifest's over those of the front matter.
 
-    Args:
-        front: Of the file's front matter.
-        signed: Of the manifest.
-        name: Of the file, for errors.
-
     Returns:
         Both; the manifest's alone where both together are more than a document may carry.
     """

@@ -61,10 +61,6 @@ def take_apart(
 ) -> tuple[dict[int, Parts], dict[int, Finding]]:
     """Parse and split documents.
 
-    Args:
-        workspace: Open.
-        items: Documents without findings.
-
     Returns:
         Parts and findings by position in `items`; a document that cannot be read has a finding.
     """
@@ -101,10 +97,6 @@ def take_apart(
 
 def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | Unread]:
     """Read documents in workers, within `[parse]`.
-
-    Args:
-        workspace: Open.
-        items: Documents, from a folder or from the vault.
 
     Returns:
         In the order given.

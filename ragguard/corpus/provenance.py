@@ -224,13 +224,7 @@ def unlike(row: Row, subject: Subject | None) -> str:
 
 
 def forgery(row: Row, standing: Standing, subjects: Mapping[str, Subject]) -> str:
-    """What of a document is not as its manifest signs it; empty when all is.
-
-    Args:
-        row: Its version.
-        standing: Its manifest, examined.
-        subjects: Subjects of that manifest by name.
-    """
+    """What of a document is not as its manifest signs it; empty when all is."""
     if standing.forged:
         return standing.forged
     if standing.adopted is not None:

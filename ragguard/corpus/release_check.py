@@ -34,10 +34,6 @@ RESTORE = "restore"  # takes decisions over that were made elsewhere, under a ro
 class Releases:
     """Takes commits with their plans and verifies what they released.
 
-    Args:
-        workspace: Open.
-        entries: The log's, in order.
-
     Attributes:
         problems: What is wrong, one sentence each.
     """

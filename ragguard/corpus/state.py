@@ -189,10 +189,6 @@ def good_today(
 
     Signatures, contract and denials are looked at; bytes are not read. A commit with which
     documents begin to serve again has to ask this of them: later the audit takes it as asked.
-
-    Args:
-        workspace: Open.
-        versions: Any that were once judged.
     """
     with workspace.ledger.reading() as conn:
         rows = versions_at.last_stays(conn, [v.id for v in versions])

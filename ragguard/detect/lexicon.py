@@ -130,12 +130,7 @@ def of_index(
 
 
 def with_closeness(lexicon: Lexicon, points: Sequence[Point]) -> Lexicon:
-    """A lexicon that also knows how near the corpus's chunks are to each other.
-
-    Args:
-        lexicon: Counted on the chunks.
-        points: All of them, with vectors.
-    """
+    """A lexicon that also knows how near the corpus's chunks are to each other."""
     return replace(lexicon, closeness=_closeness(points))
 
 

@@ -99,10 +99,6 @@ def rounds(arriving: int, indexed: int) -> Rounds:
 
     A batch that is a quarter of the index or more is no section of it: whatever belongs together
     arrives together when documents are drawn one by one.
-
-    Args:
-        arriving: Documents of the batch.
-        indexed: Documents in the index.
     """
     together = 1 if LARGE * arriving > indexed else TOGETHER
     wanted = indexed * arriving / max(indexed + arriving, 1)
@@ -379,24 +375,13 @@ def load(data: bytes) -> Profile:
 
 
 def keep(profile: Profile, path: Path, indexed: int, seal_key: bytes) -> None:
-    """Write a fitted profile to a cache file.
-
-    Args:
-        profile: The profile.
-        path: Cache file.
-        indexed: Documents in the index when it was fitted.
-        seal_key: Of the workspace that keeps it.
-    """
+    """Write a fitted profile to a cache file."""
     data = indexed.to_bytes(8, "big") + dump(profile)
     replace_file(path, kept.wrap(data, seal_key, path.name))
 
 
 def load_fitted(path: Path, seal_key: bytes) -> tuple[Profile, int] | None:
     """Read what `keep` wrote: the profile and how many documents were indexed then.
-
-    Args:
-        path: Cache file.
-        seal_key: Of the workspace that kept it.
 
     Returns:
         `None` when the cache file is missing, damaged, or not this workspace's own under this name;

@@ -118,12 +118,7 @@ def _lead(text: str, start: int) -> str:
 
 
 def is_sample(value: str, one: Format) -> bool:
-    """Whether a value is what documentation shows in place of a secret.
-
-    Args:
-        value: The random part.
-        one: The format it has.
-    """
+    """Whether a value is what documentation shows in place of a secret."""
     value = _BLANK.sub("", value)
     if _SAMPLE.search(value) or _REPEATS.search(value) or entropy(value) < one.least:
         return True

@@ -97,10 +97,6 @@ class Surroundings:
 def near_suspects(batch: Sequence[Prepared], suspects: Sequence[Prepared]) -> list[Prepared]:
     """Undecided documents that are near a batch: they are judged beside it.
 
-    Args:
-        batch: Newcomers.
-        suspects: Documents that wait.
-
     Returns:
         Those that are among the `NEAR_SUSPECTS` nearest of a chunk of the batch and at least
         `NEAR_SUSPECT` similar, but for what the batch itself replaces.

@@ -64,11 +64,6 @@ def restore(
 ) -> Restored:
     """Put back into the vault what an export holds and the vault does not.
 
-    Args:
-        workspace: Open and locked.
-        folder: The export.
-        progress: Called with stage, done and total.
-
     Raises:
         IntegrityError: The export does not verify, is of another workspace or not of this one's
             past; nothing is put back.

@@ -65,13 +65,6 @@ def check_quota(
 ) -> None:
     """Refuse a manifest that delivers more than its source's contract allows.
 
-    Args:
-        workspace: Open.
-        manifest: The manifest.
-        contract: The source's policy.
-        listed: Documents it lists.
-        fresh: Those of them that are new or changed.
-
     Raises:
         QuotaError: Too many at once, or in 24 hours.
     """
@@ -95,12 +88,7 @@ def check_quota(
 
 
 def to_retry(manifest: Manifest, latest: Mapping[str, VersionRow]) -> bool:
-    """Whether documents of an accepted manifest never came in, their bytes being wrong.
-
-    Args:
-        manifest: Accepted before.
-        latest: Newest version of each document of its source.
-    """
+    """Whether documents of an accepted manifest never came in, their bytes being wrong."""
     return any(
         row.manifest == manifest.digest
         and row.outcome == "reject"

@@ -156,11 +156,6 @@ def not_yet_judged(
 ) -> list[VersionRow]:
     """Serving versions that were admitted while the index was too small to judge them.
 
-    Args:
-        workspace: Open.
-        serving: Indexed documents by label.
-        leaving: Labels that are replaced just now.
-
     Returns:
         The oldest `MOST_LATER` of them.
     """
@@ -178,13 +173,7 @@ def not_yet_judged(
 def surroundings(
     workspace: Workspace, serving: Mapping[str, VersionRow], batch: Sequence[Prepared]
 ) -> Surroundings:
-    """What newcomers are held against: index, quarantine, lexicon, denied texts.
-
-    Args:
-        workspace: Open.
-        serving: Indexed documents by label.
-        batch: Newcomers.
-    """
+    """What newcomers are held against: index, quarantine, lexicon, denied texts."""
     generation = workspace.generation()
     denied = denied_texts(workspace)
     with workspace.ledger.reading() as conn:

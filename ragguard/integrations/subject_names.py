@@ -21,9 +21,6 @@ class Names:
     A name is the origin itself where that may be a file's name below a folder, else its percent
     encoding. Where a person could take it for the name of another origin, a part of its digest is
     put behind it.
-
-    Args:
-        there: Names in use, without ending.
     """
 
     def __init__(self, there: Iterable[str]) -> None:

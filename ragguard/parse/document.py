@@ -177,12 +177,7 @@ def _lines(text: str) -> str:
 
 
 def read_text(text: str, fmt: str) -> Parsed:
-    """A text format: the text itself, and what its rendering would hide.
-
-    Args:
-        text: Decoded text.
-        fmt: `md`, `rst`, `txt`; `txt` for records.
-    """
+    """A text format: the text itself, and what its rendering would hide."""
     text = _lines(text)
     front = read_front(text, fmt)
     begin = front.end if has_words(text[front.end :]) else 0

@@ -123,12 +123,7 @@ def _said(text: str, seen: bytes) -> tuple[str, bytes]:
 
 
 class _Page:
-    """One page while it is looked at.
-
-    Args:
-        view: The browser that shows it.
-        said: What `begin` says.
-    """
+    """One page while it is looked at."""
 
     def __init__(self, view: View, said: Any) -> None:
         self._view = view

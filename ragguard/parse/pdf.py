@@ -78,10 +78,6 @@ def load() -> Any:
 def read_pdf(data: bytes, most: int) -> tuple[str, tuple[Hidden, ...]]:
     """Take visible and hidden text apart.
 
-    Args:
-        data: The file.
-        most: Upper characters of text, hidden and visible.
-
     Returns:
         Visible text, and what is hidden.
 

@@ -100,13 +100,7 @@ def find(ledger: Ledger, reference: str) -> CaseRow:
 
 
 def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseView:
-    """A case with what a reviewer needs to see.
-
-    Args:
-        workspace: Open.
-        case: The case.
-        texts: Read the document's chunks too.
-    """
+    """A case with what a reviewer needs to see."""
     (view,) = views(workspace, [case])
     version = view.version
     with workspace.ledger.reading() as conn:
@@ -128,13 +122,6 @@ def decide(
     workspace: Workspace, case: CaseRow, action: Action, key: keys.KeyPair, reason: str
 ) -> int | None:
     """Decide a case and carry the decision out.
-
-    Args:
-        workspace: Open and locked.
-        case: The case.
-        action: `release` or `reject`.
-        key: The reviewer's key.
-        reason: In the reviewer's words.
 
     Returns:
         Number of the commit; `None` where another reviewer has to agree first.

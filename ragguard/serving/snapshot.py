@@ -160,11 +160,6 @@ def dump(head: Head, table: bytes, key: keys.KeyPair) -> bytes:
 class Snapshot:
     """A verified snapshot; `load` makes it.
 
-    Args:
-        head: What was signed.
-        tree: Its checkpoint, verified.
-        table: Its table, verified.
-
     Attributes:
         head: What was signed.
         tree: The tree head it was made under.

@@ -113,12 +113,6 @@ def check_retrievals(
 ) -> Answers | None:
     """Look through the retrieval log.
 
-    Args:
-        workspace: Open and locked.
-        serving: Serving versions by label.
-        course: Gets the findings.
-        note: Of the part that runs.
-
     Returns:
         What the answers of the last days were; `None` where none were logged.
 

@@ -78,12 +78,7 @@ class Reconciler:
         self.looked_at = 0
 
     def see(self, zone: Zone, points: Sequence[Point]) -> None:
-        """Take a block of points in, ids and vectors as the engine gave them.
-
-        Args:
-            zone: Where they were found.
-            points: Points with vectors and payloads.
-        """
+        """Take a block of points in, ids and vectors as the engine gave them."""
         if not points:
             return
         self.looked_at += len(points)
