@@ -106,6 +106,17 @@ def note(text: str) -> None:
     click.echo(plain(text), err=True)
 
 
+def say_rest(left: int) -> None:
+    """Say how many rows of a list were left out, if any, and where they are."""
+    if left > 0:
+        say(f"… and {left} more (--format json lists all)")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in percent, without the sign."""
+    return f"{100 * share:.{digits}f}"
+
+
 def console(stderr: bool = False) -> Any:
     """A rich console; 100 columns and no colour when the output is no terminal."""
     from rich.console import Console

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragguard.cli.context import open_workspace, read_public
+from ragguard.cli.context import FILE, OUTPUT, open_workspace, read_public
 from ragguard.cli.output import emit, format_option, line, say
 from ragguard.trust.canonical import format_time
 
 if TYPE_CHECKING:
     from ragguard.model import PublicKey
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -150,9 +148,7 @@ def _verify_receipt(
 
 
 @log.command()
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
-)
+@click.option("-o", "--output", type=OUTPUT, help="File to write.")
 @format_option
 @click.pass_context
 def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
@@ -185,9 +181,7 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
 
 @log.command()
 @click.argument("what")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
-)
+@click.option("-o", "--output", type=OUTPUT, help="File to write.")
 @click.option(
     "--since", type=FILE, help="Show too that the log grew out of this checkpoint, kept elsewhere."
 )

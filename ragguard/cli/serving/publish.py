@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from ragguard.cli.context import open_workspace
+from ragguard.cli.context import NEW_FOLDER, open_workspace
 from ragguard.cli.output import emit, format_option, say
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=NEW_FOLDER)
 @click.option(
     "--keep",
     type=click.IntRange(min=1),
