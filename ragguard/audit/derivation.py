@@ -71,10 +71,8 @@ def check_derivation(
     """Make served chunks again and compare.
 
     Args:
-        workspace: Open.
         sample: Documents to look at; `None` for all.
         vectors: Embed the texts too.
-        progress: Called with stage, done and total.
 
     Raises:
         RecipeMismatchError, ModelDigestError: The model is not the one the index was built with.

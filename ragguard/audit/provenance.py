@@ -217,7 +217,6 @@ def health(
     """Shares of the serving documents, in [0, 1], higher is better; empty when nothing serves.
 
     Args:
-        workspace: Open.
         provenance: What the audit found already; looked at now when not given.
         most: Bytes of at most so many files are looked for in the vault; above it, of a sample.
 

@@ -68,10 +68,8 @@ class Known:
 
     Attributes:
         lexicon: Of the serving corpus.
-        denied: Rejected texts.
         hidden: What parsers found hidden, by label; labels without are left out.
         policies: Contract of each source; a source without one has none.
-        now: The run's time.
         first: See `CorpusView.first`.
     """
 
@@ -131,7 +129,6 @@ def judge_indexed(
     """Judge indexed documents.
 
     Args:
-        spool: The index.
         graph: Its neighbours.
         chosen: int64, numbers of the documents to judge; serving ones.
         known: What they are held against.
@@ -141,7 +138,6 @@ def judge_indexed(
         least: Documents below which only what is wrong by itself is named.
         collection: Name for the findings.
         suspected: bool (m,), documents that are suspected already: nothing is calibrated on them.
-        progress: Called with stage, done and total.
     """
     rows_of = _rows_of(spool)
     serving = np.array([d for d, rows in enumerate(rows_of) if len(rows)], dtype=np.int64)

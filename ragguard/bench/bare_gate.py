@@ -274,7 +274,6 @@ def grow(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
     """A lexicon as if more chunks had been counted; its closeness stays.
 
     Args:
-        lexicon: Counted over a corpus.
         texts: Further chunk texts.
         documents: How many documents they are of.
     """

@@ -128,7 +128,6 @@ def read_entries(
     """Documents of a file, each text once.
 
     Args:
-        path: The file.
         dropped: Counts of what was left out; added to.
         known: Digests that must not come again.
         campaign: Whether these are attacks.

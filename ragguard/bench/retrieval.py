@@ -25,7 +25,6 @@ def document_similarities(queries: Floats, items: Sequence[EmbeddedBenchDocument
 
     Args:
         queries: float32 (q, d), unit length.
-        items: Documents.
 
     Returns:
         float32 (q, n).

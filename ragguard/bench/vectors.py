@@ -81,7 +81,6 @@ class VectorCache:
         """Keep vectors.
 
         Args:
-            texts: Chunk texts.
             vectors: float32 (n, d), unit length.
         """
         keys = [_key(text) for text in texts]
@@ -127,11 +126,9 @@ def prepare(
 
     Args:
         entries: Documents; those that cannot be read are left out, as ingest refuses them.
-        encoder: The model.
         cache: Vectors known already.
         size: Upper characters of a chunk.
         overlap: Overlap of chunks.
-        progress: Called with stage, done and total.
     """
     kept, parsed = [], []
     for entry in entries:

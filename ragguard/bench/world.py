@@ -33,7 +33,6 @@ class BenchPlan:
 
     Attributes:
         protocols: Of `PROTOCOLS`.
-        seeds: Repetitions.
         arriving: Shares of the corpus that arrive.
         per_target: Documents of each campaign that arrive.
         campaigns: Most campaigns that arrive together.
@@ -135,11 +134,8 @@ def build(
 
     Args:
         dataset: What was read.
-        plan: What is asked.
-        encoder: The model.
         cache: Folder where vectors are kept, or `None`.
         peers: Published methods to run beside.
-        progress: Called with stage, done and total.
         chunks: Chunk sizes, for which `encoder` was opened.
         judge: Sizes of the reference.
         learned: What `calibrate` learned; its documents must not be reported.
@@ -186,7 +182,6 @@ def draw(
         per_target: Documents of each campaign.
         campaigns: Most campaigns.
         name: The family, so that families draw different numbers.
-        seed: Of the repetition.
     """
     rng = np.random.default_rng([seed, *name.encode()])
     groups: dict[str, list[EmbeddedBenchDocument]] = {}

@@ -62,7 +62,6 @@ def run(
 
     Args:
         workspace: Open and locked.
-        canaries: The set.
         k: Documents for each query; at least 10 are ranked, for nDCG@10.
         collection: Physical name; the serving one by default.
         documents: Documents (`source/id`) in it: qrels of others are dropped and reported. Those
@@ -137,7 +136,6 @@ def judged(
 
     Args:
         name: Of the run.
-        canaries: The set.
         k: Documents for each query.
         rankings: Query id to (document, similarity); queries not in the set are passed over.
         documents: Documents in the corpus; `None`: all that the set names.
@@ -278,7 +276,6 @@ class _Asked:
         """The answer of each text, in order; of what somebody in a scope may see, if one is given.
 
         Args:
-            texts: Queries.
             scope: Tokens, see `trust.scope`.
         """
         for start in range(0, len(texts), BLOCK):

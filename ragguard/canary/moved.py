@@ -36,7 +36,6 @@ class Cause:
     """A document that moved in an answer because a commit put it in, replaced it or took it out.
 
     Attributes:
-        commit: Number of the commit.
         document: `source/id`.
         before: Rank in the earlier run, from 1; `None` where it was not among the first ten.
         after: Rank in the later one.
@@ -102,7 +101,6 @@ def moved(workspace: Workspace, *, source: str = "", most: int = MOST_RUNS) -> M
     """Find which commit moved which canary question.
 
     Args:
-        workspace: Open.
         source: Only what documents of this source moved, if given.
         most: Runs to look at, the newest.
     """

@@ -81,7 +81,6 @@ def answer(
 
     Args:
         fmt: `table`, `json` or `jsonl`.
-        made: The result.
         show: Tells it to a person.
         rows: Key of what `jsonl` prints line by line instead of the whole.
         exit_zero: Exit 0 where it would be 1.
@@ -135,7 +134,6 @@ def table(
     numbers, verdicts and reasons.
 
     Args:
-        columns: Headings.
         rows: Cells; they are made plain here.
         right: Headings of columns set to the right.
     """

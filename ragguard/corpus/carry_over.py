@@ -79,7 +79,6 @@ def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str) -> None:
 
     Args:
         plan: Draft on the new generation.
-        row: Its version.
         embedded: Its chunks and vectors by the new generation's recipe.
         zone: Where it stands, and will.
     """

@@ -276,7 +276,6 @@ class Draft:
         """Deny the bytes of a version, and keep what it looked like, so that its like is known.
 
         Args:
-            row: The version.
             text_digest: Digest of its normalised text.
             looks: MinHash rows, vectors and texts of its chunks, as files.
         """
@@ -358,7 +357,6 @@ class Draft:
         """Count a document, and say in the log what became of it.
 
         Args:
-            row: Its version.
             outcome: What became of it.
             seals: Id and seal of each of its points.
             decision: Envelope of the decision that it stands on, if it stands on one.

@@ -66,7 +66,6 @@ def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], 
     """Clean documents, and those that are left out, with the reason.
 
     Args:
-        workspace: Open.
         rows: Versions, each with the stay that is asked about.
     """
     signatures = Signatures(workspace)

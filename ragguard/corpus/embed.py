@@ -136,12 +136,9 @@ def embed(
     """Vectors of every chunk, from the vault where it has them.
 
     Args:
-        workspace: Open.
-        items: Documents.
         parts: Their parts, by position.
         before: Metadata of the version a document replaces, by document id.
         keep: Write new vectors to the vault.
-        progress: Called with done and total.
         afresh: Embed everything again, whatever the vault has.
         given: Asked for vectors of the texts that the vault has none of. What it gives stands for
             these documents alone: no other one is given it, and a rebuild embeds anew.

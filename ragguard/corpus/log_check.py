@@ -27,7 +27,6 @@ class LogReport:
     """What verifying the log found.
 
     Attributes:
-        entries: Entries in the log.
         checkpoints: Signed tree heads that agree with it.
         commits: Commits whose documents were recomputed from their plans.
         problems: What is wrong, one sentence each.
@@ -61,7 +60,6 @@ def verify_log(workspace: Workspace, expect: str | None = None) -> LogReport:
     """Recompute the whole log and compare it with every signed tree head.
 
     Args:
-        workspace: Open.
         expect: A checkpoint kept elsewhere; the log must contain it.
 
     Raises:
@@ -176,7 +174,6 @@ def check_commits(
     """Compare every commit with its entry and its plan with what the entry commits to.
 
     Args:
-        workspace: Open.
         records: Of the ledger.
         report: Counts the commits that agree.
         each: Called with each commit whose plan is the logged one, newest first.

@@ -67,7 +67,6 @@ class Signatures:
     """Looks manifests up in ledger and vault.
 
     Args:
-        workspace: Open.
         root: The trust root that counts; the one in force by default.
 
     Attributes:
@@ -250,7 +249,6 @@ def violations(allowed: Policy, row: Row, subject: Subject | None) -> Iterator[s
 
     Args:
         allowed: Its source's policy.
-        row: Its version.
         subject: As its manifest lists it; `None` for an adopted document.
     """
     signed = signed_metadata(row, subject)

@@ -82,7 +82,6 @@ def without(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
     """The lexicon as if some of its chunks had not been counted.
 
     Args:
-        lexicon: Counted over a corpus.
         texts: Chunk texts of that corpus.
         documents: How many documents they are of.
     """
@@ -109,10 +108,8 @@ def of_index(
     """The lexicon of the serving index.
 
     Args:
-        store: Open store.
         collection: Serving collection.
         documents: Number of serving documents.
-        cache: Cache file.
         corpus: Digest of the serving corpus.
         seal_key: Of the workspace whose cache it is.
     """

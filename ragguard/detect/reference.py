@@ -143,8 +143,6 @@ def rehearse(
         around: What newcomers are held against, these documents included.
         checks: The checks in force.
         held: How many are brought in at once, and what is left out beside them.
-        name: Name of the profile.
-        progress: Called with done and total.
         learned: Shares of the families in the alarm budget.
     """
     raw = bring_in(documents, around, checks, held, progress)
@@ -230,7 +228,6 @@ def assemble(
     """A profile from the raw scores of clean chunks.
 
     Args:
-        name: Name of the profile.
         scores: Raw scores by check, float64.
         owners: Document number of each score, by check.
         units: Unit of each check.

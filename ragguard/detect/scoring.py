@@ -181,7 +181,6 @@ def document_p_values(
     """Per document and check: p-value of the worst chunk, and which chunk it is.
 
     Args:
-        signals: Raw scores by check.
         profile: Reference raw scores by check, ascending.
         units: Unit of each check.
         documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
@@ -383,7 +382,6 @@ def certain_p_values(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
     """What all conclusive checks together say of each document, float64 (m,).
 
     Args:
-        signals: Raw scores by check.
         documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
     """
     names = sorted(name for name, signal in signals.items() if signal.p_values is not None)
@@ -399,7 +397,6 @@ def campaigns(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
     part of its passages.
 
     Args:
-        signals: Raw scores by check.
         documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
 
     Returns:
@@ -441,7 +438,6 @@ def _findings(
     """Findings worth telling, the most telling first.
 
     Args:
-        signals: Raw scores by check.
         profile: What clean documents score.
         found: Of one document: p-value and row of its worst chunk, by check.
         outcome: Its verdict.

@@ -70,11 +70,8 @@ class Surroundings:
     """What newcomers are held against.
 
     Attributes:
-        store: Open store.
         serving: Serving collection; empty before the first ingest.
         lexicon: Of the serving corpus.
-        denied: Rejected texts.
-        now: The run's time.
         recent: Labels of indexed documents that arrived lately. They are neighbours among the
             newcomers, not of the reference: a campaign may come drop by drop.
         suspects: Documents that wait, undecided, and are as new as the recent. They are judged

@@ -62,7 +62,6 @@ class Encoder(Protocol):
 
         Args:
             texts: Texts of at most `recipe.max_tokens` tokens.
-            progress: Called with done and total.
 
         Returns:
             float32 (n, d), unit length.
@@ -260,7 +259,6 @@ class TorchEncoder:
     is never seen, and what is changed after it was digested is not what is loaded.
 
     Args:
-        model: Read model.
         size: Chunk size, for the recipe.
         overlap: Chunk overlap, for the recipe.
         parser: How documents are read, for the recipe.

@@ -70,7 +70,6 @@ class Model:
 
     Attributes:
         name: As configured.
-        folder: Where it lies.
         files: Bytes of the decisive files by relative name; weights only while they are needed.
         digest: Over all decisive files.
         pooling: `mean` or `cls`, or empty when it is neither.

@@ -51,7 +51,6 @@ class PluginEncoder:
 
     Args:
         plugin: Its entry point is called with the name of the model.
-        name: Of the model.
         size: Upper characters of a chunk, for the recipe.
         overlap: Overlap of chunks, for the recipe.
         parser: How documents are read, for the recipe.

@@ -167,7 +167,6 @@ class Reviewed:
             index: Entry of the commit that carried the decision out.
             about: The document.
             manifest: It stood on.
-            case: The case.
             names: Envelopes that are listed with that commit.
             action: What was decided.
 

@@ -25,7 +25,6 @@ class Format:
     Attributes:
         title: For people.
         file: End of a file's name.
-        media_type: MIME type.
         write: Makes the bytes.
     """
 

@@ -57,8 +57,6 @@ class Refounded:
     """The new workspace.
 
     Attributes:
-        folder: Where it is.
-        origin: Name of its log.
         commit: Its last commit; `None` where the export held nothing to commit.
         documents: Documents that serve.
         releases: Releases of reviewers that came along.
@@ -97,13 +95,10 @@ def restore_into(
     """Make a new workspace from an export.
 
     Args:
-        folder: The export.
         target: A folder that is new or empty.
         log_key: Verifier key of the old log, kept elsewhere.
-        now: The run's time.
         root: Digest of a trust root that must be among the export's, see `verify.verify`.
         environment: Variables that stand for settings, as `config.load` takes them.
-        progress: Called with stage, done and total.
 
     Raises:
         IntegrityError: The export does not verify.

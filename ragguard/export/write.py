@@ -40,8 +40,6 @@ class Exported:
     """What was exported.
 
     Attributes:
-        folder: Where it is.
-        inventory: What is in it.
         digest: Digest of its inventory.
         bytes: What it takes on disk.
         log_key: Verifier key of the log, with which it is verified.
@@ -76,7 +74,6 @@ def export(
         target: A folder that is new or empty, outside the workspace.
         at: Commit whose corpus is meant; `None` for the last one.
         denied_texts: Also the texts of what reviewers rejected, by which rewrites are recognised.
-        progress: Called with stage, done and total.
 
     Raises:
         UsageError: Nothing was ingested yet, no such commit, or the folder is not empty or in the

@@ -91,8 +91,6 @@ def adopt(
         metadata: Path of the metadata, likewise.
         document: Path of the document id, likewise.
         re_embed: Embed everything anew, whatever vectors the collection has.
-        dry_run: Judge and report, change nothing.
-        progress: Called with stage, done and total.
 
     Returns:
         What was done.

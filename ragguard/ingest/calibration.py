@@ -125,7 +125,6 @@ def load(data: bytes, name: str = FILE) -> Calibration:
     """Read what `dump` wrote.
 
     Args:
-        data: The file's bytes.
         name: What to call it in errors.
 
     Raises:

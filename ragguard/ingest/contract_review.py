@@ -34,11 +34,9 @@ def hold_for_review(
     """Verdicts with what the contract wants reviewed held.
 
     Args:
-        workspace: Open.
         items: New and changed documents of one source that were judged.
         verdicts: By document id.
         standing: What of the source is there now.
-        contract: The source's policy.
         releases: Reviewers' releases by document id.
     """
     held = dict(verdicts)

@@ -92,11 +92,9 @@ def hold_fact_changes(
     """Verdicts with fact changes held as the contract asks.
 
     Args:
-        workspace: Open.
         items: New and changed documents of one source that were judged.
         verdicts: By document id.
         standing: What of the source is there now.
-        contract: The source's policy.
         principals: Who signed the manifest, of those who may.
 
     Returns:

@@ -83,7 +83,6 @@ def judge_batch(
         workspace: Open, with a generation.
         batch: Newcomers, at least one.
         policies: Contract of each source.
-        progress: Called with stage, done and total.
         absent: Labels of indexed documents that are brought in again with the batch, and taken as
             not there (`redteam` only).
         catch_up: Judge documents that came in while the index was too small to judge them, too.
@@ -358,7 +357,6 @@ def reference_rows(
     """Indexed documents that say what is usual, in the order they are to be brought in.
 
     Args:
-        serving: Indexed documents by label.
         met: Digests of texts that `calibrate` learned on: shares were chosen to let them pass, so
             others say what is usual.
         judge: Settings.

@@ -51,10 +51,8 @@ def ingest(
         workspace: Open and locked.
         paths: Manifest files; none to finish an interrupted run only.
         root: Folder, or other place, the names are relative to; else the folder of each manifest.
-        dry_run: Judge and report, change nothing.
         observe: Hold nothing, write down and report what would have been held; `[judge] observe`
             when `None`.
-        progress: Called with stage, done and total.
 
     Returns:
         The report. Errors of a manifest are in it, not raised.

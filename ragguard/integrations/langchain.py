@@ -28,7 +28,6 @@ class GuardedRetriever(BaseRetriever):
 
     Attributes:
         retriever: Of an open workspace (`w.retriever()`) or of a reader.
-        k: Passages wanted.
         on_answer: Called with each `Answer`: proofs by point (a document's `id`), and what was
             refused.
     """

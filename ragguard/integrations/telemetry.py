@@ -130,7 +130,6 @@ class Telemetry:
     """What a command sends of itself, from when it begins until it is done.
 
     Args:
-        environment: Variables.
         tell: Told in a sentence, once, that nothing reaches the collector.
 
     Raises:

@@ -95,7 +95,6 @@ def refine(
     Args:
         vectors: float32 (n, d), unit length, finite.
         rows: int64 (r,), whose neighbours.
-        k: Neighbours.
         workers: Threads; as many as there are processors if 0.
         progress: Told stage, rows done and rows in all.
 

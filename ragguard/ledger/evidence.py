@@ -106,7 +106,6 @@ def evidence(
     the kind, such as an outlier's, one that says only that.
 
     Args:
-        finding: The finding.
         text: The document's text, in which the sentences around what it quotes are looked up.
         hidden: Hidden pieces of the document, likewise.
         metadata: Of the document: what it says in the fields a finding names is evidence too.

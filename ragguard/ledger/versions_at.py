@@ -120,7 +120,6 @@ def first_commits(conn: sa.Connection, labels: Collection[str]) -> dict[str, int
     """Commits that brought the first version of documents, whatever became of it.
 
     Args:
-        conn: Connection.
         labels: Documents, `source/id`; a source has no slash in its name.
     """
     query = (
@@ -199,9 +198,7 @@ def same_bytes(
     """Versions by a recipe that hold the bytes of others.
 
     Args:
-        conn: Connection.
         rows: The others.
-        recipe: Recipe digest.
 
     Returns:
         By source, document and digest: confirmed versions that have points, newest first.

@@ -71,7 +71,6 @@ class Plan:
     """Everything a commit will do.
 
     Attributes:
-        commit: Its number.
         kind: `ingest`, `release`, `reject`, `removal`, `revoke`, `hold`, `audit`, `reindex`,
             `stage`, `cutover`, `rollback` or `restore`.
         at: Time, as text.
@@ -191,7 +190,6 @@ class Committer:
     """Writes commits.
 
     Attributes:
-        origin: Name of the log.
         sign_note: Signs the text of a tree head.
         seal_key: 32 bytes; seals points.
         read_plans: Plans of confirmed commits that were read already, by digest; filled.

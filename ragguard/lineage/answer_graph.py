@@ -19,7 +19,6 @@ def answer_lineage(workspace: Workspace, data: bytes, signers: Mapping[str, Publ
 
     Args:
         workspace: Open; the index is read.
-        data: The receipt's envelope.
         signers: Keys of readers that may have signed it, by key id; the log's may always.
 
     Raises:

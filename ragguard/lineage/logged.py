@@ -171,8 +171,6 @@ class Logged:
         """Seals with which points were last written into a collection, by logged plans.
 
         Args:
-            points: Point ids.
-            collection: Physical name.
             numbers: Commits that may have written them.
 
         Returns:

@@ -59,7 +59,6 @@ def prove(workspace: Workspace, what: str, since: str = "") -> dict[str, Any]:
     quarantine, and one for each with which a reviewer released it.
 
     Args:
-        workspace: Open.
         what: Point id, or `source/id`.
         since: A checkpoint that whoever verifies the bundle kept: it shows too that the log grew
             out of that one.
@@ -137,7 +136,6 @@ def verify_bundle(
     """Verify a bundle offline.
 
     Args:
-        data: The bundle.
         log_key: Verifier key of the log, `name+keyid+base64`.
         signers: Public keys that may have signed the manifest, by key id.
         expect: A checkpoint kept elsewhere: the log of the bundle must have grown out of it.

@@ -71,7 +71,6 @@ def verify_receipt(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) 
     """Verify a receipt offline.
 
     Args:
-        data: The envelope.
         log_key: Verifier key of the log, `name+keyid+base64`.
         signers: Keys of readers that may have signed it, by key id; the log's may always.
 
@@ -104,7 +103,6 @@ def then(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage
 
     Args:
         workspace: Open; index and model are not needed.
-        verified: The receipt.
 
     Raises:
         LogError: The log does not contain the receipt's checkpoint.

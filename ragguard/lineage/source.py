@@ -169,8 +169,6 @@ def source_lineage(
     """Look at one source; the manifests that are told are verified again.
 
     Args:
-        workspace: Open.
-        name: Of the source.
         offset: Manifests and cases to pass over.
         limit: Manifests and cases to read, each.
 

@@ -122,7 +122,6 @@ def trace_answer(
 
     Args:
         workspace: Open and locked.
-        query: The question.
         answer: The bad answer; empty when it is not known.
         k: Passages that the retriever gave.
         judge: From question, answer and passages to how far each passage supports the answer, in
@@ -185,8 +184,6 @@ def named(
     """Name passages that an answer rests on, and those that say otherwise.
 
     Args:
-        query: The question.
-        answer: The bad answer.
         texts: Of n passages.
         score: float64 (n,), of `chances`.
         vectors: float32 (n, d), unit length.
@@ -213,10 +210,6 @@ def _stated_in_quarantine(
     They are measured beside what was retrieved, as if they served.
 
     Args:
-        workspace: Open.
-        generation: The serving one.
-        query: The question.
-        answer: The bad answer.
         hits: What was retrieved, at least one.
         vectors: float32 (k, d), theirs.
     """
@@ -251,7 +244,6 @@ def read_signs(
 
     Args:
         encoder: Of the index.
-        query: The question.
         answer: The bad answer, or nothing.
         texts: Of n passages, as stored.
         vectors: float32 (n, d), theirs.

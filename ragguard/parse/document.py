@@ -82,7 +82,6 @@ def parse(data: bytes, fmt: str, *, view: View | None = None, details: bool = Fa
     """Parse a document.
 
     Args:
-        data: Its bytes.
         fmt: File ending without the dot, one of `TEXT_FORMATS`.
         view: A browser that draws pages; without one, rules tell what is hidden in them.
         details: Whether what is folded away in a page counts as seen.

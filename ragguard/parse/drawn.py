@@ -71,7 +71,6 @@ def look(view: View, markup: str, texts: Sequence[str]) -> list[bytes]:
     """Look at all of a page.
 
     Args:
-        view: A browser.
         markup: Of the page.
         texts: Its text nodes that say something, as our parser found them.
 

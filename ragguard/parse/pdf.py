@@ -308,8 +308,6 @@ class _Sight:
     """Looks at a page.
 
     Attributes:
-        lib: PDFium.
-        page: The page.
         text: Its text.
         objects: All that draws text on it.
         budget: What reading the file may still cost.

@@ -145,7 +145,6 @@ def decide_all(
         workspace: Open and locked.
         commit: The commit that opened the cases.
         action: `release` or `reject`.
-        key: The reviewer's key.
         reason: In the reviewer's words.
 
     Returns:
@@ -183,7 +182,6 @@ def decide_cases(
         workspace: Open and locked.
         chosen: Open cases, at least one; several are about documents.
         action: `release` or `reject`.
-        key: The reviewer's key.
         reason: In the reviewer's words.
 
     Returns:
@@ -211,7 +209,6 @@ def statements(
     """Write down what a reviewer has to sign to decide cases; nothing is changed.
 
     Args:
-        workspace: Open.
         chosen: Open cases, at least one; several are about documents.
         action: `release` or `reject`.
         reason: In the reviewer's words.

@@ -139,7 +139,6 @@ def blast_radius(workspace: Workspace, target: RevokeTarget, since: datetime) ->
     """What would be touched; changes nothing.
 
     Args:
-        workspace: Open.
         target: What is revoked.
         since: Manifests that came in at this time or later are concerned.
 

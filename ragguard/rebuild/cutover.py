@@ -114,7 +114,6 @@ class Aborted:
 
     Attributes:
         generation: Number of the candidate.
-        commit: The commit.
         dropped: Its collections.
     """
 
@@ -131,7 +130,6 @@ def start(
     Args:
         workspace: Open and locked.
         share: Share of the queries, in (0, 1].
-        length: How long.
         shadow: Which queries both are asked, to be compared: those that the candidate answers,
             all, or none.
 
@@ -191,7 +189,6 @@ def finish(
         workspace: Open and locked.
         gate: Compares the serving generation with the candidate before the switch.
         yes: Also where the trial ended by itself because the answers diverge.
-        progress: Called with stage, done and total.
 
     Raises:
         UsageError: There is no candidate, or its trial ended by itself.

@@ -43,11 +43,9 @@ class Published:
     """What was published.
 
     Attributes:
-        folder: The published folder.
         name: Collection of this state, `<generation>-<commit>`.
         alias: Alias that names it.
         commit: Commit it is the corpus of.
-        points: Its points.
         bytes: What it takes on disk.
         fresh: False when this state was published already.
         removed: Collections of older states that were deleted.

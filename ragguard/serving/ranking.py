@@ -145,7 +145,6 @@ class DocumentRanker:
     """Ranks documents as the retriever ranks passages, for what asks without it (canaries).
 
     Args:
-        workspace: Open.
         bound: See `order`.
     """
 

@@ -197,7 +197,6 @@ class Retriever:
         """Answer a question.
 
         Args:
-            question: The question.
             k: Passages wanted; fewer come back where fewer can be proved.
 
         Raises:

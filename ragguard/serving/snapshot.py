@@ -218,7 +218,6 @@ def load(data: bytes, log_key: str) -> Snapshot:
     """Verify and read a snapshot.
 
     Args:
-        data: Its bytes.
         log_key: Verifier key of the log, `name+keyid+base64`.
 
     Raises:

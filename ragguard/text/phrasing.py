@@ -48,7 +48,6 @@ def masked(text: str, known: Collection[str]) -> list[str]:
     """Words of a sentence, those that are not everyday words by their kind.
 
     Args:
-        text: A sentence.
         known: Everyday words, lower-cased.
 
     Returns:
@@ -127,7 +126,6 @@ class Phrasing:
         """How much sentences are worded like planted orders.
 
         Args:
-            sentences: The sentences.
             forms: float64 (s, forms), columns as in `requests.FEATURES`.
 
         Returns:

@@ -153,7 +153,6 @@ class Sentence:
     """A sentence and where it stands.
 
     Attributes:
-        text: The sentence.
         tokens: Its lower-cased words.
         alone: Whether it has a line, or a paragraph, to itself.
         edge: Whether it is the first or the last of the text.

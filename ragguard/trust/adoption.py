@@ -60,7 +60,6 @@ def dump(
 
     Args:
         source: Unsigned source.
-        now: The run's time.
         place: Where the collection was.
         collection: Its name.
         mode: `quarantine` or `trust`.

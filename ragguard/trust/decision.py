@@ -25,7 +25,6 @@ class Decision:
     """What a reviewer decided.
 
     Attributes:
-        case: Case number.
         action: `release` or `reject`.
         subject: Document `source/id`, or the source for a removal.
         digest: Digest of the document, or of the manifest for a removal.

@@ -87,7 +87,6 @@ def dump(
     """Payload bytes of a manifest: canonical JSON of the statement.
 
     Args:
-        source: The source that speaks.
         version: From 1, one more each time.
         issued: Now.
         expires: Until when it may be ingested.
@@ -121,7 +120,6 @@ def parse(payload: bytes, *, max_bytes: int) -> Manifest:
 
     Args:
         payload: Bytes whose signature has been verified.
-        max_bytes: Upper size.
 
     Raises:
         MalformedError, OversizedError: Not strict JSON, or too large.

@@ -118,7 +118,6 @@ def verify_inclusion(
     Args:
         leaf: 32-byte leaf hash.
         index: Its index, from 0.
-        size: Size of the tree.
         proof: Audit path.
         tree_root: Root to reach.
     """

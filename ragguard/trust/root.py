@@ -281,7 +281,6 @@ def verify_root(
     """Verify and read the envelope of a trust root.
 
     Args:
-        data: Envelope JSON.
         before: The root it replaces; `None` only for the first one, which is then trusted on
             first use.
         keys: Only for the first root: the pinned root keys it must be signed by, if any.

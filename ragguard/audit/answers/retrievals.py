@@ -370,7 +370,6 @@ def bursts(
 
     Args:
         window: Answers.
-        serving: Serving versions by label.
         newcomers: Documents that came within the window.
         came: When each document came, as text.
         rate: As in `dominating`.

@@ -56,8 +56,6 @@ class Reconciler:
     """Compares points, fed in blocks, with what the ledger says they are.
 
     Args:
-        workspace: Open.
-        generation: The generation that is audited.
         zones: Zones whose points will be fed; another zone's are not missed.
     """
 

@@ -36,7 +36,6 @@ class LeftOut:
 
     Attributes:
         reason: `no text`, `vector`, `dimensions` or `id`.
-        count: How many.
         ids: The first of them.
     """
 

@@ -211,7 +211,6 @@ def load(data: bytes, name: str = "audit report") -> AuditReport:
     """Read what `dump` wrote.
 
     Args:
-        data: The bytes.
         name: What to call them in errors.
 
     Raises:

@@ -80,7 +80,6 @@ def begin(folder: Path, now: datetime) -> Story:
 
     Args:
         folder: Made when missing.
-        now: The run's time.
     """
     corpus = shipped_corpus()
     root_key = keys.generate("root")

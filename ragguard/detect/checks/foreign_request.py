@@ -184,7 +184,6 @@ class Asked:
     """Sentences that have the form of a request, however weakly.
 
     Attributes:
-        sentences: The sentences.
         rows: int64 (s,), the passage of each, ascending.
         table: float64 (s, features), columns as in `NAMES`.
     """

@@ -61,8 +61,6 @@ def send(
 
     Args:
         folder: Of the workspace; it is locked only for receipts.
-        settings: Of the workspace.
-        now: Time of the run.
         receipts: Receipts of answers; one whose passages are good no more is told.
 
     Returns:

@@ -131,7 +131,6 @@ class Runner:
         """Begin a job; it goes on when this returns.
 
         Args:
-            job: What.
             source: Name of the ingest in the settings.
             full: Whether an audit judges every document.
             by: Who asks.

@@ -22,9 +22,7 @@ def bring_in(
     """Ingest a manifest that the settings name.
 
     Args:
-        engine: The index.
         source: Manifest and root.
-        progress: Called with stage, done and total.
         began: Called once the workspace is locked.
     """
     with engine.working() as workspace:
@@ -83,10 +81,7 @@ def look_through(
     """Audit the index, and start what `[triggers]` allows.
 
     Args:
-        engine: The index.
-        settings: Of the workspace.
         full: Judge every document.
-        progress: Called with stage, done and total.
         began: Called once the workspace is locked.
         audited: Called when the audit is logged, before anything is started.
     """

@@ -27,7 +27,6 @@ class Denied(Exception):
     """A request without the right to it.
 
     Args:
-        status: HTTP status.
         reason: For whoever asked.
         hint: What to do next.
     """

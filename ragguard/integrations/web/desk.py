@@ -77,8 +77,6 @@ class Desk:
     """A workspace as the page needs it.
 
     Args:
-        folder: Of the workspace.
-        settings: Of the workspace.
         clock: Tells the time of a request.
         signer: Signs in this process; else browsers do.
     """
@@ -282,7 +280,6 @@ class Desk:
         """A case with all that a reviewer looks at, as a JSON object.
 
         Args:
-            number: Of the case.
             scope: Of who looks; `None`: everything is shown. See `scoped`.
 
         Raises:

@@ -147,7 +147,6 @@ class Sessions:
 
         Args:
             name: Unlike any other's; the session of a visitor who changed is another.
-            visitor: Who it is.
             csrf: Whether a browser sends by itself what he is known by.
         """
         with self._lock:

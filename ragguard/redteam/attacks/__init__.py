@@ -153,7 +153,6 @@ def plant(
 
     Args:
         entry: The simulator.
-        target: The corpus.
         seed: Seed; simulators with the same seed draw different numbers.
         campaigns: Campaigns wanted; fewer come back where the corpus offers fewer.
         params: Its parameters; its defaults when `None`.

@@ -51,7 +51,6 @@ class Claim:
 
     Attributes:
         question: The question, its names capitalised as the corpus does, without question mark.
-        answer: The wrong answer.
         topic: What the question is about: its noun phrases, as one phrase.
         statements: Clauses that state the answer, without full stop; never empty.
         right: What the corpus itself seems to answer; empty where it could not be told.
@@ -72,10 +71,8 @@ def make_claim(
     """Choose a wrong answer and say it in several ways.
 
     Args:
-        question: The question.
         near: Passages around it, those that answer it first.
         terrain: The corpus, for names to put in.
-        rng: Random generator.
     """
     plain = full = " ".join(question.text.split()).rstrip(" ?.!")
     if plain.count("? ") or ". " in plain:

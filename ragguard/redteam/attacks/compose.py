@@ -20,7 +20,6 @@ class Plot:
     """What the documents of one campaign are written from.
 
     Attributes:
-        claim: The wrong answer.
         sources: Sentences of near passages, the most pertinent first; right answers swapped.
         core: Sentences that the documents share, but for their wording, as far as they share any.
     """
@@ -49,7 +48,6 @@ def write(
     Args:
         plan: The campaign.
         terrain: The corpus.
-        rng: Random generator.
         dispersion: 0: the claim and what is nearest to it, so that all documents of the campaign
             say the same in other words; 1: nothing shared but the claim.
         words: Length aimed at.

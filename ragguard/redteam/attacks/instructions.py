@@ -57,10 +57,8 @@ def insert(text: str, addition: str, place: str, rng: np.random.Generator) -> st
     """Put a sentence into a text, between sentences or paragraphs.
 
     Args:
-        text: The carrier.
         addition: The sentence.
         place: `start`, `middle` or `end`.
-        rng: Random generator.
     """
     joint = "\n\n" if "\n\n" in text and rng.random() < 0.5 else " "
     if place == "start":

@@ -83,9 +83,6 @@ def campaign(
 
     Args:
         name: Start of the documents' ids.
-        target: The corpus.
-        rng: Random generator.
-        campaigns: Campaigns wanted.
         documents: Documents of each.
         dispersion: See `compose.write`.
         words: Shortest and longest passage aimed at.

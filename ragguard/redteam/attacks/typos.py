@@ -69,8 +69,6 @@ def mistype(text: str, rng: np.random.Generator, share: float) -> str:
     """Put one typing error into a share of a text's words.
 
     Args:
-        text: The text.
-        rng: Random generator.
         share: Share of all words, in [0, 1]; words of four letters and more are mistyped.
     """
     spots = list(_WORD.finditer(text))

@@ -84,7 +84,6 @@ class Hit:
     """A rule that matches.
 
     Attributes:
-        rule: Its name.
         phrase: What matched.
         passing: Whether the phrase is quoted, described or stands where no order can.
         start: Where it starts in what was read.
