@@ -24,7 +24,7 @@ from typing import Any
 
 from ragguard.errors import BenchError
 from ragguard.model import Floats, Metadata
-from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.canonical import digest_text
 
 MAX_BYTES = 2_000_000_000  # of one file
 
@@ -90,7 +90,7 @@ def make_entry(row: dict[str, Any], number: int, campaign: bool) -> BenchDocumen
     return BenchDocument(
         id_,
         text,
-        digest_bytes(text.encode("utf-8", "surrogatepass")),
+        digest_text(text),
         metadata if isinstance(metadata, dict) else {},
         str(row.get("campaign", id_)) if campaign else "",
         str(row.get("query") or ""),

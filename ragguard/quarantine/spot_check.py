@@ -36,7 +36,7 @@ from ragguard.quarantine.bodies import BY_HAND
 from ragguard.quarantine.review import CLOCKS_APART, SIGNED_WITHIN, check_by
 from ragguard.quarantine.statement import check_reason
 from ragguard.trust import merkle, spot_word
-from ragguard.trust.canonical import canonical, format_time
+from ragguard.trust.canonical import canonical, digest_text, format_time
 from ragguard.trust.keys import KeyPair
 from ragguard.trust.spot_word import SpotWord, Word
 from ragguard.workspace import Workspace
@@ -105,8 +105,7 @@ class DrawItemView:
 
 def rank(seed: str, root: str, row: VersionRow) -> str:
     """Rank of a document in a draw, hex: the smallest are drawn."""
-    text = "\0".join((seed, root, row.label, row.digest))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest_text("\0".join((seed, root, row.label, row.digest)))
 
 
 def draw(workspace: Workspace, size: int = SIZE) -> Draw | None:

@@ -30,7 +30,7 @@ from ragguard.ledger.seals import seal
 from ragguard.ledger.writer import Plan
 from ragguard.model import Floats
 from ragguard.store import Point
-from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.canonical import digest_text
 from ragguard.workspace import Workspace
 
 Zone = Literal["serving", "quarantine"]
@@ -269,7 +269,7 @@ class Likeness:
             if not isinstance(text, str) or not text.strip():
                 self._blank += 1
             elif len(self._texts) < TEXTS:
-                self._texts.add(digest_bytes(text.encode("utf-8", "surrogatepass")))
+                self._texts.add(digest_text(text))
             self._add_vector(point.vector)
 
     def _add_vector(self, vector: Floats) -> None:

@@ -6,7 +6,6 @@ only of those that are new.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from ragguard.integrations.jobs import kept
 from ragguard.ledger import commits, queue
 from ragguard.lineage import prove, receipts
 from ragguard.text.safe_display import cut, line
-from ragguard.trust.canonical import digest_bytes, format_time, parse_time
+from ragguard.trust.canonical import digest_bytes, digest_text, format_time, parse_time
 from ragguard.workspace import Workspace
 
 Kind = Literal["case", "finding", "canary", "receipt", "job", "summary", "test"]
@@ -131,13 +130,13 @@ def _audit(workspace: Workspace) -> Iterator[Event]:
         report = last_report(workspace)
     except (RagguardError, ValueError) as error:
         why = f"the last one cannot be read: {error}"
-        yield _job("audit", f"damaged {_short(why)}", why, format_time(workspace.now))
+        yield _job("audit", f"damaged {digest_text(why)[:32]}", why, format_time(workspace.now))
         return
     if report is not None:
         by_rule: dict[str, list[EventItem]] = {}
         for found in report.findings:
             about = found.document or found.about or found.point or found.detail
-            key = f"finding {found.rule} {_short(found.identity)}"
+            key = f"finding {found.rule} {digest_text(found.identity)[:32]}"
             by_rule.setdefault(found.rule, []).append(EventItem(key, about))
         for name, items in by_rule.items():
             rule = RULES[name]
@@ -209,7 +208,3 @@ def _job(name: str, key: str, why: str, at: str) -> Event:
 
 def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

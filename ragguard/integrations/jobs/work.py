@@ -97,16 +97,8 @@ def look_through(
             made.say(f"{finding.level}: {finding.detail}")
     for part in report.incomplete:
         made.say(f"could not look: {part.name}: {part.reason}")
-    codes = [
-        made.exit_code,
-        started.start(
-            engine.working,
-            settings.triggers,
-            report,
-            full=full,
-            progress=progress,
-            say=made.say,
-        ),
-    ]
-    made.exit_code = max(codes, key=started.GRAVITY.index)
+    code = started.start(
+        engine.working, settings.triggers, report, full=full, progress=progress, say=made.say
+    )
+    made.exit_code = max(made.exit_code, code, key=started.GRAVITY.index)
     return made

@@ -109,10 +109,8 @@ class Desk:
         """The time of a request."""
         return self._clock()
 
-    @contextmanager
-    def _open(self, *, exclusive: bool = False) -> Iterator[Workspace]:
-        with Workspace(self.folder, self.settings, self._clock(), exclusive=exclusive) as workspace:
-            yield workspace
+    def _open(self, *, exclusive: bool = False) -> Workspace:
+        return Workspace(self.folder, self.settings, self._clock(), exclusive=exclusive)
 
     @contextmanager
     def opened(
