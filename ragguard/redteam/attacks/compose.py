@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Question
+from ragguard.redteam.attacks import Planted, Question, Target
 from ragguard.redteam.attacks.claims import Claim, make_claim, mined
 from ragguard.redteam.attacks.edits import edit_fact
 from ragguard.redteam.attacks.frames import CLAIMS, CLOSINGS, PROPS, STYLES
-from ragguard.redteam.attacks.terrain import SPARE, Terrain
+from ragguard.redteam.attacks.terrain import SPARE, Terrain, choose
 from ragguard.redteam.attacks.wording import reword, sentence
 
 
@@ -38,6 +38,27 @@ def plot(question: Question, terrain: Terrain, rng: np.random.Generator) -> Plot
     core = [_fill(_pick(PROPS, rng), claim, terrain, rng)]
     core += [_source(line, claim, terrain, rng) for line in sources[: int(rng.integers(0, 2))]]
     return Plot(question, claim, sources, tuple(core))
+
+
+def against_questions(
+    name: str,
+    target: Target,
+    rng: np.random.Generator,
+    campaigns: int,
+    texts: Callable[[Plot, Terrain], Iterable[tuple[int | str, str]]],
+) -> list[Planted]:
+    """Plant a campaign against each of some questions.
+
+    Args:
+        name: Start of the documents' ids.
+        texts: End of the id and text of each document; drawn before the next question is looked at.
+    """
+    terrain = Terrain(target, rng)
+    return [
+        Planted(f"{name}-{number:04d}-{ending}", text, question.id, question.text)
+        for number, question in enumerate(choose(target, rng, campaigns))
+        for ending, text in texts(plot(question, terrain, rng), terrain)
+    ]
 
 
 def write(

@@ -41,15 +41,8 @@ def instructions(
     for number, carrier in enumerate(carriers(target, rng, campaigns)):
         _, said = order(rng, params.categories)
         name = f"instructions-{number:04d}"
-        planted.append(
-            Planted(
-                id=name,
-                text=insert(carrier.text, said, PLACES[number % 3], rng),
-                campaign=name,
-                original=carrier.id,
-                metadata=carrier.metadata,
-            )
-        )
+        text = insert(carrier.text, said, PLACES[number % 3], rng)
+        planted.append(Planted(name, text, name, "", carrier.id, carrier.metadata))
     return planted
 
 

@@ -52,15 +52,9 @@ def typing_errors(
             text = mistype(passage.text, rng, float(rng.uniform(*params.share)))
             if text == passage.text:
                 continue
+            name = f"typing_errors-{number:04d}-{copy}"
             planted.append(
-                Planted(
-                    id=f"typing_errors-{number:04d}-{copy}",
-                    text=text,
-                    campaign=question.id,
-                    question=question.text,
-                    original=passage.id,
-                    metadata=passage.metadata,
-                )
+                Planted(name, text, question.id, question.text, passage.id, passage.metadata)
             )
     return planted
 
