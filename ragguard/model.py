@@ -281,7 +281,6 @@ class Lexicon:
     """What the serving corpus says about words.
 
     Attributes:
-        documents: Number of its documents.
         words: Number of chunks each lower-cased word occurs in, in their prose.
         bigrams: How many chunks' prose holds a word pair, by hash, uint16 (2**21,), saturating.
         trigrams: Character trigram counts of the prose by hash, float32 (2**16,).
@@ -385,7 +384,6 @@ class Evidence:
 
     Attributes:
         detail: One sentence. May quote document text: escape it before showing it.
-        facts: Small machine-readable values.
     """
 
     detail: str
@@ -416,7 +414,6 @@ class Skipped:
     """A check that had nothing to say, or failed.
 
     Attributes:
-        check: Its name.
         crashed: True when it should have run: a finding, never a pass.
     """
 

@@ -60,7 +60,6 @@ def analyse(
     """Run the parts that need no provenance.
 
     Args:
-        course: The audit that runs.
         graph: Makes the table of neighbours.
         known: Makes what documents are held against.
         chosen: Numbers of the documents to judge.

@@ -49,7 +49,6 @@ class Derived:
     """What making chunks again came to.
 
     Attributes:
-        findings: What differs.
         documents: Documents looked at.
         of: Documents that serve.
         less: What could not be compared; empty when all was.

@@ -29,7 +29,6 @@ class Past:
     """An earlier audit.
 
     Attributes:
-        report: What it said.
         snapshot: What it remembered; `None` where it could not look at the index.
     """
 

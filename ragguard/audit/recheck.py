@@ -67,7 +67,6 @@ class Known:
     """What the judged are held against, beside their neighbours.
 
     Attributes:
-        lexicon: Of the serving corpus.
         hidden: What parsers found hidden, by label; labels without are left out.
         policies: Contract of each source; a source without one has none.
         first: See `CorpusView.first`.
@@ -129,7 +128,6 @@ def judge_indexed(
     """Judge indexed documents.
 
     Args:
-        graph: Its neighbours.
         chosen: int64, numbers of the documents to judge; serving ones.
         known: What they are held against.
         checks: From `active`.

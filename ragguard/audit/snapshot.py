@@ -67,7 +67,6 @@ class SampledGroup:
     """What is kept of the documents of a source, or of a label.
 
     Attributes:
-        documents: How many there are.
         keys: uint64 (s,), ascending: the smallest digests of their names, at most `SAMPLE`.
         sample: float32 (s, p), the projected mean vectors of those documents.
         labels: Metadata field to counts of its values.

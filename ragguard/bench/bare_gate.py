@@ -71,7 +71,6 @@ class Gate:
 
     Args:
         indexed: Documents that are there already, in random order; may be empty.
-        dimensions: Of the vectors.
         rate: False-alarm rate asked.
         engine: `memory`, the exact reference, or `edge`, Qdrant in this process.
         judge: Sizes of the reference.

@@ -59,7 +59,6 @@ class Dataset:
     """A corpus with its questions and the attacks on it.
 
     Attributes:
-        name: Name of its folder.
         corpus: Honest documents.
         questions: Text of each honest question by id.
         qrels: Relevance by question id and document id.
@@ -179,7 +178,6 @@ def load(
     """Read a benchmark folder.
 
     Args:
-        folder: DIR of the layout.
         attacks: Further folders of attack files.
         topics: Files of honest documents on other subjects.
         only: Families to read; all when empty.

@@ -44,7 +44,6 @@ class Repetition:
         checks: Per check, -log10 of each document's p-value.
         sizes: Documents fitted on, setting thresholds and reported; they are disjoint.
         profile: Reference used, and the smallest rate it can promise.
-        crashed: Checks that failed.
         seconds: By stage, and of each peer.
         retrieval: What readers get; empty where it was not measured.
     """

@@ -39,7 +39,6 @@ class EmbeddedBenchDocument:
         prepared: As ingest would judge it. Its name is its digest: a name must not say which side
             a document is on.
         texts: Its chunks' texts, normalised.
-        words: Their words.
     """
 
     entry: BenchDocument

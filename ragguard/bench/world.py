@@ -133,7 +133,6 @@ def build(
     """Embed everything that is known beforehand.
 
     Args:
-        dataset: What was read.
         cache: Folder where vectors are kept, or `None`.
         peers: Published methods to run beside.
         chunks: Chunk sizes, for which `encoder` was opened.

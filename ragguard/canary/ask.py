@@ -135,7 +135,6 @@ def judged(
     Documents that must not appear are found in it; patterns and triggers need the collection.
 
     Args:
-        name: Of the run.
         k: Documents for each query.
         rankings: Query id to (document, similarity); queries not in the set are passed over.
         documents: Documents in the corpus; `None`: all that the set names.
@@ -184,7 +183,6 @@ class _Judge:
 
         Args:
             query: Query id, or a trigger's text.
-            answer: Its answer.
             trigger: Whether it is a trigger: only what must appear nowhere then counts.
         """
         asked = "" if trigger else query

@@ -54,7 +54,6 @@ class Changed:
     """One query, before and after.
 
     Attributes:
-        query: Its id.
         overlap: Share of the first k documents in common.
         rbo: Rank-biased overlap of all that was ranked.
         before: Its measures; empty when it is not judged.

@@ -50,7 +50,6 @@ class FoundPlanted:
     """A planted document that a canary query finds.
 
     Attributes:
-        query: Id of the query.
         document: `source/id`.
         rank: From 1.
     """

@@ -52,7 +52,6 @@ class MovedQuestion:
     """A canary question whose answer changed between two runs.
 
     Attributes:
-        query: Its id.
         since: Time of the earlier run.
         at: Time of the later one.
         before: nDCG@10 in the earlier run, in [0, 1]; `None` where the question is not judged.

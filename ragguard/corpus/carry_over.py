@@ -29,7 +29,6 @@ def fill(
     Args:
         plan: Empty draft on the new generation.
         kept: What will serve; all of it is ready.
-        left: What is left out.
         waiting: What waits for a reviewer now.
         ready: Chunks and vectors by the new generation's recipe, by version.
     """

@@ -174,7 +174,6 @@ def check_commits(
     """Compare every commit with its entry and its plan with what the entry commits to.
 
     Args:
-        records: Of the ledger.
         report: Counts the commits that agree.
         each: Called with each commit whose plan is the logged one, newest first.
 

@@ -109,7 +109,6 @@ class Signatures:
 
         Args:
             row: With the stay that is asked about.
-            standing: Its manifest, examined.
         """
         if standing.manifest is None or row.source not in self._root.sources:
             return False
@@ -248,7 +247,6 @@ def violations(allowed: Policy, row: Row, subject: Subject | None) -> Iterator[s
     """What of today's contract a document breaks.
 
     Args:
-        allowed: Its source's policy.
         subject: As its manifest lists it; `None` for an adopted document.
     """
     signed = signed_metadata(row, subject)

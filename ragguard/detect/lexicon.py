@@ -108,8 +108,6 @@ def of_index(
     """The lexicon of the serving index.
 
     Args:
-        collection: Serving collection.
-        documents: Number of serving documents.
         corpus: Digest of the serving corpus.
         seal_key: Of the workspace whose cache it is.
     """

@@ -60,7 +60,6 @@ class Raw:
     Attributes:
         scores: Raw scores by check, float64, in no order.
         owners: Document number of each score, by check.
-        units: Unit of each check.
         digests: Digest of each document, in number order.
     """
 
@@ -230,7 +229,6 @@ def assemble(
     Args:
         scores: Raw scores by check, float64.
         owners: Document number of each score, by check.
-        units: Unit of each check.
         digests: Digest of each document, in number order.
         learned: Shares of the families in the alarm budget.
     """
@@ -286,7 +284,6 @@ def clean_p_values(
     Args:
         scores: Raw scores by check, float64.
         owners: Document number of each score, by check.
-        units: Unit of each check.
         count: Number of documents.
 
     Returns:

@@ -182,7 +182,6 @@ def document_p_values(
 
     Args:
         profile: Reference raw scores by check, ascending.
-        units: Unit of each check.
         documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
         names: Checks, in column order.
 
@@ -287,7 +286,6 @@ def judge(
         measured: What they measured.
         profile: What clean documents score; `UNCALIBRATED` in a first import.
         checks: The checks that ran.
-        policies: Contract of each source.
         false_alarm_rate: Share of honest documents accepted in quarantine.
 
     Returns:
@@ -440,7 +438,6 @@ def _findings(
     Args:
         profile: What clean documents score.
         found: Of one document: p-value and row of its worst chunk, by check.
-        outcome: Its verdict.
     """
     known = {name: value for name, value in found.items() if not np.isnan(value[0])}
     notable = [name for name, (p, _) in known.items() if p <= NOTABLE]

@@ -31,7 +31,6 @@ _SAMPLE = re.compile(
 _REPEATS = re.compile(r"(.)\1{4,}|(..?.?.?)\2{4,}")
 _BLANK = re.compile(r"\s+|\\[nr]")
 _HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
-_WORDY = re.compile(r"[A-Za-z]{4,}")
 _CODE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[a-z]+(?:[-_/.][a-z]+)+|[A-Z_]+|[A-Za-z]+")
 
 

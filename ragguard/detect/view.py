@@ -71,7 +71,6 @@ class Surroundings:
 
     Attributes:
         serving: Serving collection; empty before the first ingest.
-        lexicon: Of the serving corpus.
         recent: Labels of indexed documents that arrived lately. They are neighbours among the
             newcomers, not of the reference: a campaign may come drop by drop.
         suspects: Documents that wait, undecided, and are as new as the recent. They are judged

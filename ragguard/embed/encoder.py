@@ -163,7 +163,6 @@ class DirectEncoder:
 
     Args:
         model: Read model; its weights are let go once the graph is built.
-        config: Its config.json.
         size: Chunk size, for the recipe.
         overlap: Chunk overlap, for the recipe.
         parser: How documents are read, for the recipe.

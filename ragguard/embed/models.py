@@ -120,11 +120,7 @@ def find(name: str, *, offline: bool = True, patterns: Sequence[str] = PATTERNS)
 
     try:
         return Path(
-            snapshot_download(
-                name,
-                allow_patterns=list(patterns),
-                local_files_only=offline,
-            )
+            snapshot_download(name, allow_patterns=list(patterns), local_files_only=offline)
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, ValueError, OSError) as error:
         where = "on this machine" if offline else "to be had from the hub"

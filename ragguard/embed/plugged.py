@@ -30,7 +30,6 @@ class PluggedModel(Protocol):
     """What a plug-in's entry point gives for the name of a model.
 
     Attributes:
-        dimensions: Of its vectors.
         max_tokens: Longest text it takes.
         digest: SHA-256, hex, over the files and settings that decide its vectors.
     """

@@ -31,7 +31,6 @@ class Reviewed:
     Args:
         read: Gives a file of the export.
         past: Its log and trust roots.
-        listed: Its inventory.
         there: Paths of its files.
         signers: Gives the key ids of all who signed a document that stood on a manifest.
 

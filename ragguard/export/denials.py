@@ -142,7 +142,6 @@ def record(
     """A commit that takes a denial over, with the case and the words that it stands on.
 
     Args:
-        plan: Empty draft.
         read: Gives a file of the export.
         one: The denial, verified.
         words: What reviewers signed; the deciding word last.

@@ -74,7 +74,6 @@ class Omitted:
 
     Attributes:
         check: Rule that keeps it out.
-        detail: One sentence.
     """
 
     source: str

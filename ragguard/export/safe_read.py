@@ -29,7 +29,6 @@ def read(folder: Path, path: str, size: int) -> bytes:
     """Bytes of a regular file of exactly this size, no link on the way.
 
     Args:
-        path: Below it.
         size: In bytes.
 
     Raises:

@@ -28,7 +28,7 @@ from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Progress
 from ragguard.trust import signed_note
 from ragguard.trust.canonical import digest_bytes, format_time
-from ragguard.trust.files import make_folder
+from ragguard.trust.files import make_folder, sync_folder
 from ragguard.workspace import Workspace
 
 PART = 64  # files of the vault that are read at once
@@ -103,7 +103,7 @@ def export(
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     key = signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
     return Exported(target, made, digest_bytes(inventories.dump(made)), size, key, recovered)
 
@@ -244,15 +244,7 @@ class _Writer:
 
 def _sync_folders(top: Path) -> None:
     for folder, _, _ in os.walk(top):
-        _sync_folder(Path(folder))
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(Path(folder))
 
 
 def _parts(rows: Sequence[VersionRow]) -> Iterator[list[VersionRow]]:

@@ -81,7 +81,6 @@ def hold_with(verdict: Verdict, finding: Finding, *, first: bool = False) -> Ver
     """A verdict that holds a document because its contract asks for it.
 
     Args:
-        verdict: What the checks say.
         finding: What the contract asks for.
         first: Whether it goes before what the checks found.
     """

@@ -82,7 +82,6 @@ def judge_batch(
     Args:
         workspace: Open, with a generation.
         batch: Newcomers, at least one.
-        policies: Contract of each source.
         absent: Labels of indexed documents that are brought in again with the batch, and taken as
             not there (`redteam` only).
         catch_up: Judge documents that came in while the index was too small to judge them, too.

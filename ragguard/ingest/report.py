@@ -21,7 +21,6 @@ class ManifestResult:
         digest: Of its payload; empty when it could not be read.
         commit: Commit number, `None` when nothing was committed.
         error: Why it was refused, or `None`.
-        hint: What to do next.
         exit_code: Of the error; 0 without one.
         unknown: Key id hints of signatures that were ignored.
         note: What else is to be said, such as a removal that waits for a reviewer.

@@ -148,7 +148,6 @@ def says_the_same(envelope: bytes, made: Signed, key: PublicKey) -> bool:
     Args:
         envelope: The manifest file there is.
         made: What was signed just now.
-        key: The signer.
     """
     new = made.manifest
     try:

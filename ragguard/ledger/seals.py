@@ -19,8 +19,6 @@ def point_id(
 
     Args:
         document_digest: Document digest.
-        start: First character of the span.
-        end: Character after the span.
 
     Returns:
         UUID text.

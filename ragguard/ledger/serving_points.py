@@ -26,7 +26,6 @@ class ServingPoint(Labelled):
     """A point of a document that serves now.
 
     Attributes:
-        point: Its id.
         seal: Its current seal in the collection.
         version: Number of the document's version.
         since: Commit that the version's stay in the serving zone began with.

@@ -29,7 +29,6 @@ class Brought:
 
     Attributes:
         version: Below 1 for the record of an adoption.
-        signers: Principals who signed it.
         checked: State and reason of its signatures, verified again under the trust of today.
         counts: Documents by what became of them in the commit that accepted it.
     """
@@ -68,7 +67,6 @@ class SourceRow:
         trusted: Whether the trust root of today has it.
         manifests: How many were accepted.
         serving: Documents that serve.
-        waiting: Documents that wait.
         record: What became of those that were judged.
         last: Time of its last commit.
     """

@@ -243,7 +243,6 @@ def read_signs(
     """What is known of passages that were retrieved, in the order of the ranking.
 
     Args:
-        encoder: Of the index.
         answer: The bad answer, or nothing.
         texts: Of n passages, as stored.
         vectors: float32 (n, d), theirs.

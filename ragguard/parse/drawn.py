@@ -377,7 +377,6 @@ def _joined(text: str, shown: bytearray, drawn: Container[int] | None = None) ->
     """What is no glyph, such as white space, is seen where what stands before it is.
 
     Args:
-        text: Of the node.
         shown: Per character; changed.
         drawn: Places of glyphs; `None` for all but white space.
     """

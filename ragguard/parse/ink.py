@@ -74,7 +74,6 @@ def layers(boxes: Boxes, owners: Sequence[int], signs: Sequence[str], most: int)
     """Part the owners of glyphs so that in no part the glyphs of one lie on those of another.
 
     Args:
-        boxes: Glyphs.
         owners: To whom each glyph belongs, consecutive numbers from 0.
         signs: What each glyph says; the same in the same place is one glyph drawn twice.
         most: Upper number of parts.

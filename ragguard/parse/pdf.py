@@ -178,7 +178,6 @@ class _Text:
 
     Attributes:
         signs: Characters, those that stand for no glyph included.
-        glyphs: Which of them are glyphs.
         owners: The object that draws each glyph, by number.
         drawn: These objects, by number.
         boxes: Of glyphs, in points of the page: left, bottom, right, top.

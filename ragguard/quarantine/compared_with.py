@@ -101,7 +101,6 @@ def beside(
     """Documents that findings name, with their nearest passages; else the nearest indexed ones.
 
     Args:
-        version: The case's version.
         findings: Of it, the most telling first.
         stored: Its points, in passage order.
     """

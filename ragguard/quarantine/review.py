@@ -133,39 +133,6 @@ def decide(
     return decide_cases(workspace, [case], action, key, reason).commit
 
 
-def decide_all(
-    workspace: Workspace, commit: int, action: Action, key: keys.KeyPair, reason: str
-) -> tuple[int | None, list[CaseRow]]:
-    """Decide every case that a commit opened and that is still open, in one commit.
-
-    Releasing undoes a revocation since a day, or an ingest that was held for nothing; rejecting
-    ends what `quarantine hold` began. See `decide_cases`.
-
-    Args:
-        workspace: Open and locked.
-        commit: The commit that opened the cases.
-        action: `release` or `reject`.
-        reason: In the reviewer's words.
-
-    Returns:
-        Number of the new commit, as of `decide`, and the cases, oldest first.
-
-    Raises:
-        UsageError: No such case, or there is no reason.
-        DecisionError: The key is no reviewer's in force, or signed one of the documents.
-    """
-    workspace.recover()
-    check_reason(reason)
-    with workspace.ledger.reading() as conn:
-        opened = cases.opened_by(conn, commit)
-    if not opened:
-        raise UsageError(
-            f"commit {commit}: it opened no case that is still open",
-            hint="`ragguard quarantine list` shows open cases, `ragguard history` commits.",
-        )
-    return decide_cases(workspace, opened, action, key, reason).commit, opened
-
-
 def decide_cases(
     workspace: Workspace,
     chosen: Sequence[CaseRow],
@@ -182,7 +149,6 @@ def decide_cases(
         workspace: Open and locked.
         chosen: Open cases, at least one; several are about documents.
         action: `release` or `reject`.
-        reason: In the reviewer's words.
 
     Returns:
         The commit, and which cases it closed: those that enough reviewers agree on now.
@@ -211,7 +177,6 @@ def statements(
     Args:
         chosen: Open cases, at least one; several are about documents.
         action: `release` or `reject`.
-        reason: In the reviewer's words.
 
     Returns:
         A decision for each case, at the workspace's time. `carry_out` takes them signed.

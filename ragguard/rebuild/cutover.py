@@ -45,7 +45,6 @@ class Status:
     """How a candidate stands.
 
     Attributes:
-        trial: The candidate and its trial.
         state: `staged`, `running`, `over` or `stopped`.
         serving: Number of the generation that serves.
         behind: Commits since the candidate was built.
@@ -110,12 +109,7 @@ class Finished(Job):
 
 @dataclass(frozen=True)
 class Aborted:
-    """What giving a candidate up did.
-
-    Attributes:
-        generation: Number of the candidate.
-        dropped: Its collections.
-    """
+    """What giving a candidate up did."""
 
     generation: int
     commit: int

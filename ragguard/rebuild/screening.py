@@ -29,7 +29,6 @@ class Screened:
     Attributes:
         strong: Suspects that do not stay, by label.
         weak: Suspects that stay, by label.
-        crashed: Checks that failed.
     """
 
     strong: Mapping[str, Verdict]
@@ -46,7 +45,6 @@ def screen(
     """Judge documents again.
 
     Args:
-        rows: Their versions.
         prepared: The same documents, with vectors of the serving generation's recipe.
     """
     policies = {row.source: Policy() for row in rows}  # an adopted source may have no contract

@@ -118,7 +118,6 @@ def stage(
     """Run a simulator and prepare what it planted.
 
     Args:
-        attack: The simulator.
         target: What it attacks.
         seed: The same seed plants the same documents.
         campaigns: Campaigns wanted; fewer come back where the target offers fewer.

@@ -33,7 +33,6 @@ class AgainstSnapshot:
     """Evidence of a reader.
 
     Args:
-        path: File of the snapshot.
         max_age: How old it may be.
         collection: What the collection is called where it is asked; as in the snapshot by default.
 

@@ -124,7 +124,6 @@ def corroborated(
 
     Args:
         texts: Passages (n,), the nearest first.
-        sources: Source of each.
         groups: See `Merits.groups`; a source that has no number corroborates nobody.
     """
     found = [False] * len(texts)

@@ -33,7 +33,6 @@ class Basis:
     """What an answer was proved under.
 
     Attributes:
-        log: Name of the log.
         checkpoint: Its signed tree head.
         generation: Number of the generation that answered.
     """

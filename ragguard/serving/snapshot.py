@@ -64,12 +64,10 @@ class Head:
     """What the signed statement says beside the table.
 
     Attributes:
-        log: Name of the log.
         checkpoint: Its newest signed tree head.
         at: When it was signed.
         commit: Newest commit of the corpus.
         generation: Number of the generation that serves.
-        collection: Its serving collection.
         root: Version of the trust root it was made under.
         scoped: Whether that root has access scopes on.
         recipe: Of the collection.

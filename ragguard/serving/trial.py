@@ -30,7 +30,6 @@ class Trial:
     """A candidate and its trial.
 
     Attributes:
-        generation: The candidate.
         built: Commit that built it.
         number: The log's entry that began the trial; `None` where there was none.
         share: Share of the queries that it answers, in (0, 1].

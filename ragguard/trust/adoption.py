@@ -28,7 +28,6 @@ class Adoption:
         source: Unsigned source it went to.
         at: Time, as text.
         place: Server or folder of the collection, without credentials.
-        collection: Its name.
         mode: `quarantine` or `trust`.
         layout: Where text, metadata and documents were looked for.
         documents: Document id to SHA-256 of its text.
@@ -61,7 +60,6 @@ def dump(
     Args:
         source: Unsigned source.
         place: Where the collection was.
-        collection: Its name.
         mode: `quarantine` or `trust`.
         layout: Where things were looked for.
         documents: Document id to digest.

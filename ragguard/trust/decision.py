@@ -30,7 +30,6 @@ class Decision:
         digest: Digest of the document, or of the manifest for a removal.
         metadata_digest: Digest of the document's metadata.
         covers: Checks whose findings a release covers.
-        reason: In the reviewer's words.
         at: When.
     """
 

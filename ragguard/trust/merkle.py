@@ -117,8 +117,6 @@ def verify_inclusion(
 
     Args:
         leaf: 32-byte leaf hash.
-        index: Its index, from 0.
-        proof: Audit path.
         tree_root: Root to reach.
     """
     if not 0 <= index < size:

@@ -23,7 +23,6 @@ class Checkpoint:
     """A tree head.
 
     Attributes:
-        size: Number of entries.
         root: 32-byte root.
     """
 

@@ -25,10 +25,11 @@ from ragguard.ledger import decided as decided_rows
 from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
 from ragguard.model import Verdict
 from ragguard.quarantine.hold import hold
-from ragguard.quarantine.review import decide, decide_all
+from ragguard.quarantine.review import decide
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
 from tests.export.test_export import forge, wrong
+from tests.support.deciding import decide_all
 from tests.support.simulator import HONEST, NOW, Gate
 
 FACTS = (

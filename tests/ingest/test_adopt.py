@@ -24,10 +24,11 @@ from ragguard.ledger.tables import get_meta
 from ragguard.ledger.writer import JUDGED_UNTIL
 from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
 from ragguard.model import Finding, Verdict
-from ragguard.quarantine.review import decide, decide_all, look
+from ragguard.quarantine.review import decide, look
 from ragguard.store.foreign import open_foreign
 from ragguard.trust import adoption
 from ragguard.trust.canonical import canonical
+from tests.support.deciding import decide_all
 from tests.support.hanging import ends
 from tests.support.simulator import HONEST, NOW, SUSPECT, Gate, Publisher
 

@@ -27,6 +27,7 @@ from ragguard.rebuild.reindex import Rebuilt, reindex
 from ragguard.serving.search import search
 from ragguard.trust import amend_root, keys
 from ragguard.workspace import alias
+from tests.support.deciding import decide_all
 from tests.support.simulator import HONEST, NEWS, NOW, SUSPECT, Gate, Publisher
 
 FIRST = next(iter(HONEST))
@@ -154,7 +155,7 @@ def test_what_a_reviewer_released_after_the_revocation_stays(gate: Gate) -> None
     radius = blast_radius(gate.workspace, target, NOW + timedelta(days=5))
     number = revoke(gate.workspace, target, radius, "stolen", [gate.root_key])
     assert number is not None
-    review.decide_all(gate.workspace, number, "release", gate.bob, "is fine")
+    decide_all(gate.workspace, number, "release", gate.bob, "is fine")
     assert rebuild(gate).left == []
     gate.settings = gate.settings.model_copy(
         update={"chunks": gate.settings.chunks.model_copy(update={"size": 120, "overlap": 10})}

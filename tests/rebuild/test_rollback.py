@@ -25,6 +25,7 @@ from ragguard.rebuild.reindex import reindex
 from ragguard.rebuild.rollback import RolledBack, rollback
 from ragguard.store import Point
 from tests.support.audit.whole_index import check_index
+from tests.support.deciding import decide_all
 from tests.support.simulator import HONEST, NEWS, NOW, SUSPECT, Gate
 
 MENU = "# Menu\n\nOn Mondays there is soup, on Tuesdays rice with beans, on Fridays fish."
@@ -210,7 +211,7 @@ def test_a_released_document_may_come_back_although_its_signer_was_revoked(gate:
     target = find_target(gate.workspace.root, "alice", None)
     radius = blast_radius(gate.workspace, target, NOW + timedelta(days=5))
     assert revoke(gate.workspace, target, radius, "stolen", [gate.root_key]) == 3
-    review.decide_all(gate.workspace, 3, "release", gate.bob, "is fine")
+    decide_all(gate.workspace, 3, "release", gate.bob, "is fine")
     assert back(gate, "1").gone == ["wiki/news.md"]
     assert back(gate, "4").back == ["wiki/news.md"]
     sound(gate)

@@ -279,7 +279,6 @@ def dominating(
     """Find newcomers that far more questions were answered with than with what stood before.
 
     Args:
-        window: Answers.
         newcomers: Documents that came within it.
         came: When each document came, as text.
         rate: Share of honest nights on which one may be named.
@@ -369,7 +368,6 @@ def bursts(
     """Find new sources that answer more questions for their size than any that stood before.
 
     Args:
-        window: Answers.
         newcomers: Documents that came within the window.
         came: When each document came, as text.
         rate: As in `dominating`.

@@ -22,7 +22,6 @@ class Targets:
     Attributes:
         json: The whole report (docs/schemas/audit.json).
         sarif: SARIF 2.1.0.
-        html: The page.
         metrics: Prometheus textfile; the collector wants its name to end in `.prom`.
     """
 

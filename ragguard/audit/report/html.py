@@ -43,7 +43,6 @@ class ShownFinding:
     Attributes:
         number: From 1, in the page's order.
         new: Whether the last audit did not have it.
-        evidence: Its facts.
         open: Whether the evidence is unfolded.
     """
 

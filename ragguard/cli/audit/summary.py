@@ -30,7 +30,6 @@ def show(report: AuditReport, written: Mapping[str, Path], quarantined: bool = F
     """Print the summary on standard output, in colour on a terminal.
 
     Args:
-        written: Files of reports by format.
         quarantined: Whether suspects were taken out by this run.
     """
     from rich.text import Text
@@ -50,7 +49,6 @@ def summary(
     """The lines, none wider than `width` columns.
 
     Args:
-        written: Files of reports by format.
         quarantined: Whether suspects were taken out by this run.
     """
     from ragguard.audit.report import wording

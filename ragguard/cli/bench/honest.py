@@ -49,8 +49,6 @@ def measure(
     from ragguard.bench import honest, honest_page
     from ragguard.config import Settings
 
-    if output is not None:
-        honest_page.require()
     sections: dict[str, dict[str, Any]] = {}
     if rate is not None:
         sections["judge"] = {"false_alarm_rate": rate}

@@ -28,7 +28,6 @@ class Denied(Exception):
 
     Args:
         reason: For whoever asked.
-        hint: What to do next.
     """
 
     def __init__(self, status: int, reason: str, hint: str = "") -> None:

@@ -92,7 +92,6 @@ def guarded(
     """The application behind its guard, under the names that a browser may give a loopback.
 
     Args:
-        port: Port it is served on.
         web: Names the proxy and the address that it serves the page at, if there is one.
         log: See `Guard`.
     """

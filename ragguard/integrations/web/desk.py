@@ -54,7 +54,6 @@ class Conflict:
     """A case that somebody decided meanwhile, or that closed by itself.
 
     Attributes:
-        state: What became of it.
         reviewer: Who decided; empty when nobody did.
         reason: In the words of whoever decided.
     """

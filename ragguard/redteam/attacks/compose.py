@@ -67,8 +67,6 @@ def write(
     """A passage that claims the wrong answer.
 
     Args:
-        plan: The campaign.
-        terrain: The corpus.
         dispersion: 0: the claim and what is nearest to it, so that all documents of the campaign
             say the same in other words; 1: nothing shared but the claim.
         words: Length aimed at.

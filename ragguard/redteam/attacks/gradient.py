@@ -76,7 +76,6 @@ class Surface:
         """How much each plain token would gain at each of the first positions, to first order.
 
         Args:
-            rows: Ids of texts.
             goal: The vector to come near, float32 (d,).
             positions: Tokens at the front that may change.
 
