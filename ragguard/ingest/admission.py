@@ -124,15 +124,11 @@ def stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
         row.source,
         row.document,
         row.digest,
-        outcome or _outcome(row),
+        outcome or ("reject" if row.outcome == "reject" else "quarantine"),
         row.score,
         row.p_value,
         () if outcome == "unchanged" else findings,
     )
-
-
-def _outcome(row: VersionRow) -> Outcome:
-    return "reject" if row.outcome == "reject" else "quarantine"
 
 
 def _same(item: Incoming, row: VersionRow, policy_digest: str, recipe: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from ragguard.corpus.job import Job, finding_dict
 from ragguard.corpus.spans import Attributes
 from ragguard.ingest.adopt_vectors import VectorReport
-from ragguard.model import Finding, Skipped, Verdict
+from ragguard.model import Skipped, Verdict
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Report(Job):
     def exit_code(self) -> int:
         """The gravest of what happened."""
         codes = {m.exit_code for m in self.manifests}
-        if any(_is_integrity(f) for v in self.documents for f in v.findings):
+        if any(f.facts.get("integrity") for v in self.documents for f in v.findings):
             codes.add(3)
         if any(s.crashed for s in self.skipped.values()):
             codes.add(5)
@@ -163,7 +163,3 @@ def verdict_body(verdict: Verdict) -> dict[str, Any]:
         "observed": verdict.observed,
         "findings": [finding_dict(f) for f in verdict.findings],
     }
-
-
-def _is_integrity(finding: Finding) -> bool:
-    return bool(finding.facts.get("integrity"))

@@ -17,7 +17,7 @@ from ragguard.detect import lexicon
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import UsageError
 from ragguard.ledger import commits, versions
-from ragguard.ledger.commits import AcceptedManifest, Generation
+from ragguard.ledger.commits import Generation
 from ragguard.lineage.attribution import (
     CHANCE,
     FEWEST,
@@ -350,7 +350,9 @@ def _companions(workspace: Workspace, guilty: Sequence[Passage]) -> list[Compani
         members = {zone: versions.members(conn, zone) for zone in ("serving", "quarantine")}
         names = {p.hit.document for p in guilty}
         rows = [members["serving"][n] for n in names if n in members["serving"]]
-        signers = {r.digest: _keys(r) for r in commits.accepted_manifests(conn)}
+        signers = {
+            r.digest: {keyid for keyid, _ in r.signers} for r in commits.accepted_manifests(conn)
+        }
     batches = {r.commit for r in rows}
     theirs = set[str]().union(*(signers.get(r.manifest, set()) for r in rows))
     for zone, listed in members.items():
@@ -367,10 +369,6 @@ def _companions(workspace: Workspace, guilty: Sequence[Passage]) -> list[Compani
         if (document, zone) not in {(n, "serving") for n in names}
     ]
     return sorted(made, key=lambda c: (-(c.similarity or -1.0), c.document, c.zone))
-
-
-def _keys(manifest: AcceptedManifest) -> set[str]:
-    return {keyid for keyid, _ in manifest.signers}
 
 
 def _near(
