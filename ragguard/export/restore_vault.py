@@ -19,7 +19,6 @@ from ragguard.export import safe_read, verify
 from ragguard.export.inventory import Inventory
 from ragguard.export.verify import Checked
 from ragguard.ledger import audit_queries
-from ragguard.ledger.writer import append_entry
 from ragguard.model import Progress
 from ragguard.trust import signed_note
 from ragguard.trust.canonical import format_time
@@ -88,8 +87,7 @@ def restore(
         "documents": counts["documents"],
         "others": counts["others"],
     }
-    with workspace.ledger.writing() as conn:
-        append_entry(conn, entry, workspace.origin, workspace.sign_note)
+    workspace.log_act(entry)
     lost = _lost(workspace)
     # A plan that is lost could not be finished: what was begun is, now that its blobs are back.
     # No plan waits for an opinion; those on open cases are in no export.

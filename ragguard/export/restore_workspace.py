@@ -41,7 +41,6 @@ from ragguard.export.verify import Checked, VerifiedManifest
 from ragguard.ledger import commits
 from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.versions import VersionRow
-from ragguard.ledger.writer import append_entry
 from ragguard.model import Progress
 from ragguard.trust import adoption
 from ragguard.trust.canonical import digest_bytes, format_time
@@ -265,7 +264,7 @@ class _Restoring:
         act = {"act": "trust", "version": version, "root": name}
         with workspace.ledger.writing() as conn:
             commits.add_root(conn, version, data, name)
-            append_entry(conn, act, workspace.origin, workspace.sign_note)
+            workspace.log_act(act, conn)
 
     def _accepted_under(self, version: int) -> list[tuple[str, VerifiedManifest]]:
         """Manifests accepted while a version of the trust root was in force, in their order."""

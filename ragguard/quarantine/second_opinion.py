@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import DecisionError, VaultError
 from ragguard.ledger import opinions
-from ragguard.ledger.writer import append_entry
 from ragguard.stats.agreement import Agreement, cohen
 from ragguard.stats.intervals import as_body, wilson
 from ragguard.trust.canonical import format_time
@@ -79,7 +78,7 @@ def keep(workspace: Workspace, words: Sequence[Word]) -> None:
                 word.envelope,
                 format_time(workspace.now),
             )
-            append_entry(conn, made.as_entry(), workspace.origin, workspace.sign_note)
+            workspace.log_act(made.as_entry(), conn)
 
 
 # --- figures --------------------------------------------------------------------------------------

@@ -30,7 +30,6 @@ from ragguard.corpus.stored_points import stored_writes
 from ragguard.errors import DecisionError, LedgerError, UsageError
 from ragguard.ledger import cases, commits, log, opinions, versions
 from ragguard.ledger.versions import VersionRow
-from ragguard.ledger.writer import append_entry
 from ragguard.quarantine import hold as holding
 from ragguard.quarantine.bodies import BY_HAND
 from ragguard.quarantine.review import CLOCKS_APART, SIGNED_WITHIN, check_by
@@ -199,8 +198,7 @@ def _digest(text: str) -> str:
 
 
 def _log(workspace: Workspace, conn: sa.Connection, body: Mapping[str, Any]) -> None:
-    entry = {"act": ACT, "at": format_time(workspace.now), **body}
-    append_entry(conn, entry, workspace.origin, workspace.sign_note)
+    workspace.log_act({"act": ACT, "at": format_time(workspace.now), **body}, conn)
 
 
 # --- reading --------------------------------------------------------------------------------------
