@@ -20,7 +20,6 @@ from ragguard.export.inventory import Inventory
 from ragguard.export.verify import Checked
 from ragguard.ledger import audit_queries
 from ragguard.model import Progress
-from ragguard.trust import signed_note
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
 
@@ -68,8 +67,7 @@ def restore(
             past; nothing is put back.
         VaultError: The vault cannot be written.
     """
-    public = workspace.checkpoint_key.public.public
-    checked = verify.verify(folder, signed_note.verifier_key(workspace.origin, public))
+    checked = verify.verify(folder, workspace.log_key)
     listed = sound(checked, folder)
     _check_past(workspace, folder, listed)
     counts: Counter[str] = Counter()

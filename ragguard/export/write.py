@@ -26,7 +26,6 @@ from ragguard.ledger import audit_queries, commits, log, versions, versions_at
 from ragguard.ledger.commits import AcceptedManifest, CommitRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Progress
-from ragguard.trust import signed_note
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.files import make_folder, sync_folder
 from ragguard.workspace import Workspace
@@ -104,8 +103,8 @@ def export(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     sync_folder(target.parent)
-    key = signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
-    return Exported(target, made, digest_bytes(inventories.dump(made)), size, key, recovered)
+    inventory = digest_bytes(inventories.dump(made))
+    return Exported(target, made, inventory, size, workspace.log_key, recovered)
 
 
 def _check_target(workspace: Workspace, target: Path) -> Path:
@@ -263,8 +262,7 @@ def _records(
     """The log, the checkpoint that covers it, its key, and every trust root."""
     yield inventories.LOG, "".join(f"{text}\n" for _, text, _ in records.entries).encode()
     yield inventories.CHECKPOINT, records.kept[-1][1].encode()
-    key = signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
-    yield inventories.LOG_KEY, f"{key}\n".encode()
+    yield inventories.LOG_KEY, f"{workspace.log_key}\n".encode()
     for version, envelope, _ in roots:
         yield inventories.root_path(version), envelope
 

@@ -43,7 +43,7 @@ from ragguard.ledger.tables import Ledger, get_meta
 from ragguard.ledger.vault import Vault
 from ragguard.ledger.writer import Committer, Plan, append_entry, first_generation
 from ragguard.model import Recipe, Root
-from ragguard.trust import dsse, keys
+from ragguard.trust import dsse, keys, signed_note
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.files import read_private, replace_file
@@ -268,6 +268,11 @@ class Workspace:
     def checkpoint_key(self) -> keys.KeyPair:
         """Signs tree heads; online, without passphrase."""
         return keys.load_private(read_private(self.folder / "keys/checkpoint.key"), None)
+
+    @property
+    def log_key(self) -> str:
+        """The log's public key in the form others verify it with."""
+        return signed_note.verifier_key(self.origin, self.checkpoint_key.public.public)
 
     @cached_property
     def seal_key(self) -> bytes:

@@ -22,7 +22,7 @@ from ragguard.export.verify import verify
 from ragguard.export.write import Exported, export
 from ragguard.ingest.run import ingest
 from ragguard.ledger import decided as decided_rows
-from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
+from ragguard.lineage.prove import prove, verify_bundle, verify_log
 from ragguard.model import Verdict
 from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide
@@ -158,7 +158,7 @@ def test_a_new_workspace_refuses_what_was_denied_and_knows_its_like(
         assert verify_log(workspace).problems == []
         for name, outcome in (("lift.md", "denied"), ("laptops.md", "kept")):
             bundle = json.dumps(prove(workspace, f"wiki/{name}")).encode()
-            proved = verify_bundle(bundle, verifier_key(workspace), workspace.root.keys)
+            proved = verify_bundle(bundle, workspace.log_key, workspace.root.keys)
             assert (proved["outcome"], proved["signed_by"]) == (outcome, ["alice"])
         again = export(workspace, tmp_path / "again")
         found = verify(tmp_path / "again", again.log_key)

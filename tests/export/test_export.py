@@ -27,7 +27,7 @@ from ragguard.export.restore_workspace import restore_into
 from ragguard.export.verify import verify
 from ragguard.export.write import Exported, export
 from ragguard.ingest.run import ingest
-from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
+from ragguard.lineage.prove import prove, verify_bundle, verify_log
 from ragguard.quarantine.review import decide
 from ragguard.rebuild.reindex import reindex
 from ragguard.trust import amend_root, keys
@@ -299,7 +299,7 @@ print(killed // 3)
 
 def test_killed_at_any_write_nothing_is_under_its_name(gate: Gate) -> None:
     gate.publish({"leave.md": HONEST["leave.md"]})
-    key = verifier_key(gate.workspace)
+    key = gate.workspace.log_key
     gate.close()
     done = subprocess.run(
         [sys.executable, "-c", KILLER, str(gate.folder), key],
@@ -383,7 +383,7 @@ def test_what_does_not_belong_there_is_found(made: Exported, copy: Path) -> None
 
 
 def test_another_key_is_refused(made: Exported, copy: Path, new_gate: Callable[..., Gate]) -> None:
-    other = verifier_key(new_gate().workspace)
+    other = new_gate().workspace.log_key
     (said,) = verify(copy, other).problems
     assert "not what the log" in said
     with pytest.raises(LogError):
@@ -613,7 +613,7 @@ def test_a_new_workspace_answers_as_the_lost_one_did(
         assert answers(workspace) == before
         assert verify_log(workspace).problems == []
         bundle = json.dumps(prove(workspace, "wiki/leave.md")).encode()
-        proved = verify_bundle(bundle, verifier_key(workspace), workspace.root.keys)
+        proved = verify_bundle(bundle, workspace.log_key, workspace.root.keys)
         assert (proved["signed_by"], proved["acts"][0]["act"]) == (["alice"], "restore")
         assert wrong(workspace) == []
         again = export(workspace, tmp_path / "again")
@@ -656,7 +656,7 @@ def test_a_new_workspace_keeps_what_a_revoked_key_had_brought_before(
         assert reindex(workspace, dry_run=True).left == []
         assert wrong(workspace) == []
         bundle = json.dumps(prove(workspace, "wiki/leave.md")).encode()
-        assert verify_bundle(bundle, verifier_key(workspace), workspace.root.keys)["signed_by"]
+        assert verify_bundle(bundle, workspace.log_key, workspace.root.keys)["signed_by"]
 
 
 def test_no_new_workspace_is_made_from_what_does_not_verify_or_over_another(

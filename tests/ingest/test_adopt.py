@@ -22,7 +22,7 @@ from ragguard.ledger import commits, log
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.tables import get_meta
 from ragguard.ledger.writer import JUDGED_UNTIL
-from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
+from ragguard.lineage.prove import prove, verify_bundle, verify_log
 from ragguard.model import Finding, Verdict
 from ragguard.quarantine.review import decide, look
 from ragguard.store.foreign import open_foreign
@@ -373,7 +373,7 @@ def test_a_reviewer_releases_an_adopted_document_and_the_proof_names_no_signer(
     assert gate.documents("serving") == {"leave.md"}
     bundle = prove(gate.workspace, "legacy/leave.md")
     keys = dict(gate.workspace.root.keys)
-    said = verify_bundle(json.dumps(bundle).encode(), verifier_key(gate.workspace), keys)
+    said = verify_bundle(json.dumps(bundle).encode(), gate.workspace.log_key, keys)
     assert (said["outcome"], said["signed_by"]) == ("released", [])
     assert [(a["act"], a["actor"]) for a in said["acts"]] == [
         ("adopt", "nobody"),
@@ -383,7 +383,7 @@ def test_a_reviewer_releases_an_adopted_document_and_the_proof_names_no_signer(
     record["subject"][0]["digest"]["sha256"] = "0" * 64
     forged = {**bundle, "manifest": base64.b64encode(json.dumps(record).encode()).decode()}
     with pytest.raises(LogError, match="record of its adoption"):
-        verify_bundle(json.dumps(forged).encode(), verifier_key(gate.workspace), keys)
+        verify_bundle(json.dumps(forged).encode(), gate.workspace.log_key, keys)
     take(gate, tmp_path / "s")
     assert gate.documents("serving") == {"leave.md"}
 

@@ -91,7 +91,7 @@ def proved(gate: Gate) -> int:
     """Prove a document as a stranger would; how many acts of the log its proof holds."""
     bundle = json.dumps(prove.prove(gate.workspace, "wiki/leave.md")).encode()
     signers = {gate.alice.public.keyid: gate.alice.public}
-    told = prove.verify_bundle(bundle, prove.verifier_key(gate.workspace), signers)
+    told = prove.verify_bundle(bundle, gate.workspace.log_key, signers)
     assert (told["document"], told["signed_by"]) == ("wiki/leave.md", ["alice"])
     return len(told["acts"])
 

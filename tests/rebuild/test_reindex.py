@@ -235,7 +235,7 @@ def test_the_new_index_is_proved_and_lives_on(gate: Gate) -> None:
     rebuild(gate)
     hits = search(gate.workspace, QUESTIONS[0], 3, proof=True)
     assert [hit.proof and hit.proof["ok"] for hit in hits] == [True] * 3
-    key = prove.verifier_key(gate.workspace)
+    key = gate.workspace.log_key
     bundle = json.dumps(prove.prove(gate.workspace, "wiki/leave.md")).encode()
     signers = {gate.alice.public.keyid: gate.alice.public}
     told = prove.verify_bundle(bundle, key, signers)

@@ -118,7 +118,7 @@ def test_a_commit_is_gone_back_to_and_forth_with_nothing_embedded(
         rows = {r.id: r for r in commits.listed(conn)}
     assert [rows[n].kind for n in sorted(rows)] == ["ingest"] * 3 + ["rollback"] * 2
     assert [rows[4].corpus, rows[5].corpus] == [rows[1].corpus, rows[3].corpus]
-    key, signers = prove.verifier_key(gate.workspace), {gate.alice.public.keyid: gate.alice.public}
+    key, signers = gate.workspace.log_key, {gate.alice.public.keyid: gate.alice.public}
     bundle = json.dumps(prove.prove(gate.workspace, "wiki/news.md")).encode()
     told = prove.verify_bundle(bundle, key, signers)
     assert [act["act"] for act in told["acts"]] == ["ingest", "rollback"]

@@ -62,7 +62,7 @@ def verify(
             return _verify_receipt(ctx, data, log_key, known, fmt)
         if log_key is None or not known:
             with open_workspace(ctx, exclusive=False) as workspace:
-                log_key = log_key or prove.verifier_key(workspace)
+                log_key = log_key or workspace.log_key
                 known = known or dict(workspace.root.keys)
         found = prove.verify_bundle(data, log_key, known, expected)
         if fmt != "table":
@@ -104,15 +104,14 @@ def _verify_receipt(
     ctx: click.Context, data: bytes, log_key: str | None, signers: Mapping[str, PublicKey], fmt: str
 ) -> int:
     """Verify a receipt: by its keys alone, or against the ledger too."""
-    from ragguard.lineage import prove, receipts
+    from ragguard.lineage import receipts
 
     passages = None
     if log_key is not None:
         verified = receipts.verify_receipt(data, log_key, signers)
     else:
         with open_workspace(ctx, exclusive=False) as workspace:
-            key = prove.verifier_key(workspace)
-            verified = receipts.verify_receipt(data, key, signers)
+            verified = receipts.verify_receipt(data, workspace.log_key, signers)
             passages = receipts.then(workspace, verified)
     said = verified.receipt
     wrong = [p for p in passages or () if p.wrong]
@@ -159,13 +158,12 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
       ragguard log checkpoint -o checkpoint.txt
     """
     from ragguard.ledger import log as logs
-    from ragguard.lineage import prove
     from ragguard.trust.files import replace_file
 
     with open_workspace(ctx, exclusive=False) as workspace:
         with workspace.ledger.reading() as conn:
             size, note = logs.kept_checkpoints(conn)[-1]
-        key = prove.verifier_key(workspace)
+        key = workspace.log_key
     if output is not None:
         replace_file(output, note.encode(), shared=True)
     if fmt != "table":
@@ -200,7 +198,7 @@ def prove(ctx: click.Context, what: str, output: Path | None, since: Path | None
     with open_workspace(ctx, exclusive=False) as workspace:
         old = since.read_text("utf-8", "replace") if since else ""
         body = proofs.prove(workspace, what, old)
-        key = proofs.verifier_key(workspace)
+        key = workspace.log_key
     text = json.dumps(body, indent=1) + "\n"
     if output is None:
         click.echo(text, nl=False)

@@ -116,14 +116,13 @@ def trace(
 
 def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fmt: str) -> int:
     """Whether the passages that a receipt names are still proved."""
-    from ragguard.lineage import prove, receipts
+    from ragguard.lineage import receipts
     from ragguard.lineage.answer_graph import answer_lineage
 
     known = {k.keyid: k for k in map(read_public, signers)}
     with open_workspace(ctx) as workspace:
         workspace.recover()
-        key = prove.verifier_key(workspace)
-        verified = receipts.verify_receipt(path.read_bytes(), key, known)
+        verified = receipts.verify_receipt(path.read_bytes(), workspace.log_key, known)
         graph = answer_lineage(workspace, path.read_bytes(), known)
         before = receipts.then(workspace, verified)
         today = receipts.now(workspace, verified)

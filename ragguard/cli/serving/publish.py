@@ -34,12 +34,11 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
     Example:
       ragguard publish /srv/corpus
     """
-    from ragguard.serving.publish import log_key
     from ragguard.serving.publish import publish as run
 
     with open_workspace(ctx) as workspace:
         done = run(workspace, folder, keep=keep)
-        key = log_key(workspace)
+        key = workspace.log_key
     if fmt != "table":
         body = {
             "folder": str(done.folder),

@@ -17,7 +17,7 @@ from ragguard.audit.rules import RULES, Level
 from ragguard.errors import RagguardError
 from ragguard.integrations.jobs import kept
 from ragguard.ledger import commits, queue
-from ragguard.lineage import prove, receipts
+from ragguard.lineage import receipts
 from ragguard.text.safe_display import cut, line
 from ragguard.trust.canonical import digest_bytes, digest_text, format_time, parse_time
 from ragguard.workspace import Workspace
@@ -158,7 +158,7 @@ def _receipts(workspace: Workspace, given: Sequence[bytes]) -> Iterator[Event]:
     for data in given:
         name = f"sha256 {digest_bytes(data)}"
         try:
-            verified = receipts.verify_receipt(data, prove.verifier_key(workspace), {})
+            verified = receipts.verify_receipt(data, workspace.log_key, {})
             wrong = [p for p in receipts.now(workspace, verified) if p.wrong]
         except RagguardError as error:
             text = "a receipt does not verify"
