@@ -30,7 +30,7 @@ from ragguard.trust import adoption
 from ragguard.trust.canonical import canonical
 from tests.support.deciding import decide_all
 from tests.support.hanging import ends
-from tests.support.simulator import HONEST, NOW, SUSPECT, Gate, Publisher
+from tests.support.simulator import HONEST, SUSPECT, Gate, Publisher
 
 
 def point(number: int, text: Any, document: Any, **metadata: Any) -> Any:
@@ -422,10 +422,8 @@ def test_a_source_name_has_a_form(gate: Gate, tmp_path: Path) -> None:
 
 
 def test_the_record_reads_back_and_other_bytes_are_none() -> None:
-    given: dict[str, Any] = {"place": "p", "collection": "c", "mode": "trust", "source": "legacy"}
-    data = adoption.dump(**given, now=NOW, layout={"text": "t"}, documents={"a": "0" * 64})
-    read = adoption.parse(data, max_bytes=1000)
-    assert read is not None
-    assert (read.at, read.documents) == ("2026-03-01T12:00:00Z", {"a": "0" * 64})
+    at = "2026-03-01T12:00:00Z"
+    made = adoption.Adoption("legacy", at, "p", "c", "trust", {"text": "t"}, {"a": "0" * 64})
+    assert adoption.parse(adoption.dump(made), max_bytes=1000) == made
     for other in (b"\xff", b"[]", b'{"payload": "", "signatures": []}'):
         assert adoption.parse(other, max_bytes=1000) is None
