@@ -96,15 +96,14 @@ class _Run:
     rankings: Mapping[str, Sequence[tuple[str, float]]]
 
 
-def moved(workspace: Workspace, *, source: str = "", most: int = MOST_RUNS) -> Moved:
+def moved(workspace: Workspace, *, source: str = "") -> Moved:
     """Find which commit moved which canary question.
 
     Args:
         source: Only what documents of this source moved, if given.
-        most: Runs to look at, the newest.
     """
     problems: list[str] = []
-    runs = _runs(workspace, most, problems)
+    runs = _runs(workspace, problems)
     found: list[MovedQuestion] = []
     for earlier, later in pairwise(runs):
         if (earlier.canaries, earlier.k) == (later.canaries, later.k):
@@ -112,12 +111,12 @@ def moved(workspace: Workspace, *, source: str = "", most: int = MOST_RUNS) -> M
     return Moved(len(runs), found[::-1], list(dict.fromkeys(problems)))
 
 
-def _runs(workspace: Workspace, most: int, problems: list[str]) -> list[_Run]:
+def _runs(workspace: Workspace, problems: list[str]) -> list[_Run]:
     """The newest kept runs, oldest first."""
     with workspace.ledger.reading() as conn:
         texts = [(index, text) for index, text, _ in log.entries(conn) if f'"{RUN_ACT}"' in text]
     found = []
-    for index, text in texts[-most:]:
+    for index, text in texts[-MOST_RUNS:]:
         try:
             body: dict[str, Any] = json.loads(text)
             if body.get("act") != RUN_ACT:

@@ -94,15 +94,10 @@ class Reconciler:
         if suspects:
             self._accuse(zone, collection, suspects)
 
-    def finish(self, *, complete: bool = True) -> list[AuditFinding]:
-        """What was found.
-
-        Args:
-            complete: Whether all points were fed; else none is missed.
-        """
-        if complete:
-            for zone in self._zones:
-                self._miss(zone)
+    def finish(self) -> list[AuditFinding]:
+        """What was found, and which points were not fed."""
+        for zone in self._zones:
+            self._miss(zone)
         self._look_into_ledger()
         return [
             self._flood(f) if f.rule == "foreign-point" and f.count > FEW else f

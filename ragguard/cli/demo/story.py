@@ -173,7 +173,7 @@ def bring_poison(story: Story, workspace: Workspace, progress: Progress) -> Repo
     return ingest(workspace, [path], root=root, progress=progress)
 
 
-def ask_unguarded(workspace: Workspace, k: int = 3) -> list[tuple[float, str, str]]:
+def ask_unguarded(workspace: Workspace) -> list[tuple[float, str, str]]:
     """What an index would answer that took everything in: similarity, document, text."""
     generation = workspace.generation()
     if generation is None:
@@ -181,14 +181,14 @@ def ask_unguarded(workspace: Workspace, k: int = 3) -> list[tuple[float, str, st
     store, vector = workspace.open_store(), workspace.encoder.encode([QUESTION])
     found: list[tuple[float, str, str]] = []
     for name in (generation.serving, generation.quarantine):
-        hits = store.search(name, vector, k)
+        hits = store.search(name, vector, 3)
         points = {p.id: p for p in store.get(name, hits.ids[0])}
         for point, similarity in zip(hits.ids[0], hits.similarities[0], strict=True):
             payload = points[point].payload
             found.append(
                 (similarity, str(payload["ragguard"]["document"]), str(payload["page_content"]))
             )
-    return sorted(found, reverse=True)[:k]
+    return sorted(found, reverse=True)[:3]
 
 
 def review(story: Story, workspace: Workspace) -> tuple[list[str], int]:
