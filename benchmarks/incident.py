@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from ragguard.config import Settings
 from ragguard.ingest.run import ingest
 from ragguard.ingest.sign import sign
-from ragguard.ledger import tables
+from ragguard.ledger import cases, tables
 from ragguard.model import Root
-from ragguard.quarantine.review import decide_all
+from ragguard.quarantine.review import decide_cases
 from ragguard.trust import amend_root, dsse, keys
 from ragguard.trust import root as roots
 from ragguard.workspace import Workspace, create
@@ -93,9 +93,10 @@ class Incident:
             if report.manifests[0].error:
                 raise SystemExit(report.manifests[0].error)
             if judge and report.counts["quarantined"]:
-                decide_all(
-                    workspace, report.manifests[0].commit or 0, "release", self.bob, "let in"
-                )
+                with workspace.ledger.reading() as conn:
+                    opened = cases.listed(conn)
+                held = [case for case in opened if case.opened == report.manifests[0].commit]
+                decide_cases(workspace, held, "release", self.bob, "let in")
         return report
 
 

@@ -42,7 +42,7 @@ from ragguard.ingest.sign import sign
 from ragguard.ledger.commits import ManifestRow, last_manifest
 from ragguard.ledger.writer import dump_vectors
 from ragguard.model import Chunk, Floats, Manifest, Verdict
-from ragguard.serving.publish import log_key, publish
+from ragguard.serving.publish import publish
 from ragguard.serving.reader import open_reader
 from ragguard.serving.retriever import open_retriever
 from ragguard.trust import amend_root
@@ -217,7 +217,7 @@ def _ask(workspace: Workspace, published: Path, options: argparse.Namespace) -> 
     signed = open_retriever(workspace, scope=everything, receipts=True)
     reader = open_reader(
         published,
-        log_key(workspace),
+        workspace.log_key,
         scope=everything,
         encoder=workspace.encoder,
         clock=lambda: workspace.now,

@@ -204,7 +204,6 @@ class Document:
     """One document as signed.
 
     Attributes:
-        source: The source that speaks for it.
         id: Subject name, or `name#record` for a record of a record file.
         digest: SHA-256 of its bytes; of the UTF-8 text for a record.
         metadata: Metadata in force (the manifest's wins).
@@ -282,7 +281,6 @@ class Lexicon:
     """What the serving corpus says about words.
 
     Attributes:
-        documents: Number of its documents.
         words: Number of chunks each lower-cased word occurs in, in their prose.
         bigrams: How many chunks' prose holds a word pair, by hash, uint16 (2**21,), saturating.
         trigrams: Character trigram counts of the prose by hash, float32 (2**16,).
@@ -346,7 +344,6 @@ class CorpusView:
         reference: Neighbours of the judged rows in the serving index.
         newcomers: Neighbours of the judged rows in the batch, in quarantine and among the recent.
         lexicon: Word statistics of the serving corpus.
-        denied: Rejected texts.
         now: The run's one reading of the clock.
         low: Sources of tier `low`: their documents are nobody's company but their own.
         first: Documents (`source/id`) to the commit that brought their first version: those that
@@ -387,7 +384,6 @@ class Evidence:
 
     Attributes:
         detail: One sentence. May quote document text: escape it before showing it.
-        facts: Small machine-readable values.
     """
 
     detail: str
@@ -418,8 +414,6 @@ class Skipped:
     """A check that had nothing to say, or failed.
 
     Attributes:
-        check: Its name.
-        reason: Why.
         crashed: True when it should have run: a finding, never a pass.
     """
 
@@ -438,7 +432,6 @@ class Finding:
         p_value: Share of clean reference documents at least this suspicious; `None` for
             deterministic rules.
         detail: One sentence for a person; may quote hostile text.
-        facts: Machine-readable evidence.
     """
 
     check: str

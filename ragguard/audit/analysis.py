@@ -60,12 +60,9 @@ def analyse(
     """Run the parts that need no provenance.
 
     Args:
-        course: The audit that runs.
-        spool: The index.
         graph: Makes the table of neighbours.
         known: Makes what documents are held against.
         chosen: Numbers of the documents to judge.
-        settings: In force.
         collection: Name for the findings.
         partly: Why not all documents are judged; empty when all are.
     """

@@ -49,7 +49,6 @@ class Derived:
     """What making chunks again came to.
 
     Attributes:
-        findings: What differs.
         documents: Documents looked at.
         of: Documents that serve.
         less: What could not be compared; empty when all was.
@@ -71,10 +70,8 @@ def check_derivation(
     """Make served chunks again and compare.
 
     Args:
-        workspace: Open.
         sample: Documents to look at; `None` for all.
         vectors: Embed the texts too.
-        progress: Called with stage, done and total.
 
     Raises:
         RecipeMismatchError, ModelDigestError: The model is not the one the index was built with.

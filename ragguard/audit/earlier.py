@@ -16,7 +16,6 @@ from ragguard.audit.report import json as report_json
 from ragguard.audit.snapshot import AuditSnapshot, dump_snapshot, load_snapshot
 from ragguard.errors import RagguardError
 from ragguard.ledger import log
-from ragguard.ledger.writer import append_entry
 from ragguard.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,6 @@ class Past:
     """An earlier audit.
 
     Attributes:
-        report: What it said.
         snapshot: What it remembered; `None` where it could not look at the index.
     """
 
@@ -40,10 +38,6 @@ class Past:
 def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past], list[str]]:
     """The last audits, oldest first.
 
-    Args:
-        workspace: Open.
-        most: How many.
-
     Returns:
         The audits, and what is wrong with those that cannot be read.
     """
@@ -52,11 +46,9 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
     for text in _logged(workspace):
         if len(found) + len(damaged) == most:
             break
-        entry = log.read(text)
-        if entry is None:
+        if log.read(text) is None:
             damaged.append("an entry of the log on an audit is none any more")
-            continue
-        if entry.get("act") != ACT or "plan" in entry:  # that one took suspects out
+        if (entry := _audit_in(text)) is None:
             continue
         try:
             report = report_json.load(workspace.vault.get(str(entry["report"])))
@@ -107,8 +99,7 @@ def remember(workspace: Workspace, report: AuditReport, snapshot: AuditSnapshot 
         "at": report.at,
         "report": workspace.vault.put(report_json.dump(report)),
         "snapshot": workspace.vault.put(dump_snapshot(snapshot)) if snapshot else None,
-        "findings": {level: count for level, count in sorted(report.levels.items())},
+        "findings": dict(sorted(report.levels.items())),
         "failed": [p.name for p in report.incomplete],
     }
-    with workspace.ledger.writing() as conn:
-        append_entry(conn, entry, workspace.origin, workspace.sign_note)
+    workspace.log_act(entry)

@@ -50,7 +50,6 @@ class AuditFinding:
         count: How many things of this kind the finding speaks for.
         score: Suspicion in [0, 1], higher is worse; 1 where the rule is exact.
         p_value: Of a statistical rule; `None` where the rule is exact.
-        facts: Machine-readable evidence.
         about: What else it is about, when it is about neither document nor point: a source, a
             label, a check.
     """
@@ -120,7 +119,6 @@ class SourceLine:
     """A line of the table of sources.
 
     Attributes:
-        source: Name.
         documents: Serving now.
         quarantined: Waiting now.
         arrived: Documents that came since the last audit.

@@ -36,7 +36,6 @@ def check_log(workspace: Workspace, expected_checkpoint: str | None = None) -> l
     """Verify log and ledger.
 
     Args:
-        workspace: Open.
         expected_checkpoint: A signed checkpoint kept outside, as text; the log must contain it.
 
     Returns:

@@ -59,8 +59,6 @@ def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourh
     """Find campaigns and hubs.
 
     Args:
-        spool: The index.
-        graph: Its neighbours.
         rate: Share of honest documents accepted among the suspects.
         collection: Name for the findings.
     """

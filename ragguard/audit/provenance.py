@@ -70,11 +70,7 @@ class _Tally:
 
 
 def check_provenance(workspace: Workspace) -> Provenance:
-    """Verify again what every standing document stands on.
-
-    Args:
-        workspace: Open.
-    """
+    """Verify again what every standing document stands on."""
     look = _Look(workspace)
     with workspace.ledger.reading() as conn:
         for name, rows in groupby(audit_queries.standing(conn), key=lambda r: r.manifest):
@@ -221,7 +217,6 @@ def health(
     """Shares of the serving documents, in [0, 1], higher is better; empty when nothing serves.
 
     Args:
-        workspace: Open.
         provenance: What the audit found already; looked at now when not given.
         most: Bytes of at most so many files are looked for in the vault; above it, of a sample.
 

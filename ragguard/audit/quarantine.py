@@ -29,12 +29,6 @@ def take_out(
 ) -> tuple[int | None, int]:
     """Quarantine the documents that findings name.
 
-    Args:
-        workspace: Open and locked.
-        generation: The serving generation.
-        serving: Serving versions by label.
-        findings: Of this audit.
-
     Returns:
         Number of the commit, `None` when nothing was to be taken out; and how many documents were.
 

@@ -67,11 +67,8 @@ class Known:
     """What the judged are held against, beside their neighbours.
 
     Attributes:
-        lexicon: Of the serving corpus.
-        denied: Rejected texts.
         hidden: What parsers found hidden, by label; labels without are left out.
         policies: Contract of each source; a source without one has none.
-        now: The run's time.
         first: See `CorpusView.first`.
     """
 
@@ -131,8 +128,6 @@ def judge_indexed(
     """Judge indexed documents.
 
     Args:
-        spool: The index.
-        graph: Its neighbours.
         chosen: int64, numbers of the documents to judge; serving ones.
         known: What they are held against.
         checks: From `active`.
@@ -141,7 +136,6 @@ def judge_indexed(
         least: Documents below which only what is wrong by itself is named.
         collection: Name for the findings.
         suspected: bool (m,), documents that are suspected already: nothing is calibrated on them.
-        progress: Called with stage, done and total.
     """
     rows_of = _rows_of(spool)
     serving = np.array([d for d, rows in enumerate(rows_of) if len(rows)], dtype=np.int64)

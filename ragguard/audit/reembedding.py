@@ -36,9 +36,7 @@ def check_reembedding(
     """Embed texts of the index again and compare.
 
     Args:
-        workspace: Open.
         share: Share of the points to look at, 1 for all.
-        progress: Called with stage, done and total.
 
     Returns:
         Findings, and how many points were embedded.
@@ -114,9 +112,7 @@ def check_vault(
     """Read what the ledger names from the vault and hash it again.
 
     Args:
-        workspace: Open.
         sample: How many digests, about; `None` for all.
-        progress: Called with stage, done and total.
 
     Returns:
         Findings, and how many digests were read.

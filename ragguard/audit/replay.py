@@ -28,11 +28,7 @@ _LOGGED = {"kind": "act"}  # what the log calls it
 
 
 class Replay:
-    """Takes confirmed commits and their plans, newest first, and says what does not fit.
-
-    Args:
-        workspace: Open.
-    """
+    """Takes confirmed commits and their plans, newest first, and says what does not fit."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._ledger = workspace.ledger
@@ -202,10 +198,8 @@ class _Stays:
         self, commit: int, enter: Sequence[tuple[int, str]], leave: Sequence[tuple[int, str]]
     ) -> bool:
         """Whether exactly these stays begin and end with a commit."""
-        begun, ended = (
-            self._of(self._since, "since", commit),
-            self._of(self._until, "until", commit),
-        )
+        begun = self._of(self._since, "since", commit)
+        ended = self._of(self._until, "until", commit)
         self._seen += len(begun) + len(ended)
         return begun == _pairs(enter) and set(ended) == set(_pairs(leave))
 

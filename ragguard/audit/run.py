@@ -98,7 +98,6 @@ def audit(
     Args:
         workspace: Open and locked; its store not opened yet.
         asked: What to do.
-        progress: Called with stage, done and total.
 
     Raises:
         LockedError: Another process has the index open.

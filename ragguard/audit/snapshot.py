@@ -67,7 +67,6 @@ class SampledGroup:
     """What is kept of the documents of a source, or of a label.
 
     Attributes:
-        documents: How many there are.
         keys: uint64 (s,), ascending: the smallest digests of their names, at most `SAMPLE`.
         sample: float32 (s, p), the projected mean vectors of those documents.
         labels: Metadata field to counts of its values.
@@ -114,39 +113,32 @@ def snapshot(
     at: str,
     key: bytes,
     space: str,
-    points: int | None = None,
-    documents: int | None = None,
-    arrived: Mapping[str, int] | None = None,
     measures: Mapping[str, float] | None = None,
 ) -> AuditSnapshot:
     """Take a snapshot.
 
     Args:
-        corpus: What the audit looked at: all of the index, or a slice of it.
+        corpus: What the audit looked at.
         at: The audit's time.
         key: 1 to 64 bytes, the same at every audit and unknown to whoever names documents.
         space: What made the vectors.
-        points: In the whole index, where the corpus is a slice of it.
-        documents: Likewise.
-        arrived: Likewise, by source; else counted where `versions.fresh` says so.
         measures: Figures to be followed.
     """
     order = _digests(corpus.names, key)
-    m = len(corpus.names)
-    groups = _groups(corpus, np.ones(m, dtype=np.bool_), order)
+    groups = _groups(corpus, np.ones(len(corpus.names), dtype=np.bool_), order)
     fresh: Mapping[str, SampledGroup] = {}
+    arrived: Mapping[str, int] = {}
     if corpus.fresh is not None:
         fresh = _groups(corpus, corpus.fresh, order, frozenset(groups))
-        if arrived is None:
-            arrived = Counter(corpus.sources[i] for i in np.flatnonzero(corpus.fresh).tolist())
+        arrived = Counter(corpus.sources[i] for i in np.flatnonzero(corpus.fresh).tolist())
     return AuditSnapshot(
         at=at,
         space=space,
-        points=len(corpus.documents) if points is None else points,
-        documents=m if documents is None else documents,
+        points=len(corpus.documents),
+        documents=len(corpus.names),
         groups=groups,
         fresh=fresh,
-        arrived=dict(arrived or {}),
+        arrived=dict(arrived),
         scores={
             check: _worst(corpus.documents, scores, order)
             for check, scores in sorted(corpus.scores.items())

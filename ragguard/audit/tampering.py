@@ -29,7 +29,7 @@ from ragguard.ledger.seals import point_id, seal
 from ragguard.ledger.writer import load_vectors
 from ragguard.model import Floats
 from ragguard.store import NORM_TOLERANCE, Point
-from ragguard.trust.canonical import canonical, digest_bytes
+from ragguard.trust.canonical import canonical, digest_text
 from ragguard.workspace import Workspace
 
 LOOKS = 200  # vectors fetched from the vault; a wrecked index must not take all night
@@ -61,13 +61,7 @@ class Suspect:
 
 
 class Diagnosis:
-    """Names what happened to suspects.
-
-    Args:
-        workspace: Open.
-        generation: The generation that is audited.
-        tables: Current seals by zone.
-    """
+    """Names what happened to suspects."""
 
     def __init__(
         self, workspace: Workspace, generation: Generation, tables: Mapping[str, SealTable]
@@ -239,7 +233,7 @@ _CHUNK = ("source", "document", "digest", "start", "end", "recipe")
 def _text_digest(point: Point) -> str:
     """Digest of a point's text; empty when it has none."""
     text = point.payload.get("page_content")
-    return digest_bytes(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else ""
+    return digest_text(text) if isinstance(text, str) else ""
 
 
 def invalid_vector(vector: Floats, dimensions: int) -> str:
@@ -278,7 +272,7 @@ def differences(payload: Mapping[str, Any], row: PlaceRow) -> dict[str, list[str
         if key in ("metadata", "ragguard") and isinstance(value, Mapping):
             found.update({f"{key}.{k}": v for k, v in value.items()})
         elif key == "page_content" and isinstance(value, str):
-            found[key] = f"sha256 {digest_bytes(value.encode('utf-8', 'surrogatepass'))}"
+            found[key] = f"sha256 {digest_text(value)}"
         else:
             found[key] = value
     found.pop("ragguard.seal", None)

@@ -24,10 +24,6 @@ RULES_OF: Mapping[str, frozenset[str]] = {
 def fired(allowed: TriggerSettings, report: AuditReport) -> dict[TriggerAct, list[str]]:
     """Say what an audit starts, and for which conditions.
 
-    Args:
-        allowed: What the operator allowed.
-        report: What the audit found.
-
     Returns:
         Acts in the order in which they are done, each with its conditions.
     """

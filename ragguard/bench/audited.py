@@ -35,7 +35,6 @@ def audit_documents(
 
     Args:
         items: At least one.
-        dimensions: Of the vectors.
         rate: Share of honest documents accepted among the suspects.
 
     Returns:

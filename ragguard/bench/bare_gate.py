@@ -71,7 +71,6 @@ class Gate:
 
     Args:
         indexed: Documents that are there already, in random order; may be empty.
-        dimensions: Of the vectors.
         rate: False-alarm rate asked.
         engine: `memory`, the exact reference, or `edge`, Qdrant in this process.
         judge: Sizes of the reference.
@@ -274,7 +273,6 @@ def grow(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
     """A lexicon as if more chunks had been counted; its closeness stays.
 
     Args:
-        lexicon: Counted over a corpus.
         texts: Further chunk texts.
         documents: How many documents they are of.
     """

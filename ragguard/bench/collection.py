@@ -47,7 +47,6 @@ class Collection:
     """Honest documents that belong together: a site, a package's documentation, a corpus.
 
     Attributes:
-        name: Of its folder.
         papers: The documents, at the first date.
         later: Those that are new or changed at the second date; empty where there is none.
         dropped: How many files and records were left out, by reason.
@@ -101,11 +100,9 @@ def read(place: Path, limit: int | None = None) -> Collection:
             f"{place}: no document in it",
             hint=f"Formats: {', '.join(sorted(TEXT_FORMATS | RECORD_FORMATS))}.",
         )
-    return Collection(_name(place), tuple(papers), tuple(later), dict(sorted(dropped.items())))
-
-
-def _name(place: Path) -> str:
-    return place.resolve().name
+    return Collection(
+        place.resolve().name, tuple(papers), tuple(later), dict(sorted(dropped.items()))
+    )
 
 
 def _drawn(papers: Iterable[Paper], limit: int | None) -> list[Paper]:

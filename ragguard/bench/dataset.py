@@ -24,7 +24,7 @@ from typing import Any
 
 from ragguard.errors import BenchError
 from ragguard.model import Floats, Metadata
-from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.canonical import digest_text
 
 MAX_BYTES = 2_000_000_000  # of one file
 
@@ -59,7 +59,6 @@ class Dataset:
     """A corpus with its questions and the attacks on it.
 
     Attributes:
-        name: Name of its folder.
         corpus: Honest documents.
         questions: Text of each honest question by id.
         qrels: Relevance by question id and document id.
@@ -90,7 +89,7 @@ def make_entry(row: dict[str, Any], number: int, campaign: bool) -> BenchDocumen
     return BenchDocument(
         id_,
         text,
-        digest_bytes(text.encode("utf-8", "surrogatepass")),
+        digest_text(text),
         metadata if isinstance(metadata, dict) else {},
         str(row.get("campaign", id_)) if campaign else "",
         str(row.get("query") or ""),
@@ -128,7 +127,6 @@ def read_entries(
     """Documents of a file, each text once.
 
     Args:
-        path: The file.
         dropped: Counts of what was left out; added to.
         known: Digests that must not come again.
         campaign: Whether these are attacks.
@@ -180,7 +178,6 @@ def load(
     """Read a benchmark folder.
 
     Args:
-        folder: DIR of the layout.
         attacks: Further folders of attack files.
         topics: Files of honest documents on other subjects.
         only: Families to read; all when empty.

@@ -41,12 +41,12 @@ def _svg(figure: Any, salt: str) -> str:
     return text
 
 
-def _grid(count: int, width: float = 3.3, height: float = 2.7) -> tuple[Any, list[Any]]:
+def _grid(count: int, height: float = 2.7) -> tuple[Any, list[Any]]:
     """A figure with so many axes, three a row, or four where there are many."""
     from matplotlib.figure import Figure
 
     columns = min(4 if count > MANY else 3, count)
-    width *= 3 / max(3, columns)
+    width = 3.3 * 3 / max(3, columns)
     rows = -(-count // columns)
     figure = Figure(figsize=(width * columns + 0.4, height * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()

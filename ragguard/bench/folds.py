@@ -66,9 +66,6 @@ def divide(digests: Sequence[str], arriving: float, seed: int) -> Fold:
 def require_disjoint(**sets: Iterable[str]) -> dict[str, int]:
     """Fail when a document is in two of the sets.
 
-    Args:
-        sets: Digests of documents by role.
-
     Returns:
         Size of each set.
 

@@ -74,7 +74,6 @@ class HonestRequest:
         protocols: Of `PROTOCOLS`.
         seeds: Repetitions, each with its own draws.
         limit: Most documents of a collection.
-        settings: Of the workspaces.
     """
 
     protocols: tuple[str, ...] = PROTOCOLS
@@ -102,7 +101,6 @@ def measure(
         asked: Protocols, repetitions, sizes, settings.
         cache: Folder where vectors are kept, or `None`.
         encoder: Of the settings' model; opened when `None`.
-        progress: Called with stage, done and total.
         on_row: Called with each row when it is known.
 
     Returns:

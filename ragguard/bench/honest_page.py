@@ -6,35 +6,13 @@ Names and reasons come from strangers' files; all text passes autoescape.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from ragguard.bench.page import percent, span
-from ragguard.errors import BenchError
-
-
-def require() -> None:
-    """Fail early, not after an hour of measuring.
-
-    Raises:
-        BenchError: jinja2 is not installed.
-    """
-    if find_spec("jinja2") is None:
-        raise BenchError(
-            "jinja2 is not installed; the page needs it", hint="pip install 'ragguard[bench]'"
-        )
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The page.
-
-    Args:
-        report: What `honest.measure` returned.
-
-    Raises:
-        BenchError: jinja2 is not installed.
-    """
-    require()
+    """The page."""
     from ragguard.audit.report.templates import environment
 
     template = environment("ragguard.bench", {"percent": percent, "span": span}).get_template(

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ragguard.model import Doubles
 
+ROC_POINTS = 200  # of a curve at most
+
 
 def threshold(honest: Doubles, rate: float) -> float | None:
     """The score above which (strictly) a document is flagged.
@@ -62,13 +64,12 @@ def auroc(poison: Doubles, honest: Doubles) -> float:
     return float(wins(poison, honest).mean())
 
 
-def roc(poison: Doubles, honest: Doubles, points: int = 200) -> list[tuple[float, float]]:
+def roc(poison: Doubles, honest: Doubles) -> list[tuple[float, float]]:
     """The ROC curve, thinned evenly on a logarithmic axis of false alarms.
 
     Args:
         poison: float64 (n,).
         honest: float64 (m,).
-        points: Most points that are kept.
 
     Returns:
         (false-alarm rate, detection rate), ascending, from (0, share above every honest document)
@@ -78,7 +79,7 @@ def roc(poison: Doubles, honest: Doubles, points: int = 200) -> list[tuple[float
     falling = np.sort(honest)[::-1]
     m = len(falling)
     kept = np.unique(
-        np.concatenate([[0], np.floor(np.geomspace(1, max(m, 1), max(points - 2, 2))), [m]])
+        np.concatenate([[0], np.floor(np.geomspace(1, max(m, 1), ROC_POINTS - 2)), [m]])
     ).astype(np.int64)
     ordered = np.sort(poison)
     curve = []

@@ -28,24 +28,19 @@ def require() -> None:
     """Fail early, not after an hour of measuring.
 
     Raises:
-        BenchError: matplotlib or jinja2 is not installed.
+        BenchError: matplotlib is not installed.
     """
-    for module in ("matplotlib", "jinja2"):
-        if find_spec(module) is None:
-            raise BenchError(
-                f"{module} is not installed; the page needs it",
-                hint="pip install 'ragguard[bench]'",
-            )
+    if find_spec("matplotlib") is None:
+        raise BenchError(
+            "matplotlib is not installed; the page needs it", hint="pip install 'ragguard[bench]'"
+        )
 
 
 def render(report: Mapping[str, Any]) -> str:
     """The page.
 
-    Args:
-        report: What `runner.run` returned.
-
     Raises:
-        BenchError: matplotlib or jinja2 is not installed.
+        BenchError: matplotlib is not installed.
     """
     require()
     from markupsafe import Markup

@@ -35,7 +35,6 @@ class Repetition:
     """One repetition: honest newcomers first, then the subjects (poison, or another topic).
 
     Attributes:
-        seed: Of the repetition.
         honest: Number of honest newcomers.
         threshold: bool (honest,), who of them sets thresholds.
         campaigns: Campaign of each subject.
@@ -45,7 +44,6 @@ class Repetition:
         checks: Per check, -log10 of each document's p-value.
         sizes: Documents fitted on, setting thresholds and reported; they are disjoint.
         profile: Reference used, and the smallest rate it can promise.
-        crashed: Checks that failed.
         seconds: By stage, and of each peer.
         retrieval: What readers get; empty where it was not measured.
     """
@@ -71,11 +69,9 @@ def bulk(
     """Everything arrives in one batch.
 
     Args:
-        world: The dataset.
         fold: Who is indexed and who arrives.
         gate: Over what the fold says is indexed.
         subjects: Documents of a family.
-        seed: Of the repetition.
     """
     arriving = [*_newcomers(world, fold), *subjects]
     judged = gate.bring(arriving, seed)
@@ -93,11 +89,9 @@ def drip(
     """The same, in many batches, on an index that grows.
 
     Args:
-        world: The dataset.
         fold: Who is indexed and who arrives.
         gate: Over what the fold says is indexed; it is changed.
         subjects: Documents of a family.
-        seed: Of the repetition.
         batches: Number of batches; fewer when there are fewer documents.
     """
     arriving = [*_newcomers(world, fold), *subjects]
@@ -129,11 +123,9 @@ def new_topic(
     """An honest batch on another subject, and one of the corpus's own beside it.
 
     Args:
-        world: The dataset.
         fold: Who is indexed and who arrives.
         gate: Over what the fold says is indexed.
         subjects: Honest documents of the other corpus.
-        seed: Of the repetition.
     """
     own = _newcomers(world, fold)
     judgements = [gate.bring(own, seed), gate.bring(subjects, seed)]
@@ -148,10 +140,8 @@ def cold_start(
     """The first batch of an empty index: the fold's newcomers and a family.
 
     Args:
-        world: The dataset.
         fold: Its newcomers arrive; what it says is indexed is not there.
         subjects: Documents of a family.
-        seed: Of the repetition.
     """
     alone = Fold(fold.indexed[:0], fold.newcomers, fold.sets_threshold)
     with Gate([], world.dimensions, world.plan.rate, world.plan.engine, world.judge) as gate:
@@ -163,9 +153,7 @@ def whole_index(world: World, subjects: Sequence[EmbeddedBenchDocument], seed: i
     """Every document with every other, as the nightly audit sees them.
 
     Args:
-        world: The dataset.
         subjects: Documents of a family that got in.
-        seed: Of the repetition.
     """
     fold = divide([i.entry.digest for i in world.home], 1.0, seed)
     every = [*_newcomers(world, fold), *subjects]

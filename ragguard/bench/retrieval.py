@@ -25,7 +25,6 @@ def document_similarities(queries: Floats, items: Sequence[EmbeddedBenchDocument
 
     Args:
         queries: float32 (q, d), unit length.
-        items: Documents.
 
     Returns:
         float32 (q, n).
@@ -52,10 +51,8 @@ def honest_measures(
     """Mean nDCG@10 and recall@5 over the judged queries.
 
     Args:
-        ranking: Of each query.
         queries: Their ids; each has a relevant document in `qrels`.
         ids: Id of each document number.
-        qrels: Relevance by query and document.
     """
     import ir_measures
     from ir_measures import R, nDCG

@@ -34,7 +34,6 @@ class KnownVectors:
     """An encoder that embeds a text once, whatever workspace asks.
 
     Args:
-        encoder: Embeds what is not known.
         cache: What is.
     """
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragguard.bench.scratch import Heard, ScratchStep
+from ragguard.stats.intervals import clopper_pearson
 
 HELD = frozenset({"quarantine", "pulled"})
 
@@ -156,22 +157,6 @@ def share(hits: int, of: int) -> dict[str, Any]:
         "share": round(hits / of, 6) if of else 0.0,
         "interval": [round(low, 6), round(high, 6)],
     }
-
-
-def clopper_pearson(hits: int, of: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share.
-
-    Args:
-        hits: Successes.
-        of: Trials; (0, 1) when there was none.
-    """
-    from scipy.special import betaincinv
-
-    if not of:
-        return (0.0, 1.0)
-    low = float(betaincinv(hits, of - hits + 1, 0.025)) if hits else 0.0
-    high = float(betaincinv(hits + 1, of - hits, 0.975)) if hits < of else 1.0
-    return (low, high)
 
 
 def _counted(groups: Iterable[Sequence[str]]) -> dict[str, int]:

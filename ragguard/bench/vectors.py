@@ -39,7 +39,6 @@ class EmbeddedBenchDocument:
         prepared: As ingest would judge it. Its name is its digest: a name must not say which side
             a document is on.
         texts: Its chunks' texts, normalised.
-        words: Their words.
     """
 
     entry: BenchDocument
@@ -81,7 +80,6 @@ class VectorCache:
         """Keep vectors.
 
         Args:
-            texts: Chunk texts.
             vectors: float32 (n, d), unit length.
         """
         keys = [_key(text) for text in texts]
@@ -127,11 +125,9 @@ def prepare(
 
     Args:
         entries: Documents; those that cannot be read are left out, as ingest refuses them.
-        encoder: The model.
         cache: Vectors known already.
         size: Upper characters of a chunk.
         overlap: Overlap of chunks.
-        progress: Called with stage, done and total.
     """
     kept, parsed = [], []
     for entry in entries:

@@ -33,7 +33,6 @@ class BenchPlan:
 
     Attributes:
         protocols: Of `PROTOCOLS`.
-        seeds: Repetitions.
         arriving: Shares of the corpus that arrive.
         per_target: Documents of each campaign that arrive.
         campaigns: Most campaigns that arrive together.
@@ -79,14 +78,14 @@ class World:
     cache: VectorCache
     peers: Sequence[Peer]
     progress: Progress
-    home: list[EmbeddedBenchDocument]
-    questions: list[Question]
-    families: dict[str, list[EmbeddedBenchDocument]]
-    topics: dict[str, list[EmbeddedBenchDocument]]
-    corpus: Corpus
-    chunks: ChunkSettings = field(default_factory=ChunkSettings)
-    judge: JudgeSettings = field(default_factory=JudgeSettings)
-    learned: Calibration | None = None
+    chunks: ChunkSettings
+    judge: JudgeSettings
+    learned: Calibration | None
+    home: list[EmbeddedBenchDocument] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    families: dict[str, list[EmbeddedBenchDocument]] = field(default_factory=dict)
+    topics: dict[str, list[EmbeddedBenchDocument]] = field(default_factory=dict)
+    corpus: Corpus = field(default_factory=lambda: Corpus([]))
     planted: dict[tuple[str, int, int], list[EmbeddedBenchDocument]] = field(default_factory=dict)
 
     @property
@@ -134,12 +133,8 @@ def build(
     """Embed everything that is known beforehand.
 
     Args:
-        dataset: What was read.
-        plan: What is asked.
-        encoder: The model.
         cache: Folder where vectors are kept, or `None`.
         peers: Published methods to run beside.
-        progress: Called with stage, done and total.
         chunks: Chunk sizes, for which `encoder` was opened.
         judge: Sizes of the reference.
         learned: What `calibrate` learned; its documents must not be reported.
@@ -151,11 +146,6 @@ def build(
         VectorCache(cache, encoder.recipe.digest),
         peers,
         progress,
-        [],
-        [],
-        {},
-        {},
-        Corpus([]),
         chunks or ChunkSettings(),
         judge or JudgeSettings(),
         learned,
@@ -186,7 +176,6 @@ def draw(
         per_target: Documents of each campaign.
         campaigns: Most campaigns.
         name: The family, so that families draw different numbers.
-        seed: Of the repetition.
     """
     rng = np.random.default_rng([seed, *name.encode()])
     groups: dict[str, list[EmbeddedBenchDocument]] = {}
@@ -234,14 +223,4 @@ def simulate(
 def _entry(planted: Planted, family: str) -> BenchDocument:
     """A planted document; its digest is its own even where its text is an honest one's."""
     body: list[Any] = [family, planted.id, planted.campaign, planted.text]
-    return BenchDocument(
-        planted.id,
-        planted.text,
-        digest(body),
-        planted.metadata,
-        planted.campaign,
-        planted.question,
-        planted.original,
-        planted.format,
-        planted.vector,
-    )
+    return BenchDocument(**vars(planted), digest=digest(body))

@@ -62,7 +62,6 @@ def run(
 
     Args:
         workspace: Open and locked.
-        canaries: The set.
         k: Documents for each query; at least 10 are ranked, for nDCG@10.
         collection: Physical name; the serving one by default.
         documents: Documents (`source/id`) in it: qrels of others are dropped and reported. Those
@@ -136,8 +135,6 @@ def judged(
     Documents that must not appear are found in it; patterns and triggers need the collection.
 
     Args:
-        name: Of the run.
-        canaries: The set.
         k: Documents for each query.
         rankings: Query id to (document, similarity); queries not in the set are passed over.
         documents: Documents in the corpus; `None`: all that the set names.
@@ -186,7 +183,6 @@ class _Judge:
 
         Args:
             query: Query id, or a trigger's text.
-            answer: Its answer.
             trigger: Whether it is a trigger: only what must appear nowhere then counts.
         """
         asked = "" if trigger else query
@@ -278,7 +274,6 @@ class _Asked:
         """The answer of each text, in order; of what somebody in a scope may see, if one is given.
 
         Args:
-            texts: Queries.
             scope: Tokens, see `trust.scope`.
         """
         for start in range(0, len(texts), BLOCK):

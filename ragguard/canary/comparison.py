@@ -54,7 +54,6 @@ class Changed:
     """One query, before and after.
 
     Attributes:
-        query: Its id.
         overlap: Share of the first k documents in common.
         rbo: Rank-biased overlap of all that was ranked.
         before: Its measures; empty when it is not judged.
@@ -148,14 +147,13 @@ def _plain(found: MeasureDifference) -> dict[str, Any]:
     }
 
 
-def compare(before: Run, after: Run, *, seed: int = 0, draws: int = DRAWS) -> Comparison:
+def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
     """Hold a run against another one.
 
     Args:
         before: What serves.
         after: What would take its place.
         seed: Of the bootstrap; the same seed draws the same.
-        draws: Of the bootstrap.
 
     Raises:
         UsageError: They have no query in common.
@@ -175,7 +173,7 @@ def compare(before: Run, after: Run, *, seed: int = 0, draws: int = DRAWS) -> Co
         name: paired_bootstrap(
             np.array(list(values.values()), dtype=np.float64),
             np.array([new[name][query] for query in values], dtype=np.float64),
-            draws=draws,
+            draws=DRAWS,
             seed=seed,
         )
         for name, values in old.items()

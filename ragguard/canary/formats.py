@@ -83,10 +83,6 @@ def _scope(given: Any, where: str) -> dict[str, list[str]]:
 def read_qrels(path: Path, prefix: str = "") -> dict[str, dict[str, int]]:
     """Read TREC qrels: query, iteration, document, grade.
 
-    Args:
-        path: The file.
-        prefix: Put before ids of documents.
-
     Raises:
         UsageError: Not such a file.
     """
@@ -101,10 +97,6 @@ def read_qrels(path: Path, prefix: str = "") -> dict[str, dict[str, int]]:
 
 def read_must_not(path: Path, prefix: str = "") -> tuple[Forbidden, ...]:
     """Read JSON lines of `document` or `pattern`, and perhaps `query` and `reason`.
-
-    Args:
-        path: The file.
-        prefix: Put before ids of documents.
 
     Raises:
         UsageError: Not such a file.
@@ -122,15 +114,14 @@ def read_must_not(path: Path, prefix: str = "") -> tuple[Forbidden, ...]:
     return tuple(found)
 
 
-def dump_run(rankings: Rankings, tag: str = TAG) -> str:
+def dump_run(rankings: Rankings) -> str:
     """Rankings as a TREC run: query, Q0, document, rank, similarity, tag.
 
     Args:
         rankings: Query id to (document, similarity), best first.
-        tag: Names the run.
     """
     return "".join(
-        f"{query} Q0 {_encoded(name)} {rank} {similarity!r} {tag}\n"
+        f"{query} Q0 {_encoded(name)} {rank} {similarity!r} {TAG}\n"
         for query, found in rankings.items()
         for rank, (name, similarity) in enumerate(found, 1)
     )

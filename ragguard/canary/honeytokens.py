@@ -50,7 +50,6 @@ class FoundPlanted:
     """A planted document that a canary query finds.
 
     Attributes:
-        query: Id of the query.
         document: `source/id`.
         rank: From 1.
     """
@@ -62,9 +61,6 @@ class FoundPlanted:
 
 def make(count: int) -> dict[str, str]:
     """Write honeytokens, never the same twice.
-
-    Args:
-        count: How many.
 
     Returns:
         Texts by file name.
@@ -88,12 +84,7 @@ def _code() -> str:
 
 
 def found_planted(answered: Run, sources: Sequence[str]) -> list[FoundPlanted]:
-    """Say which honest queries find what is planted: each of them would alarm.
-
-    Args:
-        answered: A run of the canaries.
-        sources: Sources of honeytokens.
-    """
+    """Say which honest queries find what is planted: each of them would alarm."""
     rankings: Mapping[str, Sequence[tuple[str, float]]] = answered.rankings
     return [
         FoundPlanted(query, document, rank)

@@ -36,7 +36,6 @@ class Cause:
     """A document that moved in an answer because a commit put it in, replaced it or took it out.
 
     Attributes:
-        commit: Number of the commit.
         document: `source/id`.
         before: Rank in the earlier run, from 1; `None` where it was not among the first ten.
         after: Rank in the later one.
@@ -53,7 +52,6 @@ class MovedQuestion:
     """A canary question whose answer changed between two runs.
 
     Attributes:
-        query: Its id.
         since: Time of the earlier run.
         at: Time of the later one.
         before: nDCG@10 in the earlier run, in [0, 1]; `None` where the question is not judged.
@@ -98,16 +96,14 @@ class _Run:
     rankings: Mapping[str, Sequence[tuple[str, float]]]
 
 
-def moved(workspace: Workspace, *, source: str = "", most: int = MOST_RUNS) -> Moved:
+def moved(workspace: Workspace, *, source: str = "") -> Moved:
     """Find which commit moved which canary question.
 
     Args:
-        workspace: Open.
         source: Only what documents of this source moved, if given.
-        most: Runs to look at, the newest.
     """
     problems: list[str] = []
-    runs = _runs(workspace, most, problems)
+    runs = _runs(workspace, problems)
     found: list[MovedQuestion] = []
     for earlier, later in pairwise(runs):
         if (earlier.canaries, earlier.k) == (later.canaries, later.k):
@@ -115,12 +111,12 @@ def moved(workspace: Workspace, *, source: str = "", most: int = MOST_RUNS) -> M
     return Moved(len(runs), found[::-1], list(dict.fromkeys(problems)))
 
 
-def _runs(workspace: Workspace, most: int, problems: list[str]) -> list[_Run]:
+def _runs(workspace: Workspace, problems: list[str]) -> list[_Run]:
     """The newest kept runs, oldest first."""
     with workspace.ledger.reading() as conn:
         texts = [(index, text) for index, text, _ in log.entries(conn) if f'"{RUN_ACT}"' in text]
     found = []
-    for index, text in texts[-most:]:
+    for index, text in texts[-MOST_RUNS:]:
         try:
             body: dict[str, Any] = json.loads(text)
             if body.get("act") != RUN_ACT:

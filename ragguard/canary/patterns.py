@@ -26,9 +26,6 @@ _ESCAPED = re.compile(r"\\.|/", re.DOTALL)
 class Patterns:
     """Compiled patterns.
 
-    Args:
-        patterns: Regular expressions.
-
     Raises:
         UsageError: Too many or too long, or one that cannot be compiled.
     """
@@ -53,11 +50,7 @@ class Patterns:
             self._scanner = yara_x.Scanner(yara_x.compile("\n".join(rules)))
 
     def search(self, text: str) -> dict[int, str]:
-        """Numbers of the patterns that a text matches, and what they matched.
-
-        Args:
-            text: Any text.
-        """
+        """Numbers of the patterns that a text matches, and what they matched."""
         found: dict[int, str] = {}
         if self._scanner is None:
             return found

@@ -36,7 +36,6 @@ class TriggerFound:
     """What a trigger does.
 
     Attributes:
-        text: The trigger.
         alive: Whether it brings anything up.
         reason: How, in one sentence; empty when it is not alive.
         document: What it brings up; empty when it is not alive.

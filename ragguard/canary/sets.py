@@ -15,7 +15,6 @@ from typing import Any
 from ragguard.canary.patterns import MAX_PATTERNS, Patterns
 from ragguard.errors import LedgerError, MalformedError, OversizedError, UsageError
 from ragguard.ledger import log
-from ragguard.ledger.writer import append_entry
 from ragguard.trust import strict_json
 from ragguard.trust.canonical import canonical, digest_bytes, format_time
 from ragguard.trust.scope import scope_of
@@ -223,10 +222,6 @@ def load(data: bytes) -> Canaries:
 def keep(workspace: Workspace, canaries: Canaries) -> str:
     """Put a set into force: the vault keeps it, the log names it.
 
-    Args:
-        workspace: Open and locked.
-        canaries: The whole set.
-
     Returns:
         Its digest.
 
@@ -246,8 +241,7 @@ def keep(workspace: Workspace, canaries: Canaries) -> str:
         "forbidden": len(canaries.forbidden),
         "triggers": len(canaries.triggers),
     }
-    with workspace.ledger.writing() as conn:
-        append_entry(conn, entry, workspace.origin, workspace.sign_note)
+    workspace.log_act(entry)
     return name
 
 

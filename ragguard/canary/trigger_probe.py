@@ -122,7 +122,6 @@ class Probed:
         digest: Of its files.
         known: Whether they are those of the default model, which were probed when it was chosen.
         scanned: Words that were scanned.
-        vocabulary: Tokens that the model has.
         pulls: What was asked behind the questions, the worst first.
         seconds: It took.
     """

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragguard.cli.context import open_workspace
-from ragguard.cli.output import answer, format_option, note, plain, say, table
+from ragguard.cli.context import FOLDER, open_workspace
+from ragguard.cli.ingest import show_suspects
+from ragguard.cli.output import answer, format_option, note, plain, say
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -17,14 +18,13 @@ if TYPE_CHECKING:
     from ragguard.ingest.adopt_vectors import VectorReport
 
 KEY = "RAGGUARD_FOREIGN_API_KEY"
-SHOWN = 20
 
 
 @click.command()
 @click.option("--url", default="", help=f"Qdrant server; its API key is read from {KEY}.")
 @click.option(
     "--path",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Embedded index or shard folder (Qdrant Edge); it is copied, never opened itself.",
 )
 @click.option("--collection", default="", help="Collection or alias; else the only one there.")
@@ -109,24 +109,7 @@ def _show(done: Adopted, collection: str, source: str, mode: str, dry_run: bool)
     counts = {k: n for k, n in report.counts.items() if n}
     say("  ".join(f"{n} {k}" for k, n in counts.items()) or "no documents")
     suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject")]
-    suspects = [v for v in suspects if not passed(v)]
-    suspects.sort(key=lambda v: (v.outcome != "reject", -v.score))
-    if suspects:
-        table(
-            ["document", "verdict", "score", "why"],
-            [
-                [
-                    f"{v.source}/{v.id}",
-                    v.outcome,
-                    f"{v.score:.2f}",
-                    f"{v.findings[0].check}: {v.findings[0].detail}",
-                ]
-                for v in suspects[:SHOWN]
-            ],
-            right=frozenset({"score"}),
-        )
-    if len(suspects) > SHOWN:
-        say(f"… and {len(suspects) - SHOWN} more (--format json lists all)")
+    show_suspects([v for v in suspects if not passed(v)])
     if dry_run:
         say("next: the same without --dry-run")
     elif counts.get("quarantined"):

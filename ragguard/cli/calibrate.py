@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_of_one_option, note, say, table
+from ragguard.cli.output import emit, format_of_one_option, note, percent, say, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ def _show(made: Calibration, prior: dict[str, float]) -> None:
             [
                 a.name,
                 a.family,
-                _percent(a.before.documents.share),
-                _percent(a.after.documents.share),
+                percent(a.before.documents.share),
+                percent(a.after.documents.share),
                 _interval(a.after.documents),
-                _percent(a.after.any.share),
-                _percent(a.after.all.share),
+                percent(a.after.any.share),
+                percent(a.after.all.share),
             ]
             for a in sorted(report.attacks, key=lambda a: (a.after.documents.share, a.name))
         ],
@@ -102,8 +102,8 @@ def _show(made: Calibration, prior: dict[str, float]) -> None:
     )
     say("any, all: campaigns of which one document, or every one, is stopped.")
     say(
-        f"Mean over families: {_percent(report.mean_before)} % shipped, "
-        f"{_percent(report.mean_after)} % now."
+        f"Mean over families: {percent(report.mean_before)} % shipped, "
+        f"{percent(report.mean_after)} % now."
     )
     share = report.false_alarms_after
     say(
@@ -113,10 +113,6 @@ def _show(made: Calibration, prior: dict[str, float]) -> None:
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
 def _interval(share: Share) -> str:
     low, high = share.interval
-    return f"{_percent(low)} to {_percent(high)}"
+    return f"{percent(low)} to {percent(high)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragguard.cli.context import open_workspace
+from ragguard.cli.context import FILE, NEW_FOLDER, OUTPUT, open_workspace
 from ragguard.cli.output import emit, format_of_one_option, note, say, short, table
 from ragguard.errors import UsageError
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ragguard.canary import Canaries, Comparison, Run
     from ragguard.workspace import Workspace
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-OUTPUT = click.Path(dir_okay=False, path_type=Path)
 SHOWN = 10  # queries of a table
 _k = click.option(
     "-k",
@@ -176,7 +174,7 @@ def suggest(ctx: click.Context, count: int, seed: int, output: Path | None, take
 
 
 @canary.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=NEW_FOLDER)
 @click.option(
     "-n", "count", default=3, show_default=True, type=click.IntRange(1, 1000), help="Documents."
 )

@@ -31,6 +31,11 @@ else:
     _Type = click.ParamType  # older ones are not generic
 
 F = TypeVar("F", bound=Callable[..., Any])
+# Paths of options and arguments: what must be there, and what is made.
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 LONGEST = timedelta(days=36_500)
 passphrase_option = click.option(
     "--passphrase", "ask", is_flag=True, help="Ask for the passphrase of the key."
@@ -38,10 +43,21 @@ passphrase_option = click.option(
 root_key_option = click.option(
     "--root-key",
     "root_keys",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
     multiple=True,
     help="Private root key; default keys/root.key; repeated for a threshold.",
 )
+
+
+def options(*each: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Give a command several options, in this order."""
+
+    def given(command: F) -> F:
+        for option in reversed(each):
+            command = option(command)
+        return command
+
+    return given
 
 
 def reader_options(what: str) -> Callable[[F], F]:
@@ -50,12 +66,8 @@ def reader_options(what: str) -> Callable[[F], F]:
     Args:
         what: What the command does with it, a sentence.
     """
-    options = (
-        click.option(
-            "--published",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            help=what,
-        ),
+    return options(
+        click.option("--published", type=FOLDER, help=what),
         click.option("--log-key", help="With --published: verifier key of the log."),
         click.option(
             "--url", default="", help="With --published: the Qdrant server the index is on."
@@ -67,13 +79,6 @@ def reader_options(what: str) -> Callable[[F], F]:
             help="With --published: how old its snapshot may be.",
         ),
     )
-
-    def given(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return given
 
 
 def published_retriever(
@@ -138,10 +143,9 @@ class PlaceType(_Type):
         """The folder, or the URL as it is."""
         if isinstance(value, str) and "://" in value:
             return value
-        return Path(os.fsdecode(_FOLDER.convert(value, param, ctx)))
+        return Path(os.fsdecode(FOLDER.convert(value, param, ctx)))
 
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 ROOT = PlaceType()
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli import context
-from ragguard.cli.context import open_workspace
+from ragguard.cli.context import FILE, NEW_FOLDER, open_workspace
 from ragguard.cli.output import emit, format_option, note, say, short
 
 if TYPE_CHECKING:
     from ragguard.export.verify import Checked
 
 SHOWN = 20  # problems and documents named on the terminal
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -34,11 +33,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--verify", is_flag=True, help="Verify the export in DIR; needs no workspace.")
 @click.option("--restore", is_flag=True, help="Put back into the vault what it lost.")
-@click.option(
-    "--into",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="With --restore: make a new workspace there instead.",
-)
+@click.option("--into", type=NEW_FOLDER, help="With --restore: make a new workspace there instead.")
 @click.option("--log-key", help="Verifier key of the export's log, kept elsewhere.")
 @click.option("--root", type=FILE, help="A trust root that must be among the export's.")
 @click.option("--root-digest", help="SHA-256 of such a trust root.")
@@ -83,7 +78,19 @@ def export(
         raise click.UsageError("--as is about a new description: it goes with --at alone")
     if kind is None and folder.exists() and not folder.is_dir():
         raise click.UsageError(f"{folder}: is a file, expected a folder")
-    _check_usage(at, verify, restore, into, log_key, root, root_digest)
+    if verify and restore:
+        raise click.UsageError("--verify and --restore are two things: restoring verifies first")
+    if at is not None and (verify or restore):
+        raise click.UsageError("--at is about a new export")
+    if into is not None and not restore:
+        raise click.UsageError("--into goes with --restore")
+    if root is not None and root_digest is not None:
+        raise click.UsageError("--root or --root-digest, one of them")
+    stranger = verify or into is not None
+    if stranger and log_key is None:
+        raise click.UsageError("--log-key is needed: who wrote the export cannot vouch for himself")
+    if not stranger and (log_key or root or root_digest):
+        raise click.UsageError("--log-key, --root and --root-digest go with --verify or --into")
     if verify:
         return _verify(folder, str(log_key), _pin(root, root_digest), fmt)
     if into is not None:
@@ -110,30 +117,6 @@ def _describe(ctx: click.Context, path: Path, kind: str, at: int | None, fmt: st
     else:
         say(f"{FORMATS[kind].title}: {short(path)}, {_size(len(data))}")
     return 0
-
-
-def _check_usage(
-    at: int | None,
-    verify: bool,
-    restore: bool,
-    into: Path | None,
-    log_key: str | None,
-    root: Path | None,
-    root_digest: str | None,
-) -> None:
-    if verify and restore:
-        raise click.UsageError("--verify and --restore are two things: restoring verifies first")
-    if at is not None and (verify or restore):
-        raise click.UsageError("--at is about a new export")
-    if into is not None and not restore:
-        raise click.UsageError("--into goes with --restore")
-    if root is not None and root_digest is not None:
-        raise click.UsageError("--root or --root-digest, one of them")
-    stranger = verify or into is not None
-    if stranger and log_key is None:
-        raise click.UsageError("--log-key is needed: who wrote the export cannot vouch for himself")
-    if not stranger and (log_key or root or root_digest):
-        raise click.UsageError("--log-key, --root and --root-digest go with --verify or --into")
 
 
 def _pin(root: Path | None, root_digest: str | None) -> str | None:

@@ -10,13 +10,14 @@ import click
 
 from ragguard.cli.context import ROOT, open_workspace, place
 from ragguard.cli.integrations import alarm
-from ragguard.cli.output import answer, format_option, note, plain, say, table
+from ragguard.cli.output import answer, format_option, note, plain, say, say_rest, table
 from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT
 
 if TYPE_CHECKING:
     from ragguard.corpus.places import Place
     from ragguard.ingest.report import Report
+    from ragguard.model import Verdict
 
 SHOWN = 20
 PAGES = (".html", ".htm")  # how their names end
@@ -140,7 +141,19 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
         say("what is hidden in pages was judged by rules; [parse] render draws them")
     suspects = [v for v in report.documents if v.outcome in ("quarantine", "reject") or v.observed]
     suspects += report.pulled
-    suspects.sort(key=lambda v: (v.outcome != "reject", -v.score))
+    show_suspects(suspects)
+    _say_limits(report, rate)
+    if dry_run:
+        say("next: the same without --dry-run")
+    elif counts["quarantined"] or report.pulled or any(m.note for m in report.manifests):
+        say("next: ragguard quarantine list")
+    else:
+        say('next: ragguard search "a question"')
+
+
+def show_suspects(suspects: list[Verdict]) -> None:
+    """What did not come in, or would not have, the rejected and most suspicious first."""
+    suspects = sorted(suspects, key=lambda v: (v.outcome != "reject", -v.score))
     if suspects:
         table(
             ["document", "verdict", "score", "why"],
@@ -155,15 +168,7 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
             ],
             right=frozenset({"score"}),
         )
-    if len(suspects) > SHOWN:
-        say(f"… and {len(suspects) - SHOWN} more (--format json lists all)")
-    _say_limits(report, rate)
-    if dry_run:
-        say("next: the same without --dry-run")
-    elif counts["quarantined"] or report.pulled or any(m.note for m in report.manifests):
-        say("next: ragguard quarantine list")
-    else:
-        say('next: ragguard search "a question"')
+    say_rest(len(suspects) - SHOWN)
 
 
 def _say_limits(report: Report, rate: float) -> None:

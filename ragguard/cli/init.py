@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from ragguard.cli.context import now, passphrase, passphrase_option
+from ragguard.cli.context import NEW_FOLDER, now, passphrase, passphrase_option
 from ragguard.cli.output import say
 
 ROOT_LIFE = timedelta(days=365)
 
 
 @click.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
+@click.argument("folder", type=NEW_FOLDER, default=".")
 @passphrase_option
 def init(folder: Path, ask: bool) -> None:
     """Make a workspace: settings, keys, trust root, ledger.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ragguard.cli.context import passphrase, passphrase_option, workspace_folder
+from ragguard.cli.context import FOLDER, NEW_FOLDER, passphrase, passphrase_option, workspace_folder
 from ragguard.cli.output import emit, format_option, say, short, table
 
 
@@ -20,7 +20,7 @@ def key() -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NEW_FOLDER,
     help="Folder for the two files; else keys/ of the workspace, or the current folder.",
 )
 @passphrase_option
@@ -60,9 +60,7 @@ def generate(ctx: click.Context, name: str, output: Path | None, ask: bool) -> N
 
 
 @key.command("list")
-@click.argument(
-    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False
-)
+@click.argument("folder", type=FOLDER, required=False)
 @format_option
 @click.pass_context
 def list_keys(ctx: click.Context, folder: Path | None, fmt: str) -> None:

@@ -81,7 +81,6 @@ def answer(
 
     Args:
         fmt: `table`, `json` or `jsonl`.
-        made: The result.
         show: Tells it to a person.
         rows: Key of what `jsonl` prints line by line instead of the whole.
         exit_zero: Exit 0 where it would be 1.
@@ -106,6 +105,17 @@ def note(text: str) -> None:
     click.echo(plain(text), err=True)
 
 
+def say_rest(left: int) -> None:
+    """Say how many rows of a list were left out, if any, and where they are."""
+    if left > 0:
+        say(f"… and {left} more (--format json lists all)")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in percent, without the sign."""
+    return f"{100 * share:.{digits}f}"
+
+
 def console(stderr: bool = False) -> Any:
     """A rich console; 100 columns and no colour when the output is no terminal."""
     from rich.console import Console
@@ -124,7 +134,6 @@ def table(
     numbers, verdicts and reasons.
 
     Args:
-        columns: Headings.
         rows: Cells; they are made plain here.
         right: Headings of columns set to the right.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import (
+    FILE,
+    OUTPUT,
     ROOT,
     duration,
     now,
@@ -29,10 +31,9 @@ if TYPE_CHECKING:
     from ragguard.trust.keys import KeyPair
     from ragguard.trust.manifest import Accepted
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 NAMED = 10  # sources in a warning
-LARGEST = 1 << 28  # bytes of a manifest that is signed once more
+LARGEST = 1 << 28  # bytes of a manifest that is read
 
 
 @click.command()
@@ -68,7 +69,7 @@ LARGEST = 1 << 28  # bytes of a manifest that is signed once more
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
     required=True,
     help="Manifest to write, such as wiki.intoto.json.",
 )
@@ -222,25 +223,18 @@ def _check_overwritable(path: Path) -> None:
     Raises:
         UsageError: The file there is a document or a key.
     """
-    from ragguard.errors import UsageError
-
-    if path.exists() and not _is_manifest(path):
-        raise UsageError(
-            f"{path}: exists and is no manifest, so it is not overwritten",
-            hint="Choose another name for the manifest.",
-        )
-
-
-def _is_manifest(path: Path) -> bool:
-    """Whether a file that would be overwritten is an older manifest, and not a document or key."""
-    from ragguard.errors import IntegrityError
+    from ragguard.errors import IntegrityError, UsageError
     from ragguard.trust import dsse
 
-    try:
-        kind = dsse.parse_envelope(path.read_bytes(), max_bytes=1 << 28).payload_type
-    except IntegrityError:
-        return False
-    return kind == dsse.IN_TOTO
+    if not path.exists():
+        return
+    with suppress(IntegrityError):
+        if dsse.parse_envelope(path.read_bytes(), max_bytes=LARGEST).payload_type == dsse.IN_TOTO:
+            return
+    raise UsageError(
+        f"{path}: exists and is no manifest, so it is not overwritten",
+        hint="Choose another name for the manifest.",
+    )
 
 
 def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted | None:
@@ -252,8 +246,8 @@ def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted 
     from ragguard.trust.manifest import Accepted
 
     if previous is not None:
-        envelope = dsse.parse_envelope(previous.read_bytes(), max_bytes=1 << 28)
-        before = manifests.parse(envelope.payload, max_bytes=1 << 28)
+        envelope = dsse.parse_envelope(previous.read_bytes(), max_bytes=LARGEST)
+        before = manifests.parse(envelope.payload, max_bytes=LARGEST)
         return Accepted(before.version, before.digest)
     try:
         workspace_folder(ctx)
@@ -273,9 +267,7 @@ def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted 
 @click.command()
 @click.argument("manifests", metavar="MANIFEST...", type=FILE, nargs=-1, required=True)
 @click.option(
-    "--root",
-    type=ROOT,
-    help="Folder or URL the names are relative to; else the manifest's folder.",
+    "--root", type=ROOT, help="Folder or URL the names are relative to; else the manifest's folder."
 )
 @click.option(
     "--trust-root",
@@ -376,7 +368,7 @@ def _show(found: Verified, path: Path, root: Path | str | None) -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
     help="Manifest to keep; else sync/SOURCE.intoto.json in the workspace.",
 )
 @click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from ragguard.errors import UsageError
 from ragguard.ledger import commits
 from ragguard.ledger.tables import drop_meta
-from ragguard.ledger.writer import append_entry
 from ragguard.trust import intent
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
@@ -21,11 +20,6 @@ MAX_REASON = 2_000
 
 def abandon(workspace: Workspace, commit: int, reason: str) -> None:
     """Forget a pending commit, and log that it was given up.
-
-    Args:
-        workspace: Open and locked.
-        commit: Its number.
-        reason: In the operator's words.
 
     Raises:
         UsageError: No commit of that number is pending, or there is no reason.
@@ -49,4 +43,4 @@ def abandon(workspace: Workspace, commit: int, reason: str) -> None:
             "planned": begun[commit].plan,
             "reason": reason,
         }
-        append_entry(conn, body, workspace.origin, workspace.sign_note)
+        workspace.log_act(body, conn)

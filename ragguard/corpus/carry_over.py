@@ -29,7 +29,6 @@ def fill(
     Args:
         plan: Empty draft on the new generation.
         kept: What will serve; all of it is ready.
-        left: What is left out.
         waiting: What waits for a reviewer now.
         ready: Chunks and vectors by the new generation's recipe, by version.
     """
@@ -79,7 +78,6 @@ def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str) -> None:
 
     Args:
         plan: Draft on the new generation.
-        row: Its version.
         embedded: Its chunks and vectors by the new generation's recipe.
         zone: Where it stands, and will.
     """

@@ -276,7 +276,6 @@ class Draft:
         """Deny the bytes of a version, and keep what it looked like, so that its like is known.
 
         Args:
-            row: The version.
             text_digest: Digest of its normalised text.
             looks: MinHash rows, vectors and texts of its chunks, as files.
         """
@@ -291,14 +290,7 @@ class Draft:
         return self._open("document", row.source, row.document, row.id, {})
 
     def decide(self, case: int, said: Decision, reviewer: PublicKey, envelope: str) -> None:
-        """Record what a reviewer signed about a case.
-
-        Args:
-            case: Its number here.
-            said: The decision.
-            reviewer: The key that signed it.
-            envelope: Vault digest of the signed decision.
-        """
+        """Record what a reviewer signed about a case."""
         who = (reviewer.principal, reviewer.keyid)
         row = DecisionRow(
             case, said.action, *who, said.reason, list(said.covers), envelope, self.commit
@@ -365,7 +357,6 @@ class Draft:
         """Count a document, and say in the log what became of it.
 
         Args:
-            row: Its version.
             outcome: What became of it.
             seals: Id and seal of each of its points.
             decision: Envelope of the decision that it stands on, if it stands on one.

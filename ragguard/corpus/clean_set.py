@@ -66,7 +66,6 @@ def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], 
     """Clean documents, and those that are left out, with the reason.
 
     Args:
-        workspace: Open.
         rows: Versions, each with the stay that is asked about.
     """
     signatures = Signatures(workspace)
@@ -131,10 +130,6 @@ def read_back(
     workspace: Workspace, versions: Sequence[VersionRow]
 ) -> tuple[dict[int, Incoming], list[Left]]:
     """Documents with their bytes from the vault, which hashes what it gives.
-
-    Args:
-        workspace: Open.
-        versions: Any.
 
     Returns:
         Documents by version, and those whose bytes are gone or others.

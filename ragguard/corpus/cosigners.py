@@ -21,7 +21,6 @@ def signed_by(
     """Key id and principal of all whose signature on a manifest verifies.
 
     Args:
-        workspace: Open.
         envelope: Vault digest of the manifest's envelope.
         listed: Key id and principal of those that were counted when it was accepted.
 

@@ -78,7 +78,6 @@ def gather(
 
     Args:
         manifest: Verified.
-        policy: The source's contract.
         root: Folder, or other place, that the names are relative to.
         max_bytes: Upper size of a file, beside the contract's.
 
@@ -125,7 +124,6 @@ def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> 
     """Documents of one signed file, with the metadata in force.
 
     Args:
-        source: Source that signs it.
         subject: As its manifest lists it.
         data: Its bytes, which the caller has compared with the subject's digest.
         policy: The source's contract; what breaks it is in a document's findings.
@@ -148,11 +146,6 @@ def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> 
 
 def with_front(front: Metadata, signed: Metadata, name: str) -> Metadata:
     """Metadata in force: the manifest's over those of the front matter.
-
-    Args:
-        front: Of the file's front matter.
-        signed: Of the manifest.
-        name: Of the file, for errors.
 
     Returns:
         Both; the manifest's alone where both together are more than a document may carry.

@@ -41,7 +41,6 @@ def difference(workspace: Workspace, now: str = "") -> str:
     """Tell where pages came in through other browsers than the one that draws them now.
 
     Args:
-        workspace: Open.
         now: Product and major version; those of this process where it is empty.
     """
     before = set(noted(workspace))

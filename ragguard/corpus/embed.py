@@ -61,10 +61,6 @@ def take_apart(
 ) -> tuple[dict[int, Parts], dict[int, Finding]]:
     """Parse and split documents.
 
-    Args:
-        workspace: Open.
-        items: Documents without findings.
-
     Returns:
         Parts and findings by position in `items`; a document that cannot be read has a finding.
     """
@@ -101,10 +97,6 @@ def take_apart(
 
 def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | Unread]:
     """Read documents in workers, within `[parse]`.
-
-    Args:
-        workspace: Open.
-        items: Documents, from a folder or from the vault.
 
     Returns:
         In the order given.
@@ -144,12 +136,9 @@ def embed(
     """Vectors of every chunk, from the vault where it has them.
 
     Args:
-        workspace: Open.
-        items: Documents.
         parts: Their parts, by position.
         before: Metadata of the version a document replaces, by document id.
         keep: Write new vectors to the vault.
-        progress: Called with done and total.
         afresh: Embed everything again, whatever the vault has.
         given: Asked for vectors of the texts that the vault has none of. What it gives stands for
             these documents alone: no other one is given it, and a rebuild embeds anew.

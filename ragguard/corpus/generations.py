@@ -25,7 +25,6 @@ def too_old(workspace: Workspace, coming: int | None = None) -> list[Pair]:
     """The generations to give up once another one serves, the oldest first.
 
     Args:
-        workspace: Open.
         coming: The one that will serve, where the ledger has it already; it counts as new.
     """
     with workspace.ledger.reading() as conn:
@@ -51,7 +50,6 @@ def sweep(workspace: Workspace, coming: Sequence[Generation] = ()) -> None:
     """Delete collections of generations not in use: those of killed runs, and dropped ones.
 
     Args:
-        workspace: Open.
         coming: Generations that are about to be built and that the ledger does not have.
     """
     store = workspace.open_store()

@@ -27,7 +27,6 @@ class LogReport:
     """What verifying the log found.
 
     Attributes:
-        entries: Entries in the log.
         checkpoints: Signed tree heads that agree with it.
         commits: Commits whose documents were recomputed from their plans.
         problems: What is wrong, one sentence each.
@@ -61,7 +60,6 @@ def verify_log(workspace: Workspace, expect: str | None = None) -> LogReport:
     """Recompute the whole log and compare it with every signed tree head.
 
     Args:
-        workspace: Open.
         expect: A checkpoint kept elsewhere; the log must contain it.
 
     Raises:
@@ -108,11 +106,6 @@ def read_records(workspace: Workspace) -> Records:
 
 def check_tree(workspace: Workspace, records: Records, report: LogReport) -> list[bytes]:
     """Recompute the tree and compare it with what was stored and signed.
-
-    Args:
-        workspace: Open.
-        records: Of the ledger.
-        report: Gets counts and problems.
 
     Returns:
         Leaf hashes of the entries as they are now.
@@ -181,8 +174,6 @@ def check_commits(
     """Compare every commit with its entry and its plan with what the entry commits to.
 
     Args:
-        workspace: Open.
-        records: Of the ledger.
         report: Counts the commits that agree.
         each: Called with each commit whose plan is the logged one, newest first.
 

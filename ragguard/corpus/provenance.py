@@ -67,7 +67,6 @@ class Signatures:
     """Looks manifests up in ledger and vault.
 
     Args:
-        workspace: Open.
         root: The trust root that counts; the one in force by default.
 
     Attributes:
@@ -110,7 +109,6 @@ class Signatures:
 
         Args:
             row: With the stay that is asked about.
-            standing: Its manifest, examined.
         """
         if standing.manifest is None or row.source not in self._root.sources:
             return False
@@ -224,13 +222,7 @@ def unlike(row: Row, subject: Subject | None) -> str:
 
 
 def forgery(row: Row, standing: Standing, subjects: Mapping[str, Subject]) -> str:
-    """What of a document is not as its manifest signs it; empty when all is.
-
-    Args:
-        row: Its version.
-        standing: Its manifest, examined.
-        subjects: Subjects of that manifest by name.
-    """
+    """What of a document is not as its manifest signs it; empty when all is."""
     if standing.forged:
         return standing.forged
     if standing.adopted is not None:
@@ -255,8 +247,6 @@ def violations(allowed: Policy, row: Row, subject: Subject | None) -> Iterator[s
     """What of today's contract a document breaks.
 
     Args:
-        allowed: Its source's policy.
-        row: Its version.
         subject: As its manifest lists it; `None` for an adopted document.
     """
     signed = signed_metadata(row, subject)

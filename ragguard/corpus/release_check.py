@@ -24,7 +24,6 @@ from ragguard.trust import dsse, quorum
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import parse_time
 from ragguard.trust.quorum import About as Document
-from ragguard.trust.quorum import Signed
 from ragguard.workspace import Workspace
 
 MAX_ROOT = 1 << 24  # bytes of a trust root's envelope
@@ -33,10 +32,6 @@ RESTORE = "restore"  # takes decisions over that were made elsewhere, under a ro
 
 class Releases:
     """Takes commits with their plans and verifies what they released.
-
-    Args:
-        workspace: Open.
-        entries: The log's, in order.
 
     Attributes:
         problems: What is wrong, one sentence each.
@@ -143,14 +138,11 @@ class Releases:
     ) -> str:
         """Why words do not release a document; empty when they do."""
         try:
-            signed = [self._signed_word(name) for name in names]
+            signed = [(name, self._workspace.vault.get(name)) for name in names]
             quorum.decided(signed, trusted, about, "release", self._signed(manifest), at)
         except (IntegrityError, VaultError) as error:
             return error.message
         return ""
-
-    def _signed_word(self, name: str) -> Signed:
-        return name, self._workspace.vault.get(name)
 
     def _signed(self, manifest: str) -> list[str]:
         """Key ids of all who signed a manifest."""

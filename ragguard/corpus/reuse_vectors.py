@@ -33,10 +33,8 @@ def recut(
     """Chunks and vectors of documents, nothing split and nothing embedded.
 
     Args:
-        workspace: Open.
         items: Documents from the vault, by any number.
         spans: Rows of the points they had by the recipe, in chunk order, by the same number.
-        recipe: Recipe digest.
 
     Returns:
         By number. Left out are documents without spans, those whose text is not what it was at a

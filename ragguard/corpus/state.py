@@ -47,7 +47,6 @@ class SourceState:
     """What of a source is there.
 
     Attributes:
-        serving: Serving versions by document id.
         waiting: Quarantined versions by document id.
         cases: Open document cases by document id.
         removals: Open removal cases.
@@ -95,7 +94,6 @@ def replayed(workspace: Workspace, conn: sa.Connection, start: Zones, after: int
 
     Args:
         workspace: Open; its vault holds the manifests.
-        conn: Connection to its ledger.
         start: The state.
         after: Number of a commit; all confirmed ones above it are done again.
     """
@@ -189,10 +187,6 @@ def good_today(
 
     Signatures, contract and denials are looked at; bytes are not read. A commit with which
     documents begin to serve again has to ask this of them: later the audit takes it as asked.
-
-    Args:
-        workspace: Open.
-        versions: Any that were once judged.
     """
     with workspace.ledger.reading() as conn:
         rows = versions_at.last_stays(conn, [v.id for v in versions])

@@ -19,11 +19,7 @@ _IDENTITY = ("source", "document", "digest", "metadata_digest", "subject_digest"
 
 
 class Packs:
-    """Vectors out of the vault's matrices, each matrix read once.
-
-    Args:
-        vault: Holds them.
-    """
+    """Vectors out of the vault's matrices, each matrix read once."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault

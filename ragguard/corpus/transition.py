@@ -71,7 +71,6 @@ def turn(
         embed: Embed texts that the vault has no vector of, by the recipe of the settings, which
             then must be the generation's.
         row: The plan's generation, see `Plan`; `None` for the one that serves.
-        progress: Called with stage, done and total.
 
     Raises:
         IntegrityError: A collection of the generation is gone or holds what cannot be removed, or

@@ -57,7 +57,6 @@ def paraphrases(
     sign for it makes a campaign of any document by writing around it.
 
     Args:
-        view: The view.
         neighbours: One of its tables, (n, k).
         overlap: Word Jaccard above which two texts are copies, not paraphrases.
         least: Different words that a text must have to say anything: headings, labels and rulers
@@ -153,7 +152,6 @@ def accord_excess(near: Paraphrases, known: Paraphrases, view: CorpusView, width
     Args:
         near: Among the newcomers, (n, k).
         known: In the reference.
-        view: The view.
         width: Companions of the widest campaign; the mean over campaigns of two to `width` counts.
 
     Returns:
@@ -188,7 +186,6 @@ def stand_out(
     companions, whichever is nearer. See `believed` for where the reference hardly knows the region.
 
     Args:
-        view: The view.
         near: Paraphrase similarities among the newcomers, (n, k), descending.
         known: The same in the reference.
         companions: How many companions are averaged.
@@ -275,7 +272,6 @@ def believed(view: CorpusView, scores: Doubles, known: Doubles, flagrant: float)
     dense is usual there, nothing tells. What is beyond that reason anywhere counts.
 
     Args:
-        view: The view.
         scores: float64 (n,), at least 0.
         known: Similarities of the paraphrases in the reference, (n, k), descending.
         flagrant: What honest batches on new subjects do not reach.

@@ -82,7 +82,6 @@ def without(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
     """The lexicon as if some of its chunks had not been counted.
 
     Args:
-        lexicon: Counted over a corpus.
         texts: Chunk texts of that corpus.
         documents: How many documents they are of.
     """
@@ -109,10 +108,6 @@ def of_index(
     """The lexicon of the serving index.
 
     Args:
-        store: Open store.
-        collection: Serving collection.
-        documents: Number of serving documents.
-        cache: Cache file.
         corpus: Digest of the serving corpus.
         seal_key: Of the workspace whose cache it is.
     """
@@ -130,12 +125,7 @@ def of_index(
 
 
 def with_closeness(lexicon: Lexicon, points: Sequence[Point]) -> Lexicon:
-    """A lexicon that also knows how near the corpus's chunks are to each other.
-
-    Args:
-        lexicon: Counted on the chunks.
-        points: All of them, with vectors.
-    """
+    """A lexicon that also knows how near the corpus's chunks are to each other."""
     return replace(lexicon, closeness=_closeness(points))
 
 

@@ -60,7 +60,6 @@ class Raw:
     Attributes:
         scores: Raw scores by check, float64, in no order.
         owners: Document number of each score, by check.
-        units: Unit of each check.
         digests: Digest of each document, in number order.
     """
 
@@ -99,10 +98,6 @@ def rounds(arriving: int, indexed: int) -> Rounds:
 
     A batch that is a quarter of the index or more is no section of it: whatever belongs together
     arrives together when documents are drawn one by one.
-
-    Args:
-        arriving: Documents of the batch.
-        indexed: Documents in the index.
     """
     together = 1 if LARGE * arriving > indexed else TOGETHER
     wanted = indexed * arriving / max(indexed + arriving, 1)
@@ -147,8 +142,6 @@ def rehearse(
         around: What newcomers are held against, these documents included.
         checks: The checks in force.
         held: How many are brought in at once, and what is left out beside them.
-        name: Name of the profile.
-        progress: Called with done and total.
         learned: Shares of the families in the alarm budget.
     """
     raw = bring_in(documents, around, checks, held, progress)
@@ -234,10 +227,8 @@ def assemble(
     """A profile from the raw scores of clean chunks.
 
     Args:
-        name: Name of the profile.
         scores: Raw scores by check, float64.
         owners: Document number of each score, by check.
-        units: Unit of each check.
         digests: Digest of each document, in number order.
         learned: Shares of the families in the alarm budget.
     """
@@ -293,7 +284,6 @@ def clean_p_values(
     Args:
         scores: Raw scores by check, float64.
         owners: Document number of each score, by check.
-        units: Unit of each check.
         count: Number of documents.
 
     Returns:
@@ -379,24 +369,13 @@ def load(data: bytes) -> Profile:
 
 
 def keep(profile: Profile, path: Path, indexed: int, seal_key: bytes) -> None:
-    """Write a fitted profile to a cache file.
-
-    Args:
-        profile: The profile.
-        path: Cache file.
-        indexed: Documents in the index when it was fitted.
-        seal_key: Of the workspace that keeps it.
-    """
+    """Write a fitted profile to a cache file."""
     data = indexed.to_bytes(8, "big") + dump(profile)
     replace_file(path, kept.wrap(data, seal_key, path.name))
 
 
 def load_fitted(path: Path, seal_key: bytes) -> tuple[Profile, int] | None:
     """Read what `keep` wrote: the profile and how many documents were indexed then.
-
-    Args:
-        path: Cache file.
-        seal_key: Of the workspace that kept it.
 
     Returns:
         `None` when the cache file is missing, damaged, or not this workspace's own under this name;

@@ -181,9 +181,7 @@ def document_p_values(
     """Per document and check: p-value of the worst chunk, and which chunk it is.
 
     Args:
-        signals: Raw scores by check.
         profile: Reference raw scores by check, ascending.
-        units: Unit of each check.
         documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
         names: Checks, in column order.
 
@@ -288,7 +286,6 @@ def judge(
         measured: What they measured.
         profile: What clean documents score; `UNCALIBRATED` in a first import.
         checks: The checks that ran.
-        policies: Contract of each source.
         false_alarm_rate: Share of honest documents accepted in quarantine.
 
     Returns:
@@ -383,7 +380,6 @@ def certain_p_values(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
     """What all conclusive checks together say of each document, float64 (m,).
 
     Args:
-        signals: Raw scores by check.
         documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
     """
     names = sorted(name for name, signal in signals.items() if signal.p_values is not None)
@@ -399,7 +395,6 @@ def campaigns(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
     part of its passages.
 
     Args:
-        signals: Raw scores by check.
         documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
 
     Returns:
@@ -441,10 +436,8 @@ def _findings(
     """Findings worth telling, the most telling first.
 
     Args:
-        signals: Raw scores by check.
         profile: What clean documents score.
         found: Of one document: p-value and row of its worst chunk, by check.
-        outcome: Its verdict.
     """
     known = {name: value for name, value in found.items() if not np.isnan(value[0])}
     notable = [name for name, (p, _) in known.items() if p <= NOTABLE]

@@ -33,7 +33,6 @@ class Judging:
     Attributes:
         checks: The checks in force, with their parameters.
         profile: What clean documents score.
-        policies: Contract of each source.
         false_alarm_rate: Share of honest documents accepted in quarantine.
     """
 
@@ -53,7 +52,6 @@ def second_look(
     """Judge the recent companions of what was caught colluding.
 
     Args:
-        batch: The newcomers.
         verdicts: Theirs, in the same order.
         around: What they were held against.
         judging: How they were judged.

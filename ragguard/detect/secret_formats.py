@@ -37,7 +37,6 @@ _CLAIMS = frozenset(("sub", "iss", "aud", "exp", "scope", "scp", "client_id", "a
 _SAMPLE_SUBJECTS = frozenset(("1234567890", "user123", "johndoe", "alice", "bob", "joe", "user"))
 _SIGNATURE = 43  # letters of a web token's signature: 256 bits at least (RFC 7518, section 3)
 _HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
-_WORDY = re.compile(r"[A-Za-z]{4,}")
 _CODE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[a-z]+(?:[-_/.][a-z]+)+|[A-Z_]+|[A-Za-z]+")
 
 
@@ -95,9 +94,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def found(text: str) -> Iterator[Secret]:
     """Secrets of a known format in a text, format by format.
 
-    Args:
-        text: Source text.
-
     Yields:
         Each with its kind; samples are left out, and a value is given once.
     """
@@ -127,12 +123,7 @@ def _lead(text: str, start: int) -> str:
 
 
 def is_sample(value: str, one: Format) -> bool:
-    """Whether a value is what documentation shows in place of a secret.
-
-    Args:
-        value: The random part.
-        one: The format it has.
-    """
+    """Whether a value is what documentation shows in place of a secret."""
     value = _BLANK.sub("", value)
     if value.startswith("eyJ") and "alg" in (_claims(value.split(".")[0]) or ()):
         return not grants(value)

@@ -70,11 +70,7 @@ class Surroundings:
     """What newcomers are held against.
 
     Attributes:
-        store: Open store.
         serving: Serving collection; empty before the first ingest.
-        lexicon: Of the serving corpus.
-        denied: Rejected texts.
-        now: The run's time.
         recent: Labels of indexed documents that arrived lately. They are neighbours among the
             newcomers, not of the reference: a campaign may come drop by drop.
         suspects: Documents that wait, undecided, and are as new as the recent. They are judged
@@ -96,10 +92,6 @@ class Surroundings:
 
 def near_suspects(batch: Sequence[Prepared], suspects: Sequence[Prepared]) -> list[Prepared]:
     """Undecided documents that are near a batch: they are judged beside it.
-
-    Args:
-        batch: Newcomers.
-        suspects: Documents that wait.
 
     Returns:
         Those that are among the `NEAR_SUSPECTS` nearest of a chunk of the batch and at least
@@ -242,13 +234,8 @@ class _Lookup:
         self._context = context
 
     def serving(self, absent: Set[str]) -> tuple[Table, Table]:
-        """Neighbours in the index: in what is long there, and in what arrived lately."""
-        return self._zone(self._around.serving, "serving", absent, self._around.recent)
-
-    def _zone(
-        self, collection: str, zone: str, absent: Set[str], recent: Set[str]
-    ) -> tuple[Table, Table]:
-        """Two tables, (n, NEIGHBOURS): of all but the recent documents, and of the recent."""
+        """Neighbours in the index, (n, NEIGHBOURS): in what is long there, in what is recent."""
+        collection, recent = self._around.serving, self._around.recent
         n = len(self._vectors)
         long, lately = _empty(n), _empty(n)
         store = self._around.store
@@ -256,7 +243,7 @@ class _Lookup:
             return long, lately
         asked = NEIGHBOURS + SPARE + (NEIGHBOURS if absent or recent else 0)
         known: dict[str, tuple[Point, str]] = {}
-        fill = partial(self._fill, zone, absent, recent, known, (long, lately))
+        fill = partial(self._fill, absent, recent, known, (long, lately))
         short: list[int] = []
         if n >= MANY:
             short = fill(np.arange(n), self._scan(collection, asked, known), asked)
@@ -309,7 +296,6 @@ class _Lookup:
 
     def _fill(
         self,
-        zone: str,
         absent: Set[str],
         recent: Set[str],
         known: Known,
@@ -338,7 +324,7 @@ class _Lookup:
             if len(old) < NEIGHBOURS and len(ids) == asked < MOST:
                 short.append(row)  # its own old chunks, or recent ones, crowd the others out
                 continue
-            for table, name, found in zip(tables, (zone, "recent"), (old, new), strict=True):
+            for table, name, found in zip(tables, ("serving", "recent"), (old, new), strict=True):
                 if kept := found[:NEIGHBOURS]:
                     table[0][row, : len(kept)] = [row_of(name, point) for point, _ in kept]
                     table[1][row, : len(kept)] = [similarity for _, similarity in kept]

@@ -62,7 +62,6 @@ class Encoder(Protocol):
 
         Args:
             texts: Texts of at most `recipe.max_tokens` tokens.
-            progress: Called with done and total.
 
         Returns:
             float32 (n, d), unit length.
@@ -164,7 +163,6 @@ class DirectEncoder:
 
     Args:
         model: Read model; its weights are let go once the graph is built.
-        config: Its config.json.
         size: Chunk size, for the recipe.
         overlap: Chunk overlap, for the recipe.
         parser: How documents are read, for the recipe.
@@ -260,7 +258,6 @@ class TorchEncoder:
     is never seen, and what is changed after it was digested is not what is loaded.
 
     Args:
-        model: Read model.
         size: Chunk size, for the recipe.
         overlap: Chunk overlap, for the recipe.
         parser: How documents are read, for the recipe.

@@ -70,7 +70,6 @@ class Model:
 
     Attributes:
         name: As configured.
-        folder: Where it lies.
         files: Bytes of the decisive files by relative name; weights only while they are needed.
         digest: Over all decisive files.
         pooling: `mean` or `cls`, or empty when it is neither.
@@ -121,11 +120,7 @@ def find(name: str, *, offline: bool = True, patterns: Sequence[str] = PATTERNS)
 
     try:
         return Path(
-            snapshot_download(
-                name,
-                allow_patterns=list(patterns),
-                local_files_only=offline,
-            )
+            snapshot_download(name, allow_patterns=list(patterns), local_files_only=offline)
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, ValueError, OSError) as error:
         where = "on this machine" if offline else "to be had from the hub"

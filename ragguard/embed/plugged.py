@@ -30,7 +30,6 @@ class PluggedModel(Protocol):
     """What a plug-in's entry point gives for the name of a model.
 
     Attributes:
-        dimensions: Of its vectors.
         max_tokens: Longest text it takes.
         digest: SHA-256, hex, over the files and settings that decide its vectors.
     """
@@ -51,7 +50,6 @@ class PluginEncoder:
 
     Args:
         plugin: Its entry point is called with the name of the model.
-        name: Of the model.
         size: Upper characters of a chunk, for the recipe.
         overlap: Overlap of chunks, for the recipe.
         parser: How documents are read, for the recipe.

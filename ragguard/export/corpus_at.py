@@ -48,8 +48,6 @@ class CorpusAt:
     """The corpus at a commit.
 
     Attributes:
-        name: Of the log.
-        row: The commit.
         previous: Digest of the corpus before it; empty for the first commit.
         moment: What the commit changed, by source.
         manifest: The manifest that it accepted; `None` where it accepted none.

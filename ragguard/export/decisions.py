@@ -31,7 +31,6 @@ class Reviewed:
     Args:
         read: Gives a file of the export.
         past: Its log and trust roots.
-        listed: Its inventory.
         there: Paths of its files.
         signers: Gives the key ids of all who signed a document that stood on a manifest.
 
@@ -167,7 +166,6 @@ class Reviewed:
             index: Entry of the commit that carried the decision out.
             about: The document.
             manifest: It stood on.
-            case: The case.
             names: Envelopes that are listed with that commit.
             action: What was decided.
 

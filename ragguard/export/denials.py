@@ -44,7 +44,6 @@ def gather(
     """All denials and the opinions on their cases, with what is kept of the texts.
 
     Args:
-        workspace: Open.
         files: Gets their files, by path in the export.
         missing: Gets a sentence for each that the vault does not give.
         texts: Also the texts and their vectors; else the sketches alone.
@@ -143,7 +142,6 @@ def record(
     """A commit that takes a denial over, with the case and the words that it stands on.
 
     Args:
-        plan: Empty draft.
         read: Gives a file of the export.
         one: The denial, verified.
         words: What reviewers signed; the deciding word last.

@@ -23,9 +23,7 @@ class Format:
     """A way to describe a corpus.
 
     Attributes:
-        title: For people.
         file: End of a file's name.
-        media_type: MIME type.
         write: Makes the bytes.
     """
 
@@ -66,7 +64,6 @@ def write_format(workspace: Workspace, name: str, at: int | None = None) -> byte
 
     Args:
         workspace: Open; the index is not read.
-        name: Of the format.
         at: Number of the commit; `None` for the newest.
 
     Raises:

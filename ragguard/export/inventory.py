@@ -74,7 +74,6 @@ class Omitted:
 
     Attributes:
         check: Rule that keeps it out.
-        detail: One sentence.
     """
 
     source: str
@@ -149,7 +148,6 @@ class Inventory:
 
     Attributes:
         made: Time of the export; the one field that two exports of one state do not share.
-        origin: Name of the log.
         commit: Commit whose corpus it is.
         log_index: That commit's entry.
         corpus: Digest of everything that served after it, documents left out included.

@@ -64,12 +64,7 @@ class Releases:
 
 
 def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> Releases:
-    """Releases that speak for documents.
-
-    Args:
-        workspace: Open.
-        rows: The documents.
-    """
+    """Releases that speak for documents."""
     wanted = {about_of(row) for row in rows}
     with workspace.ledger.reading() as conn:
         tables = audit_queries.small_tables(conn)

@@ -19,9 +19,7 @@ from ragguard.export import safe_read, verify
 from ragguard.export.inventory import Inventory
 from ragguard.export.verify import Checked
 from ragguard.ledger import audit_queries
-from ragguard.ledger.writer import append_entry
 from ragguard.model import Progress
-from ragguard.trust import signed_note
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
 
@@ -64,18 +62,12 @@ def restore(
 ) -> Restored:
     """Put back into the vault what an export holds and the vault does not.
 
-    Args:
-        workspace: Open and locked.
-        folder: The export.
-        progress: Called with stage, done and total.
-
     Raises:
         IntegrityError: The export does not verify, is of another workspace or not of this one's
             past; nothing is put back.
         VaultError: The vault cannot be written.
     """
-    public = workspace.checkpoint_key.public.public
-    checked = verify.verify(folder, signed_note.verifier_key(workspace.origin, public))
+    checked = verify.verify(folder, workspace.log_key)
     listed = sound(checked, folder)
     _check_past(workspace, folder, listed)
     counts: Counter[str] = Counter()
@@ -93,8 +85,7 @@ def restore(
         "documents": counts["documents"],
         "others": counts["others"],
     }
-    with workspace.ledger.writing() as conn:
-        append_entry(conn, entry, workspace.origin, workspace.sign_note)
+    workspace.log_act(entry)
     lost = _lost(workspace)
     # A plan that is lost could not be finished: what was begun is, now that its blobs are back.
     # No plan waits for an opinion; those on open cases are in no export.

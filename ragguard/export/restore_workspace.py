@@ -41,7 +41,6 @@ from ragguard.export.verify import Checked, VerifiedManifest
 from ragguard.ledger import commits
 from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.versions import VersionRow
-from ragguard.ledger.writer import append_entry
 from ragguard.model import Progress
 from ragguard.trust import adoption
 from ragguard.trust.canonical import digest_bytes, format_time
@@ -57,8 +56,6 @@ class Refounded:
     """The new workspace.
 
     Attributes:
-        folder: Where it is.
-        origin: Name of its log.
         commit: Its last commit; `None` where the export held nothing to commit.
         documents: Documents that serve.
         releases: Releases of reviewers that came along.
@@ -97,13 +94,10 @@ def restore_into(
     """Make a new workspace from an export.
 
     Args:
-        folder: The export.
         target: A folder that is new or empty.
         log_key: Verifier key of the old log, kept elsewhere.
-        now: The run's time.
         root: Digest of a trust root that must be among the export's, see `verify.verify`.
         environment: Variables that stand for settings, as `config.load` takes them.
-        progress: Called with stage, done and total.
 
     Raises:
         IntegrityError: The export does not verify.
@@ -270,7 +264,7 @@ class _Restoring:
         act = {"act": "trust", "version": version, "root": name}
         with workspace.ledger.writing() as conn:
             commits.add_root(conn, version, data, name)
-            append_entry(conn, act, workspace.origin, workspace.sign_note)
+            workspace.log_act(act, conn)
 
     def _accepted_under(self, version: int) -> list[tuple[str, VerifiedManifest]]:
         """Manifests accepted while a version of the trust root was in force, in their order."""

@@ -29,8 +29,6 @@ def read(folder: Path, path: str, size: int) -> bytes:
     """Bytes of a regular file of exactly this size, no link on the way.
 
     Args:
-        folder: The export.
-        path: Below it.
         size: In bytes.
 
     Raises:
@@ -99,12 +97,7 @@ def _blocks(folder: Path, path: str, size: int) -> Iterator[bytes]:
 
 
 def strangers(folder: Path, known: Mapping[str, object]) -> Iterator[str]:
-    """What is in the folder and does not belong there, a sentence each; links first of all.
-
-    Args:
-        folder: The export.
-        known: Paths that belong there.
-    """
+    """What is in the folder and does not belong there, a sentence each; links first of all."""
     own = {parent.as_posix() for path in known for parent in Path(path).parents}
     stack = [""]
     told = 0

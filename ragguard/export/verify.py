@@ -46,7 +46,6 @@ class VerifiedManifest:
     Attributes:
         manifest: Parsed; `None` for an adoption.
         adopted: Documents and digests of an adoption.
-        source: Its source.
         signers: Keys that counted for it.
         everybody: Key ids of all whose signature on it verifies: none of them reviews it.
         index: Entry of the log that accepted it.
@@ -93,7 +92,6 @@ def verify(folder: Path, log_key: str, *, root: str | None = None) -> Checked:
     """Verify an export.
 
     Args:
-        folder: The export.
         log_key: Verifier key of its log, `name+keyid+base64`, kept elsewhere.
         root: SHA-256 of the envelope of a trust root that must be among its own.
 

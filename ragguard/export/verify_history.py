@@ -48,12 +48,6 @@ class VerifiedHistory:
 def read_past(read: Read, listed: Inventory, name: str, public: bytes) -> VerifiedHistory:
     """The whole log against the signed tree head, and the chain of trust roots against the log.
 
-    Args:
-        read: Gives a file of the export.
-        listed: Its inventory.
-        name: Name of the log's key.
-        public: That key.
-
     Raises:
         IntegrityError: Any of it does not hold.
     """

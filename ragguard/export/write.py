@@ -26,9 +26,8 @@ from ragguard.ledger import audit_queries, commits, log, versions, versions_at
 from ragguard.ledger.commits import AcceptedManifest, CommitRow
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Progress
-from ragguard.trust import signed_note
 from ragguard.trust.canonical import digest_bytes, format_time
-from ragguard.trust.files import make_folder
+from ragguard.trust.files import make_folder, sync_folder
 from ragguard.workspace import Workspace
 
 PART = 64  # files of the vault that are read at once
@@ -40,8 +39,6 @@ class Exported:
     """What was exported.
 
     Attributes:
-        folder: Where it is.
-        inventory: What is in it.
         digest: Digest of its inventory.
         bytes: What it takes on disk.
         log_key: Verifier key of the log, with which it is verified.
@@ -76,7 +73,6 @@ def export(
         target: A folder that is new or empty, outside the workspace.
         at: Commit whose corpus is meant; `None` for the last one.
         denied_texts: Also the texts of what reviewers rejected, by which rewrites are recognised.
-        progress: Called with stage, done and total.
 
     Raises:
         UsageError: Nothing was ingested yet, no such commit, or the folder is not empty or in the
@@ -106,9 +102,9 @@ def export(
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _sync_folder(target.parent)
-    key = signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
-    return Exported(target, made, digest_bytes(inventories.dump(made)), size, key, recovered)
+    sync_folder(target.parent)
+    inventory = digest_bytes(inventories.dump(made))
+    return Exported(target, made, inventory, size, workspace.log_key, recovered)
 
 
 def _check_target(workspace: Workspace, target: Path) -> Path:
@@ -247,15 +243,7 @@ class _Writer:
 
 def _sync_folders(top: Path) -> None:
     for folder, _, _ in os.walk(top):
-        _sync_folder(Path(folder))
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(Path(folder))
 
 
 def _parts(rows: Sequence[VersionRow]) -> Iterator[list[VersionRow]]:
@@ -274,8 +262,7 @@ def _records(
     """The log, the checkpoint that covers it, its key, and every trust root."""
     yield inventories.LOG, "".join(f"{text}\n" for _, text, _ in records.entries).encode()
     yield inventories.CHECKPOINT, records.kept[-1][1].encode()
-    key = signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
-    yield inventories.LOG_KEY, f"{key}\n".encode()
+    yield inventories.LOG_KEY, f"{workspace.log_key}\n".encode()
     for version, envelope, _ in roots:
         yield inventories.root_path(version), envelope
 

@@ -30,10 +30,6 @@ def read_manifest(
 ) -> tuple[Manifest, VerificationResult, bytes, bool]:
     """Read and verify a manifest file up to its place in the sequence.
 
-    Args:
-        workspace: Open.
-        path: Manifest file.
-
     Returns:
         Manifest, who signed, the envelope's bytes, and whether it is new (not the accepted one).
 
@@ -69,13 +65,6 @@ def check_quota(
 ) -> None:
     """Refuse a manifest that delivers more than its source's contract allows.
 
-    Args:
-        workspace: Open.
-        manifest: The manifest.
-        contract: The source's policy.
-        listed: Documents it lists.
-        fresh: Those of them that are new or changed.
-
     Raises:
         QuotaError: Too many at once, or in 24 hours.
     """
@@ -99,12 +88,7 @@ def check_quota(
 
 
 def to_retry(manifest: Manifest, latest: Mapping[str, VersionRow]) -> bool:
-    """Whether documents of an accepted manifest never came in, their bytes being wrong.
-
-    Args:
-        manifest: Accepted before.
-        latest: Newest version of each document of its source.
-    """
+    """Whether documents of an accepted manifest never came in, their bytes being wrong."""
     return any(
         row.manifest == manifest.digest
         and row.outcome == "reject"
@@ -140,15 +124,11 @@ def stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
         row.source,
         row.document,
         row.digest,
-        outcome or _outcome(row),
+        outcome or ("reject" if row.outcome == "reject" else "quarantine"),
         row.score,
         row.p_value,
         () if outcome == "unchanged" else findings,
     )
-
-
-def _outcome(row: VersionRow) -> Outcome:
-    return "reject" if row.outcome == "reject" else "quarantine"
 
 
 def _same(item: Incoming, row: VersionRow, policy_digest: str, recipe: str) -> bool:

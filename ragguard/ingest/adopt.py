@@ -40,7 +40,7 @@ from ragguard.model import Finding, Floats, Policy, Progress, Verdict
 from ragguard.store.foreign import ForeignCollection
 from ragguard.store.foreign_layout import Layout, detect, read
 from ragguard.trust import adoption, root, scope
-from ragguard.trust.canonical import digest, digest_bytes
+from ragguard.trust.canonical import digest, digest_bytes, format_time
 from ragguard.trust.manifest import is_source_name
 from ragguard.workspace import Workspace
 
@@ -91,8 +91,6 @@ def adopt(
         metadata: Path of the metadata, likewise.
         document: Path of the document id, likewise.
         re_embed: Embed everything anew, whatever vectors the collection has.
-        dry_run: Judge and report, change nothing.
-        progress: Called with stage, done and total.
 
     Returns:
         What was done.
@@ -305,14 +303,16 @@ def _commit(
     generation = workspace.generation() or workspace.ensure_generation(workspace.encoder.recipe)
     source = judged[0][0].document.source
     record = adoption.dump(
-        source=source,
-        now=workspace.now,
-        place=foreign.place,
-        collection=foreign.name,
-        mode=mode,
-        layout=asdict(made.layout),
-        documents={i.document.id: i.document.digest for i, _ in judged},
-        vectors=made.report.vectors.as_dict() if made.report.vectors else None,
+        adoption.Adoption(
+            source,
+            format_time(workspace.now),
+            foreign.place,
+            foreign.name,
+            mode,
+            layout=asdict(made.layout),
+            documents={i.document.id: i.document.digest for i, _ in judged},
+            vectors=made.report.vectors.as_dict() if made.report.vectors else {},
+        )
     )
     texts = [i.text.encode() for i, v in judged if v.outcome != "reject"]
     workspace.vault.put_many([*texts, record])

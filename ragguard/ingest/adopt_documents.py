@@ -32,7 +32,6 @@ class ForeignPiece:
     """A passage of a foreign document.
 
     Attributes:
-        point: Its point's id.
         text: Not empty.
         metadata: Bounded.
         start: Its place in the document; `None` when unknown.

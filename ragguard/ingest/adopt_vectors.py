@@ -30,7 +30,6 @@ class VectorReport:
     """What became of a collection's vectors.
 
     Attributes:
-        dimensions: Of the collection's vectors.
         kept: Vectors taken over as they were, those compared included.
         compared: Texts of the sample, embedded again.
         wrong: Of these, vectors that are not the embedding of their text.
@@ -63,7 +62,6 @@ class Claims:
     """Vectors that a collection claims for its passages.
 
     Attributes:
-        dimensions: Of the collection's vectors.
         longest: Characters of the longest passage that may be a chunk.
         report: What became of them.
         kept: Text digests of those taken over.
@@ -96,7 +94,6 @@ class Claims:
 
         Args:
             texts: Texts to be embedded, by digest.
-            encoder: The index's.
             key: Draws the sample; secret.
 
         Returns:

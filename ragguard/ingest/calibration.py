@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ragguard.detect import reference, scoring
 from ragguard.errors import IntegrityError
 from ragguard.ledger import log
-from ragguard.ledger.writer import append_entry
 from ragguard.trust import strict_json
 from ragguard.trust.canonical import canonical, digest, format_time
 from ragguard.trust.files import replace_file
@@ -125,7 +124,6 @@ def load(data: bytes, name: str = FILE) -> Calibration:
     """Read what `dump` wrote.
 
     Args:
-        data: The file's bytes.
         name: What to call it in errors.
 
     Raises:
@@ -152,8 +150,7 @@ def save(workspace: Workspace, found: Calibration) -> None:
         "digest": body_of(found)["digest"],
         "rate": found.rate,
     }
-    with workspace.ledger.writing() as conn:
-        append_entry(conn, body, workspace.origin, workspace.sign_note)
+    workspace.log_act(body)
     replace_file(workspace.folder / FILE, dump(found))
 
 

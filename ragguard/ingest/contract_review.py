@@ -34,11 +34,9 @@ def hold_for_review(
     """Verdicts with what the contract wants reviewed held.
 
     Args:
-        workspace: Open.
         items: New and changed documents of one source that were judged.
         verdicts: By document id.
         standing: What of the source is there now.
-        contract: The source's policy.
         releases: Reviewers' releases by document id.
     """
     held = dict(verdicts)
@@ -83,7 +81,6 @@ def hold_with(verdict: Verdict, finding: Finding, *, first: bool = False) -> Ver
     """A verdict that holds a document because its contract asks for it.
 
     Args:
-        verdict: What the checks say.
         finding: What the contract asks for.
         first: Whether it goes before what the checks found.
     """

@@ -27,7 +27,6 @@ def originals(
     """Serving documents that a rejected one was copied from.
 
     Args:
-        workspace: Open.
         version: The rejected version.
         vectors: Of its chunks, float32 (m, d).
         texts: Its chunks, normalised.

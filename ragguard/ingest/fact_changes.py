@@ -53,10 +53,6 @@ class FactChange:
 def fact_changes(before: str, after: str) -> tuple[FactChange, ...]:
     """List the facts in which two versions of a text differ, if they differ in nothing else.
 
-    Args:
-        before: The text that serves.
-        after: The new one.
-
     Returns:
         The changes, each once; empty where the texts are the same but for spaces, capitals and
         punctuation, or where anything else differs too.
@@ -96,11 +92,9 @@ def hold_fact_changes(
     """Verdicts with fact changes held as the contract asks.
 
     Args:
-        workspace: Open.
         items: New and changed documents of one source that were judged.
         verdicts: By document id.
         standing: What of the source is there now.
-        contract: The source's policy.
         principals: Who signed the manifest, of those who may.
 
     Returns:

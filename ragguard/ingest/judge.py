@@ -82,8 +82,6 @@ def judge_batch(
     Args:
         workspace: Open, with a generation.
         batch: Newcomers, at least one.
-        policies: Contract of each source.
-        progress: Called with stage, done and total.
         absent: Labels of indexed documents that are brought in again with the batch, and taken as
             not there (`redteam` only).
         catch_up: Judge documents that came in while the index was too small to judge them, too.
@@ -156,11 +154,6 @@ def not_yet_judged(
 ) -> list[VersionRow]:
     """Serving versions that were admitted while the index was too small to judge them.
 
-    Args:
-        workspace: Open.
-        serving: Indexed documents by label.
-        leaving: Labels that are replaced just now.
-
     Returns:
         The oldest `MOST_LATER` of them.
     """
@@ -178,13 +171,7 @@ def not_yet_judged(
 def surroundings(
     workspace: Workspace, serving: Mapping[str, VersionRow], batch: Sequence[Prepared]
 ) -> Surroundings:
-    """What newcomers are held against: index, quarantine, lexicon, denied texts.
-
-    Args:
-        workspace: Open.
-        serving: Indexed documents by label.
-        batch: Newcomers.
-    """
+    """What newcomers are held against: index, quarantine, lexicon, denied texts."""
     generation = workspace.generation()
     denied = denied_texts(workspace)
     with workspace.ledger.reading() as conn:
@@ -219,11 +206,6 @@ def undecided(workspace: Workspace, generation: Generation, indexed: int) -> lis
 
     They expire as recent arrivals do: those of the last `recent_days`, the newest first, at most
     the configured share of the index.
-
-    Args:
-        workspace: Open.
-        generation: The serving one.
-        indexed: Documents in the index.
     """
     judge = workspace.settings.judge
     since = format_time(workspace.now - timedelta(days=judge.recent_days))
@@ -374,7 +356,6 @@ def reference_rows(
     """Indexed documents that say what is usual, in the order they are to be brought in.
 
     Args:
-        serving: Indexed documents by label.
         met: Digests of texts that `calibrate` learned on: shares were chosen to let them pass, so
             others say what is usual.
         judge: Settings.

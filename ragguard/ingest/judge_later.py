@@ -32,7 +32,6 @@ def block(indexed: int, least: int) -> int:
     """How many documents can be judged together; 0 while too few would be left beside them.
 
     Args:
-        indexed: Documents in the index.
         least: Documents that are needed to say what is usual.
     """
     size = min(BLOCK, int(LARGEST * indexed), indexed - least)
@@ -59,7 +58,6 @@ def judge_later(
         judging: How they are judged; its profile is not used.
         size: Documents judged together, see `block`.
         arrived: Commit of each indexed document, by label.
-        progress: Called with stage, done and total.
 
     Returns:
         Verdicts on those that would not be let in, by label.

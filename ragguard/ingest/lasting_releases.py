@@ -60,8 +60,6 @@ def apply(
     """Verdicts with releases taken into account.
 
     Args:
-        workspace: Open.
-        batch: Documents judged.
         verdicts: What was said of each.
         metadata_digests: Digest of each one's metadata.
         releases: Releases of each document, oldest first.

@@ -9,7 +9,7 @@ from typing import Any
 from ragguard.corpus.job import Job, finding_dict
 from ragguard.corpus.spans import Attributes
 from ragguard.ingest.adopt_vectors import VectorReport
-from ragguard.model import Finding, Skipped, Verdict
+from ragguard.model import Skipped, Verdict
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,6 @@ class ManifestResult:
         digest: Of its payload; empty when it could not be read.
         commit: Commit number, `None` when nothing was committed.
         error: Why it was refused, or `None`.
-        hint: What to do next.
         exit_code: Of the error; 0 without one.
         unknown: Key id hints of signatures that were ignored.
         note: What else is to be said, such as a removal that waits for a reviewer.
@@ -91,7 +90,7 @@ class Report(Job):
     def exit_code(self) -> int:
         """The gravest of what happened."""
         codes = {m.exit_code for m in self.manifests}
-        if any(_is_integrity(f) for v in self.documents for f in v.findings):
+        if any(f.facts.get("integrity") for v in self.documents for f in v.findings):
             codes.add(3)
         if any(s.crashed for s in self.skipped.values()):
             codes.add(5)
@@ -164,7 +163,3 @@ def verdict_body(verdict: Verdict) -> dict[str, Any]:
         "observed": verdict.observed,
         "findings": [finding_dict(f) for f in verdict.findings],
     }
-
-
-def _is_integrity(finding: Finding) -> bool:
-    return bool(finding.facts.get("integrity"))

@@ -51,10 +51,8 @@ def ingest(
         workspace: Open and locked.
         paths: Manifest files; none to finish an interrupted run only.
         root: Folder, or other place, the names are relative to; else the folder of each manifest.
-        dry_run: Judge and report, change nothing.
         observe: Hold nothing, write down and report what would have been held; `[judge] observe`
             when `None`.
-        progress: Called with stage, done and total.
 
     Returns:
         The report. Errors of a manifest are in it, not raised.
@@ -119,7 +117,7 @@ def _one(
         progress("read", len(manifest.subjects), len(manifest.subjects))
     _check_root(manifest, items, root)
     removed = _removed(manifest, items, standing)
-    items = refuse_look_alikes(items, _ids(standing) - set(removed))
+    items = refuse_look_alikes(items, {*standing.serving, *standing.waiting} - set(removed))
     policy_digest = digest(roots.judged_under(source.policy))
     settled, fresh = sort_out(workspace, items, standing, policy_digest)
     check_quota(workspace, manifest, source.policy, len(items), len(fresh))
@@ -203,11 +201,6 @@ def _check_root(manifest: Manifest, items: Sequence[Incoming], root: Path | Plac
             f"{manifest.subjects[0].name!r}",
             hint="Name the folder that was signed with --root; nothing was changed.",
         )
-
-
-def _ids(standing: SourceState) -> set[str]:
-    """Documents of a source that serve or wait."""
-    return {*standing.serving, *standing.waiting}
 
 
 def _removed(manifest: Manifest, items: Sequence[Incoming], standing: SourceState) -> list[str]:

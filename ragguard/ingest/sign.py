@@ -65,9 +65,6 @@ def sign(
     Args:
         paths: Files and folders, at or below `root`; all there is of a place that is no folder.
         root: Folder, or other place, that names are relative to.
-        source: The source that speaks.
-        key: The signer's key.
-        now: The run's time.
         expires: How long the manifest may be ingested.
         previous: The manifest before, `None` for the first.
         mode: `full` or `delta`.
@@ -151,7 +148,6 @@ def says_the_same(envelope: bytes, made: Signed, key: PublicKey) -> bool:
     Args:
         envelope: The manifest file there is.
         made: What was signed just now.
-        key: The signer.
     """
     new = made.manifest
     try:

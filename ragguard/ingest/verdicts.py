@@ -41,13 +41,10 @@ def judge_documents(
     """Verdicts on new and changed documents, vectors of those that go in, and what is pulled.
 
     Args:
-        workspace: Open.
         fresh: New and changed documents of one source.
-        contract: The source's policy.
         standing: What of its source is there now.
         dry_run: Keep nothing.
         report: Gets seconds, reference and skipped checks.
-        progress: Called with stage, done and total.
         observe: Hold and pull nothing; write down what would have been held.
         principals: Who signed the manifest, of those who may.
         given: See `embed`.

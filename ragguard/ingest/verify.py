@@ -59,9 +59,7 @@ def verify(
 
     Args:
         workspace: Open; not written to.
-        path: Manifest file.
         root: Folder, or other place, the names are relative to; else the manifest's.
-        progress: Called with stage, done and total.
 
     Raises:
         IntegrityError: The manifest itself is refused, each reason its own class.
@@ -86,8 +84,6 @@ def verify_under(
 
     Args:
         trust_root: See `read_trust_root`.
-        path: Manifest file.
-        now: The run's time.
         root: Folder, or other place, the names are relative to; else the manifest's.
         limits: Sizes that are refused.
 

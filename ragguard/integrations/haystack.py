@@ -40,10 +40,6 @@ class GuardedRetriever:
     def run(self, query: str, top_k: int | None = None) -> dict[str, list[Document] | Answer]:
         """Answer a question.
 
-        Args:
-            query: The question.
-            top_k: Passages wanted, instead of the component's.
-
         Returns:
             `documents`, and the `answer` with proofs by point (a document's `id`) and refusals.
         """

@@ -28,7 +28,6 @@ class GuardedRetriever(BaseRetriever):
 
     Attributes:
         retriever: Of an open workspace (`w.retriever()`) or of a reader.
-        k: Passages wanted.
         on_answer: Called with each `Answer`: proofs by point (a document's `id`), and what was
             refused.
     """
@@ -95,7 +94,7 @@ class GuardedIndex:
         """
         found = docs_source.lazy_load() if isinstance(docs_source, BaseLoader) else docs_source
         pieces = (
-            GivenText(_source_id(d, source_id_key), d.page_content, _metadata(d)) for d in found
+            GivenText(_source_id(d, source_id_key), d.page_content, d.metadata) for d in found
         )
         return self._sink.write(pieces, cleanup)
 
@@ -121,10 +120,6 @@ def _source_id(document: Document, key: str | Callable[[Document], str] | None) 
         return ""
     found = key(document) if callable(key) else document.metadata.get(key)
     return "" if found is None else str(found)
-
-
-def _metadata(document: Document) -> dict[str, object]:
-    return dict(document.metadata)
 
 
 def _document(hit: Hit) -> Document:

@@ -30,11 +30,7 @@ class LedgerMetrics:
         self._counted = CollectorRegistry()
 
     def __call__(self, conn: sa.Connection) -> CollectorRegistry:
-        """Everything there is to count.
-
-        Args:
-            conn: Of the ledger.
-        """
+        """Everything there is to count."""
         size = log.size(conn)
         if size != self._size:
             self._counted, self._size = _count(conn, size), size

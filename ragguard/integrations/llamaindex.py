@@ -40,7 +40,6 @@ class GuardedRetriever(BaseRetriever):
 
     Args:
         retriever: Of an open workspace (`w.retriever()`) or of a reader.
-        k: Passages wanted.
         on_answer: Called with each `Answer`: proofs by point, and what was refused.
     """
 

@@ -112,11 +112,7 @@ def make_server(
             for p in found.passages
         ]
         companions = [asdict(companion) for companion in found.companions]
-        return {
-            "responsible": found.documents,
-            "passages": passages,
-            "companions": companions,
-        }
+        return {"responsible": found.documents, "passages": passages, "companions": companions}
 
     def waiting(limit: int = 20) -> Body:
         """List what waits for a reviewer, oldest first: names and checks, never its text.

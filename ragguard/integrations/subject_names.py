@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from ragguard.errors import SubjectNameError
-from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.canonical import digest_text
 from ragguard.trust.names import check_name, collision_keys
 
 MAX_PART = 200  # bytes between two `/`; file systems take 255
@@ -21,9 +21,6 @@ class Names:
     A name is the origin itself where that may be a file's name below a folder, else its percent
     encoding. Where a person could take it for the name of another origin, a part of its digest is
     put behind it.
-
-    Args:
-        there: Names in use, without ending.
     """
 
     def __init__(self, there: Iterable[str]) -> None:
@@ -39,7 +36,7 @@ class Names:
 
     def _find(self, origin: str) -> str:
         name = encoded(origin)
-        apart = f"{name}~{_digest(origin)[:16]}"
+        apart = f"{name}~{digest_text(origin)[:16]}"
         for found in (name, apart):
             if found in self._there:
                 return found
@@ -58,7 +55,7 @@ def encoded(origin: str) -> str:
         return name
     name = quote(origin.encode("utf-8", "surrogatepass"), safe="").replace("~", "%7E")
     name = f"%2E{name[1:]}" if name.startswith(".") else name
-    return name if len(name) <= MAX_PART else f"{name[:100]}~{_digest(origin)}"
+    return name if len(name) <= MAX_PART else f"{name[:100]}~{digest_text(origin)}"
 
 
 def _allowed(name: str) -> bool:
@@ -75,10 +72,6 @@ def _allowed(name: str) -> bool:
 
 def _keys(name: str) -> list[str]:
     return [f"{kind}{key}" for kind, key in zip("fs", collision_keys(name), strict=True)]
-
-
-def _digest(origin: str) -> str:
-    return digest_bytes(_bytes(origin))
 
 
 def _bytes(text: str) -> bytes:

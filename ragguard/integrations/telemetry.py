@@ -130,7 +130,6 @@ class Telemetry:
     """What a command sends of itself, from when it begins until it is done.
 
     Args:
-        environment: Variables.
         tell: Told in a sentence, once, that nothing reaches the collector.
 
     Raises:
@@ -178,12 +177,7 @@ class Telemetry:
         self._command.enter_context(spans.span(command))
 
     def watch(self, folder: Path, settings: Settings) -> None:
-        """Send what a workspace's ledger counts, if the command makes its log grow.
-
-        Args:
-            folder: Of the workspace.
-            settings: Of the workspace.
-        """
+        """Send what a workspace's ledger counts, if the command makes its log grow."""
         if self._metrics is not None and self._ledger is None:
             with suppress(RagguardError):  # which the command itself will say
                 self._ledger = _LedgerReader(ledger_url(folder, settings.ledger.url))
@@ -201,11 +195,7 @@ class Telemetry:
             Thread(target=self._again, name="ragguard-metrics", daemon=True).start()
 
     def finish(self, exit_code: int) -> None:
-        """Send what is left.
-
-        Args:
-            exit_code: Of the command.
-        """
+        """Send what is left."""
         spans.tell({"ragguard.exit_code": exit_code})
         if exit_code not in GOOD:
             spans.failed()
@@ -286,11 +276,7 @@ def _key(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
 
 
 class _LedgerReader:
-    """What a ledger counts, if it has grown since this was made.
-
-    Args:
-        url: SQLAlchemy URL.
-    """
+    """What a ledger counts, if it has grown since this was made."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -215,7 +215,6 @@ def settle(vectors: Floats, rows: Ints, found: Rows, k: int) -> tuple[Rows, Floa
         vectors: float32 (n, d), unit length.
         rows: int64 (r,), whose candidates.
         found: int32 (r, c), candidates, none twice in a row; -1 where there is none.
-        k: Neighbours kept.
 
     Returns:
         Indices int32 and similarities float32 (r, k), descending, ties by index; -1 where fewer.

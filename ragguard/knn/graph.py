@@ -56,7 +56,6 @@ def neighbour_table(
     k: int,
     *,
     exact_below: int = EXACT_BELOW,
-    recall: float = RECALL,
     most: int = MOST,
     workers: int = 0,
     progress: Progress = _silent,
@@ -67,7 +66,6 @@ def neighbour_table(
         vectors: float32 (n, d), unit length, finite; may be mapped from disk.
         k: Neighbours, at least one.
         exact_below: Distinct rows from which on neighbours are approximate.
-        recall: Share of the true neighbours to aim at where they are.
         most: Rows compared with each row, at most, on average; with any one row at most four times
             as many. It keeps vectors without structure, or all alike, from taking hours; the recall
             says what that cost.
@@ -80,7 +78,7 @@ def neighbour_table(
     if len(base) < max(exact_below, 4 * SAMPLED, 2 * k):
         table = _exactly(vectors, base, base, k, workers, progress)
         return Graph(*spread(twins, vectors, every, _of(table, twins.group)), exact=True)
-    table, sample, truth = _nearly(vectors, base, k, recall, most, workers, progress)
+    table, sample, truth = _nearly(vectors, base, k, most, workers, progress)
     share, interval = _measure(table[1][sample], truth[1])
     table[0][sample], table[1][sample] = truth  # they are known now
     spread_out = spread(twins, vectors, every, _of(table, twins.group))
@@ -95,7 +93,6 @@ def refine(
     Args:
         vectors: float32 (n, d), unit length, finite.
         rows: int64 (r,), whose neighbours.
-        k: Neighbours.
         workers: Threads; as many as there are processors if 0.
         progress: Told stage, rows done and rows in all.
 
@@ -217,13 +214,7 @@ def _exactly(
 
 
 def _nearly(
-    vectors: Floats,
-    base: Ints,
-    k: int,
-    recall: float,
-    most: int,
-    workers: int,
-    progress: Progress,
+    vectors: Floats, base: Ints, k: int, most: int, workers: int, progress: Progress
 ) -> tuple[tuple[Rows, Floats], Ints, tuple[Rows, Floats]]:
     """Approximate neighbours among the base; a sample of positions, and their exact neighbours."""
     chosen = np.random.default_rng(1).choice(len(base), 2 * SAMPLED, replace=False)
@@ -234,7 +225,7 @@ def _nearly(
     pilot = slice(0, SAMPLED)
     near = truth[0][pilot]
     owners = np.where(near < 0, -1, dealt.owners[np.searchsorted(base, near)])
-    margin, _ = inverted.margin_for(dealt, vectors[base[chosen[pilot]]], owners, recall, most)
+    margin, _ = inverted.margin_for(dealt, vectors[base[chosen[pilot]]], owners, RECALL, most)
     indices, similarities = inverted.join(vectors, base, dealt, margin, k, most, workers, progress)
     rows = np.where(indices < 0, -1, base[indices]).astype(np.int32)
     # The rows that set the margin are not those that say how well it did.

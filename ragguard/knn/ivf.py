@@ -106,7 +106,6 @@ def margin_for(
     """The margin at which enough neighbours are met.
 
     Args:
-        cells: The cells.
         queries: float32 (s, d), sampled rows.
         owners: int32 (s, k), cells of their exact neighbours; -1 where there are fewer.
         recall: Share of the neighbours that must be met.
@@ -145,7 +144,6 @@ def join(
         base: int64 (m,), ascending.
         cells: The base, dealt.
         margin: How much farther than the closest centre a cell's centre may be.
-        k: Neighbours.
         most: A row looks at no more than `CROWD` times as many others; with `margin_for` this many
             are the average.
         workers: Threads; as many as there are processors if 0.

@@ -18,7 +18,6 @@ def top_k(
     Args:
         queries: float32 (q, d), unit length.
         base: float32 (m, d), unit length.
-        k: Neighbours.
         query_groups: int64 (q,), the group of each query (its document).
         base_groups: int64 (m,).
 
@@ -100,7 +99,6 @@ def merge(first: tuple[Ints, Floats], second: tuple[Ints, Floats], k: int) -> tu
     Args:
         first: Indices and similarities (q, a).
         second: Indices and similarities (q, b).
-        k: Neighbours kept.
 
     Returns:
         Indices and similarities (q, k).

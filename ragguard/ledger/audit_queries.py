@@ -111,10 +111,6 @@ class PlaceRow(Labelled):
 def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[PlaceRow]]:
     """Chunks that points are or were.
 
-    Args:
-        conn: Connection.
-        ids: Point ids.
-
     Returns:
         By point id, the newest version first.
     """

@@ -114,14 +114,6 @@ def open_by_label(conn: sa.Connection) -> dict[str, CaseRow]:
     return {row.label: row for row in rows}
 
 
-def opened_by(conn: sa.Connection, commit: int) -> list[CaseRow]:
-    """Open document cases that a commit opened, oldest first."""
-    query = _query().where(
-        cases.c.opened == commit, cases.c.state == "open", cases.c.kind == "document"
-    )
-    return [_row(r) for r in conn.execute(query.order_by(cases.c.id))]
-
-
 def open_removals(conn: sa.Connection, source: str) -> list[CaseRow]:
     """Open removal cases of a source."""
     query = _query().where(

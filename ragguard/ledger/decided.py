@@ -28,7 +28,6 @@ class ReleaseRow:
     """A reviewer's release of a version of a document.
 
     Attributes:
-        version: Number of the version.
         covers: What it covers, see docs/formats.md: `check:digest`, in older decisions `check`.
         ended: Whether an edition was rejected since: then it covers no other edition.
     """

@@ -106,7 +106,6 @@ def evidence(
     the kind, such as an outlier's, one that says only that.
 
     Args:
-        finding: The finding.
         text: The document's text, in which the sentences around what it quotes are looked up.
         hidden: Hidden pieces of the document, likewise.
         metadata: Of the document: what it says in the fields a finding names is evidence too.
@@ -283,12 +282,7 @@ def differing(ours: str, theirs: str) -> tuple[list[Span], list[Span]]:
 
 
 def pointed_at(finding: Finding, text: str) -> list[Span]:
-    """Places of a passage that a finding points at: quoted stretches, or single words.
-
-    Args:
-        finding: The finding.
-        text: The passage.
-    """
+    """Places of a passage that a finding points at: quoted stretches, or single words."""
     stream = spans(text)
     found: list[Span] = []
     for quote in quotes(finding):

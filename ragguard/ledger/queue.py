@@ -132,7 +132,6 @@ def entries(
     """Cases in a state (`None`: all, `closed`: all but open ones) with versions, oldest first.
 
     Args:
-        conn: Of the ledger.
         state: Of the cases.
         choice: Which of them.
         after: Only cases with a higher number.

@@ -18,12 +18,7 @@ def point_id(
     The source is in it, so that equal bytes from two sources never share a point.
 
     Args:
-        source: Source name.
-        document: Document id.
         document_digest: Document digest.
-        start: First character of the span.
-        end: Character after the span.
-        recipe: Recipe digest.
 
     Returns:
         UUID text.
@@ -40,10 +35,8 @@ def seal(key: bytes, point: str, vector: bytes, payload: Mapping[str, Any], coll
 
     Args:
         key: 32 bytes, kept outside Qdrant.
-        point: Point id.
         vector: Vector bytes, float32 little-endian.
         payload: The whole payload; its `ragguard.seal`, if there, is left out.
-        collection: Physical collection name.
 
     Returns:
         64 hex digits.

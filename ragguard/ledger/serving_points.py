@@ -26,7 +26,6 @@ class ServingPoint(Labelled):
     """A point of a document that serves now.
 
     Attributes:
-        point: Its id.
         seal: Its current seal in the collection.
         version: Number of the document's version.
         since: Commit that the version's stay in the serving zone began with.
@@ -107,13 +106,7 @@ _SERVING = _query()
 def serving_points(
     conn: sa.Connection, collection: str, ids: Sequence[str]
 ) -> dict[str, ServingPoint]:
-    """Look up points of documents that serve now, by id; others are left out.
-
-    Args:
-        conn: Connection.
-        collection: The serving collection.
-        ids: Point ids.
-    """
+    """Look up points of documents that serve now, by id; others are left out."""
     found: dict[str, ServingPoint] = {}
     for start in range(0, len(ids), BATCH):
         values = {"collection": collection, "ids": list(ids[start : start + BATCH])}

@@ -209,7 +209,6 @@ class Ledger:
     """An open ledger.
 
     Args:
-        url: SQLAlchemy URL.
         create: Make the tables; else they must be there, of this version.
 
     Raises:

@@ -24,11 +24,7 @@ _PARALLEL = 8
 
 
 class Vault:
-    """A vault at a folder or any fsspec URL.
-
-    Args:
-        url: Folder path or fsspec URL.
-    """
+    """A vault at a folder or any fsspec URL."""
 
     def __init__(self, url: str) -> None:
         self._fs: Any

@@ -81,7 +81,6 @@ def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[s
     """Versions now in a zone, by `source/document`.
 
     Args:
-        conn: Connection.
         zone: `serving` or `quarantine`.
         source: Only this source, if given.
     """
@@ -126,7 +125,6 @@ def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[
     """What is in a zone, or was once a commit was done, ordered by number.
 
     Args:
-        conn: Connection.
         zone: `serving` or `quarantine`.
         commit: Number of the commit; `None` for now.
     """
@@ -182,7 +180,6 @@ def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
     """Commits that brought documents in after a time.
 
     Args:
-        conn: Connection.
         since: Time as text, as commits have it.
 
     Returns:

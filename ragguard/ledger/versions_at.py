@@ -120,7 +120,6 @@ def first_commits(conn: sa.Connection, labels: Collection[str]) -> dict[str, int
     """Commits that brought the first version of documents, whatever became of it.
 
     Args:
-        conn: Connection.
         labels: Documents, `source/id`; a source has no slash in its name.
     """
     query = (
@@ -170,10 +169,6 @@ def decided_by(conn: sa.Connection, commit: int) -> list[DecidedCase]:
 def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Stay]:
     """Versions by number, each with the last stay that it had.
 
-    Args:
-        conn: Connection.
-        numbers: Versions, wherever they are.
-
     Returns:
         With the commit with which its last stay in the serving zone began, or the commit that made
         it where it never served.
@@ -203,9 +198,7 @@ def same_bytes(
     """Versions by a recipe that hold the bytes of others.
 
     Args:
-        conn: Connection.
         rows: The others.
-        recipe: Recipe digest.
 
     Returns:
         By source, document and digest: confirmed versions that have points, newest first.
@@ -236,10 +229,6 @@ def undecided(conn: sa.Connection, rows: Sequence[VersionRow]) -> set[int]:
     """Versions whose bytes waited for a reviewer last, and nobody released them since.
 
     They may wait no more: a newer version came, or the document was removed.
-
-    Args:
-        conn: Connection.
-        rows: Versions that once served.
 
     Returns:
         Numbers of those versions.

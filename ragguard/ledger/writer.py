@@ -54,7 +54,6 @@ class Write:
     """A point to be written.
 
     Attributes:
-        id: Point id.
         payload: Whole payload, seal included.
         pack: Vault digest of the matrix its vector is in.
         row: Its row there.
@@ -71,12 +70,10 @@ class Plan:
     """Everything a commit will do.
 
     Attributes:
-        commit: Its number.
         kind: `ingest`, `release`, `reject`, `removal`, `revoke`, `hold`, `audit`, `reindex`,
             `stage`, `cutover`, `rollback` or `restore`.
         at: Time, as text.
         actor: Principals who caused it.
-        source: Source it concerns.
         manifest: The manifest that asks for it, if one does.
         versions: Rows of new versions, verdicts included.
         points: Rows of their points.
@@ -89,7 +86,6 @@ class Plan:
         decision: Envelope of the decision that the log entry names: about a removal, or taken over
             from an export; empty where there is none, or where each leaf names its own.
         decisions: Rows of all decisions it carries out.
-        denials: Rows of denials.
         leaves: What the log's entry commits to, one a document.
         counts: Documents by outcome.
         generation: A generation that this commit makes, brings back or gives up, if it does. The
@@ -191,7 +187,6 @@ class Committer:
     """Writes commits.
 
     Attributes:
-        origin: Name of the log.
         sign_note: Signs the text of a tree head.
         seal_key: 32 bytes; seals points.
         read_plans: Plans of confirmed commits that were read already, by digest; filled.

@@ -8,7 +8,6 @@ from ragguard.errors import LogError
 from ragguard.lineage import receipts
 from ragguard.lineage.graph import Lineage, Sketch, State, unproved, verified, wrong
 from ragguard.lineage.logged import Logged
-from ragguard.lineage.prove import verifier_key
 from ragguard.model import PublicKey
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.workspace import Workspace
@@ -19,7 +18,6 @@ def answer_lineage(workspace: Workspace, data: bytes, signers: Mapping[str, Publ
 
     Args:
         workspace: Open; the index is read.
-        data: The receipt's envelope.
         signers: Keys of readers that may have signed it, by key id; the log's may always.
 
     Raises:
@@ -27,7 +25,7 @@ def answer_lineage(workspace: Workspace, data: bytes, signers: Mapping[str, Publ
         LogError: Its checkpoint is not one of this log's.
         UsageError: Nothing was ingested yet.
     """
-    proved = receipts.verify_receipt(data, verifier_key(workspace), signers)
+    proved = receipts.verify_receipt(data, workspace.log_key, signers)
     said = proved.receipt
     sketch = Sketch()
     logged = Logged(workspace, sketch)

@@ -45,7 +45,6 @@ def says_otherwise(
     """Tell passages that state another fact than the answer.
 
     Args:
-        question: As asked.
         answer: The answer that is wrong, says the reader.
         texts: Of n passages.
         named: bool (n,), which of them the answer seems to rest on; no other is looked at.

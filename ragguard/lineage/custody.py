@@ -16,7 +16,7 @@ from ragguard.ledger import commits, versions_at
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.versions import VersionRow
 from ragguard.ledger.versions_at import DecidedCase, Membership
-from ragguard.lineage.prove import find_version, prove, verifier_key, verify_bundle
+from ragguard.lineage.prove import find_version, prove, verify_bundle
 from ragguard.trust import decision as decisions
 from ragguard.trust import dsse
 from ragguard.trust.review_statement import MAX_BYTES
@@ -67,7 +67,7 @@ def trace_document(workspace: Workspace, what: str) -> Custody:
     proof: Mapping[str, Any] = {}
     try:
         bundle = json.dumps(prove(workspace, what)).encode()
-        proof = verify_bundle(bundle, verifier_key(workspace), workspace.root.keys)
+        proof = verify_bundle(bundle, workspace.log_key, workspace.root.keys)
     except RagguardError as error:
         problems.append(error.message)
     try:

@@ -78,7 +78,6 @@ class Lineage:
         kind: `document` or `answer`.
         focus: Id of the step that was asked for.
         steps: In the order of the chain.
-        edges: Between them.
     """
 
     subject: str
@@ -137,9 +136,7 @@ class Sketch:
         Args:
             kind: One of `KINDS`.
             name: What it is, unique among its kind.
-            label: For people.
             checked: State and reason.
-            facts: What there is to know of it.
         """
         known = f"{kind}:{name}"
         self._steps.setdefault(known, Step(known, kind, label, *checked, dict(facts or {})))

@@ -26,10 +26,6 @@ from ragguard.workspace import Workspace
 class Logged:
     """Adds commits with what logs them to a graph.
 
-    Args:
-        workspace: Open.
-        sketch: The graph.
-
     Attributes:
         rows: Confirmed commits that were looked at, by number.
         checkpoint: Id of the step of the newest checkpoint.
@@ -175,8 +171,6 @@ class Logged:
         """Seals with which points were last written into a collection, by logged plans.
 
         Args:
-            points: Point ids.
-            collection: Physical name.
             numbers: Commits that may have written them.
 
         Returns:

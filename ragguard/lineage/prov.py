@@ -16,9 +16,6 @@ PREFIXES = {"rg": "urn:ragguard:", "prov": "http://www.w3.org/ns/prov#"}
 def prov_json(chains: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """PROV-JSON of chains of custody.
 
-    Args:
-        chains: As `trace` gives them, one a document.
-
     Returns:
         An object with prefix, entity, activity, agent, and the relations between them.
     """

@@ -22,15 +22,10 @@ from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import canonical, digest_bytes
 from ragguard.workspace import Workspace
 
-__all__ = ["LogReport", "find_version", "prove", "verifier_key", "verify_bundle", "verify_log"]
+__all__ = ["LogReport", "find_version", "prove", "verify_bundle", "verify_log"]
 
 FORMAT = "ragguard-proof-v1"
 MAX_BUNDLE = 64_000_000
-
-
-def verifier_key(workspace: Workspace) -> str:
-    """The log's public key in the form others verify it with."""
-    return signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
 
 
 def find_version(workspace: Workspace, what: str) -> VersionRow:
@@ -59,7 +54,6 @@ def prove(workspace: Workspace, what: str, since: str = "") -> dict[str, Any]:
     quarantine, and one for each with which a reviewer released it.
 
     Args:
-        workspace: Open.
         what: Point id, or `source/id`.
         since: A checkpoint that whoever verifies the bundle kept: it shows too that the log grew
             out of that one.
@@ -118,7 +112,7 @@ def _extension(workspace: Workspace, since: str, leaves: Sequence[bytes]) -> dic
     """Proof that the log still begins as an older checkpoint says."""
     if wrong := check_expected(workspace, since, leaves):
         raise LogError(wrong, hint="Run `ragguard log verify`.")
-    name, public = signed_note.parse_verifier_key(verifier_key(workspace))
+    name, public = signed_note.parse_verifier_key(workspace.log_key)
     old = signed_note.parse_checkpoint(dsse.open_note(since, name, public))
     proof = merkle.consistency_proof(leaves, old.size)
     return {"size": old.size, "proof": [h.hex() for h in proof]}
@@ -137,7 +131,6 @@ def verify_bundle(
     """Verify a bundle offline.
 
     Args:
-        data: The bundle.
         log_key: Verifier key of the log, `name+keyid+base64`.
         signers: Public keys that may have signed the manifest, by key id.
         expect: A checkpoint kept elsewhere: the log of the bundle must have grown out of it.

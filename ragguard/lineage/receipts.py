@@ -19,7 +19,6 @@ from ragguard.ledger import audit_queries, commits, log, versions, versions_at
 from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.versions import Stay
-from ragguard.ledger.versions_at import Membership
 from ragguard.model import PublicKey, Root
 from ragguard.serving import receipt as receipts
 from ragguard.serving.against_ledger import AgainstLedger
@@ -71,7 +70,6 @@ def verify_receipt(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) 
     """Verify a receipt offline.
 
     Args:
-        data: The envelope.
         log_key: Verifier key of the log, `name+keyid+base64`.
         signers: Keys of readers that may have signed it, by key id; the log's may always.
 
@@ -104,7 +102,6 @@ def then(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage
 
     Args:
         workspace: Open; index and model are not needed.
-        verified: The receipt.
 
     Raises:
         LogError: The log does not contain the receipt's checkpoint.
@@ -150,15 +147,12 @@ class _Past:
             texts = {p.point: p.text_digest for p in points[row.id]}
             if texts.get(str(hit["point"])) != hit["text"]:
                 return "the document never had such a passage"
-            if self._ended(stay):
+            if stay.until is not None and self._before(stay.until):
                 return f"it had been taken out with commit {stay.until} already"
             if self._before(self._denied.get(row.digest)):
                 return "a reviewer had rejected exactly these bytes already"
             return self._provenance(Stay(**vars(row), since=stay.since))
         return f"it did not serve since commit {hit['commit']} with these bytes"
-
-    def _ended(self, stay: Membership) -> bool:
-        return stay.until is not None and self._before(stay.until)
 
     def _before(self, commit: int | None) -> bool:
         """Whether a commit is below the checkpoint."""
@@ -189,10 +183,6 @@ class _Past:
 
 def now(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage]:
     """Say of each passage of a receipt whether it is still proved.
-
-    Args:
-        workspace: Open and locked.
-        verified: The receipt.
 
     Raises:
         UsageError: Nothing was ingested yet.

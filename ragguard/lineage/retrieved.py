@@ -46,10 +46,6 @@ class Retrieved:
 def retrieved(workspace: Workspace, documents: Sequence[str]) -> list[Retrieved]:
     """Say when documents were found.
 
-    Args:
-        workspace: Open.
-        documents: `source/id` each.
-
     Returns:
         Those that were, in their order.
 

@@ -29,7 +29,6 @@ class Brought:
 
     Attributes:
         version: Below 1 for the record of an adoption.
-        signers: Principals who signed it.
         checked: State and reason of its signatures, verified again under the trust of today.
         counts: Documents by what became of them in the commit that accepted it.
     """
@@ -68,7 +67,6 @@ class SourceRow:
         trusted: Whether the trust root of today has it.
         manifests: How many were accepted.
         serving: Documents that serve.
-        waiting: Documents that wait.
         record: What became of those that were judged.
         last: Time of its last commit.
     """
@@ -169,8 +167,6 @@ def source_lineage(
     """Look at one source; the manifests that are told are verified again.
 
     Args:
-        workspace: Open.
-        name: Of the source.
         offset: Manifests and cases to pass over.
         limit: Manifests and cases to read, each.
 

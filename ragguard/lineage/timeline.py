@@ -82,7 +82,6 @@ def timeline(
     """Read commits, newest first, with what each changed.
 
     Args:
-        workspace: Open.
         offset: Commits to pass over.
         limit: Commits to read.
         source: Only commits that concern this source, if given.
@@ -107,8 +106,6 @@ def look(workspace: Workspace, number: int, *, offset: int = 0, limit: int = 100
     """Look at one commit; the digest of the corpus after it is computed anew.
 
     Args:
-        workspace: Open.
-        number: Of the commit.
         offset: Changed documents to pass over.
         limit: Changed documents to read.
 

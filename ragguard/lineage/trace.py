@@ -17,7 +17,7 @@ from ragguard.detect import lexicon
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import UsageError
 from ragguard.ledger import commits, versions
-from ragguard.ledger.commits import AcceptedManifest, Generation
+from ragguard.ledger.commits import Generation
 from ragguard.lineage.attribution import (
     CHANCE,
     FEWEST,
@@ -122,7 +122,6 @@ def trace_answer(
 
     Args:
         workspace: Open and locked.
-        query: The question.
         answer: The bad answer; empty when it is not known.
         k: Passages that the retriever gave.
         judge: From question, answer and passages to how far each passage supports the answer, in
@@ -185,8 +184,6 @@ def named(
     """Name passages that an answer rests on, and those that say otherwise.
 
     Args:
-        query: The question.
-        answer: The bad answer.
         texts: Of n passages.
         score: float64 (n,), of `chances`.
         vectors: float32 (n, d), unit length.
@@ -213,10 +210,6 @@ def _stated_in_quarantine(
     They are measured beside what was retrieved, as if they served.
 
     Args:
-        workspace: Open.
-        generation: The serving one.
-        query: The question.
-        answer: The bad answer.
         hits: What was retrieved, at least one.
         vectors: float32 (k, d), theirs.
     """
@@ -250,8 +243,6 @@ def read_signs(
     """What is known of passages that were retrieved, in the order of the ranking.
 
     Args:
-        encoder: Of the index.
-        query: The question.
         answer: The bad answer, or nothing.
         texts: Of n passages, as stored.
         vectors: float32 (n, d), theirs.
@@ -359,7 +350,9 @@ def _companions(workspace: Workspace, guilty: Sequence[Passage]) -> list[Compani
         members = {zone: versions.members(conn, zone) for zone in ("serving", "quarantine")}
         names = {p.hit.document for p in guilty}
         rows = [members["serving"][n] for n in names if n in members["serving"]]
-        signers = {r.digest: _keys(r) for r in commits.accepted_manifests(conn)}
+        signers = {
+            r.digest: {keyid for keyid, _ in r.signers} for r in commits.accepted_manifests(conn)
+        }
     batches = {r.commit for r in rows}
     theirs = set[str]().union(*(signers.get(r.manifest, set()) for r in rows))
     for zone, listed in members.items():
@@ -376,10 +369,6 @@ def _companions(workspace: Workspace, guilty: Sequence[Passage]) -> list[Compani
         if (document, zone) not in {(n, "serving") for n in names}
     ]
     return sorted(made, key=lambda c: (-(c.similarity or -1.0), c.document, c.zone))
-
-
-def _keys(manifest: AcceptedManifest) -> set[str]:
-    return {keyid for keyid, _ in manifest.signers}
 
 
 def _near(

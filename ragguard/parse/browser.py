@@ -120,9 +120,6 @@ def find(path: str) -> str:
 class Browser:
     """A running browser that draws one page at a time.
 
-    Args:
-        path: Of the program.
-
     Raises:
         IncompleteError: It does not start.
     """

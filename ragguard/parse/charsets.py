@@ -78,9 +78,6 @@ def declared(data: bytes) -> tuple[str, str | None]:
 def with_replacements(data: bytes) -> tuple[str, int]:
     """Read a page that is UTF-8 but for a few bytes, as browsers do.
 
-    Args:
-        data: A page that declares UTF-8 and is not.
-
     Returns:
         Its text, U+FFFD in place of what is no UTF-8 (Encoding Standard, section 4.1), and in how
         many places; 0 where they are more than `MOST_REPLACED` of the bytes, and the text is empty.

@@ -223,7 +223,6 @@ def split(
     """Split documents.
 
     Args:
-        texts: Document texts.
         formats: Their formats.
         size: Upper characters of a chunk.
         overlap: Characters repeated between neighbouring chunks of a section.

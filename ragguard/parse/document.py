@@ -82,7 +82,6 @@ def parse(data: bytes, fmt: str, *, view: View | None = None, details: bool = Fa
     """Parse a document.
 
     Args:
-        data: Its bytes.
         fmt: File ending without the dot, one of `TEXT_FORMATS`.
         view: A browser that draws pages; without one, rules tell what is hidden in them.
         details: Whether what is folded away in a page counts as seen.
@@ -177,12 +176,7 @@ def _lines(text: str) -> str:
 
 
 def read_text(text: str, fmt: str) -> Parsed:
-    """A text format: the text itself, and what its rendering would hide.
-
-    Args:
-        text: Decoded text.
-        fmt: `md`, `rst`, `txt`; `txt` for records.
-    """
+    """A text format: the text itself, and what its rendering would hide."""
     text = _lines(text)
     front = read_front(text, fmt)
     begin = front.end if has_words(text[front.end :]) else 0

@@ -74,9 +74,6 @@ _Format = dict[str, Any]
 def read_docx(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
     """Take visible and hidden text apart.
 
-    Args:
-        data: The file.
-
     Returns:
         Visible text, and what is hidden.
 
@@ -128,7 +125,6 @@ def _related(archive: zipfile.ZipFile, name: str, kind: str) -> str | None:
     """The member that another one names as its document or styles.
 
     Args:
-        archive: The file.
         name: The member that names it; empty for the package.
         kind: How the relation's type ends.
     """

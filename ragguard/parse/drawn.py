@@ -71,7 +71,6 @@ def look(view: View, markup: str, texts: Sequence[str]) -> list[bytes]:
     """Look at all of a page.
 
     Args:
-        view: A browser.
         markup: Of the page.
         texts: Its text nodes that say something, as our parser found them.
 
@@ -123,12 +122,7 @@ def _said(text: str, seen: bytes) -> tuple[str, bytes]:
 
 
 class _Page:
-    """One page while it is looked at.
-
-    Args:
-        view: The browser that shows it.
-        said: What `begin` says.
-    """
+    """One page while it is looked at."""
 
     def __init__(self, view: View, said: Any) -> None:
         self._view = view
@@ -383,7 +377,6 @@ def _joined(text: str, shown: bytearray, drawn: Container[int] | None = None) ->
     """What is no glyph, such as white space, is seen where what stands before it is.
 
     Args:
-        text: Of the node.
         shown: Per character; changed.
         drawn: Places of glyphs; `None` for all but white space.
     """

@@ -74,7 +74,6 @@ def layers(boxes: Boxes, owners: Sequence[int], signs: Sequence[str], most: int)
     """Part the owners of glyphs so that in no part the glyphs of one lie on those of another.
 
     Args:
-        boxes: Glyphs.
         owners: To whom each glyph belongs, consecutive numbers from 0.
         signs: What each glyph says; the same in the same place is one glyph drawn twice.
         most: Upper number of parts.
@@ -113,11 +112,6 @@ def layers(boxes: Boxes, owners: Sequence[int], signs: Sequence[str], most: int)
 
 def overprinted(boxes: Boxes, parts: npt.NDArray[np.int64], seen: Mask) -> Mask:
     """Which glyphs lie on others of their size, so that neither can be read.
-
-    Args:
-        boxes: Glyphs.
-        parts: The layer of each.
-        seen: Which of them leave ink.
 
     Returns:
         Shape (n,).
@@ -197,11 +191,6 @@ def _heaped(boxes: Boxes) -> bool:
 
 def marked(picture: Picture, word: tuple[int, int, int, int], letters: int) -> tuple[bool, bool]:
     """Whether a picture has marks in the shape of a word in its place.
-
-    Args:
-        picture: Without the text.
-        word: Its box, inside the picture.
-        letters: How many the word has.
 
     Returns:
         Whether it has, and whether it has any marks there at all.

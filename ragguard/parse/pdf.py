@@ -78,10 +78,6 @@ def load() -> Any:
 def read_pdf(data: bytes, most: int) -> tuple[str, tuple[Hidden, ...]]:
     """Take visible and hidden text apart.
 
-    Args:
-        data: The file.
-        most: Upper characters of text, hidden and visible.
-
     Returns:
         Visible text, and what is hidden.
 
@@ -180,14 +176,8 @@ def _forget(lib: Any, drawn: Any) -> None:
 class _Text:
     """Characters of a page in order, and the glyphs among them.
 
-    Args:
-        lib: PDFium.
-        page: The page.
-        read: Its text.
-
     Attributes:
         signs: Characters, those that stand for no glyph included.
-        glyphs: Which of them are glyphs.
         owners: The object that draws each glyph, by number.
         drawn: These objects, by number.
         boxes: Of glyphs, in points of the page: left, bottom, right, top.
@@ -317,8 +307,6 @@ class _Sight:
     """Looks at a page.
 
     Attributes:
-        lib: PDFium.
-        page: The page.
         text: Its text.
         objects: All that draws text on it.
         budget: What reading the file may still cost.

@@ -22,9 +22,6 @@ OURS = frozenset(TEXT_FORMATS | RECORD_FORMATS | OTHER_ENDINGS.keys())
 def plugged_parsers(named: Sequence[str]) -> dict[str, Plugin]:
     """Parsers that `[plugins] parsers` names, by the file ending they are for.
 
-    Args:
-        named: `distribution:ending` each.
-
     Raises:
         ConfigError: One is not installed, or its ending is taken.
     """

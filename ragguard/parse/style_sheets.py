@@ -28,9 +28,6 @@ def rules(sheet: str) -> list[tuple[str, str]]:
     """Selectors and bodies of the rules that apply on a screen, in order; in linear time.
 
     Blocks of an animation are among them; `animations` knows them.
-
-    Args:
-        sheet: A style sheet, perhaps cut off or wrong.
     """
     found: list[tuple[str, str]] = []
     stack: list[tuple[str, list[str]]] = []  # selectors, or "@" and the name; declarations
@@ -65,10 +62,6 @@ def animations(
     found: list[tuple[str, str]], variables: dict[str, str]
 ) -> dict[str, tuple[str, bool]]:
     """Animations that hide at their end.
-
-    Args:
-        found: What `rules` found.
-        variables: Custom properties by name.
 
     Returns:
         By name: the kind, and whether it hides from its beginning on.

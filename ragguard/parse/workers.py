@@ -81,7 +81,6 @@ def read_documents(
     """Parse documents and cut them by characters, each within its limits.
 
     Args:
-        sources: Documents.
         settings: The limits.
         size: Upper characters of a chunk.
         overlap: Characters repeated between neighbouring chunks of a section.
@@ -278,7 +277,6 @@ class _Batch:
     """Documents that are read together.
 
     Args:
-        sources: Documents.
         settings: The limits.
         size: Upper characters of a chunk.
         overlap: Characters repeated between neighbouring chunks.

@@ -101,8 +101,6 @@ def beside(
     """Documents that findings name, with their nearest passages; else the nearest indexed ones.
 
     Args:
-        workspace: Open.
-        version: The case's version.
         findings: Of it, the most telling first.
         stored: Its points, in passage order.
     """
@@ -145,11 +143,6 @@ def _pair(close: Floats, ours: Sequence[str], theirs: Sequence[str]) -> tuple[in
     """The two passages to set side by side: the nearest that differ, if any are near at all.
 
     A document that is a copy but for a word has passages that say nothing of it.
-
-    Args:
-        close: Similarities (c, d) of passages.
-        ours: Passages of the case.
-        theirs: Of the other document.
     """
     mine, their = (int(n) for n in np.unravel_index(int(np.argmax(close)), close.shape))
     same = {evidence.same_line(text) for text in theirs}

@@ -1,8 +1,8 @@
 """Holding: named documents go out of the serving index into quarantine, for a reviewer to decide.
 
 What a trace or a person names is contained at once and in one commit; nothing is denied and nothing
-is lost. `review.decide_all` undoes the commit. Unlike a decision it needs no key: it can only take
-out, never let in, as `audit --quarantine` does.
+is lost. `quarantine release --commit` undoes it. Unlike a decision it needs no key: it can only
+take out, never let in, as `audit --quarantine` does.
 """
 
 from __future__ import annotations

@@ -100,13 +100,7 @@ def find(ledger: Ledger, reference: str) -> CaseRow:
 
 
 def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseView:
-    """A case with what a reviewer needs to see.
-
-    Args:
-        workspace: Open.
-        case: The case.
-        texts: Read the document's chunks too.
-    """
+    """A case with what a reviewer needs to see."""
     (view,) = views(workspace, [case])
     version = view.version
     with workspace.ledger.reading() as conn:
@@ -129,13 +123,6 @@ def decide(
 ) -> int | None:
     """Decide a case and carry the decision out.
 
-    Args:
-        workspace: Open and locked.
-        case: The case.
-        action: `release` or `reject`.
-        key: The reviewer's key.
-        reason: In the reviewer's words.
-
     Returns:
         Number of the commit; `None` where another reviewer has to agree first.
 
@@ -144,40 +131,6 @@ def decide(
         DecisionError: The key is no reviewer's in force, or signed the document.
     """
     return decide_cases(workspace, [case], action, key, reason).commit
-
-
-def decide_all(
-    workspace: Workspace, commit: int, action: Action, key: keys.KeyPair, reason: str
-) -> tuple[int | None, list[CaseRow]]:
-    """Decide every case that a commit opened and that is still open, in one commit.
-
-    Releasing undoes a revocation since a day, or an ingest that was held for nothing; rejecting
-    ends what `quarantine hold` began. See `decide_cases`.
-
-    Args:
-        workspace: Open and locked.
-        commit: The commit that opened the cases.
-        action: `release` or `reject`.
-        key: The reviewer's key.
-        reason: In the reviewer's words.
-
-    Returns:
-        Number of the new commit, as of `decide`, and the cases, oldest first.
-
-    Raises:
-        UsageError: No such case, or there is no reason.
-        DecisionError: The key is no reviewer's in force, or signed one of the documents.
-    """
-    workspace.recover()
-    check_reason(reason)
-    with workspace.ledger.reading() as conn:
-        opened = cases.opened_by(conn, commit)
-    if not opened:
-        raise UsageError(
-            f"commit {commit}: it opened no case that is still open",
-            hint="`ragguard quarantine list` shows open cases, `ragguard history` commits.",
-        )
-    return decide_cases(workspace, opened, action, key, reason).commit, opened
 
 
 def decide_cases(
@@ -196,8 +149,6 @@ def decide_cases(
         workspace: Open and locked.
         chosen: Open cases, at least one; several are about documents.
         action: `release` or `reject`.
-        key: The reviewer's key.
-        reason: In the reviewer's words.
 
     Returns:
         The commit, and which cases it closed: those that enough reviewers agree on now.
@@ -224,10 +175,8 @@ def statements(
     """Write down what a reviewer has to sign to decide cases; nothing is changed.
 
     Args:
-        workspace: Open.
         chosen: Open cases, at least one; several are about documents.
         action: `release` or `reject`.
-        reason: In the reviewer's words.
 
     Returns:
         A decision for each case, at the workspace's time. `carry_out` takes them signed.
@@ -405,11 +354,6 @@ def _decide_removal(plan: Draft, case: CaseRow, action: Action) -> None:
 
 def check_may_decide(workspace: Workspace, shown: Sequence[CaseView], key: keys.KeyPair) -> None:
     """Refuse before anything is done what a reviewer may not decide.
-
-    Args:
-        workspace: Open.
-        shown: The cases.
-        key: The reviewer's key.
 
     Raises:
         DecisionError: The key's holder signed one of the documents; the first of them are named.

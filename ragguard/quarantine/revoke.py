@@ -5,7 +5,7 @@ can write any date into a manifest, and none into the log.
 
 Two steps, in this order: the trust root, so that nothing more comes in; then one commit that takes
 everything concerned out of the serving index into quarantine. Killed between them, the same call
-again does the rest. The commit is undone by `review.decide_all`, in one commit too. See
+again does the rest. `quarantine release --commit` undoes it, in one commit too. See
 docs/adr/0014-revoking-since.md.
 """
 
@@ -139,7 +139,6 @@ def blast_radius(workspace: Workspace, target: RevokeTarget, since: datetime) ->
     """What would be touched; changes nothing.
 
     Args:
-        workspace: Open.
         target: What is revoked.
         since: Manifests that came in at this time or later are concerned.
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import DecisionError, VaultError
 from ragguard.ledger import opinions
-from ragguard.ledger.writer import append_entry
 from ragguard.model import PublicKey
 from ragguard.stats.agreement import Agreement, cohen
 from ragguard.stats.intervals import as_body, wilson
@@ -95,7 +94,7 @@ def keep(workspace: Workspace, words: Sequence[Word]) -> None:
                 word.envelope,
                 format_time(workspace.now),
             )
-            append_entry(conn, made.as_entry(), workspace.origin, workspace.sign_note)
+            workspace.log_act(made.as_entry(), conn)
 
 
 # --- figures --------------------------------------------------------------------------------------

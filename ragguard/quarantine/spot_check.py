@@ -30,13 +30,12 @@ from ragguard.corpus.stored_points import stored_writes
 from ragguard.errors import DecisionError, LedgerError, UsageError
 from ragguard.ledger import cases, commits, log, opinions, versions
 from ragguard.ledger.versions import VersionRow
-from ragguard.ledger.writer import append_entry
 from ragguard.quarantine import hold as holding
 from ragguard.quarantine.bodies import BY_HAND
 from ragguard.quarantine.review import CLOCKS_APART, SIGNED_WITHIN, check_by
 from ragguard.quarantine.statement import check_reason
 from ragguard.trust import merkle, spot_word
-from ragguard.trust.canonical import canonical, format_time
+from ragguard.trust.canonical import canonical, digest_text, format_time
 from ragguard.trust.keys import KeyPair
 from ragguard.trust.spot_word import SpotWord, Word
 from ragguard.workspace import Workspace
@@ -105,16 +104,11 @@ class DrawItemView:
 
 def rank(seed: str, root: str, row: VersionRow) -> str:
     """Rank of a document in a draw, hex: the smallest are drawn."""
-    text = "\0".join((seed, root, row.label, row.digest))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest_text("\0".join((seed, root, row.label, row.digest)))
 
 
 def draw(workspace: Workspace, size: int = SIZE) -> Draw | None:
     """Draw a sample, and commit to the seed of the next.
-
-    Args:
-        workspace: Open and locked.
-        size: Documents of either kind.
 
     Returns:
         The draw; `None` where no seed was committed to before: now one is.
@@ -204,8 +198,7 @@ def _digest(text: str) -> str:
 
 
 def _log(workspace: Workspace, conn: sa.Connection, body: Mapping[str, Any]) -> None:
-    entry = {"act": ACT, "at": format_time(workspace.now), **body}
-    append_entry(conn, entry, workspace.origin, workspace.sign_note)
+    workspace.log_act({"act": ACT, "at": format_time(workspace.now), **body}, conn)
 
 
 # --- reading --------------------------------------------------------------------------------------

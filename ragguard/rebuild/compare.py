@@ -132,7 +132,6 @@ def contrast(store: Store, before: str, after: str, *, most: int = MOST_POINTS) 
     """Hold two collections against each other; nothing is changed, and nothing drawn by chance.
 
     Args:
-        store: Open store.
         before: Physical name.
         after: Physical name.
         most: Points looked at on either side.

@@ -45,7 +45,6 @@ class Status:
     """How a candidate stands.
 
     Attributes:
-        trial: The candidate and its trial.
         state: `staged`, `running`, `over` or `stopped`.
         serving: Number of the generation that serves.
         behind: Commits since the candidate was built.
@@ -110,13 +109,7 @@ class Finished(Job):
 
 @dataclass(frozen=True)
 class Aborted:
-    """What giving a candidate up did.
-
-    Attributes:
-        generation: Number of the candidate.
-        commit: The commit.
-        dropped: Its collections.
-    """
+    """What giving a candidate up did."""
 
     generation: int
     commit: int
@@ -131,7 +124,6 @@ def start(
     Args:
         workspace: Open and locked.
         share: Share of the queries, in (0, 1].
-        length: How long.
         shadow: Which queries both are asked, to be compared: those that the candidate answers,
             all, or none.
 
@@ -191,7 +183,6 @@ def finish(
         workspace: Open and locked.
         gate: Compares the serving generation with the candidate before the switch.
         yes: Also where the trial ended by itself because the answers diverge.
-        progress: Called with stage, done and total.
 
     Raises:
         UsageError: There is no candidate, or its trial ended by itself.
@@ -215,9 +206,6 @@ def finish(
 
 def abort(workspace: Workspace) -> Aborted:
     """Give the candidate up; what serves goes on serving.
-
-    Args:
-        workspace: Open and locked.
 
     Raises:
         UsageError: There is no candidate.

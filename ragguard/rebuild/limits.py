@@ -23,13 +23,6 @@ def questions(
 ) -> list[str]:
     """Why somebody should look before a rebuild goes on.
 
-    Args:
-        limits: Of the settings.
-        before: What serves now.
-        kept: What would serve.
-        left: What is left out.
-        suspects: Documents that stay and are suspect.
-
     Returns:
         Sentences; may quote hostile text.
     """

@@ -132,7 +132,6 @@ def reindex(
         older_than: Do nothing while the serving generation is younger.
         gate: Compares old and new before the switch.
         ask: Called where it stops, without `yes`; says whether to go on.
-        progress: Called with stage, done and total.
 
     Raises:
         UsageError: Nothing was ingested yet, there is no such commit, or there is a candidate.

@@ -101,7 +101,6 @@ def rollback(
         where: Number of a commit, or `g` and the number of a kept generation.
         leave_out: Go back to a commit without the documents for which it would be refused.
         dry_run: Say what would come and go, and change nothing.
-        progress: Called with stage, done and total.
 
     Raises:
         UsageError: No such commit or generation, or one that cannot be gone back to.

@@ -29,7 +29,6 @@ class Screened:
     Attributes:
         strong: Suspects that do not stay, by label.
         weak: Suspects that stay, by label.
-        crashed: Checks that failed.
     """
 
     strong: Mapping[str, Verdict]
@@ -46,10 +45,7 @@ def screen(
     """Judge documents again.
 
     Args:
-        workspace: Open.
-        rows: Their versions.
         prepared: The same documents, with vectors of the serving generation's recipe.
-        progress: Called with stage, done and total.
     """
     policies = {row.source: Policy() for row in rows}  # an adopted source may have no contract
     policies |= {name: source.policy for name, source in workspace.root.sources.items()}

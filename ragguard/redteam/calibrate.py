@@ -105,8 +105,6 @@ def calibrate(
         rate: False-alarm rate to be best at; [judge] false_alarm_rate when `None`.
         campaigns: Campaigns of each attack, once to learn from and once to report.
         seed: The same seed on the same index gives the same shares.
-        dry_run: Measure and report, write nothing.
-        progress: Called with stage, done and total.
 
     Raises:
         ConfigError: Too few documents are indexed to promise the rate.

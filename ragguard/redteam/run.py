@@ -143,7 +143,6 @@ class Redteam:
     Attributes:
         profile: Name of the reference they were judged against.
         rate: False-alarm rate asked.
-        indexed: Documents in the index.
         stale: Why the workspace's calibration was not used; empty when it was, or there is none.
         observed: What the ledger says of honest documents at the gate. Those that come in again
             here were admitted once, so alone they flatter it.
@@ -209,7 +208,6 @@ def redteam(
         documents: Documents of a campaign, for the simulators that have a choice.
         seed: The same seed on the same index plants and judges the same.
         floor: Share that must be stopped; [redteam] floor when `None`. [redteam.floors] goes first.
-        progress: Called with stage, done and total.
 
     Raises:
         UsageError: No such simulator, or nothing to attack.

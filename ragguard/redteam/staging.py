@@ -72,9 +72,7 @@ def target_of(
     """Indexed documents as a simulator sees them, and questions that they answer.
 
     Args:
-        workspace: Open.
         documents: Documents that stay indexed while the attack arrives.
-        campaigns: Campaigns that are wanted.
         seed: Decides which questions.
 
     Raises:
@@ -120,8 +118,6 @@ def stage(
     """Run a simulator and prepare what it planted.
 
     Args:
-        workspace: Open.
-        attack: The simulator.
         target: What it attacks.
         seed: The same seed plants the same documents.
         campaigns: Campaigns wanted; fewer come back where the target offers fewer.

@@ -75,9 +75,6 @@ def key_of(question: str) -> str:
 def read_pinned(path: Path) -> dict[str, str]:
     """Read what the operator has pinned: JSON lines of `question` and `answer`.
 
-    Args:
-        path: The file.
-
     Returns:
         Answer by the key of the question.
 

@@ -102,9 +102,6 @@ class AgainstLedger:
     def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
         """Say of each point what proves it, or why nothing does.
 
-        Args:
-            points: With vectors.
-
         Returns:
             `None` where corpus or trust have changed since the last call.
         """

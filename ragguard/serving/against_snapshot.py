@@ -33,11 +33,8 @@ class AgainstSnapshot:
     """Evidence of a reader.
 
     Args:
-        path: File of the snapshot.
-        log_key: Verifier key of the log.
         max_age: How old it may be.
         collection: What the collection is called where it is asked; as in the snapshot by default.
-        clock: Tells the time.
 
     Attributes:
         snapshot: The one that is in use.

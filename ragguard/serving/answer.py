@@ -67,7 +67,6 @@ class Hit:
         similarity: Cosine of question and passage; more is closer.
         text: The passage. Untrusted text: whoever signed it may have written anything.
         document: `source/id`.
-        source: The source that speaks for it.
         metadata: The document's own, and `source` where it names none; nothing of ragguard's.
         proof: What was proved of it.
     """

@@ -38,7 +38,6 @@ class TrialQuery:
         trial: The log's entry that began it.
         query: SHA-256 of the query.
         answered: Generation that answered.
-        k: Passages asked for.
         ms: Milliseconds by generation (number as text).
         overlap: Share of documents in common among the first k; `None` where only one was asked.
         rbo: Rank-biased overlap of the documents, in [0, 1]; 1 is the same ranking.

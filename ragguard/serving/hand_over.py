@@ -26,11 +26,6 @@ log = logging.getLogger(__name__)
 def hand_over(workspace: Workspace, question: str, why: Abstention) -> int | None:
     """Open a case for a question that no answer was given to.
 
-    Args:
-        workspace: Open and locked.
-        question: Its text.
-        why: Why there was no answer.
-
     Returns:
         Number of the case, the one that is open already if there is one; `None` where too many
         wait.

@@ -29,7 +29,7 @@ from ragguard.serving.answer import HONEYTOKEN, Proof
 from ragguard.serving.reader import OF_SERVER, PINS, SNAPSHOT
 from ragguard.serving.snapshot import Head, SnapshotRow
 from ragguard.store import Point
-from ragguard.trust import scope, signed_note
+from ragguard.trust import scope
 from ragguard.trust.files import replace_file, share, sync_folder
 from ragguard.workspace import Workspace
 from ragguard.workspace.encoders import pins_of
@@ -43,11 +43,9 @@ class Published:
     """What was published.
 
     Attributes:
-        folder: The published folder.
         name: Collection of this state, `<generation>-<commit>`.
         alias: Alias that names it.
         commit: Commit it is the corpus of.
-        points: Its points.
         bytes: What it takes on disk.
         fresh: False when this state was published already.
         removed: Collections of older states that were deleted.
@@ -159,7 +157,7 @@ def _proved(
     What was published of the same corpus under the same trust is taken again, if it is our own.
     """
     try:
-        kept = snapshot.load(before.read_bytes(), log_key(workspace))
+        kept = snapshot.load(before.read_bytes(), workspace.log_key)
     except (OSError, IntegrityError):
         kept = None
     ranked = workspace.settings.retriever.ranking > 0
@@ -228,11 +226,6 @@ def _head(
         honeytokens=planted,
         groups=groups,
     )
-
-
-def log_key(workspace: Workspace) -> str:
-    """The log's public key in the form that readers verify with."""
-    return signed_note.verifier_key(workspace.origin, workspace.checkpoint_key.public.public)
 
 
 def _check_target(target: Path, index: Path) -> None:

@@ -59,11 +59,7 @@ class SourceFacts:
 
 
 class Merits:
-    """What is for and against documents, but for corroboration.
-
-    Args:
-        workspace: Open.
-    """
+    """What is for and against documents, but for corroboration."""
 
     def __init__(self, workspace: Workspace) -> None:
         from ragguard.ledger import commits
@@ -128,7 +124,6 @@ def corroborated(
 
     Args:
         texts: Passages (n,), the nearest first.
-        sources: Source of each.
         groups: See `Merits.groups`; a source that has no number corroborates nobody.
     """
     found = [False] * len(texts)
@@ -149,7 +144,6 @@ class DocumentRanker:
     """Ranks documents as the retriever ranks passages, for what asks without it (canaries).
 
     Args:
-        workspace: Open.
         bound: See `order`.
     """
 

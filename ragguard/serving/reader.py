@@ -70,7 +70,6 @@ def open_reader(
         model: The model's name or folder here, where it is another than where the index was built.
         endpoint: Where the model is served, where the index was built through one.
         encoder: An open one, instead.
-        clock: Tells the time.
 
     Raises:
         UsageError: Nothing is published there, or without a snapshot.

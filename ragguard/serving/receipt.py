@@ -16,7 +16,7 @@ from typing import Any
 from ragguard.errors import MalformedError, PredicateError
 from ragguard.serving.answer import Hit
 from ragguard.trust import dsse, strict_json
-from ragguard.trust.canonical import canonical, digest_bytes, format_time, parse_time
+from ragguard.trust.canonical import canonical, digest_bytes, digest_text, format_time, parse_time
 from ragguard.trust.keys import KeyPair
 from ragguard.trust.manifest import STATEMENT_TYPE
 
@@ -33,7 +33,6 @@ class Basis:
     """What an answer was proved under.
 
     Attributes:
-        log: Name of the log.
         checkpoint: Its signed tree head.
         generation: Number of the generation that answered.
     """
@@ -74,7 +73,7 @@ class Receipt:
 
 def question_digest(question: str) -> str:
     """Digest by which a receipt names a question."""
-    return digest_bytes(question.encode("utf-8", "surrogatepass"))
+    return digest_text(question)
 
 
 def hit_body(hit: Hit) -> dict[str, Any]:

@@ -117,7 +117,6 @@ class RetrievalLog:
         folder: Where; made, for the owner alone, with the first record.
         level: What is kept. `off` keeps nothing but the retrieval of honeytokens, by digest.
         max_bytes: Of all its files together.
-        clock: Tells the time.
 
     Attributes:
         level: What is kept.

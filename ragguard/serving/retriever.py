@@ -96,7 +96,6 @@ class Retriever:
     Args:
         evidence: What passages are held against.
         store: Where they are.
-        encoder: Of the index.
         scope: Whom it answers: values by key, or `everything`; see `trust.scope`. Needed where
             scopes are on.
         rules: When to abstain; only where nothing is proved by default.
@@ -197,7 +196,6 @@ class Retriever:
         """Answer a question.
 
         Args:
-            question: The question.
             k: Passages wanted; fewer come back where fewer can be proved.
 
         Raises:

@@ -50,7 +50,6 @@ class Hit:
     Attributes:
         rank: From 1.
         similarity: Cosine.
-        point: Point id.
         document: `source/id`.
         generation: Number of the generation that answered.
         proof: With `proof`: what was compared, and `ok`.
@@ -74,8 +73,6 @@ def search(
 
     Args:
         workspace: Open and locked.
-        query: The question.
-        k: Passages wanted.
         proof: Compare each passage with its seal and the ledger.
         tried: Let a trial have its share; else the serving index answers, and nothing is
             written down.

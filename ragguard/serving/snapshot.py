@@ -64,12 +64,10 @@ class Head:
     """What the signed statement says beside the table.
 
     Attributes:
-        log: Name of the log.
         checkpoint: Its newest signed tree head.
         at: When it was signed.
         commit: Newest commit of the corpus.
         generation: Number of the generation that serves.
-        collection: Its serving collection.
         root: Version of the trust root it was made under.
         scoped: Whether that root has access scopes on.
         recipe: Of the collection.
@@ -160,11 +158,6 @@ def dump(head: Head, table: bytes, key: keys.KeyPair) -> bytes:
 class Snapshot:
     """A verified snapshot; `load` makes it.
 
-    Args:
-        head: What was signed.
-        tree: Its checkpoint, verified.
-        table: Its table, verified.
-
     Attributes:
         head: What was signed.
         tree: The tree head it was made under.
@@ -223,7 +216,6 @@ def load(data: bytes, log_key: str) -> Snapshot:
     """Verify and read a snapshot.
 
     Args:
-        data: Its bytes.
         log_key: Verifier key of the log, `name+keyid+base64`.
 
     Raises:

@@ -16,7 +16,6 @@ from ragguard.errors import LedgerError
 from ragguard.ledger import candidates
 from ragguard.ledger.candidates import ACT
 from ragguard.ledger.commits import Generation
-from ragguard.ledger.writer import append_entry
 from ragguard.trust.canonical import digest, format_time, parse_time
 from ragguard.workspace import Workspace
 from ragguard.workspace.alias import of_candidate
@@ -30,7 +29,6 @@ class Trial:
     """A candidate and its trial.
 
     Attributes:
-        generation: The candidate.
         built: Commit that built it.
         number: The log's entry that began the trial; `None` where there was none.
         share: Share of the queries that it answers, in (0, 1].
@@ -126,7 +124,7 @@ def begin(
         "shadow": shadow,
         "salt": salt,
     }
-    _log(workspace, entry)
+    workspace.log_act(entry)
 
 
 def stop(workspace: Workspace, trial: Trial, compared: int, divergence: float) -> None:
@@ -140,13 +138,8 @@ def stop(workspace: Workspace, trial: Trial, compared: int, divergence: float) -
         "divergence": round(divergence, 6),
         "bound": workspace.settings.cutover.divergence,
     }
-    _log(workspace, entry)
+    workspace.log_act(entry)
     drop_alias(workspace)
-
-
-def _log(workspace: Workspace, entry: Mapping[str, Any]) -> None:
-    with workspace.ledger.writing() as conn:
-        append_entry(conn, entry, workspace.origin, workspace.sign_note)
 
 
 def follow(workspace: Workspace, trial: Trial) -> None:

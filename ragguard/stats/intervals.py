@@ -24,7 +24,6 @@ def wilson(hits: int, of: int) -> Interval:
     """Wilson's 95 % interval of a share.
 
     Args:
-        hits: Successes.
         of: Trials; (0, 1) when there was none.
     """
     if not of:
@@ -42,7 +41,6 @@ def clopper_pearson(hits: int, of: int) -> Interval:
     It holds the true share at least so often whatever that is, which Wilson's does on average.
 
     Args:
-        hits: Successes.
         of: Trials; (0, 1) when there was none.
     """
     from scipy.special import betaincinv

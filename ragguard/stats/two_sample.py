@@ -48,16 +48,15 @@ class Shift:
 NO_SHIFT = Shift(0.0, 1.0)
 
 
-def project(vectors: Floats, dimensions: int, seed: int = 0) -> Floats:
+def project(vectors: Floats, dimensions: int) -> Floats:
     """Vectors in fewer dimensions, by a fixed random rotation cut short.
 
-    Distances keep their order of size (Johnson, Lindenstrauss 1984); equal seeds and dimensions
-    give equal projections, so that what was kept at one audit compares with the next.
+    Distances keep their order of size (Johnson, Lindenstrauss 1984); equal dimensions give
+    equal projections, so that what was kept at one audit compares with the next.
 
     Args:
         vectors: float32 (n, d).
         dimensions: Wanted; vectors of no more come back as they are.
-        seed: Chooses the projection.
 
     Returns:
         float32 (n, min(d, dimensions)).
@@ -65,7 +64,7 @@ def project(vectors: Floats, dimensions: int, seed: int = 0) -> Floats:
     d = vectors.shape[1]
     if d <= dimensions:
         return vectors.copy()
-    drawn = np.random.default_rng(seed).standard_normal((d, dimensions))
+    drawn = np.random.default_rng(0).standard_normal((d, dimensions))
     basis = np.linalg.qr(drawn)[0] * sqrt(d / dimensions)
     made: Floats = (vectors.astype(np.float64) @ basis).astype(np.float32)
     return made

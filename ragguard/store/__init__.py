@@ -163,10 +163,6 @@ def check_points(points: Sequence[Point], dimensions: int) -> None:
     A vector with a NaN or an infinity is stored by Qdrant and never found again, a way past a
     gate; a zero vector has no direction; one that is not of unit length is rewritten.
 
-    Args:
-        points: What is to be written.
-        dimensions: Dimension of the collection.
-
     Raises:
         PointError: Names the point and what is wrong with it.
     """

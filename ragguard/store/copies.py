@@ -27,9 +27,6 @@ SPARE = 1 << 28  # bytes of the disk that a copy leaves free
 def held(shard: Path) -> Iterator[None]:
     """Keep every process from opening a shard; nothing is written.
 
-    Args:
-        shard: Shard folder.
-
     Raises:
         LockedError: A process has it open.
         StoreError: It is no shard.

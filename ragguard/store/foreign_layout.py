@@ -70,7 +70,6 @@ class Layout:
     """Where things are, as dotted paths into a payload.
 
     Attributes:
-        text: The passage.
         metadata: An object; empty when metadata lie flat beside the text.
         source: Name of where the document comes from; `None` when nothing says so.
         document: Id of the document a passage is of; `None` when each is its own.
@@ -157,7 +156,6 @@ def read(point: Stored, layout: Layout) -> ForeignPassage:
     """What a point says, under a layout.
 
     Args:
-        point: The point.
         layout: From `detect`.
     """
     payload = _opened(point.payload)

@@ -13,7 +13,6 @@ def main(folder: str, size: int) -> None:
     """Optimize the shard in a folder that nobody else has open.
 
     Args:
-        folder: Shard folder.
         size: Dimension of its vectors, which the engine wants declared again.
     """
     config = edge.EdgeConfig(

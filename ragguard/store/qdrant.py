@@ -48,11 +48,7 @@ def _call(method: Callable[..., Any], *args: Any, what: str, **kwargs: Any) -> A
 
 
 class QdrantStore:
-    """A `Store` on a `QdrantClient`.
-
-    Args:
-        client: Connected client.
-    """
+    """A `Store` on a `QdrantClient`."""
 
     def __init__(self, client: QdrantClient) -> None:
         self.client = client

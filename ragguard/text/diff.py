@@ -192,13 +192,7 @@ def surroundings(found: Difference, at: Change, of: Sequence[int]) -> Alignment:
 
 
 def join(left: Sequence[str], right: Sequence[str], most: int = 80) -> list[str]:
-    """Two pieces of one text as one; what the second repeats of the first's end stands once.
-
-    Args:
-        left: Tokens of the first piece.
-        right: Tokens of the second.
-        most: Tokens that may be repeated.
-    """
+    """Two pieces of one text as one; what the second repeats of the first's end stands once."""
     for size in range(min(len(left), len(right), most), 0, -1):
         if list(left[-size:]) == list(right[:size]):
             return [*left, *right[size:]]

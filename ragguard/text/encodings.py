@@ -64,9 +64,6 @@ _BEFORE = 0.25  # of the words as written that may be plain
 def readings(text: str) -> Iterator[tuple[str, str]]:
     """What else can be read out of a text.
 
-    Args:
-        text: Any text.
-
     Yields:
         The way it was disguised, and the reading.
     """
@@ -100,9 +97,6 @@ def deciphered(text: str) -> Iterator[tuple[str, str]]:
     A stretch of several words of which hardly one is plain English, and many are once it is read
     in another way. English only. Markup is not prose: tags with their class names and fields,
     addresses and names in code are not deciphered, and short words decide nothing.
-
-    Args:
-        text: Any text.
 
     Yields:
         The way it was disguised, and the reading; at most one a sentence.

@@ -115,7 +115,6 @@ def inspect_all(view: CorpusView, blob_words: int) -> list[list[Find]]:
     """Everything hidden in the judged documents, looked for once however many checks ask.
 
     Args:
-        view: The view.
         blob_words: Words a decoded blob must have.
 
     Returns:

@@ -14,9 +14,6 @@ SEED = 1
 def sketch_rows(rows: Sequence[Sequence[str]]) -> NDArray[np.uint64]:
     """MinHash signatures of texts' word triples (of single words below three).
 
-    Args:
-        rows: Words of each text.
-
     Returns:
         uint64 (n, PERMUTATIONS).
     """

@@ -157,7 +157,6 @@ def pair_surprisal_rows(
     """`pair_surprisals` of many texts at once.
 
     Args:
-        texts: Their words.
         lexicon: Reference counts; where it includes these texts, what a text's own document has
             added is taken off.
         total: Sum of the reference's word counts.

@@ -48,7 +48,6 @@ def masked(text: str, known: Collection[str]) -> list[str]:
     """Words of a sentence, those that are not everyday words by their kind.
 
     Args:
-        text: A sentence.
         known: Everyday words, lower-cased.
 
     Returns:
@@ -78,9 +77,6 @@ def masked(text: str, known: Collection[str]) -> list[str]:
 def runs(words: Sequence[str]) -> list[int]:
     """Checksums of words, of two and three in a row, and of the first with others.
 
-    Args:
-        words: As from `masked`.
-
     Returns:
         CRC-32 of each, without repetitions, in no particular order.
     """
@@ -93,12 +89,7 @@ def runs(words: Sequence[str]) -> list[int]:
 
 
 def shape(sentence: Sentence, words: Sequence[str]) -> tuple[float, ...]:
-    """What `NAMES` lists after the forms.
-
-    Args:
-        sentence: The sentence.
-        words: The same, `masked`.
-    """
+    """What `NAMES` lists after the forms."""
     count = len(sentence.tokens)
     text = sentence.text
     return (
@@ -135,7 +126,6 @@ class Phrasing:
         """How much sentences are worded like planted orders.
 
         Args:
-            sentences: The sentences.
             forms: float64 (s, forms), columns as in `requests.FEATURES`.
 
         Returns:

@@ -111,9 +111,6 @@ _BULLET = re.compile(r"\A[ \t>]*(?:[-*+\u2022][ \t]+|\d{1,3}[.)][ \t]+)?(?:\[[ x
 def prose(text: str) -> str:
     """Take a passage's sentences out of what is around them.
 
-    Args:
-        text: A passage, normalised.
-
     Returns:
         Its prose; the passage itself where it is nothing else; maybe nothing.
     """

@@ -153,7 +153,6 @@ class Sentence:
     """A sentence and where it stands.
 
     Attributes:
-        text: The sentence.
         tokens: Its lower-cased words.
         alone: Whether it has a line, or a paragraph, to itself.
         edge: Whether it is the first or the last of the text.
@@ -167,9 +166,6 @@ class Sentence:
 
 def sentences(text: str) -> list[Sentence]:
     """Split a text; a line break inside a wrapped paragraph parts nothing.
-
-    Args:
-        text: Any text.
 
     Returns:
         Sentences with at least one word, in order.

@@ -36,11 +36,7 @@ class Tokens:
 
 
 def tokens(rows: Sequence[Sequence[str]]) -> Tokens:
-    """Number the words of texts.
-
-    Args:
-        rows: Words of each text.
-    """
+    """Number the words of texts."""
     known: defaultdict[str, int] = defaultdict()
     known.default_factory = known.__len__
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from ragguard.errors import MalformedError, PredicateError
 from ragguard.trust import strict_json
-from ragguard.trust.canonical import canonical, format_time
+from ragguard.trust.canonical import canonical
 from ragguard.trust.manifest import STATEMENT_TYPE
 
 PREDICATE_TYPE = "urn:ragguard:adoption:v1"
 FOREVER = "9999-12-31T23:59:59Z"  # it does not expire: nobody promised anything
+_PREDICATE = ("source", "at", "place", "collection", "mode", "layout")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Adoption:
         source: Unsigned source it went to.
         at: Time, as text.
         place: Server or folder of the collection, without credentials.
-        collection: Its name.
         mode: `quarantine` or `trust`.
         layout: Where text, metadata and documents were looked for.
         documents: Document id to SHA-256 of its text.
@@ -45,46 +44,18 @@ class Adoption:
     vectors: Mapping[str, Any] = field(default_factory=dict)
 
 
-def dump(
-    *,
-    source: str,
-    now: datetime,
-    place: str,
-    collection: str,
-    mode: str,
-    layout: Mapping[str, Any],
-    documents: Mapping[str, str],
-    vectors: Mapping[str, Any] | None = None,
-) -> bytes:
-    """Canonical bytes of a record.
-
-    Args:
-        source: Unsigned source.
-        now: The run's time.
-        place: Where the collection was.
-        collection: Its name.
-        mode: `quarantine` or `trust`.
-        layout: Where things were looked for.
-        documents: Document id to digest.
-        vectors: What became of the collection's vectors; `None`: all are embedded anew.
-    """
+def dump(made: Adoption) -> bytes:
+    """Canonical bytes of a record."""
+    predicate = {name: getattr(made, name) for name in _PREDICATE}
     return canonical(
         {
             "_type": STATEMENT_TYPE,
             "subject": [
                 {"name": name, "digest": {"sha256": found}}
-                for name, found in sorted(documents.items())
+                for name, found in sorted(made.documents.items())
             ],
             "predicateType": PREDICATE_TYPE,
-            "predicate": {
-                "source": source,
-                "at": format_time(now),
-                "place": place,
-                "collection": collection,
-                "mode": mode,
-                "layout": dict(layout),
-                **({"vectors": dict(vectors)} if vectors else {}),
-            },
+            "predicate": predicate | ({"vectors": made.vectors} if made.vectors else {}),
         }
     )
 
@@ -103,10 +74,7 @@ def parse(data: bytes, *, max_bytes: int) -> Adoption | None:
         return None
     try:
         return Adoption(
-            **{
-                key: body["predicate"][key]
-                for key in ("source", "at", "place", "collection", "mode", "layout")
-            },
+            **{name: body["predicate"][name] for name in _PREDICATE},
             documents={s["name"]: s["digest"]["sha256"] for s in body["subject"]},
             vectors=body["predicate"].get("vectors", {}),
         )

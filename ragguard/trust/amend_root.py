@@ -91,9 +91,6 @@ def add(
     """Let a key speak: for a source (made if it is new), as a reviewer, or as a root key.
 
     Args:
-        root: The root in force.
-        key: The key.
-        now: The run's time.
         role: What it may do.
         source: For which source; signers only.
         until: When the leave ends.

@@ -59,6 +59,11 @@ def digest_bytes(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
+def digest_text(text: str) -> str:
+    """SHA-256 hex of a text in UTF-8, half a surrogate pair included."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def now() -> datetime:
     """The run's one reading of the clock, to the second."""
     return datetime.now(UTC).replace(microsecond=0)

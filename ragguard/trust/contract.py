@@ -20,9 +20,7 @@ def violations(
     """What of a contract a document breaks.
 
     Args:
-        policy: The source's policy.
         fmt: File ending without the dot.
-        metadata: Metadata in force.
         signed: What of it a signer wrote; what a document says of itself names no access scope.
             All of it by default.
 
@@ -73,7 +71,6 @@ def review_rule(rules: Iterable[str], document: str, metadata: Metadata) -> str:
 
     Args:
         rules: Of the source's contract.
-        document: Its id.
         metadata: Metadata in force; `label` may be a list, of which one value is enough.
     """
     label = metadata.get("label")

@@ -25,13 +25,11 @@ class Decision:
     """What a reviewer decided.
 
     Attributes:
-        case: Case number.
         action: `release` or `reject`.
         subject: Document `source/id`, or the source for a removal.
         digest: Digest of the document, or of the manifest for a removal.
         metadata_digest: Digest of the document's metadata.
         covers: Checks whose findings a release covers.
-        reason: In the reviewer's words.
         at: When.
     """
 

@@ -119,11 +119,6 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 def sign(payload: bytes, payload_type: str, keys: Sequence[tuple[str, SigningKey]]) -> bytes:
     """Make an envelope.
 
-    Args:
-        payload: The bytes to sign.
-        payload_type: Their type.
-        keys: Key id and private key of each signer.
-
     Returns:
         Envelope JSON.
     """
@@ -134,12 +129,6 @@ def sign(payload: bytes, payload_type: str, keys: Sequence[tuple[str, SigningKey
 
 def add_signature(envelope: bytes, keyid: str, key: SigningKey, *, max_bytes: int) -> bytes:
     """Sign the same payload with one more key.
-
-    Args:
-        envelope: Envelope JSON.
-        keyid: The signer's key id.
-        key: The signer's private key.
-        max_bytes: Upper size of the envelope.
 
     Returns:
         Envelope JSON with the signature added.
@@ -182,10 +171,6 @@ def _base64(value: Any, what: str) -> bytes:
 
 def parse_envelope(data: bytes, *, max_bytes: int) -> Envelope:
     """Parse an envelope without believing it.
-
-    Args:
-        data: Envelope JSON.
-        max_bytes: Upper size.
 
     Raises:
         OversizedError: Too large.
@@ -270,13 +255,7 @@ def verify(
 
 
 def sign_note(text: str, name: str, key: SigningKey) -> str:
-    """Sign a C2SP note with one key.
-
-    Args:
-        text: Note text, ending in a newline.
-        name: Key name.
-        key: Private key.
-    """
+    """Sign a C2SP note with one key."""
     made = bytes(key.sign(text.encode()).signature)
     keyid = signed_note.key_id(name, bytes(key.verify_key))
     return signed_note.assemble(text, [signed_note.NoteSignature(name, keyid, made)])
@@ -284,11 +263,6 @@ def sign_note(text: str, name: str, key: SigningKey) -> str:
 
 def open_note(signed: str, name: str, public: bytes) -> str:
     """Verify a C2SP note by one key.
-
-    Args:
-        signed: The note.
-        name: Key name.
-        public: 32 public bytes.
 
     Returns:
         Its text.

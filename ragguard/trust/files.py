@@ -61,7 +61,6 @@ def replace_file(path: Path, data: bytes, *, shared: bool = False) -> None:
 
     Args:
         path: The file; missing folders above it are made.
-        data: Its bytes.
         shared: It is for others: as readable as the umask of the caller lets it be, else 0600.
     """
     make_folder(path.parent)

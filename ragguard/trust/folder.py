@@ -27,7 +27,6 @@ def read(root: Path, name: str, max_bytes: int) -> bytes:
 
     Args:
         root: The signed root folder (it may itself be reached by a link; what lies below may not).
-        name: Subject name.
         max_bytes: At most one byte more than this is read, so that the caller can tell.
 
     Returns:

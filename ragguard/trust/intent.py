@@ -25,8 +25,6 @@ class Intent:
     """A commit that is about to be carried out.
 
     Attributes:
-        origin: Name of the log.
-        commit: Its number.
         plan: Vault digest of its plan.
         size: Entries in the log when it was planned.
         root: Root of the log's tree then, hex.
@@ -54,7 +52,6 @@ def authenticate(text: str, origin: str, commit: int, plan: str, seal_key: bytes
 
     Args:
         text: As `dump` wrote it, or anything.
-        origin: Name of the log.
         commit: Number of the commit it is said to be about.
         plan: Vault digest of the plan it is said to be about.
         seal_key: 32 bytes.

@@ -122,7 +122,6 @@ def dump_private(key: KeyPair, passphrase: bytes | None) -> bytes:
     """Bytes of a private key file.
 
     Args:
-        key: The pair.
         passphrase: Encrypts the seed; `None` leaves it in the clear.
     """
     body: dict[str, Any] = {
@@ -156,7 +155,6 @@ def load_private(data: bytes, passphrase: bytes | None) -> KeyPair:
     """Read a private key file.
 
     Args:
-        data: Its bytes.
         passphrase: Needed when `is_encrypted(data)`.
 
     Raises:

@@ -87,13 +87,11 @@ def dump(
     """Payload bytes of a manifest: canonical JSON of the statement.
 
     Args:
-        source: The source that speaks.
         version: From 1, one more each time.
         issued: Now.
         expires: Until when it may be ingested.
         previous: Digest of the manifest before, `None` for the first.
         mode: `full` or `delta`.
-        subjects: The documents.
         removes: Names a delta removes.
     """
     ordered = sorted(subjects, key=lambda s: s.name)
@@ -118,10 +116,6 @@ def dump(
 
 def parse(payload: bytes, *, max_bytes: int) -> Manifest:
     """Read a verified payload.
-
-    Args:
-        payload: Bytes whose signature has been verified.
-        max_bytes: Upper size.
 
     Raises:
         MalformedError, OversizedError: Not strict JSON, or too large.
@@ -312,7 +306,6 @@ def check_sequence(manifest: Manifest, last: Accepted | None) -> bool:
     """Compare with the last accepted manifest of the same source.
 
     Args:
-        manifest: The new one.
         last: The last accepted, `None` if there is none.
 
     Returns:
@@ -366,7 +359,6 @@ def check_bytes(subject: Subject, data: bytes, max_bytes: int, limit: str = "") 
     """Compare a file with what was signed.
 
     Args:
-        subject: The signed subject.
         data: The bytes read (at most `max_bytes + 1` of them).
         max_bytes: The source's limit for one file.
         limit: What that limit is called, and where it stands.

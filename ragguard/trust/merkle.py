@@ -117,9 +117,6 @@ def verify_inclusion(
 
     Args:
         leaf: 32-byte leaf hash.
-        index: Its index, from 0.
-        size: Size of the tree.
-        proof: Audit path.
         tree_root: Root to reach.
     """
     if not 0 <= index < size:
@@ -141,15 +138,7 @@ def verify_inclusion(
 def verify_consistency(
     old_size: int, new_size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
 ) -> bool:
-    """Whether the newer tree extends the older one.
-
-    Args:
-        old_size: Size of the older tree.
-        new_size: Size of the newer tree.
-        proof: Consistency proof.
-        old_root: Root of the older tree.
-        new_root: Root of the newer tree.
-    """
+    """Whether the newer tree extends the older one."""
     if not 0 < old_size <= new_size:
         return False
     if old_size == new_size:

@@ -74,9 +74,6 @@ def invisible(name: str) -> str:
     where their script needs them: joiners within Arabic and Indic words and within emoji, and the
     selector of an emoji's form.
 
-    Args:
-        name: Any text.
-
     Returns:
         The character; empty where there is none.
     """
@@ -152,11 +149,7 @@ def _skeletons() -> dict[str, str]:
 
 
 def skeleton(text: str) -> str:
-    """TR39 skeleton: texts that look alike have equal skeletons.
-
-    Args:
-        text: Any text.
-    """
+    """TR39 skeleton: texts that look alike have equal skeletons."""
     table = _skeletons()
     for _ in range(2):  # what stands for a character may hold look-alikes itself
         text = "".join(table.get(c, c) for c in unicodedata.normalize("NFD", text))
@@ -178,9 +171,6 @@ def record_key(name: str) -> str:
     """What ids of records that look alike have in common.
 
     Case, and `1` and `l` in plain letters, tell records apart: ids are often drawn at random.
-
-    Args:
-        name: A record's id.
 
     Returns:
         The id in compatibility form, letters of other scripts as the plain ones they look like.

@@ -16,9 +16,6 @@ from ragguard.trust.names import skeleton
 def person(principal: str) -> str:
     """What names that look alike have in common.
 
-    Args:
-        principal: Name of a key's holder.
-
     Returns:
         Its look-alike skeleton, case-folded, without blanks, invisible characters and marks, and
         without punctuation around it; the name itself where nothing is left of it.

@@ -122,7 +122,6 @@ def count(
     Args:
         signed: All words on one case, the oldest first, the deciding one last.
         root: The trust root in force then.
-        source: The case's.
         signers: Key ids of all who signed the document.
         at: Time of the decision.
 

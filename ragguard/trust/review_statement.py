@@ -91,12 +91,6 @@ class ReviewStatement(Generic[T]):
     ) -> tuple[T, PublicKey]:
         """Verify an envelope: by a reviewer in force who did not sign the document.
 
-        Args:
-            data: Envelope JSON.
-            root: The trust root in force.
-            signers: Key ids that signed the manifest.
-            now: The run's time.
-
         Returns:
             What is said, and the reviewer's key.
 

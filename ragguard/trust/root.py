@@ -281,7 +281,6 @@ def verify_root(
     """Verify and read the envelope of a trust root.
 
     Args:
-        data: Envelope JSON.
         before: The root it replaces; `None` only for the first one, which is then trusted on
             first use.
         keys: Only for the first root: the pinned root keys it must be signed by, if any.
@@ -331,12 +330,6 @@ def authenticate(
 
     Any key of the root must have signed before one byte of the payload is parsed; then the
     source's own keys and threshold decide.
-
-    Args:
-        data: Envelope JSON.
-        root: The trust root in force.
-        now: The run's time.
-        max_bytes: Upper size of the envelope.
 
     Returns:
         The manifest, and who signed it.

@@ -75,10 +75,6 @@ def _is_value(value: object) -> bool:
 def tokens(rules: Sequence[str], metadata: Metadata) -> tuple[str, ...]:
     """Spell out who may see a document.
 
-    Args:
-        rules: Of its source's contract.
-        metadata: Its metadata, as signed.
-
     Returns:
         Its tokens, sorted; none where there are no rules.
 

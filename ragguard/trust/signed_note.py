@@ -23,8 +23,6 @@ class Checkpoint:
     """A tree head.
 
     Attributes:
-        origin: Name of the log.
-        size: Number of entries.
         root: 32-byte root.
     """
 

@@ -19,7 +19,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
@@ -43,7 +43,7 @@ from ragguard.ledger.tables import Ledger, get_meta
 from ragguard.ledger.vault import Vault
 from ragguard.ledger.writer import Committer, Plan, append_entry, first_generation
 from ragguard.model import Recipe, Root
-from ragguard.trust import dsse, keys
+from ragguard.trust import dsse, keys, signed_note
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.files import read_private, replace_file
@@ -139,7 +139,7 @@ class Workspace:
             with self.ledger.reading() as conn:
                 self.origin = get_meta(conn, "origin") or ""
             # Following newer roots is logged, in the log's name.
-            self.root: Root = load_root(self.ledger, folder / ROOT_FILE, self._log)
+            self.root: Root = load_root(self.ledger, folder / ROOT_FILE, self.log_act)
         except BaseException:
             self._release()
             raise
@@ -239,7 +239,7 @@ class Workspace:
                 "version": checked.version,
                 "root": digest_bytes(envelope),
             }
-            self._log(conn, {**act, **body})
+            self.log_act({**act, **body}, conn)
         self.root = checked
 
     def follow_root(self) -> bool:
@@ -258,7 +258,7 @@ class Workspace:
         if mark == self._root_mark:
             return False
         before = self.root.version
-        self.root = load_root(self.ledger, self.folder / ROOT_FILE, self._log)
+        self.root = load_root(self.ledger, self.folder / ROOT_FILE, self.log_act)
         self._root_mark = mark
         return self.root.version != before
 
@@ -268,6 +268,11 @@ class Workspace:
     def checkpoint_key(self) -> keys.KeyPair:
         """Signs tree heads; online, without passphrase."""
         return keys.load_private(read_private(self.folder / "keys/checkpoint.key"), None)
+
+    @property
+    def log_key(self) -> str:
+        """The log's public key in the form others verify it with."""
+        return signed_note.verifier_key(self.origin, self.checkpoint_key.public.public)
 
     @cached_property
     def seal_key(self) -> bytes:
@@ -285,8 +290,10 @@ class Workspace:
         """Sign the text of a tree head."""
         return dsse.sign_note(text, self.origin, self.checkpoint_key.signing_key)
 
-    def _log(self, conn: sa.Connection, body: Mapping[str, Any]) -> None:
-        append_entry(conn, body, self.origin, self.sign_note)
+    def log_act(self, body: Mapping[str, Any], conn: sa.Connection | None = None) -> None:
+        """Append an act to the log, in a transaction of its own where none is given."""
+        with self.ledger.writing() if conn is None else nullcontext(conn) as within:
+            append_entry(within, body, self.origin, self.sign_note)
 
     # --- store ------------------------------------------------------------------------------------
 

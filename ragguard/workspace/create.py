@@ -39,7 +39,6 @@ def create(
         folder: Made when missing; it must not be a workspace already.
         root_key: Signed the first trust root.
         envelope: The first trust root.
-        now: The run's time.
         settings: Text of its ragguard.toml.
 
     Raises:
@@ -62,7 +61,6 @@ def found(
     Args:
         folder: Made when missing; it must not be a workspace already.
         envelope: The first trust root.
-        now: The run's time.
         acts: What the log says right after its first entry.
         settings: Text of its ragguard.toml.
 

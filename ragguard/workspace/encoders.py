@@ -39,8 +39,6 @@ def open_named(
     """Load a model, or reach it where the settings have an endpoint.
 
     Args:
-        workspace: Open.
-        name: Of the model.
         pins: See `pins_of`; `None`: an endpoint's model is pinned now, and kept in the vault.
         built: Recipe that says how it is run where the settings may be of another model.
 

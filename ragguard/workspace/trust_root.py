@@ -19,7 +19,7 @@ from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest_bytes
 
 MAX_BYTES = 1 << 24  # of a root's envelope
-Log = Callable[[Any, Mapping[str, Any]], None]
+Log = Callable[[Mapping[str, Any], Any], None]
 
 
 def load_root(ledger: Ledger, path: Path, log: Log) -> Root:
@@ -81,5 +81,5 @@ def _advance(ledger: Ledger, known: Root, target: int, path: Path, log: Log) -> 
         root = roots.verify_root(data, root)
         with ledger.writing() as conn:
             commits.add_root(conn, version, data, digest_bytes(data))
-            log(conn, {"act": "trust", "version": version, "root": digest_bytes(data)})
+            log({"act": "trust", "version": version, "root": digest_bytes(data)}, conn)
     return root

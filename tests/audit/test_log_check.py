@@ -32,12 +32,12 @@ from ragguard.ledger.tables import (
 )
 from ragguard.ledger.tables import commits as commit_rows
 from ragguard.ledger.writer import append_entry
-from ragguard.quarantine.review import decide_all
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
 from ragguard.trust.signed_note import Checkpoint, checkpoint_text
 from tests.support.audit.world import live
 from tests.support.copying import copy_folder
+from tests.support.deciding import decide_all
 from tests.support.simulator import HONEST, SUSPECT, Gate
 
 

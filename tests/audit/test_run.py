@@ -472,7 +472,7 @@ POINTS = [
         "ragguard.ledger.writer",
         "Committer._confirm",
     ),  # suspects are out, the ledger does not know yet
-    ("ragguard.audit.earlier", "append_entry"),  # the report is in the vault, the log is without it
+    ("ragguard.workspace", "Workspace.log_act"),  # the report is in the vault, the log lacks it
 ]
 
 

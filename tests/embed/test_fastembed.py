@@ -30,7 +30,7 @@ from ragguard.errors import (
     RecipeMismatchError,
 )
 from ragguard.rebuild.reindex import reindex
-from ragguard.serving.publish import log_key, publish
+from ragguard.serving.publish import publish
 from ragguard.serving.reader import open_reader
 from ragguard.serving.search import search
 from tests.embed.test_encoder import TEXTS
@@ -411,7 +411,7 @@ def test_the_whole_way_and_a_file_that_is_swapped(
     assert found["model origin"].state == "note"
 
     publish(gate.workspace, tmp_path / "out")
-    with open_reader(tmp_path / "out", log_key(gate.workspace), clock=lambda: gate.now) as reader:
+    with open_reader(tmp_path / "out", gate.workspace.log_key, clock=lambda: gate.now) as reader:
         hits = reader.retrieve("days of leave", 1).hits
     assert [hit.document for hit in hits] == ["wiki/leave.md"]
 
@@ -430,7 +430,7 @@ def test_the_whole_way_and_a_file_that_is_swapped(
     wrong = {f.name: f for f in doctors.examine(gate.workspace)}["model"]
     assert (wrong.state, wrong.exit_code) == ("wrong", 3)
     with pytest.raises(ModelDigestError, match="files are not those"):
-        open_reader(tmp_path / "out", log_key(gate.workspace), clock=lambda: gate.now)
+        open_reader(tmp_path / "out", gate.workspace.log_key, clock=lambda: gate.now)
     (copy / "special_tokens_map.json").write_bytes(whole)
     gate.reopen(hours=1)
     assert search(gate.workspace, "days of leave", 1)[0].document == "wiki/leave.md"

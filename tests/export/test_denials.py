@@ -25,9 +25,10 @@ from ragguard.ledger import decided as decided_rows
 from ragguard.lineage.prove import verify_log
 from ragguard.model import Verdict
 from ragguard.quarantine.hold import hold
-from ragguard.quarantine.review import decide, decide_all
+from ragguard.quarantine.review import decide
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
+from tests.support.deciding import decide_all
 from tests.support.exports import Change, contents, forge, put
 from tests.support.rebuilding import proved, wrong
 from tests.support.simulator import HONEST, NOW, Gate

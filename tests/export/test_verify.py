@@ -14,7 +14,6 @@ from ragguard.errors import IntegrityError, LogError
 from ragguard.export.inventory import MAX_INVENTORY, Inventory, Omitted, dump, parse
 from ragguard.export.verify import verify
 from ragguard.export.write import Exported, export
-from ragguard.lineage.prove import verifier_key
 from ragguard.trust import amend_root
 from tests.support.exports import Change, forge, problems, put, write_signed
 from tests.support.simulator import HONEST, Gate
@@ -88,7 +87,7 @@ def test_what_does_not_belong_there_is_found(made: Exported, copy: Path) -> None
 
 
 def test_another_key_is_refused(made: Exported, copy: Path, new_gate: Callable[..., Gate]) -> None:
-    other = verifier_key(new_gate().workspace)
+    other = new_gate().workspace.log_key
     (said,) = verify(copy, other).problems
     assert "not what the log" in said
     with pytest.raises(LogError):

@@ -14,7 +14,6 @@ import pytest
 from ragguard.errors import IntegrityError, LogError, UsageError
 from ragguard.export.verify import verify
 from ragguard.export.write import Exported, export
-from ragguard.lineage.prove import verifier_key
 from ragguard.quarantine.review import decide
 from ragguard.trust.canonical import digest_bytes
 from tests.ledger.test_vault import limited
@@ -188,7 +187,7 @@ print(killed // 3)
 
 def test_killed_at_any_write_nothing_is_under_its_name(gate: Gate) -> None:
     gate.publish({"leave.md": HONEST["leave.md"]})
-    key = verifier_key(gate.workspace)
+    key = gate.workspace.log_key
     gate.close()
     done = subprocess.run(
         [sys.executable, "-c", KILLER, str(gate.folder), key],

@@ -38,7 +38,7 @@ def main() -> None:
         shown = review.find(gate.workspace.ledger, "pin.md")
         review.decide(gate.workspace, shown, "reject", gate.bob, "speaks to the model")
         bundle = prove.prove(gate.workspace, "wiki/laptops.md")
-        log_key = prove.verifier_key(gate.workspace)
+        log_key = gate.workspace.log_key
         gate.close()
         ignored = shutil.ignore_patterns("index", "cache", "*.lock", "*-wal", "*-shm")
         shutil.copytree(gate.folder / "w", target / "workspace", ignore=ignored)

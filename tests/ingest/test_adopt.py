@@ -22,14 +22,15 @@ from ragguard.ledger import commits, log
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.tables import get_meta
 from ragguard.ledger.writer import JUDGED_UNTIL
-from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
+from ragguard.lineage.prove import prove, verify_bundle, verify_log
 from ragguard.model import Finding, Verdict
-from ragguard.quarantine.review import decide, decide_all, look
+from ragguard.quarantine.review import decide, look
 from ragguard.store.foreign import open_foreign
 from ragguard.trust import adoption
 from ragguard.trust.canonical import canonical
+from tests.support.deciding import decide_all
 from tests.support.hanging import ends
-from tests.support.simulator import HONEST, NOW, SUSPECT, Gate, Publisher
+from tests.support.simulator import HONEST, SUSPECT, Gate, Publisher
 
 
 def point(number: int, text: Any, document: Any, **metadata: Any) -> Any:
@@ -372,7 +373,7 @@ def test_a_reviewer_releases_an_adopted_document_and_the_proof_names_no_signer(
     assert gate.documents("serving") == {"leave.md"}
     bundle = prove(gate.workspace, "legacy/leave.md")
     keys = dict(gate.workspace.root.keys)
-    said = verify_bundle(json.dumps(bundle).encode(), verifier_key(gate.workspace), keys)
+    said = verify_bundle(json.dumps(bundle).encode(), gate.workspace.log_key, keys)
     assert (said["outcome"], said["signed_by"]) == ("released", [])
     assert [(a["act"], a["actor"]) for a in said["acts"]] == [
         ("adopt", "nobody"),
@@ -382,7 +383,7 @@ def test_a_reviewer_releases_an_adopted_document_and_the_proof_names_no_signer(
     record["subject"][0]["digest"]["sha256"] = "0" * 64
     forged = {**bundle, "manifest": base64.b64encode(json.dumps(record).encode()).decode()}
     with pytest.raises(LogError, match="record of its adoption"):
-        verify_bundle(json.dumps(forged).encode(), verifier_key(gate.workspace), keys)
+        verify_bundle(json.dumps(forged).encode(), gate.workspace.log_key, keys)
     take(gate, tmp_path / "s")
     assert gate.documents("serving") == {"leave.md"}
 
@@ -421,10 +422,8 @@ def test_a_source_name_has_a_form(gate: Gate, tmp_path: Path) -> None:
 
 
 def test_the_record_reads_back_and_other_bytes_are_none() -> None:
-    given: dict[str, Any] = {"place": "p", "collection": "c", "mode": "trust", "source": "legacy"}
-    data = adoption.dump(**given, now=NOW, layout={"text": "t"}, documents={"a": "0" * 64})
-    read = adoption.parse(data, max_bytes=1000)
-    assert read is not None
-    assert (read.at, read.documents) == ("2026-03-01T12:00:00Z", {"a": "0" * 64})
+    at = "2026-03-01T12:00:00Z"
+    made = adoption.Adoption("legacy", at, "p", "c", "trust", {"text": "t"}, {"a": "0" * 64})
+    assert adoption.parse(adoption.dump(made), max_bytes=1000) == made
     for other in (b"\xff", b"[]", b'{"payload": "", "signatures": []}'):
         assert adoption.parse(other, max_bytes=1000) is None

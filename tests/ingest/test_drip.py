@@ -13,7 +13,7 @@ from ragguard.ingest.judge import recent_labels
 from ragguard.ingest.report import Report
 from ragguard.ingest.run import ingest
 from ragguard.ledger import versions
-from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
+from ragguard.lineage.prove import prove, verify_bundle, verify_log
 from ragguard.quarantine.review import decide
 from tests.support.handbook import CORPORA, add, judged_handbook_gate, poison
 from tests.support.simulator import Gate
@@ -100,7 +100,7 @@ def test_what_was_pulled_back_is_proved_and_what_is_released_stays(dripped: Drip
     assert [link["document"]["outcome"] for link in bundle["links"]][:2] == ["admit", "pulled"]
     key = gate.alice.public
     body = json.dumps(bundle).encode()
-    proved = verify_bundle(body, verifier_key(gate.workspace), {key.keyid: key})
+    proved = verify_bundle(body, gate.workspace.log_key, {key.keyid: key})
     assert proved["document"] == f"wiki/{pulled}"
     again = drop(gate, names[-1])
     assert again.pulled == []

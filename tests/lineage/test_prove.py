@@ -12,7 +12,7 @@ import pytest
 
 from ragguard.errors import IntegrityError, LogError, UsageError
 from ragguard.ledger import log
-from ragguard.lineage.prove import prove, verifier_key, verify_bundle, verify_log
+from ragguard.lineage.prove import prove, verify_bundle, verify_log
 from ragguard.model import PublicKey
 from ragguard.quarantine.review import decide
 from ragguard.trust import keys, signed_note
@@ -55,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     with workspace.ledger.reading() as conn:
         size, head = log.kept_checkpoints(conn)[-1]
     signers = {gate.alice.public.keyid: gate.alice.public}
-    yield Made(bundles, verifier_key(workspace), signers, points, size, head)
+    yield Made(bundles, workspace.log_key, signers, points, size, head)
     gate.close()
 
 
@@ -114,7 +114,7 @@ def test_a_document_that_came_in_with_the_second_try_is_proved(gate: Gate) -> No
     assert gate.ingest(path).exit_code == 0
     bundle = json.dumps(prove(gate.workspace, "wiki/leave.md")).encode()
     signers = {gate.alice.public.keyid: gate.alice.public}
-    said = verify_bundle(bundle, verifier_key(gate.workspace), signers)
+    said = verify_bundle(bundle, gate.workspace.log_key, signers)
     assert (said["outcome"], said["signed_by"]) == ("admit", ["alice"])
     assert [a["commit"] for a in said["acts"]] == [2]
     assert verify_log(gate.workspace).problems == []
@@ -196,7 +196,7 @@ def test_the_manifest_of_another_commit_is_refused(made: Made, gate: Gate) -> No
 
 def test_another_log_proves_nothing_here(made: Made, gate: Gate) -> None:
     with pytest.raises(LogError, match="not signed by"):
-        made.check(made.bundles["leave.md"], log_key=verifier_key(gate.workspace))
+        made.check(made.bundles["leave.md"], log_key=gate.workspace.log_key)
     with gate.workspace.ledger.reading() as conn:
         _, other = log.kept_checkpoints(conn)[-1]
     with pytest.raises(LogError, match="not signed by"):
@@ -241,7 +241,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grown]:
     other = signed_note.Checkpoint(workspace.origin, kept[0][0], b"x" * 32)
     forged = workspace.sign_note(signed_note.checkpoint_text(other))
     signers = {gate.alice.public.keyid: gate.alice.public}
-    made = Made({}, verifier_key(workspace), signers, {}, kept[-1][0], notes[-1])
+    made = Made({}, workspace.log_key, signers, {}, kept[-1][0], notes[-1])
     yield Grown(notes, bundles, forged, made)
     gate.close()
 

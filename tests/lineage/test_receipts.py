@@ -12,11 +12,10 @@ import pytest
 
 from ragguard.errors import IntegrityError, LogError, SignatureError
 from ragguard.lineage import receipts
-from ragguard.lineage.prove import verifier_key
 from ragguard.lineage.receipts import VerifiedReceipt, verify_receipt
 from ragguard.quarantine.hold import hold
 from ragguard.serving import receipt
-from ragguard.serving.publish import log_key, publish
+from ragguard.serving.publish import publish
 from ragguard.serving.reader import open_reader
 from ragguard.serving.receipt import Receipt, question_digest
 from ragguard.serving.retriever import open_retriever
@@ -47,7 +46,7 @@ def ask(gate: Gate, k: int = 3) -> bytes:
 
 
 def read(gate: Gate, data: bytes) -> VerifiedReceipt:
-    return verify_receipt(data, verifier_key(gate.workspace), {})
+    return verify_receipt(data, gate.workspace.log_key, {})
 
 
 def was(gate: Gate, data: bytes) -> dict[str, str]:
@@ -100,7 +99,7 @@ def test_a_reader_signs_with_its_own_key(shared: Gate, tmp_path: Path) -> None:
     mine = keys.generate("chatbot")
     with open_reader(
         tmp_path / "out",
-        log_key(shared.workspace),
+        shared.workspace.log_key,
         encoder=shared.workspace.encoder,
         receipt_key=mine,
         clock=lambda: shared.now + timedelta(minutes=5),
@@ -109,7 +108,7 @@ def test_a_reader_signs_with_its_own_key(shared: Gate, tmp_path: Path) -> None:
     assert data is not None
     with pytest.raises(SignatureError):
         read(shared, data)
-    key = verifier_key(shared.workspace)
+    key = shared.workspace.log_key
     verified = verify_receipt(data, key, {mine.public.keyid: mine.public})
     assert verified.signed_by == ["chatbot"]
     assert verified.receipt.at == shared.now + timedelta(minutes=5)

@@ -12,8 +12,9 @@ from ragguard.ledger.writer import Committer
 from ragguard.lineage.custody import trace_document
 from ragguard.lineage.prove import verify_log
 from ragguard.quarantine.hold import Held, hold
-from ragguard.quarantine.review import decide_all, look
+from ragguard.quarantine.review import look
 from ragguard.trust.canonical import digest_bytes
+from tests.support.deciding import decide_all
 from tests.support.simulator import HONEST, Gate
 
 NAMED = ["wiki/visitors.md", "wiki/leave.md"]

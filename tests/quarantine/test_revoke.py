@@ -17,6 +17,7 @@ from ragguard.quarantine import review
 from ragguard.quarantine.revoke import Radius, blast_radius, find_target, revoke
 from ragguard.trust import amend_root, dsse, keys
 from ragguard.trust.canonical import canonical
+from tests.support.deciding import decide_all
 from tests.support.ledger_rows import decision_on
 from tests.support.simulator import HONEST, NEWS, NOW, SUSPECT, Gate, Publisher
 
@@ -92,9 +93,7 @@ def test_it_is_undone_in_one_commit_and_everything_is_as_it_was(stolen: Gate) ->
     number = carry_out(stolen, radius(stolen))
     assert number is not None
     assert digest(stolen) != before
-    undone, released = review.decide_all(
-        stolen.workspace, number, "release", stolen.bob, "was not stolen"
-    )
+    undone, released = decide_all(stolen.workspace, number, "release", stolen.bob, "was not stolen")
     assert undone == number + 1
     assert [c.document for c in released] == ["leave.md", "news.md"]
     assert digest(stolen) == before
@@ -110,7 +109,7 @@ def test_it_is_undone_in_one_commit_and_everything_is_as_it_was(stolen: Gate) ->
         assert dsse.verify(envelope, public, payload_type=dsse.IN_TOTO, threshold=1)
     assert len({row.envelope for row in said}) == 2
     with pytest.raises(UsageError, match="opened no case"):
-        review.decide_all(stolen.workspace, number, "release", stolen.bob, "again")
+        decide_all(stolen.workspace, number, "release", stolen.bob, "again")
 
 
 def test_both_commits_are_finished_by_the_next_start_when_they_are_cut_short(
@@ -128,7 +127,7 @@ def test_both_commits_are_finished_by_the_next_start_when_they_are_cut_short(
     with monkeypatch.context() as patch:
         patch.setattr(Committer, "_finish", _die)
         with pytest.raises(KeyboardInterrupt):
-            review.decide_all(stolen.workspace, 3, "release", stolen.bob, "was not stolen")
+            decide_all(stolen.workspace, 3, "release", stolen.bob, "was not stolen")
     assert stolen.reopen().recover() == 1
     assert digest(stolen) == before
     with stolen.workspace.ledger.reading() as conn:
@@ -146,9 +145,9 @@ def test_who_signed_one_of_the_documents_releases_none(stolen: Gate) -> None:
     second = keys.generate("alice")
     stolen.trust(second, role="reviewer")
     with pytest.raises(DecisionError, match="signed the document"):
-        review.decide_all(stolen.workspace, number, "release", second, "mine")
+        decide_all(stolen.workspace, number, "release", second, "mine")
     with pytest.raises(UsageError, match="reason"):
-        review.decide_all(stolen.workspace, number, "release", stolen.bob, " ")
+        decide_all(stolen.workspace, number, "release", stolen.bob, " ")
     assert stolen.documents("quarantine") == {"leave.md", "news.md"}
 
 
@@ -193,7 +192,7 @@ def test_of_a_document_one_version_waits_at_a_time(stolen: Gate) -> None:
     assert [c.state for c in stolen.cases(None)] == ["superseded", "open", "open"]
     waiting = [p for p in stolen.points("quarantine").values() if SUSPECT in p["page_content"]]
     assert waiting == []
-    review.decide_all(stolen.workspace, number, "release", stolen.bob, "fine")
+    decide_all(stolen.workspace, number, "release", stolen.bob, "fine")
     assert digest(stolen) == before
 
 

@@ -20,6 +20,7 @@ from ragguard.rebuild.reindex import Rebuilt, reindex
 from ragguard.serving.search import search
 from ragguard.trust import amend_root
 from tests.support.candidates import aliases
+from tests.support.deciding import decide_all
 from tests.support.rebuilding import (
     LEAVE,
     QUESTIONS,
@@ -125,7 +126,7 @@ def test_what_a_reviewer_released_after_the_revocation_stays(gate: Gate) -> None
     gate.publish({"news.md": NEWS})
     number = revoke_alice(gate)
     assert number is not None
-    review.decide_all(gate.workspace, number, "release", gate.bob, "is fine")
+    decide_all(gate.workspace, number, "release", gate.bob, "is fine")
     assert rebuild(gate).left == []
     settings(gate, **SMALL)
     done = rebuild(gate)  # new versions: they stand on the rebuild now

@@ -21,6 +21,7 @@ from ragguard.rebuild.reindex import reindex
 from ragguard.rebuild.rollback import RolledBack, rollback
 from ragguard.store import Point
 from tests.support.audit.whole_index import check_index
+from tests.support.deciding import decide_all
 from tests.support.rebuilding import (
     LEAVE,
     MENU,
@@ -183,7 +184,7 @@ def test_a_released_document_may_come_back_although_its_signer_was_revoked(gate:
     gate.reopen(days=10)
     gate.publish({"news.md": NEWS})
     assert revoke_alice(gate) == 3
-    review.decide_all(gate.workspace, 3, "release", gate.bob, "is fine")
+    decide_all(gate.workspace, 3, "release", gate.bob, "is fine")
     assert back(gate, "1").gone == ["wiki/news.md"]
     assert back(gate, "4").back == ["wiki/news.md"]
     sound(gate)

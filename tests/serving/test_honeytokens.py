@@ -23,7 +23,7 @@ from ragguard.ledger import versions
 from ragguard.lineage.retrieved import retrieved
 from ragguard.serving import snapshot
 from ragguard.serving.answer import Answer
-from ragguard.serving.publish import log_key, publish
+from ragguard.serving.publish import publish
 from ragguard.serving.reader import open_reader
 from ragguard.serving.receipt import question_digest
 from ragguard.serving.retrieval_log import FOLDER, RetrievalLog
@@ -83,7 +83,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     empty = night(gate)
     out, heard = folder / "out", Heard()
     publish(gate.workspace, out)
-    key = log_key(gate.workspace)
+    key = gate.workspace.log_key
     logging.getLogger("ragguard.serving.retriever").addHandler(heard)
 
     def reader(minutes: int) -> Any:

@@ -18,7 +18,7 @@ from ragguard.canary.sets import Canaries
 from ragguard.errors import UsageError
 from ragguard.serving import snapshot
 from ragguard.serving.answer import Answer
-from ragguard.serving.publish import log_key, publish
+from ragguard.serving.publish import publish
 from ragguard.serving.ranking import DocumentRanker, corroborated, independent, order
 from ragguard.serving.reader import open_reader
 from ragguard.serving.retriever import open_retriever
@@ -97,7 +97,7 @@ class World:
     def read(self, ranking: float, out: Path | None = None) -> Any:
         return open_reader(
             out or self.out,
-            log_key(self.gate.workspace),
+            self.gate.workspace.log_key,
             encoder=self.gate.workspace.encoder,
             max_age=timedelta(days=9),
             clock=lambda: NOW,
@@ -150,7 +150,7 @@ def test_a_reader_ranks_as_the_holder_does(world: World) -> None:
         found = reader.retrieve(QUESTION, 8)
     assert [h.document for h in found.hits] == [h.document for h in world.ranked.hits]
     (path,) = world.out.glob("*/points.snapshot")
-    kept = snapshot.load(path.read_bytes(), log_key(world.gate.workspace))
+    kept = snapshot.load(path.read_bytes(), world.gate.workspace.log_key)
     assert len(kept.table) == 61 * kept.points == 61 * 8
     with world.read(0.0) as reader:
         found = reader.retrieve(QUESTION, 8)

@@ -24,7 +24,7 @@ from ragguard.errors import (
     UsageError,
 )
 from ragguard.serving import snapshot
-from ragguard.serving.publish import log_key, publish
+from ragguard.serving.publish import publish
 from ragguard.serving.reader import open_reader
 from ragguard.serving.retriever import Retriever, open_retriever
 from ragguard.store import open_store
@@ -55,7 +55,7 @@ class Site:
         rest: dict[str, Any] = {"url": self.url, "max_age": timedelta(hours=24), **options}
         return open_reader(
             self.out,
-            log_key(self.gate.workspace),
+            self.gate.workspace.log_key,
             encoder=self.gate.workspace.encoder,
             clock=lambda: self.now,
             **rest,
@@ -139,11 +139,11 @@ def test_publishing_again_signs_the_same_state_anew_without_reading_it(
 ) -> None:
     embedded = replace(embedded, out=tmp_path / "out")
     embedded.publish()
-    before = snapshot.load(embedded.snapshot.read_bytes(), log_key(embedded.gate.workspace))
+    before = snapshot.load(embedded.snapshot.read_bytes(), embedded.gate.workspace.log_key)
     monkeypatch.setattr(embedded.gate.workspace, "now", NOW + SOON)
     monkeypatch.setattr(type(embedded.gate.workspace.open_store()), "scan", None)
     embedded.publish()
-    after = snapshot.load(embedded.snapshot.read_bytes(), log_key(embedded.gate.workspace))
+    after = snapshot.load(embedded.snapshot.read_bytes(), embedded.gate.workspace.log_key)
     assert after.head.at == before.head.at + SOON
     assert after.table == before.table
 
@@ -260,7 +260,7 @@ def test_an_older_snapshot_that_is_put_back_is_refused(online: Site) -> None:
 def test_a_snapshot_of_another_history_of_the_same_log_is_refused(online: Site) -> None:
     w = online.gate.workspace
     with online.read() as reader:
-        mine = snapshot.load(online.snapshot.read_bytes(), log_key(w))
+        mine = snapshot.load(online.snapshot.read_bytes(), w.log_key)
         text = checkpoint_text(
             Checkpoint(w.origin, mine.tree.size, merkle.root([b"0" * 32] * mine.tree.size))
         )
@@ -301,7 +301,7 @@ def test_a_model_that_is_not_the_index_s_is_refused(embedded: Site) -> None:
     with pytest.raises(ModelDigestError):
         open_reader(
             embedded.out,
-            log_key(embedded.gate.workspace),
+            embedded.gate.workspace.log_key,
             encoder=other,
             max_age=timedelta(days=2),
             clock=lambda: NOW,
@@ -314,7 +314,7 @@ def test_a_reader_asks_the_endpoint_that_embeds_and_goes_by_the_pins_that_were_p
     with serving() as server:
         gate = Gate(tmp_path / "gate", model={"url": server.url, "name": "m"})
         gate.publish({"leave.md": HONEST["leave.md"]})
-        out, key = tmp_path / "out", log_key(gate.workspace)
+        out, key = tmp_path / "out", gate.workspace.log_key
         publish(gate.workspace, out)
         gate.close()
         options: dict[str, Any] = {"max_age": timedelta(days=2), "clock": lambda: NOW}

@@ -16,7 +16,7 @@ from ragguard.canary.formats import read_queries
 from ragguard.canary.sets import Canaries
 from ragguard.errors import UsageError
 from ragguard.rebuild.reindex import reindex
-from ragguard.serving.publish import log_key, publish
+from ragguard.serving.publish import publish
 from ragguard.serving.reader import open_reader
 from ragguard.serving.retriever import open_retriever
 from ragguard.store import SCOPE, Point
@@ -159,7 +159,7 @@ def test_readers_of_a_published_copy_are_scoped_too(
 ) -> None:
     publish(gate.workspace, tmp_path / "out")
     rest: dict[str, Any] = {"encoder": gate.workspace.encoder, "clock": lambda: gate.now}
-    key = log_key(gate.workspace)
+    key = gate.workspace.log_key
     with pytest.raises(UsageError, match="scopes are on"):
         open_reader(tmp_path / "out", key, **rest)
     theirs = next(p for p in points if owner(p) == tenant(3))

@@ -122,7 +122,7 @@ def corpus(gate: Gate) -> str:
 def proved(workspace: Workspace, name: str = "leave.md") -> dict[str, Any]:
     """What a stranger is told by the proof of a document, which alice signed."""
     bundle = json.dumps(prove.prove(workspace, f"wiki/{name}")).encode()
-    told = prove.verify_bundle(bundle, prove.verifier_key(workspace), workspace.root.keys)
+    told = prove.verify_bundle(bundle, workspace.log_key, workspace.root.keys)
     assert (told["document"], told["signed_by"]) == (f"wiki/{name}", ["alice"])
     return told
 

@@ -22,7 +22,6 @@ from ragguard.canary.result import Run, told
 from ragguard.canary.sets import RUN_ACT, acts
 from ragguard.errors import VaultError
 from ragguard.ledger import versions
-from ragguard.ledger.writer import append_entry
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
 
@@ -160,5 +159,4 @@ def _keep(workspace: Workspace, answered: Run) -> None:
         "k": answered.k,
         "run": workspace.vault.put(dump_run(answered.rankings).encode()),
     }
-    with workspace.ledger.writing() as conn:
-        append_entry(conn, entry, workspace.origin, workspace.sign_note)
+    workspace.log_act(entry)

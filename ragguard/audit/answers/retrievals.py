@@ -113,12 +113,6 @@ def check_retrievals(
 ) -> Answers | None:
     """Look through the retrieval log.
 
-    Args:
-        workspace: Open and locked.
-        serving: Serving versions by label.
-        course: Gets the findings.
-        note: Of the part that runs.
-
     Returns:
         What the answers of the last days were; `None` where none were logged.
 
@@ -285,7 +279,6 @@ def dominating(
     """Find newcomers that far more questions were answered with than with what stood before.
 
     Args:
-        window: Answers.
         newcomers: Documents that came within it.
         came: When each document came, as text.
         rate: Share of honest nights on which one may be named.
@@ -375,8 +368,6 @@ def bursts(
     """Find new sources that answer more questions for their size than any that stood before.
 
     Args:
-        window: Answers.
-        serving: Serving versions by label.
         newcomers: Documents that came within the window.
         came: When each document came, as text.
         rate: As in `dominating`.

@@ -64,8 +64,6 @@ def audit_collection(
         opened: The collection; it is only read.
         fields: How to read its payloads.
         settings: How strict to be.
-        now: The run's time.
-        progress: Called with stage, done and total.
         full: Judge every document, not a sample of very many.
 
     Raises:

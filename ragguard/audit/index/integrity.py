@@ -30,7 +30,7 @@ from ragguard.ledger.seals import seal
 from ragguard.ledger.writer import Plan
 from ragguard.model import Floats
 from ragguard.store import Point
-from ragguard.trust.canonical import digest_bytes
+from ragguard.trust.canonical import digest_text
 from ragguard.workspace import Workspace
 
 Zone = Literal["serving", "quarantine"]
@@ -56,8 +56,6 @@ class Reconciler:
     """Compares points, fed in blocks, with what the ledger says they are.
 
     Args:
-        workspace: Open.
-        generation: The generation that is audited.
         zones: Zones whose points will be fed; another zone's are not missed.
     """
 
@@ -78,12 +76,7 @@ class Reconciler:
         self.looked_at = 0
 
     def see(self, zone: Zone, points: Sequence[Point]) -> None:
-        """Take a block of points in, ids and vectors as the engine gave them.
-
-        Args:
-            zone: Where they were found.
-            points: Points with vectors and payloads.
-        """
+        """Take a block of points in, ids and vectors as the engine gave them."""
         if not points:
             return
         self.looked_at += len(points)
@@ -101,15 +94,10 @@ class Reconciler:
         if suspects:
             self._accuse(zone, collection, suspects)
 
-    def finish(self, *, complete: bool = True) -> list[AuditFinding]:
-        """What was found.
-
-        Args:
-            complete: Whether all points were fed; else none is missed.
-        """
-        if complete:
-            for zone in self._zones:
-                self._miss(zone)
+    def finish(self) -> list[AuditFinding]:
+        """What was found, and which points were not fed."""
+        for zone in self._zones:
+            self._miss(zone)
         self._look_into_ledger()
         return [
             self._flood(f) if f.rule == "foreign-point" and f.count > FEW else f
@@ -276,7 +264,7 @@ class Likeness:
             if not isinstance(text, str) or not text.strip():
                 self._blank += 1
             elif len(self._texts) < TEXTS:
-                self._texts.add(digest_bytes(text.encode("utf-8", "surrogatepass")))
+                self._texts.add(digest_text(text))
             self._add_vector(point.vector)
 
     def _add_vector(self, vector: Floats) -> None:

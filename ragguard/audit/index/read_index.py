@@ -41,10 +41,8 @@ def read_index(
 
     Args:
         workspace: Open, its store opened with `repair=False`.
-        generation: The generation to audit.
         folder: Where the spool is to be written.
         key: Of which state it is.
-        progress: Called with stage, done and total.
 
     Returns:
         Findings, the spool, and how many points were read.
@@ -86,7 +84,6 @@ def neighbours(
         folder: Where the last spool and table are.
         seal_key: Of the workspace that kept them.
         k: Neighbours of a row.
-        progress: Called with stage, done and total.
         fresh: Make the table anew.
     """
     before = None if fresh else _kept(folder, seal_key, k)

@@ -36,7 +36,6 @@ class LeftOut:
 
     Attributes:
         reason: `no text`, `vector`, `dimensions` or `id`.
-        count: How many.
         ids: The first of them.
     """
 
@@ -93,9 +92,6 @@ class _Strings(Sequence[str]):
 
 class Spool:
     """A finished spool; rows are points, in the order in which they were read.
-
-    Args:
-        folder: Where it is.
 
     Attributes:
         key: Of which state it is.
@@ -155,9 +151,6 @@ class Spool:
 
     def origin(self, before: Spool) -> Ints:
         """Where rows were in another spool: same id, zone and vector bytes.
-
-        Args:
-            before: An older spool.
 
         Returns:
             int64 (n,), row there; -1 where it is new or its vector has changed.

@@ -93,7 +93,6 @@ class Spooler:
     Args:
         folder: Made new; what was there is thrown away.
         key: Of which state the spool will be.
-        dimensions: d.
         read: Reads a point's payload.
     """
 

@@ -22,7 +22,6 @@ class Targets:
     Attributes:
         json: The whole report (docs/schemas/audit.json).
         sarif: SARIF 2.1.0.
-        html: The page.
         metrics: Prometheus textfile; the collector wants its name to end in `.prom`.
     """
 
@@ -37,11 +36,6 @@ def write_all(report: AuditReport, targets: Targets, exit_code: int) -> dict[str
 
     The metrics are last: they tell a success only when the others are written. One that cannot be
     written does not keep the others from it; then the metrics tell no success.
-
-    Args:
-        report: The report.
-        targets: Where to.
-        exit_code: Of this run.
 
     Returns:
         The files written by format, in order.

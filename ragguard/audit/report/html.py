@@ -42,10 +42,7 @@ class ShownFinding:
 
     Attributes:
         number: From 1, in the page's order.
-        finding: It.
         new: Whether the last audit did not have it.
-        about: What it is about.
-        evidence: Its facts.
         open: Whether the evidence is unfolded.
     """
 

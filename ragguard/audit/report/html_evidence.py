@@ -113,7 +113,7 @@ def _known(left: dict[str, Any]) -> Iterator[Block]:
     yield from _changes(left)
     if _is_rows(near := left.get("neighbours")):
         del left["neighbours"]
-        yield _neighbours("nearest neighbours", near, text)
+        yield _neighbours(near, text)
     names, close = left.get("companions"), left.get("similarities")
     if isinstance(names, list) and isinstance(close, list) and len(names) == len(close):
         del left["companions"], left["similarities"]
@@ -136,9 +136,9 @@ def _changes(left: dict[str, Any]) -> Iterator[Block]:
         yield Block("change", "what changed", rows=rows[:MOST_ROWS], more=len(rows[MOST_ROWS:]))
 
 
-def _neighbours(title: str, rows: Sequence[Mapping[str, Any]], text: str) -> Block:
+def _neighbours(rows: Sequence[Mapping[str, Any]], text: str) -> Block:
     """A table; texts much like `text` have the words marked that it has not."""
-    made = _table(title, rows)
+    made = _table("nearest neighbours", rows)
     if not text or "text" not in made.columns:
         return made
     at = list(made.columns).index("text")
@@ -148,7 +148,7 @@ def _neighbours(title: str, rows: Sequence[Mapping[str, Any]], text: str) -> Blo
         other = sum(len(piece) for piece, differs in theirs if differs)
         if other <= ALIKE * sum(len(piece) for piece, _ in theirs):  # else all of it differs
             cells[at] = theirs
-    return Block("table", title, made.columns, shown, made.more)
+    return Block("table", made.title, made.columns, shown, made.more)
 
 
 def _by_shape(title: str, value: Any) -> Block | Segments:

@@ -52,7 +52,6 @@ class Map:
         dots: Honest points.
         marks: Suspects; `number` is that of their finding on the page, 0 when it is not there.
         labels: Beside the marks.
-        left_out: Points that are not drawn.
     """
 
     legend: Sequence[tuple[int, str, int]]

@@ -155,16 +155,7 @@ def body_of(report: AuditReport) -> dict[str, Any]:
         "rotation": dict(report.rotation),
         "counts": {k: int(n) for k, n in report.counts.items()},
         "levels": {level: levels[level] for level in ("error", "warning", "note")},
-        "parts": [
-            {
-                "name": p.name,
-                "state": p.state,
-                "reason": p.reason,
-                "looked_at": p.looked_at,
-                "seconds": round(p.seconds, 3),
-            }
-            for p in report.parts
-        ],
+        "parts": [{**vars(p), "seconds": round(p.seconds, 3)} for p in report.parts],
         "findings": [_finding(f, f.identity in report.fresh) for f in report.findings],
         "gone": [_finding(f, False) for f in report.gone],
         "sources": [
@@ -186,13 +177,7 @@ def body_of(report: AuditReport) -> dict[str, Any]:
             for name, values in report.series.items()
         },
         "places": [
-            {
-                "x": round(_share(p.x), 4),
-                "y": round(_share(p.y), 4),
-                "source": p.source,
-                "document": p.document,
-                "suspect": bool(p.suspect),
-            }
+            {**vars(p), "x": round(_share(p.x), 4), "y": round(_share(p.y), 4)}
             for p in report.places
         ],
         "memory_bytes": int(report.memory_bytes),
@@ -211,7 +196,6 @@ def load(data: bytes, name: str = "audit report") -> AuditReport:
     """Read what `dump` wrote.
 
     Args:
-        data: The bytes.
         name: What to call them in errors.
 
     Raises:
@@ -253,14 +237,14 @@ def report_of(body: Any, name: str = "audit report") -> AuditReport:
         name=read.name,
         collection=read.collection,
         counts=read.counts,
-        parts=[Part(p.name, p.state, p.reason, p.looked_at, p.seconds) for p in read.parts],
+        parts=[Part(**p.model_dump()) for p in read.parts],
         findings=findings,
         sources=[SourceLine(**s.model_dump()) for s in read.sources],
         health=read.health,
         series={name: [(v.at, v.value) for v in row] for name, row in read.series.items()},
         fresh=frozenset(f.identity for f, kept in pairs if kept.new),
         gone=[_read(f) for f in read.gone],
-        places=[MapPoint(p.x, p.y, p.source, p.document, p.suspect) for p in read.places],
+        places=[MapPoint(**p.model_dump()) for p in read.places],
         previous=read.previous or "",
         rotation=read.rotation,
         memory_bytes=read.memory_bytes,
@@ -315,18 +299,7 @@ def _finding(found: AuditFinding, new: bool) -> dict[str, Any]:
 
 
 def _read(kept: _Finding) -> AuditFinding:
-    return AuditFinding(
-        rule=kept.rule,
-        detail=kept.detail,
-        document=kept.document,
-        point=kept.point,
-        collection=kept.collection,
-        count=kept.count,
-        score=kept.score,
-        p_value=kept.p_value,
-        facts=kept.facts,
-        about=kept.about,
-    )
+    return AuditFinding(*(getattr(kept, name) for name in AuditFinding.__dataclass_fields__))
 
 
 def _answers_body(answers: Answers) -> dict[str, Any]:

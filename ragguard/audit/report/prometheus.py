@@ -70,8 +70,6 @@ def measure(
     """All metrics of an audit.
 
     Args:
-        report: The report.
-        exit_code: Of this run.
         last_success: Unix seconds of the last success before this run, 0 when there was none;
             `None`: it is not known, and only a success says when the last was.
     """
@@ -116,7 +114,6 @@ def last_success(path: Path, name: str) -> float:
     A file that cannot be read as one is as good as none: the audit goes on and says so in its log.
 
     Args:
-        path: The textfile.
         name: The report's name, as of the run before.
     """
     try:

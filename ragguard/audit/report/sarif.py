@@ -227,10 +227,7 @@ def _invocation(report: AuditReport) -> dict[str, Any]:
 
 def _notice(part: Part) -> dict[str, Any]:
     return {
-        "descriptor": {
-            "id": f"part-{part.state}",
-            "index": list(_NOTICES).index(part.state),
-        },
+        "descriptor": {"id": f"part-{part.state}", "index": list(_NOTICES).index(part.state)},
         "level": _NOTICES[part.state][0],
         "message": {
             "text": message(f"{part.name} {part.state}: {part.reason or 'no reason told'}")

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ragguard.cli.adopt import KEY
-from ragguard.cli.context import now, open_workspace, telemetry
+from ragguard.cli.context import FILE, OUTPUT, now, open_workspace, telemetry, workspace_folder
 from ragguard.cli.integrations import alarm
 from ragguard.cli.output import emit, format_option, note
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
     from ragguard.audit.findings import AuditReport
-
-_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -40,9 +39,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--max-minutes", type=click.FloatRange(min=0.01), help="Look at a part of the index each time."
 )
 @click.option(
-    "--expect-checkpoint",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A checkpoint of the log that was kept elsewhere.",
+    "--expect-checkpoint", type=FILE, help="A checkpoint of the log that was kept elsewhere."
 )
 @click.option("--quarantine", is_flag=True, help="Take suspects out of the index, in one commit.")
 @click.option(
@@ -52,10 +49,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="The mildest finding that makes the exit code 1.",
 )
-@click.option("--json", "json_file", type=_FILE, help="Write the whole report there.")
-@click.option("--sarif", "sarif_file", type=_FILE, help="Write SARIF 2.1.0 there.")
-@click.option("--html", "html_file", type=_FILE, help="Write a page there.")
-@click.option("--metrics", "metrics_file", type=_FILE, help="Write a Prometheus textfile there.")
+@click.option("--json", "json_file", type=OUTPUT, help="Write the whole report there.")
+@click.option("--sarif", "sarif_file", type=OUTPUT, help="Write SARIF 2.1.0 there.")
+@click.option("--html", "html_file", type=OUTPUT, help="Write a page there.")
+@click.option("--metrics", "metrics_file", type=OUTPUT, help="Write a Prometheus textfile there.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 where it would be 1.")
 @format_option
 @click.pass_context
@@ -105,12 +102,22 @@ def audit(ctx: click.Context, /, fmt: str, exit_zero: bool, **given: Any) -> int
         note(f"{taken} documents were taken out of the index; ragguard quarantine list")
     if not foreign:
         alarm.after(ctx)
-        from ragguard.cli.audit.start import start
         from ragguard.integrations.jobs.started import GRAVITY
 
-        started = start(ctx, report, full=given["full"])
+        started = _start(ctx, report, given["full"])
         code = max(code, 0 if started == 1 and exit_zero else started, key=GRAVITY.index)
     return code
+
+
+def _start(ctx: click.Context, report: AuditReport, full: bool) -> int:
+    """Do what `[triggers]` allows for what an audit found; see `jobs.started`."""
+    from ragguard.integrations.jobs import started
+    from ragguard.workspace import meant
+
+    opened = partial(open_workspace, ctx)
+    allowed = meant.settings(workspace_folder(ctx)).triggers
+    with Progress() as progress:
+        return started.start(opened, allowed, report, full=full, progress=progress.update, say=note)
 
 
 _OWN_ONLY = ("re_embed", "max_minutes", "expect_checkpoint", "quarantine")

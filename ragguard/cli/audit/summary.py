@@ -30,8 +30,6 @@ def show(report: AuditReport, written: Mapping[str, Path], quarantined: bool = F
     """Print the summary on standard output, in colour on a terminal.
 
     Args:
-        report: The report.
-        written: Files of reports by format.
         quarantined: Whether suspects were taken out by this run.
     """
     from rich.text import Text
@@ -51,9 +49,6 @@ def summary(
     """The lines, none wider than `width` columns.
 
     Args:
-        report: The report.
-        written: Files of reports by format.
-        width: Columns of the screen.
         quarantined: Whether suspects were taken out by this run.
     """
     from ragguard.audit.report import wording

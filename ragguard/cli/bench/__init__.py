@@ -8,14 +8,13 @@ from typing import Any
 import click
 
 from ragguard.cli.bench.honest import exit_code, measure, refuse_others, show, write_report
-from ragguard.cli.output import emit, format_of_one_option, note, say, short, table
+from ragguard.cli.context import FILE, FOLDER, NEW_FOLDER
+from ragguard.cli.output import emit, format_of_one_option, note, percent, say, short, table
 from ragguard.cli.progress import Progress
 from ragguard.errors import UsageError
 
 PROTOCOLS = ("bulk", "drip", "new-topic", "cold-start", "whole-index")
 FIGURES = ("found", "honest", "1 %", "5 %", "open", "gated")  # of more, a terminal has no room
-FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
-FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 
 
 @click.command()
@@ -101,15 +100,10 @@ FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 )
 @click.option("--peers", type=FOLDER, help="Folder of published methods to run beside (runs it).")
 @click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Keep vectors here, so that a second run does not embed.",
+    "--cache", type=NEW_FOLDER, help="Keep vectors here, so that a second run does not embed."
 )
 @click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write result.json and report.html into this folder.",
+    "-o", "--output", type=NEW_FOLDER, help="Write result.json and report.html into this folder."
 )
 @format_of_one_option
 @click.pass_context
@@ -220,7 +214,16 @@ def _show(report: dict[str, Any]) -> None:
         say(f"Poison found; verdicts at {asked} false alarms asked, scores at thresholds held out.")
         table(
             ["protocol", "family", *FIGURES],
-            [[*_name(c), *_verdicts(c), *_scores(c), *_reached(c)] for c in poison],
+            [
+                [
+                    *_name(c),
+                    percent(c["gate"]["documents"]["share"]),
+                    percent(c["gate"]["honest_quarantined"]["share"]),
+                    *(_at(c, "ragguard", rate) for rate in (0.01, 0.05)),
+                    *_reached(c),
+                ]
+                for c in poison
+            ],
             right=frozenset(FIGURES),
         )
         say(
@@ -235,9 +238,9 @@ def _show(report: dict[str, Any]) -> None:
             [
                 [
                     *_name(c),
-                    _percent(c["gate"]["documents"]["share"]),
+                    percent(c["gate"]["documents"]["share"]),
                     str(c["counts"]["subjects"]),
-                    " to ".join(_percent(x) for x in c["gate"]["documents"]["interval"]),
+                    " to ".join(percent(x) for x in c["gate"]["documents"]["interval"]),
                 ]
                 for c in honest
             ],
@@ -263,7 +266,7 @@ def _best(case: dict[str, Any], peers: list[str], rate: float) -> list[str]:
     if not found:
         return ["-", ""]
     share, name = max(found)
-    return [_percent(share), name]
+    return [percent(share), name]
 
 
 def _name(case: dict[str, Any]) -> list[str]:
@@ -276,22 +279,6 @@ def _name(case: dict[str, Any]) -> list[str]:
     return [" ".join(parts), case["family"] + size]
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _verdicts(case: dict[str, Any]) -> list[str]:
-    gate = case["gate"]
-    return [
-        _percent(gate["documents"]["share"]),
-        _percent(gate["honest_quarantined"]["share"]),
-    ]
-
-
-def _scores(case: dict[str, Any]) -> list[str]:
-    return [_at(case, "ragguard", rate) for rate in (0.01, 0.05)]
-
-
 def _detected(case: dict[str, Any], method: str, rate: float) -> float | None:
     rows = case["methods"].get(method, {"at": []})["at"]
     found = [r["detection"] for r in rows if r["rate"] == rate]
@@ -301,11 +288,11 @@ def _detected(case: dict[str, Any], method: str, rate: float) -> float | None:
 def _at(case: dict[str, Any], method: str, rate: float) -> str:
     """Detection by document; a dash where the threshold cannot be set or the method did not run."""
     share = _detected(case, method, rate)
-    return "-" if share is None else _percent(share)
+    return "-" if share is None else percent(share)
 
 
 def _reached(case: dict[str, Any]) -> list[str]:
     targets = case["readers"]["targets"]
     if not targets:
         return ["-", "-"]
-    return [_percent(targets[state]["reached"]["share"]) for state in ("let_in", "gated")]
+    return [percent(targets[state]["reached"]["share"]) for state in ("let_in", "gated")]

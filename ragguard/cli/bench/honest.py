@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ragguard.cli.output import note, say, short, table
+from ragguard.cli.output import note, percent, say, short, table
 from ragguard.cli.progress import Progress
 from ragguard.errors import UsageError
 
@@ -49,8 +49,6 @@ def measure(
     from ragguard.bench import honest, honest_page
     from ragguard.config import Settings
 
-    if output is not None:
-        honest_page.require()
     sections: dict[str, dict[str, Any]] = {}
     if rate is not None:
         sections["judge"] = {"false_alarm_rate": rate}
@@ -80,13 +78,13 @@ def exit_code(report: Mapping[str, Any], most: float | None) -> int:
         return 0
     above = [p for p in report["protocols"] if p["protocol"] in GATED and p["share"] > most]
     for found in above:
-        note(f"{found['protocol']}: {_percent(found['share'])} % held, allowed {_percent(most)} %")
+        note(f"{found['protocol']}: {percent(found['share'])} % held, allowed {percent(most)} %")
     return 1 if above else 0
 
 
 def show(report: Mapping[str, Any]) -> None:
     """Tables: all together, each batch, each check and rule, and some of what was held."""
-    asked = _percent(report["plan"]["false_alarm_rate"])
+    asked = percent(report["plan"]["false_alarm_rate"])
     say(
         f"Ordinary documents, nothing planted: {report['judged']} in "
         f"{len(report['collections'])} collections; whatever is held is a false alarm. "
@@ -94,7 +92,7 @@ def show(report: Mapping[str, Any]) -> None:
     )
     table(
         ["protocol", "held", "of", "%", "95 %", "worst batch"],
-        [[p["protocol"], *_figures(p), _percent(p["worst"])] for p in report["protocols"]],
+        [[p["protocol"], *_figures(p), percent(p["worst"])] for p in report["protocols"]],
         right=FIGURES | {"worst batch"},
     )
     say()
@@ -122,8 +120,8 @@ def _rates(heading: str, rows: Sequence[Mapping[str, Any]]) -> None:
                 str(row["found"]),
                 str(row["held"]),
                 *([str(row.get("first", 0))] if first else []),
-                _percent(row["share"], 2),
-                _percent(row["interval"][1], 2),
+                percent(row["share"], 2),
+                percent(row["interval"][1], 2),
             ]
             for row in rows
         ],
@@ -155,8 +153,8 @@ def _figures(row: Mapping[str, Any]) -> list[str]:
     return [
         str(row["held"]),
         str(row["documents"]),
-        _percent(row["share"]),
-        f"{_percent(low)} to {_percent(high)}",
+        percent(row["share"]),
+        f"{percent(low)} to {percent(high)}",
     ]
 
 
@@ -166,7 +164,3 @@ def _first(case: Mapping[str, Any]) -> str:
         if case[key]:
             parts.append(f"({case[key]} {words})")
     return ", ".join(parts)
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragguard.cli.context import now
+from ragguard.cli.context import NEW_FOLDER, now
 from ragguard.cli.output import line, say
 from ragguard.cli.progress import Progress
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ragguard.cli.demo.story import Story
     from ragguard.ingest.report import Report
     from ragguard.model import Verdict
-    from ragguard.serving.search import Hit
     from ragguard.workspace import Workspace
 
 WIDTH = 78
@@ -38,9 +37,7 @@ WHY_IN = {
 
 @click.command()
 @click.option(
-    "--keep",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Keep the workspace in this new folder, to look around in it.",
+    "--keep", type=NEW_FOLDER, help="Keep the workspace in this new folder, to look around in it."
 )
 def demo(keep: Path | None) -> None:
     """Show the whole story on a shipped corpus, in a temporary workspace.
@@ -66,7 +63,10 @@ def demo(keep: Path | None) -> None:
 
 
 def _tell(folder: Path) -> None:
+    from ragguard.audit import audit
     from ragguard.cli.demo import story as steps
+    from ragguard.lineage.prove import verify_log
+    from ragguard.rebuild.reindex import reindex
 
     with Progress(quiet=not sys.stderr.isatty(), fleeting=True) as progress:
         _head(1, "A handbook, signed")
@@ -78,7 +78,7 @@ def _tell(folder: Path) -> None:
             _counts(first)
             _held(first)
             say(f"\nAn employee asks: {steps.QUESTION}")
-            _hits(_shown(steps.ask(workspace)), story)
+            _answers(workspace, steps.QUESTION, story)
 
             _head(2, "Alice's key is stolen: a poisoned batch, perfectly signed")
             report = steps.bring_poison(story, workspace, progress.update)
@@ -90,7 +90,7 @@ def _tell(folder: Path) -> None:
             say("\nThe question again, to an index that took everything in:")
             _hits(steps.ask_unguarded(workspace), story)
             say("and to this one:")
-            _hits(_shown(steps.ask(workspace)), story)
+            _answers(workspace, steps.QUESTION, story)
 
             _head(3, "A reviewer decides")
             released, rejected = steps.review(story, workspace)
@@ -100,7 +100,7 @@ def _tell(folder: Path) -> None:
 
             _head(4, "Somebody was answered wrongly: traced, taken out, decided")
             say(f"The question: {steps.WRONGLY}")
-            _hits(_shown(steps.ask(workspace, steps.WRONGLY)), story)
+            _answers(workspace, steps.WRONGLY, story)
             say(f"\nThe answer given: {steps.ANSWER}")
             for _ in range(2):  # with the first out of the way, another may answer
                 named = steps.trace_and_hold(workspace)
@@ -109,16 +109,16 @@ def _tell(folder: Path) -> None:
                     say(f"    {name.removeprefix('handbook/')}{_mark(name, story)}")
                 denied, cleared = steps.read_held(story, workspace, named)
                 say(f"bob reads them, denies {denied} and gives {cleared} back. Asked again:")
-                _hits(_shown(steps.ask(workspace, steps.WRONGLY)), story)
+                _answers(workspace, steps.WRONGLY, story)
 
             _head(5, "A clean rebuild, audited")
-            made = steps.rebuild(workspace, progress.update)
+            made = reindex(workspace, yes=True, progress=progress.update)
             say(
                 f"generation {made.generation} serves {made.kept} of {made.before} documents, "
                 f"{made.chunks} chunks; {len(made.left)} left out, {made.waiting} wait"
             )
-            _audited(steps.audit_night(workspace, progress.update))
-            log = steps.check_log(workspace)
+            _audited(audit(workspace, progress=progress.update).report)
+            log = verify_log(workspace)
             state = "intact" if not log.problems else f"BROKEN: {log.problems[0]}"
             say(f"The log of all this: {log.entries} entries, {state}.")
 
@@ -142,8 +142,11 @@ def _counts(report: Report) -> None:
     say(f"    {said or 'nothing'}")
 
 
-def _shown(hits: list[Hit]) -> list[tuple[float, str, str]]:
-    return [(hit.similarity, hit.document, hit.text) for hit in hits]
+def _answers(workspace: Workspace, question: str, story: Story) -> None:
+    from ragguard.serving.search import search
+
+    hits = search(workspace, question, 3)
+    _hits([(hit.similarity, hit.document, hit.text) for hit in hits], story)
 
 
 def _mark(document: str, story: Story) -> str:

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ragguard import config
-from ragguard.audit import audit
-from ragguard.audit.findings import AuditReport
 from ragguard.config import Settings
 from ragguard.detect import scoring
 from ragguard.errors import UsageError
@@ -18,13 +16,10 @@ from ragguard.ingest.report import Report
 from ragguard.ingest.run import ingest
 from ragguard.ingest.sign import read_metadata, sign
 from ragguard.ledger import cases
-from ragguard.lineage.prove import LogReport, verify_log
 from ragguard.lineage.trace import trace_answer
 from ragguard.model import Progress, Root, Verdict
 from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide_cases
-from ragguard.rebuild.reindex import Rebuilt, reindex
-from ragguard.serving.search import Hit, search
 from ragguard.trust import amend_root, dsse, files, keys
 from ragguard.trust import root as roots
 from ragguard.trust.manifest import Accepted
@@ -85,7 +80,6 @@ def begin(folder: Path, now: datetime) -> Story:
 
     Args:
         folder: Made when missing.
-        now: The run's time.
     """
     corpus = shipped_corpus()
     root_key = keys.generate("root")
@@ -179,12 +173,7 @@ def bring_poison(story: Story, workspace: Workspace, progress: Progress) -> Repo
     return ingest(workspace, [path], root=root, progress=progress)
 
 
-def ask(workspace: Workspace, question: str = QUESTION, k: int = 3) -> list[Hit]:
-    """What the serving index answers."""
-    return search(workspace, question, k)
-
-
-def ask_unguarded(workspace: Workspace, k: int = 3) -> list[tuple[float, str, str]]:
+def ask_unguarded(workspace: Workspace) -> list[tuple[float, str, str]]:
     """What an index would answer that took everything in: similarity, document, text."""
     generation = workspace.generation()
     if generation is None:
@@ -192,14 +181,14 @@ def ask_unguarded(workspace: Workspace, k: int = 3) -> list[tuple[float, str, st
     store, vector = workspace.open_store(), workspace.encoder.encode([QUESTION])
     found: list[tuple[float, str, str]] = []
     for name in (generation.serving, generation.quarantine):
-        hits = store.search(name, vector, k)
+        hits = store.search(name, vector, 3)
         points = {p.id: p for p in store.get(name, hits.ids[0])}
         for point, similarity in zip(hits.ids[0], hits.similarities[0], strict=True):
             payload = points[point].payload
             found.append(
                 (similarity, str(payload["ragguard"]["document"]), str(payload["page_content"]))
             )
-    return sorted(found, reverse=True)[:k]
+    return sorted(found, reverse=True)[:3]
 
 
 def review(story: Story, workspace: Workspace) -> tuple[list[str], int]:
@@ -217,11 +206,6 @@ def review(story: Story, workspace: Workspace) -> tuple[list[str], int]:
         reason = "an awareness page; it quotes attacks"
         decide_cases(workspace, released, "release", story.bob, reason)
     return [case.document for case in released], len(rejected)
-
-
-def audit_night(workspace: Workspace, progress: Progress) -> AuditReport:
-    """The nightly audit of the index as it is."""
-    return audit(workspace, progress=progress).report
 
 
 def trace_and_hold(workspace: Workspace) -> list[str]:
@@ -243,13 +227,3 @@ def read_held(story: Story, workspace: Workspace, named: Sequence[str]) -> tuple
     if cleared:
         decide_cases(workspace, cleared, "release", story.bob, reason)
     return len(poison), len(cleared)
-
-
-def rebuild(workspace: Workspace, progress: Progress) -> Rebuilt:
-    """A new index from what is clean today, and the alias on it."""
-    return reindex(workspace, yes=True, progress=progress)
-
-
-def check_log(workspace: Workspace) -> LogReport:
-    """The log, verified."""
-    return verify_log(workspace)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli import context
-from ragguard.cli.context import workspace_folder
+from ragguard.cli.context import FILE, workspace_folder
 from ragguard.cli.output import emit, format_option, line, note, say, table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def alarm() -> None:
 @click.option(
     "--receipt",
     "receipts",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     multiple=True,
     help="Tell if an answer of this receipt rested on what is good no more; may be repeated.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli import context
-from ragguard.cli.context import duration, passphrase_option, read_key, workspace_folder
+from ragguard.cli.context import FILE, duration, passphrase_option, read_key, workspace_folder
 from ragguard.cli.output import emit, format_option, note, say, table
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ ROLES = ("viewer", "reviewer", "operator")
 )
 @click.option(
     "--key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     help="Sign decisions in this process with this private key, instead of in browsers.",
 )
 @click.option("--log-json", is_flag=True, help="A JSON line for each request, on standard error.")

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragguard.cli.context import open_workspace, read_public
+from ragguard.cli.context import FILE, OUTPUT, open_workspace, read_public
 from ragguard.cli.output import emit, format_option, line, say
 from ragguard.trust.canonical import format_time
 
 if TYPE_CHECKING:
     from ragguard.model import PublicKey
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -64,7 +62,7 @@ def verify(
             return _verify_receipt(ctx, data, log_key, known, fmt)
         if log_key is None or not known:
             with open_workspace(ctx, exclusive=False) as workspace:
-                log_key = log_key or prove.verifier_key(workspace)
+                log_key = log_key or workspace.log_key
                 known = known or dict(workspace.root.keys)
         found = prove.verify_bundle(data, log_key, known, expected)
         if fmt != "table":
@@ -106,15 +104,14 @@ def _verify_receipt(
     ctx: click.Context, data: bytes, log_key: str | None, signers: Mapping[str, PublicKey], fmt: str
 ) -> int:
     """Verify a receipt: by its keys alone, or against the ledger too."""
-    from ragguard.lineage import prove, receipts
+    from ragguard.lineage import receipts
 
     passages = None
     if log_key is not None:
         verified = receipts.verify_receipt(data, log_key, signers)
     else:
         with open_workspace(ctx, exclusive=False) as workspace:
-            key = prove.verifier_key(workspace)
-            verified = receipts.verify_receipt(data, key, signers)
+            verified = receipts.verify_receipt(data, workspace.log_key, signers)
             passages = receipts.then(workspace, verified)
     said = verified.receipt
     wrong = [p for p in passages or () if p.wrong]
@@ -150,9 +147,7 @@ def _verify_receipt(
 
 
 @log.command()
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
-)
+@click.option("-o", "--output", type=OUTPUT, help="File to write.")
 @format_option
 @click.pass_context
 def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
@@ -163,13 +158,12 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
       ragguard log checkpoint -o checkpoint.txt
     """
     from ragguard.ledger import log as logs
-    from ragguard.lineage import prove
     from ragguard.trust.files import replace_file
 
     with open_workspace(ctx, exclusive=False) as workspace:
         with workspace.ledger.reading() as conn:
             size, note = logs.kept_checkpoints(conn)[-1]
-        key = prove.verifier_key(workspace)
+        key = workspace.log_key
     if output is not None:
         replace_file(output, note.encode(), shared=True)
     if fmt != "table":
@@ -185,9 +179,7 @@ def checkpoint(ctx: click.Context, output: Path | None, fmt: str) -> None:
 
 @log.command()
 @click.argument("what")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
-)
+@click.option("-o", "--output", type=OUTPUT, help="File to write.")
 @click.option(
     "--since", type=FILE, help="Show too that the log grew out of this checkpoint, kept elsewhere."
 )
@@ -206,7 +198,7 @@ def prove(ctx: click.Context, what: str, output: Path | None, since: Path | None
     with open_workspace(ctx, exclusive=False) as workspace:
         old = since.read_text("utf-8", "replace") if since else ""
         body = proofs.prove(workspace, what, old)
-        key = proofs.verifier_key(workspace)
+        key = workspace.log_key
     text = json.dumps(body, indent=1) + "\n"
     if output is None:
         click.echo(text, nl=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragguard.cli.context import open_workspace, read_public
+from ragguard.cli.context import FILE, OUTPUT, open_workspace, read_public
 from ragguard.cli.output import emit, format_option, line, say
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ragguard.lineage.trace import Traced
 
 SHOWN = 10  # companions named one by one
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -36,11 +35,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Time the judge has for each lot of passages.",
 )
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 200), help="Passages.")
-@click.option(
-    "--export",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the chains of custody as W3C PROV-JSON.",
-)
+@click.option("--export", type=OUTPUT, help="Also write the chains of custody as W3C PROV-JSON.")
 @click.option("--signer", "signers", type=FILE, multiple=True, help="Key of a receipt's signer.")
 @format_option
 @click.pass_context
@@ -121,14 +116,13 @@ def trace(
 
 def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fmt: str) -> int:
     """Whether the passages that a receipt names are still proved."""
-    from ragguard.lineage import prove, receipts
+    from ragguard.lineage import receipts
     from ragguard.lineage.answer_graph import answer_lineage
 
     known = {k.keyid: k for k in map(read_public, signers)}
     with open_workspace(ctx) as workspace:
         workspace.recover()
-        key = prove.verifier_key(workspace)
-        verified = receipts.verify_receipt(path.read_bytes(), key, known)
+        verified = receipts.verify_receipt(path.read_bytes(), workspace.log_key, known)
         graph = answer_lineage(workspace, path.read_bytes(), known)
         before = receipts.then(workspace, verified)
         today = receipts.now(workspace, verified)

@@ -34,9 +34,7 @@ for command in (show, release, reject, hold, stats, spot_check):
 @quarantine.command("list")
 @click.option("--all", "every", is_flag=True, help="Closed cases too.")
 @click.option("--group", "grouped", is_flag=True, help="Cases of one cause in one row.")
-@choice_options[2]
-@choice_options[1]
-@choice_options[0]
+@choice_options
 @click.option(
     "--limit", type=click.IntRange(1), help=f"At most so many rows; a table has {MOST} else."
 )

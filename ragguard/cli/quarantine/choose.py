@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli import context
-from ragguard.cli.context import duration, moment
+from ragguard.cli.context import duration, moment, options
 from ragguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,17 +17,14 @@ if TYPE_CHECKING:
     from ragguard.workspace import Workspace
 
 WAYS = "give CASEs or --commit or --group or filters (--check, --source, --since, --all)"
-choice_options = (
+choice_options = options(
     click.option(
-        "--since",
-        help="Opened since this day or UTC time, or so long ago (7d), by the clock of the log.",
+        "--check", "checks", multiple=True, help="Held by this check first of all; may be repeated."
     ),
     click.option("--source", "sources", multiple=True, help="Of this source; may be repeated."),
     click.option(
-        "--check",
-        "checks",
-        multiple=True,
-        help="Held by this check first of all; may be repeated.",
+        "--since",
+        help="Opened since this day or UTC time, or so long ago (7d), by the clock of the log.",
     ),
 )
 
@@ -96,19 +93,16 @@ def chosen(
         rows = [e for e in rows if e.version is not None]
     rows = [e for e in rows if e.case.id not in left_out]
     if not rows:
-        raise UsageError(_nothing(commit), hint=_hint(commit))
+        if commit is None:
+            raise UsageError(
+                "no open case about a document is like that",
+                hint="`ragguard quarantine list` shows open cases.",
+            )
+        raise UsageError(
+            f"commit {commit}: it opened no case that is still open",
+            hint="`ragguard quarantine list` shows open cases, `ragguard history` commits.",
+        )
     return rows
-
-
-def _nothing(commit: int | None) -> str:
-    if commit is not None:
-        return f"commit {commit}: it opened no case that is still open"
-    return "no open case about a document is like that"
-
-
-def _hint(commit: int | None) -> str:
-    more = ", `ragguard history` commits" if commit is not None else ""
-    return f"`ragguard quarantine list` shows open cases{more}."
 
 
 def _members(rows: list[Entry], group: str) -> list[Entry]:

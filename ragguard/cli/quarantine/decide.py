@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ragguard.cli.context import open_workspace, passphrase_option, read_key
-from ragguard.cli.output import emit, format_option, line, note, say, table
+from ragguard.cli.context import FILE, open_workspace, options, passphrase_option, read_key
+from ragguard.cli.output import emit, format_option, line, note, say, say_rest, table
 from ragguard.cli.quarantine.choose import choice_options, chosen
 
 if TYPE_CHECKING:
@@ -17,31 +16,24 @@ if TYPE_CHECKING:
     from ragguard.trust.keys import KeyPair
     from ragguard.workspace import Workspace
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 DONE = {"release": "released", "reject": "rejected"}
 SHOWN = 20  # cases of a dry run, and of what was decided together
 
 
-def _options(function: Callable[..., Any]) -> Any:
-    for option in (
-        format_option,
-        click.option("--dry-run", is_flag=True, help="Say what would be decided; decide nothing."),
-        passphrase_option,
-        click.option("--reason", required=True, help="Why, in your words; signed and logged."),
-        click.option("--key", type=FILE, required=True, help="Private key of the reviewer."),
-        click.option(
-            "--except", "spared", multiple=True, help="Leave this CASE out; may be repeated."
-        ),
-        click.option("--all", "every", is_flag=True, help="Every open case about a document."),
-        *choice_options,
-        click.option("--group", help="All cases of this group (quarantine list --group)."),
-        click.option(
-            "--commit", type=click.IntRange(1), help="Every case that this commit opened."
-        ),
-        click.argument("case", nargs=-1),
-    ):
-        function = option(function)
-    return click.pass_context(function)
+_options = options(
+    click.pass_context,
+    click.argument("case", nargs=-1),
+    click.option("--commit", type=click.IntRange(1), help="Every case that this commit opened."),
+    click.option("--group", help="All cases of this group (quarantine list --group)."),
+    choice_options,
+    click.option("--all", "every", is_flag=True, help="Every open case about a document."),
+    click.option("--except", "spared", multiple=True, help="Leave this CASE out; may be repeated."),
+    click.option("--key", type=FILE, required=True, help="Private key of the reviewer."),
+    click.option("--reason", required=True, help="Why, in your words; signed and logged."),
+    passphrase_option,
+    click.option("--dry-run", is_flag=True, help="Say what would be decided; decide nothing."),
+    format_option,
+)
 
 
 @click.command()
@@ -158,7 +150,7 @@ def _tell_done(entries: list[Entry], numbers: dict[int, int | None], action: str
         said = f"{DONE[action]}, commit {commit}" if commit else f"opinion kept: {action}"
         say(f"case {case.id}: {name} {said}")
     if len(entries) > 2 * SHOWN:
-        say(f"… and {len(entries) - SHOWN} more (--format json lists all)")
+        say_rest(len(entries) - SHOWN)
     if None in numbers.values():
         say("an opinion decides once as many reviewers agree as the contract asks (reviewers)")
     say("next: ragguard quarantine list")
@@ -180,8 +172,7 @@ def _tell_plan(entries: list[Entry], action: str, fmt: str) -> None:
         ],
         right=frozenset({"case"}),
     )
-    if len(entries) > SHOWN:
-        say(f"… and {len(entries) - SHOWN} more (--format json lists all)")
+    say_rest(len(entries) - SHOWN)
     sources = ", ".join(sorted({e.case.source for e in entries}))
     say(f"{len(entries)} cases of {sources} would be {DONE[action]}; nothing was done")
     say("next: the same without --dry-run")

@@ -32,7 +32,6 @@ def page(shown: CaseView, width: int, terminal: bool) -> Iterator[Text]:
 
     Args:
         shown: The case, with texts.
-        width: Columns there are.
         terminal: Whether marks can be seen as such.
     """
     yield _bare("text, with what the reasons point at marked:" if shown.marks else "text:")

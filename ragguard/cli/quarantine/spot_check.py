@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ragguard.cli.context import open_workspace, passphrase_option, read_key
+from ragguard.cli.context import FILE, open_workspace, passphrase_option, read_key
 from ragguard.cli.output import emit, format_option, line, say, table
 
 if TYPE_CHECKING:
     from ragguard.quarantine.spot_check import Draw, DrawItemView
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group("spot-check")

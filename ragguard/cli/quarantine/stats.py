@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, line, say, table
+from ragguard.cli.output import emit, format_option, line, say, say_rest, table
 from ragguard.cli.quarantine.choose import choice, choice_options
 from ragguard.stats.intervals import as_body
 
@@ -22,9 +22,7 @@ SHOWN = 40  # groups of what would have waited
 
 @click.command()
 @click.option("--observed", "observing", is_flag=True, help="What observe mode would have held.")
-@choice_options[2]
-@choice_options[1]
-@choice_options[0]
+@choice_options
 @format_option
 @click.pass_context
 def stats(
@@ -268,7 +266,6 @@ def _list_observed(workspace: Workspace, wanted: Choice, fmt: str) -> None:
         say("observe mode would have held nothing; `ragguard ingest --observe` turns it on")
         return
     list_groups(groups[:SHOWN])
-    if len(groups) > SHOWN:
-        say(f"… and {len(groups) - SHOWN} more (--format json lists all)")
+    say_rest(len(groups) - SHOWN)
     say(f"{len(rows)} of {judged} documents judged would have waited, in {len(groups)} groups")
     say("next: if these are worth a person's look, turn [judge] observe off")

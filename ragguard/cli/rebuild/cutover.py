@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import answer, emit, format_option, note, quiet_option, say, table
+from ragguard.cli.output import (
+    answer,
+    emit,
+    format_option,
+    note,
+    quiet_option,
+    say,
+    say_rest,
+    table,
+)
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -216,8 +225,7 @@ def _tell(made: Finished) -> None:
             row[2] = f"{one.findings[0].check}: {one.findings[0].detail}"
     if rows:
         table(["document", "goes or comes", "why"], rows[:SHOWN])
-    if len(rows) > SHOWN:
-        say(f"… and {len(rows) - SHOWN} more (--format json lists all)")
+    say_rest(len(rows) - SHOWN)
     for name in made.dropped:
         say(f"  dropped {name}")
     if made.gated:

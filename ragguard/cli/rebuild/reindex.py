@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import duration, open_workspace
-from ragguard.cli.output import answer, format_option, line, note, quiet_option, say, table
+from ragguard.cli.output import (
+    answer,
+    format_option,
+    line,
+    note,
+    quiet_option,
+    say,
+    say_rest,
+    table,
+)
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -138,8 +147,7 @@ def _show(made: Rebuilt, dry_run: bool) -> None:
     ]
     if rows:
         table(["document", "goes", "why"], rows[:SHOWN])
-    if len(rows) > SHOWN:
-        say(f"… and {len(rows) - SHOWN} more (--format json lists all)")
+    say_rest(len(rows) - SHOWN)
     if made.compared is not None:
         from ragguard.rebuild.compare import lines
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import answer, format_option, quiet_option, say, table
+from ragguard.cli.output import answer, format_option, quiet_option, say, say_rest, table
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def _show(made: RolledBack, dry_run: bool) -> None:
         told = any(why for *_, why in rows)
         shown = [row if told else row[:2] for row in rows[:SHOWN]]
         table(["", "document", "why"][: len(shown[0])], shown)
-    if len(rows) > SHOWN:
-        say(f"… and {len(rows) - SHOWN} more (--format json lists all)")
+    say_rest(len(rows) - SHOWN)
     if dry_run:
         say("next: the same without --dry-run")
     elif done:

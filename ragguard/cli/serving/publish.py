@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from ragguard.cli.context import open_workspace
+from ragguard.cli.context import NEW_FOLDER, open_workspace
 from ragguard.cli.output import emit, format_option, say
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=NEW_FOLDER)
 @click.option(
     "--keep",
     type=click.IntRange(min=1),
@@ -34,12 +34,11 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
     Example:
       ragguard publish /srv/corpus
     """
-    from ragguard.serving.publish import log_key
     from ragguard.serving.publish import publish as run
 
     with open_workspace(ctx) as workspace:
         done = run(workspace, folder, keep=keep)
-        key = log_key(workspace)
+        key = workspace.log_key
     if fmt != "table":
         body = {
             "folder": str(done.folder),

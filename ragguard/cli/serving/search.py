@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragguard.cli.context import on_answer, open_workspace, published_retriever, reader_options
+from ragguard.cli.context import (
+    OUTPUT,
+    on_answer,
+    open_workspace,
+    published_retriever,
+    reader_options,
+)
 from ragguard.cli.output import emit, format_option, line, say
 from ragguard.errors import UsageError
 
@@ -32,9 +38,7 @@ SHOWN = 280  # characters of a passage
     help="With --proved or --published: whom to answer, or `everything`; may be repeated.",
 )
 @click.option(
-    "--receipt",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="With --proved: write the signed receipt of the answer.",
+    "--receipt", type=OUTPUT, help="With --proved: write the signed receipt of the answer."
 )
 @reader_options("Ask what was published there instead of a workspace; every passage is proved.")
 @format_option

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ragguard.cli.context import (
+    FILE,
     moment,
     now,
     open_workspace,
@@ -19,8 +20,6 @@ from ragguard.cli.context import (
 )
 from ragguard.cli.output import emit, format_option, say, table
 from ragguard.cli.trust.revoke import revoke
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()

@@ -15,7 +15,7 @@ from ragguard.cli.context import (
     read_root_keys,
     root_key_option,
 )
-from ragguard.cli.output import emit, format_option, note, say, table
+from ragguard.cli.output import emit, format_option, note, say, say_rest, table
 
 if TYPE_CHECKING:
     from ragguard.model import Root
@@ -129,8 +129,7 @@ def _tell_radius(radius: Radius) -> None:
             for t in radius.documents[:SHOWN]
         ],
     )
-    if len(radius.documents) > SHOWN:
-        say(f"… and {len(radius.documents) - SHOWN} more (--format json lists all)")
+    say_rest(len(radius.documents) - SHOWN)
 
 
 def _tell_done(target: RevokeTarget, radius: Radius | None, root: Root, commit: int | None) -> None:

@@ -27,10 +27,8 @@ class Check:
         name: As in findings, configuration and docs/checks.md.
         family: Family of signals (docs/checks.md).
         params: Frozen dataclass of its tunable values.
-        function: The measurement.
         unit: Rise in raw score that makes an honest chunk e times rarer, where the reference has
             too few cases to tell.
-        summary: First line of its docstring.
         on: Whether it runs where the settings say nothing.
         origin: Package, version and name of the plug-in that it is; empty for one of ours.
     """

@@ -59,10 +59,6 @@ def collusion(view: CorpusView, params: Params) -> Signal:
 def borne_out(view: CorpusView, params: Params) -> tuple[Doubles, Doubles, Ints]:
     """How far each chunk stands out, borne out by its companions, and who these are.
 
-    Args:
-        view: The view.
-        params: Tunable values.
-
     Returns:
         Scores float64 (n,); similarities of the companions float64 (n, k), descending; their rows
         int64 (n, k), -1 where absent.

@@ -184,7 +184,6 @@ class Asked:
     """Sentences that have the form of a request, however weakly.
 
     Attributes:
-        sentences: The sentences.
         rows: int64 (s,), the passage of each, ascending.
         table: float64 (s, features), columns as in `NAMES`.
     """
@@ -195,11 +194,7 @@ class Asked:
 
 
 class Measure:
-    """Features of sentences against one view.
-
-    Args:
-        view: The view.
-    """
+    """Features of sentences against one view."""
 
     def __init__(self, view: CorpusView) -> None:
         from scipy.sparse import csr_matrix

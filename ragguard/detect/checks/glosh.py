@@ -99,7 +99,6 @@ def neighbourhoods(view: CorpusView, links: int, similarity: float, cap: int) ->
     that what is cut off stays together.
 
     Args:
-        view: The view.
         links: Neighbours of each zone that count.
         similarity: Least cosine.
         cap: Largest neighbourhood, in rows.

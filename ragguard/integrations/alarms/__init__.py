@@ -61,8 +61,6 @@ def send(
 
     Args:
         folder: Of the workspace; it is locked only for receipts.
-        settings: Of the workspace.
-        now: Time of the run.
         receipts: Receipts of answers; one whose passages are good no more is told.
 
     Returns:
@@ -100,9 +98,6 @@ def after(folder: Path, settings: Settings, now: datetime) -> list[str]:
     Returns:
         What went wrong, a line each.
     """
-    named = settings.alarms
-    if not (named.webhook_url or named.smtp_host or named.syslog_host):
-        return []
     try:
         return [
             f"alarm by {found.target} failed: {line(found.error)}"
@@ -131,17 +126,17 @@ def _tell(
     room = alarms.most_an_hour - told.in_the_last_hour()
     sent = new[: max(0, room)]
     held_back = new[len(sent) :]
-    told.held_back += len(held_back)
+    told.record.held_back += len(held_back)
     told.remember(held_back)
-    if not sent and not (told.held_back and room > 0):
+    if not sent and not (told.record.held_back and room > 0):
         return Delivery(target.name, (), len(held_back))
-    spoken = [*sent, *([told.summary(now)] if told.held_back and not held_back else [])]
+    spoken = [*sent, *([told.summary(now)] if told.record.held_back and not held_back else [])]
     error = _deliver(target, spoken, workspace, now)
     if error:
         told.failed(error)
         return Delivery(target.name, (), len(held_back), error)
     if len(spoken) > len(sent):
-        told.held_back = 0
+        told.record.held_back = 0
     told.took(sent)
     return Delivery(target.name, spoken, len(held_back))
 

@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ragguard.errors import LockedError
 from ragguard.integrations.alarms.events import Event, EventItem
+from ragguard.integrations.turns import turn
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import replace_file
 
@@ -55,41 +54,27 @@ class _File(BaseModel):
 
 
 class Told:
-    """What a target was told, at a time.
-
-    Args:
-        record: Of the target; changed.
-        now: The time.
-    """
+    """What a target was told, at a time."""
 
     def __init__(self, record: TargetRecord, now: datetime) -> None:
-        self._record = record
+        self.record = record
         self._now = now
-
-    @property
-    def held_back(self) -> int:
-        """Events over the limit of an hour."""
-        return self._record.held_back
-
-    @held_back.setter
-    def held_back(self, count: int) -> None:
-        self._record.held_back = count
 
     def is_known(self, key: str, again_hours: int) -> bool:
         """Whether it was told of this lately."""
-        at = self._record.told.get(key)
+        at = self.record.told.get(key)
         return at is not None and self._now - parse_time(at) < timedelta(hours=again_hours)
 
     def in_the_last_hour(self) -> int:
         """Messages sent."""
-        kept = [at for at in self._record.sent if self._now - parse_time(at) < HOUR]
-        self._record.sent = kept
+        kept = [at for at in self.record.sent if self._now - parse_time(at) < HOUR]
+        self.record.sent = kept
         return len(kept)
 
     def remember(self, events: Sequence[Event]) -> None:
         """Note what it has been told, or is told as a number."""
         at = format_time(self._now)
-        told = self._record.told
+        told = self.record.told
         for event in events:
             for item in event.items:
                 told.pop(item.key, None)  # the newest stand last
@@ -101,18 +86,20 @@ class Told:
         """Note that it took these events."""
         at = format_time(self._now)
         self.remember(events)
-        self._record.sent += [at] * len(events)
-        self._record.error = self._record.failing_since = ""
-        self._record.last_success = at
+        self.record.sent += [at] * len(events)
+        self.record.error = self.record.failing_since = ""
+        self.record.last_success = at
 
     def failed(self, error: str) -> None:
         """Note that it took nothing."""
-        self._record.error = error
-        self._record.failing_since = self._record.failing_since or format_time(self._now)
+        self.record.error = error
+        self.record.failing_since = self.record.failing_since or format_time(self._now)
 
     def summary(self, now: datetime) -> Event:
         """An event that says how many were over the limit."""
-        text = f"{self.held_back} more alarms were over the limit of an hour and are not told"
+        text = (
+            f"{self.record.held_back} more alarms were over the limit of an hour and are not told"
+        )
         item = EventItem(
             f"summary {format_time(now)}", "`ragguard quarantine list`, `ragguard audit`"
         )
@@ -154,16 +141,7 @@ def changing(folder: Path) -> Iterator[State]:
     Raises:
         LockedError: Another process tells the targets, and takes long.
     """
-    lock = FileLock(folder / f".{FILE}.lock", mode=0o600)
-    try:
-        lock.acquire(timeout=LOCK_SECONDS)
-    except Timeout:
-        raise LockedError(
-            "alarms: another process is telling the targets", hint="Try again in a moment."
-        ) from None
-    try:
+    with turn(folder / FILE, LOCK_SECONDS, "alarms: another process is telling the targets"):
         state = read(folder)
         yield state
         replace_file(folder / FILE, state.dump())
-    finally:
-        lock.release()

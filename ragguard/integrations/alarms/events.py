@@ -6,7 +6,6 @@ only of those that are new.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +17,9 @@ from ragguard.audit.rules import RULES, Level
 from ragguard.errors import RagguardError
 from ragguard.integrations.jobs import kept
 from ragguard.ledger import commits, queue
-from ragguard.lineage import prove, receipts
+from ragguard.lineage import receipts
 from ragguard.text.safe_display import cut, line
-from ragguard.trust.canonical import digest_bytes, format_time, parse_time
+from ragguard.trust.canonical import digest_bytes, digest_text, format_time, parse_time
 from ragguard.workspace import Workspace
 
 Kind = Literal["case", "finding", "canary", "receipt", "job", "summary", "test"]
@@ -88,12 +87,7 @@ class Event:
 
 
 def happened(workspace: Workspace, given: Sequence[bytes] = ()) -> list[Event]:
-    """Everything there is to tell, the gravest first.
-
-    Args:
-        workspace: Open.
-        given: Receipts to look at.
-    """
+    """Everything there is to tell, the gravest first."""
     found = [
         *_cases(workspace),
         *_audit(workspace),
@@ -136,13 +130,13 @@ def _audit(workspace: Workspace) -> Iterator[Event]:
         report = last_report(workspace)
     except (RagguardError, ValueError) as error:
         why = f"the last one cannot be read: {error}"
-        yield _job("audit", f"damaged {_short(why)}", why, format_time(workspace.now))
+        yield _job("audit", f"damaged {digest_text(why)[:32]}", why, format_time(workspace.now))
         return
     if report is not None:
         by_rule: dict[str, list[EventItem]] = {}
         for found in report.findings:
             about = found.document or found.about or found.point or found.detail
-            key = f"finding {found.rule} {_short(found.identity)}"
+            key = f"finding {found.rule} {digest_text(found.identity)[:32]}"
             by_rule.setdefault(found.rule, []).append(EventItem(key, about))
         for name, items in by_rule.items():
             rule = RULES[name]
@@ -164,7 +158,7 @@ def _receipts(workspace: Workspace, given: Sequence[bytes]) -> Iterator[Event]:
     for data in given:
         name = f"sha256 {digest_bytes(data)}"
         try:
-            verified = receipts.verify_receipt(data, prove.verifier_key(workspace), {})
+            verified = receipts.verify_receipt(data, workspace.log_key, {})
             wrong = [p for p in receipts.now(workspace, verified) if p.wrong]
         except RagguardError as error:
             text = "a receipt does not verify"
@@ -214,7 +208,3 @@ def _job(name: str, key: str, why: str, at: str) -> Event:
 
 def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -39,11 +39,7 @@ class AlarmTarget(Protocol):
 
 @dataclass(frozen=True)
 class Webhook:
-    """Posts JSON, signed with HMAC-SHA256 as Standard Webhooks have it.
-
-    Attributes:
-        alarms: Settings.
-    """
+    """Posts JSON, signed with HMAC-SHA256 as Standard Webhooks have it."""
 
     alarms: AlarmSettings
     name: ClassVar[str] = "webhook"
@@ -74,7 +70,6 @@ def sign(body: bytes, name: str, now: datetime, secret: bytes) -> dict[str, str]
     """Headers that show a receiver whose body this is, of which time.
 
     Args:
-        body: The body.
         name: Of the message; a receiver drops one that it has seen.
         now: Time of sending.
         secret: Key that the receiver has too.
@@ -94,11 +89,7 @@ def sign(body: bytes, name: str, now: datetime, secret: bytes) -> dict[str, str]
 
 @dataclass(frozen=True)
 class Mail:
-    """Sends one mail for all events.
-
-    Attributes:
-        alarms: Settings.
-    """
+    """Sends one mail for all events."""
 
     alarms: AlarmSettings
     name: ClassVar[str] = "mail"
@@ -133,9 +124,6 @@ class Syslog:
     """Sends RFC 5424 messages: one a datagram, or counted over TCP or TLS (RFC 6587, RFC 5425).
 
     Over UDP nobody learns whether they arrived.
-
-    Attributes:
-        alarms: Settings.
     """
 
     alarms: AlarmSettings

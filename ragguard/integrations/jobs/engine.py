@@ -20,11 +20,7 @@ PATIENCE = 2.0  # seconds that a request waits for the commit of a job
 
 
 class Engine:
-    """Whose turn it is.
-
-    Args:
-        opened: Opens the workspace, locked.
-    """
+    """Whose turn it is."""
 
     def __init__(self, opened: Callable[[], Workspace]) -> None:
         self._opened = opened

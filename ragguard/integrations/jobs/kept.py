@@ -8,15 +8,14 @@ as after any kill. The file decides nothing, and may be deleted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ragguard.errors import LockedError
+from ragguard.integrations.turns import turn
 from ragguard.trust.files import replace_file
 
 FILE = "jobs.json"
@@ -113,20 +112,8 @@ def interrupted(there: list[Row], now: str) -> None:
 @contextmanager
 def _changing(folder: Path) -> Iterator[list[Row]]:
     """Read the file, and write it when the block ends."""
-    lock = FileLock(folder / f".{FILE}.lock", mode=0o600)
-    try:
-        lock.acquire(timeout=LOCK_SECONDS)
-    except Timeout:
-        raise LockedError(
-            f"{FILE}: another process changes it", hint="Try again in a moment."
-        ) from None
-    try:
+    with turn(folder / FILE, LOCK_SECONDS, f"{FILE}: another process changes it"):
         there = rows(folder)
         yield there
-        replace_file(folder / FILE, _dumped(there[-MOST_ROWS:]))
-    finally:
-        lock.release()
-
-
-def _dumped(there: Sequence[Row]) -> bytes:
-    return json.dumps(_File(jobs=list(there)).model_dump(), indent=1).encode() + b"\n"
+        kept = _File(jobs=there[-MOST_ROWS:]).model_dump()
+        replace_file(folder / FILE, json.dumps(kept, indent=1).encode() + b"\n")

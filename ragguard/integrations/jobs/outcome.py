@@ -16,12 +16,10 @@ class Outcome:
     """What came of a job.
 
     Attributes:
-        exit_code: As of the command.
         failed: What was asked was not done.
         stopped: It was stopped before anything was changed.
         said: Harmless lines.
         counts: Documents by verdict, or findings by level.
-        error: What stopped it.
     """
 
     exit_code: int = 0

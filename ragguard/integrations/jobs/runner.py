@@ -69,13 +69,7 @@ class Live:
 
 
 class Runner:
-    """The jobs of a workspace.
-
-    Args:
-        folder: Of the workspace.
-        settings: Of the workspace.
-        clock: Tells the time.
-    """
+    """The jobs of a workspace."""
 
     def __init__(self, folder: Path, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._folder = folder
@@ -137,7 +131,6 @@ class Runner:
         """Begin a job; it goes on when this returns.
 
         Args:
-            job: What.
             source: Name of the ingest in the settings.
             full: Whether an audit judges every document.
             by: Who asks.

@@ -33,9 +33,7 @@ def start(
     Args:
         opened: Opens the workspace, locked.
         allowed: What the operator allowed.
-        report: Of the audit.
         full: Whether it was a full one, which starts no other.
-        progress: Called with stage, done and total.
         say: Told what was started, and what came of it.
 
     Returns:

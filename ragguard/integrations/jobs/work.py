@@ -22,9 +22,7 @@ def bring_in(
     """Ingest a manifest that the settings name.
 
     Args:
-        engine: The index.
         source: Manifest and root.
-        progress: Called with stage, done and total.
         began: Called once the workspace is locked.
     """
     with engine.working() as workspace:
@@ -83,10 +81,7 @@ def look_through(
     """Audit the index, and start what `[triggers]` allows.
 
     Args:
-        engine: The index.
-        settings: Of the workspace.
         full: Judge every document.
-        progress: Called with stage, done and total.
         began: Called once the workspace is locked.
         audited: Called when the audit is logged, before anything is started.
     """
@@ -102,16 +97,8 @@ def look_through(
             made.say(f"{finding.level}: {finding.detail}")
     for part in report.incomplete:
         made.say(f"could not look: {part.name}: {part.reason}")
-    codes = [
-        made.exit_code,
-        started.start(
-            engine.working,
-            settings.triggers,
-            report,
-            full=full,
-            progress=progress,
-            say=made.say,
-        ),
-    ]
-    made.exit_code = max(codes, key=started.GRAVITY.index)
+    code = started.start(
+        engine.working, settings.triggers, report, full=full, progress=progress, say=made.say
+    )
+    made.exit_code = max(made.exit_code, code, key=started.GRAVITY.index)
     return made

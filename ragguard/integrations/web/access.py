@@ -27,9 +27,7 @@ class Denied(Exception):
     """A request without the right to it.
 
     Args:
-        status: HTTP status.
         reason: For whoever asked.
-        hint: What to do next.
     """
 
     def __init__(self, status: int, reason: str, hint: str = "") -> None:

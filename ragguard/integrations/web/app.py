@@ -42,7 +42,6 @@ def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
     """Make the application.
 
     Args:
-        desk: The workspace.
         sessions: Who may come in.
         port: Port it will be served on; cookies are named for it.
     """
@@ -93,8 +92,6 @@ def guarded(
     """The application behind its guard, under the names that a browser may give a loopback.
 
     Args:
-        app: The application.
-        port: Port it is served on.
         web: Names the proxy and the address that it serves the page at, if there is one.
         log: See `Guard`.
     """

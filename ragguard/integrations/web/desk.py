@@ -54,7 +54,6 @@ class Conflict:
     """A case that somebody decided meanwhile, or that closed by itself.
 
     Attributes:
-        state: What became of it.
         reviewer: Who decided; empty when nobody did.
         reason: In the words of whoever decided.
     """
@@ -77,8 +76,6 @@ class Desk:
     """A workspace as the page needs it.
 
     Args:
-        folder: Of the workspace.
-        settings: Of the workspace.
         clock: Tells the time of a request.
         signer: Signs in this process; else browsers do.
     """
@@ -111,10 +108,8 @@ class Desk:
         """The time of a request."""
         return self._clock()
 
-    @contextmanager
-    def _open(self, *, exclusive: bool = False) -> Iterator[Workspace]:
-        with Workspace(self.folder, self.settings, self._clock(), exclusive=exclusive) as workspace:
-            yield workspace
+    def _open(self, *, exclusive: bool = False) -> Workspace:
+        return Workspace(self.folder, self.settings, self._clock(), exclusive=exclusive)
 
     @contextmanager
     def opened(
@@ -282,7 +277,6 @@ class Desk:
         """A case with all that a reviewer looks at, as a JSON object.
 
         Args:
-            number: Of the case.
             scope: Of who looks; `None`: everything is shown. See `scoped`.
 
         Raises:

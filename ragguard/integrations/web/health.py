@@ -53,11 +53,7 @@ JOBS = {  # act of the log to the job that it ends
 
 
 class Board:
-    """The dashboard of a desk.
-
-    Args:
-        desk: The workspace.
-    """
+    """The dashboard of a desk."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

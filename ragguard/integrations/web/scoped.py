@@ -71,7 +71,6 @@ def own_body(body: dict[str, Any], seen: Set[int]) -> dict[str, Any]:
     So a field that is new is not shown before somebody has said that it is the document's own.
 
     Args:
-        body: The object.
         seen: Numbers of the document's versions that are of the scope: it may have been another
             scope's before.
     """

@@ -81,7 +81,6 @@ def serve(
     """Serve until interrupted; a job that runs is stopped then, or done to its end.
 
     Args:
-        desk: The workspace.
         port: Port on the loopback address; 0 takes any.
         names: Principals who get a link of their own.
         tell: Told who gets which link.

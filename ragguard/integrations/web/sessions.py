@@ -7,7 +7,6 @@ process.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ragguard.trust.canonical import digest_text
 from ragguard.trust.scope import Scope
 
 Role = Literal["viewer", "reviewer", "operator"]
@@ -107,7 +107,7 @@ class Sessions:
         """Make a one-time token for somebody; good for a quarter of an hour."""
         token = secrets.token_urlsafe(32)
         with self._lock:
-            self._links[_digest(token)] = (visitor, self._clock() + LINK_SECONDS)
+            self._links[digest_text(token)] = (visitor, self._clock() + LINK_SECONDS)
         return token
 
     def enter(self, token: str) -> str | None:
@@ -120,7 +120,7 @@ class Sessions:
             now = self._clock()
             if not self._entries.take(now, ENTRIES / 60, ENTRIES):
                 return None
-            visitor, until = self._links.pop(_digest(token), (None, 0.0))
+            visitor, until = self._links.pop(digest_text(token), (None, 0.0))
             if visitor is None or until < now:
                 return None
             self._forget_old(now)
@@ -128,16 +128,16 @@ class Sessions:
                 return None
             made = secrets.token_urlsafe(32)
             session = Session(visitor, secrets.token_urlsafe(32), now, now, Bucket(BURST, now))
-            self._open[_digest(made)] = session
+            self._open[digest_text(made)] = session
             return made
 
     def get(self, token: str) -> Session | None:
         """The session of a token, `None` when there is none or it is over."""
         with self._lock:
             now = self._clock()
-            session = self._open.get(_digest(token))
+            session = self._open.get(digest_text(token))
             if session is None or _over(session, now):
-                self._open.pop(_digest(token), None)
+                self._open.pop(digest_text(token), None)
                 return None
             session.seen = now
             return session
@@ -147,7 +147,6 @@ class Sessions:
 
         Args:
             name: Unlike any other's; the session of a visitor who changed is another.
-            visitor: Who it is.
             csrf: Whether a browser sends by itself what he is known by.
         """
         with self._lock:
@@ -172,7 +171,7 @@ class Sessions:
     def leave(self, token: str) -> None:
         """End a session."""
         with self._lock:
-            self._open.pop(_digest(token), None)
+            self._open.pop(digest_text(token), None)
 
     def _forget_old(self, now: float) -> None:
         for name in [n for n, s in self._open.items() if _over(s, now)]:
@@ -181,7 +180,3 @@ class Sessions:
 
 def _over(session: Session, now: float) -> bool:
     return now - session.seen > IDLE_SECONDS or now - session.began > LONGEST_SECONDS
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -16,7 +16,6 @@ class Snapshot:
     """The queue at a size of the log.
 
     Attributes:
-        size: Entries of the log.
         entries: Cases, the surest first.
         opinions: How many reviewers spoke on a case that needs more of them, by its number.
         needed: How many have to agree, by source; sources without a contract are left out.

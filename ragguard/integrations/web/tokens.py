@@ -7,7 +7,6 @@ it has changed: who is taken out of it is out with the next request. Format: doc
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ragguard.errors import KeyFileError, LockedError, UsageError
+from ragguard.errors import KeyFileError, UsageError
+from ragguard.integrations.turns import turn
 from ragguard.integrations.web.sessions import Role, Visitor
-from ragguard.trust.canonical import format_time, parse_time
+from ragguard.trust.canonical import digest_text, format_time, parse_time
 from ragguard.trust.files import read_private, replace_file
 from ragguard.trust.scope import scope_of
 
@@ -84,11 +83,7 @@ class Made:
 
 
 class Tokens:
-    """The tokens of a workspace.
-
-    Args:
-        folder: Of the workspace.
-    """
+    """The tokens of a workspace."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
@@ -107,7 +102,7 @@ class Tokens:
         """Who comes with a token; `None` when there is no such one, or it is over."""
         if not token.startswith(PREFIX):
             return None
-        row = self._read().get(_digest(token))
+        row = self._read().get(digest_text(token))
         return None if row is None or row.is_over(now) else (row, row.visitor)
 
     def add(
@@ -139,7 +134,7 @@ class Tokens:
             name=name,
             role=role,
             scope=None if scope is None else {k: list(v) for k, v in scope.items()},
-            sha256=_digest(token),
+            sha256=digest_text(token),
             created=format_time(now),
             expires=format_time(expires),
         )
@@ -172,14 +167,8 @@ class Tokens:
     @contextmanager
     def _changing(self) -> Iterator[Sequence[Row]]:
         """Hold the file while it is changed; gives its rows."""
-        lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), mode=0o600)
-        try:
-            with lock.acquire(timeout=LOCK_SECONDS):
-                yield self.rows()
-        except Timeout:
-            raise LockedError(
-                f"{FILE}: another process changes it", hint="Try again in a moment."
-            ) from None
+        with turn(self._path, LOCK_SECONDS, f"{FILE}: another process changes it"):
+            yield self.rows()
 
     def _read(self) -> Mapping[str, Row]:
         """Tokens by digest; read again only when the file is another."""
@@ -205,7 +194,3 @@ class Tokens:
     def _write(self, rows: Sequence[Row]) -> None:
         body = {"version": 1, "tokens": [row.model_dump() for row in rows]}
         replace_file(self._path, json.dumps(body, indent=1).encode() + b"\n")
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -102,9 +102,7 @@ class Attack:
         name: As in reports and `redteam --attack`.
         family: Family of signals that should find it (docs/checks.md).
         params: Frozen dataclass of its tunable values.
-        function: The simulator.
         needs_encoder: Whether it attacks the encoder itself.
-        summary: First line of its docstring.
     """
 
     name: str
@@ -152,8 +150,6 @@ def plant(
     """Run a simulator; the same seed plants the same documents.
 
     Args:
-        entry: The simulator.
-        target: The corpus.
         seed: Seed; simulators with the same seed draw different numbers.
         campaigns: Campaigns wanted; fewer come back where the corpus offers fewer.
         params: Its parameters; its defaults when `None`.

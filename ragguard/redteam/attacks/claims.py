@@ -18,6 +18,7 @@ from ragguard.redteam.attacks.edits import MONTHS, other_number
 from ragguard.redteam.attacks.terrain import Kind, Terrain, names, sentences, words_of
 from ragguard.redteam.attacks.wording import PARTICIPLES, VERBS, past, sentence, third, words_in
 
+LONGEST = 40  # words of a sentence that is mined
 STOPWORDS = words_in(
     """
 a about an and any are as at be been being but by can could did do does for from had has have he
@@ -51,7 +52,6 @@ class Claim:
 
     Attributes:
         question: The question, its names capitalised as the corpus does, without question mark.
-        answer: The wrong answer.
         topic: What the question is about: its noun phrases, as one phrase.
         statements: Clauses that state the answer, without full stop; never empty.
         right: What the corpus itself seems to answer; empty where it could not be told.
@@ -72,10 +72,8 @@ def make_claim(
     """Choose a wrong answer and say it in several ways.
 
     Args:
-        question: The question.
         near: Passages around it, those that answer it first.
         terrain: The corpus, for names to put in.
-        rng: Random generator.
     """
     plain = full = " ".join(question.text.split()).rstrip(" ?.!")
     if plain.count("? ") or ". " in plain:
@@ -327,20 +325,19 @@ def _link(answer: str, link: str) -> str:
     return f"on {answer}" if " " in answer and answer.split(" ")[0] in MONTHS else f"in {answer}"
 
 
-def mined(claim: Claim, near: list[HonestDocument], limit: int = 40) -> list[str]:
+def mined(claim: Claim, near: list[HonestDocument]) -> list[str]:
     """Sentences of near passages that bear on the question, the best first; right answers swapped.
 
     Args:
         claim: The claim they are to support.
         near: Passages, in order of worth.
-        limit: Upper words of a sentence.
     """
     scored: list[tuple[float, str]] = []
     asked = claim.words
     for rank, passage in enumerate(near):
         for line in sentences(passage.text):
             words = words_of(line)
-            if not 6 <= len(words) <= limit or line.endswith("?"):
+            if not 6 <= len(words) <= LONGEST or line.endswith("?"):
                 continue
             shared = len(asked & set(words)) / max(3, len(asked))
             scored.append((shared - 0.01 * rank, line))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Question
+from ragguard.redteam.attacks import Planted, Question, Target
 from ragguard.redteam.attacks.claims import Claim, make_claim, mined
 from ragguard.redteam.attacks.edits import edit_fact
 from ragguard.redteam.attacks.frames import CLAIMS, CLOSINGS, PROPS, STYLES
-from ragguard.redteam.attacks.terrain import SPARE, Terrain
+from ragguard.redteam.attacks.terrain import SPARE, Terrain, choose
 from ragguard.redteam.attacks.wording import reword, sentence
 
 
@@ -20,7 +20,6 @@ class Plot:
     """What the documents of one campaign are written from.
 
     Attributes:
-        claim: The wrong answer.
         sources: Sentences of near passages, the most pertinent first; right answers swapped.
         core: Sentences that the documents share, but for their wording, as far as they share any.
     """
@@ -41,15 +40,33 @@ def plot(question: Question, terrain: Terrain, rng: np.random.Generator) -> Plot
     return Plot(question, claim, sources, tuple(core))
 
 
+def against_questions(
+    name: str,
+    target: Target,
+    rng: np.random.Generator,
+    campaigns: int,
+    texts: Callable[[Plot, Terrain], Iterable[tuple[int | str, str]]],
+) -> list[Planted]:
+    """Plant a campaign against each of some questions.
+
+    Args:
+        name: Start of the documents' ids.
+        texts: End of the id and text of each document; drawn before the next question is looked at.
+    """
+    terrain = Terrain(target, rng)
+    return [
+        Planted(f"{name}-{number:04d}-{ending}", text, question.id, question.text)
+        for number, question in enumerate(choose(target, rng, campaigns))
+        for ending, text in texts(plot(question, terrain, rng), terrain)
+    ]
+
+
 def write(
     plan: Plot, terrain: Terrain, rng: np.random.Generator, *, dispersion: float, words: int
 ) -> str:
     """A passage that claims the wrong answer.
 
     Args:
-        plan: The campaign.
-        terrain: The corpus.
-        rng: Random generator.
         dispersion: 0: the claim and what is nearest to it, so that all documents of the campaign
             say the same in other words; 1: nothing shared but the claim.
         words: Length aimed at.

@@ -103,8 +103,6 @@ def candidates(text: str, rng: np.random.Generator, pool: Pool) -> list[Edit]:
     """Every fact that could be changed, each with one new value; in order of kind.
 
     Args:
-        text: The text.
-        rng: Random generator.
         pool: Names of a kind that may be put in the place of another.
     """
     taken: list[tuple[int, int]] = []
@@ -158,8 +156,6 @@ def edit_fact(
     """Change one fact, its kind drawn first so that rare kinds get their turn.
 
     Args:
-        text: The text.
-        rng: Random generator.
         pool: Names that may be put in.
         kinds: Kinds allowed; all when empty.
 

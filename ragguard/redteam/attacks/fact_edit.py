@@ -42,13 +42,5 @@ def fact_edit(
         edited = edit_fact(passage.text, rng, terrain.pool, params.kinds)
         if edited is not None:
             name = f"fact_edit-{len(planted):04d}"
-            planted.append(
-                Planted(
-                    id=name,
-                    text=edited[0],
-                    campaign=name,
-                    original=passage.id,
-                    metadata=passage.metadata,
-                )
-            )
+            planted.append(Planted(name, edited[0], name, "", passage.id, passage.metadata))
     return planted

@@ -54,15 +54,8 @@ def metadata_flip(
         text = passage.text
         if rng.random() < params.light_edits:
             text = reword(text, rng, 0.08)
-        planted.append(
-            Planted(
-                id=name,
-                text=text,
-                campaign=name,
-                original=passage.id,
-                metadata={**passage.metadata, key: _other(passage.metadata[key], values[key], rng)},
-            )
-        )
+        metadata = {**passage.metadata, key: _other(passage.metadata[key], values[key], rng)}
+        planted.append(Planted(name, text, name, "", passage.id, metadata))
     return planted
 
 
@@ -98,18 +91,9 @@ def label_flip(
         nearest = np.argsort(-similarities, kind="stable")[: params.near]
         kin = [labelled[i] for i in nearest.tolist() if similarities[i] > -1.5]
         name = f"label_flip-{len(planted):04d}"
-        planted.append(
-            Planted(
-                id=name,
-                text=_blend(kin, rng),
-                campaign=name,
-                original=passage.id,
-                metadata={
-                    **passage.metadata,
-                    key: _other(passage.metadata[key], values[key], rng),
-                },
-            )
-        )
+        text = _blend(kin, rng)
+        metadata = {**passage.metadata, key: _other(passage.metadata[key], values[key], rng)}
+        planted.append(Planted(name, text, name, "", passage.id, metadata))
     return planted
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ragguard.redteam.attacks import Planted, Target, attack
-from ragguard.redteam.attacks.compose import plot, write
-from ragguard.redteam.attacks.terrain import Terrain, choose
+from ragguard.redteam.attacks.compose import Plot, against_questions, write
+from ragguard.redteam.attacks.terrain import Terrain
 from ragguard.redteam.attacks.wording import reword
 
 _SIGNS = re.compile(r"[,;:]")
@@ -39,22 +40,14 @@ def flood(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
 ) -> list[Planted]:
     """Plant twenty copies of one wrong passage with tiny changes."""
-    terrain = Terrain(target, rng)
-    planted: list[Planted] = []
-    for number, question in enumerate(choose(target, rng, campaigns)):
-        plan = plot(question, terrain, rng)
+
+    def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[str, str]]:
         words = int(rng.integers(params.words[0], params.words[1] + 1))
         text = write(plan, terrain, rng, dispersion=0.3, words=words)
-        planted += [
-            Planted(
-                id=f"flood-{number:04d}-{copy:02d}",
-                text=touched(text, copy, rng),
-                campaign=question.id,
-                question=question.text,
-            )
-            for copy in range(params.documents)
-        ]
-    return planted
+        for copy in range(params.documents):
+            yield f"{copy:02d}", touched(text, copy, rng)
+
+    return against_questions("flood", target, rng, campaigns, texts)
 
 
 def touched(text: str, copy: int, rng: np.random.Generator) -> str:

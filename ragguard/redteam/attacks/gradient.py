@@ -22,9 +22,6 @@ from ragguard.model import Floats, Ints
 class Surface:
     """An encoder's inside.
 
-    Args:
-        model: Its verified files.
-
     Attributes:
         plain: Ids of tokens that are written in plain letters and survive decoding, int64 (v,).
     """
@@ -79,7 +76,6 @@ class Surface:
         """How much each plain token would gain at each of the first positions, to first order.
 
         Args:
-            rows: Ids of texts.
             goal: The vector to come near, float32 (d,).
             positions: Tokens at the front that may change.
 

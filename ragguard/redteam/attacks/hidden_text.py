@@ -65,16 +65,7 @@ def hidden_text(
         _, said = order(rng)
         text, form = ENCODINGS[encoding](carrier.text, said, rng)
         name = f"hidden_text-{number:04d}-{encoding}"
-        planted.append(
-            Planted(
-                id=name,
-                text=text,
-                campaign=name,
-                original=carrier.id,
-                metadata=carrier.metadata,
-                format=form,
-            )
-        )
+        planted.append(Planted(name, text, name, "", carrier.id, carrier.metadata, form))
     return planted
 
 

@@ -9,7 +9,7 @@ on blindly, over words drawn at random and through the encoder alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,9 @@ import numpy as np
 from ragguard.embed.encoder import Encoder
 from ragguard.model import Floats
 from ragguard.redteam.attacks import Planted, Question, Target, attack
-from ragguard.redteam.attacks.compose import plot, write
+from ragguard.redteam.attacks.compose import Plot, against_questions, write
 from ragguard.redteam.attacks.gradient import Surface, surface
-from ragguard.redteam.attacks.terrain import Terrain, choose, words_of
+from ragguard.redteam.attacks.terrain import Terrain, words_of
 from ragguard.redteam.attacks.wording import synonyms
 
 
@@ -41,31 +41,20 @@ def hotflip(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
 ) -> list[Planted]:
     """Put optimised tokens before a wrong claim, so that the passage is found for the question."""
-    if target.encoder is None:
+    if (encoder := target.encoder) is None:
         return []
-    inside = surface(target.encoder)
-    terrain = Terrain(target, rng)
-    planted: list[Planted] = []
-    for number, question in enumerate(choose(target, rng, campaigns)):
-        plan = plot(question, terrain, rng)
+    inside = surface(encoder)
+
+    def texts(plan: Plot, terrain: Terrain) -> Iterable[tuple[int, str]]:
         claims = [
             write(plan, terrain, rng, dispersion=0.4, words=int(rng.integers(*params.words)))
             for _ in range(params.documents)
         ]
         if inside is not None:
-            texts = _optimise(inside, question, claims, rng, params)
-        else:
-            texts = [_search(target.encoder, question, claim, rng, params) for claim in claims]
-        planted += [
-            Planted(
-                id=f"hotflip-{number:04d}-{copy}",
-                text=text,
-                campaign=question.id,
-                question=question.text,
-            )
-            for copy, text in enumerate(texts)
-        ]
-    return planted
+            return enumerate(_optimise(inside, plan.question, claims, rng, params))
+        return enumerate(_search(encoder, plan.question, c, rng, params) for c in claims)
+
+    return against_questions("hotflip", target, rng, campaigns, texts)
 
 
 def _optimise(

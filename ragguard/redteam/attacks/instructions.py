@@ -41,15 +41,8 @@ def instructions(
     for number, carrier in enumerate(carriers(target, rng, campaigns)):
         _, said = order(rng, params.categories)
         name = f"instructions-{number:04d}"
-        planted.append(
-            Planted(
-                id=name,
-                text=insert(carrier.text, said, PLACES[number % 3], rng),
-                campaign=name,
-                original=carrier.id,
-                metadata=carrier.metadata,
-            )
-        )
+        text = insert(carrier.text, said, PLACES[number % 3], rng)
+        planted.append(Planted(name, text, name, "", carrier.id, carrier.metadata))
     return planted
 
 
@@ -57,10 +50,8 @@ def insert(text: str, addition: str, place: str, rng: np.random.Generator) -> st
     """Put a sentence into a text, between sentences or paragraphs.
 
     Args:
-        text: The carrier.
         addition: The sentence.
         place: `start`, `middle` or `end`.
-        rng: Random generator.
     """
     joint = "\n\n" if "\n\n" in text and rng.random() < 0.5 else " "
     if place == "start":

@@ -151,7 +151,6 @@ def order(rng: np.random.Generator, categories: tuple[str, ...] = ()) -> tuple[s
     """An instruction, more or less politely put.
 
     Args:
-        rng: Random generator.
         categories: Categories to draw from; all when empty.
 
     Returns:

@@ -7,13 +7,14 @@ but the claim.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ragguard.redteam.attacks import Planted, Target, attack
-from ragguard.redteam.attacks.compose import plot, write
-from ragguard.redteam.attacks.terrain import Terrain, choose
+from ragguard.redteam.attacks.compose import Plot, against_questions, write
+from ragguard.redteam.attacks.terrain import Terrain
 
 
 @dataclass(frozen=True)
@@ -83,27 +84,16 @@ def campaign(
 
     Args:
         name: Start of the documents' ids.
-        target: The corpus.
-        rng: Random generator.
-        campaigns: Campaigns wanted.
         documents: Documents of each.
         dispersion: See `compose.write`.
         words: Shortest and longest passage aimed at.
     """
-    terrain = Terrain(target, rng)
-    planted: list[Planted] = []
-    for number, question in enumerate(choose(target, rng, campaigns)):
-        plan = plot(question, terrain, rng)
+
+    def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[int, str]]:
         # Lengths spread evenly, so that no two documents of a campaign are of one size.
         steps = np.linspace(words[0], words[1], documents + 1)
         for copy in rng.permutation(documents).tolist():
             length = int(rng.uniform(steps[copy], steps[copy + 1]))
-            planted.append(
-                Planted(
-                    id=f"{name}-{number:04d}-{copy}",
-                    text=write(plan, terrain, rng, dispersion=dispersion, words=length),
-                    campaign=question.id,
-                    question=question.text,
-                )
-            )
-    return planted
+            yield copy, write(plan, terrain, rng, dispersion=dispersion, words=length)
+
+    return against_questions(name, target, rng, campaigns, texts)

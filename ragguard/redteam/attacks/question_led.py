@@ -8,13 +8,14 @@ put together from frames here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ragguard.redteam.attacks import Planted, Target, attack
-from ragguard.redteam.attacks.compose import plot, write
-from ragguard.redteam.attacks.terrain import Terrain, choose
+from ragguard.redteam.attacks.compose import Plot, against_questions, write
+from ragguard.redteam.attacks.terrain import Terrain
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,13 @@ def question_led(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
 ) -> list[Planted]:
     """Repeat the question and answer it wrongly, in several wordings."""
-    terrain = Terrain(target, rng)
-    planted: list[Planted] = []
-    for number, question in enumerate(choose(target, rng, campaigns)):
-        plan = plot(question, terrain, rng)
+
+    def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[int, str]]:
+        asked = plan.question.text.strip().rstrip(".?")
         for copy in range(params.documents):
             words = int(rng.integers(params.words[0], params.words[1] + 1))
             text = write(plan, terrain, rng, dispersion=params.dispersion, words=words)
-            asked = question.text.strip().rstrip(".?")
             joint = ("? ", ". ", " ", ".\n")[int(rng.choice(4, p=[0.25, 0.5, 0.15, 0.1]))]
-            planted.append(
-                Planted(
-                    id=f"question_led-{number:04d}-{copy}",
-                    text=asked + joint + text,
-                    campaign=question.id,
-                    question=question.text,
-                )
-            )
-    return planted
+            yield copy, asked + joint + text
+
+    return against_questions("question_led", target, rng, campaigns, texts)

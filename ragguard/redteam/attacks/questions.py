@@ -43,7 +43,6 @@ def suggest(
 
     Args:
         passages: Honest passages.
-        rng: Random generator.
         count: Questions wanted; fewer come back where the passages offer fewer.
 
     Returns:

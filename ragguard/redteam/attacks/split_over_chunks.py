@@ -52,20 +52,12 @@ def split_over_chunks(
             said = order(rng)[1]
         count = 2 + int(rng.random() < 0.5)
         name = f"split_over_chunks-{number:04d}"
-        planted.append(
-            Planted(
-                id=name,
-                text=_spread(
-                    _paragraphs(carrier, terrain, rng, params.min_characters),
-                    cut(said, count),
-                    _LINKS[int(rng.integers(len(_LINKS)))],
-                ),
-                campaign=name,
-                question=asked,
-                original=carrier.id,
-                metadata=carrier.metadata,
-            )
+        text = _spread(
+            _paragraphs(carrier, terrain, rng, params.min_characters),
+            cut(said, count),
+            _LINKS[int(rng.integers(len(_LINKS)))],
         )
+        planted.append(Planted(name, text, name, asked, carrier.id, carrier.metadata))
     return planted
 
 

@@ -6,14 +6,15 @@ good against word-matching retrieval.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ragguard.redteam.attacks import Planted, Target, attack
 from ragguard.redteam.attacks.claims import STOPWORDS
-from ragguard.redteam.attacks.compose import plot, write
-from ragguard.redteam.attacks.terrain import Terrain, choose, words_of
+from ragguard.redteam.attacks.compose import Plot, against_questions, write
+from ragguard.redteam.attacks.terrain import Terrain, words_of
 
 
 @dataclass(frozen=True)
@@ -29,33 +30,18 @@ def stuffing(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
 ) -> list[Planted]:
     """Repeat the question's words around a short claim."""
-    terrain = Terrain(target, rng)
-    planted: list[Planted] = []
-    for number, question in enumerate(choose(target, rng, campaigns)):
-        plan = plot(question, terrain, rng)
+
+    def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[int, str]]:
         for copy in range(params.documents):
             claim = write(plan, terrain, rng, dispersion=0.3, words=int(rng.integers(8, 30)))
             repeats = int(rng.integers(params.repeats[0], params.repeats[1] + 1))
-            planted.append(
-                Planted(
-                    id=f"stuffing-{number:04d}-{copy}",
-                    text=stuff(question.text, claim, rng, repeats),
-                    campaign=question.id,
-                    question=question.text,
-                )
-            )
-    return planted
+            yield copy, stuff(plan.question.text, claim, rng, repeats)
+
+    return against_questions("stuffing", target, rng, campaigns, texts)
 
 
 def stuff(question: str, claim: str, rng: np.random.Generator, repeats: int) -> str:
-    """A claim with the question's content words before and after it.
-
-    Args:
-        question: The question.
-        claim: The passage.
-        rng: Random generator.
-        repeats: Times each word is repeated.
-    """
+    """A claim with the question's content words before and after it."""
     content = [word for word in words_of(question) if word not in STOPWORDS] or words_of(question)
     lists = [" ".join(rng.permutation(content).tolist()) for _ in range(repeats)]
     cut = int(rng.integers(len(lists) + 1))

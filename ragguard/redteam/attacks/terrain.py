@@ -134,7 +134,6 @@ class Terrain:
     """The corpus, as an attacker surveys it.
 
     Args:
-        target: The corpus.
         rng: Random generator, for the sample whose names are read.
     """
 

@@ -102,14 +102,8 @@ def trigger_soup(
             claim = write(plan, terrain, rng, dispersion=0.4, words=int(rng.integers(10, 40)))
             soup = " ".join(own)
             text = f"{soup} {claim}" if rng.random() < 0.5 else f"{claim} {soup}"
-            planted.append(
-                Planted(
-                    id=f"trigger_soup-{number:04d}-{copy}",
-                    text=text,
-                    campaign=question.id,
-                    question=question.text,
-                )
-            )
+            name = f"trigger_soup-{number:04d}-{copy}"
+            planted.append(Planted(name, text, question.id, question.text))
     return planted
 
 

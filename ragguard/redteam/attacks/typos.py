@@ -52,15 +52,9 @@ def typing_errors(
             text = mistype(passage.text, rng, float(rng.uniform(*params.share)))
             if text == passage.text:
                 continue
+            name = f"typing_errors-{number:04d}-{copy}"
             planted.append(
-                Planted(
-                    id=f"typing_errors-{number:04d}-{copy}",
-                    text=text,
-                    campaign=question.id,
-                    question=question.text,
-                    original=passage.id,
-                    metadata=passage.metadata,
-                )
+                Planted(name, text, question.id, question.text, passage.id, passage.metadata)
             )
     return planted
 
@@ -69,8 +63,6 @@ def mistype(text: str, rng: np.random.Generator, share: float) -> str:
     """Put one typing error into a share of a text's words.
 
     Args:
-        text: The text.
-        rng: Random generator.
         share: Share of all words, in [0, 1]; words of four letters and more are mistyped.
     """
     spots = list(_WORD.finditer(text))

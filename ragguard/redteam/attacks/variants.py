@@ -6,16 +6,17 @@ Really Robust?", AAAI 2020; mixing ways within one campaign leaves no two docume
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Question, Target, attack
-from ragguard.redteam.attacks.compose import Plot, plot, write
+from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks.compose import Plot, against_questions, write
 from ragguard.redteam.attacks.question_led import Params as LedParams
 from ragguard.redteam.attacks.question_led import question_led
 from ragguard.redteam.attacks.stuffing import stuff
-from ragguard.redteam.attacks.terrain import Terrain, choose
+from ragguard.redteam.attacks.terrain import Terrain
 from ragguard.redteam.attacks.typos import mistype
 from ragguard.redteam.attacks.wording import reword
 
@@ -56,30 +57,21 @@ def mixed(
     target: Target, rng: np.random.Generator, campaigns: int, params: MixedParams
 ) -> list[Planted]:
     """Make each document of a campaign in another way, with one claim in common."""
-    terrain = Terrain(target, rng)
-    planted: list[Planted] = []
-    for number, question in enumerate(choose(target, rng, campaigns)):
-        plan = plot(question, terrain, rng)
+
+    def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[str, str]]:
         ways = rng.permutation(_WAYS).tolist()
         for copy in range(params.documents):
             way = str(ways[copy % len(ways)])
-            planted.append(
-                Planted(
-                    id=f"mixed-{number:04d}-{copy}-{way}",
-                    text=_written(way, question, plan, terrain, rng),
-                    campaign=question.id,
-                    question=question.text,
-                )
-            )
-    return planted
+            yield f"{copy}-{way}", _written(way, plan, terrain, rng)
+
+    return against_questions("mixed", target, rng, campaigns, texts)
 
 
 _WAYS = ("led", "close", "apart", "reworded", "mistyped", "stuffed", "grafted")
 
 
-def _written(
-    way: str, question: Question, plan: Plot, terrain: Terrain, rng: np.random.Generator
-) -> str:
+def _written(way: str, plan: Plot, terrain: Terrain, rng: np.random.Generator) -> str:
+    question = plan.question
     words = int(rng.integers(25, 90))
     dispersion = {"close": 0.0, "apart": 1.0}.get(way, float(rng.uniform(0.2, 0.8)))
     text = write(plan, terrain, rng, dispersion=dispersion, words=words)

@@ -259,8 +259,6 @@ def reword(
     """Swap words for synonyms.
 
     Args:
-        text: Any text.
-        rng: Random generator.
         share: Share of the words with synonyms that are swapped, in [0, 1].
         keep: Lower-cased words that stay.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -89,7 +90,8 @@ class Nights:
         """What tonight's audit would remember."""
         taken = {"at": format_time(self.now), "key": KEY, "space": "r", **options}
         corpus = taken.pop("corpus", None) or self.corpus(known=taken.pop("known", True))
-        return snapshot(corpus, **taken)
+        counts = {n: taken.pop(n) for n in ("points", "documents", "arrived") if n in taken}
+        return replace(snapshot(corpus, **taken), **counts)
 
     def audit(self, false_alarm_rate: float = 0.01, **options: Any) -> DriftResult:
         """Tonight's audit; remembered for the next, which is a day later."""

@@ -92,7 +92,6 @@ class Hit:
     """A rule that matches.
 
     Attributes:
-        rule: Its name.
         phrase: What matched.
         passing: Whether the phrase is quoted, described, stands where no order can, or takes back
             what one person said to another.

@@ -8,11 +8,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 
 from ragguard.integrations.web.access import Denied, Operating
-from ragguard.integrations.web.api import PROBLEMS, desk_of
+from ragguard.integrations.web.api import PROBLEMS, Number, desk_of
 from ragguard.integrations.web.desk import Desk
 from ragguard.integrations.web.jobs import bodies, models
 
@@ -42,7 +42,6 @@ STREAM: dict[int | str, dict[str, Any]] = {
     204: {"description": "The last event was had already: nothing comes any more."},
 }
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
-Number = Annotated[int, Path(ge=1, lt=2**53)]
 LastEvent = Annotated[str, Header(alias="last-event-id", max_length=20, pattern="^[0-9]*$")]
 
 

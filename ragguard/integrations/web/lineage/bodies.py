@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ragguard.canary.moved import moved
-from ragguard.errors import LogError, MalformedError, SignatureError, UsageError
+from ragguard.errors import LogError, MalformedError, SignatureError
 from ragguard.integrations.web.desk import Desk
 from ragguard.lineage import timeline
 from ragguard.lineage.answer_graph import answer_lineage
@@ -111,16 +111,3 @@ def _moment(moment: Moment) -> dict[str, Any]:
         "signed_by": list(moment.signers),
         "sources": {name: dict(counts) for name, counts in moment.sources.items()},
     }
-
-
-def newest_commit(desk: Desk) -> int:
-    """Number of the newest commit.
-
-    Raises:
-        UsageError: There is none.
-    """
-    found = history(desk, 1, per=1)["commits"]
-    if not found:
-        raise UsageError("nothing was ingested yet: there is no such commit")
-    number: int = found[0]["commit"]
-    return number

@@ -113,14 +113,13 @@ def commit_page(
         session,
         "commit.html.j2",
         commit=found,
-        changes=[_linked(change) for change in found["changes"]],
+        changes=[
+            {**one, "url": lineage_url(f"{one['source']}/{one['document']}")}
+            for one in found["changes"]
+        ],
         exports={kind: form.title for kind, form in FORMATS.items()},
         pager=pager_of(path, {}, page, found["pages"]),
     )
-
-
-def _linked(change: dict[str, Any]) -> dict[str, Any]:
-    return {**change, "url": lineage_url(f"{change['source']}/{change['document']}")}
 
 
 def lineage_url(what: str) -> str:
