@@ -74,13 +74,15 @@ def examine(
         ("calibration", _calibration),
         *((("trigger probe", partial(_triggers, progress=progress)),) if probe else ()),
     )
-    found = [DoctorFinding("single writer", "ok", "the workspace lock is ours")]
+    findings = [DoctorFinding("single writer", "ok", "the workspace lock is ours")]
     for name, look in parts:
         try:
-            found.extend(look(workspace))
+            findings.extend(look(workspace))
         except RagguardError as error:
-            found.append(DoctorFinding(name, "wrong", error.message, error.hint, error.exit_code))
-    return found
+            findings.append(
+                DoctorFinding(name, "wrong", error.message, error.hint, error.exit_code)
+            )
+    return findings
 
 
 def _root(workspace: Workspace) -> Iterator[DoctorFinding]:
@@ -117,16 +119,16 @@ def _root(workspace: Workspace) -> Iterator[DoctorFinding]:
 
 
 def _permissions(workspace: Workspace) -> Iterator[DoctorFinding]:
-    found = open_to_others(workspace.folder)
-    if not found:
+    paths = open_to_others(workspace.folder)
+    if not paths:
         yield DoctorFinding("permissions", "ok", "nobody else can read the workspace")
         return
-    first = ", ".join(os.path.relpath(path, workspace.folder) for path in found[:NAMED])
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    first = ", ".join(os.path.relpath(path, workspace.folder) for path in paths[:NAMED])
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     yield DoctorFinding(
         "permissions",
         "note",
-        f"{len(found)} files and folders are open to others, as older versions made them: "
+        f"{len(paths)} files and folders are open to others, as older versions made them: "
         f"{first}{more}",
         f"chmod -R go= {workspace.folder}",
     )
@@ -207,16 +209,16 @@ def _plugins(workspace: Workspace) -> Iterator[DoctorFinding]:
     }
     for kind, names in kinds.items():
         for plugin in (find(kind, name) for name in names):
-            what = f"{plugin.identity}, of {kind}"
+            label = f"{plugin.identity}, of {kind}"
             try:
                 if kind != "parsers":  # those are imported in workers only
                     with running(plugin):
                         plugin.load()
             except PluginError as error:
-                said = f"{what}: cannot be loaded ({error.kind})"
-                yield DoctorFinding("plug-in", "wrong", said, "Look at the package.", 5)
+                detail = f"{label}: cannot be loaded ({error.kind})"
+                yield DoctorFinding("plug-in", "wrong", detail, "Look at the package.", 5)
             else:
-                yield DoctorFinding("plug-in", "ok", what)
+                yield DoctorFinding("plug-in", "ok", label)
 
 
 def _model(workspace: Workspace) -> Iterator[DoctorFinding]:
@@ -274,14 +276,14 @@ def _triggers(workspace: Workspace, progress: Progress) -> Iterator[DoctorFindin
     name = "trigger probe"
     generation = workspace.generation()
     canaries = in_force(workspace)
-    found = trigger_probe.probe(
+    probed = trigger_probe.probe(
         workspace.encoder,
         triggers=canaries.triggers if canaries else (),
         store=workspace.open_store() if generation else None,
         collection=generation.serving if generation else "",
         progress=lambda done, total: progress("probe", done, total),
     )
-    for pull in found.alive[:NAMED]:
+    for pull in probed.alive[:NAMED]:
         yield DoctorFinding(
             name,
             "wrong",
@@ -291,23 +293,23 @@ def _triggers(workspace: Workspace, progress: Progress) -> Iterator[DoctorFindin
             3,
         )
     detail = (
-        f"{found.scanned} words of {found.vocabulary} tokens scanned in {found.seconds:.0f} s, "
-        f"{len(found.alive)} alarms"
+        f"{probed.scanned} words of {probed.vocabulary} tokens scanned in {probed.seconds:.0f} s, "
+        f"{len(probed.alive)} alarms"
     )
-    if found.alive:
+    if probed.alive:
         yield DoctorFinding(name, "wrong", detail, "docs/canaries.md says what it sees.", 3)
         return
-    if found.near:
+    if probed.near:
         yield DoctorFinding(
             name,
             "note",
-            f"{detail}; near the bar of {found.near[0].bar:.0%}: "
-            f"{trigger_probe.told(found.near[0])}",
+            f"{detail}; near the bar of {probed.near[0].bar:.0%}: "
+            f"{trigger_probe.told(probed.near[0])}",
             "No alarm. Add it as a trigger to watch it: `ragguard canary add --trigger TEXT`.",
         )
         return
     yield DoctorFinding(
-        name, "ok", f"{detail}; a word or phrase takes at most {found.pulls[0].collapse:.0%}"
+        name, "ok", f"{detail}; a word or phrase takes at most {probed.pulls[0].collapse:.0%}"
     )
 
 
@@ -363,23 +365,23 @@ def _pending(workspace: Workspace) -> int:
         return len(commits.pending(conn))
 
 
-def _learned(workspace: Workspace, made: calibration.Calibration) -> Iterator[DoctorFinding]:
+def _learned(workspace: Workspace, kept: calibration.Calibration) -> Iterator[DoctorFinding]:
     """What `calibrate` left behind."""
-    reason = calibration.stale(workspace, made)
+    reason = calibration.stale(workspace, kept)
     if reason:
         yield DoctorFinding(
             "calibration",
             "note",
-            f"{calibration.FILE} of {made.at} is stale: {reason}; the shipped shares are in force",
+            f"{calibration.FILE} of {kept.at} is stale: {reason}; the shipped shares are in force",
             "Run `ragguard calibrate` again.",
         )
         return
     yield DoctorFinding(
         "calibration",
         "ok",
-        f"calibrated {made.at} at {made.rate:.2%}, from {made.promised_rate:.2%} promised there; "
-        f"{made.report.mean_after:.0%} of simulated attacks stopped "
-        f"({made.report.mean_before:.0%} with the shipped shares)",
+        f"calibrated {kept.at} at {kept.rate:.2%}, from {kept.promised_rate:.2%} promised there; "
+        f"{kept.report.mean_after:.0%} of simulated attacks stopped "
+        f"({kept.report.mean_before:.0%} with the shipped shares)",
     )
 
 
@@ -387,7 +389,7 @@ def _calibration(workspace: Workspace) -> Iterator[DoctorFinding]:
     judge = workspace.settings.judge
     with workspace.ledger.reading() as conn:
         indexed = len(versions.members(conn, "serving"))
-    made = calibration.kept(workspace)
+    kept = calibration.kept(workspace)
     least = scoring.needed(judge.least_documents, judge.false_alarm_rate)
     if indexed < least:
         yield DoctorFinding(
@@ -400,8 +402,8 @@ def _calibration(workspace: Workspace) -> Iterator[DoctorFinding]:
         promised = 1.0 / (judge.reference_documents + 1.0)  # once there are enough
     else:
         promised = 1.0 / (min(indexed, judge.reference_documents) + 1.0)
-        if made is not None:
-            yield from _learned(workspace, made)
+        if kept is not None:
+            yield from _learned(workspace, kept)
     if promised > judge.false_alarm_rate:
         yield DoctorFinding(
             "calibration",
@@ -415,5 +417,5 @@ def _calibration(workspace: Workspace) -> Iterator[DoctorFinding]:
             "calibration",
             "ok",
             f"on this index; rates from {promised:.2%} can be promised"
-            + (", `ragguard calibrate` learns shares for it" if made is None else ""),
+            + (", `ragguard calibrate` learns shares for it" if kept is None else ""),
         )

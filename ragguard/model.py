@@ -36,8 +36,8 @@ else:
         import numpy as np
         from numpy.typing import NDArray
 
-        made = globals()[name] = NDArray[getattr(np, _ARRAYS[name])]
-        return made
+        array_type = globals()[name] = NDArray[getattr(np, _ARRAYS[name])]
+        return array_type
 
 
 class Labelled:

@@ -254,11 +254,11 @@ def left_out(spool: Spool, collection: str) -> list[AuditFinding]:
     return [
         AuditFinding(
             "vector-invalid",
-            f"{found.count} points have a vector that no search finds ({found.reason})",
+            f"{excluded.count} points have a vector that no search finds ({excluded.reason})",
             collection=collection,
-            count=found.count,
-            facts={"points": list(found.ids)},
+            count=excluded.count,
+            facts={"points": list(excluded.ids)},
         )
-        for found in spool.left_out
-        if found.reason in ("vector", "dimensions")
+        for excluded in spool.left_out
+        if excluded.reason in ("vector", "dimensions")
     ]

@@ -101,12 +101,12 @@ def check_derivation(
             done += len(listed[start : start + AT_ONCE])
             progress("derivation", done, len(chosen))
     less = "" if look.cut else "the index was split otherwise than now: texts at their spans only"
-    found = look.fold.findings()
-    if found and (other := drawn_by.difference(workspace)):
+    findings = look.fold.findings()
+    if findings and (other := drawn_by.difference(workspace)):
         less = "; ".join(
             filter(None, (less, f"{other}: a page among the findings may be cut otherwise"))
         )
-    return Derived(found, done, len(rows), less)
+    return Derived(findings, done, len(rows), less)
 
 
 class _Look:
@@ -151,13 +151,13 @@ class _Look:
         """Chunks of documents, by version."""
         numbers = list(items)
         if not self.cut:
-            made = cut_again(self._workspace, items, places)
-            for number in (n for n in numbers if n not in made):
+            recut = cut_again(self._workspace, items, places)
+            for number in (n for n in numbers if n not in recut):
                 self._say(rows[number], "its text is another at the spans of its passages")
-            return {n: chunks for n, (_, chunks) in made.items()}
+            return {n: chunks for n, (_, chunks) in recut.items()}
         parts, unreadable = take_apart(self._workspace, [items[n] for n in numbers])
-        for place, found in unreadable.items():
-            self._say(rows[numbers[place]], f"its bytes cannot be read ({found.detail})")
+        for place, finding in unreadable.items():
+            self._say(rows[numbers[place]], f"its bytes cannot be read ({finding.detail})")
         return {numbers[place]: part.chunks for place, part in parts.items()}
 
     def _signed(self, manifest: str, rows: Sequence[VersionRow]) -> dict[int, Incoming]:
@@ -165,14 +165,14 @@ class _Look:
         standing = self._signatures.examine(manifest)
         if standing.manifest is None:  # adopted, or named by the part that looks at provenance
             items, left = read_back(self._workspace, rows if standing.adopted is not None else [])
-            for one in left:
-                self._lost(one.version, one.findings[0].detail)
+            for omitted in left:
+                self._lost(omitted.version, omitted.findings[0].detail)
             return items
         subjects = {s.name: s for s in standing.manifest.subjects}
         files: dict[str, list[VersionRow]] = defaultdict(list)
         for row in rows:
             files[row.subject].append(row)
-        found: dict[int, Incoming] = {}
+        documents: dict[int, Incoming] = {}
         for name, group in files.items():
             if name not in subjects:
                 for row in group:
@@ -195,23 +195,25 @@ class _Look:
                 elif wrong := _metadata(row, item, subjects[name].metadata):
                     self._say(row, wrong)
                 else:
-                    found[row.id] = item
-        return found
+                    documents[row.id] = item
+        return documents
 
     def _compare(
         self,
         row: VersionRow,
-        made: Sequence[Chunk],
+        chunks: Sequence[Chunk],
         listed: Sequence[PointRow],
         served: Mapping[str, Point],
     ) -> Iterator[tuple[VersionRow, Point]]:
         """Points of a document whose text is the derived one; what is wrong is written down."""
-        if len(made) != len(listed):
-            self._say(row, f"its bytes make {len(made)} passages, {len(listed)} are in the ledger")
+        if len(chunks) != len(listed):
+            self._say(
+                row, f"its bytes make {len(chunks)} passages, {len(listed)} are in the ledger"
+            )
             return
         shown = dict(row.metadata)
         shown.setdefault("source", row.label)
-        for ordinal, (chunk, place) in enumerate(zip(made, listed, strict=True)):
+        for ordinal, (chunk, place) in enumerate(zip(chunks, listed, strict=True)):
             point = served.get(place.point)
             if point is None:
                 continue  # named by the part that looks at the index
@@ -266,21 +268,21 @@ class _Look:
                     )
                 )
 
-    def _say(self, row: VersionRow, what: str, point: str = "") -> None:
+    def _say(self, row: VersionRow, problem: str, point: str = "") -> None:
         label = row.label
         self.fold.add(
             AuditFinding(
                 "text-not-of-document",
-                f"{label}: {what}",
+                f"{label}: {problem}",
                 label,
                 point,
                 self._generation.serving,
             )
         )
 
-    def _lost(self, row: VersionRow, what: str) -> None:
+    def _lost(self, row: VersionRow, problem: str) -> None:
         label = row.label
-        self.fold.add(AuditFinding("vault-damaged", f"{label}: {what}", label))
+        self.fold.add(AuditFinding("vault-damaged", f"{label}: {problem}", label))
 
 
 def _metadata(row: VersionRow, item: Incoming, signed: Metadata) -> str:

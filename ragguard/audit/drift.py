@@ -175,12 +175,12 @@ def _came(name: str, new: Floats, stood: SampledGroup, share: float, since: str)
     """What came against what was there; the effect is that on the whole group."""
     if not _enough(new, stood):
         return []
-    found = two_sample.energy_shift(stood.sample, new)
+    shift = two_sample.energy_shift(stood.sample, new)
     return [
         _Test(
             "embedding-drift",
             name,
-            Shift(share * found.effect, found.p_value),
+            Shift(share * shift.effect, shift.p_value),
             MOVED,
             f"{name}: what came since {since}, {share:.0%} of it, is about other things than the "
             f"{stood.documents} documents that were there",
@@ -285,12 +285,12 @@ def _rescored(now: AuditSnapshot, before: Sequence[AuditSnapshot]) -> Iterator[_
     for past in {id(p): p for p in (*before[-1:], *before[:1])}.values():
         for check, scores in now.scores.items():
             if check in past.scores:
-                found, moved = two_sample.score_shift(past.scores[check], scores)
+                shift, moved = two_sample.score_shift(past.scores[check], scores)
                 way = "higher" if moved > 0 else "lower"
                 yield _Test(
                     "score-drift",
                     check,
-                    found,
+                    shift,
                     RESCORED,
                     f"{check}: its scores are {way} than on {past.at}, by {abs(moved):.3g} on "
                     "average",
@@ -312,12 +312,12 @@ def _arrived(now: AuditSnapshot, before: Sequence[AuditSnapshot]) -> Iterator[_T
         if len(earlier) < USUAL:
             continue
         counts, lengths = np.array(earlier, dtype=np.float64).T
-        found = two_sample.burst(count, length, counts, lengths)
-        usual = count / exp(found.effect)
+        shift = two_sample.burst(count, length, counts, lengths)
+        usual = count / exp(shift.effect)
         yield _Test(
             "arrival-burst",
             f"source {source}",
-            found,
+            shift,
             TIMES if count >= BURST else np.inf,
             f"source {source}: {count} documents came since {before[-1].at}; about {usual:.0f} "
             "would be usual",
@@ -335,33 +335,33 @@ def _resized(now: AuditSnapshot, before: Sequence[AuditSnapshot]) -> Iterator[_T
     """Tests of how much the index grew or shrank since the last audit."""
     if not before:
         return
-    for what in ("documents", "points"):
-        sizes = np.array([getattr(s, what) for s in (*before, now)], dtype=np.float64)
+    for measure in ("documents", "points"):
+        sizes = np.array([getattr(s, measure) for s in (*before, now)], dtype=np.float64)
         way = "grown" if sizes[-1] >= sizes[-2] else "shrunk"
         detail = (
-            f"the index has {way} from {sizes[-2]:.0f} to {sizes[-1]:.0f} {what} since "
+            f"the index has {way} from {sizes[-2]:.0f} to {sizes[-1]:.0f} {measure} since "
             f"{before[-1].at}"
         )
         facts = {"since": before[-1].at}
         if len(before) > USUAL:
-            found = two_sample.jump(sizes)
-            yield _Test("size-jump", what, found, GREW, detail, facts=facts)
+            shift = two_sample.jump(sizes)
+            yield _Test("size-jump", measure, shift, GREW, detail, facts=facts)
         else:
             step = abs(log(max(sizes[-1], 1.0)) - log(max(sizes[-2], 1.0)))
-            found = Shift(step, 1.0)
-            yield _Test("size-jump", what, found, LEAPT, detail, facts=facts, counted=False)
+            shift = Shift(step, 1.0)
+            yield _Test("size-jump", measure, shift, LEAPT, detail, facts=facts, counted=False)
 
 
 def _series(every: Sequence[AuditSnapshot]) -> dict[str, list[tuple[str, float]]]:
-    made = {
+    series = {
         "documents": [(s.at, float(s.documents)) for s in every],
         "points": [(s.at, float(s.points)) for s in every],
         "arrived": [(s.at, float(sum(s.arrived.values()))) for s in every[1:]],
     }
     for name in sorted({name for s in every for name in s.measures}):
-        made[name] = [(s.at, s.measures[name]) for s in every if name in s.measures]
+        series[name] = [(s.at, s.measures[name]) for s in every if name in s.measures]
     shifts = every[-1].shifts
     sources = [name for name in shifts if name.startswith("source ")]
     for name in sorted(sources, key=lambda n: (-shifts[n], n))[:MOST_SHOWN]:
-        made[f"drift of {name}"] = [(s.at, s.shifts[name]) for s in every if name in s.shifts]
-    return made
+        series[f"drift of {name}"] = [(s.at, s.shifts[name]) for s in every if name in s.shifts]
+    return series

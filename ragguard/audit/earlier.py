@@ -41,10 +41,10 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
     Returns:
         The audits, and what is wrong with those that cannot be read.
     """
-    found: list[Past] = []
+    audits: list[Past] = []
     damaged: list[str] = []
     for text in _logged(workspace):
-        if len(found) + len(damaged) == most:
+        if len(audits) + len(damaged) == most:
             break
         if log.read(text) is None:
             damaged.append("an entry of the log on an audit is none any more")
@@ -54,12 +54,12 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
             report = report_json.load(workspace.vault.get(str(entry["report"])))
             kept = entry.get("snapshot")
             snapshot = load_snapshot(workspace.vault.get(str(kept))) if kept else None
-            found.append(Past(report, snapshot))
+            audits.append(Past(report, snapshot))
         except KeyError:
             damaged.append("an entry of the log on an audit names no report")
         except RagguardError as error:
             damaged.append(f"an earlier audit cannot be read: {error.message}")
-    return found[::-1], damaged
+    return audits[::-1], damaged
 
 
 def last_report(workspace: Workspace) -> AuditReport | None:

@@ -278,10 +278,10 @@ class FindingFold:
 
     def findings(self) -> list[AuditFinding]:
         """All of them, folded where they are many."""
-        made: list[AuditFinding] = []
+        findings: list[AuditFinding] = []
         for (rule, collection), kind in self._kinds.items():
             if kind.count <= FEW:
-                made.extend(kind.few)
+                findings.extend(kind.few)
                 continue
             facts: dict[str, Any] = {
                 "points": [f.point for f in kind.few if f.point][:SAMPLE],
@@ -290,10 +290,10 @@ class FindingFold:
                 "first": kind.few[0].detail,
             }
             detail = f"{kind.count:,} {self._sentences[rule]}"
-            made.append(
+            findings.append(
                 AuditFinding(rule, detail, collection=collection, count=kind.count, facts=facts)
             )
-        return made
+        return findings
 
 
 @dataclass

@@ -74,16 +74,16 @@ def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourh
     p_values, rows = p_values[:m], rows[:m]
     suspects: Bools = p_values <= rate
     number = index_campaigns.groups(suspects, rows, companions, documents)
-    found = []
+    findings = []
     for campaign in range(int(number.max(initial=-1)) + 1):
         members = np.flatnonzero(number == campaign)
         members = members[np.argsort(p_values[members], kind="stable")]
-        found.append(_campaign(spool, graph, members, rows, companions, widths, p_values))
+        findings.append(_campaign(spool, graph, members, rows, companions, widths, p_values))
     hubs = _hubs(spool, graph, documents)
     named = suspects.copy()
     named[[document for document, _ in hubs]] = True
-    found += [*(finding for _, finding in hubs), *_spectral(spool, documents)]
-    every = [replace(finding, collection=collection) for finding in found]
+    findings += [*(finding for _, finding in hubs), *_spectral(spool, documents)]
+    every = [replace(finding, collection=collection) for finding in findings]
     return Neighbourhoods(p_values, scores.max(axis=1, initial=0.0), every, named)
 
 
@@ -106,9 +106,9 @@ def _copies(spool: Spool, graph: Graph, documents: Ints) -> Bools:
         some = rows[start : start + BLOCK]
         near = np.asarray(graph.indices[some], dtype=np.int64)
         wanted = np.union1d(some, near[near >= 0])
-        said = [words(normalise(text)) for text in spool.texts(wanted)]
-        terms = term_matrix(said)
-        silent = np.array([not each for each in said], dtype=bool)
+        word_lists = [words(normalise(text)) for text in spool.texts(wanted)]
+        terms = term_matrix(word_lists)
+        silent = np.array([not each for each in word_lists], dtype=bool)
         left = np.repeat(np.searchsorted(wanted, some), k)
         right = np.searchsorted(wanted, np.maximum(near, 0).ravel())
         there = near.ravel() >= 0
@@ -187,10 +187,10 @@ def _hubs(spool: Spool, graph: Graph, documents: Ints) -> list[tuple[int, AuditF
     # hundredth part of rows that are in most lists.
     bar = max(HUB_LISTS * k, HUB_TIMES * float(np.quantile(counts, 0.99))) if n else 0.0
     rows = np.flatnonzero((counts > bar) & ~spool.quarantined)
-    found = []
+    hubs = []
     for row in rows[np.argsort(-counts[rows], kind="stable")].tolist():
         document = int(documents[row])
-        found.append(
+        hubs.append(
             (
                 document,
                 AuditFinding(
@@ -203,7 +203,7 @@ def _hubs(spool: Spool, graph: Graph, documents: Ints) -> list[tuple[int, AuditF
                 ),
             )
         )
-    return found
+    return hubs
 
 
 def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
@@ -213,7 +213,7 @@ def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
     if not count:
         return []
     cells = deal(spool.vectors, rows, count, len(rows), 0)
-    found = []
+    findings = []
     for cell in range(count):
         members = rows[cells.owners == cell]
         offsets, usual = signature(spool.vectors[members])
@@ -223,7 +223,7 @@ def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
             names = list(dict.fromkeys(spool.labels[int(d)] for d in documents[group]))
             if len(names) < TOGETHER:
                 continue
-            found.append(
+            findings.append(
                 AuditFinding(
                     "spectral-outlier",
                     f"{len(names)} documents stand together off a cluster of {len(members)} chunks",
@@ -234,7 +234,7 @@ def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
                     facts={"text": spool.texts(group[:1])[0][:QUOTED], "documents": names[:NAMED]},
                 )
             )
-    return found
+    return findings
 
 
 def _suspicion(p_value: float) -> float:

@@ -150,7 +150,7 @@ class _Look:
 
     def result(self) -> Provenance:
         """Findings and states of all sources."""
-        found = [
+        findings = [
             AuditFinding(
                 "source-stale",
                 f"{source}: its last manifest expired {day}",
@@ -161,10 +161,10 @@ class _Look:
             for source, day in sorted(self._stale.items())
             if self._documents[source]
         ]
-        found += [_told(rule, source, t) for (rule, source), t in sorted(self._tallies.items())]
+        findings += [_told(rule, source, t) for (rule, source), t in sorted(self._tallies.items())]
         fresh = sum(n for source, n in self._serving.items() if source not in self._stale)
         return Provenance(
-            found,
+            findings,
             {source: self._state(source) for source in {*self._documents, *self._root.sources}},
             self._documents.total(),
             self._serving.total(),
@@ -225,7 +225,7 @@ def health(
         a reviewer. `verifiable`: the bytes that were signed are in the vault. `signed`: its
         manifest has signatures enough under today's trust.
     """
-    found = provenance if provenance is not None else check_provenance(workspace)
+    examined = provenance if provenance is not None else check_provenance(workspace)
     now = workspace.now
     current = serving = 0
     files: Counter[str] = Counter()
@@ -249,5 +249,5 @@ def health(
     return {
         "current": current / serving,
         "verifiable": there / sum(files[d] for d in sample),
-        "signed": found.signed / max(1, found.serving),
+        "signed": examined.signed / max(1, examined.serving),
     }

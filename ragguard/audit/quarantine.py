@@ -35,48 +35,52 @@ def take_out(
     Raises:
         StoreError: See `Committer.commit`; the next start finishes the commit.
     """
-    said = _said(findings)
-    rows = {label: serving[label] for label in said if label in serving}
+    by_document = _said(findings)
+    rows = {label: serving[label] for label in by_document if label in serving}
     released = _released(workspace, {row.source for row in rows.values()})
     for label, row in list(rows.items()):
         covered = released.get(row.source, {}).get((row.document, row.digest, row.metadata_digest))
-        if covered is not None and {f.check for f in said[label]} <= covered:
+        if covered is not None and {f.check for f in by_document[label]} <= covered:
             del rows[label]
     if not rows:
         return None, 0
     workspace.recover()
     plan = changes.draft(workspace, generation)
-    plan.quarantine([(row, _verdict(row, said[label])) for label, row in sorted(rows.items())])
+    plan.quarantine(
+        [(row, _verdict(row, by_document[label])) for label, row in sorted(rows.items())]
+    )
     workspace.committer.commit(plan.finish("audit", ACTOR, ""))
     return plan.commit, len(rows)
 
 
-def _verdict(row: VersionRow, said: Sequence[Finding]) -> Verdict:
+def _verdict(row: VersionRow, findings: Sequence[Finding]) -> Verdict:
     return Verdict(
         row.source,
         row.document,
         row.digest,
         "quarantine",
-        max(f.score for f in said),
-        min((f.p_value for f in said if f.p_value is not None), default=None),
-        tuple(said),
+        max(f.score for f in findings),
+        min((f.p_value for f in findings if f.p_value is not None), default=None),
+        tuple(findings),
     )
 
 
 def _said(findings: Sequence[AuditFinding]) -> dict[str, list[Finding]]:
     """What is said of each document, as findings of a verdict; a campaign is said of all of it."""
-    said: dict[str, list[Finding]] = {}
-    for found in findings:
-        if found.rule not in RULES:
+    by_document: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.rule not in RULES:
             continue
-        names = found.facts.get("members", []) if found.rule == "campaign" else [found.document]
-        check = str(found.facts.get("check", found.rule))
+        names = (
+            finding.facts.get("members", []) if finding.rule == "campaign" else [finding.document]
+        )
+        check = str(finding.facts.get("check", finding.rule))
         for name in names:
-            facts = {k: v for k, v in found.facts.items() if k not in ("members", "text")}
-            said.setdefault(str(name), []).append(
-                Finding(check, found.score, found.p_value, found.detail, facts)
+            facts = {k: v for k, v in finding.facts.items() if k not in ("members", "text")}
+            by_document.setdefault(str(name), []).append(
+                Finding(check, finding.score, finding.p_value, finding.detail, facts)
             )
-    return said
+    return by_document
 
 
 def _released(

@@ -107,8 +107,8 @@ def active(
     settings: Mapping[str, Mapping[str, object]], plugins: Sequence[str] = ()
 ) -> dict[str, tuple[Check, object]]:
     """The checks in force that can look at what is indexed already."""
-    found = scoring.active_checks(settings, plugins)
-    return {name: entry for name, entry in found.items() if name not in LEFT_OUT}
+    checks = scoring.active_checks(settings, plugins)
+    return {name: entry for name, entry in checks.items() if name not in LEFT_OUT}
 
 
 def judge_indexed(
@@ -164,14 +164,14 @@ def judge_indexed(
     for at, part in enumerate(_blocks(chosen), done):
         progress("judge", at, total)
         batch, view = _view(spool, graph, part, rows_of, known)
-        found = scoring.measure(view, checks)
-        skipped.update(dict.fromkeys(found.skipped))
+        measurement = scoring.measure(view, checks)
+        skipped.update(dict.fromkeys(measurement.skipped))
         rows = np.concatenate([rows_of[d] for d in part.tolist()])
-        for name, signal in found.signals.items():
+        for name, signal in measurement.signals.items():
             scores[name][rows] = signal.scores
         sources = {p.document.source for p in batch}
         policies = {source: known.policies.get(source, Policy()) for source in sources}
-        verdicts = scoring.judge(batch, view, found, profile, checks, policies, rate)
+        verdicts = scoring.judge(batch, view, measurement, profile, checks, policies, rate)
         for document, verdict in zip(part.tolist(), verdicts, strict=True):
             suspicion[document] = verdict.score
             if verdict.outcome == "quarantine":
@@ -289,10 +289,10 @@ def _fitted(
     scores: dict[str, list[Doubles]] = {}
     owners: dict[str, list[Ints]] = {}
     start = 0
-    for documents, found in measured:
-        clean = scoring.certain_p_values(found.signals, documents) > CLEAN
+    for documents, measurement in measured:
+        clean = scoring.certain_p_values(measurement.signals, documents) > CLEAN
         number = np.cumsum(clean) - 1 + start
-        for name, signal in found.signals.items():
+        for name, signal in measurement.signals.items():
             if signal.p_values is not None:
                 continue
             kept = ~np.isnan(signal.scores) & clean[documents]

@@ -123,17 +123,17 @@ def check_vault(
         total = sum(1 for _ in audit_queries.vault_names(conn))
         chance = 1.0 if sample is None else sample / max(total, 1)
         rng = tonight(workspace)
-        for what, digest in audit_queries.vault_names(conn):
+        for name, digest in audit_queries.vault_names(conn):
             if rng.random() >= chance:
                 continue
             looked_at += 1
             try:
                 workspace.vault.get(digest)
             except RagguardError as error:
-                facts = {"what": what, "digest": digest}
+                facts = {"what": name, "digest": digest}
                 fold.add(
                     AuditFinding(
-                        "vault-damaged", f"{what}: {error.message}", about=digest, facts=facts
+                        "vault-damaged", f"{name}: {error.message}", about=digest, facts=facts
                     )
                 )
             progress("vault", looked_at, int(chance * total))

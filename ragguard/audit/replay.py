@@ -86,8 +86,8 @@ class Replay:
             for n, row in self._cases.items()
         }
         self._compare("cases", cases, {r["id"]: r for r in self._small["cases"]})
-        found = {r["digest"]: r for r in self._small["manifests"]}
-        self._compare("manifests", self._manifests, found)
+        manifests = {r["digest"]: r for r in self._small["manifests"]}
+        self._compare("manifests", self._manifests, manifests)
         for name, wanted in (("decisions", self._decisions), ("denials", self._denials)):
             self._compare(name, _numbered(wanted), _numbered(self._small[name]))
         return self.problems
@@ -96,13 +96,13 @@ class Replay:
         """What every generation is, against the commits that made it so."""
         states: dict[int, str] = {1: "serving"}
         rows: dict[int, tuple[str, str, str]] = {}
-        for made in reversed(self._switches):
-            states = commits.after_switch(states, made)
-            named = (made.serving, made.quarantine, made.recipe)
-            if rows.setdefault(made.id, named) != named:
-                self.problems.append(f"generation {made.id}: two commits name it differently")
-            if made.at and self._built.get(made.id, made.at) != made.at:
-                self.problems.append(f"generation {made.id}: its time is not the one logged")
+        for generation in reversed(self._switches):
+            states = commits.after_switch(states, generation)
+            named = (generation.serving, generation.quarantine, generation.recipe)
+            if rows.setdefault(generation.id, named) != named:
+                self.problems.append(f"generation {generation.id}: two commits name it differently")
+            if generation.at and self._built.get(generation.id, generation.at) != generation.at:
+                self.problems.append(f"generation {generation.id}: its time is not the one logged")
         for number, state in self._states.items():
             wanted = states.get(number, "not there")
             if state != wanted:
@@ -165,7 +165,7 @@ class Replay:
             for old in plan.generation.drops:
                 self._dropped[old.id] = (old.serving, old.quarantine)
 
-    def _compare(self, what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
+    def _compare(self, table: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
         if wanted == found:
             return
         missing, extra = wanted.keys() - found.keys(), found.keys() - wanted.keys()
@@ -175,7 +175,7 @@ class Replay:
             for how, keys in (("missing", missing), ("added", extra), ("changed", changed))
             if keys
         ]
-        self.problems.append(f"{what}: {', '.join(parts)}")
+        self.problems.append(f"{table}: {', '.join(parts)}")
 
 
 class _Stays:

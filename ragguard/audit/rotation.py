@@ -159,11 +159,11 @@ def turns(reports: Sequence[AuditReport], part: str = "index") -> list[Turn]:
         part: Name of the part of the audit that goes by slices; audits in which it did not do
             what it was asked looked at nothing.
     """
-    made = []
+    turns = []
     for report in reports:
-        done = [p for p in report.parts if p.name == part and p.state in ("done", "partial")]
+        parts = [p for p in report.parts if p.name == part and p.state in ("done", "partial")]
         number, of = report.rotation.get("slice", 0), report.rotation.get("of", 1)
         fits = 1 <= of <= MOST and of & (of - 1) == 0 and 0 <= number < of
-        if done and fits:
-            made.append(Turn(report.at, Slice(number, of), done[0].looked_at, done[0].seconds))
-    return made
+        if parts and fits:
+            turns.append(Turn(report.at, Slice(number, of), parts[0].looked_at, parts[0].seconds))
+    return turns

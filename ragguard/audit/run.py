@@ -87,7 +87,7 @@ class Audited:
     taken: int = 0
 
 
-@traced("audit", lambda done: {"ragguard.findings": len(done.report.findings)})
+@traced("audit", lambda audited: {"ragguard.findings": len(audited.report.findings)})
 def audit(
     workspace: Workspace,
     asked: Asked = Asked(),
@@ -143,30 +143,30 @@ class _Run:
         provenance = self._provenance()
         self._contents(generation)
         fresh = self._fresh(spool) if spool is not None else None
-        found: Analysis | None = None
+        analysed: Analysis | None = None
         if spool is not None and generation is not None:
-            found = self._analyse(spool, generation, fresh)
+            analysed = self._analyse(spool, generation, fresh)
         sources: list[SourceLine] = []
         shown: list[MapPoint] = []
         measures = self._health(provenance)
         taken: AuditSnapshot | None = None
         series: Mapping[str, Sequence[tuple[str, float]]] = {}
-        if spool is not None and found is not None:
+        if spool is not None and analysed is not None:
             states = provenance.states if provenance else {}
-            sources = analysis.source_rows(spool, found.suspects, fresh, states)
-            shown = analysis.places(spool, found.suspects)
-            taken, sources, series = self._drift(spool, found, fresh, sources, measures)
+            sources = analysis.source_rows(spool, analysed.suspects, fresh, states)
+            shown = analysis.places(spool, analysed.suspects)
+            taken, sources, series = self._drift(spool, analysed, fresh, sources, measures)
         with course.part("canaries") as note:
             taken, series = check_canaries(workspace, course, note, taken, series)
         answers: Answers | None = None
         with course.part("answers") as note:
             answers = check_retrievals(workspace, self._serving, course, note)
         commit, number = None, 0
-        if self._asked.quarantine and found is not None and generation is not None:
+        if self._asked.quarantine and analysed is not None and generation is not None:
             with course.part("quarantine") as note:
                 commit, number = take_out(workspace, generation, self._serving, course.findings)
                 note.looked_at = number
-        report = self._report(spool, found, sources, measures, series, shown)
+        report = self._report(spool, analysed, sources, measures, series, shown)
         report = replace(report, answers=answers)
         earlier.remember(workspace, report, taken)
         return Audited(report, commit, number)
@@ -192,12 +192,12 @@ class _Run:
         return spool
 
     def _provenance(self) -> Provenance | None:
-        found: Provenance | None = None
+        provenance: Provenance | None = None
         with self._course.part("provenance") as note:
-            found = check_provenance(self._workspace)
-            note.looked_at = found.documents
-            self._course.add(found.findings)
-        return found
+            provenance = check_provenance(self._workspace)
+            note.looked_at = provenance.documents
+            self._course.add(provenance.findings)
+        return provenance
 
     def _contents(self, generation: Generation | None) -> None:
         limits = self._workspace.settings.audit
@@ -216,22 +216,22 @@ class _Run:
                     note.less(f"a sample of {share:.0%}; all with --re-embed")
         with self._course.part("derivation") as note:
             sample = None if self._asked.full else limits.derive_documents
-            made = check_derivation(
+            derived = check_derivation(
                 self._workspace,
                 sample,
                 vectors=not self._asked.re_embed,  # else every text was embedded just now
                 progress=self._course.progress,
             )
-            note.looked_at = made.documents
-            self._course.add(made.findings)
+            note.looked_at = derived.documents
+            self._course.add(derived.findings)
             if sample == 0 or generation is None:
                 note.skip(
                     "nothing is indexed" if generation is None else "[audit] derive_documents is 0"
                 )
-            elif made.less:
-                note.less(made.less)
-            elif made.documents < made.of:
-                note.less(f"{made.documents} of {made.of} documents; all with --full")
+            elif derived.less:
+                note.less(derived.less)
+            elif derived.documents < derived.of:
+                note.less(f"{derived.documents} of {derived.of} documents; all with --full")
         with self._course.part("vault") as note:
             sample = None if self._asked.full else limits.vault_files
             findings, note.looked_at = check_vault(
@@ -240,7 +240,7 @@ class _Run:
             self._course.add(findings)
 
     def _analyse(self, spool: Spool, generation: Generation, fresh: Bools | None) -> Analysis:
-        made: list[Graph] = []
+        graphs: list[Graph] = []
         k = neighbourhoods.FEW_K if len(spool) > neighbourhoods.MANY else neighbourhoods.K
 
         def graph() -> Graph:
@@ -249,7 +249,7 @@ class _Run:
                 spool, self._folder, key, k, self._course.progress, fresh=self._asked.full
             )
             read_index.keep(self._folder, key, table)
-            made.append(table)
+            graphs.append(table)
             return table
 
         partly = "what is new, what is near it, and a part of the rest; all with --full"
@@ -290,9 +290,9 @@ class _Run:
         if not self._past:
             return None
         last = int(self._past[-1].report.counts.get("commit", 0))
-        made = np.zeros(len(spool.labels), dtype=bool)
-        made[np.asarray(spool.documents)[np.asarray(spool.arrivals) > last]] = True
-        return made
+        fresh = np.zeros(len(spool.labels), dtype=bool)
+        fresh[np.asarray(spool.documents)[np.asarray(spool.arrivals) > last]] = True
+        return fresh
 
     def _chosen(self, spool: Spool, graph: Graph, fresh: Bools | None) -> Ints:
         """Documents for the checks: all, or what is new, what is near it, and some of the rest."""
@@ -319,16 +319,16 @@ class _Run:
         return here[wanted[here]]
 
     def _health(self, provenance: Provenance | None) -> dict[str, float]:
-        found: dict[str, float] = {}
+        shares: dict[str, float] = {}
         with self._course.part("health") as note:
-            found = health(self._workspace, provenance)
+            shares = health(self._workspace, provenance)
             note.looked_at = len(self._serving)
-        return found
+        return shares
 
     def _drift(
         self,
         spool: Spool,
-        found: Analysis,
+        analysed: Analysis,
         fresh: Bools | None,
         sources: list[SourceLine],
         measures: Mapping[str, float],
@@ -338,7 +338,7 @@ class _Run:
         generation = self._generation
         with self._course.part("drift") as note:
             taken = snapshot(
-                analysis.corpus_of(spool, found, fresh),
+                analysis.corpus_of(spool, analysed, fresh),
                 at=format_time(self._workspace.now),
                 key=self._workspace.seal_key,
                 space=generation.recipe if generation else "",
@@ -360,14 +360,14 @@ class _Run:
     def _report(
         self,
         spool: Spool | None,
-        found: Analysis | None,
+        analysed: Analysis | None,
         sources: Sequence[SourceLine],
         measures: Mapping[str, float],
         series: Mapping[str, Sequence[tuple[str, float]]],
         shown: Sequence[MapPoint],
     ) -> AuditReport:
         workspace, generation = self._workspace, self._generation
-        findings = sorted([*self._course.findings, *self._retold(found)], key=_gravity)
+        findings = sorted([*self._course.findings, *self._retold(analysed)], key=_gravity)
         before = {f.identity: f for f in self._past[-1].report.findings} if self._past else {}
         now = {f.identity for f in findings}
         with workspace.ledger.reading() as conn:
@@ -397,16 +397,16 @@ class _Run:
             memory_bytes=peak_memory(),
         )
 
-    def _retold(self, found: Analysis | None) -> list[AuditFinding]:
+    def _retold(self, analysed: Analysis | None) -> list[AuditFinding]:
         """Findings of the last audit on documents that the checks did not look at this time.
 
         They stand until the document is looked at again, has changed, or is gone.
         """
-        if not self._past or found is None:
+        if not self._past or analysed is None:
             return []
         told = {f.identity for f in self._course.findings}
         last = int(self._past[-1].report.counts.get("commit", 0))
-        looked = found.judged.documents if found.judged else frozenset[str]()
+        looked = analysed.judged.documents if analysed.judged else frozenset[str]()
         return [
             f
             for f in self._past[-1].report.findings

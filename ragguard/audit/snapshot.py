@@ -149,13 +149,13 @@ def snapshot(
 
 def _digests(names: Sequence[str], key: bytes) -> Digests:
     """Keyed digest of each name, uint64 (m,)."""
-    made = (
+    digests = (
         hashlib.blake2b(
             name.encode("utf-8", "surrogatepass"), digest_size=8, key=key, person=b"ragguard-drift"
         ).digest()
         for name in names
     )
-    return np.frombuffer(b"".join(made), dtype="<u8")
+    return np.frombuffer(b"".join(digests), dtype="<u8")
 
 
 def _groups(
@@ -166,15 +166,15 @@ def _groups(
     named: dict[str, list[int]] = {}
     fields = [("source ", corpus.sources), *((f"label {f}=", v) for f, v in corpus.labels.items())]
     for prefix, values in fields:
-        found: dict[str, list[int]] = {}
+        groups: dict[str, list[int]] = {}
         for i in members.tolist():
             if values[i]:
-                found.setdefault(prefix + _clean(values[i]), []).append(i)
+                groups.setdefault(prefix + _clean(values[i]), []).append(i)
         if wanted is None:
-            largest = sorted(found, key=lambda name: (-len(found[name]), name))[:GROUPS]
+            largest = sorted(groups, key=lambda name: (-len(groups[name]), name))[:GROUPS]
         else:
-            largest = [name for name in sorted(found) if name in wanted]
-        named.update((name, found[name]) for name in largest)
+            largest = [name for name in sorted(groups) if name in wanted]
+        named.update((name, groups[name]) for name in largest)
     rows = {name: np.array(i, dtype=np.int64) for name, i in named.items()}
     picked = {name: i[np.argsort(order[i], kind="stable")[:SAMPLE]] for name, i in rows.items()}
     means = _means(corpus, picked.values())
@@ -213,15 +213,15 @@ def _means(corpus: AuditedCorpus, picked: Any) -> tuple[Ints, Floats]:
 
 
 def _count(labels: Mapping[str, Sequence[str]], members: Ints) -> dict[str, dict[str, int]]:
-    made: dict[str, dict[str, int]] = {}
+    by_label: dict[str, dict[str, int]] = {}
     for name, values in sorted(labels.items()):
         counts = Counter(_clean(values[i]) for i in members.tolist() if values[i])
         largest = sorted(counts, key=lambda value: (-counts[value], value))
         if kept := {value: counts[value] for value in largest[:LABELS]}:
             if len(largest) > LABELS:
                 kept[OTHERS] = sum(counts[value] for value in largest[LABELS:])
-            made[name] = kept
-    return made
+            by_label[name] = kept
+    return by_label
 
 
 def _worst(documents: Ints, scores: Doubles, order: Digests) -> Doubles:
@@ -231,8 +231,8 @@ def _worst(documents: Ints, scores: Doubles, order: Digests) -> Doubles:
     np.maximum.at(worst, documents[there], scores[there])
     looked = np.flatnonzero(np.isfinite(worst))
     picked = looked[np.argsort(order[looked], kind="stable")[:SCORES]]
-    made: Doubles = worst[picked].astype(np.float32).astype(np.float64)
-    return made
+    sampled: Doubles = worst[picked].astype(np.float32).astype(np.float64)
+    return sampled
 
 
 # --- stored ---------------------------------------------------------------------------------------
@@ -318,10 +318,10 @@ def _load_group(body: Mapping[str, Any]) -> SampledGroup:
 
 
 def _load_array(text: str, kind: str) -> NDArray[Any]:
-    found = np.frombuffer(base64.b64decode(text, validate=True), dtype=kind)
-    if not np.isfinite(found).all():
+    array = np.frombuffer(base64.b64decode(text, validate=True), dtype=kind)
+    if not np.isfinite(array).all():
         raise ValueError("a number that is not finite")
-    return found
+    return array
 
 
 def _text(value: object) -> str:

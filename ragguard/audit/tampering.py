@@ -92,10 +92,10 @@ class Diagnosis:
             rows = places.get(suspect.point.id, [])
             if suspect.row >= 0:
                 here = next((r for r in rows if r.zone == zone), None)
-                found = self._known(collection, suspect, here, vectors)
+                accusations = self._known(collection, suspect, here, vectors)
             else:
-                found = self._strange(collection, suspect, rows, vectors)
-            for rule, detail, document, facts in found:
+                accusations = self._strange(collection, suspect, rows, vectors)
+            for rule, detail, document, facts in accusations:
                 yield AuditFinding(
                     rule, detail, document, suspect.point.id, collection, facts=facts
                 )
@@ -267,19 +267,19 @@ def differences(payload: Mapping[str, Any], row: PlaceRow) -> dict[str, list[str
         **{f"metadata.{k}": v for k, v in metadata.items()},
         **{f"ragguard.{k}": v for k, v in named.items()},
     }
-    found: dict[str, Any] = {}
+    actual: dict[str, Any] = {}
     for key, value in payload.items():
         if key in ("metadata", "ragguard") and isinstance(value, Mapping):
-            found.update({f"{key}.{k}": v for k, v in value.items()})
+            actual.update({f"{key}.{k}": v for k, v in value.items()})
         elif key == "page_content" and isinstance(value, str):
-            found[key] = f"sha256 {digest_text(value)}"
+            actual[key] = f"sha256 {digest_text(value)}"
         else:
-            found[key] = value
-    found.pop("ragguard.seal", None)
+            actual[key] = value
+    actual.pop("ragguard.seal", None)
     return {
-        path: [_shown(wanted.get(path, "")), _shown(found.get(path, ""))]
-        for path in sorted(wanted.keys() | found.keys())
-        if path not in wanted or path not in found or not _alike(wanted[path], found[path])
+        path: [_shown(wanted.get(path, "")), _shown(actual.get(path, ""))]
+        for path in sorted(wanted.keys() | actual.keys())
+        if path not in wanted or path not in actual or not _alike(wanted[path], actual[path])
     }
 
 

@@ -36,5 +36,5 @@ def fired(allowed: TriggerSettings, report: AuditReport) -> dict[TriggerAct, lis
         least = allowed.least_suspects if name == "suspects" else 1
         if number >= least:
             met.append((name, getattr(allowed, name)))
-    found = {act: [name for name, acts in met if act in acts] for act in ORDER}
-    return {act: names for act, names in found.items() if names}
+    conditions = {act: [name for name, acts in met if act in acts] for act in ORDER}
+    return {act: names for act, names in conditions.items() if names}

@@ -148,13 +148,13 @@ class Gate:
         All that arrives here arrives within the days that count as lately.
         """
         left = int(self._judge.recent_share * self.indexed)
-        found: list[str] = []
+        recent: list[str] = []
         for batch in reversed(self._arrived):
             if len(batch) > left:
                 break
             left -= len(batch)
-            found += batch
-        return frozenset(found)
+            recent += batch
+        return frozenset(recent)
 
     def _around(self, batch: Sequence[Prepared]) -> Surroundings:
         lexicon = self._lexicon

@@ -73,12 +73,12 @@ def read_all(places: Sequence[Path], limit: int | None = None) -> list[Collectio
     Raises:
         BenchError: No document in a folder, or two collections of one name.
     """
-    found = [read(place, limit) for place in places]
-    names = [c.name for c in found]
+    collections = [read(place, limit) for place in places]
+    names = [c.name for c in collections]
     if len(set(names)) < len(names):
         again = next(n for n in names if names.count(n) > 1)
         raise BenchError(f"two folders are named {again!r}", hint="Rename one of them.")
-    return found
+    return collections
 
 
 def read(place: Path, limit: int | None = None) -> Collection:
@@ -115,7 +115,7 @@ def _drawn(papers: Iterable[Paper], limit: int | None) -> list[Paper]:
 
 
 def _papers(root: Path, corpus: Path | None, dropped: dict[str, int]) -> dict[str, Paper]:
-    found: dict[str, Paper] = {}
+    papers: dict[str, Paper] = {}
     for name in folders.walk(root, corpus or root, TEXT_FORMATS | RECORD_FORMATS):
         if isinstance(name, SkippedFile):
             reason = "another format" if name.reason.startswith("format") else name.reason
@@ -123,7 +123,7 @@ def _papers(root: Path, corpus: Path | None, dropped: dict[str, int]) -> dict[st
             continue
         data = folders.read(root, name, MAX_FILE)
         if format_of(name) not in RECORD_FORMATS:
-            found[name] = Paper(name, data)
+            papers[name] = Paper(name, data)
             continue
         try:
             records = read_records(data, format_of(name), name)
@@ -136,5 +136,5 @@ def _papers(root: Path, corpus: Path | None, dropped: dict[str, int]) -> dict[st
                 continue
             body = {"id": record.id, "text": record.text, "metadata": record.metadata}
             line = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            found[f"{name}#{record.id}"] = Paper(f"{name}#{record.id}", line, record=True)
-    return found
+            papers[f"{name}#{record.id}"] = Paper(f"{name}#{record.id}", line, record=True)
+    return papers

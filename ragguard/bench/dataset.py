@@ -131,7 +131,7 @@ def read_entries(
         known: Digests that must not come again.
         campaign: Whether these are attacks.
     """
-    found: dict[str, BenchDocument] = {}
+    entries: dict[str, BenchDocument] = {}
     ids: set[str] = set()
     for number, row in read_rows(path):
         if not isinstance(row.get("text"), str) or not row["text"].strip():
@@ -140,12 +140,12 @@ def read_entries(
         entry = make_entry(row, number, campaign)
         if entry.digest in known:
             _count(dropped, "attack that is an honest document" if campaign else "known already")
-        elif entry.digest in found or entry.id in ids:
+        elif entry.digest in entries or entry.id in ids:
             _count(dropped, "text or id twice")
         else:
-            found[entry.digest] = entry
+            entries[entry.digest] = entry
             ids.add(entry.id)
-    return tuple(found.values())
+    return tuple(entries.values())
 
 
 def _count(dropped: dict[str, int], reason: str) -> None:

@@ -207,5 +207,5 @@ def ablation(cases: Sequence[Case], salt: str, rate: float) -> str:
 
 def _alone(case: Case, name: str, rate: float) -> float | None:
     rows = case["checks"].get(name, {"at": []})["at"]
-    found: list[float | None] = [row["detection"] for row in rows if row["rate"] == rate]
-    return found[0] if found else None
+    detections: list[float | None] = [row["detection"] for row in rows if row["rate"] == rate]
+    return detections[0] if detections else None

@@ -112,7 +112,7 @@ def measure(
     asked = asked or HonestRequest()
     if unknown := [name for name in asked.protocols if name not in PROTOCOLS]:
         raise BenchError(f"no protocol {unknown[0]!r}", hint=f"There are {', '.join(PROTOCOLS)}.")
-    found = read_all(places, asked.limit)
+    collections = read_all(places, asked.limit)
     if encoder is None:
         from ragguard.embed.encoder import open_encoder
 
@@ -133,10 +133,10 @@ def measure(
         row.steps.append(step)
         on_row(row)
 
-    turns = [(c, seed) for c in found for seed in range(asked.seeds)]
+    turns = [(c, seed) for c in collections for seed in range(asked.seeds)]
     for number, (collection, seed) in enumerate(turns):
         progress("honest documents", number, len(turns))
-        others = [c for c in found if c is not collection]
+        others = [c for c in collections if c is not collection]
 
         def hear(
             protocol: str, setting: str, step: ScratchStep, name: str = collection.name
@@ -147,7 +147,7 @@ def measure(
     progress("honest documents", len(turns), len(turns))
     if "several sites" in asked.protocols:
         for seed in range(asked.seeds):
-            _several(found, seed, asked, known, tell)
+            _several(collections, seed, asked, known, tell)
     order = {name: n for n, name in enumerate(PROTOCOLS)}
     listed = sorted(rows.values(), key=lambda r: order[r.protocol])
     return {
@@ -168,7 +168,7 @@ def measure(
                 "records": c.records,
                 "dropped": c.dropped,
             }
-            for c in found
+            for c in collections
         ],
         **summarise(listed),
     }
@@ -216,14 +216,14 @@ def _one(
 
 
 def _several(
-    found: Sequence[Collection],
+    collections: Sequence[Collection],
     seed: int,
     asked: HonestRequest,
     encoder: Encoder,
     tell: Callable[[str, str, str, ScratchStep], None],
 ) -> None:
     """An index of several sites, and what arrives there: nothing where it would be too small."""
-    sites = {c.name: _shuffled(c.papers, seed) for c in found}
+    sites = {c.name: _shuffled(c.papers, seed) for c in collections}
     halves: tuple[list[str], list[str]] = ([], [])
     for name in sorted(sites, key=lambda n: -len(sites[n])):  # the larger first, to the emptier
         min(halves, key=lambda half: sum(len(sites[n]) for n in half)).append(name)

@@ -27,10 +27,12 @@ def held_once(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     Returns:
         `collection`, `id`, `reason`, `checks`, `rules`, `batches` each; in the report's order.
     """
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    documents: dict[tuple[str, str], dict[str, Any]] = {}
     for case in report["cases"]:
         for held in case["held_documents"]:
             key = (case["collection"], held["id"])
-            row = found.setdefault(key, {"collection": case["collection"], **held, "batches": []})
+            row = documents.setdefault(
+                key, {"collection": case["collection"], **held, "batches": []}
+            )
             row["batches"].append(f"{case['protocol']} {case['setting']}")
-    return list(found.values())
+    return list(documents.values())

@@ -87,10 +87,10 @@ def _append(text: str, fmt: str, rng: random.Random) -> str:
 
 
 def _move_date(text: str, fmt: str, rng: random.Random) -> str:
-    found = list(_DATE.finditer(text))
-    if not found:
+    dates = list(_DATE.finditer(text))
+    if not dates:
         return text
-    match = rng.choice(found)
+    match = rng.choice(dates)
     if match["day"]:
         moved = f"{match['year']}-{match['month']}-{rng.randint(1, 28):02d}"
     else:
@@ -99,19 +99,19 @@ def _move_date(text: str, fmt: str, rng: random.Random) -> str:
 
 
 def _change_link(text: str, fmt: str, rng: random.Random) -> str:
-    found = list(_LINK.finditer(text))
-    if not found:
+    links = list(_LINK.finditer(text))
+    if not links:
         return text
-    match = rng.choice(found)
+    match = rng.choice(links)
     moved = match[0].rstrip("/.") + rng.choice(("/latest", "/overview", "/v2", "/guide"))
     return text[: match.start()] + moved + text[match.end() :]
 
 
 def _misspell(text: str, fmt: str, rng: random.Random) -> str:
     """Two letters change places: the older version, in which nobody had seen it."""
-    found = list(_WORD.finditer(text))
-    if not found:
+    words = list(_WORD.finditer(text))
+    if not words:
         return text
-    match = rng.choice(found)
+    match = rng.choice(words)
     at = match.start() + rng.randint(1, len(match[0]) - 3)
     return text[:at] + text[at + 1] + text[at] + text[at + 2 :]

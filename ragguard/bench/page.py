@@ -73,11 +73,11 @@ def render(report: Mapping[str, Any]) -> str:
 
 def groups(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
     """Cases under one heading: same protocol, same share arriving, same number of batches."""
-    found: dict[tuple[Any, ...], list[Case]] = {}
+    grouped: dict[tuple[Any, ...], list[Case]] = {}
     for case in cases:
         key = (case["protocol"], case["arriving"], case["batches"])
-        found.setdefault(key, []).append(case)
-    for (protocol, arriving, batches), members in found.items():
+        grouped.setdefault(key, []).append(case)
+    for (protocol, arriving, batches), members in grouped.items():
         heading = WORDS[protocol]
         if arriving is not None:
             heading += f"; {100 * arriving:g} % of the corpus arrives"
@@ -136,8 +136,8 @@ def glance(cases: Sequence[Case]) -> dict[str, Any]:
     return {
         "columns": list(columns),
         "rows": [
-            (family, size, [found.get(c) for c in columns])
-            for (family, size), found in sorted(rows.items(), key=lambda r: (r[0][0], -r[0][1]))
+            (family, size, [shares.get(c) for c in columns])
+            for (family, size), shares in sorted(rows.items(), key=lambda r: (r[0][0], -r[0][1]))
         ],
         "honest": [honest[c] for c in columns],
     }
@@ -148,11 +148,11 @@ def percent(share: float | None) -> str:
     return DASH if share is None else f"{100 * share:.1f}"
 
 
-def span(found: Mapping[str, Any] | None) -> str:
+def span(share: Mapping[str, Any] | None) -> str:
     """The interval of a share, in percent."""
-    if found is None:
+    if share is None:
         return ""
-    low, high = found["interval"]
+    low, high = share["interval"]
     return f"{100 * low:.1f}{DASH}{100 * high:.1f}"
 
 

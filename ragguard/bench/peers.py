@@ -31,7 +31,7 @@ def load_peers(folder: Path) -> list[Peer]:
     """
     if not folder.is_dir():
         raise BenchError(f"{folder}: no such folder")
-    found: dict[str, Peer] = {}
+    peers: dict[str, Peer] = {}
     for path in sorted(folder.glob("*.py")):
         spec = importlib.util.spec_from_file_location(f"ragguard_peer_{path.stem}", path)
         if spec is None or spec.loader is None:
@@ -46,12 +46,12 @@ def load_peers(folder: Path) -> list[Peer]:
         name, score = getattr(module, "NAME", None), getattr(module, "score", None)
         if not isinstance(name, str) or not callable(score):
             continue  # a part that peers share
-        if name in found or name == OURS:
+        if name in peers or name == OURS:
             raise BenchError(f"{path}: a second peer named {name!r}")
-        found[name] = Peer(name, score)
-    if not found:
+        peers[name] = Peer(name, score)
+    if not peers:
         raise BenchError(f"{folder}: holds no peer (a module with NAME and score)")
-    return list(found.values())
+    return list(peers.values())
 
 
 def owners_of(items: Sequence[EmbeddedBenchDocument], first: int = 0) -> Ints:

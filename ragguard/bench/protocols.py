@@ -181,8 +181,8 @@ def _together(
         scores[part] = judged.scores
         for place, name in zip(part, judged.first, strict=True):
             first[place] = name
-        for name, found in judged.checks.items():
-            checks[name][part] = found
+        for name, check_scores in judged.checks.items():
+            checks[name][part] = check_scores
         for stage, spent in judged.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + spent
     skipped = tuple(dict.fromkeys(s for judged in judgements for s in judged.skipped))
@@ -292,7 +292,7 @@ def _readers(
         result["honest"] = {
             "queries": len(judged),
             "qrels dropped": sum(len(world.qrels.get(q.id, {})) for q in world.questions)
-            - sum(len(found) for found in kept.values()),
+            - sum(len(relevant) for relevant in kept.values()),
             **{
                 state: retrieval.honest_measures(
                     retrieval.rank(near, present), [q.id for q in judged], run_ids, kept

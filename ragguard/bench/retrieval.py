@@ -40,8 +40,8 @@ def rank(similarities: Floats, present: Bools, depth: int = DEPTH) -> Ranking:
     masked = np.where(present[None, :], similarities, -np.inf)
     order = np.argsort(-masked, axis=1, kind="stable")[:, :depth]
     return [
-        [(int(i), float(row[i])) for i in found if present[i]]
-        for row, found in zip(masked, order, strict=True)
+        [(int(i), float(row[i])) for i in nearest if present[i]]
+        for row, nearest in zip(masked, order, strict=True)
     ]
 
 
@@ -59,15 +59,16 @@ def honest_measures(
 
     wanted = {q: dict(qrels[q]) for q in queries}
     run = {
-        query: {ids[i]: similarity for i, similarity in found}
-        for query, found in zip(queries, ranking, strict=True)
+        query: {ids[i]: similarity for i, similarity in ranked}
+        for query, ranked in zip(queries, ranking, strict=True)
     }
-    found = ir_measures.calc_aggregate([nDCG @ DEPTH, R @ TOP], wanted, run)
-    return {"ndcg@10": float(found[nDCG @ DEPTH]), "recall@5": float(found[R @ TOP])}
+    measures = ir_measures.calc_aggregate([nDCG @ DEPTH, R @ TOP], wanted, run)
+    return {"ndcg@10": float(measures[nDCG @ DEPTH]), "recall@5": float(measures[R @ TOP])}
 
 
 def target_hits(ranking: Ranking, guilty: Sequence[frozenset[int]]) -> list[int]:
     """Per target question, how many of its own poisoned documents are among the first five."""
     return [
-        sum(i in mine for i, _ in found[:TOP]) for found, mine in zip(ranking, guilty, strict=True)
+        sum(i in mine for i, _ in ranked[:TOP])
+        for ranked, mine in zip(ranking, guilty, strict=True)
     ]

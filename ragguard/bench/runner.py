@@ -83,8 +83,11 @@ def run(world: World) -> dict[str, Any]:
         "plan": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(plan).items()},
         "peers": [p.name for p in world.peers],
         "cases": [
-            {**asdict(case), **summarise(found, plan.rate, honest=case.protocol == "new-topic")}
-            for case, found in sorted(trials.items(), key=lambda pair: _order(pair[0]))
+            {
+                **asdict(case),
+                **summarise(repetitions, plan.rate, honest=case.protocol == "new-topic"),
+            }
+            for case, repetitions in sorted(trials.items(), key=lambda pair: _order(pair[0]))
         ],
     }
 
@@ -164,16 +167,16 @@ def _families(
     from an honest one attacks only where that one is indexed.
     """
     indexed = {world.home[i].entry.id for i in there.indexed.tolist()} if there else None
-    found = dict(world.families)
+    families = dict(world.families)
     chosen = simulators(world.plan)
     for number, (name, entry) in enumerate(chosen.items()):
         world.progress("simulate", number, len(chosen))
-        if name in found:
+        if name in families:
             raise BenchError(f"the simulator {name!r} and a file have the same name")
-        found[name] = simulate(world, entry, fold, seed)
+        families[name] = simulate(world, entry, fold, seed)
     if chosen:
         world.progress("simulate", len(chosen), len(chosen))
-    for name, items in found.items():
+    for name, items in families.items():
         usable = [
             i
             for i in items

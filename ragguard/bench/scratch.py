@@ -154,12 +154,12 @@ class Scratch:
         self._now += timedelta(days=1)
         with tempfile.TemporaryDirectory(dir=self._folder) as site:
             report, labels = self._ingest(Path(site), source, papers, keep)
-        done = report.manifests[-1]
-        if done.error:
-            raise BenchError(f"honest documents of {source!r} were refused: {done.error}")
+        manifest = report.manifests[-1]
+        if manifest.error:
+            raise BenchError(f"honest documents of {source!r} were refused: {manifest.error}")
         step = self._listen(report, labels)
         if keep:
-            self._last[source] = Accepted(done.version, done.digest)
+            self._last[source] = Accepted(manifest.version, manifest.digest)
             self._waiting |= {v_label(v) for v in (*report.documents, *report.pulled) if _held(v)}
         return step
 
@@ -187,7 +187,7 @@ class Scratch:
                 self._rows[source, file] = rows
                 self._places |= {(source, id_): file for id_ in rows}
         self._ids |= {label: paper.id for label, paper in labels.items()}
-        made = sign(
+        signed = sign(
             [site],
             root=site,
             source=source,
@@ -198,7 +198,7 @@ class Scratch:
             mode="delta" if source in self._last else "full",
         )
         path = self._folder / "manifest.intoto.json"
-        path.write_bytes(made.envelope)
+        path.write_bytes(signed.envelope)
         with Workspace(self._folder / "w", self._settings, self._now) as workspace:
             workspace.__dict__["encoder"] = self._encoder  # where `cached_property` looks first
             return ingest(workspace, [path], root=site, dry_run=not keep), labels

@@ -171,9 +171,9 @@ def _alone(pool: _Pool, trials: Sequence[Repetition], name: str) -> Row:
     rows: list[Row] = []
     for rate in RATES:
         limit = measures.threshold(setting, rate)
-        found = None if limit is None else _round((subjects > limit).mean())
+        detection = None if limit is None else _round((subjects > limit).mean())
         seen = None if limit is None else _round((reported > limit).mean())
-        rows.append({"rate": rate, "observed": seen, "detection": found})
+        rows.append({"rate": rate, "observed": seen, "detection": detection})
     return {"auroc": _round(measures.auroc(subjects, reported)), "at": rows}
 
 

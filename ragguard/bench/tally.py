@@ -160,5 +160,5 @@ def share(hits: int, of: int) -> dict[str, Any]:
 
 
 def _counted(groups: Iterable[Sequence[str]]) -> dict[str, int]:
-    found = Counter(name for group in groups for name in group)
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    counts = Counter(name for group in groups for name in group)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -133,13 +133,13 @@ def prepare(
     for entry in entries:
         try:
             if entry.format == "txt":
-                found = read_text(entry.text, "txt")
+                parsed_entry = read_text(entry.text, "txt")
             else:
-                found = parse(entry.text.encode("utf-8", "surrogatepass"), entry.format)
+                parsed_entry = parse(entry.text.encode("utf-8", "surrogatepass"), entry.format)
         except UnreadableError:
             continue
         kept.append(entry)
-        parsed.append(found)
+        parsed.append(parsed_entry)
     chunks, _ = split(
         [p.text for p in parsed],
         [e.format for e in kept],
@@ -153,12 +153,12 @@ def prepare(
     own = [c.text for e, _, part in rows if e.vector is None for c in part]
     vectors = iter(cache.encode(encoder, own, progress))
     items = []
-    for entry, found, part in rows:
+    for entry, parsed_entry, part in rows:
         if entry.vector is None:
             matrix = np.stack([next(vectors) for _ in part])
         else:
             matrix = np.repeat(entry.vector[None, :].astype(np.float32), len(part), axis=0)
-        raw = found.text
+        raw = parsed_entry.text
         if entry.format == "html":
             raw = unescape(decode_text(entry.text.encode("utf-8", "surrogatepass")))
         document = Document(
@@ -168,7 +168,7 @@ def prepare(
         items.append(
             EmbeddedBenchDocument(
                 entry,
-                Prepared(document, raw, found.hidden, part, matrix),
+                Prepared(document, raw, parsed_entry.hidden, part, matrix),
                 texts,
                 tuple(words(t) for t in texts),
             )

@@ -116,11 +116,11 @@ def _ask_all(asked: _Asked, canaries: Canaries) -> dict[str, _Answer]:
         wanted = canaries.scopes.get(query)
         tokens = None if wanted is None else scope_of(wanted).tokens
         groups.setdefault(tokens, []).append(query)
-    found: dict[str, _Answer] = {}
+    answers: dict[str, _Answer] = {}
     for tokens, queries in groups.items():
         texts = [canaries.queries[query] for query in queries]
-        found.update(zip(queries, asked.answers(texts, tokens), strict=True))
-    return {query: found[query] for query in canaries.queries}
+        answers.update(zip(queries, asked.answers(texts, tokens), strict=True))
+    return {query: answers[query] for query in canaries.queries}
 
 
 def judged(
@@ -282,7 +282,7 @@ class _Asked:
     def _block(self, vectors: Floats, scope: Collection[str] | None) -> list[_Answer]:
         """Ask for more and more chunks until each query has documents enough."""
         known: dict[str, tuple[str, str]] = {}
-        done: dict[int, _Answer] = {}
+        answered: dict[int, _Answer] = {}
         rows = list(range(len(vectors)))
         width = min(self._total, WIDTH * self._k)
         while rows:
@@ -296,12 +296,12 @@ class _Asked:
             last = width >= min(self._total, MOST_CHUNKS)
             for row, ids, similarities in zip(rows, hits.ids, hits.similarities, strict=True):
                 if last or _enough(ids, similarities, known, self._k):
-                    done[row] = self._ranked(_answer(ids, similarities, known, self._k))
+                    answered[row] = self._ranked(_answer(ids, similarities, known, self._k))
                 else:
                     left.append(row)
             rows, width = left, min(self._total, 4 * width, MOST_CHUNKS)
         self.queries += len(vectors)
-        return [done[row] for row in range(len(vectors))]
+        return [answered[row] for row in range(len(vectors))]
 
     def _ranked(self, answer: _Answer) -> _Answer:
         """The answer, ranked by provenance too where that is wanted."""
@@ -350,8 +350,8 @@ def _answer(
 
 def _falling(similarities: Sequence[float]) -> list[float]:
     """Similarities in single precision, as trec_eval reads them, each below the one before."""
-    made: list[np.float32] = []
+    falling: list[np.float32] = []
     for value in map(np.float32, similarities):
-        below = np.nextafter(made[-1], np.float32(-np.inf)) if made else value
-        made.append(min(value, below))
-    return [float(value) for value in made]
+        below = np.nextafter(falling[-1], np.float32(-np.inf)) if falling else value
+        falling.append(min(value, below))
+    return [float(value) for value in falling]

@@ -135,15 +135,15 @@ class Comparison:
         }
 
 
-def _plain(found: MeasureDifference) -> dict[str, Any]:
+def _plain(difference: MeasureDifference) -> dict[str, Any]:
     return {
-        "before": found.before,
-        "after": found.after,
-        "difference": found.paired.mean,
-        "low": found.paired.low,
-        "high": found.paired.high,
-        "p_value": found.p_value,
-        "queries": found.paired.pairs,
+        "before": difference.before,
+        "after": difference.after,
+        "difference": difference.paired.mean,
+        "low": difference.paired.low,
+        "high": difference.paired.high,
+        "p_value": difference.p_value,
+        "queries": difference.paired.pairs,
     }
 
 
@@ -208,21 +208,21 @@ def _changed(
     new: Mapping[str, Mapping[str, float]],
     k: int,
 ) -> list[Changed]:
-    made = []
+    changed = []
     for query in left:
-        one, other = [n for n, _ in left[query]], [n for n, _ in right[query]]
-        made.append(
+        before, after = [n for n, _ in left[query]], [n for n, _ in right[query]]
+        changed.append(
             Changed(
                 query,
-                overlap(one, other, k),
-                rank_biased_overlap(one, other),
+                overlap(before, after, k),
+                rank_biased_overlap(before, after),
                 {m: values[query] for m, values in old.items() if query in values},
                 {m: values[query] for m, values in new.items() if query in values},
-                one[:k],
-                other[:k],
+                before[:k],
+                after[:k],
             )
         )
-    return sorted(made, key=lambda q: (-abs(q.loss), q.rbo, q.query))
+    return sorted(changed, key=lambda q: (-abs(q.loss), q.rbo, q.query))
 
 
 def gate(comparison: Comparison, tolerance: float = TOLERANCE) -> list[str]:
@@ -242,18 +242,18 @@ def gate(comparison: Comparison, tolerance: float = TOLERANCE) -> list[str]:
     )
     if comparison.before.qrels and not comparison.differences:
         reasons.append("no canary query is judged in both: nothing says that it answers as well")
-    for name, found in comparison.differences.items():
-        lost = -found.paired.mean
-        figures = f"{name} falls from {found.before:.3f} to {found.after:.3f}"
+    for name, difference in comparison.differences.items():
+        lost = -difference.paired.mean
+        figures = f"{name} falls from {difference.before:.3f} to {difference.after:.3f}"
         if lost > tolerance:
             reasons.append(f"{figures}, by more than {tolerance:g}")
-        elif lost > 0 and found.p_value is not None and found.p_value <= ALPHA:
-            reasons.append(f"{figures}, which is no chance (p = {found.p_value:.2g})")
+        elif lost > 0 and difference.p_value is not None and difference.p_value <= ALPHA:
+            reasons.append(f"{figures}, which is no chance (p = {difference.p_value:.2g})")
     return reasons
 
 
-def _first(reasons: list[str], what: str) -> list[str]:
+def _first(reasons: list[str], noun: str) -> list[str]:
     """The first of many."""
     if len(reasons) <= NAMED:
         return reasons
-    return [*reasons[:NAMED], f"… and {len(reasons) - NAMED} more {what}"]
+    return [*reasons[:NAMED], f"… and {len(reasons) - NAMED} more {noun}"]

@@ -75,7 +75,7 @@ def _scope(given: Any, where: str) -> dict[str, list[str]]:
         if isinstance(given, dict)
         else {"": []}
     )
-    if not all(isinstance(v, str) for said in values.values() for v in said) or "" in values:
+    if not all(isinstance(v, str) for texts in values.values() for v in texts) or "" in values:
         raise UsageError(f'{where}: `scope` must be texts by key, such as {{"tenant": "acme"}}')
     return values
 
@@ -86,13 +86,13 @@ def read_qrels(path: Path, prefix: str = "") -> dict[str, dict[str, int]]:
     Raises:
         UsageError: Not such a file.
     """
-    found: dict[str, dict[str, int]] = {}
+    qrels: dict[str, dict[str, int]] = {}
     for where, line in _lines(path):
         match = _QREL.fullmatch(line)
         if match is None:
             raise UsageError(f"{where}: expected query, iteration, document and grade")
-        found.setdefault(match[1], {})[prefix + match[2]] = int(match[3])
-    return found
+        qrels.setdefault(match[1], {})[prefix + match[2]] = int(match[3])
+    return qrels
 
 
 def read_must_not(path: Path, prefix: str = "") -> tuple[Forbidden, ...]:
@@ -101,7 +101,7 @@ def read_must_not(path: Path, prefix: str = "") -> tuple[Forbidden, ...]:
     Raises:
         UsageError: Not such a file.
     """
-    found = []
+    entries = []
     for where, line in _lines(path):
         row = _object(line, where)
         if not row.keys() <= _FIELDS or not all(isinstance(v, str) for v in row.values()):
@@ -110,8 +110,8 @@ def read_must_not(path: Path, prefix: str = "") -> tuple[Forbidden, ...]:
             raise UsageError(f"{where}: expected a document or a pattern, one of them")
         if row.get("document"):
             row["document"] = prefix + row["document"]
-        found.append(Forbidden(**row))
-    return tuple(found)
+        entries.append(Forbidden(**row))
+    return tuple(entries)
 
 
 def dump_run(rankings: Rankings) -> str:
@@ -122,8 +122,8 @@ def dump_run(rankings: Rankings) -> str:
     """
     return "".join(
         f"{query} Q0 {_encoded(name)} {rank} {similarity!r} {TAG}\n"
-        for query, found in rankings.items()
-        for rank, (name, similarity) in enumerate(found, 1)
+        for query, ranking in rankings.items()
+        for rank, (name, similarity) in enumerate(ranking, 1)
     )
 
 
@@ -141,7 +141,7 @@ def load_run(text: str, where: str) -> dict[str, list[tuple[str, float]]]:
     Raises:
         UsageError: Not a run, or a document twice under one query.
     """
-    found: dict[str, dict[str, float]] = {}
+    rankings: dict[str, dict[str, float]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -149,13 +149,13 @@ def load_run(text: str, where: str) -> dict[str, list[tuple[str, float]]]:
         similarity = _number(match[3]) if match else math.nan
         if match is None or not math.isfinite(similarity):
             raise UsageError(f"{where}, line {number}: not a line of a TREC run")
-        ranking, name = found.setdefault(match[1], {}), unquote(match[2])
+        ranking, name = rankings.setdefault(match[1], {}), unquote(match[2])
         if name in ranking:
             raise UsageError(f"{where}, line {number}: {name[:60]!r} stands twice")
         ranking[name] = similarity
     return {
         query: sorted(ranking.items(), key=lambda pair: -pair[1])
-        for query, ranking in found.items()
+        for query, ranking in rankings.items()
     }
 
 

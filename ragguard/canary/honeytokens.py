@@ -65,12 +65,14 @@ def make(count: int) -> dict[str, str]:
     Returns:
         Texts by file name.
     """
-    made: dict[str, str] = {}
-    while len(made) < count:
+    honeytokens: dict[str, str] = {}
+    while len(honeytokens) < count:
         names = {f"n{i}": _name() for i in range(6)}
         codes = {f"c{i}": _code() for i in range(6)}
-        made[f"{_code().lower()}.md"] = f"{secrets.choice(_SHEETS).format(**names, **codes)}\n"
-    return made
+        honeytokens[f"{_code().lower()}.md"] = (
+            f"{secrets.choice(_SHEETS).format(**names, **codes)}\n"
+        )
+    return honeytokens
 
 
 def _name() -> str:

@@ -35,12 +35,12 @@ def measured(rankings: Rankings, qrels: Qrels, k: int) -> dict[str, dict[str, fl
         q: dict(g) for q, g in qrels.items() if q in rankings and max(g.values(), default=0) > 0
     }
     names = {nDCG @ DEPTH: NDCG, R @ k: f"recall@{k}", RR: "RR"}
-    found = {name: dict.fromkeys(judged, 0.0) for name in names.values()}
+    measures = {name: dict.fromkeys(judged, 0.0) for name in names.values()}
     if judged:
         run = {query: dict(rankings[query]) for query in judged}
         for metric in ir_measures.iter_calc(list(names), judged, run):
-            found[names[metric.measure]][metric.query_id] = float(metric.value)
-    return found
+            measures[names[metric.measure]][metric.query_id] = float(metric.value)
+    return measures
 
 
 def mean(values: Sequence[float]) -> float:

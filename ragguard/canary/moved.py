@@ -104,18 +104,18 @@ def moved(workspace: Workspace, *, source: str = "") -> Moved:
     """
     problems: list[str] = []
     runs = _runs(workspace, problems)
-    found: list[MovedQuestion] = []
+    questions: list[MovedQuestion] = []
     for earlier, later in pairwise(runs):
         if (earlier.canaries, earlier.k) == (later.canaries, later.k):
-            found += _between(workspace, earlier, later, source, problems)
-    return Moved(len(runs), found[::-1], list(dict.fromkeys(problems)))
+            questions += _between(workspace, earlier, later, source, problems)
+    return Moved(len(runs), questions[::-1], list(dict.fromkeys(problems)))
 
 
 def _runs(workspace: Workspace, problems: list[str]) -> list[_Run]:
     """The newest kept runs, oldest first."""
     with workspace.ledger.reading() as conn:
         texts = [(index, text) for index, text, _ in log.entries(conn) if f'"{RUN_ACT}"' in text]
-    found = []
+    runs = []
     for index, text in texts[-MOST_RUNS:]:
         try:
             body: dict[str, Any] = json.loads(text)
@@ -124,12 +124,12 @@ def _runs(workspace: Workspace, problems: list[str]) -> list[_Run]:
             at = str(body["at"])
             data = workspace.vault.get(str(body["run"])).decode()
             rankings = load_run(data, f"canary run of {at}")
-            found.append(_Run(index, at, str(body["canaries"]), int(body["k"]), rankings))
+            runs.append(_Run(index, at, str(body["canaries"]), int(body["k"]), rankings))
         except (ValueError, KeyError, TypeError, AttributeError):
             problems.append(f"entry {index} of the log is no canary run")
         except RagguardError as error:
             problems.append(f"a canary run cannot be read: {error.message}")
-    return found
+    return runs
 
 
 def _between(
@@ -140,7 +140,7 @@ def _between(
     if not touched:
         return []
     values = [_ndcg(workspace, run, problems) for run in (earlier, later)]
-    found = []
+    questions = []
     for query in sorted(later.rankings):
         before, after = _ranks(earlier, query), _ranks(later, query)
         causes = [
@@ -152,8 +152,8 @@ def _between(
         if causes:
             causes.sort(key=lambda cause: (cause.commit, cause.after or DEPTH + 1))
             told = [each.get(query) for each in values]
-            found.append(MovedQuestion(query, earlier.at, later.at, told[0], told[1], causes))
-    return found
+            questions.append(MovedQuestion(query, earlier.at, later.at, told[0], told[1], causes))
+    return questions
 
 
 def _ranks(run: _Run, query: str) -> Ranks:
@@ -166,7 +166,7 @@ def _touched(workspace: Workspace, first: int, last: int, source: str) -> dict[s
     Returns:
         By `source/id`.
     """
-    found: dict[str, set[int]] = defaultdict(set)
+    touched: dict[str, set[int]] = defaultdict(set)
     for edge in (membership.c.since, membership.c.until):
         query = (
             sa.select(commits.c.id, versions.c.source, versions.c.document)
@@ -182,8 +182,8 @@ def _touched(workspace: Workspace, first: int, last: int, source: str) -> dict[s
             query = query.where(versions.c.source == source)
         with workspace.ledger.reading() as conn:
             for commit, name, document in conn.execute(query):
-                found[f"{name}/{document}"].add(commit)
-    return found
+                touched[f"{name}/{document}"].add(commit)
+    return touched
 
 
 def _ndcg(workspace: Workspace, run: _Run, problems: list[str]) -> Mapping[str, float]:

@@ -42,28 +42,28 @@ class Patterns:
                 try:
                     yara_x.compile(rule)
                 except yara_x.CompileError as error:
-                    said = str(error).splitlines()[0].removeprefix("error")
+                    message = str(error).splitlines()[0].removeprefix("error")
                     raise UsageError(
-                        f"pattern {pattern[:60]!r}: {said.partition(': ')[2]}",
+                        f"pattern {pattern[:60]!r}: {message.partition(': ')[2]}",
                         hint="Patterns are regular expressions as YARA reads them.",
                     ) from None
             self._scanner = yara_x.Scanner(yara_x.compile("\n".join(rules)))
 
     def search(self, text: str) -> dict[int, str]:
         """Numbers of the patterns that a text matches, and what they matched."""
-        found: dict[int, str] = {}
+        quotes: dict[int, str] = {}
         if self._scanner is None:
-            return found
+            return quotes
         plain = normalise(text)
         letters = plain if plain.isascii() else skeleton(plain)
         spelled = (reading for _, reading in readings(plain))
-        for one in dict.fromkeys((text, plain, letters, *spelled)):
-            raw = one.encode("utf-8", "replace")
+        for variant in dict.fromkeys((text, plain, letters, *spelled)):
+            raw = variant.encode("utf-8", "replace")
             for rule in self._scanner.scan(raw).matching_rules:
                 match = next(m for p in rule.patterns for m in p.matches)
                 quote = raw[match.offset : match.offset + min(match.length, QUOTE)]
-                found.setdefault(int(rule.identifier[1:]), quote.decode("utf-8", "ignore"))
-        return found
+                quotes.setdefault(int(rule.identifier[1:]), quote.decode("utf-8", "ignore"))
+        return quotes
 
 
 def _rule(number: int, pattern: str) -> str:

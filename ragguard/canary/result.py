@@ -113,7 +113,7 @@ class Run:
 
 def told(hit: ForbiddenHit) -> str:
     """A hit in one sentence; quotes hostile text."""
-    said = f"{hit.document} is at rank {hit.rank} of {cut(hit.query, 80)!r}"
+    sentence = f"{hit.document} is at rank {hit.rank} of {cut(hit.query, 80)!r}"
     if hit.quote:
-        said += f" and matches {hit.name}: {cut(hit.quote, 80)!r}"
-    return said + (f" ({hit.reason})" if hit.reason else "")
+        sentence += f" and matches {hit.name}: {cut(hit.quote, 80)!r}"
+    return sentence + (f" ({hit.reason})" if hit.reason else "")

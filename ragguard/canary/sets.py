@@ -119,24 +119,24 @@ def check(canaries: Canaries) -> None:
     for query, values in canaries.scopes.items():
         _known(query, canaries, "scope")
         scope_of(values)
-    for one in canaries.forbidden:
-        if bool(one.document) == bool(one.pattern):
+    for entry in canaries.forbidden:
+        if bool(entry.document) == bool(entry.pattern):
             raise UsageError("must-not: expected a document or a pattern, one of them")
-        if one.query:
-            _known(one.query, canaries, "must-not")
-        if one.document:
-            _check_label(one.document, "must-not")
+        if entry.query:
+            _known(entry.query, canaries, "must-not")
+        if entry.document:
+            _check_label(entry.document, "must-not")
     Patterns([f.pattern for f in canaries.forbidden if f.pattern])
 
 
-def _at_most(what: str, found: Collection[Any], most: int) -> None:
-    if len(found) > most:
-        raise UsageError(f"{len(found)} {what}, at most {most} are taken")
+def _at_most(kind: str, members: Collection[Any], most: int) -> None:
+    if len(members) > most:
+        raise UsageError(f"{len(members)} {kind}, at most {most} are taken")
 
 
-def _check_text(what: str, text: str) -> None:
+def _check_text(name: str, text: str) -> None:
     if not text.strip() or len(text) > MAX_TEXT:
-        raise UsageError(f"{what}: expected 1 to {MAX_TEXT} characters of text")
+        raise UsageError(f"{name}: expected 1 to {MAX_TEXT} characters of text")
 
 
 def _known(query: str, canaries: Canaries, where: str) -> None:
@@ -170,12 +170,12 @@ def dump(canaries: Canaries) -> bytes:
         "format": FORMAT,
         "queries": dict(canaries.queries),
         "qrels": {query: dict(grades) for query, grades in canaries.qrels.items()},
-        "forbidden": [asdict(one) for one in canaries.forbidden],
+        "forbidden": [asdict(entry) for entry in canaries.forbidden],
         "triggers": list(canaries.triggers),
     }
     if canaries.scopes:  # a set without any is what it was before there were scopes
         body["scopes"] = {
-            query: {key: list(said) for key, said in values.items()}
+            query: {key: list(texts) for key, texts in values.items()}
             for query, values in canaries.scopes.items()
         }
     return canonical(body)
@@ -194,20 +194,20 @@ def load(data: bytes) -> Canaries:
         body.setdefault("scopes", {})
         if body.keys() != {f.name for f in fields(Canaries)}:
             raise ValueError("its fields are not as documented")
-        made = Canaries(
+        canaries = Canaries(
             {str(query): str(text) for query, text in body["queries"].items()},
             {
                 str(query): {str(name): int(grade) for name, grade in grades.items()}
                 for query, grades in body["qrels"].items()
             },
-            tuple(Forbidden(**one) for one in body["forbidden"]),
+            tuple(Forbidden(**entry) for entry in body["forbidden"]),
             tuple(map(str, body["triggers"])),
             {
-                str(query): {str(key): tuple(map(str, said)) for key, said in values.items()}
+                str(query): {str(key): tuple(map(str, texts)) for key, texts in values.items()}
                 for query, values in body["scopes"].items()
             },
         )
-        check(made)
+        check(canaries)
     except (
         *(ValueError, TypeError, AttributeError),
         *(UsageError, MalformedError, OversizedError),
@@ -216,7 +216,7 @@ def load(data: bytes) -> Canaries:
             f"canary set: not one that this ragguard reads ({error})",
             hint="Add the canaries again with `ragguard canary add --replace`.",
         ) from None
-    return made
+    return canaries
 
 
 def keep(workspace: Workspace, canaries: Canaries) -> str:
@@ -252,8 +252,8 @@ def in_force(workspace: Workspace) -> Canaries | None:
         VaultError: The vault lost it.
         LedgerError: It cannot be read.
     """
-    found = acts(workspace, ACT)
-    return load(workspace.vault.get(str(found[-1].get("digest")))) if found else None
+    entries = acts(workspace, ACT)
+    return load(workspace.vault.get(str(entries[-1].get("digest")))) if entries else None
 
 
 def acts(workspace: Workspace, act: str) -> list[Mapping[str, Any]]:

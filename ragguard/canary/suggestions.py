@@ -64,16 +64,16 @@ def suggest(workspace: Workspace, count: int, seed: int = 0) -> Suggested:
     picked = [rows[i] for i in rng.permutation(len(rows))[: SPARE * count].tolist()]
     store = workspace.open_store()
     passages = _passages(workspace, store, generation.serving, picked)
-    found = derived.suggest(passages, rng, count)
-    if not found:
+    questions = derived.suggest(passages, rng, count)
+    if not questions:
         raise UsageError(
             f"no query can be derived from {len(rows)} documents ({held_apart})",
             hint="Write some by hand, and add them with `ragguard canary add`.",
         )
-    queries = {f"s-{digest_bytes(text.encode())[:12]}": text[:MAX_TEXT] for text, _ in found}
+    queries = {f"s-{digest_bytes(text.encode())[:12]}": text[:MAX_TEXT] for text, _ in questions}
     qrels = {
         query: dict.fromkeys(relevant, 1)
-        for query, (_, relevant) in zip(queries, found, strict=True)
+        for query, (_, relevant) in zip(queries, questions, strict=True)
     }
     return Suggested(Canaries(queries, qrels), len(rows), held_apart)
 
@@ -100,13 +100,13 @@ def _fit(workspace: Workspace) -> tuple[list[VersionRow], str]:
     ]
     suspect = len(serving) - len(clean)
     last = max((row.commit for row in clean), default=0)
-    for lately, what in (
+    for lately, reason in (
         (late, f"that came within {days} days"),
         ({last}, "of the last commit: all others came lately too"),
         (set[int](), "for coming lately: all of them came with one commit"),
     ):
         rows = [row for row in clean if row.commit not in lately]
-        left_out = f"{len(clean) - len(rows)} {what}"
+        left_out = f"{len(clean) - len(rows)} {reason}"
         if rows:
             break
     return rows, f"left out: {suspect} held back once or suspect, {left_out}"

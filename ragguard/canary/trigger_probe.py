@@ -185,21 +185,21 @@ def probe(
     began = time.perf_counter()
     recipe = encoder.recipe
     if words is None:
-        found = vocabulary.read(recipe.model, recipe.pooling)
+        vocab = vocabulary.read(recipe.model, recipe.pooling)
     else:
-        found = Vocabulary(tuple(words), len(words))
+        vocab = Vocabulary(tuple(words), len(words))
     rng = np.random.default_rng(seed)
     long: list[int] = []
-    if found.lengths is not None:
-        long = np.argsort(-found.lengths, kind="stable")[:LONG].tolist()
-    scanned = np.arange(len(found.words))
+    if vocab.lengths is not None:
+        long = np.argsort(-vocab.lengths, kind="stable")[:LONG].tolist()
+    scanned = np.arange(len(vocab.words))
     if len(scanned) > MOST_WORDS:
         scanned = np.sort(rng.choice(scanned, MOST_WORDS, replace=False))
-    above = _scan(encoder, [found.words[i] for i in scanned.tolist()], rng, progress)
+    above = _scan(encoder, [vocab.words[i] for i in scanned.tolist()], rng, progress)
     order = np.argsort(-above, kind="stable")[:CANDIDATES]
-    standing = {found.words[i]: float(z) for i, z in zip(scanned, above, strict=True)}
+    standing = {vocab.words[i]: float(z) for i, z in zip(scanned, above, strict=True)}
     asked = _Asked(encoder)
-    candidates = [found.words[i] for i in dict.fromkeys([*scanned[order].tolist(), *long])]
+    candidates = [vocab.words[i] for i in dict.fromkeys([*scanned[order].tolist(), *long])]
     rough = np.array(asked.rough(candidates))
     kept = [candidates[i] for i in np.argsort(-rough, kind="stable")[:KEPT].tolist()]
     singles = [Pull(word, asked.collapse(word), standing.get(word)) for word in kept]
@@ -208,17 +208,17 @@ def probe(
     pulls = [
         asked.located(p, store, collection) if p.alive and store is not None else p for p in pulls
     ]
-    made = Probed(
+    probed = Probed(
         recipe.model,
         recipe.model_digest,
         is_known(recipe.model_digest),
         len(scanned),
-        found.size,
+        vocab.size,
         sorted(pulls, key=lambda p: (-p.collapse, p.text)),
         round(time.perf_counter() - began, 3),
     )
-    logger.info("trigger probe: %d words, %d alarms", made.scanned, len(made.alive))
-    return made
+    logger.info("trigger probe: %d words, %d alarms", probed.scanned, len(probed.alive))
+    return probed
 
 
 def _scan(
@@ -248,7 +248,7 @@ def _scan(
 def _lengthened(asked: _Asked, singles: Sequence[Pull]) -> list[Pull]:
     """Phrases that pull most: of a trigger of several words, one by itself may pull little."""
     ranked = sorted((p for p in singles if not p.alive), key=lambda p: (-p.collapse, p.text))
-    found: dict[str, Pull] = {}
+    phrases: dict[str, Pull] = {}
     for start in ranked[:STARTS]:
         words = [start.text]
         while len(words) < MOST_LENGTH:
@@ -258,10 +258,10 @@ def _lengthened(asked: _Asked, singles: Sequence[Pull]) -> list[Pull]:
             rough = asked.rough([" ".join([*words, other]) for other in others])
             words.append(others[int(np.argmax(rough))])
             text = " ".join(words)
-            found[text] = Pull(text, asked.collapse(text))
-            if found[text].alive:
+            phrases[text] = Pull(text, asked.collapse(text))
+            if phrases[text].alive:
                 break
-    return list(found.values())
+    return list(phrases.values())
 
 
 class _Asked:
@@ -284,9 +284,9 @@ class _Asked:
         parts = rows.reshape(len(texts), len(few), -1)
         return [trigger_statistics.collapse(self._clean[: len(few)], part) for part in parts]
 
-    def located(self, found: Pull, store: Store, collection: str) -> Pull:
+    def located(self, pull: Pull, store: Store, collection: str) -> Pull:
         """Name the document that it brings up."""
-        hits = store.search(collection, self._with(found.text), 1)
+        hits = store.search(collection, self._with(pull.text), 1)
         first = [ids[0] for ids in hits.ids if ids]
         labels = {p.id: point_label(p) for p in store.get(collection, sorted(set(first)))}
         counts: dict[str, int] = {}
@@ -294,18 +294,18 @@ class _Asked:
             label = labels.get(point, "?/?")
             counts[label] = counts.get(label, 0) + 1
         most = max(counts, key=lambda name: (counts[name], name), default="")
-        return replace(found, document=most, share=counts.get(most, 0) / len(QUESTIONS))
+        return replace(pull, document=most, share=counts.get(most, 0) / len(QUESTIONS))
 
     def _with(self, text: str) -> Floats:
         return self._encoder.encode([f"{question} {text}" for question in QUESTIONS])
 
 
-def told(found: Pull) -> str:
+def told(pull: Pull) -> str:
     """What a text does, in one sentence; may quote hostile text."""
-    said = (
-        f"{cut(found.text, 80)!r} behind {len(QUESTIONS)} questions takes away "
-        f"{found.collapse:.0%} of what tells them apart"
+    sentence = (
+        f"{cut(pull.text, 80)!r} behind {len(QUESTIONS)} questions takes away "
+        f"{pull.collapse:.0%} of what tells them apart"
     )
-    if found.document:
-        said += f"; {found.document} comes first for {found.share:.0%} of them"
-    return said
+    if pull.document:
+        sentence += f"; {pull.document} comes first for {pull.share:.0%} of them"
+    return sentence

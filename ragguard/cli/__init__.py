@@ -145,8 +145,8 @@ def _begin_telemetry(ctx: click.Context) -> None:
     from ragguard.cli.output import line, note
     from ragguard.errors import RagguardError
 
-    def tell(what: str) -> None:
-        note(f"warning: telemetry: {line(what)[:300]}")
+    def tell(problem: str) -> None:
+        note(f"warning: telemetry: {line(problem)[:300]}")
 
     try:
         from ragguard.integrations.telemetry import Telemetry
@@ -163,14 +163,14 @@ def _name(ctx: click.Context) -> str:
     """The command that was asked for, in the words of our command line alone."""
     given = list(ctx.obj.get("args", ()))
     asked = str(ctx.invoked_subcommand)
-    found: list[str] = []
+    words: list[str] = []
     group: click.Command | None = ctx.command
     for word in (asked, *(given[given.index(asked) + 1 :] if asked in given else ())):
         if not isinstance(group, click.Group) or word not in group.list_commands(ctx):
             break
-        found.append(word)
+        words.append(word)
         group = group.get_command(ctx, word)
-    return " ".join(found)
+    return " ".join(words)
 
 
 def main(args: Sequence[str] | None = None) -> None:

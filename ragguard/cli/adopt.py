@@ -70,7 +70,7 @@ def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, *
         ) as foreign,
         Progress() as progress,
     ):
-        done = run(
+        adopted = run(
             workspace,
             foreign,
             rest["source"],
@@ -85,25 +85,25 @@ def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, *
         name = foreign.name
     return answer(
         rest["fmt"],
-        done.report,
-        lambda: _show(done, name, rest["source"], rest["mode"], rest["dry_run"]),
+        adopted.report,
+        lambda: _show(adopted, name, rest["source"], rest["mode"], rest["dry_run"]),
         rows="documents",
         exit_zero=exit_zero,
     )
 
 
-def _show(done: Adopted, collection: str, source: str, mode: str, dry_run: bool) -> None:
+def _show(adopted: Adopted, collection: str, source: str, mode: str, dry_run: bool) -> None:
     from ragguard.ingest.adopt import passed
 
-    report, layout = done.report, done.layout
+    report, layout = adopted.report, adopted.layout
     (result,) = report.manifests
-    made = f"commit {result.commit}" if result.commit else "nothing new"
-    say(f"{collection} at {result.path}: {'dry run' if dry_run else made}")
+    outcome = f"commit {result.commit}" if result.commit else "nothing new"
+    say(f"{collection} at {result.path}: {'dry run' if dry_run else outcome}")
     say(f"  source {source!r} is UNSIGNED: nobody vouches for what is in it")
     where = f"text in {layout.text}, documents by {layout.document or 'point'}"
-    say(f"  {done.points} points, {len(report.documents)} documents ({layout.name}: {where})")
-    if report.vectors is not None and (said := _kept(report.vectors)):
-        say(f"  {said}")
+    say(f"  {adopted.points} points, {len(report.documents)} documents ({layout.name}: {where})")
+    if report.vectors is not None and (sentence := _kept(report.vectors)):
+        say(f"  {sentence}")
     if result.note:
         note(f"note: {plain(result.note)}")
     counts = {k: n for k, n in report.counts.items() if n}

@@ -47,7 +47,7 @@ def calibrate(
     from ragguard.redteam.calibrate import calibrate as run
 
     with open_workspace(ctx) as workspace, Progress() as progress:
-        made = run(
+        fit = run(
             workspace,
             rate=rate,
             campaigns=campaigns,
@@ -57,21 +57,21 @@ def calibrate(
         )
         prior = dict(calibration.shares_of(None))
     if fmt == "json":
-        emit("json", calibration.body_of(made))
+        emit("json", calibration.body_of(fit))
     else:
-        _show(made, prior)
+        _show(fit, prior)
     if dry_run:
         note("next: the same without --dry-run")
     else:
         note(f"wrote {calibration.FILE}; next: ragguard redteam")
 
 
-def _show(made: Calibration, prior: dict[str, float]) -> None:
+def _show(fit: Calibration, prior: dict[str, float]) -> None:
     """What was learned, and what it gains."""
-    report = made.report
-    if made.learned:
+    report = fit.report
+    if fit.learned:
         say("Shares of the alarm budget, where they changed:")
-        changed = {k: w for k, w in made.weights.items() if abs(w - prior.get(k, 1.0)) > 1e-9}
+        changed = {k: w for k, w in fit.weights.items() if abs(w - prior.get(k, 1.0)) > 1e-9}
         table(
             ["family", "shipped", "learned"],
             [[name, f"{prior.get(name, 1.0):g}", f"{w:.3g}"] for name, w in changed.items()],
@@ -80,9 +80,7 @@ def _show(made: Calibration, prior: dict[str, float]) -> None:
     else:
         say("Nothing did better than the shipped shares on attacks held out: they stay.")
     say()
-    say(
-        f"Stopped at {made.rate:.2%} false alarms, of attacks and documents nothing was learned on:"
-    )
+    say(f"Stopped at {fit.rate:.2%} false alarms, of attacks and documents nothing was learned on:")
     figures = ("shipped %", "now %", "interval", "any %", "all %")
     table(
         ["attack", "family", *figures],
@@ -108,8 +106,8 @@ def _show(made: Calibration, prior: dict[str, float]) -> None:
     share = report.false_alarms_after
     say(
         f"Honest documents stopped: {share.share:.2%} of {report.honest} "
-        f"(95 % interval {_interval(share)} %); asked {made.rate:.2%}. "
-        f"Rates from {made.promised_rate:.2%} can be promised."
+        f"(95 % interval {_interval(share)} %); asked {fit.rate:.2%}. "
+        f"Rates from {fit.promised_rate:.2%} can be promised."
     )
 
 

@@ -62,39 +62,41 @@ def add(
     if not (files or qrels or must_not or triggers):
         raise UsageError("nothing to add", hint="ragguard canary add --help")
     with open_workspace(ctx) as workspace:
-        made = canaries.Canaries() if replace else canaries.in_force(workspace)
-        made = made or canaries.Canaries()
+        canary_set = canaries.Canaries() if replace else canaries.in_force(workspace)
+        canary_set = canary_set or canaries.Canaries()
         for path in files:
-            made = canaries.merge(made, formats.read_queries(path, prefix))
+            canary_set = canaries.merge(canary_set, formats.read_queries(path, prefix))
         for path in qrels:
-            made = canaries.merge(made, canaries.Canaries(qrels=formats.read_qrels(path, prefix)))
+            canary_set = canaries.merge(
+                canary_set, canaries.Canaries(qrels=formats.read_qrels(path, prefix))
+            )
         for path in must_not:
-            found = formats.read_must_not(path, prefix)
-            made = canaries.merge(made, canaries.Canaries(forbidden=found))
-        made = canaries.merge(made, canaries.Canaries(triggers=triggers))
-        digest = canaries.keep(workspace, made)
-    say(f"{_size(made)}, set {digest[:12]}…")
+            forbidden = formats.read_must_not(path, prefix)
+            canary_set = canaries.merge(canary_set, canaries.Canaries(forbidden=forbidden))
+        canary_set = canaries.merge(canary_set, canaries.Canaries(triggers=triggers))
+        digest = canaries.keep(workspace, canary_set)
+    say(f"{_size(canary_set)}, set {digest[:12]}…")
     say("next: ragguard canary run")
 
 
-def _size(made: Canaries) -> str:
-    judged = sum(any(g > 0 for g in grades.values()) for grades in made.qrels.values())
+def _size(suite: Canaries) -> str:
+    judged = sum(any(g > 0 for g in grades.values()) for grades in suite.qrels.values())
     return (
-        f"{len(made.queries)} queries ({judged} judged), {len(made.forbidden)} must-not entries, "
-        f"{len(made.triggers)} triggers"
+        f"{len(suite.queries)} queries ({judged} judged), {len(suite.forbidden)} must-not entries, "
+        f"{len(suite.triggers)} triggers"
     )
 
 
 def _in_force(workspace: Workspace) -> Canaries:
     from ragguard import canary as canaries
 
-    found = canaries.in_force(workspace)
-    if found is None:
+    canary_set = canaries.in_force(workspace)
+    if canary_set is None:
         raise UsageError(
             "this workspace has no canary queries",
             hint="`ragguard canary add`, or `ragguard canary suggest` to derive some.",
         )
-    return found
+    return canary_set
 
 
 @canary.command(name="list")
@@ -108,26 +110,29 @@ def list_(ctx: click.Context, fmt: str) -> None:
       ragguard canary list
     """
     with open_workspace(ctx, exclusive=False) as workspace:
-        found = _in_force(workspace)
+        canary_set = _in_force(workspace)
     if fmt == "json":
         emit(
             "json",
             {
-                "digest": found.digest,
-                "queries": dict(found.queries),
-                "qrels": {query: dict(grades) for query, grades in found.qrels.items()},
-                "forbidden": [one.__dict__ for one in found.forbidden],
-                "triggers": list(found.triggers),
+                "digest": canary_set.digest,
+                "queries": dict(canary_set.queries),
+                "qrels": {query: dict(grades) for query, grades in canary_set.qrels.items()},
+                "forbidden": [entry.__dict__ for entry in canary_set.forbidden],
+                "triggers": list(canary_set.triggers),
             },
         )
         return
-    say(f"{_size(found)}, set {found.digest[:12]}…")
+    say(f"{_size(canary_set)}, set {canary_set.digest[:12]}…")
     rows = [
-        [query, text, ", ".join(n for n, g in found.qrels.get(query, {}).items() if g > 0)]
-        for query, text in found.queries.items()
+        [query, text, ", ".join(n for n, g in canary_set.qrels.get(query, {}).items() if g > 0)]
+        for query, text in canary_set.queries.items()
     ]
-    rows += [[one.query or "(any)", f"must not: {one.name}", one.reason] for one in found.forbidden]
-    rows += [["(trigger)", text, ""] for text in found.triggers]
+    rows += [
+        [entry.query or "(any)", f"must not: {entry.name}", entry.reason]
+        for entry in canary_set.forbidden
+    ]
+    rows += [["(trigger)", text, ""] for text in canary_set.triggers]
     table(["query", "text", "answered by"], rows)
 
 
@@ -154,17 +159,17 @@ def suggest(ctx: click.Context, count: int, seed: int, output: Path | None, take
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
-        found = canaries.suggest(workspace, count, seed)
+        draft = canaries.suggest(workspace, count, seed)
         if take:
             old = canaries.in_force(workspace) or canaries.Canaries()
-            canaries.keep(workspace, canaries.merge(old, found.canaries))
+            canaries.keep(workspace, canaries.merge(old, draft.canaries))
     note(
-        f"{len(found.canaries.queries)} queries of {found.documents} documents; {found.held_apart}"
+        f"{len(draft.canaries.queries)} queries of {draft.documents} documents; {draft.held_apart}"
     )
-    text = formats.dump_queries(found.canaries)
+    text = formats.dump_queries(draft.canaries)
     if output is not None:
         replace_file(output, text.encode(), shared=True)
-        say(f"{short(output)}: {len(found.canaries.queries)} queries")
+        say(f"{short(output)}: {len(draft.canaries.queries)} queries")
     elif not take:
         say(text.rstrip("\n"))
     if take:
@@ -195,10 +200,10 @@ def plant(folder: Path, count: int) -> None:
     from ragguard.canary.honeytokens import make
     from ragguard.trust.files import replace_file
 
-    made = make(count)
-    for name, text in made.items():
+    honeytokens = make(count)
+    for name, text in honeytokens.items():
         replace_file(folder / name, text.encode(), shared=True)
-    say(f"{short(folder)}: {', '.join(made)}")
+    say(f"{short(folder)}: {', '.join(honeytokens)}")
     say("next: a source of its own, named as an ordinary one, and")
     say("  ragguard trust policy SOURCE --set honeytoken=true   before it is ingested")
 
@@ -227,14 +232,16 @@ def floor(ctx: click.Context, keep: float, fmt: str) -> None:
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
-        found = suggest_floor(canaries.run(workspace, _in_force(workspace)), keep)
+        advice = suggest_floor(canaries.run(workspace, _in_force(workspace)), keep)
     if fmt == "json":
-        emit("json", vars(found))
+        emit("json", vars(advice))
         return
-    say(f"floor {found.floor:.2f}: {found.kept} of {found.queries} answered queries are answered")
-    if found.unanswered:
-        say(f"  {found.stopped} of {found.unanswered} that nothing answers are stopped by it")
-    say(f"next: [retriever] floor = {found.floor:.2f} in ragguard.toml")
+    say(
+        f"floor {advice.floor:.2f}: {advice.kept} of {advice.queries} answered queries are answered"
+    )
+    if advice.unanswered:
+        say(f"  {advice.stopped} of {advice.unanswered} that nothing answers are stopped by it")
+    say(f"next: [retriever] floor = {advice.floor:.2f} in ragguard.toml")
 
 
 @canary.command()
@@ -260,51 +267,53 @@ def run(ctx: click.Context, k: int, run_file: Path | None, exit_zero: bool, fmt:
     with open_workspace(ctx) as workspace:
         workspace.recover()
         asked = _in_force(workspace)
-        found = canaries.run(workspace, asked, k)
+        canary_run = canaries.run(workspace, asked, k)
         sources = workspace.root.sources.values()
         planted = [source.name for source in sources if source.policy.honeytoken]
-    for one in found_planted(found, planted):
+    for hit in found_planted(canary_run, planted):
         note(
-            f"planted {one.document} is found by {one.query} (rank {one.rank}): honest questions "
+            f"planted {hit.document} is found by {hit.query} (rank {hit.rank}): honest questions "
             "like it would alarm"
         )
     if run_file is not None:
-        replace_file(run_file, formats.dump_run(found.rankings).encode(), shared=True)
-        note(f"{short(run_file)}: {len(found.rankings)} queries")
+        replace_file(run_file, formats.dump_run(canary_run.rankings).encode(), shared=True)
+        note(f"{short(run_file)}: {len(canary_run.rankings)} queries")
     if fmt == "json":
-        emit("json", found.as_dict())
+        emit("json", canary_run.as_dict())
     else:
-        _show_run(found, asked)
-    return 1 if (found.forbidden or found.alive) and not exit_zero else 0
+        _show_run(canary_run, asked)
+    return 1 if (canary_run.forbidden or canary_run.alive) and not exit_zero else 0
 
 
-def _show_run(found: Run, asked: Canaries) -> None:
+def _show_run(canary_run: Run, asked: Canaries) -> None:
     from ragguard.canary.measures import NDCG
     from ragguard.canary.result import told
 
-    figures = "  ".join(f"{name} {value:.3f}" for name, value in found.means.items())
-    say(f"{found.name}: {len(found.rankings)} queries, {len(found.qrels)} judged")
+    figures = "  ".join(f"{name} {value:.3f}" for name, value in canary_run.means.items())
+    say(f"{canary_run.name}: {len(canary_run.rankings)} queries, {len(canary_run.qrels)} judged")
     say(f"  {figures}" if figures else "  no query is judged: add qrels to measure quality")
-    if found.latency_ms is not None and found.rankings:
-        say(f"  {found.latency_ms:.1f} ms a query, exact search")
-    if found.dropped:
-        say(f"  {len(found.dropped)} relevant documents are not in the index and were dropped:")
-        for query, name in found.dropped[:SHOWN]:
+    if canary_run.latency_ms is not None and canary_run.rankings:
+        say(f"  {canary_run.latency_ms:.1f} ms a query, exact search")
+    if canary_run.dropped:
+        say(
+            f"  {len(canary_run.dropped)} relevant documents are not in the index and were dropped:"
+        )
+        for query, name in canary_run.dropped[:SHOWN]:
             say(f"    {query}: {name}")
-    worst = sorted(found.measures.get(NDCG, {}).items(), key=lambda pair: (pair[1], pair[0]))
+    worst = sorted(canary_run.measures.get(NDCG, {}).items(), key=lambda pair: (pair[1], pair[0]))
     missed = [query for query, value in worst if value < 1][:SHOWN]
     if missed:
         table(
             ["query", NDCG, "text"],
-            [[q, f"{found.measures[NDCG][q]:.2f}", asked.queries[q]] for q in missed],
+            [[q, f"{canary_run.measures[NDCG][q]:.2f}", asked.queries[q]] for q in missed],
             right=frozenset({NDCG}),
         )
-    for hit in found.forbidden:
+    for hit in canary_run.forbidden:
         say(f"MUST NOT APPEAR: {told(hit)}")
-    for trigger in found.triggers or ():
-        said = f"ALIVE: {trigger.reason} ({trigger.document})" if trigger.alive else "not alive"
-        say(f"trigger {trigger.text!r}: {said}")
-    if found.forbidden:
+    for trigger in canary_run.triggers or ():
+        state = f"ALIVE: {trigger.reason} ({trigger.document})" if trigger.alive else "not alive"
+        say(f"trigger {trigger.text!r}: {state}")
+    if canary_run.forbidden:
         say("next: ragguard audit, and ragguard log prove DOCUMENT to see where it came from")
 
 
@@ -347,15 +356,15 @@ def compare(
         compared = None
         if None not in (sides[0].triggers, sides[1].triggers):  # two collections, no run file
             compared = contrast(workspace.open_store(), sides[0].name, sides[1].name)
-    made = canaries.compare(sides[0], sides[1], seed=seed)
-    reasons = canaries.gate(made, tolerance)
+    comparison = canaries.compare(sides[0], sides[1], seed=seed)
+    reasons = canaries.gate(comparison, tolerance)
     if fmt == "json":
-        body: dict[str, Any] = {**made.as_dict(), "tolerance": tolerance, "refused": reasons}
+        body: dict[str, Any] = {**comparison.as_dict(), "tolerance": tolerance, "refused": reasons}
         emit("json", {**body, "compared": None if compared is None else compared.as_dict()})
     else:
         for text in () if compared is None else lines(compared):
             say(text)
-        _show_comparison(made, reasons)
+        _show_comparison(comparison, reasons)
     return 4 if reasons else 0
 
 
@@ -375,15 +384,15 @@ def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
     if name.isdecimal():
         with workspace.ledger.reading() as conn:
             known = {g.id: g for g in audit_queries.all_generations(conn)}
-        found = known.get(int(name))
-        if found is None or not workspace.open_store(repair=False).exists(found.serving):
+        generation = known.get(int(name))
+        if generation is None or not workspace.open_store(repair=False).exists(generation.serving):
             raise UsageError(f"generation {name}: there is none, or it was dropped")
-        if found.recipe != workspace.encoder.recipe.digest:
+        if generation.recipe != workspace.encoder.recipe.digest:
             raise UsageError(
                 f"generation {name}: was built with another recipe than this workspace has now",
                 hint="Compare a run file of it: `ragguard canary run --run-file FILE`.",
             )
-        return canaries.run(workspace, asked, k, collection=found.serving)
+        return canaries.run(workspace, asked, k, collection=generation.serving)
     if not Path(name).is_file():
         raise UsageError(
             f"{name}: no such run file, and no generation",
@@ -394,8 +403,8 @@ def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
     return canaries.judged(name, asked, k, formats.read_run(Path(name)), there)
 
 
-def _show_comparison(made: Comparison, reasons: list[str]) -> None:
-    if made.differences:
+def _show_comparison(comparison: Comparison, reasons: list[str]) -> None:
+    if comparison.differences:
         table(
             ["measure", "before", "after", "difference", "95 %", "p worse"],
             [
@@ -407,18 +416,20 @@ def _show_comparison(made: Comparison, reasons: list[str]) -> None:
                     f"{d.paired.low:+.4f} to {d.paired.high:+.4f}",
                     "-" if d.p_value is None else f"{d.p_value:.3f}",
                 ]
-                for name, d in made.differences.items()
+                for name, d in comparison.differences.items()
             ],
         )
-    say(f"overlap@{made.k} {made.overlap:.3f}, rank-biased overlap {made.rbo:.3f}")
-    times = (made.before.latency_ms, made.after.latency_ms)
+    say(
+        f"overlap@{comparison.k} {comparison.overlap:.3f}, rank-biased overlap {comparison.rbo:.3f}"
+    )
+    times = (comparison.before.latency_ms, comparison.after.latency_ms)
     if None not in times:
         say(f"{times[0]:.1f} ms a query before, {times[1]:.1f} ms after")
-    if made.dropped:
-        say(f"{len(made.dropped)} relevant documents are not in both and were dropped")
-    for text in made.eliminated:
+    if comparison.dropped:
+        say(f"{len(comparison.dropped)} relevant documents are not in both and were dropped")
+    for text in comparison.eliminated:
         say(f"trigger {text!r}: eliminated")
-    changed = [q for q in made.queries if q.loss or q.rbo < 1]
+    changed = [q for q in comparison.queries if q.loss or q.rbo < 1]
     if changed:
         table(
             ["query", "nDCG lost", "overlap", "RBO", "first before", "first after"],
@@ -430,7 +441,7 @@ def _show_comparison(made: Comparison, reasons: list[str]) -> None:
                 for q in changed[:SHOWN]
             ],
         )
-    for side in (made.before, made.after):
+    for side in (comparison.before, comparison.after):
         if side.triggers is None:
             say(f"note: {side.name} is a run file: patterns and triggers were not looked for in it")
     for reason in reasons:

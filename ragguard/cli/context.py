@@ -175,8 +175,8 @@ def open_workspace(ctx: click.Context, *, exclusive: bool = True) -> Workspace:
 
 def telemetry(ctx: click.Context) -> Telemetry | None:
     """What sends spans and metrics of the command, where somebody asked for them."""
-    found: Telemetry | None = ctx.obj.get("telemetry")
-    return found
+    sender: Telemetry | None = ctx.obj.get("telemetry")
+    return sender
 
 
 def on_answer(ctx: click.Context) -> Callable[[Answer], None] | None:
@@ -203,12 +203,12 @@ def passphrase(ask: bool, *, confirm: bool = False) -> bytes | None:
     named = os.environ.get("RAGGUARD_PASSPHRASE_FILE")
     if named:
         try:
-            found = Path(named).read_bytes().rstrip(b"\r\n")
+            secret = Path(named).read_bytes().rstrip(b"\r\n")
         except OSError as error:
             raise KeyFileError(f"RAGGUARD_PASSPHRASE_FILE {named}: {error.strerror}") from None
-        if not found:
+        if not secret:
             raise KeyFileError(f"RAGGUARD_PASSPHRASE_FILE {named}: the file is empty")
-        return found
+        return secret
     return None
 
 

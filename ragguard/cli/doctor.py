@@ -29,13 +29,13 @@ def doctor(ctx: click.Context, probe: bool, quiet: bool, fmt: str) -> int:
     from ragguard.doctor import examine
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
-        found = examine(workspace, probe=probe, progress=progress.update)
-    codes = {f.exit_code for f in found}
+        findings = examine(workspace, probe=probe, progress=progress.update)
+    codes = {f.exit_code for f in findings}
     code = next((c for c in (70, 3, 5, 2) if c in codes), 0)
     if fmt != "table":
-        emit(fmt, [f.__dict__ for f in found])
+        emit(fmt, [f.__dict__ for f in findings])
         return code
-    for finding in found:
+    for finding in findings:
         say(f"{finding.state:5}  {finding.name:14} {finding.detail}")
         if finding.hint and finding.state != "ok":
             say(f"{'':21} {finding.hint}")

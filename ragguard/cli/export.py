@@ -130,51 +130,56 @@ def _export(ctx: click.Context, folder: Path, at: int | None, denied_texts: bool
     from ragguard.export.write import export as run
 
     with open_workspace(ctx) as workspace, Progress(fmt != "table") as progress:
-        done = run(workspace, folder, at=at, denied_texts=denied_texts, progress=progress.update)
-    listed = done.inventory
+        exported = run(
+            workspace, folder, at=at, denied_texts=denied_texts, progress=progress.update
+        )
+    listed = exported.inventory
     if fmt != "table":
         body = {
-            "folder": str(done.folder),
+            "folder": str(exported.folder),
             "commit": listed.commit,
             "corpus": listed.corpus,
-            "digest": done.digest,
+            "digest": exported.digest,
             "documents": len(listed.documents),
             "objects": len(listed.objects),
-            "bytes": done.bytes,
-            "left": [_row(one) | {"check": one.check, "detail": one.detail} for one in listed.left],
+            "bytes": exported.bytes,
+            "left": [
+                _row(omitted) | {"check": omitted.check, "detail": omitted.detail}
+                for omitted in listed.left
+            ],
             "denied": len(listed.denied),
             "missing": list(listed.missing),
-            "log_key": done.log_key,
+            "log_key": exported.log_key,
             "root": listed.roots[0],
         }
         emit(fmt, body)
-        return done.exit_code
+        return exported.exit_code
     say(
         f"exported commit {listed.commit}: {len(listed.documents)} documents in "
-        f"{len(listed.objects)} files, {_size(done.bytes)}, into {short(done.folder)}"
+        f"{len(listed.objects)} files, {_size(exported.bytes)}, into {short(exported.folder)}"
     )
     if listed.denied:
-        what = "as digests and sketches" if not denied_texts else "with texts, never to be served"
-        say(f"rejected by reviewers: {len(listed.denied)}, in denied/ {what}")
+        form = "as digests and sketches" if not denied_texts else "with texts, never to be served"
+        say(f"rejected by reviewers: {len(listed.denied)}, in denied/ {form}")
     _tell([f"left out: {o.source}/{o.document} ({o.check}: {o.detail})" for o in listed.left])
     _tell([f"MISSING: {text}" for text in listed.missing])
-    say(f"log key: {done.log_key}")
+    say(f"log key: {exported.log_key}")
     say(f"trust root 1: {listed.roots[0]}")
     say("next: move it off this host, keep both lines elsewhere, and there")
     say("  ragguard export --verify DIR --log-key KEY --root-digest DIGEST")
-    return done.exit_code
+    return exported.exit_code
 
 
 def _verify(folder: Path, log_key: str, pin: str | None, fmt: str) -> int:
     from ragguard.export.verify import verify as run
 
-    found = run(folder, log_key, root=pin)
-    code = 3 if found.problems else 0
-    listed = found.inventory
+    check = run(folder, log_key, root=pin)
+    code = 3 if check.problems else 0
+    listed = check.inventory
     if fmt != "table":
         body: dict[str, Any] = {
-            "ok": not found.problems,
-            "digest": found.digest,
+            "ok": not check.problems,
+            "digest": check.digest,
             "commit": listed.commit if listed else None,
             "corpus": listed.corpus if listed else None,
             "log": listed.origin if listed else None,
@@ -182,24 +187,24 @@ def _verify(folder: Path, log_key: str, pin: str | None, fmt: str) -> int:
             "made": listed.made if listed else None,
             "documents": len(listed.documents) if listed else 0,
             "left": len(listed.left) if listed else 0,
-            "released": len(found.released),
-            "denied": len(found.denied),
-            "pinned": found.pinned,
-            "notes": found.notes,
-            "problems": found.problems,
+            "released": len(check.released),
+            "denied": len(check.denied),
+            "pinned": check.pinned,
+            "notes": check.notes,
+            "problems": check.problems,
         }
         emit(fmt, body)
         return code
-    if found.problems:
-        _tell([f"PROBLEM: {text}" for text in found.problems])
+    if check.problems:
+        _tell([f"PROBLEM: {text}" for text in check.problems])
         say(f"{short(folder)}: not what was exported; take another copy")
         return code
-    _tell_verified(found)
+    _tell_verified(check)
     return code
 
 
-def _tell_verified(found: Checked) -> None:
-    listed, root = found.inventory, found.root
+def _tell_verified(check: Checked) -> None:
+    listed, root = check.inventory, check.root
     if listed is None or root is None:
         return
     say(
@@ -208,19 +213,19 @@ def _tell_verified(found: Checked) -> None:
     )
     say(f"  corpus {listed.corpus}")
     say(f"  in the log {listed.origin} of {listed.size} entries")
-    if found.pinned is not None:
-        say(f"  trust root {root.version}; version {found.pinned} is the one you gave")
+    if check.pinned is not None:
+        say(f"  trust root {root.version}; version {check.pinned} is the one you gave")
     else:
         say(f"  trust root {root.version}")
     if listed.left:
         say(f"  {len(listed.left)} documents that served then are left out of it")
-    if found.released:
+    if check.released:
         say(
-            f"  {len(found.released)} released, each by as many reviewers as its contract asked for"
+            f"  {len(check.released)} released, each by as many reviewers as its contract asked for"
         )
-    if found.denied:
-        say(f"  {len(found.denied)} rejected by reviewers, in it to be recognised")
-    for text in (*found.notes, *(f"missing when it was made: {m}" for m in listed.missing)):
+    if check.denied:
+        say(f"  {len(check.denied)} rejected by reviewers, in it to be recognised")
+    for text in (*check.notes, *(f"missing when it was made: {m}" for m in listed.missing)):
         note(f"note: {text}")
 
 
@@ -229,23 +234,23 @@ def _restore(ctx: click.Context, folder: Path, fmt: str) -> int:
     from ragguard.export.restore_vault import restore as run
 
     with open_workspace(ctx) as workspace, Progress(fmt != "table") as progress:
-        done = run(workspace, folder, progress=progress.update)
+        tally = run(workspace, folder, progress=progress.update)
     if fmt != "table":
-        emit(fmt, {**done.__dict__, "lost": dict(done.lost), "notes": list(done.notes)})
-        return done.exit_code
+        emit(fmt, {**tally.__dict__, "lost": dict(tally.lost), "notes": list(tally.notes)})
+        return tally.exit_code
     say(
-        f"put back: {done.documents} files of documents, {done.others} manifests, decisions and "
-        f"others; {done.intact} were whole"
+        f"put back: {tally.documents} files of documents, {tally.others} manifests, decisions and "
+        f"others; {tally.intact} were whole"
     )
-    for what, number in done.lost.items():
-        say(f"still missing: {what}, {number} (no export holds it)")
+    for kind, number in tally.lost.items():
+        say(f"still missing: {kind}, {number} (no export holds it)")
     say("next: ragguard audit, and where the index is damaged too,")
-    say(f"  ragguard reindex --from-clean --at {done.commit}")
-    return done.exit_code
+    say(f"  ragguard reindex --from-clean --at {tally.commit}")
+    return tally.exit_code
 
 
-def _row(one: Any) -> dict[str, Any]:
-    return {"source": one.source, "document": one.document, "digest": one.digest}
+def _row(omitted: Any) -> dict[str, Any]:
+    return {"source": omitted.source, "document": omitted.document, "digest": omitted.digest}
 
 
 def _tell(lines: list[str]) -> None:
@@ -266,7 +271,7 @@ def _restore_into(folder: Path, target: Path, log_key: str, pin: str | None, fmt
     from ragguard.export.restore_workspace import restore_into as run
 
     with Progress(fmt != "table") as progress:
-        done = run(
+        restored = run(
             folder,
             target,
             log_key,
@@ -275,21 +280,23 @@ def _restore_into(folder: Path, target: Path, log_key: str, pin: str | None, fmt
             environment=os.environ,
             progress=progress.update,
         )
-    left = [_row(one.version) | {"detail": one.findings[0].detail} for one in done.left]
+    left = [
+        _row(omitted.version) | {"detail": omitted.findings[0].detail} for omitted in restored.left
+    ]
     if fmt != "table":
-        body = {**done.__dict__, "folder": str(done.folder), "left": left}
-        emit(fmt, body | {"notes": list(done.notes)})
-        return done.exit_code
+        body = {**restored.__dict__, "folder": str(restored.folder), "left": left}
+        emit(fmt, body | {"notes": list(restored.notes)})
+        return restored.exit_code
     say(
-        f"{short(done.folder)}: a workspace with {done.documents} documents and "
-        f"{done.releases} releases, log {done.origin}"
+        f"{short(restored.folder)}: a workspace with {restored.documents} documents and "
+        f"{restored.releases} releases, log {restored.origin}"
     )
-    if done.denials:
-        say(f"rejected by reviewers, and refused here too: {done.denials}")
+    if restored.denials:
+        say(f"rejected by reviewers, and refused here too: {restored.denials}")
     _tell([f"left out: {o['source']}/{o['document']} ({o['detail']})" for o in left])
-    if done.recipe_changed:
+    if restored.recipe_changed:
         say("embedded by another recipe than before (model, splitter or parser): answers differ")
-    for text in done.notes:
+    for text in restored.notes:
         note(f"note: {text}")
     say("next: ragguard doctor; ragguard audit; ragguard log checkpoint -o FILE, kept elsewhere")
-    return done.exit_code
+    return restored.exit_code

@@ -116,10 +116,10 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
             if result.hint:
                 note(f"hint: {result.hint}")
             continue
-        done = f"commit {result.commit}" if result.commit else "nothing to do"
+        outcome = f"commit {result.commit}" if result.commit else "nothing to do"
         say(
             f"{result.path}: {result.source} version {result.version}, "
-            f"{'dry run' if dry_run else done}"
+            f"{'dry run' if dry_run else outcome}"
         )
         if result.unknown:
             say(f"  ignored {len(result.unknown)} signatures by unknown keys")

@@ -78,7 +78,7 @@ def list_keys(ctx: click.Context, folder: Path | None, fmt: str) -> None:
     for path in sorted(folder.glob("*.pub")):
         private = path.with_suffix(".key")
         try:
-            found = keys.load_public(path.read_bytes())
+            public_key = keys.load_public(path.read_bytes())
             kept = "no private key here"
             if private.exists():
                 encrypted = keys.is_encrypted(private.read_bytes())
@@ -86,8 +86,8 @@ def list_keys(ctx: click.Context, folder: Path | None, fmt: str) -> None:
             rows.append(
                 {
                     "file": path.name,
-                    "principal": found.principal,
-                    "keyid": found.keyid,
+                    "principal": public_key.principal,
+                    "keyid": public_key.keyid,
                     "private": kept,
                 }
             )

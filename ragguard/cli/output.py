@@ -141,17 +141,17 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
     shown = [[line(cell) for cell in row] for row in rows]
     for number, name in enumerate(columns):
         widest = max([cell_len(name), *(cell_len(row[number]) for row in shown)])
-        made.add_column(
+        grid.add_column(
             name,
             justify="right" if name in right else "left",
             no_wrap=widest <= NARROW and number < len(columns) - 1,
             overflow="fold",
         )
     for row in shown:
-        made.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(cell) for cell in row))
     _still()
-    console().print(made)
+    console().print(grid)

@@ -63,7 +63,7 @@ def redteam(
     from ragguard.redteam.run import redteam as run
 
     with open_workspace(ctx) as workspace, Progress() as progress:
-        found = run(
+        exercise = run(
             workspace,
             names=names,
             campaigns=campaigns,
@@ -72,15 +72,15 @@ def redteam(
             floor=floor,
             progress=progress.update,
         )
-    return answer(fmt, found, lambda: _show(found), exit_zero=exit_zero)
+    return answer(fmt, exercise, lambda: _show(exercise), exit_zero=exit_zero)
 
 
-def _show(found: Redteam) -> None:
+def _show(exercise: Redteam) -> None:
     """Worst first: what would get through, and some of it."""
-    body = found.as_dict()
-    if found.stale:
-        note(f"note: {found.stale}")
-    if found.profile == FIRST_IMPORT:
+    body = exercise.as_dict()
+    if exercise.stale:
+        note(f"note: {exercise.stale}")
+    if exercise.profile == FIRST_IMPORT:
         note("note: first import. The index is too small to know what is usual in it.")
     ran = [a for a in body["attacks"] if a["planted"]]
     ran.sort(key=lambda a: (a["holds"], a["stopped"]["documents"]["share"], a["attack"]))
@@ -106,7 +106,7 @@ def _show(found: Redteam) -> None:
             ],
             right=frozenset(figures),
         )
-        _say_more(found, body, ran)
+        _say_more(exercise, body, ran)
     if idle := [a["attack"] for a in body["attacks"] if not a["planted"]]:
         say(f"Nothing to attack for {', '.join(idle)}: the corpus has nothing of what they change.")
     through = [(a, e) for a in ran for e in a["examples"][:SHOWN]]
@@ -123,7 +123,7 @@ def _show(found: Redteam) -> None:
         )
 
 
-def _say_more(found: Redteam, body: dict[str, Any], ran: list[dict[str, Any]]) -> None:
+def _say_more(exercise: Redteam, body: dict[str, Any], ran: list[dict[str, Any]]) -> None:
     """What the columns mean, and the price."""
     floors = sorted({a["floor"] for a in ran})
     asked = " to ".join(f"{100 * f:g}" for f in dict.fromkeys((floors[0], floors[-1])))
@@ -140,9 +140,9 @@ def _say_more(found: Redteam, body: dict[str, Any], ran: list[dict[str, Any]]) -
     say(
         f"Honest documents held beside: {honest['held']} of {honest['judged']}, "
         f"{100 * share:.2f} % (95 % interval {100 * low:.2f}-{100 * high:.2f} %; "
-        f"asked {100 * found.rate:g} %)."
+        f"asked {100 * exercise.rate:g} %)."
     )
-    gate = found.observed
+    gate = exercise.observed
     if gate.released or gate.open:
         say(
             "They had been admitted once. With those that were not: reviewers released "

@@ -135,7 +135,7 @@ def sign(
         raise UsageError("nothing to sign", hint="Name a folder or files.")
     alone = paths[0] if len(paths) == 1 and paths[0].is_dir() else Path()
     top = place(ctx, root) or alone
-    made = make(
+    signed_files = make(
         paths,
         root=top,
         source=source,
@@ -149,42 +149,44 @@ def sign(
         strict=strict,
         formats=_formats(ctx),
     )
-    if if_changed and output.exists() and says_the_same(output.read_bytes(), made, pair.public):
+    if (
+        if_changed
+        and output.exists()
+        and says_the_same(output.read_bytes(), signed_files, pair.public)
+    ):
         say(f"{output}: nothing changed, left as it is")
         return
-    files.replace_file(output, made.envelope, shared=True)
-    _tell(made, output, pair)
+    files.replace_file(output, signed_files.envelope, shared=True)
+    _tell(signed_files, output, pair)
     where = short(top) if isinstance(top, Path) else root
     say(f"next: ragguard ingest {output} --root {where}")
 
 
-def _tell(made: Signed, output: Path, pair: KeyPair) -> None:
+def _tell(run: Signed, output: Path, pair: KeyPair) -> None:
     """What was signed, and what was not."""
-    manifest = made.manifest
+    manifest = run.manifest
     say(
-        f"{output}: {made.documents} documents in {len(manifest.subjects)} files of "
+        f"{output}: {run.documents} documents in {len(manifest.subjects)} files of "
         f"{manifest.source!r}, version {manifest.version}, signed by {pair.public.principal!r}, "
         f"expires {manifest.expires:%Y-%m-%d}"
     )
-    if made.skipped:
-        why = Counter(s.reason for s in made.skipped)
-        say(f"skipped {len(made.skipped)}: " + "; ".join(f"{n} {r}" for r, n in why.most_common()))
-        apart = [s.name for s in made.skipped if not unicodedata.is_normalized("NFC", s.name)]
+    if run.skipped:
+        why = Counter(s.reason for s in run.skipped)
+        say(f"skipped {len(run.skipped)}: " + "; ".join(f"{n} {r}" for r, n in why.most_common()))
+        apart = [s.name for s in run.skipped if not unicodedata.is_normalized("NFC", s.name)]
         if apart:
             note(
                 f"{len(apart)} names are spelt as macOS spells them, such as "
                 f"{unicodedata.normalize('NFC', apart[0])!r}: rename them, for example with "
                 "convmv -r -f utf8 -t utf8 --nfc --notest DIR"
             )
-    if made.wrong:
+    if run.wrong:
         note(
-            f"{len(made.wrong)} records will be rejected, the others come in; the first: "
-            f"{line(made.wrong[0])}"
+            f"{len(run.wrong)} records will be rejected, the others come in; the first: "
+            f"{line(run.wrong[0])}"
         )
-    if made.unused:
-        note(
-            f"metadata of {len(made.unused)} names that were not signed, such as {made.unused[0]!r}"
-        )
+    if run.unused:
+        note(f"metadata of {len(run.unused)} names that were not signed, such as {run.unused[0]!r}")
 
 
 def _formats(ctx: click.Context) -> frozenset[str]:
@@ -307,53 +309,53 @@ def verify(
             check = partial(verify_after, workspace, root=place(ctx, root))
         for path in manifests:
             try:
-                found = check(path)
+                verified = check(path)
             except IntegrityError as error:
                 if len(manifests) == 1:
                     raise
                 note(f"error: {short(path)}: {error.message}")
                 worst = max(worst, error.exit_code)
                 continue
-            worst = max(worst, found.exit_code)
+            worst = max(worst, verified.exit_code)
             if fmt == "table":
-                _show(found, path, root)
+                _show(verified, path, root)
             else:
-                emit(fmt, _body(found, path))
+                emit(fmt, _body(verified, path))
     return worst
 
 
-def _body(found: Verified, path: Path) -> dict[str, Any]:
-    body = found.manifest
+def _body(verified: Verified, path: Path) -> dict[str, Any]:
+    body = verified.manifest
     return {
         "path": str(path),
         "digest": body.digest,
         "source": body.source,
         "version": body.version,
-        "accepted": found.accepted,
-        "signed_by": [k.principal for k in found.signed.signed],
-        "ignored_signatures": list(found.signed.unknown),
-        "documents": found.documents,
-        "wrong": [{"id": i, "check": f.check, "detail": f.detail} for i, f in found.wrong],
+        "accepted": verified.accepted,
+        "signed_by": [k.principal for k in verified.signed.signed],
+        "ignored_signatures": list(verified.signed.unknown),
+        "documents": verified.documents,
+        "wrong": [{"id": i, "check": f.check, "detail": f.detail} for i, f in verified.wrong],
     }
 
 
-def _show(found: Verified, path: Path, root: Path | str | None) -> None:
-    body = found.manifest
-    who = ", ".join(k.principal for k in found.signed.signed)
+def _show(verified: Verified, path: Path, root: Path | str | None) -> None:
+    body = verified.manifest
+    who = ", ".join(k.principal for k in verified.signed.signed)
     say(
         f"manifest {body.version} of {body.source!r}: signed by {who}, expires "
         f"{body.expires:%Y-%m-%d}"
     )
-    if found.signed.unknown:
-        say(f"ignored {len(found.signed.unknown)} signatures by unknown keys")
-    if found.wrong:
-        table(["document", "what is wrong"], [[i, line(f.detail)] for i, f in found.wrong[:50]])
-        say(f"{len(found.wrong)} of {found.documents} documents are not as they must be")
+    if verified.signed.unknown:
+        say(f"ignored {len(verified.signed.unknown)} signatures by unknown keys")
+    if verified.wrong:
+        table(["document", "what is wrong"], [[i, line(f.detail)] for i, f in verified.wrong[:50]])
+        say(f"{len(verified.wrong)} of {verified.documents} documents are not as they must be")
         return
-    say(f"{found.documents} documents are the signed bytes")
-    again = " (accepted already)" if found.accepted else ""
-    said = short(root) if isinstance(root, Path) else root
-    where = f" --root {said}" if said else ""
+    say(f"{verified.documents} documents are the signed bytes")
+    again = " (accepted already)" if verified.accepted else ""
+    shown_root = short(root) if isinstance(root, Path) else root
+    where = f" --root {shown_root}" if shown_root else ""
     say(f"next: ragguard ingest {short(path)}{where}{again}")
 
 
@@ -406,7 +408,7 @@ def sync(
     kept = output or workspace_folder(ctx) / "sync" / f"{source}.intoto.json"
     _check_overwritable(kept)
     top = place(ctx, folder) or Path()
-    made = make(
+    signed = make(
         (folder,) if isinstance(folder, Path) else (),
         root=top,
         source=source,
@@ -417,8 +419,8 @@ def sync(
         metadata=read_metadata(metadata_file) if metadata_file else None,
         formats=_formats(ctx),
     )
-    if not (kept.exists() and says_the_same(kept.read_bytes(), made, pair.public)):
-        files.replace_file(kept, made.envelope, shared=output is not None)
+    if not (kept.exists() and says_the_same(kept.read_bytes(), signed, pair.public)):
+        files.replace_file(kept, signed.envelope, shared=output is not None)
         if fmt == "table":
-            _tell(made, kept, pair)
+            _tell(signed, kept, pair)
     return bring_in(ctx, (kept,), fmt, root=top, exit_zero=exit_zero)

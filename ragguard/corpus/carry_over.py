@@ -37,14 +37,14 @@ def fill(
     plan.writes = {generation.serving: [], generation.quarantine: []}
     for row in kept:
         carry(plan, row, ready[row.id], "serving")
-    for one in left:
-        leave_out(plan, one, ready.get(one.version.id))
-    named = {row.id for row in kept} | {one.version.id for one in left}
+    for left_out in left:
+        leave_out(plan, left_out, ready.get(left_out.version.id))
+    named = {row.id for row in kept} | {left_out.version.id for left_out in left}
     for number, zone in plan.zones.items():  # not there at the commit asked for
         if zone == "serving" and number not in named:
             plan.leave.append((number, "serving"))
             plan.counts["gone"] += 1
-    moved = {one.label for one in left if one.waits}
+    moved = {left_out.label for left_out in left if left_out.waits}
     for row in waiting:
         got = ready.get(row.id)
         if row.label in moved:  # one version of a document waits at a time
@@ -137,7 +137,7 @@ def drop_waiting(plan: Draft, row: VersionRow, state: str) -> None:
 
 def same(row: VersionRow, embedded: Embedded, points: Sequence[PointRow]) -> bool:
     """Whether chunks and points come out as the ledger has them."""
-    made = [
+    computed = [
         (
             point_id(row.source, row.document, row.digest, chunk.start, chunk.end, row.recipe),
             chunk.start,
@@ -146,4 +146,4 @@ def same(row: VersionRow, embedded: Embedded, points: Sequence[PointRow]) -> boo
         )
         for chunk, text in zip(embedded.prepared.chunks, embedded.text_digests, strict=True)
     ]
-    return made == [(p.point, p.start, p.end, p.text_digest) for p in points]
+    return computed == [(p.point, p.start, p.end, p.text_digest) for p in points]

@@ -247,7 +247,7 @@ class Draft:
             self.tell(row, "denied", decision=decision)
 
     def migrate(
-        self, row: VersionRow, embedded: Embedded, zone: str, **said: Any
+        self, row: VersionRow, embedded: Embedded, zone: str, **changes: Any
     ) -> tuple[VersionRow, list[Write]]:
         """Bring a document in again as the generation's recipe cuts and embeds it.
 
@@ -255,7 +255,7 @@ class Draft:
             row: A version of it, by any recipe.
             embedded: Its chunks and vectors by the generation's.
             zone: Where to.
-            said: Fields of the verdict, where that is another one now.
+            changes: Fields of the verdict, where that is another one now.
 
         Returns:
             The new version and its points.
@@ -267,7 +267,7 @@ class Draft:
             hidden=_hidden(embedded),
             chunks=len(embedded.prepared.chunks),
             commit=self.commit,
-            **said,
+            **changes,
         )
         self.versions.append(new)
         return new, self._bring_in(new, embedded, zone)
@@ -280,8 +280,8 @@ class Draft:
             looks: MinHash rows, vectors and texts of its chunks, as files.
         """
         sketches, vectors, texts = self.workspace.vault.put_many(looks)
-        made = DenialRow(row.id, row.digest, text_digest, sketches, vectors, texts, self.commit)
-        self.denials.append(made)
+        denial = DenialRow(row.id, row.digest, text_digest, sketches, vectors, texts, self.commit)
+        self.denials.append(denial)
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -289,11 +289,17 @@ class Draft:
         """Ask a reviewer about a version; returns the number of the case."""
         return self._open("document", row.source, row.document, row.id, {})
 
-    def decide(self, case: int, said: Decision, reviewer: PublicKey, envelope: str) -> None:
+    def decide(self, case: int, decision: Decision, reviewer: PublicKey, envelope: str) -> None:
         """Record what a reviewer signed about a case."""
         who = (reviewer.principal, reviewer.keyid)
         row = DecisionRow(
-            case, said.action, *who, said.reason, list(said.covers), envelope, self.commit
+            case,
+            decision.action,
+            *who,
+            decision.reason,
+            list(decision.covers),
+            envelope,
+            self.commit,
         )
         self.decisions.append(row)
 

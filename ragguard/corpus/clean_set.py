@@ -89,7 +89,7 @@ def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], 
                 left.append(_left(version, *broken, waits=True))
             else:
                 clean.append(version)
-    return sorted(clean, key=_order), sorted(left, key=lambda one: _order(one.version))
+    return sorted(clean, key=_order), sorted(left, key=lambda left_out: _order(left_out.version))
 
 
 def _order(row: VersionRow) -> tuple[str, str]:
@@ -120,10 +120,10 @@ def _broken(
         return "source-gone", f"the trust root knows no source {row.source!r} any more"
     if standing.revoked and not signatures.vouched(row, standing):
         return "revoked", standing.revoked
-    said = [standing.contract] if standing.contract else []
+    breaches = [standing.contract] if standing.contract else []
     allowed = scope.enforced(workspace.root, source.policy)
-    said += violations(allowed, row, subjects.get(row.subject))
-    return ("contract", "; ".join(said)) if said else None
+    breaches += violations(allowed, row, subjects.get(row.subject))
+    return ("contract", "; ".join(breaches)) if breaches else None
 
 
 def read_back(
@@ -137,7 +137,7 @@ def read_back(
     files: dict[tuple[str, str], list[VersionRow]] = defaultdict(list)
     for row in versions:
         files[row.subject, row.subject_digest].append(row)
-    found: dict[int, Incoming] = {}
+    documents: dict[int, Incoming] = {}
     left: list[Left] = []
     for (subject, name), rows in files.items():
         try:
@@ -151,8 +151,8 @@ def read_back(
                 detail = f"{subject!r} in the vault does not hold it as it was signed"
                 left.append(_left(row, "integrity", detail))
             else:
-                found[row.id] = item
-    return found, left
+                documents[row.id] = item
+    return documents, left
 
 
 def _documents(data: bytes, subject: str, rows: Sequence[VersionRow]) -> dict[int, Incoming]:

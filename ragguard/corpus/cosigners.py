@@ -27,13 +27,13 @@ def signed_by(
     Raises:
         VaultError: The envelope is gone or damaged.
     """
-    found = {str(keyid): str(principal) for keyid, principal in listed}
+    signers = {str(keyid): str(principal) for keyid, principal in listed}
     data = workspace.vault.get(envelope)
     try:
         parsed = dsse.parse_envelope(data, max_bytes=MAX_BYTES)
         keys = workspace.root.keys
         result = dsse.verify(parsed, keys, payload_type=dsse.IN_TOTO, threshold=1)
     except IntegrityError:  # the record of an adoption, which nobody signs
-        return list(found.items())
-    found |= {key.keyid: key.principal for key in result.signed}
-    return list(found.items())
+        return list(signers.items())
+    signers |= {key.keyid: key.principal for key in result.signed}
+    return list(signers.items())

@@ -85,7 +85,7 @@ def gather(
         Documents in manifest order, and the bytes of the files read, by digest.
     """
     limit = min(max_bytes, policy.max_document_bytes)
-    found: list[Incoming] = []
+    incoming: list[Incoming] = []
     files: dict[str, bytes] = {}
     read = reading(root)
     for subject in manifest.subjects:
@@ -94,11 +94,11 @@ def gather(
             manifests.check_bytes(subject, data, limit, _asked(max_bytes, policy))
             documents = list(documents_of(manifest.source, subject, data, policy))
         except IntegrityError as error:
-            found.append(_refused(manifest.source, subject, error))
+            incoming.append(_refused(manifest.source, subject, error))
             continue
         files[subject.digest] = data
-        found.extend(documents)
-    return _without_repeats(found), files
+        incoming.extend(documents)
+    return _without_repeats(incoming), files
 
 
 def _asked(max_bytes: int, policy: Policy) -> str:
@@ -223,11 +223,11 @@ def _alike(name: str) -> list[tuple[str, str]]:
     return list(zip(("folded", "skeleton"), names.collision_keys(name), strict=True))
 
 
-def _without_repeats(found: list[Incoming]) -> list[Incoming]:
+def _without_repeats(incoming: list[Incoming]) -> list[Incoming]:
     """Refuse a document id that stands twice: a file named like a record of another file."""
     seen: set[str] = set()
     result: list[Incoming] = []
-    for item in found:
+    for item in incoming:
         if item.document.id in seen:
             detail = f"the id {item.document.id!r} stands twice in this manifest"
             finding = Finding("duplicate-id", 1.0, None, detail, {"integrity": True})

@@ -70,13 +70,13 @@ def take_apart(
     settings, encoder = workspace.settings.chunks, workspace.encoder
     read: dict[int, Read] = {}
     unreadable: dict[int, Finding] = {}
-    for number, found in enumerate(read_items(workspace, items)):
-        if isinstance(found, Unread):
-            unreadable[number] = Finding("unreadable", 1.0, None, found.reason)
+    for number, answer in enumerate(read_items(workspace, items)):
+        if isinstance(answer, Unread):
+            unreadable[number] = Finding("unreadable", 1.0, None, answer.reason)
         else:
-            read[number] = found
+            read[number] = answer
     chunks, _ = refine(
-        [list(found.chunks) for found in read.values()],
+        [list(answer.chunks) for answer in read.values()],
         [items[n].fmt for n in read],
         size=settings.size,
         overlap=settings.overlap,
@@ -85,13 +85,13 @@ def take_apart(
     )
     most = workspace.settings.parse.chunks
     parts: dict[int, Parts] = {}
-    for (number, found), cut in zip(read.items(), chunks, strict=True):
+    for (number, answer), cut in zip(read.items(), chunks, strict=True):
         if len(cut) > most:
             reason = f"{len(cut)} chunks, at most {most} ([parse] chunks)"
             unreadable[number] = Finding("unreadable", 1.0, None, reason)
             continue
-        raw = _source_text(items[number], found.parsed)
-        parts[number] = Parts(raw, found.parsed.hidden, tuple(cut))
+        raw = _source_text(items[number], answer.parsed)
+        parts[number] = Parts(raw, answer.parsed.hidden, tuple(cut))
     return parts, unreadable
 
 

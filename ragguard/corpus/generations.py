@@ -78,26 +78,26 @@ def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
     if wanted == (mine.recipe.model, mine.recipe.model_digest):
         return mine
     if generation.recipe not in workspace.encoders:
-        made = open_named(workspace, str(built["model"]), pins_of(workspace, built), built)
-        if made.recipe.model_digest != wanted[1]:
+        encoder = open_named(workspace, str(built["model"]), pins_of(workspace, built), built)
+        if encoder.recipe.model_digest != wanted[1]:
             raise ModelDigestError(
                 f"model {wanted[0]!r}: its files are not those that generation {generation.id} "
-                f"was built with (sha256 {made.recipe.model_digest[:12]}…, then "
+                f"was built with (sha256 {encoder.recipe.model_digest[:12]}…, then "
                 f"{str(wanted[1])[:12]}…)",
                 hint="Restore the model.",
             )
-        workspace.encoders[generation.recipe] = made
+        workspace.encoders[generation.recipe] = encoder
     return workspace.encoders[generation.recipe]
 
 
 def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that make a recipe, by name: of `[model]`, `[chunks]` and `[parse]`."""
     read = str(recipe["parser"])
-    found: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "[model] name": recipe["model"],
         "[parse] render": "chromium" if " render=chromium" in read else "rules",
         "[parse] details": "open" if " details=open" in read else "closed",
     }
     if match := _SPLIT.search(str(recipe["splitter"])):
-        found |= {"[chunks] size": int(match[1]), "[chunks] overlap": int(match[2])}
-    return found
+        settings |= {"[chunks] size": int(match[1]), "[chunks] overlap": int(match[2])}
+    return settings

@@ -58,8 +58,8 @@ class Job:
 
 def finding_dict(finding: Finding) -> dict[str, Any]:
     """A finding as commands print it, without its facts."""
-    said = (finding.check, finding.score, finding.p_value, finding.detail)
-    return dict(zip(("check", "score", "p_value", "detail"), said, strict=True))
+    shown = (finding.check, finding.score, finding.p_value, finding.detail)
+    return dict(zip(("check", "score", "p_value", "detail"), shown, strict=True))
 
 
 def _plain(value: Any) -> Any:

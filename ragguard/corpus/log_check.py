@@ -84,13 +84,13 @@ def check_pending(workspace: Workspace) -> list[str]:
     """Pending commits that recovery will refuse, a sentence each."""
     with workspace.ledger.reading() as conn:
         begun = commits.pending(conn)
-    found = []
+    refusals = []
     for row in begun:
         try:
             workspace.committer.begun(row)
         except (LedgerError, VaultError) as error:
-            found.append(error.message)
-    return found
+            refusals.append(error.message)
+    return refusals
 
 
 def read_records(workspace: Workspace) -> Records:

@@ -88,9 +88,9 @@ def _of_folder(root: Path) -> Callable[[str, int], bytes]:
     return lambda name, max_bytes: folder.read(root, name, max_bytes)
 
 
-def is_url(said: str) -> bool:
+def is_url(address: str) -> bool:
     """Whether something names a place by URL, and no path."""
-    return "://" in said
+    return "://" in address
 
 
 def open_place(url: str, loaders: Sequence[str] = ()) -> Place:
@@ -149,10 +149,10 @@ def _no_url() -> UsageError:
 
 
 def _bounded(names: Iterable[str], where: str) -> list[str]:
-    found = list(islice(names, MAX_FILES + 1))
-    if len(found) > MAX_FILES:
+    listed = list(islice(names, MAX_FILES + 1))
+    if len(listed) > MAX_FILES:
         raise UsageError(f"{where}: more than {MAX_FILES:,} files", hint="Sign a part of it.")
-    return sorted(found)
+    return sorted(listed)
 
 
 @contextmanager
@@ -225,8 +225,8 @@ class _Storage:
         """See `Place.walk`."""
         prefix = f"{self._base}/"
         with _reaching(self._url):
-            found = self._fs.find(self._base)
-            listed = _bounded((p.removeprefix(prefix) for p in found if p != prefix), self._url)
+            paths = self._fs.find(self._base)
+            listed = _bounded((p.removeprefix(prefix) for p in paths if p != prefix), self._url)
         for name in listed:
             if not name.endswith("/"):  # a folder's own mark
                 yield folder.classify(name, formats)

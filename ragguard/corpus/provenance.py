@@ -124,18 +124,18 @@ class Signatures:
         if source not in self._later:
             own = [r for r in self.rows.values() if r.source == source and r.version >= 1]
             newest = max(own, key=lambda r: r.version, default=None)
-            found = self.examine(newest.digest) if newest is not None else Standing()
-            listed = found.manifest if found.signed else None
+            standing = self.examine(newest.digest) if newest is not None else Standing()
+            listed = standing.manifest if standing.signed else None
             self._later[source] = {s.name: s for s in listed.subjects} if listed else {}
         return self._later[source]
 
     def _verify(self, envelope: dsse.Envelope, source: str, commit: int) -> dict[str, Any]:
         """What is wrong with its signatures by the rules of its own day, and by today's."""
-        made = self._commits.get(commit)
+        row = self._commits.get(commit)
         today = self._root.sources.get(source)
-        if made is None or today is None:
+        if row is None or today is None:
             return {"revoked": "no commit or no source of today's trust root accounts for it"}
-        accepted = parse_time(made.at)
+        accepted = parse_time(row.at)
         then = self.root_at(commit)
         before = then.sources.get(source, today)
         known = {**then.keys, **self._root.keys}
@@ -156,8 +156,8 @@ class Signatures:
         if not by_then:
             names = ", ".join(sorted(known[i].principal for i in lost))
             who = f"; revoked: {names}" if names else ""
-            said = f"{by_then.counted} of {by_then.threshold} valid signatures{who}"
-            return {"revoked": said, "lost": lost}
+            reason = f"{by_then.counted} of {by_then.threshold} valid signatures{who}"
+            return {"revoked": reason, "lost": lost}
         now = verify(today.threshold, today.distinct)
         if now:
             return {}

@@ -51,7 +51,7 @@ class Releases:
 
     def take(self, row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
         """A confirmed commit whose plan is the logged one."""
-        case_of = {made.envelope: made.case for made in plan.decisions}
+        case_of = {decision.envelope: decision.case for decision in plan.decisions}
         freed = [leaf for leaf in plan.leaves if leaf.outcome == "released"]
         entered = self._entered(plan) if freed else {}
         for leaf in freed:
@@ -87,8 +87,8 @@ class Releases:
                     )
         return self.problems
 
-    def _say(self, row: CommitRow, about: Document, what: str) -> None:
-        self.problems.append(f"commit {row.id}: {about[0]}/{about[1]} {what}")
+    def _say(self, row: CommitRow, about: Document, problem: str) -> None:
+        self.problems.append(f"commit {row.id}: {about[0]}/{about[1]} {problem}")
 
     def _take_over(self, row: CommitRow, plan: Plan) -> None:
         """Releases that a restored workspace took over with the document.
@@ -97,19 +97,19 @@ class Releases:
         """
         versions = {v.id: v for v in plan.versions}
         cases = {c.id: versions.get(c.version or 0) for c in plan.opens}
-        found: dict[tuple[Document, str, int], list[str]] = defaultdict(list)
-        for made in plan.decisions:
-            version = cases.get(made.case)
-            if version is None or made.action != "release":
+        envelopes: dict[tuple[Document, str, int], list[str]] = defaultdict(list)
+        for decision in plan.decisions:
+            version = cases.get(decision.case)
+            if version is None or decision.action != "release":
                 continue
             about = (version.source, version.document, version.digest, version.metadata_digest)
             try:
-                case = decisions.unverified(self._workspace.vault.get(made.envelope)).case
+                case = decisions.unverified(self._workspace.vault.get(decision.envelope)).case
             except (IntegrityError, VaultError) as error:
                 self._say(row, about, f"was taken over as released, and {error.message}")
                 continue
-            found[about, version.manifest, case].append(made.envelope)
-        for (about, manifest, _), names in found.items():
+            envelopes[about, version.manifest, case].append(decision.envelope)
+        for (about, manifest, _), names in envelopes.items():
             trusted = self._since(manifest)
             if wrong := self._wrong(names, trusted, about, manifest):
                 self._say(row, about, f"was taken over as released, and {wrong}")
@@ -126,7 +126,7 @@ class Releases:
     def _words(self, row: CommitRow, case: int, name: str) -> list[str]:
         """Envelopes of all words on a case that a commit decided, the deciding one last."""
         until = self._past.index.get(row.id, 0)
-        return [said.envelope for n, said in self._opinions.get(case, ()) if n < until] + [name]
+        return [word.envelope for n, word in self._opinions.get(case, ()) if n < until] + [name]
 
     def _wrong(
         self,
@@ -148,8 +148,8 @@ class Releases:
         """Key ids of all who signed a manifest."""
         if manifest not in self._signers:
             row = self._manifests.get(manifest)
-            found = signed_by(self._workspace, row.envelope, row.signers) if row else []
-            self._signers[manifest] = [keyid for keyid, _ in found]
+            signers = signed_by(self._workspace, row.envelope, row.signers) if row else []
+            self._signers[manifest] = [keyid for keyid, _ in signers]
         return self._signers[manifest]
 
     def _trusted(self, row: CommitRow) -> list[Root]:

@@ -48,7 +48,7 @@ def recut(
     with workspace.ledger.reading() as conn:
         places = versions.known_vectors(conn, recipe, sorted(digests), workspace.seal_key)
     packs: dict[str, Floats] = {}
-    found: dict[int, Embedded] = {}
+    embedded: dict[int, Embedded] = {}
     for number, (parsed, chunks) in cut.items():
         texts = tuple(str(p.text_digest) for p in spans[number])
         if not all(text in places for text in texts):
@@ -60,8 +60,8 @@ def recut(
         vectors = np.stack([packs[pack][row] for pack, row in kept])
         document = items[number].document
         prepared = Prepared(document, parsed.text, parsed.hidden, chunks, vectors, None)
-        found[number] = Embedded(prepared, texts, kept)
-    return found
+        embedded[number] = Embedded(prepared, texts, kept)
+    return embedded
 
 
 def cut_again(
@@ -71,9 +71,9 @@ def cut_again(
     listed = [number for number in items if spans.get(number)]
     read = read_items(workspace, [items[number] for number in listed])
     cut: dict[int, tuple[Parsed, tuple[Chunk, ...]]] = {}
-    for number, one in zip(listed, read, strict=True):
-        if isinstance(one, Read) and (chunks := _cut(one.parsed, spans[number])) is not None:
-            cut[number] = (one.parsed, chunks)
+    for number, answer in zip(listed, read, strict=True):
+        if isinstance(answer, Read) and (chunks := _cut(answer.parsed, spans[number])) is not None:
+            cut[number] = (answer.parsed, chunks)
     return cut
 
 

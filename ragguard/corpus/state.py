@@ -172,11 +172,11 @@ def retirements(conn: sa.Connection) -> dict[int, int]:
         if not switches(conn, row) or row.log_index is None:
             continue
         # A rebuild of a workspace from before the log named generations always made the next one.
-        said = log.body(conn, row.log_index).get("generation") or {"id": newest + 1}
-        newest = max(newest, int(said["id"]))
-        if said.get("state", "serving") == "serving":
+        logged = log.body(conn, row.log_index).get("generation") or {"id": newest + 1}
+        newest = max(newest, int(logged["id"]))
+        if logged.get("state", "serving") == "serving":
             ended[serving] = row.id
-            serving = int(said["id"])
+            serving = int(logged["id"])
     return ended
 
 

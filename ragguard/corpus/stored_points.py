@@ -53,10 +53,10 @@ def stored_by_version(
         LedgerError: A version belongs to no confirmed commit, or its plan is not the logged one.
         LogError: The log has no entry for a commit.
     """
-    found: dict[int, list[Write]] = {}
+    stored: dict[int, list[Write]] = {}
     wanted: dict[int, dict[int, VersionRow]] = {}
     for version in versions:
-        found[version.id] = []
+        stored[version.id] = []
         wanted.setdefault(version.commit, {})[version.id] = version
     with workspace.ledger.reading() as conn:
         rows = {number: commits.get(conn, number) for number in wanted}
@@ -68,9 +68,9 @@ def stored_by_version(
     plans = workspace.committer.logged_plans(row for row in rows.values() if row is not None)
     for number, plan in plans.items():
         ids = wanted[number]
-        made = {row.id: row for row in plan.versions}
+        planned = {row.id: row for row in plan.versions}
         for name, version in ids.items():
-            if any(getattr(made.get(name), k, None) != getattr(version, k) for k in _IDENTITY):
+            if any(getattr(planned.get(name), k, None) != getattr(version, k) for k in _IDENTITY):
                 raise LedgerError(
                     f"ledger: version {name} is not the one that commit {number} made",
                     hint="Run `ragguard log verify`, and restore the ledger from its backup.",
@@ -78,5 +78,5 @@ def stored_by_version(
         for writes in plan.writes.values():
             for write in writes:
                 if write.payload["ragguard"]["version"] in ids:
-                    found[write.payload["ragguard"]["version"]].append(write)
-    return found
+                    stored[write.payload["ragguard"]["version"]].append(write)
+    return stored

@@ -150,20 +150,20 @@ class _Turn:
                 f"index: collection {name!r} of generation {self._generation.id} is gone",
                 hint="Restore the index from its backup, or `ragguard reindex --from-clean`.",
             )
-        found: dict[str, tuple[int, str]] = {}
+        sound_points: dict[str, tuple[int, str]] = {}
         total = store.count(name)
         for block in store.scan(name, vectors=True):
             for point in block:
                 _check_id(point, name)
-                found[point.id] = self._sealed(name, point)
-            progress(f"read {zone}", len(found), total)
-        return found
+                sound_points[point.id] = self._sealed(name, point)
+            progress(f"read {zone}", len(sound_points), total)
+        return sound_points
 
     def _sealed(self, name: str, point: Point) -> tuple[int, str]:
         try:
             own = point.payload["ragguard"]
-            made = self._workspace.committer.seal(name, point.id, point.vector, point.payload)
-            return int(own["version"]), made if own.get("seal") == made else ""
+            seal = self._workspace.committer.seal(name, point.id, point.vector, point.payload)
+            return int(own["version"]), seal if own.get("seal") == seal else ""
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return 0, ""  # nothing that ragguard wrote
 
@@ -209,7 +209,7 @@ class _Turn:
         if damaged:
             raise IntegrityError(
                 f"vault: bytes of {len(damaged)} documents are not there as they were signed "
-                f"({_named(one.label for one in damaged)})",
+                f"({_named(left_out.label for left_out in damaged)})",
                 hint="Restore the vault from its backup, or `ragguard reindex --from-clean`.",
             )
         spans = {p.wanted.id: p.spans for p in places}
@@ -237,7 +237,7 @@ class _Turn:
                 f"{lacking[first].label}: cannot be read ({unreadable[first].detail})",
                 hint="`ragguard reindex --from-clean` leaves it out.",
             )
-        made = prepare.embed(
+        by_place = prepare.embed(
             workspace,
             listed,
             parts,
@@ -245,7 +245,7 @@ class _Turn:
             keep=True,
             progress=lambda done, total: progress("embed", done, total),
         )
-        return ready | {lacking[place].id: one for place, one in made.items()}
+        return ready | {lacking[place].id: embedded for place, embedded in by_place.items()}
 
     def _put(self, place: ZonedDocument, ready: Mapping[int, Embedded]) -> int:
         """A document into its zone, or left where it is; returns the version that is there then."""
@@ -277,9 +277,9 @@ class _Turn:
             return there.id  # in the serving generation, where it was: nothing to tell
         outcome = "kept" if _bytes(wanted) == _bytes(here) else "back"
         outcome = "waiting" if zone == "quarantine" else outcome
-        made = dict(seals_of(writes))
-        ids = [p.point for p in place.spans] if version else list(made)
-        plan.tell(wanted, outcome, [[i, made.get(i) or self._seals[zone][i]] for i in ids])
+        seals = dict(seals_of(writes))
+        ids = [p.point for p in place.spans] if version else list(seals)
+        plan.tell(wanted, outcome, [[i, seals.get(i) or self._seals[zone][i]] for i in ids])
         return there.id
 
     def settle_cases(self) -> None:

@@ -65,8 +65,8 @@ def paraphrases(
     key = (paraphrases, id(neighbours), overlap, least)
     if key not in view.shared:
         view.shared[key] = _paraphrases(view, neighbours, overlap, least)
-    found: Paraphrases = view.shared[key]
-    return found
+    rewordings: Paraphrases = view.shared[key]
+    return rewordings
 
 
 def _paraphrases(
@@ -91,11 +91,11 @@ def _paraphrases(
     kept = (present & (shared <= overlap)).reshape(n, k)
     values = np.where(kept, np.clip(neighbours.similarities, 0.0, 1.0), 0.0).astype(np.float64)
     order = np.argsort(-values, axis=1, kind="stable")
-    found = np.where(kept, neighbours.indices, -1)
+    indices = np.where(kept, neighbours.indices, -1)
     agreed = np.where(kept, accord.reshape(n, k), 0.0)
     return Paraphrases(
         np.take_along_axis(values, order, axis=1),
-        np.take_along_axis(found, order, axis=1),
+        np.take_along_axis(indices, order, axis=1),
         np.take_along_axis(agreed, order, axis=1),
     )
 
@@ -104,8 +104,8 @@ def _vouched(view: CorpusView, rows: Ints, columns: Ints) -> Bools:
     """Whether a neighbour's source is vouched for no less than the row's own, bool (p,)."""
     low = np.array([source in view.low for source in view.sources])
     documents = view.documents
-    found: Bools = ~low[documents[columns]] | low[documents[rows]]
-    return found
+    vouched: Bools = ~low[documents[columns]] | low[documents[rows]]
+    return vouched
 
 
 def _runs_shared(view: CorpusView, left: Ints, right: Ints) -> Doubles:
@@ -142,8 +142,8 @@ def _weights(view: CorpusView) -> Doubles:
             counts += np.asarray(view.terms[: view.n].sum(axis=0)).ravel()
             total += view.n
         view.shared[_weights] = np.log((total + 1.0) / (counts + 1.0)).clip(0.0) ** 2
-    made: Doubles = view.shared[_weights]
-    return made
+    weights: Doubles = view.shared[_weights]
+    return weights
 
 
 def accord_excess(near: Paraphrases, known: Paraphrases, view: CorpusView, width: int) -> Doubles:
@@ -160,21 +160,21 @@ def accord_excess(near: Paraphrases, known: Paraphrases, view: CorpusView, width
     """
     agreed, rows = distinct(near.accords, near.rows, view.documents, by_value=True)
     usual = -np.sort(-known.accords, axis=1)
-    found = []
+    excesses = []
     for some in range(2, width + 1):
         after = agreed[:, 2 * some + 1 : 3 * some + 1]
         beyond = after.mean(axis=1) if after.shape[1] else np.zeros(len(agreed))
         offered = np.maximum(usual[:, :some].mean(axis=1), beyond)
-        found.append(np.maximum(agreed[:, :some].mean(axis=1) - offered, 0.0))
-    excess: Doubles = np.mean(found, axis=0)
+        excesses.append(np.maximum(agreed[:, :some].mean(axis=1) - offered, 0.0))
+    excess: Doubles = np.mean(excesses, axis=0)
     company = rows[:, :width]
     judged = (company >= 0) & (company < view.n)
     theirs = np.where(
         judged, excess[np.where(judged, company, 0)], np.where(company >= 0, 1.0, 0.0)
     )
     best = -np.sort(-theirs, axis=1)[:, :2]
-    made: Doubles = np.minimum(excess, best.mean(axis=1))
-    return made
+    borne_out: Doubles = np.minimum(excess, best.mean(axis=1))
+    return borne_out
 
 
 def stand_out(
@@ -280,8 +280,8 @@ def believed(view: CorpusView, scores: Doubles, known: Doubles, flagrant: float)
         float64 (n,), at most `scores`.
     """
     belief = familiarity(view, known[:, :4].mean(axis=1))
-    made: Doubles = belief * scores + (1.0 - belief) * np.maximum(scores - flagrant, 0.0)
-    return made
+    believed_scores: Doubles = belief * scores + (1.0 - belief) * np.maximum(scores - flagrant, 0.0)
+    return believed_scores
 
 
 def familiarity(view: CorpusView, trusted: Doubles) -> Doubles:
@@ -303,15 +303,15 @@ def companions_evidence(
     view: CorpusView, near: Doubles, rows: Ints, row: int, width: int
 ) -> Evidence:
     """The sentence and the companions' names for a row."""
-    found = [int(r) for r in rows[row, :width] if r >= 0]
-    names = [view.labels[view.documents[r]] for r in found]
-    close = [round(float(s), 3) for s in near[row, : len(found)]]
-    waiting = sum(view.zones[r] == "quarantine" for r in found)
-    lately = sum(view.zones[r] == "recent" for r in found)
+    companions = [int(r) for r in rows[row, :width] if r >= 0]
+    names = [view.labels[view.documents[r]] for r in companions]
+    close = [round(float(s), 3) for s in near[row, : len(companions)]]
+    waiting = sum(view.zones[r] == "quarantine" for r in companions)
+    lately = sum(view.zones[r] == "recent" for r in companions)
     also = f", {waiting} of them waiting in quarantine" if waiting else ""
     also += f", {lately} of them admitted lately" if lately else ""
     return Evidence(
-        f"says the same as {len(found)} other newcomers in different words (similarity "
+        f"says the same as {len(companions)} other newcomers in different words (similarity "
         f"{close[0] if close else 0:.2f}){also}, closer than documents on this subject usually "
         "are: "
         f"{', '.join(names[:3])}",

@@ -65,16 +65,16 @@ def stand_apart(
     for start in range(0, n, BLOCK):
         part = slice(start, start + BLOCK)
         values = np.clip(similarities[part].astype(np.float64), 0.0, 1.0)
-        found = np.asarray(indices[part], dtype=np.int64)
-        kept = (found >= 0) & (owners[np.maximum(found, 0)] != owners[part, None])
+        neighbours = np.asarray(indices[part], dtype=np.int64)
+        kept = (neighbours >= 0) & (owners[np.maximum(neighbours, 0)] != owners[part, None])
         if copies is not None:
             kept &= ~copies[part]
         order = np.argsort(~kept, axis=1, kind="stable")
         values = np.take_along_axis(np.where(kept, values, 0.0), order, axis=1)
-        found = np.take_along_axis(np.where(kept, found, -1), order, axis=1)
-        values, found = distinct(values, found, owners)
+        neighbours = np.take_along_axis(np.where(kept, neighbours, -1), order, axis=1)
+        values, neighbours = distinct(values, neighbours, owners)
         width = min(near.shape[1], values.shape[1])
-        near[part, :width], rows[part, :width] = values[:, :width], found[:, :width]
+        near[part, :width], rows[part, :width] = values[:, :width], neighbours[:, :width]
         # What a full list leaves out is no nearer than its last entry, and may be as near: a list
         # that a document's own chunks fill does not make its companions stand apart.
         last = np.where(indices[part, -1] >= 0, np.clip(similarities[part, -1], 0.0, 1.0), 0.0)
@@ -96,8 +96,8 @@ def _borne_out(near: Doubles, rows: Ints, owners: Ints, width: int) -> Doubles:
         theirs += alone[other]
         known = np.where(rows[other, : width + 2] >= 0, owners[rows[other, : width + 2]], -1)
         back += (known == owners[:, None]).any(axis=1)
-    made: Doubles = np.minimum(alone, theirs / width) * back / width
-    return made
+    borne_out: Doubles = np.minimum(alone, theirs / width) * back / width
+    return borne_out
 
 
 def tail(scores: Doubles, upper_share: float = UPPER) -> Doubles:
@@ -114,19 +114,19 @@ def tail(scores: Doubles, upper_share: float = UPPER) -> Doubles:
     Returns:
         float64 (n,) in (0, 1].
     """
-    made = np.ones(len(scores))
+    p_values = np.ones(len(scores))
     kept = np.ones(len(scores), dtype=bool)
     for _ in range(ROUNDS):
         if not kept.any():
             break
         middle, upper = np.quantile(scores[kept], [MIDDLE, upper_share])
         scale = max((upper - middle) / np.log((1 - MIDDLE) / (1 - upper_share)), LEAST_SCALE)
-        made = np.where(scores > middle, (1 - MIDDLE) * np.exp(-(scores - middle) / scale), 1.0)
-        left = made > UNUSUAL
+        p_values = np.where(scores > middle, (1 - MIDDLE) * np.exp(-(scores - middle) / scale), 1.0)
+        left = p_values > UNUSUAL
         if (left == kept).all():
             break
         kept = left
-    return np.maximum(made, 1e-300)
+    return np.maximum(p_values, 1e-300)
 
 
 def document_p_values(scores: Doubles, documents: NDArray[np.int32] | Ints) -> tuple[Doubles, Ints]:
@@ -174,10 +174,10 @@ def groups(
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
-    made = np.full(len(suspects), -1, dtype=np.int64)
+    campaign_of = np.full(len(suspects), -1, dtype=np.int64)
     members = np.flatnonzero(suspects)
     if not len(members):
-        return made
+        return campaign_of
     beside = companions[rows[members]]
     here, column = np.nonzero(beside >= 0)
     other = np.asarray(documents, dtype=np.int64)[beside[here, column]]
@@ -189,8 +189,8 @@ def groups(
         (np.ones(len(left), dtype=np.int8), (place[left], place[right])),
         shape=(len(members), len(members)),
     )
-    made[members] = connected_components(edges, directed=False)[1]
-    return made
+    campaign_of[members] = connected_components(edges, directed=False)[1]
+    return campaign_of
 
 
 def signature(vectors: Floats) -> tuple[Doubles, Doubles]:

@@ -111,17 +111,17 @@ def of_index(
         corpus: Digest of the serving corpus.
         seal_key: Of the workspace whose cache it is.
     """
-    found = _load(cache, corpus, seal_key)
-    if found is not None:
-        return found
+    cached = _load(cache, corpus, seal_key)
+    if cached is not None:
+        return cached
     texts: list[str] = []
     points: list[Point] = []
     for batch in store.scan(collection, vectors=True):
         texts.extend(str(p.payload.get("page_content", "")) for p in batch)
         points.extend(batch)
-    made = with_closeness(count(texts, documents), points)
-    _save(made, cache, corpus, seal_key)
-    return made
+    lexicon = with_closeness(count(texts, documents), points)
+    _save(lexicon, cache, corpus, seal_key)
+    return lexicon
 
 
 def with_closeness(lexicon: Lexicon, points: Sequence[Point]) -> Lexicon:
@@ -171,16 +171,16 @@ def _load(cache: Path, corpus: str, seal_key: bytes) -> Lexicon | None:
         data = kept.unwrap(cache.read_bytes(), seal_key, cache.name)
         if data is None:
             return None
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            head = json.loads(found["head"].tobytes())
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            head = json.loads(arrays["head"].tobytes())
             if head["corpus"] != corpus or head.get("counted") != COUNTED:
                 return None
             mean, deviation = head["closeness"]
             return Lexicon(
                 head["documents"],
                 head["words"],
-                found["bigrams"],
-                found["trigrams"],
+                arrays["bigrams"],
+                arrays["trigrams"],
                 (float(mean), float(deviation)),
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):

@@ -59,13 +59,15 @@ def relative_to_nearby(
     if not present.any():
         return scores
     rows, place = np.unique(nearest[present], return_inverse=True)
-    found = np.zeros(nearest.shape)
-    found[present] = measure(rows, replace(view.lexicon, includes_batch=True))[place]
-    beside = found.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    made = scores.copy()
+    nearby_scores = np.zeros(nearest.shape)
+    nearby_scores[present] = measure(rows, replace(view.lexicon, includes_batch=True))[place]
+    beside = nearby_scores.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    relative_scores = scores.copy()
     less = np.maximum(beside - usual, 0.0)
-    made[doubted] = usual + known_subject(view, doubted) * (scores[doubted] - less - usual)
-    return made
+    relative_scores[doubted] = usual + known_subject(view, doubted) * (
+        scores[doubted] - less - usual
+    )
+    return relative_scores
 
 
 def written_as_names(view: CorpusView, row: int) -> Bools:

@@ -34,31 +34,31 @@ def plugged_checks(named: Sequence[str], known: Sequence[str]) -> dict[str, Chec
     Raises:
         ConfigError: One is not installed, or has a name that is taken.
     """
-    made: dict[str, Check] = {}
+    checks: dict[str, Check] = {}
     for plugin in (find("checks", name) for name in named):
-        if plugin.name in known or plugin.name in made:
+        if plugin.name in known or plugin.name in checks:
             raise ConfigError(f"[plugins] checks: there is a check {plugin.name!r} already")
-        made[plugin.name] = _loaded(plugin)
-    return made
+        checks[plugin.name] = _loaded(plugin)
+    return checks
 
 
 def _loaded(plugin: Plugin) -> Check:
     try:
         with running(plugin):
-            found = plugin.load()
-            if not isinstance(found, Check):
-                raise TypeError(f"a {type(found).__name__}, no ragguard.detect.checks.Check")
-            found.params()  # its defaults can be had
-            if not (np.isfinite(found.unit) and found.unit > 0):
+            check = plugin.load()
+            if not isinstance(check, Check):
+                raise TypeError(f"a {type(check).__name__}, no ragguard.detect.checks.Check")
+            check.params()  # its defaults can be had
+            if not (np.isfinite(check.unit) and check.unit > 0):
                 raise TypeError("its unit is no number above 0")
     except PluginError as error:
         return _broken(plugin, error.said)
     return replace(
-        found,
+        check,
         name=plugin.name,
         family=plugin.name,
-        summary=str(found.summary),
-        function=lambda view, params: _measured(plugin, found, view, params),
+        summary=str(check.summary),
+        function=lambda view, params: _measured(plugin, check, view, params),
         origin=plugin.identity,
     )
 
@@ -79,10 +79,10 @@ def _measured(plugin: Plugin, check: Check, view: CorpusView, params: Any) -> Si
         ValueError: It says something else than a check may.
     """
     with running(plugin, NotApplicable):
-        said = check.function(view, params)
-        scores = np.array(said.scores, dtype=np.float64)
-        own = None if said.p_values is None else np.array(said.p_values, dtype=np.float64)
-        explain = said.explain
+        signal = check.function(view, params)
+        scores = np.array(signal.scores, dtype=np.float64)
+        own = None if signal.p_values is None else np.array(signal.p_values, dtype=np.float64)
+        explain = signal.explain
     if scores.shape != (view.n,) or np.isinf(scores).any():
         raise ValueError(f"{plugin.identity}: expected {view.n} finite scores")
     if own is not None and not (own.shape == (view.n,) and ((own >= 0) & (own <= 1)).all()):
@@ -91,8 +91,8 @@ def _measured(plugin: Plugin, check: Check, view: CorpusView, params: Any) -> Si
     def explained(row: int) -> Evidence:
         try:
             with running(plugin):
-                said = explain(row)
-                return Evidence(str(said.detail)[:2000], said.facts)
+                evidence = explain(row)
+                return Evidence(str(evidence.detail)[:2000], evidence.facts)
         except PluginError as error:  # what it measured stands
             return Evidence(f"{plugin.identity} cannot say why ({error.kind})")
 

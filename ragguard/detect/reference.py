@@ -177,8 +177,8 @@ def bring_in(
             owners.setdefault(check, []).append(view.documents[: view.n][kept] + start)
         progress(min(start + held.size, len(documents)), len(documents))
     units = {check: entry.unit for check, (entry, _) in checks.items()}
-    scores = {check: np.concatenate(found) for check, found in parts.items()}
-    rows = {check: np.concatenate(found) for check, found in owners.items()}
+    scores = {check: np.concatenate(pieces) for check, pieces in parts.items()}
+    rows = {check: np.concatenate(pieces) for check, pieces in owners.items()}
     return Raw(scores, rows, units, [p.document.digest for p in documents])
 
 
@@ -212,8 +212,8 @@ def as_if_new(around: Surroundings, again: Sequence[Prepared]) -> Surroundings:
 
 def _labels(around: Surroundings) -> list[str]:
     """Labels of all indexed documents, sorted."""
-    found = {point_label(p) for block in around.store.scan(around.serving) for p in block}
-    return sorted(found)
+    labels = {point_label(p) for block in around.store.scan(around.serving) for p in block}
+    return sorted(labels)
 
 
 def assemble(
@@ -239,7 +239,7 @@ def assemble(
     return Profile(
         name,
         len(digests),
-        {check: np.sort(found) for check, found in scores.items()},
+        {check: np.sort(raw_scores) for check, raw_scores in scores.items()},
         np.sort(conformal.combine(by_family, shares(families.names, learned))),
         digest(sorted(digests)),
         learned,
@@ -249,8 +249,8 @@ def assemble(
 
 def folds_of(count: int) -> Ints:
     """The fold of each of so many documents, the same wherever it is asked for."""
-    made: Ints = np.random.default_rng(0).permutation(count) % FOLDS
-    return made
+    folds: Ints = np.random.default_rng(0).permutation(count) % FOLDS
+    return folds
 
 
 def clean_family_p_values(p_values: Doubles, families: Families) -> Doubles:
@@ -261,14 +261,14 @@ def clean_family_p_values(p_values: Doubles, families: Families) -> Doubles:
         families: Of which checks they are.
     """
     statistics = conformal.family_statistics(p_values, families.weights, families.groups)
-    made = np.full(statistics.shape, np.nan)
+    by_family = np.full(statistics.shape, np.nan)
     fold_of = folds_of(len(statistics))
     for fold in range(FOLDS):
         mine = fold_of == fold
         if mine.any() and not mine.all():
             others = {n: np.sort(statistics[~mine, c]) for c, n in enumerate(families.names)}
-            made[mine] = family_p_values(p_values[mine], families, others)
-    return made
+            by_family[mine] = family_p_values(p_values[mine], families, others)
+    return by_family
 
 
 def clean_p_values(
@@ -343,14 +343,14 @@ def load(data: bytes) -> Profile:
         LedgerError: Not a profile of this version.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            head = json.loads(found["head"].tobytes())
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            head = json.loads(arrays["head"].tobytes())
             if head["version"] != VERSION:
                 raise ValueError(f"version {head['version']}")
             scores, families = (
                 {
-                    key.removeprefix(kind): found[key].astype(np.float64)
-                    for key in found.files
+                    key.removeprefix(kind): arrays[key].astype(np.float64)
+                    for key in arrays.files
                     if key.startswith(kind)
                 }
                 for kind in ("check.", "family.")
@@ -359,7 +359,7 @@ def load(data: bytes) -> Profile:
                 head["name"],
                 head["documents"],
                 scores,
-                found["combined"].astype(np.float64),
+                arrays["combined"].astype(np.float64),
                 head["fitted_on"],
                 {str(k): float(w) for k, w in head["shares"].items()},
                 families,

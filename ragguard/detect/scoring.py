@@ -232,9 +232,11 @@ def families_of(names: Sequence[str]) -> Families:
     """
     known = checks_package.registry()
     each = [known[name].family if name in known else name for name in names]
-    found = sorted(set(each))
-    groups = np.array([found.index(name) for name in each], dtype=np.int64)
-    return Families(tuple(found), groups, np.array([WEIGHTS.get(name, 1.0) for name in names]))
+    family_names = sorted(set(each))
+    groups = np.array([family_names.index(name) for name in each], dtype=np.int64)
+    return Families(
+        tuple(family_names), groups, np.array([WEIGHTS.get(name, 1.0) for name in names])
+    )
 
 
 def shares(names: Sequence[str], learned: Mapping[str, float] = SHARES) -> Doubles:
@@ -259,14 +261,14 @@ def family_p_values(
     """
     statistics = conformal.family_statistics(p_values, families.weights, families.groups)
     products = conformal.family_products(p_values, families.groups)
-    made = np.full(statistics.shape, np.nan)
+    by_family = np.full(statistics.shape, np.nan)
     for column, name in enumerate(families.names):
         known = reference.get(name, _NONE)
         if len(known):
-            made[:, column] = conformal.family_p_values(
+            by_family[:, column] = conformal.family_p_values(
                 statistics[:, column], known, products[:, column]
             )
-    return made
+    return by_family
 
 
 def judge(
@@ -325,9 +327,9 @@ def judge(
         failed += _unexamined(signals, np.flatnonzero(documents == i))
         suspect = min(alone[i], combined[i]) <= rate
         outcome: Outcome = "quarantine" if suspect or failed else "admit"
-        found = {name: (float(p[i, c]), int(rows[i, c])) for c, name in enumerate(names)}
-        found |= {name: (float(sure[i, c]), int(places[i, c])) for c, name in enumerate(certain)}
-        findings = failed + _findings(signals, profile, found, outcome)
+        by_check = {name: (float(p[i, c]), int(rows[i, c])) for c, name in enumerate(names)}
+        by_check |= {name: (float(sure[i, c]), int(places[i, c])) for c, name in enumerate(certain)}
+        findings = failed + _findings(signals, profile, by_check, outcome)
         judged = profile.calibrated or suspect
         verdicts.append(
             Verdict(
@@ -372,8 +374,10 @@ def conclusive_p_values(
 
 def _together(p_values: Doubles) -> Doubles:
     """One p-value a document from those of conclusive checks (Bonferroni), float64 (m,)."""
-    made: Doubles = np.minimum(1.0, p_values.min(axis=1, initial=1.0) * max(1, p_values.shape[1]))
-    return made
+    combined: Doubles = np.minimum(
+        1.0, p_values.min(axis=1, initial=1.0) * max(1, p_values.shape[1])
+    )
+    return combined
 
 
 def certain_p_values(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
@@ -408,10 +412,10 @@ def campaigns(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
     for name, bar in FLAGRANT.items():
         scores = np.nan_to_num(signals[name].scores, nan=0.0)
         chunk_p = np.maximum(chunk_p, np.where(scores >= bar, tail(scores, UPPER), 1.0))
-    found = np.ones(m)
-    np.minimum.at(found, documents, chunk_p)
+    document_p = np.ones(m)
+    np.minimum.at(document_p, documents, chunk_p)
     part = np.bincount(documents, weights=chunk_p <= NOTABLE, minlength=m) / sizes
-    return np.where(part >= PART, np.minimum(1.0, found * sizes), 1.0)
+    return np.where(part >= PART, np.minimum(1.0, document_p * sizes), 1.0)
 
 
 def _crash(name: str, reason: str) -> Finding:
@@ -430,16 +434,16 @@ def _unexamined(signals: Mapping[str, Signal], rows: Ints) -> list[Finding]:
 def _findings(
     signals: Mapping[str, Signal],
     profile: Profile,
-    found: Mapping[str, tuple[float, int]],
+    by_check: Mapping[str, tuple[float, int]],
     outcome: Outcome,
 ) -> list[Finding]:
     """Findings worth telling, the most telling first.
 
     Args:
         profile: What clean documents score.
-        found: Of one document: p-value and row of its worst chunk, by check.
+        by_check: Of one document: p-value and row of its worst chunk, by check.
     """
-    known = {name: value for name, value in found.items() if not np.isnan(value[0])}
+    known = {name: value for name, value in by_check.items() if not np.isnan(value[0])}
     notable = [name for name, (p, _) in known.items() if p <= NOTABLE]
     if outcome == "quarantine" and not notable:
         notable = sorted(known, key=lambda name: known[name][0])[:1]

@@ -64,11 +64,11 @@ def second_look(
     for i, verdict in enumerate(verdicts):
         if verdict.outcome == "quarantine" and _colludes(verdict):
             caught.setdefault(verdict.source, []).append(i)
-    found: dict[str, tuple[Prepared, Verdict]] = {}
+    companions: dict[str, tuple[Prepared, Verdict]] = {}
     for source, numbers in sorted(caught.items()):
         for prepared, verdict in _look(source, numbers, batch, verdicts, around, judging, fetch):
-            found.setdefault(prepared.label, (prepared, verdict))
-    return list(found.values())
+            companions.setdefault(prepared.label, (prepared, verdict))
+    return list(companions.values())
 
 
 def _look(
@@ -90,10 +90,10 @@ def _look(
         for label in finding.facts.get("companions", ())
     }
     wanted = sorted((named & around.recent) - arriving)[:MOST]
-    found = [p for p in (fetch(wanted) if wanted else ()) if _may_pull(source, p, judging)]
-    if not found:
+    companions = [p for p in (fetch(wanted) if wanted else ()) if _may_pull(source, p, judging)]
+    if not companions:
         return []
-    again = [*found, *(batch[i] for i in caught)]
+    again = [*companions, *(batch[i] for i in caught)]
     labels = frozenset(p.label for p in again)
     beside = replace(around, recent=around.recent - labels)
     view = build_view(again, beside, absent=labels)
@@ -108,7 +108,7 @@ def _look(
     )
     return [
         (prepared, verdict)
-        for prepared, verdict in zip(found, second[: len(found)], strict=True)
+        for prepared, verdict in zip(companions, second[: len(companions)], strict=True)
         if verdict.outcome == "quarantine" and _colludes(verdict)
     ]
 

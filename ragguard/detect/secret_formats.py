@@ -83,7 +83,7 @@ def formats() -> tuple[Format, ...]:
 @cache
 def _keywords() -> tuple[tuple[str, int], ...]:
     """Every keyword, and the number of its format."""
-    return tuple((word, at) for at, one in enumerate(formats()) for word in one.keywords)
+    return tuple((word, at) for at, format_ in enumerate(formats()) for word in format_.keywords)
 
 
 @cache
@@ -100,36 +100,36 @@ def found(text: str) -> Iterator[Secret]:
     lowered = text.lower()
     taken: set[str] = set()
     for at in sorted({at for keyword, at in _keywords() if keyword in lowered}):
-        one = formats()[at]
-        for match in _compiled(one.pattern).finditer(text):
-            if one.before and not _compiled(one.before).search(_lead(text, match.start())):
+        format_ = formats()[at]
+        for match in _compiled(format_.pattern).finditer(text):
+            if format_.before and not _compiled(format_.before).search(_lead(text, match.start())):
                 continue
-            if one.unless and _compiled(one.unless).search(_lead(text, match.start())):
+            if format_.unless and _compiled(format_.unless).search(_lead(text, match.start())):
                 continue
             group = next((name for name, value in match.groupdict().items() if value), None)
             value = match[group or 0]
             if any(value in other or other in value for other in taken):
                 continue
-            if not is_sample(value, one):
+            if not is_sample(value, format_):
                 if len(taken) == MOST:
                     return
                 taken.add(value)
                 whole = match.group()
-                yield Secret(one.kind, value, match.start() + len(whole) - len(whole.lstrip()))
+                yield Secret(format_.kind, value, match.start() + len(whole) - len(whole.lstrip()))
 
 
 def _lead(text: str, start: int) -> str:
     return text[max(0, start - _LEAD) : start]
 
 
-def is_sample(value: str, one: Format) -> bool:
+def is_sample(value: str, format_: Format) -> bool:
     """Whether a value is what documentation shows in place of a secret."""
     value = _BLANK.sub("", value)
     if value.startswith("eyJ") and "alg" in (_claims(value.split(".")[0]) or ()):
         return not grants(value)
-    if _SAMPLE.search(value) or _REPEATS.search(value) or entropy(value) < one.least:
+    if _SAMPLE.search(value) or _REPEATS.search(value) or entropy(value) < format_.least:
         return True
-    return one.assigned and not _random(value)
+    return format_.assigned and not _random(value)
 
 
 def grants(token: str) -> bool:

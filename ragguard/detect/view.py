@@ -105,8 +105,8 @@ def near_suspects(batch: Sequence[Prepared], suspects: Sequence[Prepared]) -> li
     base = np.concatenate([p.vectors for p in waiting])
     owners = np.repeat(np.arange(len(waiting)), [len(p.chunks) for p in waiting])
     nobody = np.full(len(vectors), -1, dtype=np.int64)
-    found, close = top_k(vectors, base, NEAR_SUSPECTS, nobody, owners.astype(np.int64))
-    chosen = np.unique(owners[found[(found >= 0) & (close >= NEAR_SUSPECT)]])
+    indices, close = top_k(vectors, base, NEAR_SUSPECTS, nobody, owners.astype(np.int64))
+    chosen = np.unique(owners[indices[(indices >= 0) & (close >= NEAR_SUSPECT)]])
     return [waiting[i] for i in chosen.tolist()]
 
 
@@ -262,8 +262,8 @@ class _Lookup:
         store = self._around.store
         hits = store.search(collection, self._vectors[rows], asked)
         wanted = sorted({i for ids in hits.ids for i in ids} - known.keys())
-        found = store.get(collection, wanted, vectors=True)
-        known.update((p.id, (p, point_label(p))) for p in found)
+        points = store.get(collection, wanted, vectors=True)
+        known.update((p.id, (p, point_label(p))) for p in points)
         return hits
 
     def _scan(self, collection: str, asked: int, known: Known) -> Hits:
@@ -280,10 +280,10 @@ class _Lookup:
         ids: list[str] = []
         for points in self._around.store.scan(collection, vectors=True, batch=PAGE):
             base = np.stack([p.vector for p in points])
-            found, close = top_k(
+            indices, close = top_k(
                 self._vectors, base, asked, np.full(n, -1), np.arange(len(base), dtype=np.int64)
             )
-            table = merge(table, (np.where(found < 0, -1, found + len(ids)), close), asked)
+            table = merge(table, (np.where(indices < 0, -1, indices + len(ids)), close), asked)
             for position in np.unique(table[0]).tolist():
                 if position >= len(ids):
                     point = points[position - len(ids)]
@@ -324,8 +324,10 @@ class _Lookup:
             if len(old) < NEIGHBOURS and len(ids) == asked < MOST:
                 short.append(row)  # its own old chunks, or recent ones, crowd the others out
                 continue
-            for table, name, found in zip(tables, ("serving", "recent"), (old, new), strict=True):
-                if kept := found[:NEIGHBOURS]:
+            for table, name, neighbours in zip(
+                tables, ("serving", "recent"), (old, new), strict=True
+            ):
+                if kept := neighbours[:NEIGHBOURS]:
                     table[0][row, : len(kept)] = [row_of(name, point) for point, _ in kept]
                     table[1][row, : len(kept)] = [similarity for _, similarity in kept]
         return short

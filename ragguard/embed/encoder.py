@@ -322,18 +322,18 @@ def _check_version() -> None:
         EncodeError: It is older than `LEAST_VERSION`, before it is imported; or not installed.
     """
     try:
-        found = importlib.metadata.version("sentence-transformers")
+        version = importlib.metadata.version("sentence-transformers")
     except importlib.metadata.PackageNotFoundError as error:
         raise EncodeError(
             "model: sentence-transformers, which runs other models than the default one, is not "
             "installed",
             hint="use the default model (no [model] name), or pip install sentence-transformers",
         ) from error
-    parts = re.fullmatch(r"(\d+)\.(\d+)(?:\.\d+)*(?:\.post\d+)?(?:\+[\w.]+)?", found)
+    parts = re.fullmatch(r"(\d+)\.(\d+)(?:\.\d+)*(?:\.post\d+)?(?:\+[\w.]+)?", version)
     if parts is None or (int(parts[1]), int(parts[2])) < LEAST_VERSION:
         least = ".".join(map(str, LEAST_VERSION))
         raise EncodeError(
-            f"model: sentence-transformers {found[:40]} is installed, older ones run Python that "
+            f"model: sentence-transformers {version[:40]} is installed, older ones run Python that "
             "lies in a model's folder",
             hint=f"pip install 'sentence-transformers>={least}'",
         )

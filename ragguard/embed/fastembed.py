@@ -127,12 +127,12 @@ def _pooling(name: str, files: Mapping[str, bytes], asked: str) -> str:
 def _longest(name: str, files: Mapping[str, bytes]) -> int:
     """The longest text in tokens, by the strictest of the descriptions."""
     tokenizer = models.json_of(files, "tokenizer_config.json")
-    said = [
+    limits = [
         tokenizer.get("model_max_length"),
         tokenizer.get("max_length"),
         models.json_of(files, "sentence_bert_config.json").get("max_seq_length"),
     ]
-    lengths = [n for n in said if type(n) is int and 16 <= n <= MAX_TOKENS]
+    lengths = [n for n in limits if type(n) is int and 16 <= n <= MAX_TOKENS]
     if not lengths:
         raise EncodeError(
             f"model {name!r}: nothing says how long a text it takes",
@@ -201,14 +201,14 @@ class FastEmbedEncoder:
     def _ask(self, texts: Sequence[str]) -> Floats:
         with _running(self._name):
             rows = list(self._model.embed(list(texts), batch_size=len(texts)))
-            made = np.array(rows, dtype=np.float32)
-        if made.ndim != 2 or len(made) != len(texts):
+            vectors = np.array(rows, dtype=np.float32)
+        if vectors.ndim != 2 or len(vectors) != len(texts):
             raise EncodeError(
-                f"model {self._name!r}: gave {made.shape} for {len(texts)} texts, expected one "
+                f"model {self._name!r}: gave {vectors.shape} for {len(texts)} texts, expected one "
                 "vector each",
                 hint='Its first output is pooled already: set [model] pooling = "none".',
             )
-        return made
+        return vectors
 
 
 @contextmanager
@@ -226,9 +226,9 @@ def _running(name: str) -> Iterator[None]:
         # tokenizers raises `Exception` itself, onnxruntime classes of its own that have no base but
         # it, and a damaged file makes FastEmbed trip over anything. Nothing is embedded then: the
         # command ends, and says what was raised.
-        said = f"{type(error).__name__}: {line(str(error))[:300]}"
+        reason = f"{type(error).__name__}: {line(str(error))[:300]}"
         raise EncodeError(
-            f"model {name!r}: FastEmbed cannot run it ({said})",
+            f"model {name!r}: FastEmbed cannot run it ({reason})",
             hint="Its tensors have to lie beside the graph in files that begin with its name, and "
             '[model] pooling has to fit its first output ("none": one vector a text).',
         ) from error
@@ -272,15 +272,15 @@ def _check_version() -> None:
     least = ".".join(map(str, LEAST_RUNTIME))
     try:
         importlib.metadata.version("fastembed")
-        found = importlib.metadata.version("onnxruntime")
+        actual = importlib.metadata.version("onnxruntime")
     except importlib.metadata.PackageNotFoundError as error:
         raise MissingExtraError(
             f'model: [model] runtime = "fastembed" needs what is not installed: {error}',
             hint="pip install 'ragguard[fastembed]'",
         ) from error
-    parts = re.match(r"(\d+)\.(\d+)\.(\d+)", found)
+    parts = re.match(r"(\d+)\.(\d+)\.(\d+)", actual)
     if parts is None or tuple(map(int, parts.groups())) < LEAST_RUNTIME:
         raise EncodeError(
-            f"model: onnxruntime {found[:40]} is installed, older ones read tensors from any file",
+            f"model: onnxruntime {actual[:40]} is installed, older ones read tensors from any file",
             hint=f"pip install 'onnxruntime>={least}'",
         )

@@ -189,10 +189,10 @@ def load(name: str, *, offline: bool = True) -> Model:
 
 def _check_pins(digests: Mapping[str, str], folder: Path) -> None:
     for file, pinned in PINNED.items():
-        found = digests.get(file, "missing")
-        if found != pinned:
+        sha256 = digests.get(file, "missing")
+        if sha256 != pinned:
             raise ModelDigestError(
-                f"model {DEFAULT_MODEL}: {file} in {folder} has sha256 {found[:16]}…, "
+                f"model {DEFAULT_MODEL}: {file} in {folder} has sha256 {sha256[:16]}…, "
                 f"expected {pinned[:16]}…",
                 hint="Install the package again; if it happens again, do not trust its origin.",
             )

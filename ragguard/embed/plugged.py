@@ -90,16 +90,16 @@ class PluginEncoder:
         """See `Encoder.count_tokens`."""
         try:
             with running(self._plugin):
-                found = [int(n) for n in self._model.count_tokens(list(texts))]
+                counts = [int(n) for n in self._model.count_tokens(list(texts))]
         except PluginError as error:
             raise self._wrong(f"cannot count tokens ({error.said})") from error
-        if len(found) != len(texts) or min(found, default=0) < 0:
-            raise self._wrong(f"counts {len(found)} texts of {len(texts)}, or less than no token")
-        return found
+        if len(counts) != len(texts) or min(counts, default=0) < 0:
+            raise self._wrong(f"counts {len(counts)} texts of {len(texts)}, or less than no token")
+        return counts
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
         """See `Encoder.encode`."""
-        made = np.empty((len(texts), self.recipe.dimensions), dtype=np.float32)
+        vectors = np.empty((len(texts), self.recipe.dimensions), dtype=np.float32)
         for start in range(0, len(texts), BATCH):
             block = list(texts[start : start + BATCH])
             try:
@@ -112,13 +112,13 @@ class PluginEncoder:
                     f"gave vectors of the shape {part.shape}, expected "
                     f"{(len(block), self.recipe.dimensions)}"
                 )
-            made[start : start + len(block)] = unit(part)
+            vectors[start : start + len(block)] = unit(part)
             if progress is not None:
                 progress(start + len(block), len(texts))
-        return made
+        return vectors
 
-    def _wrong(self, what: str) -> EncodeError:
+    def _wrong(self, problem: str) -> EncodeError:
         return EncodeError(
-            f"encoder {self._plugin.identity}: {what}"[:400],
+            f"encoder {self._plugin.identity}: {problem}"[:400],
             hint="Look at [model] name and [plugins] encoder, and at the package.",
         )

@@ -228,28 +228,28 @@ class RemoteEncoder:
             parts.append(part)
             if progress is not None:
                 progress(min(start + self._endpoint.batch, len(texts)), len(texts))
-        made = np.concatenate(parts)
+        vectors = np.concatenate(parts)
         pinned = getattr(self, "recipe", None)
-        if self._proved and pinned is not None and made.shape[1] != pinned.dimensions:
+        if self._proved and pinned is not None and vectors.shape[1] != pinned.dimensions:
             raise self._wrong(
-                f"vectors of {made.shape[1]} dimensions, expected {pinned.dimensions}"
+                f"vectors of {vectors.shape[1]} dimensions, expected {pinned.dimensions}"
             )
-        return unit(made)
+        return unit(vectors)
 
     def _ask(self, texts: Sequence[str]) -> Floats:
         """One request, tried again where that may help."""
         body = {"model": self._name, "input": list(texts), "encoding_format": "float"}
         for attempt in range(1, self._endpoint.attempts + 1):
             self._wait_for_turn()
-            said, wait = self._try(body)
-            if isinstance(said, bytes):
-                return self._read(said, len(texts))
+            answer, wait = self._try(body)
+            if isinstance(answer, bytes):
+                return self._read(answer, len(texts))
             if wait is None or attempt == self._endpoint.attempts:
                 tried = f" after {attempt} attempts" if attempt > 1 else ""
-                raise self._wrong(f"{said}{tried}")
+                raise self._wrong(f"{answer}{tried}")
             # Full jitter, see Brooker, "Exponential Backoff And Jitter" (2015).
             grown = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.5 * 2**attempt)  # noqa: S311
-            logger.info("embedding endpoint: %s; again in %.1f s", said, max(wait, grown))
+            logger.info("embedding endpoint: %s; again in %.1f s", answer, max(wait, grown))
             self._pause(max(wait, grown))
         raise AssertionError("unreachable")
 
@@ -274,10 +274,12 @@ class RemoteEncoder:
                         return f"an answer of more than {MAX_ANSWER:,} bytes", None
                 if answer.status_code == 200:
                     return bytes(data), None
-                said = f"status {answer.status_code}: {line(data[:200].decode('utf-8', 'replace'))}"
+                problem = (
+                    f"status {answer.status_code}: {line(data[:200].decode('utf-8', 'replace'))}"
+                )
                 if answer.status_code not in RETRIED:
-                    return said, None
-                return said, _seconds(answer.headers.get("retry-after", ""))
+                    return problem, None
+                return problem, _seconds(answer.headers.get("retry-after", ""))
         except httpx.TimeoutException:
             return f"no answer within {self._endpoint.timeout_s:g} s", 0.0
         except httpx.TransportError as error:
@@ -293,12 +295,12 @@ class RemoteEncoder:
             if sorted(places) != list(range(expected)):
                 raise self._wrong(f"{len(rows)} vectors for {expected} texts, or in no order")
             vectors = np.array([rows[places.index(at)]["embedding"] for at in range(expected)])
-            made: Floats = vectors.astype(np.float32)
+            embeddings: Floats = vectors.astype(np.float32)
         except _NONSENSE as error:
             raise self._wrong(f"no embeddings in its answer ({type(error).__name__})") from None
-        if made.ndim != 2 or not 0 < made.shape[1] <= MAX_DIMENSIONS:
+        if embeddings.ndim != 2 or not 0 < embeddings.shape[1] <= MAX_DIMENSIONS:
             raise self._wrong("vectors of no length, or of different ones")
-        return made
+        return embeddings
 
     def _wait_for_turn(self) -> None:
         """Keep to so many requests a minute."""
@@ -309,9 +311,9 @@ class RemoteEncoder:
             self._pause(self._next - now)
         self._next = max(now, self._next) + 60.0 / self._endpoint.per_minute
 
-    def _wrong(self, what: str) -> EncodeError:
+    def _wrong(self, problem: str) -> EncodeError:
         return EncodeError(
-            f"model {self._name!r} at {line(without_credentials(self._endpoint.url))}: {what}",
+            f"model {self._name!r} at {line(without_credentials(self._endpoint.url))}: {problem}",
             hint="Look at [model] url, name and key, and at the server.",
         )
 

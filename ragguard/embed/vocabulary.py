@@ -62,17 +62,17 @@ def read(name: str, built: str = "") -> Vocabulary:
     tokenizer.no_truncation()
     known = tokenizer.get_vocab()
     order = sorted(known, key=lambda token: (known[token], token))
-    found: dict[str, str] = {}
+    text_of: dict[str, str] = {}
     plain = [(t, _text(tokenizer, known[t])) for t in order if not t.startswith(MARK)]
     inside = [(t, t.removeprefix(MARK)) for t in order if t.startswith(MARK)]
     for lead in ("", *LEADS):
         tried = plain if not lead else [(t, lead + piece) for t, piece in inside]
-        tried = [(token, text) for token, text in tried if text and token not in found]
+        tried = [(token, text) for token, text in tried if text and token not in text_of]
         split = tokenizer.encode_batch([t for _, t in tried], add_special_tokens=False)
-        for (token, text), made in zip(tried, split, strict=True):
-            if made.ids[-1:] == [known[token]] and len(made.ids) == 1 + bool(lead):
-                found[token] = text
-    tokens = {found[t]: known[t] for t in reversed(order) if t in found}
+        for (token, text), encoding in zip(tried, split, strict=True):
+            if encoding.ids[-1:] == [known[token]] and len(encoding.ids) == 1 + bool(lead):
+                text_of[token] = text
+    tokens = {text_of[t]: known[t] for t in reversed(order) if t in text_of}
     words = tuple(reversed(tokens))
     every = None if graph else _lengths(model)
     lengths = None

@@ -135,8 +135,11 @@ def _sources(shown: Sequence[SourceAt], hidden: Sequence[SourceAt]) -> list[str]
             lines.append(f"| {_plain(source.name)} | {len(source.documents):,} | {who} |")
     if hidden:
         number = sum(len(source.documents) for source in hidden)
-        what = f"{len(hidden)} source{'s' if len(hidden) > 1 else ''}"
-        lines += ["", f"Besides, {number:,} documents of {what} that are for some readers only."]
+        hidden_sources = f"{len(hidden)} source{'s' if len(hidden) > 1 else ''}"
+        lines += [
+            "",
+            f"Besides, {number:,} documents of {hidden_sources} that are for some readers only.",
+        ]
     return lines or ["None."]
 
 

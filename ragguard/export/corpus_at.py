@@ -70,9 +70,11 @@ class CorpusAt:
         """How many documents served."""
         return sum(len(source.documents) for source in self.sources)
 
-    def uuid(self, what: str) -> str:
+    def uuid(self, subject: str) -> str:
         """A UUID (version 8) of something about this commit, the same each time."""
-        raw = bytearray.fromhex(digest_bytes(f"{what} {self.name} {self.row.plan}".encode())[:32])
+        raw = bytearray.fromhex(
+            digest_bytes(f"{subject} {self.name} {self.row.plan}".encode())[:32]
+        )
         raw[6] = raw[6] & 0x0F | 0x80
         raw[8] = raw[8] & 0x3F | 0x80
         return str(UUID(bytes=bytes(raw)))
@@ -99,8 +101,8 @@ def corpus_at(workspace: Workspace, at: int | None) -> CorpusAt:
         rows = commits.listed(conn, limit=1) if at is None else [commits.get(conn, at)]
         row = rows[0] if rows else None
         if row is None or row.log_index is None:
-            said = "nothing was ingested yet" if at is None else f"commit {at}: no such commit"
-            raise UsageError(said, hint="`ragguard history` lists the commits.")
+            reason = "nothing was ingested yet" if at is None else f"commit {at}: no such commit"
+            raise UsageError(reason, hint="`ragguard history` lists the commits.")
         entry = log.body(conn, row.log_index)
         serving = list(versions_at.members_at(conn, "serving", row.id).values())
         before = [r for r in commits.listed(conn) if r.id < row.id][:1]
@@ -132,11 +134,11 @@ def _sources(
     for row in sorted(serving, key=lambda r: (r.source, r.document)):
         by_source[row.source].append(row)
     scoped = scope.is_on(workspace.root)
-    made = []
+    sources = []
     for name, rows in by_source.items():
         known = workspace.root.sources.get(name)
         rules = known.policy.scope if known is not None else ()
         names = {row.manifest for row in rows}
         stood = sorted((manifests[n] for n in names if n in manifests), key=lambda m: m.version)
-        made.append(SourceAt(name, rows, stood, scoped and PUBLIC not in rules))
-    return made
+        sources.append(SourceAt(name, rows, stood, scoped and PUBLIC not in rules))
+    return sources

@@ -111,12 +111,12 @@ def _source(source: SourceAt) -> dict[str, Any]:
 
 def _manifest(manifest: ManifestRow) -> dict[str, Any]:
     signers = ", ".join(sorted({str(who) for _, who in manifest.signers}))
-    what = f"in-toto manifest, version {manifest.version}, signed by {signers}"
+    comment = f"in-toto manifest, version {manifest.version}, signed by {signers}"
     return {
         "type": "attestation",
         "url": f"urn:ragguard:manifest:{manifest.digest}",
         "hashes": [{"alg": "SHA-256", "content": manifest.digest}],
-        "comment": what if manifest.version >= 1 else "record of an adoption, signed by nobody",
+        "comment": comment if manifest.version >= 1 else "record of an adoption, signed by nobody",
     }
 
 

@@ -59,31 +59,31 @@ class Reviewed:
     def releases(self) -> Iterator[str | tuple[About, tuple[Word, ...]]]:
         """Every release that is listed: its words, or what is wrong."""
         groups: dict[tuple[int, About, str, int], list[str]] = {}
-        for one in self._listed.decisions:
+        for entry in self._listed.decisions:
             try:
-                case = decision.unverified(self._data(one.envelope)).case
+                case = decision.unverified(self._data(entry.envelope)).case
             except IntegrityError as error:
-                yield f"release of {_label(one)}: {error.message}"
+                yield f"release of {_label(entry)}: {error.message}"
                 continue
-            names = groups.setdefault((one.log_index, about_of(one), one.manifest, case), [])
-            if one.envelope in names:
-                yield f"release of {_label(one)}: decision {one.envelope[:12]}… is listed twice"
+            names = groups.setdefault((entry.log_index, about_of(entry), entry.manifest, case), [])
+            if entry.envelope in names:
+                yield f"release of {_label(entry)}: decision {entry.envelope[:12]}… is listed twice"
             else:
-                names.append(one.envelope)
+                names.append(entry.envelope)
         for (index, about, manifest, case), names in groups.items():
             try:
                 signed = self._words(index, about, manifest, case, names, "release")
-                found = self._decided(index, about, manifest, signed, "release")
-                if stray := set(names) - {word.envelope for word in found.words}:
+                tally = self._decided(index, about, manifest, signed, "release")
+                if stray := set(names) - {word.envelope for word in tally.words}:
                     raise IntegrityError(
-                        f"decision {min(stray)[:12]}… is listed and does not count; {found.lacking}"
+                        f"decision {min(stray)[:12]}… is listed and does not count; {tally.lacking}"
                     )
             except IntegrityError as error:
                 yield f"release of {about[0]}/{about[1]}: {error.message}"
             else:
-                yield about, found.words
+                yield about, tally.words
 
-    def denial(self, one: Denied) -> Quorum | None:
+    def denial(self, denial: Denied) -> Quorum | None:
         """The words of a rejection; what is kept of the text is looked at too.
 
         Returns:
@@ -93,25 +93,25 @@ class Reviewed:
         Raises:
             IntegrityError: Any rule it breaks.
         """
-        self._check_kept(one)
-        if inventories.decision_path(one.envelope) not in self._there:
-            self._note(one, "its decision is not in the export")
+        self._check_kept(denial)
+        if inventories.decision_path(denial.envelope) not in self._there:
+            self._note(denial, "its decision is not in the export")
             return None
-        about = about_of(one)
-        case = decision.unverified(self._data(one.envelope)).case
+        about = about_of(denial)
+        case = decision.unverified(self._data(denial.envelope)).case
         names = [
             word.envelope
             for word in self._listed.opinions
-            if word.log_index == one.log_index and about_of(word) == about
+            if word.log_index == denial.log_index and about_of(word) == about
         ]
-        names.append(one.envelope)
-        words = self._words(one.log_index, about, one.manifest, case, names, "reject")
+        names.append(denial.envelope)
+        words = self._words(denial.log_index, about, denial.manifest, case, names, "reject")
         there = [name for name in words if inventories.decision_path(name) in self._there]
         lost = len(words) - len(there)
         if lost:
-            self._note(one, f"not in the export are opinions on it: {lost}")
+            self._note(denial, f"not in the export are opinions on it: {lost}")
         try:
-            return self._decided(one.log_index, about, one.manifest, there, "reject")
+            return self._decided(denial.log_index, about, denial.manifest, there, "reject")
         except IntegrityError:
             if not lost:
                 raise
@@ -120,40 +120,43 @@ class Reviewed:
     def opinions(self) -> Iterator[str]:
         """What is wrong with the list of opinions; all releases and denials were looked at."""
         seen: set[tuple[int, str]] = set()
-        taken_over = {(one.log_index, about_of(one)) for one in self._listed.denied}
-        for one in self._listed.opinions:
-            key = (one.log_index, one.envelope)
-            name = f"opinion {one.envelope[:12]}… on {_label(one)}"
+        taken_over = {(denial.log_index, about_of(denial)) for denial in self._listed.denied}
+        for opinion in self._listed.opinions:
+            key = (opinion.log_index, opinion.envelope)
+            name = f"opinion {opinion.envelope[:12]}… on {_label(opinion)}"
             if key in seen:
                 yield f"{name}: listed twice"
             seen.add(key)
-            if self._act(one.log_index) == RESTORE and (one.log_index, about_of(one)) in taken_over:
+            if (
+                self._act(opinion.log_index) == RESTORE
+                and (opinion.log_index, about_of(opinion)) in taken_over
+            ):
                 continue  # counted with the denial that was taken over
             if key not in self._wanted:
                 yield f"{name}: belongs to no decision in this export"
                 continue
             about, manifest, logged = self._wanted[key]
-            if inventories.decision_path(one.envelope) not in self._there:
+            if inventories.decision_path(opinion.envelope) not in self._there:
                 continue  # said where it is needed
             try:
-                if (about_of(one), one.manifest) != (about, manifest):
+                if (about_of(opinion), opinion.manifest) != (about, manifest):
                     raise IntegrityError(
                         f"the case it was logged on is about {about[0]}/{about[1]}"
                     )
-                self._opinion(one, logged)
+                self._opinion(opinion, logged)
             except IntegrityError as error:
                 yield f"{name}: {error.message}"
         for (index, envelope), (about, _, logged) in self._wanted.items():
             if (index, envelope) in seen:
                 continue
-            said = (
+            problem = (
                 f"opinion of {logged.reviewer!r} on {about[0]}/{about[1]}, entry {index} of the "
                 "log: not in the export"
             )
             if self._listed.opinions:
-                yield said
+                yield problem
             elif inventories.decision_path(envelope) not in self._there:
-                self.notes.append(said)  # an older version wrote it; enough agreed all the same
+                self.notes.append(problem)  # an older version wrote it; enough agreed all the same
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -177,10 +180,10 @@ class Reviewed:
             raise IntegrityError("not the decision that was logged")
         before: list[tuple[int, Opinion]] = []
         if act == action:
-            before = [(n, said) for n, said in self._heard.get(case, ()) if n < index]
-        for n, said in before:
-            self._wanted[n, said.envelope] = (about, manifest, said)
-        earlier = [said.envelope for _, said in before]
+            before = [(n, opinion) for n, opinion in self._heard.get(case, ()) if n < index]
+        for n, opinion in before:
+            self._wanted[n, opinion.envelope] = (about, manifest, opinion)
+        earlier = [opinion.envelope for _, opinion in before]
         deciding = [name for name in names if name not in earlier]
         if not deciding or (act == action and len(deciding) > 1):
             raise IntegrityError(f"{len(deciding)} decisions carry it out, expected one")
@@ -208,30 +211,34 @@ class Reviewed:
             at = self._time(index)
         return quorum.decided(signed, trusted, about, action, self._signers(about, manifest), at)
 
-    def _opinion(self, one: Vouched, logged: Opinion) -> None:
+    def _opinion(self, listed: Vouched, logged: Opinion) -> None:
         """Verify an opinion by the trust root in force when it was logged.
 
         Raises:
             IntegrityError: Any rule it breaks.
         """
-        root, at = self._past.root_at(one.log_index), self._time(one.log_index)
-        signers = self._signers(about_of(one), one.manifest)
-        said, key = decision.authenticate(self._data(one.envelope), root, signers, at)
-        about = (said.subject, said.digest, said.metadata_digest)
-        if about != (_label(one), one.digest, one.metadata_digest):
+        root, at = self._past.root_at(listed.log_index), self._time(listed.log_index)
+        signers = self._signers(about_of(listed), listed.manifest)
+        statement, key = decision.authenticate(self._data(listed.envelope), root, signers, at)
+        about = (statement.subject, statement.digest, statement.metadata_digest)
+        if about != (_label(listed), listed.digest, listed.metadata_digest):
             raise IntegrityError("it is about something else")
-        if (said.case, said.action, key.keyid) != (logged.case, logged.action, logged.keyid):
+        if (statement.case, statement.action, key.keyid) != (
+            logged.case,
+            logged.action,
+            logged.keyid,
+        ):
             raise IntegrityError("it is not what was logged")
 
-    def _check_kept(self, one: Denied) -> None:
-        if digest(dict(one.metadata)) != one.metadata_digest:
+    def _check_kept(self, denial: Denied) -> None:
+        if digest(dict(denial.metadata)) != denial.metadata_digest:
             raise IntegrityError("its metadata is not the one of its digest")
-        for name in (one.sketches, one.vectors):
+        for name in (denial.sketches, denial.vectors):
             if name is not None:
                 read_kept(self._read, name)
-        if one.texts is not None:
-            texts = texts_of(read_kept(self._read, one.texts))
-            if digest_bytes("\n".join(texts).encode()) != one.text_digest:
+        if denial.texts is not None:
+            texts = texts_of(read_kept(self._read, denial.texts))
+            if digest_bytes("\n".join(texts).encode()) != denial.text_digest:
                 raise IntegrityError("its texts are not those of its digest")
 
     def _data(self, name: str) -> bytes:
@@ -249,12 +256,12 @@ class Reviewed:
         except (KeyError, TypeError, ValueError):
             raise IntegrityError(f"entry {index} of the log has no time") from None
 
-    def _note(self, one: Denied, said: str) -> None:
-        self.notes.append(f"{_label(one)}: denied, but {said}")
+    def _note(self, denial: Denied, reason: str) -> None:
+        self.notes.append(f"{_label(denial)}: denied, but {reason}")
 
 
-def _label(one: Vouched | Denied) -> str:
-    return f"{one.source}/{one.document}"
+def _label(listed: Vouched | Denied) -> str:
+    return f"{listed.source}/{listed.document}"
 
 
 def read_kept(read: Read, name: str) -> bytes:
@@ -289,7 +296,7 @@ def left_out(past: VerifiedHistory, listed: Iterable[Denied]) -> Iterator[str]:
     Where one commit carried out many, its entry has their number and no names: just so many
     different decisions must be listed, each of them once.
     """
-    known = {(one.log_index, one.envelope) for one in listed}
+    known = {(denial.log_index, denial.envelope) for denial in listed}
     seen = Counter(envelope for _, envelope in known)
     yield from (f"denial by decision {e[:12]}…: listed twice" for e, n in seen.items() if n > 1)
     numbers = Counter(index for index, _ in known)

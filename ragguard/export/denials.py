@@ -50,7 +50,7 @@ def gather(
     """
     with workspace.ledger.reading() as conn:
         tables = audit_queries.small_tables(conn)
-        done = {row.id: row for row in commits.listed(conn)}
+        commits_by_id = {row.id: row for row in commits.listed(conn)}
         versions = {
             row["version"]: version_rows.version(conn, row["version"]) for row in tables["denials"]
         }
@@ -61,30 +61,30 @@ def gather(
         if row["action"] == "reject":
             about = (row["commit"], cases.get(row["case"]))
             decisions.setdefault(about, []).append((row["case"], row["envelope"]))
-    made, words = [], []
+    denied, words = [], []
     for row in tables["denials"]:
         version = versions[row["version"]]
-        said = decisions.get((row["commit"], row["version"]))
-        if version is None or said is None:
+        rejections = decisions.get((row["commit"], row["version"]))
+        if version is None or rejections is None:
             missing.append(f"denial {row['id']}: the ledger has no version or no decision of it")
             continue
-        label, (case, envelope) = version.label, said[-1]
-        index = done[row["commit"]].log_index or 0
-        found = _of_vault(workspace, row, label, missing, texts=texts)
-        files |= {inventories.denied_path(row[name]): data for name, data in found.items()}
-        if done[row["commit"]].kind == KIND:
-            others = [releases.vouched(version, name, index) for _, name in said[:-1]]
+        label, (case, envelope) = version.label, rejections[-1]
+        index = commits_by_id[row["commit"]].log_index or 0
+        kept = _of_vault(workspace, row, label, missing, texts=texts)
+        files |= {inventories.denied_path(row[name]): data for name, data in kept.items()}
+        if commits_by_id[row["commit"]].kind == KIND:
+            others = [releases.vouched(version, name, index) for _, name in rejections[:-1]]
         else:
             others = releases.opinions_on(heard.get(case, ()), version)
         read = {
             name: data
-            for name in (envelope, *(one.envelope for one in others))
+            for name in (envelope, *(opinion.envelope for opinion in others))
             if (data := _read(workspace, name, label, missing)) is not None
         }
         if envelope in read:  # without it the denial denies nothing anew, whoever agreed
             words += others
             files |= {inventories.decision_path(name): data for name, data in read.items()}
-        made.append(
+        denied.append(
             Denied(
                 envelope=envelope,
                 source=version.source,
@@ -98,12 +98,12 @@ def gather(
                 policy_digest=version.policy_digest,
                 log_index=index,
                 text_digest=row["text_digest"],
-                sketches=row["sketches"] if "sketches" in found else None,
-                vectors=row["vectors"] if "vectors" in found else None,
-                texts=row["texts"] if "texts" in found else None,
+                sketches=row["sketches"] if "sketches" in kept else None,
+                vectors=row["vectors"] if "vectors" in kept else None,
+                texts=row["texts"] if "texts" in kept else None,
             )
         )
-    return made, words
+    return denied, words
 
 
 def _of_vault(
@@ -117,8 +117,8 @@ def _of_vault(
         own = "" if body is None else "\n".join(json.loads(body))
         if body is not None and digest_bytes(own.encode()) == row["text_digest"]:
             names += ["vectors", "texts"]
-    found = {name: _read(workspace, row[name], label, missing) for name in names}
-    return {name: data for name, data in found.items() if data is not None}
+    kept = {name: _read(workspace, row[name], label, missing) for name in names}
+    return {name: data for name, data in kept.items() if data is not None}
 
 
 def _read(workspace: Workspace, name: str, label: str, missing: list[str]) -> bytes | None:
@@ -181,19 +181,19 @@ def record(
     return plan.finish(KIND, who, one.source, manifest, decision=one.envelope)
 
 
-def _kept(workspace: Workspace, read: Read, one: Denied, same_recipe: bool) -> list[bytes]:
+def _kept(workspace: Workspace, read: Read, denial: Denied, same_recipe: bool) -> list[bytes]:
     """Sketches, vectors and texts by which the like of a denied text is recognised.
 
     Sketches are made again from the texts: nothing in an export is believed that can be computed.
     Without texts the sketches are taken as they are, with empty texts and vectors of nothing.
     """
-    if one.texts is not None:
-        body = decided.read_kept(read, one.texts)
+    if denial.texts is not None:
+        body = decided.read_kept(read, denial.texts)
         texts = decided.texts_of(body)
-        given = decided.read_kept(read, one.vectors) if one.vectors and same_recipe else b""
+        given = decided.read_kept(read, denial.vectors) if denial.vectors and same_recipe else b""
         sketches = sketch_rows([words(text) for text in texts])
         return [dump_array(sketches), dump_vectors(_vectors(workspace, given, texts)), body]
-    sketches = _sketches(decided.read_kept(read, one.sketches) if one.sketches else b"")
+    sketches = _sketches(decided.read_kept(read, denial.sketches) if denial.sketches else b"")
     nothing = np.zeros((len(sketches), workspace.encoder.recipe.dimensions), dtype=np.float32)
     return [dump_array(sketches), dump_vectors(nothing), json.dumps([""] * len(sketches)).encode()]
 
@@ -201,19 +201,19 @@ def _kept(workspace: Workspace, read: Read, one: Denied, same_recipe: bool) -> l
 def _sketches(data: bytes) -> NDArray[np.uint64]:
     """Sketches, uint64 (m, permutations); none where the bytes are not that."""
     try:
-        found: NDArray[np.uint64] = load_array(data)
+        sketches: NDArray[np.uint64] = load_array(data)
     except LedgerError:
-        found = np.empty((0, 0), dtype=np.uint64)
-    fits = found.ndim == 2 and found.shape[1] == PERMUTATIONS and found.dtype == np.uint64
-    return found if fits else np.empty((0, PERMUTATIONS), dtype=np.uint64)
+        sketches = np.empty((0, 0), dtype=np.uint64)
+    fits = sketches.ndim == 2 and sketches.shape[1] == PERMUTATIONS and sketches.dtype == np.uint64
+    return sketches if fits else np.empty((0, PERMUTATIONS), dtype=np.uint64)
 
 
 def _vectors(workspace: Workspace, data: bytes, texts: list[str]) -> Floats:
     """Vectors, float32 (m, d): those given where they can be the texts', else made again."""
     try:
-        found = load_vectors(data)
+        vectors = load_vectors(data)
     except LedgerError:
         return workspace.encoder.encode(texts)
-    fits = found.shape == (len(texts), workspace.encoder.recipe.dimensions)
-    unit = fits and bool(np.allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-3))
-    return found if unit else workspace.encoder.encode(texts)
+    fits = vectors.shape == (len(texts), workspace.encoder.recipe.dimensions)
+    unit = fits and bool(np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3))
+    return vectors if unit else workspace.encoder.encode(texts)

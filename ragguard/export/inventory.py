@@ -209,40 +209,50 @@ def parse(data: bytes) -> Inventory:
             f"{INVENTORY}: of another format, expected {FORMAT!r}",
             hint="Verify it with the version of ragguard that wrote it.",
         )
-    made: Inventory = _read(Inventory, {"opinions": [], **body})
-    made = Inventory(
+    inventory: Inventory = _read(Inventory, {"opinions": [], **body})
+    inventory = Inventory(
         **{
-            **{f.name: getattr(made, f.name) for f in fields(made)},
-            "documents": [_read(Listed, row) for row in made.documents],
-            "left": [_read(Omitted, row) for row in made.left],
-            "decisions": [_read(Vouched, row) for row in made.decisions],
-            "denied": [_read(Denied, row) for row in made.denied],
-            "opinions": [_read(Vouched, row) for row in made.opinions],
+            **{f.name: getattr(inventory, f.name) for f in fields(inventory)},
+            "documents": [_read(Listed, row) for row in inventory.documents],
+            "left": [_read(Omitted, row) for row in inventory.left],
+            "decisions": [_read(Vouched, row) for row in inventory.decisions],
+            "denied": [_read(Denied, row) for row in inventory.denied],
+            "opinions": [_read(Vouched, row) for row in inventory.opinions],
         }
     )
-    digests = [*made.roots, *made.manifests, *made.manifests.values(), *made.objects]
-    for row in made.denied:
+    digests = [
+        *inventory.roots,
+        *inventory.manifests,
+        *inventory.manifests.values(),
+        *inventory.objects,
+    ]
+    for row in inventory.denied:
         digests += [row.envelope, row.digest, row.metadata_digest, row.manifest, row.text_digest]
         digests += [name for name in (row.sketches, row.vectors, row.texts) if name is not None]
-    for word in (*made.decisions, *made.opinions):
+    for word in (*inventory.decisions, *inventory.opinions):
         digests += [word.envelope, word.digest, word.metadata_digest, word.manifest]
         _want(_is_size(word.log_index), "an entry of the log", word.log_index)
-    for name in (*digests, made.corpus, *([made.canaries] if made.canaries else [])):
+    for name in (*digests, inventory.corpus, *([inventory.canaries] if inventory.canaries else [])):
         _want(isinstance(name, str) and _DIGEST.fullmatch(name), "a digest", name)
-    for size in (*made.objects.values(), made.size, made.commit, made.log_index):
+    for size in (
+        *inventory.objects.values(),
+        inventory.size,
+        inventory.commit,
+        inventory.log_index,
+    ):
         _want(_is_size(size), "a whole number", size)
-    for path, entry in made.files.items():
+    for path, entry in inventory.files.items():
         _want(_FIXED.fullmatch(path), "the path of a file that an export has", path)
         _want(isinstance(entry, list) and len(entry) == 2, "digest and size", path)
         _want(isinstance(entry[0], str) and _DIGEST.fullmatch(entry[0]), "a digest", path)
         _want(_is_size(entry[1]), "a size", path)
-    return made
+    return inventory
 
 
 def paths(inventory: Inventory) -> dict[str, tuple[str, int]]:
     """Digest and size of every file but inventory, note and sums, by path."""
-    found = {path: (entry[0], entry[1]) for path, entry in inventory.files.items()}
-    return found | {object_path(n): (n, size) for n, size in inventory.objects.items()}
+    fixed_files = {path: (entry[0], entry[1]) for path, entry in inventory.files.items()}
+    return fixed_files | {object_path(n): (n, size) for n, size in inventory.objects.items()}
 
 
 def object_path(digest: str) -> str:
@@ -287,9 +297,9 @@ def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
 
 
-def _want(test: object, expected: str, found: object) -> None:
+def _want(test: object, expected: str, actual: object) -> None:
     if not test:
-        raise MalformedError(f"{INVENTORY}: {str(found)[:80]!r}, expected {expected}")
+        raise MalformedError(f"{INVENTORY}: {str(actual)[:80]!r}, expected {expected}")
 
 
 _TYPES: Mapping[str, Any] = {
@@ -309,8 +319,8 @@ def _read(kind: Any, body: object) -> Any:
         raise MalformedError(f"{INVENTORY}: an entry has not exactly {', '.join(wanted)}")
     for name, annotation in wanted.items():
         container = list if annotation.startswith("Sequence") else dict
-        found = body[name]
+        content = body[name]
         expected = _TYPES.get(annotation, container)
-        if not isinstance(found, expected) or isinstance(found, bool):
+        if not isinstance(content, expected) or isinstance(content, bool):
             raise MalformedError(f"{INVENTORY}: {name} is not of the documented type")
     return kind(**body)

@@ -75,35 +75,37 @@ def _commit(corpus: CorpusAt) -> dict[str, Any]:
 
 
 def _inputs(corpus: CorpusAt, namespace: str) -> list[dict[str, Any]]:
-    found = []
+    inputs = []
     if corpus.previous:
         about = {"version": _version(corpus.previous)}
-        found.append({"namespace": namespace, "name": "corpus", "facets": about})
-    made = corpus.manifest
-    if made is not None:
+        inputs.append({"namespace": namespace, "name": "corpus", "facets": about})
+    manifest = corpus.manifest
+    if manifest is not None:
         facets = {
-            "version": _version(made.digest),
+            "version": _version(manifest.digest),
             "dataSource": _facet(
                 "DatasourceDatasetFacet",
                 "1-0-1",
-                name=made.source,
-                uri=f"urn:ragguard:manifest:{made.digest}",
+                name=manifest.source,
+                uri=f"urn:ragguard:manifest:{manifest.digest}",
             ),
             "ragguard_manifest": _own(
-                sha256=made.digest,
-                manifestVersion=made.version,
-                signedBy=sorted({str(who) for _, who in made.signers}),
-                expires=made.expires,
+                sha256=manifest.digest,
+                manifestVersion=manifest.version,
+                signedBy=sorted({str(who) for _, who in manifest.signers}),
+                expires=manifest.expires,
             ),
         }
-        found.append({"namespace": namespace, "name": f"source/{made.source}", "facets": facets})
-    return found
+        inputs.append(
+            {"namespace": namespace, "name": f"source/{manifest.source}", "facets": facets}
+        )
+    return inputs
 
 
 def _outputs(corpus: CorpusAt, namespace: str) -> list[dict[str, Any]]:
     held = sum(counts.get("held", 0) for counts in corpus.moment.sources.values())
     statistics = {"outputStatistics": _rows(corpus.documents)}
-    found: list[dict[str, Any]] = [
+    outputs: list[dict[str, Any]] = [
         {
             "namespace": namespace,
             "name": "corpus",
@@ -112,7 +114,7 @@ def _outputs(corpus: CorpusAt, namespace: str) -> list[dict[str, Any]]:
         }
     ]
     if held:
-        found.append(
+        outputs.append(
             {
                 "namespace": namespace,
                 "name": "quarantine",
@@ -120,7 +122,7 @@ def _outputs(corpus: CorpusAt, namespace: str) -> list[dict[str, Any]]:
                 "outputFacets": {"outputStatistics": _rows(held)},
             }
         )
-    return found
+    return outputs
 
 
 def _rows(number: int) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Releases:
 
     def unproved(self, rows: Iterable[VersionRow]) -> list[Left]:
         """Documents that were held, serve, and have no release that can be shown."""
-        shown = {about_of(one) for one in self.decisions}
+        shown = {about_of(decision) for decision in self.decisions}
         return [
             _unproved(row, self.lost.get(about_of(row), "no release of it is in the ledger"))
             for row in rows
@@ -47,12 +47,12 @@ class Releases:
     def of(self, rows: Iterable[VersionRow]) -> Releases:
         """Those of some documents."""
         wanted = {about_of(row) for row in rows}
-        said = [one for one in self.decisions if about_of(one) in wanted]
-        heard = [one for one in self.opinions if about_of(one) in wanted]
-        names = {one.envelope for one in (*said, *heard)}
+        decisions = [decision for decision in self.decisions if about_of(decision) in wanted]
+        heard = [opinion for opinion in self.opinions if about_of(opinion) in wanted]
+        names = {word.envelope for word in (*decisions, *heard)}
         data = {name: body for name, body in self.data.items() if name in names}
         lost = {about: why for about, why in self.lost.items() if about in wanted}
-        return Releases(said, heard, data, lost)
+        return Releases(decisions, heard, data, lost)
 
     def missing(self) -> list[str]:
         """What is lost of them, a sentence each."""
@@ -75,28 +75,30 @@ def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> Releases:
         for row in tables["decisions"]:
             if row["action"] == "release" and cases[row["case"]] is not None:
                 names.setdefault((row["commit"], row["case"]), []).append(row["envelope"])
-        found = {case: versions.version(conn, cases[case]) for _, case in names}
-    made = Releases()
+        versions_by_case = {case: versions.version(conn, cases[case]) for _, case in names}
+    releases = Releases()
     for (commit, case), envelopes in names.items():
-        version = found[case]
+        version = versions_by_case[case]
         if version is None or about_of(version) not in wanted:
             continue
-        said = [vouched(version, name, indices[commit]) for name in envelopes]
+        decisions = [vouched(version, name, indices[commit]) for name in envelopes]
         more = opinions_on(heard.get(case, ()), version)
         try:
-            data = {one.envelope: workspace.vault.get(one.envelope) for one in (*said, *more)}
+            data = {
+                word.envelope: workspace.vault.get(word.envelope) for word in (*decisions, *more)
+            }
         except VaultError as error:
-            made.lost[about_of(version)] = error.message
+            releases.lost[about_of(version)] = error.message
             continue
-        made.decisions += said
-        made.opinions += more
-        made.data |= data
-    return made
+        releases.decisions += decisions
+        releases.opinions += more
+        releases.data |= data
+    return releases
 
 
 def opinions_on(heard: Iterable[tuple[int, Opinion]], version: VersionRow) -> list[Vouched]:
     """Opinions on the case of a version."""
-    return [vouched(version, said.envelope, index) for index, said in heard]
+    return [vouched(version, opinion.envelope, index) for index, opinion in heard]
 
 
 def vouched(version: VersionRow, envelope: str, log_index: int) -> Vouched:
@@ -105,5 +107,5 @@ def vouched(version: VersionRow, envelope: str, log_index: int) -> Vouched:
 
 
 def _unproved(row: VersionRow, why: str) -> Left:
-    found = Finding("unproved", 1.0, None, f"it was held, and nothing shows its release: {why}")
-    return Left(row, (found,), waits=False)
+    finding = Finding("unproved", 1.0, None, f"it was held, and nothing shows its release: {why}")
+    return Left(row, (finding,), waits=False)

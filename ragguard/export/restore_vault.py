@@ -145,9 +145,9 @@ def _blobs(listed: Inventory) -> Iterator[tuple[str, str, str, int]]:
 
 def _lost(workspace: Workspace) -> dict[str, int]:
     """What the vault should have and has not, by what it is."""
-    found: Counter[str] = Counter()
+    lost: Counter[str] = Counter()
     with workspace.ledger.reading() as conn:
-        names = dict.fromkeys((name, what) for what, name in audit_queries.vault_names(conn))
-    for name, what in names:
-        found[what] += not workspace.vault.has(name)
-    return {what: number for what, number in sorted(found.items()) if number}
+        names = dict.fromkeys((name, kind) for kind, name in audit_queries.vault_names(conn))
+    for name, kind in names:
+        lost[kind] += not workspace.vault.has(name)
+    return {kind: number for kind, number in sorted(lost.items()) if number}

@@ -117,14 +117,14 @@ def restore_into(
         _found(folder, aside, checked, listed, now)
         settings = config.load(aside / config.FILE, environment or {})
         with Workspace(aside, settings, now) as workspace:
-            made = _Restoring(workspace, folder, checked, listed, progress).run(place)
+            restored = _Restoring(workspace, folder, checked, listed, progress).run(place)
         if place.exists():
             place.rmdir()
         aside.rename(place)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    return made
+    return restored
 
 
 def _found(folder: Path, aside: Path, checked: Checked, listed: Inventory, now: datetime) -> None:
@@ -147,8 +147,8 @@ def _settings(recipe: Mapping[str, Any]) -> str:
     text = config.TEMPLATE
     if isinstance(name := recipe.get("model"), str):
         text = text.replace("[model]\n", f"[model]\nname = {json.dumps(name)}\n")
-    if found := _SPLITTER.fullmatch(str(recipe.get("splitter"))):
-        text = text.replace("[chunks]\n", f"[chunks]\nsize = {found[1]}\noverlap = {found[2]}\n")
+    if match := _SPLITTER.fullmatch(str(recipe.get("splitter"))):
+        text = text.replace("[chunks]\n", f"[chunks]\nsize = {match[1]}\noverlap = {match[2]}\n")
     return text
 
 
@@ -176,7 +176,7 @@ class _Restoring:
         self._by_manifest: dict[str, list[tuple[VersionRow, Embedded]]] = defaultdict(list)
         self._commit: int | None = None
         self._releases = 0
-        self._denied = sorted(checked.denied, key=lambda one: one[0].log_index)
+        self._denied = sorted(checked.denied, key=lambda pair: pair[0].log_index)
         self._kept = 0
 
     def run(self, place: Path) -> Refounded:
@@ -189,16 +189,16 @@ class _Restoring:
         late: list[str] = []
         for version in range(1, len(listed.roots) + 1):
             self._advance(version)
-            for name, one in self._accepted_under(version):
-                if self._counts_today(one):
-                    self._take(generation, name, one, self._by_manifest[name])
+            for name, accepted in self._accepted_under(version):
+                if self._counts_today(accepted):
+                    self._take(generation, name, accepted, self._by_manifest[name])
                 else:
-                    self._take(generation, name, one, [])
+                    self._take(generation, name, accepted, [])
                     late.append(name)
         for name in late:
             if self._by_manifest[name]:
-                one = self._checked.accepted[name]
-                self._take(generation, name, one, self._by_manifest[name])
+                accepted = self._checked.accepted[name]
+                self._take(generation, name, accepted, self._by_manifest[name])
         self._deny(generation, recipe.digest == listed.recipe.get("digest"))
         if listed.canaries is not None:
             path = inventories.CANARIES
@@ -233,12 +233,12 @@ class _Restoring:
     def _prepare(self) -> list[Left]:
         """Parse, cut and embed every document; returns those that cannot be."""
         workspace = self._workspace
-        rows = [_version(n, one) for n, one in enumerate(self._listed.documents)]
+        rows = [_version(n, document) for n, document in enumerate(self._listed.documents)]
         items, left = read_back(workspace, rows)
         good = [row for row in rows if row.id in items]
         listed = [items[row.id] for row in good]
         parts, unreadable = take_apart(workspace, listed)
-        left += [Left(good[n], (found,), waits=False) for n, found in unreadable.items()]
+        left += [Left(good[n], (finding,), waits=False) for n, finding in unreadable.items()]
         embedded = embed(
             workspace,
             listed,
@@ -247,8 +247,8 @@ class _Restoring:
             keep=True,
             progress=lambda done, total: self._progress("embed", done, total),
         )
-        for place, one in embedded.items():
-            self._by_manifest[good[place].manifest].append((good[place], one))
+        for place, embedded_document in embedded.items():
+            self._by_manifest[good[place].manifest].append((good[place], embedded_document))
         return left
 
     def _advance(self, version: int) -> None:
@@ -268,18 +268,22 @@ class _Restoring:
 
     def _accepted_under(self, version: int) -> list[tuple[str, VerifiedManifest]]:
         """Manifests accepted while a version of the trust root was in force, in their order."""
-        found = [(n, one) for n, one in self._checked.accepted.items() if one.version == version]
-        return sorted(found, key=lambda pair: pair[1].index)
+        accepted = [
+            (n, manifest)
+            for n, manifest in self._checked.accepted.items()
+            if manifest.version == version
+        ]
+        return sorted(accepted, key=lambda pair: pair[1].index)
 
-    def _counts_today(self, one: VerifiedManifest) -> bool:
+    def _counts_today(self, accepted: VerifiedManifest) -> bool:
         root = self._checked.root
-        return root is None or not {k.keyid for k in one.signers} & root.revoked.keys()
+        return root is None or not {k.keyid for k in accepted.signers} & root.revoked.keys()
 
     def _take(
         self,
         generation: Generation,
         name: str,
-        one: VerifiedManifest,
+        verified: VerifiedManifest,
         ready: Sequence[tuple[VersionRow, Embedded]],
     ) -> None:
         """One commit: a manifest is accepted, and documents that stand on it serve."""
@@ -288,11 +292,11 @@ class _Restoring:
         for row, embedded in ready:
             carry(plan, row, embedded, "serving")
             self._take_releases(plan, plan.versions[-1])
-        accepted = self._manifest_row(name, one, plan.commit)
-        actor = ", ".join(sorted({k.principal for k in one.signers})) or "nobody"
-        made = plan.finish(ACT, actor, one.source, accepted)
+        accepted = self._manifest_row(name, verified, plan.commit)
+        actor = ", ".join(sorted({k.principal for k in verified.signers})) or "nobody"
+        finished_plan = plan.finish(ACT, actor, verified.source, accepted)
         self._progress("commit", self._kept, len(self._listed.documents))
-        workspace.committer.commit(made)
+        workspace.committer.commit(finished_plan)
         self._commit = plan.commit
         self._kept += len(ready)
 
@@ -304,15 +308,15 @@ class _Restoring:
 
     def _deny(self, generation: Generation, same_recipe: bool) -> None:
         """One commit for each denial, after all documents: what it was copied from was there."""
-        for number, (one, words) in enumerate(self._denied, start=1):
+        for number, (denial, words) in enumerate(self._denied, start=1):
             self._progress("denials", number - 1, len(self._denied))
             plan = self._draft(generation)
-            accepted = self._checked.accepted.get(one.manifest)
-            row = self._manifest_row(one.manifest, accepted, plan.commit) if accepted else None
-            made = denying.record(
-                plan, self._read, one, words, number, row, same_recipe=same_recipe
+            accepted = self._checked.accepted.get(denial.manifest)
+            row = self._manifest_row(denial.manifest, accepted, plan.commit) if accepted else None
+            finished_plan = denying.record(
+                plan, self._read, denial, words, number, row, same_recipe=same_recipe
             )
-            self._workspace.committer.commit(made)
+            self._workspace.committer.commit(finished_plan)
             self._commit = plan.commit
 
     def _read(self, path: str) -> bytes:
@@ -330,44 +334,44 @@ class _Restoring:
                 plan.decide(case, word.said, word.reviewer, word.envelope)
             self._releases += 1
 
-    def _manifest_row(self, name: str, one: VerifiedManifest, commit: int) -> ManifestRow:
-        manifest = one.manifest
+    def _manifest_row(self, name: str, verified: VerifiedManifest, commit: int) -> ManifestRow:
+        manifest = verified.manifest
         if manifest is not None:
             version, expires = manifest.version, format_time(manifest.expires)
         else:
             with self._workspace.ledger.reading() as conn:
-                version = commits.next_adoption(conn, one.source)
+                version = commits.next_adoption(conn, verified.source)
             expires = adoption.FOREVER
         return ManifestRow(
             name,
-            one.source,
+            verified.source,
             version,
             self._listed.manifests[name],
-            [[k.keyid, k.principal] for k in one.signers],
+            [[k.keyid, k.principal] for k in verified.signers],
             expires,
             commit,
         )
 
 
-def _version(number: int, one: Listed) -> VersionRow:
+def _version(number: int, listed: Listed) -> VersionRow:
     """A document as a version that no ledger has yet, of no recipe: it gets a new one."""
     return VersionRow(
         id=-1 - number,
-        source=one.source,
-        document=one.document,
-        digest=one.digest,
-        metadata=one.metadata,
-        metadata_digest=one.metadata_digest,
-        policy_digest=one.policy_digest,
+        source=listed.source,
+        document=listed.document,
+        digest=listed.digest,
+        metadata=listed.metadata,
+        metadata_digest=listed.metadata_digest,
+        policy_digest=listed.policy_digest,
         recipe="",
-        subject=one.subject,
-        subject_digest=one.subject_digest,
-        manifest=one.manifest,
-        outcome=one.outcome,
-        score=one.score,
-        p_value=one.p_value,
-        findings=one.findings,
-        hidden=one.hidden,
+        subject=listed.subject,
+        subject_digest=listed.subject_digest,
+        manifest=listed.manifest,
+        outcome=listed.outcome,
+        score=listed.score,
+        p_value=listed.p_value,
+        findings=listed.findings,
+        hidden=listed.hidden,
         chunks=0,
-        commit=one.commit,
+        commit=listed.commit,
     )

@@ -69,13 +69,13 @@ def read_named(folder: Path, path: str, digest: str, size: int) -> bytes:
 
 def problem(folder: Path, path: str, digest: str, size: int) -> str:
     """What is wrong with a file that need not be kept in memory; empty when nothing is."""
-    made = sha256()
+    digester = sha256()
     try:
         for block in _blocks(folder, path, size):
-            made.update(block)
+            digester.update(block)
     except UnfitError as error:
         return error.message
-    return "" if made.hexdigest() == digest else f"{path}: other bytes than its digest says"
+    return "" if digester.hexdigest() == digest else f"{path}: other bytes than its digest says"
 
 
 def _blocks(folder: Path, path: str, size: int) -> Iterator[bytes]:
@@ -83,11 +83,11 @@ def _blocks(folder: Path, path: str, size: int) -> Iterator[bytes]:
         # O_NONBLOCK: a pipe put in a file's place must not make us wait for its other end.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         with open(os.open(folder / path, flags), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise UnfitError(f"{path}: no regular file")
-            if found.st_size != size:
-                raise UnfitError(f"{path}: {found.st_size} bytes, expected {size}")
+            if status.st_size != size:
+                raise UnfitError(f"{path}: {status.st_size} bytes, expected {size}")
             left = size
             while left and (block := file.read(min(left, BLOCK))):
                 left -= len(block)
@@ -107,19 +107,19 @@ def strangers(folder: Path, known: Mapping[str, object]) -> Iterator[str]:
             for entry in entries:
                 path = f"{here}/{entry.name}" if here else entry.name
                 if entry.is_symlink():
-                    said = f"{path!r}: a symbolic link"
+                    sentence = f"{path!r}: a symbolic link"
                 elif entry.is_dir(follow_symlinks=False) and path in own:
                     stack.append(path)
                     continue
                 elif path in known:
                     continue
                 else:
-                    said = f"{path!r}: does not belong there"
+                    sentence = f"{path!r}: does not belong there"
                 told += 1
                 if told > MAX_STRANGERS:
                     yield "more files that do not belong there"
                     return
-                yield said
+                yield sentence
 
 
 def check_sums(folder: Path, digests: Mapping[str, str]) -> str:

@@ -101,39 +101,39 @@ def verify(folder: Path, log_key: str, *, root: str | None = None) -> Checked:
     """
     name, public = signed_note.parse_verifier_key(log_key)
     data = safe_read.read_upto(folder, inventories.INVENTORY, inventories.MAX_INVENTORY)
-    made = Checked(digest=digest_bytes(data))
+    checked = Checked(digest=digest_bytes(data))
     try:
         signed = safe_read.read_upto(folder, inventories.NOTE, safe_read.MAX_NOTE)
         text = dsse.open_note(signed.decode("utf-8", "replace"), name, public)
-        if text != inventories.note_text(name, made.digest):
+        if text != inventories.note_text(name, checked.digest):
             raise IntegrityError("it is about another inventory")
         listed = inventories.parse(data)
         if listed.origin != name:
             raise IntegrityError(f"it is of the log {listed.origin[:80]!r}")
     except IntegrityError as error:
-        made.problems.append(
+        checked.problems.append(
             f"{inventories.INVENTORY}: not what the log {name!r} signed ({error.message})"
         )
-        return made
-    made.inventory = listed
-    for said in _Check(folder, listed, name, public, made).run(data, signed, root):
-        made.problems.append(said)
-        if len(made.problems) == MAX_PROBLEMS:
-            made.problems.append("and more")
+        return checked
+    checked.inventory = listed
+    for problem in _Check(folder, listed, name, public, checked).run(data, signed, root):
+        checked.problems.append(problem)
+        if len(checked.problems) == MAX_PROBLEMS:
+            checked.problems.append("and more")
             break
-    return made
+    return checked
 
 
 class _Check:
     """One verification; its parts yield what is wrong."""
 
     def __init__(
-        self, folder: Path, listed: Inventory, name: str, public: bytes, made: Checked
+        self, folder: Path, listed: Inventory, name: str, public: bytes, checked: Checked
     ) -> None:
         self._folder = folder
         self._listed = listed
         self._key = (name, public)
-        self._made = made
+        self._made = checked
         self._files = inventories.paths(listed)
         self._past = VerifiedHistory((), (), ())
         self._seen: set[str] = set()
@@ -201,14 +201,16 @@ class _Check:
                 yield f"manifest {name[:12]}…: {error.message}"
         revoked = self._made.root.revoked if self._made.root else {}
         standing = Counter(row.manifest for row in self._listed.documents)
-        for name, one in sorted(self._made.accepted.items()):
+        for name, accepted in sorted(self._made.accepted.items()):
             number = standing[name]
-            if one.adopted is not None and number:
-                self._made.notes.append(f"{number} documents of {one.source!r}: nobody signed them")
-            if gone := sorted({k.keyid for k in one.signers} & revoked.keys()):
+            if accepted.adopted is not None and number:
+                self._made.notes.append(
+                    f"{number} documents of {accepted.source!r}: nobody signed them"
+                )
+            if gone := sorted({k.keyid for k in accepted.signers} & revoked.keys()):
                 who = ", ".join(sorted(roots.principals_of(self._past.roots[-1], gone)))
                 self._made.notes.append(
-                    f"manifest {name[:12]}… of {one.source!r}: signed by {who}, whose key was "
+                    f"manifest {name[:12]}… of {accepted.source!r}: signed by {who}, whose key was "
                     f"revoked since; {number} documents stand on it"
                 )
 
@@ -263,9 +265,9 @@ class _Check:
         for row in self._listed.documents:
             groups[row.subject_digest].append(row)
         listed = {
-            name: {s.name: s for s in one.manifest.subjects}
-            for name, one in self._made.accepted.items()
-            if one.manifest is not None
+            name: {s.name: s for s in accepted.manifest.subjects}
+            for name, accepted in self._made.accepted.items()
+            if accepted.manifest is not None
         }
         for name in sorted({*self._listed.objects, *groups}):
             if not groups[name]:
@@ -279,8 +281,8 @@ class _Check:
                 yield f"object {name[:12]}…: {error.message}"
                 continue
             for row in groups[name]:
-                if said := self._document(row, listed.get(row.manifest, {}), texts, data):
-                    yield f"{row.source}/{row.document}: {said}"
+                if problem := self._document(row, listed.get(row.manifest, {}), texts, data):
+                    yield f"{row.source}/{row.document}: {problem}"
 
     def _document(
         self,
@@ -290,13 +292,13 @@ class _Check:
         data: bytes,
     ) -> str:
         """What is wrong with a document; empty when nothing is."""
-        one = self._made.accepted.get(row.manifest)
-        if one is None or one.source != row.source:
+        accepted = self._made.accepted.get(row.manifest)
+        if accepted is None or accepted.source != row.source:
             return "the manifest it stands on is not there, or of another source"
         if digest(dict(row.metadata)) != row.metadata_digest:
             return "its metadata is not the one of its digest"
-        if one.adopted is not None:
-            same = one.adopted.get(row.document) == row.digest == row.subject_digest
+        if accepted.adopted is not None:
+            same = accepted.adopted.get(row.document) == row.digest == row.subject_digest
             return "" if same else "the record of its adoption does not list these bytes"
         subject = subjects.get(row.subject)
         if subject is None or (subject.digest, subject.length) != (row.subject_digest, len(data)):
@@ -323,32 +325,32 @@ class _Check:
     # --- decisions --------------------------------------------------------------------------------
 
     def _releases(self, reviewed: Reviewed) -> Iterator[str]:
-        for one in reviewed.releases():
-            if isinstance(one, str):
-                yield one
+        for release in reviewed.releases():
+            if isinstance(release, str):
+                yield release
             else:
-                self._made.released.append(one)
-        shown = {about_of(one) for one in self._listed.decisions}
+                self._made.released.append(release)
+        shown = {about_of(decision) for decision in self._listed.decisions}
         for row in self._listed.documents:
             if row.outcome != "admit" and about_of(row) not in shown:
                 yield f"{row.source}/{row.document}: was held, and no release of it is in it"
 
     def _denials(self, reviewed: Reviewed) -> Iterator[str]:
         yield from decisions.left_out(self._past, self._listed.denied)
-        refused = {one.digest for one in self._listed.denied}
+        refused = {denial.digest for denial in self._listed.denied}
         for row in self._listed.documents:
             if row.digest in refused:
                 yield f"{row.source}/{row.document}: a reviewer rejected exactly these bytes"
-        for one in self._listed.denied:
+        for denial in self._listed.denied:
             try:
-                if (accepted := self._made.accepted.get(one.manifest)) is not None:
-                    _came_with(one, accepted)
-                found = reviewed.denial(one)
+                if (accepted := self._made.accepted.get(denial.manifest)) is not None:
+                    _came_with(denial, accepted)
+                quorum = reviewed.denial(denial)
             except IntegrityError as error:
-                yield f"denial of {one.source}/{one.document}: {error.message}"
+                yield f"denial of {denial.source}/{denial.document}: {error.message}"
             else:
-                if found is not None:
-                    self._made.denied.append((one, found.words))
+                if quorum is not None:
+                    self._made.denied.append((denial, quorum.words))
 
     def _signers(self, about: About, manifest: str) -> list[str]:
         """Key ids of all who signed a document that a reviewer's word is about.
@@ -359,22 +361,24 @@ class _Check:
         """
         rows = self._bearing[about]
         names = [manifest, *(row.manifest for row in rows)]
-        one = self._made.accepted.get(manifest)
-        if any(row.manifest == manifest or _lists(one, row) for row in rows):
+        accepted = self._made.accepted.get(manifest)
+        if any(row.manifest == manifest or _lists(accepted, row) for row in rows):
             names = [manifest]
-        found = [self._made.accepted[name] for name in names if name in self._made.accepted]
-        return [keyid for one in found for keyid in one.everybody]
+        verified_manifests = [
+            self._made.accepted[name] for name in names if name in self._made.accepted
+        ]
+        return [keyid for verified in verified_manifests for keyid in verified.everybody]
 
 
-def _lists(one: VerifiedManifest | None, row: Listed) -> bool:
+def _lists(accepted: VerifiedManifest | None, row: Listed) -> bool:
     """Whether a manifest lists the file that a document is in, with these bytes."""
-    if one is None or one.manifest is None or one.source != row.source:
+    if accepted is None or accepted.manifest is None or accepted.source != row.source:
         return False
-    files = {subject.name: subject.digest for subject in one.manifest.subjects}
+    files = {subject.name: subject.digest for subject in accepted.manifest.subjects}
     return files.get(row.subject) == row.subject_digest
 
 
-def _came_with(one: Denied, accepted: VerifiedManifest) -> None:
+def _came_with(denial: Denied, accepted: VerifiedManifest) -> None:
     """Look for a denied document in the manifest it came with.
 
     Raises:
@@ -382,19 +386,19 @@ def _came_with(one: Denied, accepted: VerifiedManifest) -> None:
     """
     if accepted.manifest is not None:
         files = {s.name: s.digest for s in accepted.manifest.subjects}
-        there = files.get(one.subject) == one.subject_digest
+        there = files.get(denial.subject) == denial.subject_digest
     else:
-        there = (accepted.adopted or {}).get(one.document) == one.digest
-    if not there or accepted.source != one.source:
+        there = (accepted.adopted or {}).get(denial.document) == denial.digest
+    if not there or accepted.source != denial.source:
         raise IntegrityError("its manifest does not list it")
 
 
 def _texts(data: bytes, rows: Sequence[Listed]) -> dict[str, dict[str, Any]]:
     """Records of a record file, by the names it goes by and document id; empty for other files."""
-    found: dict[str, dict[str, Any]] = {}
+    records_by_subject: dict[str, dict[str, Any]] = {}
     for subject in {row.subject for row in rows}:
         fmt = format_of(subject)
         if fmt in RECORD_FORMATS:
             records = read_records(data, fmt, subject)
-            found[subject] = {f"{subject}#{r.id}": r for r in records}
-    return found
+            records_by_subject[subject] = {f"{subject}#{r.id}": r for r in records}
+    return records_by_subject

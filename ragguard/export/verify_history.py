@@ -90,22 +90,22 @@ def _entries(read: Read, listed: Inventory, name: str, public: bytes) -> Entries
 
 def logged_roots(entries: Entries) -> dict[int, tuple[int, str]]:
     """Trust roots that the log names: index of the entry and digest, by version."""
-    found: dict[int, tuple[int, str]] = {}
+    roots: dict[int, tuple[int, str]] = {}
     for index, body in enumerate(entries):
         if body.get("act") == "init":
-            found[1] = (index, str(body.get("trust_root")))
+            roots[1] = (index, str(body.get("trust_root")))
         elif "root" in body and isinstance(body.get("version"), int):
-            found[body["version"]] = (index, str(body["root"]))
-    return found
+            roots[body["version"]] = (index, str(body["root"]))
+    return roots
 
 
 def accepting(entries: Entries) -> dict[str, int]:
     """Manifests that commits of the log name, and the first that did."""
-    found: dict[str, int] = {}
+    first_entries: dict[str, int] = {}
     for index, body in enumerate(entries):
         if "plan" in body and isinstance(body.get("manifest"), str):
-            found.setdefault(body["manifest"], index)
-    return found
+            first_entries.setdefault(body["manifest"], index)
+    return first_entries
 
 
 def corpus_problems(listed: Inventory, entries: Entries) -> Iterator[str]:
@@ -115,8 +115,8 @@ def corpus_problems(listed: Inventory, entries: Entries) -> Iterator[str]:
     if len({row[:2] for row in rows}) != len(rows):
         yield f"{inventories.INVENTORY}: a document stands in it twice"
     root = merkle.root([merkle.leaf_hash(canonical(list(row))) for row in sorted(rows)]).hex()
-    found = entries[listed.log_index] if listed.log_index < len(entries) else {}
-    if (found.get("commit"), found.get("corpus")) != (listed.commit, listed.corpus):
+    entry = entries[listed.log_index] if listed.log_index < len(entries) else {}
+    if (entry.get("commit"), entry.get("corpus")) != (listed.commit, listed.corpus):
         yield f"commit {listed.commit}: entry {listed.log_index} of the log is not about it"
     elif root != listed.corpus:
         yield f"commit {listed.commit}: its documents are not those of the logged corpus"

@@ -94,7 +94,7 @@ def export(
     make_folder(aside.parent)
     aside.mkdir(mode=0o700)
     try:
-        made, size = _fill(workspace, aside, row, records, progress, denied_texts)
+        inventory, size = _fill(workspace, aside, row, records, progress, denied_texts)
         _sync_folders(aside)
         if target.exists():
             target.rmdir()
@@ -103,8 +103,8 @@ def export(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     sync_folder(target.parent)
-    inventory = digest_bytes(inventories.dump(made))
-    return Exported(target, made, inventory, size, workspace.log_key, recovered)
+    digest = digest_bytes(inventories.dump(inventory))
+    return Exported(target, inventory, digest, size, workspace.log_key, recovered)
 
 
 def _check_target(workspace: Workspace, target: Path) -> Path:
@@ -163,18 +163,18 @@ def _fill(
         rest = [r for r in clean if about_of(r) not in waiting]
         undecided = versions_at.undecided(conn, rest)
     left += [never_decided(r) for r in rest if r.id in undecided]
-    said = releases.gather(workspace, rest)
-    unproved = said.unproved(r for r in rest if r.id not in undecided)
+    released = releases.gather(workspace, rest)
+    unproved = released.unproved(r for r in rest if r.id not in undecided)
     left += unproved
-    out = undecided | {one.version.id for one in unproved}
+    out = undecided | {document.version.id for document in unproved}
     rest = [r for r in rest if r.id not in out]
     writer = _Writer(aside)
     kept: list[VersionRow] = []
     for number, part in enumerate(parts := list(_parts(rest))):
         progress("objects", number, len(parts))
-        found, damaged = read_back(workspace, part)
+        readable, damaged = read_back(workspace, part)
         left += damaged
-        good = [r for r in part if r.id in found]
+        good = [r for r in part if r.id in readable]
         kept += good
         names = sorted({r.subject_digest for r in good})
         writer.write({inventories.object_path(n): workspace.vault.get(n) for n in names})
@@ -183,15 +183,15 @@ def _fill(
     missing: list[str] = []
     files = dict(_records(workspace, records, roots))
     denied, opinions = denials.gather(workspace, files, missing, texts=denied_texts)
-    said = said.of(kept)
-    standing = {row.manifest for row in kept} | {one.manifest for one in denied}
-    standing |= {one.manifest for one in said.decisions}
+    released = released.of(kept)
+    standing = {row.manifest for row in kept} | {denial.manifest for denial in denied}
+    standing |= {decision.manifest for decision in released.decisions}
     manifests = _manifests(workspace, standing, files, missing)
-    files |= said.files()
-    missing += said.missing()
+    files |= released.files()
+    missing += released.missing()
     canaries = _canaries(workspace, records, files, missing)
     writer.write(files)
-    made = Inventory(
+    inventory = Inventory(
         made=format_time(workspace.now),
         origin=workspace.origin,
         commit=row.id,
@@ -201,23 +201,26 @@ def _fill(
         roots=[name for _, _, name in roots],
         recipe=dict(recipe),
         documents=[_listed(r, since[r.id]) for r in sorted(kept, key=_order)],
-        left=[_omitted(one) for one in sorted(left, key=lambda one: _order(one.version))],
+        left=[
+            _omitted(document)
+            for document in sorted(left, key=lambda document: _order(document.version))
+        ],
         manifests=manifests,
-        decisions=said.decisions,
-        opinions=[*said.opinions, *opinions],
+        decisions=released.decisions,
+        opinions=[*released.opinions, *opinions],
         denied=denied,
         canaries=canaries,
         missing=missing,
         objects=objects,
         files={path: list(writer.written[path]) for path in files},
     )
-    data = inventories.dump(made)
+    data = inventories.dump(inventory)
     text = inventories.note_text(workspace.origin, digest_bytes(data))
     signed = workspace.sign_note(text).encode()
     writer.write({inventories.INVENTORY: data, inventories.NOTE: signed})
     digests = {path: name for path, (name, _) in writer.written.items()}
     writer.write({inventories.SUMS: inventories.sums(digests)})
-    return made, sum(size for _, size in writer.written.values())
+    return inventory, sum(size for _, size in writer.written.values())
 
 
 class _Writer:
@@ -278,7 +281,7 @@ def _manifests(
         if row.version >= 1 and row.version >= newest.get(row.source, row).version:
             newest[row.source] = row
     wanted = (standing & accepted.keys()) | {row.digest for row in newest.values()}
-    found: dict[str, str] = {}
+    envelopes: dict[str, str] = {}
     for name in sorted(wanted):
         row = accepted[name]
         try:
@@ -286,8 +289,8 @@ def _manifests(
         except VaultError as error:  # no document of the clean set stands on it
             missing.append(f"manifest {row.version} of {row.source!r}: {error.message}")
             continue
-        found[name] = row.envelope
-    return found
+        envelopes[name] = row.envelope
+    return envelopes
 
 
 def _canaries(
@@ -322,18 +325,18 @@ def _listed(row: VersionRow, since: int) -> Listed:
         score=row.score,
         p_value=row.p_value,
         findings=list(row.findings),
-        hidden=[list(one) for one in row.hidden],
+        hidden=[list(piece) for piece in row.hidden],
     )
 
 
-def _omitted(one: Left) -> Omitted:
-    first = one.findings[0]
-    return Omitted(*about_of(one.version), first.check, first.detail)
+def _omitted(left: Left) -> Omitted:
+    first = left.findings[0]
+    return Omitted(*about_of(left.version), first.check, first.detail)
 
 
 def _waits(row: VersionRow) -> Left:
-    found = Finding("waits", 1.0, None, "the same bytes wait for a reviewer today")
-    return Left(row, (found,), waits=True)
+    finding = Finding("waits", 1.0, None, "the same bytes wait for a reviewer today")
+    return Left(row, (finding,), waits=True)
 
 
 def _order(row: VersionRow) -> tuple[str, str]:

@@ -66,7 +66,7 @@ class Adopted:
     report: Report = field(default_factory=Report)
 
 
-@traced("adopt", lambda made: made.report.told())
+@traced("adopt", lambda adopted: adopted.report.told())
 def adopt(
     workspace: Workspace,
     foreign: ForeignCollection,
@@ -118,10 +118,10 @@ def adopt(
     demanded = scope.enforced(workspace.root, contract)
     with report.timed("read"):
         layout = detect(foreign.sample(), text=text, metadata=metadata, document=document)
-        made = Adopted(layout, report=report)
+        adopted = Adopted(layout, report=report)
         claims = Claims(foreign.dimensions, workspace.settings.chunks.size)
         taken = None if re_embed else claims
-        items = _gather(workspace, foreign, source, demanded, made, taken, progress)
+        items = _gather(workspace, foreign, source, demanded, adopted, taken, progress)
     given: Given | None = None
     if not re_embed:
         given, report.vectors = partial(_proved, workspace, claims), claims.report
@@ -148,7 +148,7 @@ def adopt(
         texts = embedded[name].text_digests if name in embedded else ()
         claimed = sum(text in claims.kept for text in texts)
         verdicts[name] = _unsigned(verdicts[name], mode, place, alike.get(name, ""), claimed)
-    result = ManifestResult(foreign.place, source=source, note=_note(made))
+    result = ManifestResult(foreign.place, source=source, note=_note(adopted))
     if fresh and not dry_run:
         with report.timed("commit"):
             result = _commit(
@@ -159,7 +159,7 @@ def adopt(
                 embedded,
                 standing,
                 rules,
-                made,
+                adopted,
                 len(items) - len(fresh),
                 pulled,
                 report.judged_until,
@@ -170,7 +170,7 @@ def adopt(
     report.pulled.extend(verdict for _, verdict in pulled)
     report.documents.extend(verdicts.get(i.document.id) or settled[i.document.id] for i in items)
     report.manifests.append(result)
-    return made
+    return adopted
 
 
 def _gather(
@@ -178,7 +178,7 @@ def _gather(
     foreign: ForeignCollection,
     source: str,
     contract: Policy,
-    made: Adopted,
+    adopted: Adopted,
     claims: Claims | None,
     progress: Progress,
 ) -> list[Incoming]:
@@ -188,25 +188,25 @@ def _gather(
     total = foreign.count()
     for block in foreign.scan():
         for point in block:
-            made.points += 1
-            found = read(point, made.layout)
-            left_out.update(found.faults)
-            if found.text.strip():
-                piece = ForeignPiece(point.id, found.text, found.metadata, found.start)
-                passages.setdefault(found.document, []).append(piece)
+            adopted.points += 1
+            passage = read(point, adopted.layout)
+            left_out.update(passage.faults)
+            if passage.text.strip():
+                piece = ForeignPiece(point.id, passage.text, passage.metadata, passage.start)
+                passages.setdefault(passage.document, []).append(piece)
                 if claims is not None and not point.fault:
-                    claims.add(found.text, point.vector)
-        progress("read", made.points, total)
-    made.left_out = dict(sorted(left_out.items()))
+                    claims.add(passage.text, point.vector)
+        progress("read", adopted.points, total)
+    adopted.left_out = dict(sorted(left_out.items()))
     limit = workspace.settings.limits.document
-    return documents_of(passages, source, contract, offsets=made.layout.offsets, max_bytes=limit)
+    return documents_of(passages, source, contract, offsets=adopted.layout.offsets, max_bytes=limit)
 
 
 def _refused_before(
     latest: Mapping[str, VersionRow], fresh: Sequence[Incoming], rules: str
 ) -> dict[str, Verdict]:
     """Verdicts on documents that were rejected as they are now: they stand."""
-    found = {}
+    refused = {}
     for item in fresh:
         row, document = latest.get(item.document.id), item.document
         if row is None or row.outcome != "reject":
@@ -216,8 +216,8 @@ def _refused_before(
             item.metadata_digest,
             rules,
         ):
-            found[document.id] = stands(row, "reject")
-    return found
+            refused[document.id] = stands(row, "reject")
+    return refused
 
 
 def passed(verdict: Verdict) -> bool:
@@ -244,7 +244,7 @@ def _embedded(
     if not items:
         return {}
     parts, _ = take_apart(workspace, items)
-    made = embed(
+    embedded = embed(
         workspace,
         items,
         parts,
@@ -253,14 +253,14 @@ def _embedded(
         progress=lambda done, total: None,
         given=given,
     )
-    return {items[n].document.id: e for n, e in made.items()}
+    return {items[n].document.id: e for n, e in embedded.items()}
 
 
 def _unsigned(verdict: Verdict, mode: Mode, place: str, alike: str, claimed: int) -> Verdict:
     """A verdict on a document that nobody signed, and of which so many vectors were taken over."""
     if verdict.outcome == "reject":
         return verdict
-    said = f"nobody signed it: adopted from the collection {place}"
+    sentence = f"nobody signed it: adopted from the collection {place}"
     findings = list(verdict.findings)
     outcome = verdict.outcome
     if alike:
@@ -268,18 +268,20 @@ def _unsigned(verdict: Verdict, mode: Mode, place: str, alike: str, claimed: int
         findings.insert(0, Finding("look-alike", 1.0, None, detail))
         outcome = "quarantine"
     facts = {"passed": outcome == "admit", **({"claimed_vectors": claimed} if claimed else {})}
-    findings.append(Finding(UNSIGNED, 0.0, None, said, facts))
+    findings.append(Finding(UNSIGNED, 0.0, None, sentence, facts))
     if mode == "quarantine":
         outcome = "quarantine"
     return replace(verdict, outcome=outcome, findings=tuple(findings))
 
 
-def _note(made: Adopted) -> str:
+def _note(adopted: Adopted) -> str:
     notes = []
-    if made.left_out:
-        listed = ", ".join(f"{n} with {reason!r}" for reason, n in made.left_out.items())
-        notes.append(f"of {made.points} points not all could be read as the layout says: {listed}")
-    vectors = made.report.vectors
+    if adopted.left_out:
+        listed = ", ".join(f"{n} with {reason!r}" for reason, n in adopted.left_out.items())
+        notes.append(
+            f"of {adopted.points} points not all could be read as the layout says: {listed}"
+        )
+    vectors = adopted.report.vectors
     if vectors is not None and vectors.suspicious:
         notes.append(f"no vector was kept: {vectors.reason}")
     return "; ".join(notes)
@@ -293,7 +295,7 @@ def _commit(
     embedded: Mapping[str, Embedded],
     standing: SourceState,
     rules: str,
-    made: Adopted,
+    adopted: Adopted,
     unchanged: int,
     pulled: Sequence[Pulled],
     judged_until: int,
@@ -309,9 +311,9 @@ def _commit(
             foreign.place,
             foreign.name,
             mode,
-            layout=asdict(made.layout),
+            layout=asdict(adopted.layout),
             documents={i.document.id: i.document.digest for i, _ in judged},
-            vectors=made.report.vectors.as_dict() if made.report.vectors else {},
+            vectors=adopted.report.vectors.as_dict() if adopted.report.vectors else {},
         )
     )
     texts = [i.text.encode() for i, v in judged if v.outcome != "reject"]

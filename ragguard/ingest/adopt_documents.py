@@ -43,16 +43,16 @@ class ForeignPiece:
     start: int | None
 
 
-def document_id(said: str) -> str:
+def document_id(name: str) -> str:
     """A name that a ledger, a terminal and a person can hold; others are named by their digest."""
     sound = (
-        0 < len(said.encode()) <= MAX_ID_BYTES
-        and unicodedata.is_normalized("NFC", said)
-        and said == said.strip()
-        and not _MADE.fullmatch(said)
-        and not any(unicodedata.category(c) in _CONTROL for c in said)
+        0 < len(name.encode()) <= MAX_ID_BYTES
+        and unicodedata.is_normalized("NFC", name)
+        and name == name.strip()
+        and not _MADE.fullmatch(name)
+        and not any(unicodedata.category(c) in _CONTROL for c in name)
     )
-    return said if sound else f"id-{digest_bytes(said.encode())[:32]}"
+    return name if sound else f"id-{digest_bytes(name.encode())[:32]}"
 
 
 def put_together(pieces: Iterable[ForeignPiece], *, offsets: bool) -> tuple[str, dict[str, Any]]:
@@ -136,10 +136,10 @@ def documents_of(
         offsets: See `put_together`.
         max_bytes: Upper size of a document's text.
     """
-    named = {said: document_id(said) for said in passages}
-    found = []
-    for said, pieces in sorted(passages.items(), key=lambda item: named[item[0]]):
-        name = named[said]
+    named = {foreign_name: document_id(foreign_name) for foreign_name in passages}
+    documents = []
+    for foreign_name, pieces in sorted(passages.items(), key=lambda item: named[item[0]]):
+        name = named[foreign_name]
         text, metadata = put_together(pieces, offsets=offsets)
         data = text.encode()
         findings = [*contract.violations(policy, "txt", metadata)]
@@ -157,19 +157,19 @@ def documents_of(
         kept = digest_bytes(data)
         # The vault keeps plain text: the subject's ending says so, whatever the document is called.
         document = Document(source, name, kept, metadata, f"{name}.txt", kept)
-        found.append(Incoming(document, "txt", text=text, findings=tuple(findings)))
-    return found
+        documents.append(Incoming(document, "txt", text=text, findings=tuple(findings)))
+    return documents
 
 
 def look_alikes(items: Sequence[Incoming]) -> dict[str, str]:
     """Documents whose names a person cannot tell apart, with another of that likeness."""
     first: dict[tuple[int, str], str] = {}
-    found: dict[str, str] = {}
+    alike: dict[str, str] = {}
     for item in items:
         name = item.document.id
         for key in enumerate(collision_keys(name)):
             other = first.setdefault(key, name)
             if other != name:
-                found[name] = other
-                found.setdefault(other, name)
-    return found
+                alike[name] = other
+                alike.setdefault(other, name)
+    return alike

@@ -109,14 +109,14 @@ def settings_digest(workspace: Workspace) -> str:
     return digest({"checks": params, "prior": prior, "reference": reference.VERSION})
 
 
-def dump(found: Calibration) -> bytes:
+def dump(calibration: Calibration) -> bytes:
     """The file's bytes; `digest` is SHA-256 of the canonical JSON of all the rest."""
-    return canonical(body_of(found)) + b"\n"
+    return canonical(body_of(calibration)) + b"\n"
 
 
-def body_of(found: Calibration) -> dict[str, Any]:
+def body_of(calibration: Calibration) -> dict[str, Any]:
     """The file as docs/schemas/calibration.json describes it."""
-    body = found.model_dump(mode="json")
+    body = calibration.model_dump(mode="json")
     return {**body, "digest": digest(body)}
 
 
@@ -142,16 +142,16 @@ def load(data: bytes, name: str = FILE) -> Calibration:
         raise IntegrityError(f"{name}: {place}: {error.errors()[0]['msg']}", hint=HINT) from None
 
 
-def save(workspace: Workspace, found: Calibration) -> None:
+def save(workspace: Workspace, calibration: Calibration) -> None:
     """Log the act, then put the file into the workspace, whole or not at all."""
     body = {
         "act": ACT,
         "at": format_time(workspace.now),
-        "digest": body_of(found)["digest"],
-        "rate": found.rate,
+        "digest": body_of(calibration)["digest"],
+        "rate": calibration.rate,
     }
     workspace.log_act(body)
-    replace_file(workspace.folder / FILE, dump(found))
+    replace_file(workspace.folder / FILE, dump(calibration))
 
 
 def kept(workspace: Workspace) -> Calibration | None:
@@ -168,14 +168,14 @@ def kept(workspace: Workspace) -> Calibration | None:
         return None
     except OSError as error:
         raise IntegrityError(f"{path}: {error.strerror}") from None
-    found = load(data, str(path))
+    calibration = load(data, str(path))
     with workspace.ledger.reading() as conn:
         logged = [text for _, text, _ in log.entries(conn) if f'"{ACT}"' in text]
-    if body_of(found)["digest"] not in {_digest_in(text) for text in logged}:
+    if body_of(calibration)["digest"] not in {_digest_in(text) for text in logged}:
         raise IntegrityError(f"{path}: is none that `calibrate` wrote here (log)", hint=HINT)
-    if not stale(workspace, found):
-        _require_bounds(found, str(path))
-    return found
+    if not stale(workspace, calibration):
+        _require_bounds(calibration, str(path))
+    return calibration
 
 
 def _digest_in(entry: str) -> str:
@@ -184,8 +184,8 @@ def _digest_in(entry: str) -> str:
     return str(body.get("digest", "")) if body.get("act") == ACT else ""
 
 
-def _require_bounds(found: Calibration, name: str) -> None:
-    for family, weight in found.weights.items():
+def _require_bounds(calibration: Calibration, name: str) -> None:
+    for family, weight in calibration.weights.items():
         prior = scoring.SHARES.get(family, 1.0)
         if not LEAST * prior * (1 - SLACK) <= weight <= MOST * prior * (1 + SLACK):
             raise IntegrityError(
@@ -193,12 +193,12 @@ def _require_bounds(found: Calibration, name: str) -> None:
             )
 
 
-def stale(workspace: Workspace, found: Calibration) -> str:
+def stale(workspace: Workspace, calibration: Calibration) -> str:
     """Why a calibration does not fit any more; empty when it does."""
     generation = workspace.generation()
-    if generation is None or generation.recipe != found.recipe:
+    if generation is None or generation.recipe != calibration.recipe:
         return "the index was built with another recipe"
-    if settings_digest(workspace) != found.settings:
+    if settings_digest(workspace) != calibration.settings:
         return "other checks, or checks with other parameters, are in force"
     return ""
 
@@ -209,18 +209,18 @@ def in_force(workspace: Workspace) -> tuple[Calibration | None, str]:
     Raises:
         IntegrityError: See `load`.
     """
-    found = kept(workspace)
-    if found is None:
+    calibration = kept(workspace)
+    if calibration is None:
         return None, ""
-    reason = stale(workspace, found)
+    reason = stale(workspace, calibration)
     if reason:
         return None, f"{FILE} is stale: {reason}; run `ragguard calibrate`"
-    return found, ""
+    return calibration, ""
 
 
-def shares_of(found: Calibration | None) -> Mapping[str, float]:
+def shares_of(calibration: Calibration | None) -> Mapping[str, float]:
     """Learned shares of the families of checks over the shipped ones."""
-    return scoring.SHARES if found is None else {**scoring.SHARES, **found.weights}
+    return scoring.SHARES if calibration is None else {**scoring.SHARES, **calibration.weights}
 
 
 def rounded(value: Any) -> float:

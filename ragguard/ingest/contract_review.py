@@ -69,11 +69,13 @@ def _finding(item: Incoming, contract: Policy, let_in: int) -> Finding | None:
     document = item.document
     rule = contracts.review_rule(contract.review, document.id, document.metadata)
     if rule:
-        said = f"the contract wants a reviewer's word on it: {rule}"
-        return Finding(ALWAYS_REVIEW, 1.0, None, said)
+        sentence = f"the contract wants a reviewer's word on it: {rule}"
+        return Finding(ALWAYS_REVIEW, 1.0, None, sentence)
     if let_in < contract.probation:
-        said = f"the source is on probation until reviewers let in {contract.probation} documents"
-        return Finding(PROBATION, 1.0, None, said)
+        sentence = (
+            f"the source is on probation until reviewers let in {contract.probation} documents"
+        )
+        return Finding(PROBATION, 1.0, None, sentence)
     return None
 
 

@@ -42,18 +42,18 @@ def originals(
     points = {
         p.id: p for p in store.get(generation.serving, sorted({i for ids in hits.ids for i in ids}))
     }
-    found: dict[str, list[str]] = {}
+    copied: dict[str, list[str]] = {}
     for text, ids in zip(texts, hits.ids, strict=True):
         mine = words(text)
         for point in (points[i] for i in ids if i in points):
             theirs = normalise(str(point.payload.get("page_content", "")))
             if own(point) and shared_words(mine, words(theirs)) >= COPIED:
-                found.setdefault(point_label(point), []).append(theirs)
-    if not found:
+                copied.setdefault(point_label(point), []).append(theirs)
+    if not copied:
         return {}
     with workspace.ledger.reading() as conn:
         serving = versions.members(conn, "serving")
-        there = {label: serving[label] for label in found if label in serving}
+        there = {label: serving[label] for label in copied if label in serving}
         came = {
             (row.source, row.document): min(
                 v.commit
@@ -64,7 +64,7 @@ def originals(
         }
     first = came[version.source, version.document]
     return {
-        label: tuple(dict.fromkeys(found[label]))
+        label: tuple(dict.fromkeys(copied[label]))
         for label, row in there.items()
         if came[row.source, row.document] < first
     }

@@ -62,9 +62,9 @@ def fact_changes(before: str, after: str) -> tuple[FactChange, ...]:
         for text in (before, after)
     )
     ordinary = {w for line in (*old, *new) for w in tokens(line) if w.islower()}
-    found: dict[FactChange, None] = {}
-    for what, a, b, c, d in SequenceMatcher(None, old, new, False).get_opcodes():
-        if what == "equal":
+    changes: dict[FactChange, None] = {}
+    for tag, a, b, c, d in SequenceMatcher(None, old, new, False).get_opcodes():
+        if tag == "equal":
             continue
         theirs = [t for line in old[a:b] for t in tokens(line)]
         ours = [t for line in new[c:d] for t in tokens(line)]
@@ -77,8 +77,8 @@ def fact_changes(before: str, after: str) -> tuple[FactChange, ...]:
             named = kind(ours[g:h], theirs[e:f], ordinary)
             if named == "wording":
                 return ()
-            found[FactChange(named, " ".join(theirs[e:f]), " ".join(ours[g:h]))] = None
-    return tuple(found)
+            changes[FactChange(named, " ".join(theirs[e:f]), " ".join(ours[g:h]))] = None
+    return tuple(changes)
 
 
 def hold_fact_changes(
@@ -123,9 +123,9 @@ def hold_fact_changes(
     return held
 
 
-def _text(found: Read | Unread) -> str:
+def _text(answer: Read | Unread) -> str:
     """A document's parsed text; empty where it cannot be read any more."""
-    return found.parsed.text if isinstance(found, Read) else ""
+    return answer.parsed.text if isinstance(answer, Read) else ""
 
 
 def _held(verdict: Verdict, changes: Sequence[FactChange], contract: Policy) -> Verdict:

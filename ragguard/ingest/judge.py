@@ -249,14 +249,14 @@ def denied_texts(workspace: Workspace) -> list[DeniedText]:
         rows = decided_rows.denied(conn)
         versions = {row.version: version_rows.version(conn, row.version) for row in rows}
     vault = workspace.vault
-    made = []
+    denied = []
     for row in rows:
         version = versions[row.version]
         vectors = load_vectors(vault.get(row.vectors))
         texts = tuple(json.loads(vault.get(row.texts)))
         if not texts:  # nothing was left of it but its digest, in an export of a damaged vault
             continue
-        made.append(
+        denied.append(
             DeniedText(
                 version.label if version else "?",
                 load_array(vault.get(row.sketches)),
@@ -265,7 +265,7 @@ def denied_texts(workspace: Workspace) -> list[DeniedText]:
                 originals(workspace, version, vectors, texts) if version and any(texts) else {},
             )
         )
-    return made
+    return denied
 
 
 def _lexicon(
@@ -374,15 +374,15 @@ def indexed_documents(
     """Documents as they would be prepared if they came in now, read from a collection."""
     with workspace.ledger.reading() as conn:
         points = version_rows.points_of(conn, [r.id for r in rows])
-    wanted = [p.point for found in points.values() for p in found]
+    wanted = [p.point for of_version in points.values() for p in of_version]
     stored = {p.id: p for p in workspace.open_store().get(collection, wanted, vectors=True)}
     documents = []
     for row in rows:
-        found = [(p, stored[p.point]) for p in points[row.id] if p.point in stored]
-        if not found:
+        pairs = [(p, stored[p.point]) for p in points[row.id] if p.point in stored]
+        if not pairs:
             continue
         chunks = tuple(
-            Chunk(p.start, p.end, str(s.payload.get("page_content", ""))) for p, s in found
+            Chunk(p.start, p.end, str(s.payload.get("page_content", ""))) for p, s in pairs
         )
         documents.append(
             Prepared(
@@ -397,7 +397,7 @@ def indexed_documents(
                 "\n".join(c.text for c in chunks),
                 tuple(Hidden(kind, text) for kind, text in row.hidden),
                 chunks,
-                np.stack([s.vector for _, s in found]),
+                np.stack([s.vector for _, s in pairs]),
             )
         )
     return documents

@@ -72,7 +72,7 @@ def judge_later(
     )
     order = np.random.default_rng(0).permutation(len(documents))
     documents = [documents[i] for i in order]
-    found: dict[str, Verdict] = {}
+    caught: dict[str, Verdict] = {}
     for start in range(0, len(documents), size):
         progress("judge what was not yet judged", start, len(documents))
         batch = documents[start : start + size]
@@ -98,12 +98,12 @@ def judge_later(
             policies,
             judging.false_alarm_rate,
         )
-        found |= {
+        caught |= {
             p.label: verdict
             for p, verdict in zip(batch, verdicts, strict=True)
             if verdict.outcome == "quarantine" and not _copied_later(verdict, p.label, arrived)
         }
-    return found
+    return caught
 
 
 def _copied_later(verdict: Verdict, label: str, arrived: Mapping[str, int]) -> bool:

@@ -68,7 +68,7 @@ def apply(
     Returns:
         The verdicts; those on held documents that a release covers admit, with their findings.
     """
-    found = list(verdicts)
+    final_verdicts = list(verdicts)
     still: dict[int, _Open] = {}
     for number, (verdict, prepared) in enumerate(zip(verdicts, batch, strict=True)):
         given = releases[number]
@@ -77,7 +77,7 @@ def apply(
         own = (prepared.document.digest, metadata_digests[number])
         same = [r for r in given if (r.digest, r.metadata_digest) == own]
         if same and _covers_same(verdict.findings, prepared, same):
-            found[number] = replace(verdict, outcome="admit")
+            final_verdicts[number] = replace(verdict, outcome="admit")
             continue
         # Older decisions name checks only, and then cover nothing but the bytes they are about.
         covers = frozenset(e for r in given if not r.ended for e in r.covers if ":" in e)
@@ -86,37 +86,37 @@ def apply(
     latest: Sequence[Verdict] = verdicts
     for _ in range(ROUNDS):
         grown = False
-        for number, one in list(still.items()):
+        for number, open_case in list(still.items()):
             if latest[number].outcome != "quarantine":
-                found[number] = replace(verdicts[number], outcome="admit")
+                final_verdicts[number] = replace(verdicts[number], outcome="admit")
                 del still[number]
                 continue
-            sentences = _covered(workspace, one, latest[number].findings)
+            sentences = _covered(workspace, open_case, latest[number].findings)
             if sentences is None:
                 del still[number]
-            elif sentences <= one.masked:
-                found[number] = replace(verdicts[number], outcome="admit")
+            elif sentences <= open_case.masked:
+                final_verdicts[number] = replace(verdicts[number], outcome="admit")
                 del still[number]
             else:
-                one.masked |= sentences
+                open_case.masked |= sentences
                 grown = True
         if not grown:
-            return found
+            return final_verdicts
         masked = list(batch)
-        for number, one in list(still.items()):
-            rest = _mask(one.prepared, one.masked)
+        for number, open_case in list(still.items()):
+            rest = _mask(open_case.prepared, open_case.masked)
             if rest is None:  # nothing is left but what was released
-                found[number] = replace(verdicts[number], outcome="admit")
+                final_verdicts[number] = replace(verdicts[number], outcome="admit")
                 del still[number]
             else:
                 masked[number] = rest
         if not still:
-            return found
+            return final_verdicts
         latest = judge(masked)
     for number in still:
         if latest[number].outcome != "quarantine":
-            found[number] = replace(verdicts[number], outcome="admit")
-    return found
+            final_verdicts[number] = replace(verdicts[number], outcome="admit")
+    return final_verdicts
 
 
 def _covers_same(
@@ -135,9 +135,11 @@ def _covers_same(
     return True
 
 
-def _covered(workspace: Workspace, one: _Open, findings: Sequence[Finding]) -> set[str] | None:
+def _covered(
+    workspace: Workspace, open_case: _Open, findings: Sequence[Finding]
+) -> set[str] | None:
     """Sentences to take out when all findings are covered, else `None`."""
-    prepared = one.prepared
+    prepared = open_case.prepared
     text = evidence.rebuild([(c.start, c.end, c.text) for c in prepared.chunks])
     hidden = [h.text for h in prepared.hidden]
     sentences: set[str] = set()
@@ -145,15 +147,15 @@ def _covered(workspace: Workspace, one: _Open, findings: Sequence[Finding]) -> s
         if finding.facts.get("crashed"):
             return None
         rests_on = evidence.evidence(finding, text, hidden, prepared.document.metadata)
-        if not rests_on <= one.covers:
+        if not rests_on <= open_case.covers:
             return None
         quotes = evidence.quotes(finding)
         places = [_places(text, hidden, quote) for quote in quotes]
         if not all(places):  # decoded or disguised: what else is like it cannot be told
             return None
-        sentences |= {s for found in places for s in found}
+        sentences |= {s for held in places for s in held}
         speaks_for_itself = quotes or finding.facts.get("evidence") or finding.facts.get("twin")
-        if not speaks_for_itself and not _is_known(workspace, one):
+        if not speaks_for_itself and not _is_known(workspace, open_case):
             return None
     return sentences
 
@@ -163,21 +165,21 @@ def _places(text: str, hidden: Sequence[str], quote: str) -> list[str]:
     return evidence.holding(text, quote) + pieces
 
 
-def _is_known(workspace: Workspace, one: _Open) -> bool:
+def _is_known(workspace: Workspace, open_case: _Open) -> bool:
     """Whether every passage is mostly made of sentences that a reviewer released."""
     known = ""
-    for release in (r for r in one.releases if not r.ended):
+    for release in (r for r in open_case.releases if not r.ended):
         with workspace.ledger.reading() as conn:
             row = versions.version(conn, release.version)
         if row is not None:
             known += f" {evidence.same_line(text_of(stored_writes(workspace, row)))} \n"
-    for chunk in one.prepared.chunks:
+    for chunk in open_case.prepared.chunks:
         old = every = 0
         for a, b in evidence.sentence_spans(chunk.text):
-            said = evidence.same_line(chunk.text[a:b])
-            size = said.count(" ") + 1
+            sentence = evidence.same_line(chunk.text[a:b])
+            size = sentence.count(" ") + 1
             every += size
-            old += size if f" {said} " in known else 0
+            old += size if f" {sentence} " in known else 0
         if old < KNOWN * every:
             return False
     return True
@@ -209,12 +211,12 @@ def _without(text: str, sentences: set[str]) -> str:
     spans = evidence.sentence_spans(text)
     out = []
     for number, (a, b) in enumerate(spans):
-        said = evidence.same_line(text[a:b])
-        if said in sentences:
+        sentence = evidence.same_line(text[a:b])
+        if sentence in sentences:
             continue
-        if number == 0 and any(s.endswith(f" {said}") for s in sentences):
+        if number == 0 and any(s.endswith(f" {sentence}") for s in sentences):
             continue
-        if number == len(spans) - 1 and any(s.startswith(f"{said} ") for s in sentences):
+        if number == len(spans) - 1 and any(s.startswith(f"{sentence} ") for s in sentences):
             continue
         out.append(text[a:b])
     return "".join(out)

@@ -77,12 +77,12 @@ class Report(Job):
     @property
     def counts(self) -> dict[str, int]:
         """Documents by outcome."""
-        found = Counter(v.outcome for v in self.documents)
+        by_outcome = Counter(v.outcome for v in self.documents)
         return {
-            "admitted": found["admit"],
-            "quarantined": found["quarantine"],
-            "rejected": found["reject"],
-            "unchanged": found["unchanged"],
+            "admitted": by_outcome["admit"],
+            "quarantined": by_outcome["quarantine"],
+            "rejected": by_outcome["reject"],
+            "unchanged": by_outcome["unchanged"],
             "removed": self.removed,
         }
 

@@ -80,11 +80,11 @@ def sign(
     metadata = metadata or {}
     names: dict[str, None] = {}
     skipped: list[SkippedFile] = []
-    for found in _listed(root, paths, formats):
-        if isinstance(found, SkippedFile):
-            skipped.append(found)
+    for entry in _listed(root, paths, formats):
+        if isinstance(entry, SkippedFile):
+            skipped.append(entry)
         else:
-            names[found] = None
+            names[entry] = None
     if strict and skipped:
         raise UsageError(
             f"{len(skipped)} files cannot be signed, the first is {skipped[0].name!r}: "
@@ -142,23 +142,23 @@ def _listed(
         yield from folder.walk(root, path, formats)
 
 
-def says_the_same(envelope: bytes, made: Signed, key: PublicKey) -> bool:
+def says_the_same(envelope: bytes, newly_signed: Signed, key: PublicKey) -> bool:
     """Whether a manifest of this signer lists what a new one would, and may still be ingested.
 
     Args:
         envelope: The manifest file there is.
-        made: What was signed just now.
+        newly_signed: What was signed just now.
     """
-    new = made.manifest
+    new = newly_signed.manifest
     try:
-        found = dsse.parse_envelope(envelope, max_bytes=MAX_FILE)
-        signed = dsse.verify(found, {key.keyid: key}, payload_type=dsse.IN_TOTO, threshold=1)
+        parsed = dsse.parse_envelope(envelope, max_bytes=MAX_FILE)
+        signed = dsse.verify(parsed, {key.keyid: key}, payload_type=dsse.IN_TOTO, threshold=1)
         signed.require("manifest")
         old = manifests.parse(signed.payload, max_bytes=len(signed.payload))
     except IntegrityError:
         return False
-    said = (new.source, new.mode, new.subjects, new.removes)
-    return (old.source, old.mode, old.subjects, old.removes) == said and old.expires > new.issued
+    content = (new.source, new.mode, new.subjects, new.removes)
+    return (old.source, old.mode, old.subjects, old.removes) == content and old.expires > new.issued
 
 
 def _wrong(record: Record, name: str) -> str:

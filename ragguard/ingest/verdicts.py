@@ -113,11 +113,11 @@ def judge_documents(
             policies = {open_items[0].document.source: contract}
             return judge_batch(workspace, masked, policies, progress).verdicts
 
-        found = lasting_releases.apply(
+        final_verdicts = lasting_releases.apply(
             workspace, batch, judgement.verdicts, known, held_again, once_more
         )
         items = [open_items[n] for n in order]
-        judged = {i.document.id: v for i, v in zip(items, found, strict=True)}
+        judged = {i.document.id: v for i, v in zip(items, final_verdicts, strict=True)}
         judged = hold_fact_changes(workspace, items, judged, standing, contract, principals)
         judged = hold_for_review(workspace, items, judged, standing, contract, cleared)
         verdicts.update({k: observed(v) if observe else v for k, v in judged.items()})

@@ -67,9 +67,9 @@ def verify(
     manifest, signed, _, new = read_manifest(workspace, path)
     limits = workspace.settings.limits
     progress("read", 0, len(manifest.subjects))
-    made = _compared(manifest, signed, not new, workspace.root, root or path.parent, limits)
+    verified = _compared(manifest, signed, not new, workspace.root, root or path.parent, limits)
     progress("read", len(manifest.subjects), len(manifest.subjects))
-    return made
+    return verified
 
 
 def verify_under(

@@ -56,8 +56,10 @@ def open_workspace(
         LockedError: Another process works on it.
         LedgerError, TrustRootError: See `ragguard.workspace.Workspace`.
     """
-    found = meant.folder(folder)
-    return Workspace(found, settings or meant.settings(found), now or canonical.now())
+    workspace_folder = meant.folder(folder)
+    return Workspace(
+        workspace_folder, settings or meant.settings(workspace_folder), now or canonical.now()
+    )
 
 
 class Workspace(workspace.Workspace):
@@ -77,11 +79,11 @@ class Workspace(workspace.Workspace):
         paths, base = _paths(manifests), None if root is None else self._root_at(os.fspath(root))
         return ingest(self, paths, root=base, observe=observe, dry_run=dry_run)
 
-    def _root_at(self, said: str) -> Path | Place:
+    def _root_at(self, root: str) -> Path | Place:
         """A folder, or another place by its URL."""
         from ragguard.corpus.places import is_url, open_place
 
-        return open_place(said, self.settings.plugins.loaders) if is_url(said) else Path(said)
+        return open_place(root, self.settings.plugins.loaders) if is_url(root) else Path(root)
 
     def search(self, query: str, k: int = 5, *, proof: bool = False) -> list[Hit]:
         """Ask the serving index. See `ragguard.serving.search.search`."""
@@ -193,8 +195,8 @@ class Quarantine:
 
         pair = read_key(Path(key), lambda: passphrase)
         self._workspace.recover()
-        found = review.find(self._workspace.ledger, str(case))
-        return review.decide(self._workspace, found, action, pair, reason)
+        case_row = review.find(self._workspace.ledger, str(case))
+        return review.decide(self._workspace, case_row, action, pair, reason)
 
 
 def _paths(given: AnyPath | Iterable[AnyPath]) -> list[Path]:

@@ -44,8 +44,8 @@ class GuardedRetriever:
             `documents`, and the `answer` with proofs by point (a document's `id`) and refusals.
         """
         with LOCK:
-            found = self.retriever.retrieve(query, self.top_k if top_k is None else top_k)
-        answer = answered(found, self.on_answer)
+            retrieved = self.retriever.retrieve(query, self.top_k if top_k is None else top_k)
+        answer = answered(retrieved, self.on_answer)
         return {"documents": [_document(hit) for hit in answer.hits], "answer": answer}
 
 
@@ -96,8 +96,8 @@ class GuardedWriter:
             GivenText(str(d.meta.get(self.origin_key) or d.id), d.content or "", d.meta)
             for d in documents
         ]
-        made = self._sink.write(pieces, self.cleanup)
-        return {"documents_written": made.num_added + made.num_updated, "indexed": made}
+        indexed = self._sink.write(pieces, self.cleanup)
+        return {"documents_written": indexed.num_added + indexed.num_updated, "indexed": indexed}
 
 
 def _document(hit: Hit) -> Document:

@@ -92,9 +92,9 @@ class GuardedIndex:
             IntegrityError: The manifest was refused; nothing was written.
             IncompleteError: It could not be written whole; the next call finishes it.
         """
-        found = docs_source.lazy_load() if isinstance(docs_source, BaseLoader) else docs_source
+        documents = docs_source.lazy_load() if isinstance(docs_source, BaseLoader) else docs_source
         pieces = (
-            GivenText(_source_id(d, source_id_key), d.page_content, d.metadata) for d in found
+            GivenText(_source_id(d, source_id_key), d.page_content, d.metadata) for d in documents
         )
         return self._sink.write(pieces, cleanup)
 
@@ -118,8 +118,8 @@ class GuardedIndex:
 def _source_id(document: Document, key: str | Callable[[Document], str] | None) -> str:
     if key is None:
         return ""
-    found = key(document) if callable(key) else document.metadata.get(key)
-    return "" if found is None else str(found)
+    source_id = key(document) if callable(key) else document.metadata.get(key)
+    return "" if source_id is None else str(source_id)
 
 
 def _document(hit: Hit) -> Document:

@@ -46,9 +46,9 @@ def _count(conn: sa.Connection, size: int) -> CollectorRegistry:
         rows: Iterable[tuple[Sequence[str], float]],
         labels: Sequence[str] = (),
     ) -> None:
-        made = Gauge(PREFIX + name, meaning, labels, registry=registry)
+        metric = Gauge(PREFIX + name, meaning, labels, registry=registry)
         for values, value in rows:
-            target = made.labels(*(cut(line(v), LONGEST) for v in values)) if labels else made
+            target = metric.labels(*(cut(line(v), LONGEST) for v in values)) if labels else metric
             target.set(value)
 
     documents, verdicts = totals.documents(conn), totals.verdicts(conn)

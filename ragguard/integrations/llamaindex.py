@@ -81,11 +81,11 @@ class GuardPostprocessor(BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        scores = {one.node.node_id: one.score for one in nodes}
+        scores = {scored.node.node_id: scored.score for scored in nodes}
         question = "" if query_bundle is None else query_bundle.query_str
-        found = {i: score or 0.0 for i, score in scores.items()}
+        similarities = {i: score or 0.0 for i, score in scores.items()}
         with LOCK:
-            answer = self.retriever.prove(found, question=question)
+            answer = self.retriever.prove(similarities, question=question)
         return [
             NodeWithScore(node=_node(hit).node, score=scores[hit.proof.point])
             for hit in answered(answer, self.on_answer).hits
@@ -147,10 +147,10 @@ class GuardedSink(TransformComponent):
             GivenText(n.ref_doc_id or n.node_id, n.get_content(MetadataMode.NONE), n.metadata)
             for n in nodes
         ]
-        made = self._sink.write(pieces, self.cleanup)
+        indexed = self._sink.write(pieces, self.cleanup)
         if self.on_indexed is not None:
-            self.on_indexed(made)
-        served = zip(nodes, made.verdicts, strict=True)
+            self.on_indexed(indexed)
+        served = zip(nodes, indexed.verdicts, strict=True)
         return [node for node, verdict in served if verdict.outcome in ("admit", "unchanged")]
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:

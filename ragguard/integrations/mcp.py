@@ -83,7 +83,7 @@ def make_server(
         """
         answer = answered(retriever.retrieve(question, _bounded(k)), on_answer).as_dict()
         # Whoever asks a model need not learn what is planted: it is logged.
-        refused = [one for one in answer["refused"] if one["kind"] != HONEYTOKEN]
+        refused = [refusal for refusal in answer["refused"] if refusal["kind"] != HONEYTOKEN]
         return {"hits": answer["hits"], "refused": refused}
 
     add(search, "Search with proof")
@@ -100,7 +100,7 @@ def make_server(
 
         They are suspects for a person: what is compared does not tell false from true.
         """
-        found = trace_answer(held, question, answer, _bounded(k))
+        traced = trace_answer(held, question, answer, _bounded(k))
         passages = [
             {
                 "document": p.hit.document,
@@ -109,10 +109,10 @@ def make_server(
                 "dependence": p.dependence,
                 "responsible": p.responsible,
             }
-            for p in found.passages
+            for p in traced.passages
         ]
-        companions = [asdict(companion) for companion in found.companions]
-        return {"responsible": found.documents, "passages": passages, "companions": companions}
+        companions = [asdict(companion) for companion in traced.companions]
+        return {"responsible": traced.documents, "passages": passages, "companions": companions}
 
     def waiting(limit: int = 20) -> Body:
         """List what waits for a reviewer, oldest first: names and checks, never its text.
@@ -120,8 +120,11 @@ def make_server(
         A person looks at it with `ragguard quarantine show`; nothing here can release it.
         """
         with held.ledger.reading() as conn:
-            found = queue.entries(conn)
-        return {"open": len(found), "cases": [_case(entry) for entry in found[: _bounded(limit)]]}
+            entries = queue.entries(conn)
+        return {
+            "open": len(entries),
+            "cases": [_case(entry) for entry in entries[: _bounded(limit)]],
+        }
 
     add(trace, "Trace a document")
     add(trace_bad_answer, "Trace a bad answer")

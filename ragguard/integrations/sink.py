@@ -156,10 +156,10 @@ class Sink:
     def _there(self) -> tuple[There, set[str]]:
         """What is there, serving or waiting, and what of it a reviewer was asked to take out."""
         state = state_of(self._workspace, self._source)
-        found: dict[str, dict[str, VersionRow]] = {}
+        there: dict[str, dict[str, VersionRow]] = {}
         for document, row in {**state.serving, **state.waiting}.items():
-            found.setdefault(row.subject, {})[document.removeprefix(f"{row.subject}#")] = row
-        return found, {name for case in state.removals for name in case.detail["documents"]}
+            there.setdefault(row.subject, {})[document.removeprefix(f"{row.subject}#")] = row
+        return there, {name for case in state.removals for name in case.detail["documents"]}
 
     def _deliver(
         self,
@@ -206,9 +206,9 @@ class Sink:
             )
             path.write_bytes(signed.envelope)
             report = ingest(workspace, [path], root=root)
-        made = _outcome(report, files, ids)
-        notes = [note for note in (made.note, self._missing()) if note]
-        return replace(made, note="; ".join(notes))
+        indexed = _outcome(report, files, ids)
+        notes = [note for note in (indexed.note, self._missing()) if note]
+        return replace(indexed, note="; ".join(notes))
 
     def _missing(self) -> str:
         """Say so where the index has not as many points as were written to it.
@@ -221,10 +221,10 @@ class Sink:
             return ""
         with self._workspace.ledger.reading() as conn:
             written = versions.count_seals(conn, generation.serving)
-        found = self._workspace.open_store().count(generation.serving)
-        if found == written:
+        points = self._workspace.open_store().count(generation.serving)
+        if points == written:
             return ""
-        return f"the index has {found} points, and {written} were written: run `ragguard audit`"
+        return f"the index has {points} points, and {written} were written: run `ragguard audit`"
 
 
 @dataclass(frozen=True)
@@ -281,9 +281,9 @@ class _File:
                 mine = (row.digest, row.metadata_digest) if exact else (row.digest,)
                 alike.setdefault(mine, []).append(key)
             for digests, place in self._places.items():
-                found = alike.get(digests if exact else digests[:1])
-                if found and place not in keys:
-                    keys[place] = found.pop()
+                matching = alike.get(digests if exact else digests[:1])
+                if matching and place not in keys:
+                    keys[place] = matching.pop()
                     del free[keys[place]]
         if keep:
             self._kept = {key: row for key, row in free.items() if key not in drop}

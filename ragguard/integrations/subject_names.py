@@ -37,9 +37,9 @@ class Names:
     def _find(self, origin: str) -> str:
         name = encoded(origin)
         apart = f"{name}~{digest_text(origin)[:16]}"
-        for found in (name, apart):
-            if found in self._there:
-                return found
+        for candidate in (name, apart):
+            if candidate in self._there:
+                return candidate
         if self._keys is None:
             self._keys = {k: n for n in self._there for k in _keys(n)}
         chosen = apart if any(k in self._keys for k in _keys(name)) else name

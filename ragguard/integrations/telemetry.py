@@ -221,8 +221,8 @@ class Telemetry:
     def _count(self) -> list[Metric]:
         """All metrics, as they are now."""
         registries = list(self._registries)
-        if self._ledger is not None and (found := self._ledger.read(self._say)) is not None:
-            registries.append(found)
+        if self._ledger is not None and (own_registry := self._ledger.read(self._say)) is not None:
+            registries.append(own_registry)
         now = time_ns()
         return [m for registry in registries for m in translated(registry.collect(), now)]
 
@@ -237,10 +237,10 @@ class Telemetry:
         if self._provider is not None:
             self._provider.shutdown()
 
-    def _say(self, what: str) -> None:
+    def _say(self, sentence: str) -> None:
         if not self._told:
             self._told = True
-            self._tell(what)
+            self._tell(sentence)
 
 
 def translated(families: Iterable[Family], now: int) -> list[Metric]:
@@ -250,7 +250,7 @@ def translated(families: Iterable[Family], now: int) -> list[Metric]:
         families: With their samples.
         now: Nanoseconds since 1970.
     """
-    made: list[Metric] = []
+    metrics: list[Metric] = []
     for family in families:
         begun = {
             _key(sample.labels): int(sample.value * 1e9)
@@ -267,8 +267,8 @@ def translated(families: Iterable[Family], now: int) -> list[Metric]:
         data: Gauge | Sum = Gauge(points)
         if family.type == "counter":
             data = Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
-        made.append(Metric(family.name, family.documentation, "", data))
-    return made
+        metrics.append(Metric(family.name, family.documentation, "", data))
+    return metrics
 
 
 def _key(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:

@@ -208,24 +208,24 @@ def in_threads(job: Callable[[int], T], jobs: range, workers: int) -> Iterator[T
             yield waiting.pop(0).result()
 
 
-def settle(vectors: Floats, rows: Ints, found: Rows, k: int) -> tuple[Rows, Floats]:
+def settle(vectors: Floats, rows: Ints, candidates: Rows, k: int) -> tuple[Rows, Floats]:
     """The k nearest of some candidates, by similarities computed in float64.
 
     Args:
         vectors: float32 (n, d), unit length.
         rows: int64 (r,), whose candidates.
-        found: int32 (r, c), candidates, none twice in a row; -1 where there is none.
+        candidates: int32 (r, c), none twice in a row; -1 where there is none.
 
     Returns:
         Indices int32 and similarities float32 (r, k), descending, ties by index; -1 where fewer.
     """
     indices = np.full((len(rows), k), -1, dtype=np.int32)
     similarities = np.full((len(rows), k), -1.0, dtype=np.float32)
-    step = max(1, PAIRS // max(1, found.shape[1]))
-    width = min(k, found.shape[1])
+    step = max(1, PAIRS // max(1, candidates.shape[1]))
+    width = min(k, candidates.shape[1])
     for start in range(0, len(rows), step):
         some = slice(start, start + step)
-        names = np.sort(found[some], axis=1)
+        names = np.sort(candidates[some], axis=1)
         mine = vectors[rows[some]].astype(np.float64)
         there = vectors[names].astype(np.float64)  # a row for -1 too, left out below
         close = np.vecdot(mine[:, None, :], there).astype(np.float32)

@@ -133,10 +133,10 @@ def update(
     fresh = _exactly(vectors, new, every, k, workers, progress)
     # A new row enters the list of a row to which it is closer than the last one in it.
     floors = table[1][old, -1]
-    for some, found, _ in scan(vectors, old, new, k, floors=floors, workers=workers):
-        hit = np.flatnonzero(found[:, 0] >= 0)
+    for some, nearest, _ in scan(vectors, old, new, k, floors=floors, workers=workers):
+        hit = np.flatnonzero(nearest[:, 0] >= 0)
         rows = old[some][hit]
-        entered = np.concatenate([table[0][rows], found[hit]], axis=1)
+        entered = np.concatenate([table[0][rows], nearest[hit]], axis=1)
         table[0][rows], table[1][rows] = settle(vectors, rows, entered, k)
         progress("changed", some.stop, len(old))
     table[0][new], table[1][new] = fresh
@@ -186,8 +186,8 @@ def components(indices: Rows, similarities: Floats, least: float) -> Ints:
     left, at = np.nonzero((indices >= 0) & (similarities >= np.float32(least)))
     links = csr_matrix((np.ones(len(left), dtype=np.int8), (left, indices[left, at])), shape=(n, n))
     graph = links.multiply(links.T)
-    _, found = connected_components(graph, directed=False)
-    _, first, number = np.unique(found, return_index=True, return_inverse=True)
+    _, labels = connected_components(graph, directed=False)
+    _, first, number = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
     groups: Ints = rank[number]
@@ -207,8 +207,8 @@ def _exactly(
 ) -> tuple[Rows, Floats]:
     """Exact neighbours of rows among the base, as row numbers."""
     indices, similarities = _empty(len(rows), k)
-    for some, found, _ in scan(vectors, rows, base, k + SPARE, workers=workers):
-        indices[some], similarities[some] = settle(vectors, rows[some], found, k)
+    for some, nearest, _ in scan(vectors, rows, base, k + SPARE, workers=workers):
+        indices[some], similarities[some] = settle(vectors, rows[some], nearest, k)
         progress("neighbours", some.stop, len(rows))
     return indices, similarities
 

@@ -94,8 +94,8 @@ def _nearest(vectors: Floats, rows: Ints | None, centres: Floats, workers: int) 
     def block(start: int) -> Ints:
         some = slice(start, start + BLOCK)
         there = vectors[some] if rows is None else vectors[rows[some]]
-        found: Ints = (there @ centres.T).argmax(axis=1)
-        return found
+        owners: Ints = (there @ centres.T).argmax(axis=1)
+        return owners
 
     return np.concatenate(list(in_threads(block, range(0, n, BLOCK), workers))).astype(np.int32)
 
@@ -191,12 +191,12 @@ def join(
 
     indices = np.full((len(base), k), -1, dtype=np.int32)
     similarities = np.full((len(base), k), -1.0, dtype=np.float32)
-    done = 0
-    for left, right, found, values in in_threads(block, range(len(blocks)), workers):
-        indices[order[left:right]] = np.where(found < 0, -1, order[found])
+    rows_done = 0
+    for left, right, nearest, values in in_threads(block, range(len(blocks)), workers):
+        indices[order[left:right]] = np.where(nearest < 0, -1, order[nearest])
         similarities[order[left:right]] = values
-        done += right - left
-        progress("neighbours", done, len(base))
+        rows_done += right - left
+        progress("neighbours", rows_done, len(base))
     return indices, similarities
 
 

@@ -37,17 +37,17 @@ def top_k(
         block = queries[start:stop] @ base.T
         _leave_out(block, query_groups[start:stop], base_groups)
         if width < m:
-            found = _largest(block, width)
-            _break_ties(block, found)
+            nearest = _largest(block, width)
+            _break_ties(block, nearest)
         else:
-            found = np.broadcast_to(np.arange(m), block.shape).copy()
-        found.sort(axis=1)
-        values = np.take_along_axis(block, found, axis=1)
+            nearest = np.broadcast_to(np.arange(m), block.shape).copy()
+        nearest.sort(axis=1)
+        values = np.take_along_axis(block, nearest, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
         values = np.take_along_axis(values, order, axis=1)
-        found = np.take_along_axis(found, order, axis=1)
+        nearest = np.take_along_axis(nearest, order, axis=1)
         absent = np.isneginf(values)
-        indices[start:stop, :width] = np.where(absent, -1, found)
+        indices[start:stop, :width] = np.where(absent, -1, nearest)
         similarities[start:stop, :width] = np.where(absent, -1.0, values)
     return indices, similarities
 
@@ -84,13 +84,13 @@ def _largest(block: Floats, width: int) -> Ints:
     return np.take_along_axis(columns, chosen, axis=1)
 
 
-def _break_ties(block: Floats, found: Ints) -> None:
+def _break_ties(block: Floats, nearest: Ints) -> None:
     """Where more rows than fit are as near as the last one taken, take the first of them."""
-    taken = np.take_along_axis(block, found, axis=1)
+    taken = np.take_along_axis(block, nearest, axis=1)
     last = taken.min(axis=1, keepdims=True)
     crowded = (block == last).sum(axis=1) > (taken == last).sum(axis=1)
     for row in np.flatnonzero(crowded & ~np.isneginf(last[:, 0])):
-        found[row] = np.argsort(-block[row], kind="stable")[: found.shape[1]]
+        nearest[row] = np.argsort(-block[row], kind="stable")[: nearest.shape[1]]
 
 
 def merge(first: tuple[Ints, Floats], second: tuple[Ints, Floats], k: int) -> tuple[Ints, Floats]:

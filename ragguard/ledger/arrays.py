@@ -21,9 +21,9 @@ from ragguard.errors import LedgerError
 
 def dump_array(array: NDArray[Any]) -> bytes:
     """An array as bytes (npy)."""
-    made = io.BytesIO()
-    np.save(made, array, allow_pickle=False)
-    return made.getvalue()
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def load_array(data: bytes) -> NDArray[Any]:

@@ -114,7 +114,7 @@ def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[PlaceRow]]
     Returns:
         By point id, the newest version first.
     """
-    found: dict[str, list[PlaceRow]] = {}
+    by_point: dict[str, list[PlaceRow]] = {}
     for start in range(0, len(ids), BATCH):
         query = (
             sa.select(
@@ -144,8 +144,8 @@ def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[PlaceRow]]
         )
         for row in conn.execute(query):
             place = PlaceRow(**row._mapping)
-            found.setdefault(place.point, []).append(place)
-    return found
+            by_point.setdefault(place.point, []).append(place)
+    return by_point
 
 
 def stays(conn: sa.Connection) -> Iterator[tuple[int, str, int, int | None]]:
@@ -176,10 +176,10 @@ def ended_stays(conn: sa.Connection) -> dict[str, list[tuple[int, int]]]:
             sa.or_(membership.c.until.is_not(None), membership.c.since.in_(ended)),
         )
     )
-    found: dict[str, list[tuple[int, int]]] = {}
+    by_document: dict[str, list[tuple[int, int]]] = {}
     for source, document, since, until in _stream(conn, query):
-        found.setdefault(f"{source}/{document}", []).append((since, until))
-    return found
+        by_document.setdefault(f"{source}/{document}", []).append((since, until))
+    return by_document
 
 
 def versions_of(conn: sa.Connection, commit: int) -> dict[int, VersionRow]:
@@ -227,12 +227,12 @@ def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
         "denied document's vectors": sa.select(denials.c.vectors),
         "denied document's text": sa.select(denials.c.texts),
     }
-    for what, query in queries.items():
+    for kind, query in queries.items():
         for (digest,) in _stream(conn, query):
-            yield what, digest
+            yield kind, digest
     for words in opinions.heard(conn).values():
-        for _, said in words:
-            yield "opinion", said.envelope
+        for _, opinion in words:
+            yield "opinion", opinion.envelope
 
 
 @dataclass(frozen=True)

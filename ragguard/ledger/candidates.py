@@ -29,8 +29,8 @@ class CandidateDocument(Labelled):
 
 def candidate(conn: sa.Connection) -> Generation | None:
     """The generation that is built and does not serve; there is one at a time."""
-    found = generations_in(conn, "candidate")
-    return found[-1] if found else None
+    generations = generations_in(conn, "candidate")
+    return generations[-1] if generations else None
 
 
 def staged(conn: sa.Connection) -> CommitRow | None:
@@ -50,7 +50,7 @@ def behind(conn: sa.Connection, commit: int) -> int:
 
 def entries(conn: sa.Connection, generation: int) -> list[tuple[int, Mapping[str, Any]]]:
     """What the log says of the trials of a generation, oldest first: index and entry."""
-    found: list[tuple[int, Mapping[str, Any]]] = []
+    trials: list[tuple[int, Mapping[str, Any]]] = []
     for index, text, _ in log.entries(conn):
         if f'"{ACT}"' not in text:
             continue
@@ -58,8 +58,8 @@ def entries(conn: sa.Connection, generation: int) -> list[tuple[int, Mapping[str
         if (body.get("act"), "did" in body) != (ACT, True):
             continue  # a commit of that kind has a plan, and did nothing here
         if body.get("generation") == generation:
-            found.append((index, body))
-    return found
+            trials.append((index, body))
+    return trials
 
 
 def held(
@@ -69,7 +69,7 @@ def held(
 
     What no confirmed commit put there is not in it.
     """
-    found: dict[tuple[str, int, str], CandidateDocument] = {}
+    documents: dict[tuple[str, int, str], CandidateDocument] = {}
     for start in range(0, len(ids), BATCH):
         query = (
             sa.select(
@@ -91,15 +91,15 @@ def held(
             )
         )
         for point, version, seal, *rest in conn.execute(query):
-            found[point, version, seal] = CandidateDocument(*rest)
-    return found
+            documents[point, version, seal] = CandidateDocument(*rest)
+    return documents
 
 
 def serving_now(
     conn: sa.Connection, documents: Collection[str]
 ) -> dict[str, tuple[CandidateDocument, int]]:
     """What serves of documents (ids, whatever their source), and since which commit, by label."""
-    found: dict[str, tuple[CandidateDocument, int]] = {}
+    serving: dict[str, tuple[CandidateDocument, int]] = {}
     names = sorted(documents)
     for start in range(0, len(names), BATCH):
         query = (
@@ -118,28 +118,28 @@ def serving_now(
             )
         )
         for since, *rest in conn.execute(query):
-            one = CandidateDocument(*rest)
-            found[one.label] = (one, since)
-    return found
+            document = CandidateDocument(*rest)
+            serving[document.label] = (document, since)
+    return serving
 
 
 def denied_among(conn: sa.Connection, digests: Collection[str]) -> set[str]:
     """Which of some digests of documents a reviewer denied."""
     names = sorted(digests)
-    found: set[str] = set()
+    denied: set[str] = set()
     for start in range(0, len(names), BATCH):
         query = sa.select(denials.c.digest).where(
             denials.c.digest.in_(names[start : start + BATCH])
         )
-        found.update(digest for (digest,) in conn.execute(query))
-    return found
+        denied.update(digest for (digest,) in conn.execute(query))
+    return denied
 
 
 def versions_numbered(conn: sa.Connection, numbers: Sequence[int]) -> dict[str, VersionRow]:
     """Versions by `source/id`; at most one of each document is asked for."""
-    found: dict[str, VersionRow] = {}
+    by_label: dict[str, VersionRow] = {}
     for start in range(0, len(numbers), BATCH):
         query = sa.select(versions).where(versions.c.id.in_(numbers[start : start + BATCH]))
         for row in map(version_of, conn.execute(query)):
-            found[row.label] = row
-    return found
+            by_label[row.label] = row
+    return by_label

@@ -89,8 +89,8 @@ def confirm(conn: sa.Connection, commit: int, corpus: str, log_index: int) -> No
 
 def give_up(conn: sa.Connection, commit: int) -> None:
     """Forget a pending commit with its verdicts and points, which belong to nobody."""
-    made = sa.select(versions.c.id).where(versions.c.commit == commit)
-    conn.execute(sa.delete(points).where(points.c.version.in_(made)))
+    own_versions = sa.select(versions.c.id).where(versions.c.commit == commit)
+    conn.execute(sa.delete(points).where(points.c.version.in_(own_versions)))
     conn.execute(sa.delete(versions).where(versions.c.commit == commit))
     conn.execute(sa.delete(commits).where(commits.c.id == commit, commits.c.state == "pending"))
 

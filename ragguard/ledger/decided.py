@@ -63,20 +63,20 @@ def releases(conn: sa.Connection, source: str) -> dict[str, list[ReleaseRow]]:
     result: dict[str, list[ReleaseRow]] = {}
     for document, number, digest, metadata_digest, covers, action in conn.execute(query):
         if action == "release":
-            made = ReleaseRow(number, digest, metadata_digest, frozenset(covers))
-            result.setdefault(document, []).append(made)
+            release = ReleaseRow(number, digest, metadata_digest, frozenset(covers))
+            result.setdefault(document, []).append(release)
         else:
             result[document] = [replace(r, ended=True) for r in result.get(document, ())]
-    return {document: found for document, found in result.items() if found}
+    return {document: rows for document, rows in result.items() if rows}
 
 
 def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:
     """What reviewers released: (document, digest, metadata digest) to the checks covered."""
     result: dict[tuple[str, str, str], set[str]] = {}
-    for document, found in releases(conn, source).items():
-        for one in found:
-            key = (document, one.digest, one.metadata_digest)
-            result.setdefault(key, set()).update(one.checks)
+    for document, rows in releases(conn, source).items():
+        for release in rows:
+            key = (document, release.digest, release.metadata_digest)
+            result.setdefault(key, set()).update(release.checks)
     return result
 
 

@@ -53,30 +53,30 @@ def quotes(finding: Finding) -> list[str]:
     facts = finding.facts
     if facts.get("twin") or any(facts.get(k) for k in ("copy_of", "key", "keys", "evidence")):
         return []
-    found: list[str] = []
+    stretches: list[str] = []
     for name in QUOTES:
-        found += _strings(facts.get(name))
-    if not found and not any(facts.get(name) for name in OTHERS):
+        stretches += _strings(facts.get(name))
+    if not stretches and not any(facts.get(name) for name in OTHERS):
         for match in _REPR.finditer(finding.detail):
             try:
-                found.append(str(ast.literal_eval(match[1])))
+                stretches.append(str(ast.literal_eval(match[1])))
             except (ValueError, SyntaxError):
                 continue
-    return list(dict.fromkeys(q for q in found if _WORD.search(q)))[:MOST]
+    return list(dict.fromkeys(q for q in stretches if _WORD.search(q)))[:MOST]
 
 
 def pointed_words(finding: Finding) -> list[str]:
     """Single words a finding points at: repeated or unseen ones, without repeats."""
-    found = finding.facts.get("words")
-    return list(dict.fromkeys(str(w) for w in found)) if isinstance(found, list | Mapping) else []
+    words = finding.facts.get("words")
+    return list(dict.fromkeys(str(w) for w in words)) if isinstance(words, list | Mapping) else []
 
 
 def others(finding: Finding) -> list[str]:
     """Other documents (`source/id`) that a finding names, without repeats, in its order."""
-    found: list[str] = []
+    labels: list[str] = []
     for name in OTHERS:
-        found += _strings(finding.facts.get(name))
-    return list(dict.fromkeys(found))
+        labels += _strings(finding.facts.get(name))
+    return list(dict.fromkeys(labels))
 
 
 def evidence_key(finding: Finding) -> str:
@@ -113,18 +113,20 @@ def evidence(
     Returns:
         Texts `check:` and 64 hexadecimal digits.
     """
-    said = [one for quote in quotes(finding) for one in quoted_in(text, hidden, quote)]
-    found = set(_parts(finding, said))
+    sentences = [
+        sentence for quote in quotes(finding) for sentence in quoted_in(text, hidden, quote)
+    ]
+    parts = set(_parts(finding, sentences))
     for name in (*_strings(finding.facts.get("key")), *_strings(finding.facts.get("keys"))):
-        found.add(f"metadata {name} {metadata.get(name)!r}")
-    return frozenset(_atom(finding.check, part) for part in found)
+        parts.add(f"metadata {name} {metadata.get(name)!r}")
+    return frozenset(_atom(finding.check, part) for part in parts)
 
 
 def quoted_in(text: str, hidden: Sequence[str], quote: str) -> list[str]:
     """Sentences or hidden pieces that hold a quote, as `same_line`; the quote where none does."""
-    found = holding(text, quote)
-    found += [same_line(piece) for piece in hidden if locate(piece, quote)]
-    return found or [same_line(quote)]
+    sentences = holding(text, quote)
+    sentences += [same_line(piece) for piece in hidden if locate(piece, quote)]
+    return sentences or [same_line(quote)]
 
 
 def rebuild(pieces: Sequence[tuple[int, int, str]]) -> str:
@@ -155,25 +157,25 @@ def locate(text: str, quote: str) -> list[Span]:
         Character spans in `text`; none when the quote has no word or does not stand there.
     """
     stream, wanted = spans(text), [w for w, _ in spans(quote)]
-    found = locate_words(stream, wanted)
-    return found if found or len(wanted) < 4 else locate_words(stream, wanted[1:])
+    places = locate_words(stream, wanted)
+    return places if places or len(wanted) < 4 else locate_words(stream, wanted[1:])
 
 
 def locate_words(stream: Sequence[tuple[str, Span]], wanted: Sequence[str]) -> list[Span]:
     """The same in a text that is taken apart already, see `spans`."""
-    found: list[Span] = []
+    places: list[Span] = []
     n, at = len(wanted), 0
     if not n:
-        return found
+        return places
     while at + n <= len(stream):
         same = all(stream[at + i][0] == wanted[i] for i in range(n - 1))
         last = stream[at + n - 1][0]
         if same and (last == wanted[-1] or (n > 2 and last.startswith(wanted[-1]))):
-            found.append((stream[at][1][0], stream[at + n - 1][1][1]))
+            places.append((stream[at][1][0], stream[at + n - 1][1][1]))
             at += n
         else:
             at += 1
-    return found
+    return places
 
 
 def spans(text: str) -> list[tuple[str, Span]]:
@@ -189,13 +191,13 @@ def fold(text: str) -> str:
 
 def sentence_spans(text: str) -> list[Span]:
     """Sentences of a text: up to a full stop, question or exclamation mark, or a line's end."""
-    found: list[Span] = []
+    bounds: list[Span] = []
     start = 0
     for match in _END.finditer(text):
-        found.append((start, match.end()))
+        bounds.append((start, match.end()))
         start = match.end()
-    found.append((start, len(text)))
-    return [(a, b) for a, b in found if _WORD.search(text, a, b)]
+    bounds.append((start, len(text)))
+    return [(a, b) for a, b in bounds if _WORD.search(text, a, b)]
 
 
 def same_line(text: str) -> str:
@@ -219,7 +221,7 @@ def holding(text: str, quote: str) -> list[str]:
 def _parts(finding: Finding, sentences: Sequence[str] = ()) -> Iterator[str]:
     facts = finding.facts
     if given := _strings(facts.get("evidence")):
-        yield from (f"evidence {one}" for one in given)
+        yield from (f"evidence {mark}" for mark in given)
         return
     named = others(finding)
     claims = [name for name in CLAIMS if facts.get(name) not in (None, "", [], {})]
@@ -236,9 +238,9 @@ def _parts(finding: Finding, sentences: Sequence[str] = ()) -> Iterator[str]:
         return
     rules = _strings(facts.get("rules")) or _strings(facts.get("kinds"))
     yield from (f"rule {rule}" for rule in sorted(set(rules)))
-    said = list(sentences) or [same_line(q) for q in quotes(finding)]
-    if said:
-        yield from (f"sentence {one}" for one in dict.fromkeys(said))
+    quoted = list(sentences) or [same_line(q) for q in quotes(finding)]
+    if quoted:
+        yield from (f"sentence {sentence}" for sentence in dict.fromkeys(quoted))
     elif not rules:
         words = sorted(pointed_words(finding))
         yield "words " + " ".join(words) if words else _NOTHING
@@ -254,10 +256,10 @@ def _strings(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value] if value else []
     if isinstance(value, list | tuple):
-        found = [
+        texts = [
             v.get("text", v.get("document", "")) if isinstance(v, Mapping) else v for v in value
         ]
-        return [v for v in found if isinstance(v, str) and v]
+        return [v for v in texts if isinstance(v, str) and v]
     return []
 
 
@@ -284,14 +286,14 @@ def differing(ours: str, theirs: str) -> tuple[list[Span], list[Span]]:
 def pointed_at(finding: Finding, text: str) -> list[Span]:
     """Places of a passage that a finding points at: quoted stretches, or single words."""
     stream = spans(text)
-    found: list[Span] = []
+    places: list[Span] = []
     for quote in quotes(finding):
-        found += locate(text, quote)
+        places += locate(text, quote)
     wanted = {fold(word) for word in pointed_words(finding)}
-    found += [place for word, place in stream if word in wanted]
+    places += [place for word, place in stream if word in wanted]
     for ours, _theirs in _changes(finding):
-        found += locate_words(stream, [w for w, _ in spans(ours)])
-    return merged(found)
+        places += locate_words(stream, [w for w, _ in spans(ours)])
+    return merged(places)
 
 
 def merged(places: Sequence[Span]) -> list[Span]:

@@ -140,7 +140,7 @@ def would_wait(conn: sa.Connection) -> list[Entry]:
         )
         .order_by(versions.c.id)
     )
-    found = []
+    entries = []
     for row in conn.execute(query):
         version = version_of(row)
         if any(f.get("facts", {}).get("observed") is True for f in version.findings):
@@ -156,8 +156,8 @@ def would_wait(conn: sa.Connection) -> list[Entry]:
                 None,
                 row.opened_at,
             )
-            found.append(as_entry(case, version))
-    return found
+            entries.append(as_entry(case, version))
+    return entries
 
 
 def _checks(conn: sa.Connection) -> tuple[dict[int, str], set[int]]:
@@ -167,8 +167,8 @@ def _checks(conn: sa.Connection) -> tuple[dict[int, str], set[int]]:
     )
     first: dict[int, str] = {}
     ruled: set[int] = set()
-    for number, found in conn.execute(query):
-        names = [str(f["check"]) for f in found]
+    for number, findings in conn.execute(query):
+        names = [str(f["check"]) for f in findings]
         if names:
             first[number] = names[0]
         if names[:1] in ([ALWAYS_REVIEW], [PROBATION]):

@@ -29,8 +29,8 @@ def _acts(conn: sa.Connection, act: str) -> list[tuple[int, dict[str, Any]]]:
         .where(log_entries.c.body.like(f'%"act":"{act}"%'))
         .order_by(log_entries.c.index)
     )
-    found = ((index, json.loads(text)) for index, text in conn.execute(query))
-    return [(n, body) for n, body in found if isinstance(body, dict) and body.get("act") == act]
+    logged = ((index, json.loads(text)) for index, text in conn.execute(query))
+    return [(n, body) for n, body in logged if isinstance(body, dict) and body.get("act") == act]
 
 
 def heard(conn: sa.Connection) -> dict[int, list[tuple[int, Opinion]]]:
@@ -43,15 +43,15 @@ def given(conn: sa.Connection) -> dict[int, list[Opinion]]:
     latest: dict[int, dict[str, Opinion]] = {}
     for case, words in heard(conn).items():
         mine = latest.setdefault(case, {})
-        for _, said in words:
-            mine.pop(person(said.reviewer), None)
-            mine[person(said.reviewer)] = said
+        for _, opinion in words:
+            mine.pop(person(opinion.reviewer), None)
+            mine[person(opinion.reviewer)] = opinion
     return {case: list(words.values()) for case, words in latest.items()}
 
 
 def disagree(words: Sequence[Opinion]) -> bool:
     """Whether two of the opinions are not the same."""
-    return len({said.action for said in words}) > 1
+    return len({opinion.action for opinion in words}) > 1
 
 
 def told(words: Sequence[Opinion], *, closed: bool) -> list[dict[str, Any]]:
@@ -63,12 +63,12 @@ def told(words: Sequence[Opinion], *, closed: bool) -> list[dict[str, Any]]:
     open_book = closed or disagree(words)
     return [
         {
-            "reviewer": said.reviewer,
-            "at": said.at,
-            "action": said.action if open_book else None,
-            "reason": said.reason if open_book else None,
+            "reviewer": opinion.reviewer,
+            "at": opinion.at,
+            "action": opinion.action if open_book else None,
+            "reason": opinion.reason if open_book else None,
         }
-        for said in words
+        for opinion in words
     ]
 
 
@@ -81,12 +81,14 @@ def every_word(conn: sa.Connection) -> dict[int, dict[str, tuple[str, Action]]]:
     Returns:
         Case to person to the reviewer's name and what he said.
     """
-    found: dict[int, dict[str, tuple[str, Action]]] = {}
+    last_words: dict[int, dict[str, tuple[str, Action]]] = {}
     waiting = open_numbers(conn)
     for case, words in given(conn).items():
         if case not in waiting or disagree(words):
-            found[case] = {person(said.reviewer): (said.reviewer, said.action) for said in words}
+            last_words[case] = {
+                person(opinion.reviewer): (opinion.reviewer, opinion.action) for opinion in words
+            }
     query = sa.select(decisions.c.case, decisions.c.reviewer, decisions.c.action)
     for case, reviewer, action in conn.execute(query.order_by(decisions.c.id)):
-        found.setdefault(case, {})[person(reviewer)] = (reviewer, action)
-    return found
+        last_words.setdefault(case, {})[person(reviewer)] = (reviewer, action)
+    return last_words

@@ -158,8 +158,8 @@ def entries(
         query = query.where(commits.c.at >= choice.since)
     if choice.commit is not None:
         query = query.where(cases.c.opened == choice.commit)
-    found = (_entry(row) for row in conn.execute(query))
-    return [entry for entry in found if choice.takes(entry)]
+    candidates = (_entry(row) for row in conn.execute(query))
+    return [entry for entry in candidates if choice.takes(entry)]
 
 
 def _entry(row: sa.Row[*tuple[Any, ...]]) -> Entry:
@@ -170,8 +170,8 @@ def _entry(row: sa.Row[*tuple[Any, ...]]) -> Entry:
 
 def as_entry(case: CaseRow, version: VersionRow | None) -> Entry:
     """A case with its version and what is said of it."""
-    said = tuple(as_finding(f) for f in version.findings) if version else ()
-    return Entry(case, version, said)
+    findings = tuple(as_finding(f) for f in version.findings) if version else ()
+    return Entry(case, version, findings)
 
 
 def groups(rows: Iterable[Entry]) -> list[Group]:
@@ -201,20 +201,20 @@ def groups(rows: Iterable[Entry]) -> list[Group]:
     for entry in every:
         node = f"document {entry.label}" if entry.version else f"case {entry.case.id}"
         members.setdefault(root(node), []).append(entry)
-    made: dict[str, Group] = {}
-    for found in members.values():
-        found.sort(key=lambda e: (-e.score, e.case.id))
-        name = _name(found, SHORT)
-        name = _name(found, LONG) if name in made else name
+    by_name: dict[str, Group] = {}
+    for cluster in members.values():
+        cluster.sort(key=lambda e: (-e.score, e.case.id))
+        name = _name(cluster, SHORT)
+        name = _name(cluster, LONG) if name in by_name else name
         kind: Kind = "alone"
-        if len(found) > 1:
-            kind = "campaign" if any(e.label in linked for e in found) else "family"
-        made[name] = Group(name, kind, tuple(found))
-    return sorted(made.values(), key=lambda g: (-g.entries[0].score, g.entries[0].case.id))
+        if len(cluster) > 1:
+            kind = "campaign" if any(e.label in linked for e in cluster) else "family"
+        by_name[name] = Group(name, kind, tuple(cluster))
+    return sorted(by_name.values(), key=lambda g: (-g.entries[0].score, g.entries[0].case.id))
 
 
 def _name(members: Sequence[Entry], digits: int) -> str:
-    said = sorted(
+    identities = sorted(
         f"{e.case.id}\0{e.label}\0{e.version.digest if e.version else ''}" for e in members
     )
-    return "g" + hashlib.sha256("\n".join(said).encode()).hexdigest()[:digits]
+    return "g" + hashlib.sha256("\n".join(identities).encode()).hexdigest()[:digits]

@@ -107,21 +107,21 @@ def serving_points(
     conn: sa.Connection, collection: str, ids: Sequence[str]
 ) -> dict[str, ServingPoint]:
     """Look up points of documents that serve now, by id; others are left out."""
-    found: dict[str, ServingPoint] = {}
+    by_id: dict[str, ServingPoint] = {}
     for start in range(0, len(ids), BATCH):
         values = {"collection": collection, "ids": list(ids[start : start + BATCH])}
         for row in conn.execute(_SERVING, values):
-            found[row[0]] = ServingPoint(*row)
-    return found
+            by_id[row[0]] = ServingPoint(*row)
+    return by_id
 
 
 def stays_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, Stay]:
     """Versions that serve now, each with its stay, by number."""
-    found: dict[int, Stay] = {}
+    stays: dict[int, Stay] = {}
     for start in range(0, len(numbers), BATCH):
         for row in conn.execute(_STAYS, {"numbers": list(numbers[start : start + BATCH])}):
-            found[row.id] = stay_of(row)
-    return found
+            stays[row.id] = stay_of(row)
+    return stays
 
 
 _STAYS = (

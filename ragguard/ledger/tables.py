@@ -228,10 +228,10 @@ class Ledger:
                 conn.execute(sa.insert(meta), {"key": "schema", "value": SCHEMA_VERSION})
         else:
             with self.reading() as conn:
-                found = get_meta(conn, "schema") if sa.inspect(conn).has_table("meta") else None
-            if found != SCHEMA_VERSION:
+                stored = get_meta(conn, "schema") if sa.inspect(conn).has_table("meta") else None
+            if stored != SCHEMA_VERSION:
                 raise LedgerError(
-                    f"ledger: schema {found or 'missing'}, this ragguard reads {SCHEMA_VERSION}",
+                    f"ledger: schema {stored or 'missing'}, this ragguard reads {SCHEMA_VERSION}",
                     hint="See docs/upgrading.md.",
                 )
             self._refuse_triggers()

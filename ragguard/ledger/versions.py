@@ -117,8 +117,8 @@ def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str,
             membership.c.zone.in_(("serving", "quarantine")),
         )
     )
-    found = [(str(row.zone), version_of(row)) for row in conn.execute(query)]
-    return sorted(found, key=lambda pair: (pair[0] != "serving", pair[1].id))
+    zoned = [(str(row.zone), version_of(row)) for row in conn.execute(query)]
+    return sorted(zoned, key=lambda pair: (pair[0] != "serving", pair[1].id))
 
 
 def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Stay]:
@@ -293,8 +293,8 @@ def stays(conn: sa.Connection, row: VersionRow) -> list[int]:
             commits.c.state == "confirmed",
         )
     )
-    found = list(conn.execute(query))
-    return sorted({c for _, c in found} | {c for i, _ in found for c in entered(conn, i)})
+    rows = list(conn.execute(query))
+    return sorted({c for _, c in rows} | {c for i, _ in rows for c in entered(conn, i)})
 
 
 def version_of_point(conn: sa.Connection, point: str) -> VersionRow | None:
@@ -353,7 +353,7 @@ def known_vectors(
     A row that this workspace did not write, or that an older version wrote, says nothing: its
     vectors are computed again.
     """
-    found: dict[str, tuple[str, int]] = {}
+    places: dict[str, tuple[str, int]] = {}
     for start in range(0, len(digests), BATCH):
         query = sa.select(vectors.c.text_digest, vectors.c.pack, vectors.c.row).where(
             vectors.c.recipe == recipe,
@@ -362,8 +362,8 @@ def known_vectors(
         for digest, place, row in conn.execute(query):
             pack, _, tag = place.partition(".")
             if tag == _vector_tag(seal_key, recipe, digest, pack, row):
-                found[digest] = (pack, row)
-    return found
+                places[digest] = (pack, row)
+    return places
 
 
 def add_vectors(
@@ -417,7 +417,7 @@ def removed_since(conn: sa.Connection, source: str, since: str) -> set[str]:
     What a reviewer let go, what was updated, and what was pulled back into quarantine is not meant.
     """
     later = versions.alias()
-    made = sa.select(later.c.id).where(
+    successors = sa.select(later.c.id).where(
         later.c.commit == membership.c.until,
         later.c.source == versions.c.source,
         later.c.document == versions.c.document,
@@ -431,7 +431,7 @@ def removed_since(conn: sa.Connection, source: str, since: str) -> set[str]:
             membership.c.zone == "serving",
             commits.c.kind == "ingest",
             commits.c.at >= since,
-            ~made.exists(),
+            ~successors.exists(),
         )
     )
     return set(conn.execute(query).scalars())

@@ -92,13 +92,13 @@ def moves(conn: sa.Connection, commit: int) -> list[tuple[VersionRow, str, bool]
         .where(sa.or_(membership.c.since == commit, membership.c.until == commit))
         .order_by(versions.c.source, versions.c.document, versions.c.id)
     )
-    found = []
+    zone_moves = []
     for row in conn.execute(query):
         if row.since == commit:
-            found.append((version_of(row), row.zone, True))
+            zone_moves.append((version_of(row), row.zone, True))
         if row.until == commit:
-            found.append((version_of(row), row.zone, False))
-    return found
+            zone_moves.append((version_of(row), row.zone, False))
+    return zone_moves
 
 
 def versions_named(conn: sa.Connection, source: str, document: str) -> list[VersionRow]:
@@ -128,19 +128,19 @@ def first_commits(conn: sa.Connection, labels: Collection[str]) -> dict[str, int
         .where(commits.c.state == "confirmed")
         .group_by(versions.c.source, versions.c.document)
     )
-    found: dict[str, int] = {}
+    by_label: dict[str, int] = {}
     if len(labels) <= FEW:
         for label in labels:
             source, _, document = label.partition("/")
             named = (versions.c.source == source, versions.c.document == document)
             for _, _, first in conn.execute(query.where(*named)):
-                found[label] = int(first)
-        return found
+                by_label[label] = int(first)
+        return by_label
     wanted = set(labels)
     for source, document, first in conn.execute(query):
         if (label := f"{source}/{document}") in wanted:
-            found[label] = int(first)
-    return found
+            by_label[label] = int(first)
+    return by_label
 
 
 def stays_named(conn: sa.Connection, numbers: Sequence[int]) -> list[Membership]:
@@ -173,7 +173,7 @@ def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Stay]:
         With the commit with which its last stay in the serving zone began, or the commit that made
         it where it never served.
     """
-    found: list[Stay] = []
+    stays: list[Stay] = []
     for start in range(0, len(numbers), BATCH):
         part = list(numbers[start : start + BATCH])
         began = (
@@ -188,8 +188,8 @@ def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Stay]:
             .where(versions.c.id.in_(part))
             .order_by(versions.c.id)
         )
-        found += [stay_of(row) for row in conn.execute(query)]
-    return found
+        stays += [stay_of(row) for row in conn.execute(query)]
+    return stays
 
 
 def same_bytes(
@@ -205,7 +205,7 @@ def same_bytes(
     """
     wanted = {(r.source, r.document, r.digest) for r in rows}
     digests = sorted({digest for _, _, digest in wanted})
-    found: dict[tuple[str, str, str], list[VersionRow]] = {}
+    by_bytes: dict[tuple[str, str, str], list[VersionRow]] = {}
     for start in range(0, len(digests), BATCH):
         query = (
             sa.select(versions)
@@ -221,8 +221,8 @@ def same_bytes(
         for row in map(version_of, conn.execute(query)):
             key = (row.source, row.document, row.digest)
             if key in wanted:
-                found.setdefault(key, []).append(row)
-    return found
+                by_bytes.setdefault(key, []).append(row)
+    return by_bytes
 
 
 def undecided(conn: sa.Connection, rows: Sequence[VersionRow]) -> set[int]:

@@ -139,8 +139,8 @@ def dump_plan(plan: Plan) -> bytes:
     body["manifest"] = body["manifest"] or {}
     body["generation"] = plan.generation.as_dict() if plan.generation else {}
     body["leaves"] = [x.as_dict() for x in plan.leaves]
-    for one, many in (("decision", "decisions"), ("denial", "denials")):
-        body[one] = body[many].pop() if plan.decision and body[many] else {}
+    for single, many in (("decision", "decisions"), ("denial", "denials")):
+        body[single] = body[many].pop() if plan.decision and body[many] else {}
     for name in ("decisions", "generation", "denials", "judged_until"):
         if not body[name]:  # a plan without them is what it was before there were any
             del body[name]
@@ -253,14 +253,14 @@ class Committer:
             kept = get_meta(conn, intent.key_of(row.id)) or ""
             entries = log.entries(conn)
             checkpoints = log.kept_checkpoints(conn)
-        made = intent.authenticate(kept, self.origin, row.id, row.plan, self.seal_key)
-        if made is None:
+        planned = intent.authenticate(kept, self.origin, row.id, row.plan, self.seal_key)
+        if planned is None:
             raise _unplanned(row.id, "it was not planned here: nothing authenticates its plan")
         leaves = [merkle.leaf_hash(body.encode()) for _, body, _ in entries]
         self._check_head(leaves, checkpoints[-1:])
-        if made.size > len(leaves) or merkle.root(leaves[: made.size]).hex() != made.root:
+        if planned.size > len(leaves) or merkle.root(leaves[: planned.size]).hex() != planned.root:
             raise _unplanned(row.id, "it was planned on another log than the one that is here")
-        if any(_names(body, row.id) for _, body, _ in entries[made.size :]):
+        if any(_names(body, row.id) for _, body, _ in entries[planned.size :]):
             raise _unplanned(row.id, "it is in the log already, done or given up")
         plan = load_plan(self.vault.get(row.plan))
         if plan.commit != row.id:
@@ -275,7 +275,7 @@ class Committer:
             LogError: The log is not what was signed, or has no such entry.
             VaultError: A plan cannot be read.
         """
-        found: dict[int, Plan] = {}
+        plans: dict[int, Plan] = {}
         with self.ledger.reading() as conn:
             leaves = log.leaves(conn)
             self._check_head(leaves, log.kept_checkpoints(conn)[-1:])
@@ -291,8 +291,8 @@ class Committer:
                         f"commit {row.id}: its plan in the ledger is not the one that was logged",
                         hint=_LOOK,
                     )
-                found[row.id] = self._plan(row.plan)
-        return found
+                plans[row.id] = self._plan(row.plan)
+        return plans
 
     def _plan(self, digest: str) -> Plan:
         plan = self.read_plans.get(digest) if self.read_plans is not None else None
@@ -321,12 +321,12 @@ class Committer:
         Raises:
             StoreError: The store did not take or keep a point.
         """
-        made = plan.generation
-        if made is not None and not made.again:
+        generation = plan.generation
+        if generation is not None and not generation.again:
             store = self.store()
-            for name in (made.serving, made.quarantine):
+            for name in (generation.serving, generation.quarantine):
                 store.drop(name)
-                store.create(name, int(made.body["dimensions"]))
+                store.create(name, int(generation.body["dimensions"]))
         self._store(plan)
 
     def _finish(self, plan: Plan, digest: str) -> None:
@@ -337,10 +337,10 @@ class Committer:
             self._store(plan)
         self._confirm(plan, digest)
 
-    def _built(self, plan: Plan, made: Generation) -> bool:
+    def _built(self, plan: Plan, generation: Generation) -> bool:
         """Whether the collections of a new generation hold just what the plan writes."""
         store = self.store()
-        for name in (made.serving, made.quarantine):
+        for name in (generation.serving, generation.quarantine):
             if not store.exists(name) or store.count(name) != len(plan.writes.get(name, ())):
                 return False
         try:
@@ -381,9 +381,9 @@ class Committer:
         return Point(write.id, packs[write.pack][write.row], write.payload)
 
     def _compare(self, collection: str, wanted: Sequence[Point], store: Store) -> None:
-        found = {p.id: p for p in store.get(collection, [p.id for p in wanted], vectors=True)}
+        stored = {p.id: p for p in store.get(collection, [p.id for p in wanted], vectors=True)}
         for point in wanted:
-            back = found.get(point.id)
+            back = stored.get(point.id)
             if back is None:
                 raise StoreError(
                     f"store: point {point.id} was written to {collection!r} and is not there"
@@ -436,8 +436,8 @@ class Committer:
                 "counts": dict(plan.counts),
             }
             if plan.generation:
-                made = plan.generation
-                body["generation"] = {"id": made.id, "state": made.becomes}
+                generation = plan.generation
+                body["generation"] = {"id": generation.id, "state": generation.becomes}
             index = append_entry(conn, body, self.origin, self.sign_note)
             commits.confirm(conn, plan.commit, state, index)
             drop_meta(conn, intent.key_of(plan.commit))

@@ -26,17 +26,17 @@ def answer_lineage(workspace: Workspace, data: bytes, signers: Mapping[str, Publ
         UsageError: Nothing was ingested yet.
     """
     proved = receipts.verify_receipt(data, workspace.log_key, signers)
-    said = proved.receipt
+    receipt = proved.receipt
     sketch = Sketch()
     logged = Logged(workspace, sketch)
     facts = {
-        "question": said.question,
-        "at": format_time(said.at),
+        "question": receipt.question,
+        "at": format_time(receipt.at),
         "signed_by": list(proved.signed_by),
         "entries": proved.size,
-        "generation": said.basis.generation,
-        "refused": said.refused,
-        "abstained": said.abstained or None,
+        "generation": receipt.basis.generation,
+        "refused": receipt.refused,
+        "abstained": receipt.abstained or None,
     }
     lost = ""
     try:
@@ -45,10 +45,10 @@ def answer_lineage(workspace: Workspace, data: bytes, signers: Mapping[str, Publ
         lost, then = error.message, {}
     now = {p.rank: p.wrong for p in receipts.now(workspace, proved)}
     checked = wrong(lost) if lost else verified("signed, over a checkpoint that the log contains")
-    label = f"receipt of {format_time(said.at)}"
+    label = f"receipt of {format_time(receipt.at)}"
     top = sketch.add("receipt", digest_bytes(data), label, checked, facts)
     sketch.link(top, "contained in", logged.checkpoint)
-    for hit in said.hits:
+    for hit in receipt.hits:
         rank = int(hit["rank"])
         about = {
             **{k: hit[k] for k in ("rank", "document", "digest", "manifest", "point")},
@@ -65,7 +65,7 @@ def answer_lineage(workspace: Workspace, data: bytes, signers: Mapping[str, Publ
         )
         sketch.link(name, "named by", top)
         sketch.link(name, "served since", logged.add(int(hit["commit"])))
-    return sketch.finish(said.question, "answer", top)
+    return sketch.finish(receipt.question, "answer", top)
 
 
 def _check(lost: str, then: str, now: str) -> tuple[State, str]:

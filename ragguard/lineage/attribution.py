@@ -83,9 +83,9 @@ class Signs:
 def answer_terms(answer: Sequence[str], question: Sequence[str]) -> list[str]:
     """Words of an answer that its question does not hold; all of them when none is left."""
     asked = set(question)
-    found = list(dict.fromkeys(w for w in answer if len(w) > 2 or not w.isalpha()))
-    found = found or list(dict.fromkeys(answer))
-    return [w for w in found if w not in asked] or found
+    terms = list(dict.fromkeys(w for w in answer if len(w) > 2 or not w.isalpha()))
+    terms = terms or list(dict.fromkeys(answer))
+    return [w for w in terms if w not in asked] or terms
 
 
 def holds(terms: Sequence[str], words: Sequence[str]) -> list[bool]:
@@ -192,9 +192,9 @@ def strangeness(
     Returns:
         float64 (n,), in [0, 1]; all 0 where too few words are known to call one strange.
     """
-    found = np.zeros(len(rows))
+    shares = np.zeros(len(rows))
     if len(known) < LEAST_KNOWN or not rows:
-        return found
+        return shares
     alike = vectors.astype(np.float64) @ vectors.astype(np.float64).T >= ALIKE
     each = [set(row) for row in rows]
     for i, (row, flags) in enumerate(zip(rows, names, strict=True)):
@@ -204,8 +204,8 @@ def strangeness(
             for word, flag in zip(row, flags, strict=True)
             if word.isalpha() and len(word) > 1
         ]
-        found[i] = sum(values) / len(values) if values else 0.0
-    return found
+        shares[i] = sum(values) / len(values) if values else 0.0
+    return shares
 
 
 def chances(signs: Signs, first: int) -> Doubles:
@@ -270,13 +270,13 @@ def responsible(chance: Doubles, vectors: Floats) -> Bools:
     Returns:
         bool (n,).
     """
-    found: Bools = chance >= CHANCE
-    if not found.any():
-        return found
-    nearest = (vectors.astype(np.float64) @ vectors[found].astype(np.float64).T).max(axis=1)
+    likely: Bools = chance >= CHANCE
+    if not likely.any():
+        return likely
+    nearest = (vectors.astype(np.float64) @ vectors[likely].astype(np.float64).T).max(axis=1)
     odds = CHANCE / (1.0 - CHANCE) * np.exp(-KIN_LOGIT)
     kin: Bools = (nearest >= KIN) & (chance >= odds / (1.0 + odds))
-    return found | kin
+    return likely | kin
 
 
 def _best(values: Doubles, first: int) -> float:
@@ -284,5 +284,5 @@ def _best(values: Doubles, first: int) -> float:
 
 
 def _logistic(values: Doubles) -> Doubles:
-    made: Doubles = 1.0 / (1.0 + np.exp(-np.clip(values, -60.0, 60.0)))
-    return made
+    probabilities: Doubles = 1.0 / (1.0 + np.exp(-np.clip(values, -60.0, 60.0)))
+    return probabilities

@@ -53,7 +53,7 @@ def says_otherwise(
     Returns:
         bool (n,), some of those named.
     """
-    found = np.zeros(len(texts), dtype=bool)
+    otherwise = np.zeros(len(texts), dtype=bool)
     asked, given = facts(question), facts(answer)
     wanted = {kind: given[kind] - asked[kind] for kind in given}
     terms = answer_terms(words(normalise(answer)), words(normalise(question)))
@@ -70,10 +70,10 @@ def says_otherwise(
         states = {kind: near[kind] - asked[kind] - given[kind] for kind in near}
         held = {kind: wanted[kind] & facts(text)[kind] for kind in wanted}
         instead = any(states[kind] and len(held[kind]) < least[kind] for kind in wanted)
-        found[i] = instead or any(
+        otherwise[i] = instead or any(
             other is not text and _lacks(text, other, wanted, held, answer) for other in others
         )
-    return found
+    return otherwise
 
 
 def _lacks(

@@ -128,8 +128,8 @@ def _decision(
         keys = workspace.root.keys
         result = dsse.verify(envelope, keys, payload_type=dsse.IN_TOTO, threshold=1)
         result.require(f"decision on case {row.case}")
-        said, by = decisions.parse(envelope.payload), result.signed[0].principal
-        if about is None or (said.case, said.action, said.digest, by) != (
+        decision, by = decisions.parse(envelope.payload), result.signed[0].principal
+        if about is None or (decision.case, decision.action, decision.digest, by) != (
             row.case,
             row.action,
             about.digest,
@@ -153,10 +153,10 @@ def _points(
         listed = version_rows.points_of(conn, [version])[version]
         seals = {p.point: version_rows.seal_of(conn, name, p.point) for p in listed}
     store = workspace.open_store()
-    found = {p.id: p for p in store.get(name, [p.point for p in listed], vectors=True)}
-    made = []
+    stored = {p.id: p for p in store.get(name, [p.point for p in listed], vectors=True)}
+    points = []
     for place in listed:
-        point, ok = found.get(place.point), False
+        point, ok = stored.get(place.point), False
         if point is not None:
             own = point.payload.get("ragguard") or {}
             sealed = workspace.committer.seal(name, point.id, point.vector, point.payload)
@@ -164,5 +164,5 @@ def _points(
         if not ok:
             state = "is not the one that was written" if point else "is missing"
             problems.append(f"point {place.point} in {name!r} {state}")
-        made.append({"point": place.point, "start": place.start, "end": place.end, "sealed": ok})
-    return made
+        points.append({"point": place.point, "start": place.start, "end": place.end, "sealed": ok})
+    return points

@@ -82,7 +82,7 @@ def _read(workspace: Workspace, row: VersionRow) -> _Rows:
         return _Rows(
             rows,
             stays,
-            [found for n in numbers if (found := cases.get(conn, n)) is not None],
+            [case for n in numbers if (case := cases.get(conn, n)) is not None],
             versions_at.decisions_on(conn, row.source, row.document),
             versions.points_of(conn, here),
             list(conn.execute(switches).scalars()),
@@ -149,7 +149,7 @@ class _Document:
         plan = self._logged.plan(row.commit)
         if plan is None:
             return unproved(f"commit {row.commit} is not proved")
-        planned = {found.id: found for found in plan.versions}.get(row.id)
+        planned = {version.id: version for version in plan.versions}.get(row.id)
         if planned is None:
             return wrong(f"commit {row.commit} made no such version")
         if others := differing(row, planned, _COLUMNS):
@@ -158,8 +158,8 @@ class _Document:
         subjects = {s.name: s for s in standing.manifest.subjects} if standing.manifest else {}
         if standing.forged or standing.damaged:
             return unproved("its manifest is not proved")
-        if said := forgery(row, standing, subjects):
-            return wrong(said)
+        if reason := forgery(row, standing, subjects):
+            return wrong(reason)
         if self._sketch.state(f"commit:{row.commit}") != "verified":
             return unproved(f"commit {row.commit} is not proved")
         return verified("bytes, metadata and verdict are as its manifest and its commit have them")
@@ -191,12 +191,12 @@ class _Document:
             return name
         standing, kept = self._standing(row.manifest), self._signatures.rows.get(row.manifest)
         adopted = standing.adopted is not None
-        what = "record of an adoption" if adopted else "manifest"
+        kind = "record of an adoption" if adopted else "manifest"
         if kept is None:
-            label = f"{what} {row.manifest[:12]}…"
+            label = f"{kind} {row.manifest[:12]}…"
             return self._sketch.add("manifest", row.manifest, label, wrong(standing.forged))
         accepted = self._logged.add(kept.commit)
-        label = f"{what} of {kept.source}" + ("" if adopted else f", version {kept.version}")
+        label = f"{kind} of {kept.source}" + ("" if adopted else f", version {kept.version}")
         facts = {
             "digest": row.manifest,
             "source": kept.source,
@@ -229,25 +229,25 @@ class _Document:
         """Whose signatures are on a manifest, and whether each verifies."""
         listed = {str(keyid): str(principal) for keyid, principal in kept.signers}
         root = self._workspace.root
-        made: set[str] = set()
+        verified_keyids: set[str] = set()
         readable = standing.manifest is not None
         if readable:
             try:
                 data = self._workspace.vault.get(kept.envelope)
                 parsed = dsse.parse_envelope(data, max_bytes=MAX_BYTES)
                 result = dsse.verify(parsed, root.keys, payload_type=dsse.IN_TOTO, threshold=1)
-                made = {key.keyid for key in result.signed}
+                verified_keyids = {key.keyid for key in result.signed}
             except RagguardError:
                 readable = False
         vouched = bool(standing.lost) and self._vouched(kept.digest, standing)
-        for keyid in sorted(listed.keys() | made):
+        for keyid in sorted(listed.keys() | verified_keyids):
             key, gone = root.keys.get(keyid), root.revoked.get(keyid)
             principal = key.principal if key is not None else listed.get(keyid, "?")
             if not readable:
                 checked = unproved("the manifest cannot be read")
             elif key is None:
                 checked = unproved("the trust root of today does not know this key")
-            elif keyid not in made:
+            elif keyid not in verified_keyids:
                 checked = wrong("the ledger names it, and its signature does not verify")
             elif keyid in standing.lost and not vouched:
                 since = format_time(gone.at) if gone is not None else "before"
@@ -296,7 +296,7 @@ class _Document:
         plan = self._logged.plan(case.opened)
         if plan is None:
             return unproved(f"commit {case.opened} is not proved")
-        planned = {found.id: found for found in plan.opens}.get(case.id)
+        planned = {opened.id: opened for opened in plan.opens}.get(case.id)
         names = ("kind", "source", "document", "version")
         if planned is None or differing(case, planned, names):
             return wrong(f"commit {case.opened} opened no such case")
@@ -343,12 +343,18 @@ class _Document:
         if about is None:
             return wrong("it is about a version that there is not"), ""
         try:
-            said, keyid = self._authenticate(row, about)
+            decision, keyid = self._authenticate(row, about)
         except RagguardError as error:
             return wrong(error.message), ""
         known = self._workspace.root.keys.get(keyid)
         principal = known.principal if known is not None else row.reviewer
-        told = (said.case, said.action, said.digest, said.metadata_digest, said.reason)
+        told = (
+            decision.case,
+            decision.action,
+            decision.digest,
+            decision.metadata_digest,
+            decision.reason,
+        )
         mine = (row.case, row.action, about.digest, about.metadata_digest, row.reason)
         same = (told, keyid, principal) == (mine, row.keyid, row.reviewer)
         if not same and not (self._taken_over(row) and told[1:4] == mine[1:4]):
@@ -386,11 +392,11 @@ class _Document:
         refused: IntegrityError | None = None
         for root in roots:
             try:
-                said, key = decisions.authenticate(data, root, signers, at)
+                decision, key = decisions.authenticate(data, root, signers, at)
             except IntegrityError as error:
                 refused = refused or error
             else:
-                return said, key.keyid
+                return decision, key.keyid
         raise refused or LedgerError(f"decision on case {row.case}: no trust root to ask")
 
     # --- where it stands --------------------------------------------------------------------------
@@ -434,7 +440,7 @@ class _Document:
         with self._workspace.ledger.reading() as conn:
             kept = {p.point: versions.seal_of(conn, collection, p.point) for p in listed}
         own = {row.commit for row in self._rows.versions} | set(self._rows.switching)
-        own |= {one.since for one in self._rows.stays}
+        own |= {membership.since for membership in self._rows.stays}
         own |= {decided.commit for decided in self._rows.decided}
         written = self._logged.newest_seals(kept, collection, own)
         logged = {point: value for point, (value, _) in written.items()}
@@ -443,19 +449,19 @@ class _Document:
         for number in sorted({number for _, number in written.values()}):
             self._sketch.link(seals, "written in", self._logged.add(number))
         store = self._workspace.open_store()
-        found = {p.id: p for p in store.get(collection, list(kept), vectors=True)}
+        stored = {p.id: p for p in store.get(collection, list(kept), vectors=True)}
         for place in listed:
-            point = found.get(place.point)
+            point = stored.get(place.point)
             expected = logged.get(place.point) or kept[place.point]
             if point is None:
                 checked = wrong("the index has no such point")
             else:
                 payload = point.payload
-                made = self._workspace.committer.seal(collection, point.id, point.vector, payload)
+                seal = self._workspace.committer.seal(collection, point.id, point.vector, payload)
                 carried = (payload.get("ragguard") or {}).get("seal")
-                if made != expected:
+                if seal != expected:
                     checked = wrong("its vector or payload is not what was written")
-                elif carried != made:
+                elif carried != seal:
                     checked = wrong("it carries another seal than its own")
                 else:
                     checked = verified("vector and payload have the seal that was logged")

@@ -50,8 +50,8 @@ def command_judge(
         lines = [
             json.dumps({"question": question, "answer": answer, "passage": p}) for p in passages
         ]
-        said = _run(words, "\n".join(lines) + "\n", MAX_LINE * len(passages), timeout_s)
-        return _numbers(words[0], said, len(passages))
+        output = _run(words, "\n".join(lines) + "\n", MAX_LINE * len(passages), timeout_s)
+        return _numbers(words[0], output, len(passages))
 
     return judge
 
@@ -59,7 +59,7 @@ def command_judge(
 def _run(words: Sequence[str], asked: str, most: int, timeout_s: float) -> bytes:
     with tempfile.TemporaryFile() as out:
         try:
-            done = subprocess.run(  # noqa: S603 - the user's own command, no shell
+            completed = subprocess.run(  # noqa: S603 - the user's own command, no shell
                 words, input=asked.encode(), stdout=out, timeout=timeout_s, check=False
             )
         except subprocess.TimeoutExpired as error:
@@ -68,22 +68,22 @@ def _run(words: Sequence[str], asked: str, most: int, timeout_s: float) -> bytes
             ) from error
         except OSError as error:
             raise UsageError(f"judge {words[0]!r}: cannot be run: {error.strerror}") from error
-        if done.returncode:
+        if completed.returncode:
             raise JudgeError(
-                f"judge {words[0]!r}: ended with exit code {done.returncode}", hint=HINT
+                f"judge {words[0]!r}: ended with exit code {completed.returncode}", hint=HINT
             )
         out.seek(0)
-        said = out.read(most + 1)
-    if len(said) > most:
+        output = out.read(most + 1)
+    if len(output) > most:
         raise JudgeError(f"judge {words[0]!r}: expected at most {most} bytes, got more", hint=HINT)
-    return said
+    return output
 
 
-def _numbers(name: str, said: bytes, expected: int) -> list[float]:
-    lines = said.decode("utf-8", "replace").splitlines()
+def _numbers(name: str, output: bytes, expected: int) -> list[float]:
+    lines = output.decode("utf-8", "replace").splitlines()
     if len(lines) != expected:
         raise JudgeError(f"judge {name!r}: expected {expected} lines, got {len(lines)}", hint=HINT)
-    found = []
+    support = []
     for number, line in enumerate(lines, start=1):
         try:
             value = float(line)
@@ -94,5 +94,5 @@ def _numbers(name: str, said: bytes, expected: int) -> list[float]:
                 f"judge {name!r}: line {number}: expected a number in [0, 1], got {line[:SHOWN]!r}",
                 hint=HINT,
             )
-        found.append(value)
-    return found
+        support.append(value)
+    return support

@@ -87,7 +87,7 @@ def show(workspace: Workspace, number: int) -> CommitView:
             )
         entry = log.body(conn, row.log_index)
         manifest = commits.manifest_row(conn, row.manifest) if row.manifest else None
-        moved = [Move(*found) for found in versions_at.moves(conn, number)]
+        moved = [Move(*move) for move in versions_at.moves(conn, number)]
         serving = versions_at.members_at(conn, "serving", number)
         decided = [
             {

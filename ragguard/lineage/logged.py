@@ -127,8 +127,8 @@ class Logged:
             checked = verified("its hash is the leaf that the checkpoint's tree has")
         if checked[0] != "wrong" and text is not None:
             try:
-                found = json.loads(text)
-                body = found if isinstance(found, dict) else {}
+                parsed = json.loads(text)
+                body = parsed if isinstance(parsed, dict) else {}
             except ValueError:
                 checked = wrong("it is no entry")
         facts = {"index": index, **{k: body[k] for k in ("act", "at", "actor") if k in body}}
@@ -176,7 +176,7 @@ class Logged:
         Returns:
             By point: the seal, and the commit that wrote it.
         """
-        lacking, found = set(points), dict[str, tuple[str, int]]()
+        lacking, seals = set(points), dict[str, tuple[str, int]]()
         for number in sorted(set(numbers), reverse=True):
             if not lacking:
                 break
@@ -184,6 +184,6 @@ class Logged:
             for write in plan.writes.get(collection, ()) if plan is not None else ():
                 if write.id in lacking:
                     seal = str((write.payload.get("ragguard") or {}).get("seal"))
-                    found[write.id] = seal, number
+                    seals[write.id] = seal, number
                     lacking.discard(write.id)
-        return found
+        return seals

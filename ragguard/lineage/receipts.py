@@ -84,17 +84,17 @@ def verify_receipt(data: bytes, log_key: str, signers: Mapping[str, PublicKey]) 
     envelope = dsse.parse_envelope(data, max_bytes=2 * receipts.MAX_RECEIPT)
     result = dsse.verify(envelope, known, payload_type=dsse.IN_TOTO, threshold=1)
     result.require("receipt")
-    said = receipts.parse(envelope.payload)
-    tree = signed_note.parse_checkpoint(dsse.open_note(said.basis.checkpoint, name, public))
-    if (said.basis.log, tree.origin) != (name, name):
-        raise LogError(f"receipt: of log {said.basis.log!r}, the key given is of {name!r}")
-    for hit in said.hits:
+    receipt = receipts.parse(envelope.payload)
+    tree = signed_note.parse_checkpoint(dsse.open_note(receipt.basis.checkpoint, name, public))
+    if (receipt.basis.log, tree.origin) != (name, name):
+        raise LogError(f"receipt: of log {receipt.basis.log!r}, the key given is of {name!r}")
+    for hit in receipt.hits:
         if hit["log_index"] >= tree.size:
             raise LogError(
                 f"receipt: passage {hit['rank']} names entry {hit['log_index']} of the log, its "
                 f"checkpoint has {tree.size}"
             )
-    return VerifiedReceipt(said, tree.size, [k.principal for k in result.signed])
+    return VerifiedReceipt(receipt, tree.size, [k.principal for k in result.signed])
 
 
 def then(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage]:
@@ -190,10 +190,10 @@ def now(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage]
     evidence = AgainstLedger(workspace, asked=False)
     ids = [str(hit["point"]) for hit in verified.receipt.hits]
     points = workspace.open_store().get(evidence.collection, ids, vectors=True)
-    said = evidence.judge(points)
-    if said is None:  # it was opened a moment ago, under the lock
+    judgements = evidence.judge(points)
+    if judgements is None:  # it was opened a moment ago, under the lock
         raise LogError("the corpus changed meanwhile", hint="Ask again.")
-    judged = {p.id: one for p, one in zip(points, said, strict=True)}
+    judged = {p.id: judgement for p, judgement in zip(points, judgements, strict=True)}
     return [
         ReceiptPassage(
             hit["document"], hit["rank"], _still(workspace, hit, judged.get(hit["point"]))

@@ -53,15 +53,15 @@ def retrieved(workspace: Workspace, documents: Sequence[str]) -> list[Retrieved]
         UsageError: The log cannot be read.
     """
     wanted = dict.fromkeys(documents)
-    found: dict[str, list[Found]] = {name: [] for name in wanted}
+    retrievals: dict[str, list[Found]] = {name: [] for name in wanted}
     for record in read(workspace.folder / FOLDER, ReadNotes()) if wanted else ():
         for places, given in ((record.hits, True), (record.honeytokens, False)):
             for name in {place.document for place in places} & wanted.keys():
-                found[name].append(Found(record.question, record.at, given))
-    made = []
-    for name, times in found.items():
-        times.sort(key=lambda one: one.at)
+                retrievals[name].append(Found(record.question, record.at, given))
+    summaries = []
+    for name, times in retrievals.items():
+        times.sort(key=lambda retrieval: retrieval.at)
         if times:
-            questions = len({one.question for one in times})
-            made.append(Retrieved(name, len(times), questions, times[-NAMED:]))
-    return made
+            questions = len({retrieval.question for retrieval in times})
+            summaries.append(Retrieved(name, len(times), questions, times[-NAMED:]))
+    return summaries

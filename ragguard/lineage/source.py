@@ -184,12 +184,12 @@ def source_lineage(
         row = _row(workspace, conn, name, record)
         query = sa.select(manifests).where(manifests.c.source == name)
         query = query.order_by(manifests.c.commit.desc(), manifests.c.version.desc())
-        found = [ManifestRow(*r) for r in conn.execute(query.offset(offset).limit(limit))]
-        accepted = {kept.digest: commits.get(conn, kept.commit) for kept in found}
+        manifest_rows = [ManifestRow(*r) for r in conn.execute(query.offset(offset).limit(limit))]
+        accepted = {kept.digest: commits.get(conn, kept.commit) for kept in manifest_rows}
         held, listed = _cases(conn, name, offset, limit)
     signatures = Signatures(workspace)
     brought = []
-    for kept in found:
+    for kept in manifest_rows:
         commit = accepted[kept.digest]
         brought.append(
             Brought(
@@ -244,12 +244,12 @@ def _cases(conn: sa.Connection, name: str, offset: int, limit: int) -> tuple[int
         conn.execute(sa.select(sa.func.count()).select_from(cases).where(*mine)).scalar_one()
     )
     query = sa.select(cases).where(*mine).order_by(cases.c.id.desc()).offset(offset).limit(limit)
-    found = []
+    held = []
     for row in conn.execute(query).all():
-        said = [
+        decided = [
             {"action": d.action, "reviewer": d.reviewer, "reason": d.reason}
             for d in versions_at.decisions_on(conn, row.source, row.document)
             if d.case == row.id
         ]
-        found.append(HeldCase(row.id, row.document, row.state, row.opened, row.closed, said))
-    return total, found
+        held.append(HeldCase(row.id, row.document, row.state, row.opened, row.closed, decided))
+    return total, held

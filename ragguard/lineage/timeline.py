@@ -194,12 +194,12 @@ def _counted(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, dict[str,
             seen[since, source, document].add((zone, True))
         if until in wanted:
             seen[until, source, document].add((zone, False))
-    found: dict[int, dict[str, Counter[str]]] = {n: defaultdict(Counter) for n in numbers}
+    counts: dict[int, dict[str, Counter[str]]] = {n: defaultdict(Counter) for n in numbers}
     for (number, source, _), moves in seen.items():
-        found[number][source][_what(moves)] += 1
+        counts[number][source][_what(moves)] += 1
     return {
         number: {source: {w: c[w] for w in WHAT if c[w]} for source, c in sorted(each.items())}
-        for number, each in found.items()
+        for number, each in counts.items()
     }
 
 
@@ -220,7 +220,7 @@ def _changes(
     names = rows.with_only_columns(versions.c.source, versions.c.document).distinct()
     total = int(conn.execute(sa.select(sa.func.count()).select_from(names.subquery())).scalar_one())
     part = names.order_by(versions.c.source, versions.c.document).offset(offset).limit(limit)
-    found = []
+    changes = []
     for source, document in conn.execute(part).all():
         named = (versions.c.source == source, versions.c.document == document)
         moves: set[tuple[str, bool]] = set()
@@ -230,8 +230,8 @@ def _changes(
                 if at == number:
                     moves.add((zone, entered))
                     digests[zone, entered] = digest
-        what = _what(moves)
-        zone = "quarantine" if what in ("held", "let go") else "serving"
+        change = _what(moves)
+        zone = "quarantine" if change in ("held", "let go") else "serving"
         before, after = digests.get((zone, False), ""), digests.get((zone, True), "")
-        found.append(DocumentChange(source, document, what, before, after))
-    return total, found
+        changes.append(DocumentChange(source, document, change, before, after))
+    return total, changes

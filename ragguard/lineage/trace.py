@@ -138,18 +138,18 @@ def trace_answer(
         return Traced([], [])
     points = workspace.open_store().get(generation.serving, [h.point for h in hits], vectors=True)
     vectors = np.stack([p.vector for p in points])
-    made = read_signs(
+    signs = read_signs(
         workspace.encoder, query, answer, [h.text for h in hits], vectors, _known(workspace)
     )
     if not words(normalise(answer)):
-        score = chances_unasked(made.close, made.strange, vectors, k)
+        score = chances_unasked(signs.close, signs.strange, vectors, k)
         nobody = np.zeros(len(hits), dtype=bool)
-        passages = _passages(query, answer, hits[:k], made, score, nobody)
+        passages = _passages(query, answer, hits[:k], signs, score, nobody)
         passages.sort(key=lambda p: (-p.score, p.hit.rank))
         return Traced(passages, [])
     waiting: Mapping[str, str] = {}
     if judge is None:
-        score = chances(made, k)
+        score = chances(signs, k)
         waiting = _stated_in_quarantine(workspace, generation, query, answer, hits[:k], vectors[:k])
         texts, witnesses = [h.text for h in hits], list(waiting.values())
 
@@ -159,13 +159,13 @@ def trace_answer(
         read, guilty = read_on(lambda n: judged(n)[0], len(hits), k)
         otherwise = judged(read)[1]
         # Shown too: what is about as close to the question, accused or not.
-        near = (made.close[:read] >= made.close[:k].max() - NEAR) & ~guilty
+        near = (signs.close[:read] >= signs.close[:k].max() - NEAR) & ~guilty
         stated = [texts[i] for i in np.flatnonzero(guilty).tolist()]
         otherwise |= says_otherwise(query, answer, texts[:read], near, [*stated, *witnesses])
     else:
         read, guilty, score = _judged(judge, query, answer, [h.text for h in hits], k)
         otherwise = np.zeros(read, dtype=bool)
-    passages = _passages(query, answer, hits[:read], made, score, guilty)
+    passages = _passages(query, answer, hits[:read], signs, score, guilty)
     passages = [replace(p, otherwise=bool(o)) for p, o in zip(passages, otherwise, strict=True)]
     passages = [p for p in passages if p.hit.rank <= k or p.responsible]
     passages.sort(key=lambda p: (not p.responsible, -p.score, p.hit.rank))
@@ -215,8 +215,8 @@ def _stated_in_quarantine(
     """
     store, k = workspace.open_store(), len(hits)
     asked = workspace.encoder.encode([f"{query} {answer}"])
-    found = store.search(generation.quarantine, asked, k).ids[0]
-    points = store.get(generation.quarantine, found, vectors=True)
+    nearest_ids = store.search(generation.quarantine, asked, k).ids[0]
+    points = store.get(generation.quarantine, nearest_ids, vectors=True)
     if not points:
         return {}
     texts = [str(p.payload.get("page_content", "")) for p in points]
@@ -250,7 +250,7 @@ def read_signs(
     """
     plain = [normalise(t) for t in texts]
     rows = [words(t) for t in plain]
-    said = [prose(t) for t in plain]  # the index's words are counted on prose
+    prose_texts = [prose(t) for t in plain]  # the index's words are counted on prose
     asked = words(normalise(query))
     terms = answer_terms(words(normalise(answer)), asked)
     windows = [window(t, terms, asked) for t in plain] if terms else []
@@ -261,7 +261,9 @@ def read_signs(
         encoded[2:] @ encoded[1] if terms else none,
         wide @ encoded[1] if terms else none,
         wide @ encoded[0],
-        strangeness([words(t) for t in said], [name_flags(t) for t in said], vectors, known),
+        strangeness(
+            [words(t) for t in prose_texts], [name_flags(t) for t in prose_texts], vectors, known
+        ),
     )
 
 
@@ -302,26 +304,26 @@ def _judged(
     judge: Judge, query: str, answer: str, texts: Sequence[str], k: int
 ) -> tuple[int, Bools, Doubles]:
     """Read on by a judge's word; each passage is put to it once."""
-    said: list[float] = []
+    support: list[float] = []
 
     def named(n: int) -> Bools:
-        said.extend(judge(query, answer, texts[len(said) : n]))
-        found: Bools = np.array(said, dtype=np.float64) >= FEWEST
-        return found
+        support.extend(judge(query, answer, texts[len(support) : n]))
+        supporting: Bools = np.array(support, dtype=np.float64) >= FEWEST
+        return supporting
 
     read, guilty = read_on(named, len(texts), k)
-    return read, guilty, np.array(said, dtype=np.float64)
+    return read, guilty, np.array(support, dtype=np.float64)
 
 
 def _passages(
     query: str, answer: str, hits: Sequence[Hit], signs: Signs, score: Doubles, guilty: Bools
 ) -> list[Passage]:
-    said = words(normalise(answer))
+    answer_words = words(normalise(answer))
     close = np.maximum(signs.close[: len(hits)], 0.0)
-    terms = answer_terms(said, words(normalise(query))) if said else []
+    terms = answer_terms(answer_words, words(normalise(query))) if answer_words else []
     rows = [holds(terms, words(normalise(h.text))) for h in hits]
-    made = share_out(np.array(rows, dtype=bool).reshape(len(hits), len(terms)), close)
-    shares = made.dependence if said else close / max(close.sum(), 1e-12)
+    support = share_out(np.array(rows, dtype=bool).reshape(len(hits), len(terms)), close)
+    shares = support.dependence if answer_words else close / max(close.sum(), 1e-12)
     return [
         Passage(
             hit,
@@ -329,7 +331,7 @@ def _passages(
             float(signs.held[i]),
             float(signs.strange[i]),
             float(shares[i]),
-            float(made.alone[i]),
+            float(support.alone[i]),
             bool(guilty[i]),
         )
         for i, hit in enumerate(hits)
@@ -341,11 +343,11 @@ def _companions(workspace: Workspace, guilty: Sequence[Passage]) -> list[Compani
     if generation is None or not guilty:
         return []
     store = workspace.open_store()
-    found: dict[tuple[str, str], tuple[set[str], float | None]] = {}
+    relations: dict[tuple[str, str], tuple[set[str], float | None]] = {}
     for zone, name in (("serving", generation.serving), ("quarantine", generation.quarantine)):
         for document, why, close in _near(store, generation.serving, name, guilty):
-            reasons, known = found.get((document, zone), (set(), None))
-            found[document, zone] = (reasons | {why}, max(close, known or -1.0))
+            reasons, known = relations.get((document, zone), (set(), None))
+            relations[document, zone] = (reasons | {why}, max(close, known or -1.0))
     with workspace.ledger.reading() as conn:
         members = {zone: versions.members(conn, zone) for zone in ("serving", "quarantine")}
         names = {p.hit.document for p in guilty}
@@ -360,15 +362,15 @@ def _companions(workspace: Workspace, guilty: Sequence[Passage]) -> list[Compani
             shared = {"batch"} if row.commit in batches else set()
             shared |= {"signer"} if theirs & signers.get(row.manifest, set()) else set()
             if shared:
-                reasons, known = found.get((document, zone), (set(), None))
-                found[document, zone] = (reasons | shared, known)
+                reasons, known = relations.get((document, zone), (set(), None))
+                relations[document, zone] = (reasons | shared, known)
     order = ("near-duplicate", "campaign", "batch", "signer")
-    made = [
+    companions = [
         Companion(document, zone, tuple(w for w in order if w in why), close)
-        for (document, zone), (why, close) in found.items()
+        for (document, zone), (why, close) in relations.items()
         if (document, zone) not in {(n, "serving") for n in names}
     ]
-    return sorted(made, key=lambda c: (-(c.similarity or -1.0), c.document, c.zone))
+    return sorted(companions, key=lambda c: (-(c.similarity or -1.0), c.document, c.zone))
 
 
 def _near(
@@ -378,7 +380,7 @@ def _near(
     if not points:
         return []
     hits = store.search(collection, np.stack([p.vector for p in points]), NEAREST)
-    made = []
+    near = []
     for point, ids, similarities in zip(points, hits.ids, hits.similarities, strict=True):
         text = words(normalise(str(point.payload.get("page_content", ""))))
         close = dict(zip(ids, similarities, strict=True))
@@ -388,5 +390,5 @@ def _near(
             copy = shared_words(text, theirs) >= COPY
             if (copy or close[other.id] >= CLOSE) and other.id != point.id:
                 name = f"{own.get('source', '?')}/{own.get('document', '?')}"
-                made.append((name, "near-duplicate" if copy else "campaign", close[other.id]))
-    return made
+                near.append((name, "near-duplicate" if copy else "campaign", close[other.id]))
+    return near

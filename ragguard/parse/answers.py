@@ -32,7 +32,7 @@ def checked(answer: bytes) -> Read | Unread:
         if "reason" in body:
             return Unread(str(body["reason"]))
         text, begin = body["text"], body["begin"]
-        hidden = tuple(Hidden(_as(str, kind), _as(str, what)) for kind, what in body["hidden"])
+        hidden = tuple(Hidden(_as(str, kind), _as(str, words)) for kind, words in body["hidden"])
         spans = [(_as(int, start), _as(int, end)) for start, end in body["spans"]]
         if not 0 <= _as(int, begin) <= len(_as(str, text)):
             raise ValueError("begin")

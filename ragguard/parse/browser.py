@@ -105,8 +105,8 @@ def find(path: str) -> str:
             '[parse] render = "chromium": pillow is not installed',
             hint="pip install 'ragguard[render]'",
         )
-    found = shutil.which(path) if path else next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    program = shutil.which(path) if path else next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
         raise IncompleteError(
             f'[parse] render = "chromium": no browser at {path!r}'
             if path
@@ -114,7 +114,7 @@ def find(path: str) -> str:
             hint="Install one (Debian: apt-get install chromium), name it in [parse] chromium or "
             'RAGGUARD_PARSE__CHROMIUM, or set [parse] render = "rules" and rebuild the index.',
         )
-    return found
+    return program
 
 
 class Browser:
@@ -320,9 +320,9 @@ class Browser:
             self._event(message)
 
     def _event(self, message: dict[str, Any]) -> None:
-        method, said = message.get("method"), message.get("params") or {}
+        method, params = message.get("method"), message.get("params") or {}
         if method == "Fetch.requestPaused":
-            self._answer(str(said["requestId"]), str(said["resourceType"]))
+            self._answer(str(params["requestId"]), str(params["resourceType"]))
         elif method == "Page.loadEventFired":
             self._loaded = self._markup is None
         elif method in ("Inspector.targetCrashed", "Target.targetCrashed"):

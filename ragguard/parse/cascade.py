@@ -46,20 +46,20 @@ def _sheets(tree: LexborHTMLParser) -> list[str]:
 
 def styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, str]]:
     """What the style sheets inside a page declare: by memory id of the node; variables."""
-    found = [rule for sheet in _sheets(tree) for rule in rules(sheet)]
+    sheet_rules = [rule for sheet in _sheets(tree) for rule in rules(sheet)]
     variables: dict[str, str] = {}
-    for _, body in found:
+    for _, body in sheet_rules:
         if "--" in body:
             variables.update(
                 (n, v)
                 for n, v, _ in declarations(body)
                 if n.startswith("--") and len(v) <= _MAX_VARIABLE
             )
-    hiding = animations(found, variables)
-    size = len(tree.css("*")) if found else 0
+    hiding = animations(sheet_rules, variables)
+    size = len(tree.css("*")) if sheet_rules else 0
     budget = MAX_MATCHING
     ranked: dict[int, list[tuple[tuple[int, int, int], Declarations]]] = {}
-    for selectors, body in found:
+    for selectors, body in sheet_rules:
         if selectors.startswith("@"):
             continue
         declared = declarations(body, variables)
@@ -69,8 +69,8 @@ def styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, s
         if not removes(declared) and names.isdisjoint(LOOKS | {"position"}):
             continue
         for selector in _alternatives(selectors):
-            selector, said = _of_element(selector, declared)
-            if not said:
+            selector, applied = _of_element(selector, declared)
+            if not applied:
                 continue
             budget -= size * (1 + (size // 8 if _COSTLY.search(selector) else 0))
             if budget < 0:
@@ -78,7 +78,7 @@ def styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, s
             matched = _match(tree, selector)
             budget -= 100 * len(matched)
             for node in matched:
-                ranked.setdefault(node.mem_id, []).append((weight(selector), said))
+                ranked.setdefault(node.mem_id, []).append((weight(selector), applied))
     for shadow in tree.css("template[shadowrootmode]"):
         host = shadow.parent
         if host is not None and "<slot" not in (shadow.html or ""):  # nothing of its own is drawn

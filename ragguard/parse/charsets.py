@@ -68,10 +68,10 @@ def declared(data: bytes) -> tuple[str, str | None]:
         The label in lower case, empty where none is declared; the codec, `None` where the label is
         not known, and UTF-8 for every Unicode label, as browsers have it.
     """
-    found = _DECLARED.search(_COMMENT.sub(b"", data[:_LOOKED_AT]))
-    if found is None:
+    declaration = _DECLARED.search(_COMMENT.sub(b"", data[:_LOOKED_AT]))
+    if declaration is None:
         return "", None
-    label = (found["meta"] or found["xml"]).decode("ascii", "replace").lower()
+    label = (declaration["meta"] or declaration["xml"]).decode("ascii", "replace").lower()
     return ("", UTF_8) if _UNICODE.fullmatch(label) else (label, _CODECS.get(label))
 
 

@@ -102,20 +102,20 @@ def _underlined(lines: Sequence[str], at: int, fmt: str) -> bool:
 
 def _sections(text: str, fmt: str) -> list[_Section]:
     """A text as sections; only the last may be a title with nothing under it."""
-    found: list[_Section] = []
+    sections: list[_Section] = []
     if fmt != "pdf":
         for start, end in _titles(text, fmt):
-            if found and not _WORDED.search(text, found[-1].body, start):
-                found[-1] = replace(found[-1], body=end)  # a title right under a title
+            if sections and not _WORDED.search(text, sections[-1].body, start):
+                sections[-1] = replace(sections[-1], body=end)  # a title right under a title
                 continue
-            if found:
-                found[-1] = replace(found[-1], end=start)
+            if sections:
+                sections[-1] = replace(sections[-1], end=start)
             elif _WORDED.search(text, 0, start):
-                found.append(_Section(0, 0, start))
-            found.append(_Section(start if found else 0, end, len(text)))
-    if not found:
+                sections.append(_Section(0, 0, start))
+            sections.append(_Section(start if sections else 0, end, len(text)))
+    if not sections:
         return [_Section(0, 0, len(text))]
-    return found
+    return sections
 
 
 def _pieces(text: str, base: int, fmt: str, size: int, overlap: int) -> list[Chunk]:
@@ -130,14 +130,14 @@ def _pieces(text: str, base: int, fmt: str, size: int, overlap: int) -> list[Chu
         bare = len(text)
     chunks: list[Chunk] = []
     start = end = 0  # of short sections that go into one chunk
-    for one in sections:
-        if one.end - start <= size:
-            end = one.end
+    for section in sections:
+        if section.end - start <= size:
+            end = section.end
             continue
         chunks += _whole(text[start:end], base + start)
-        start, end = one.start, one.end
+        start, end = section.start, section.end
         if end - start > size:
-            chunks += _section(text, one, base, fmt, size, overlap)
+            chunks += _section(text, section, base, fmt, size, overlap)
             start = end
     chunks += _whole(text[start:end], base + start)
     if len(chunks) > 1 and chunks[-1].start >= base + bare:
@@ -161,18 +161,20 @@ def _whole(text: str, base: int) -> list[Chunk]:
     return [Chunk(start, start + len(stripped), stripped)] if _WORDED.search(stripped) else []
 
 
-def _section(text: str, one: _Section, base: int, fmt: str, size: int, overlap: int) -> list[Chunk]:
+def _section(
+    text: str, section: _Section, base: int, fmt: str, size: int, overlap: int
+) -> list[Chunk]:
     """Split a section that is too long for a chunk; its title stays with the first piece."""
-    body = text[one.body : one.end]
-    lead = len(body) - len(body.lstrip()) + one.body - one.start
-    if not one.start < one.body or lead > size // 2:
-        return _cut(text[one.start : one.end], base + one.start, fmt, size, overlap)
+    body = text[section.body : section.end]
+    lead = len(body) - len(body.lstrip()) + section.body - section.start
+    if not section.start < section.body or lead > size // 2:
+        return _cut(text[section.start : section.end], base + section.start, fmt, size, overlap)
     room = size - lead
-    chunks = _cut(body, base + one.body, fmt, room, min(overlap, room // 3))
-    title = text[one.start : one.body]
-    start = base + one.start + len(title) - len(title.lstrip())
+    chunks = _cut(body, base + section.body, fmt, room, min(overlap, room // 3))
+    title = text[section.start : section.body]
+    start = base + section.start + len(title) - len(title.lstrip())
     if not chunks:
-        return _whole(title, base + one.start)
+        return _whole(title, base + section.start)
     if chunks[0].end - start > size:  # something without words parts them
         parted = _slices(text[start - base : chunks[0].end - base], start, size)
         # The next piece may begin in the last of these, before what is left over, or be that.

@@ -40,11 +40,11 @@ def colour(value: str) -> tuple[Colour, float]:
     if not value or len(value) > _LONGEST or value.count("(") > _DEEPEST:
         return None, 1.0
     try:
-        found = _computed(parse_one_component_value(value, skip_comments=True))
+        rgba = _computed(parse_one_component_value(value, skip_comments=True))
     except (ValueError, TypeError, AttributeError, IndexError, ArithmeticError):
         return None, 1.0  # no colour, though it begins like one
-    if found is not None:
-        return found[:3], found[3]
+    if rgba is not None:
+        return rgba[:3], rgba[3]
     if value.isalpha() and value not in ("inherit", "initial", "unset", "revert", "currentcolor"):
         return value, 1.0
     return None, 1.0
@@ -97,11 +97,11 @@ def _encoded(value: float) -> float:
 def _parted(tokens: list[Any]) -> list[list[Any]]:
     """Arguments between commas, without white space."""
     parts: list[list[Any]] = [[]]
-    for one in tokens:
-        if one == ",":
+    for piece in tokens:
+        if piece == ",":
             parts.append([])
-        elif one.type not in ("whitespace", "comment"):
-            parts[-1].append(one)
+        elif piece.type not in ("whitespace", "comment"):
+            parts[-1].append(piece)
     return parts
 
 
@@ -122,10 +122,10 @@ def _mixed(tokens: list[Any]) -> tuple[float, float, float, float] | None:
     colours, shares = [], []
     for part in _parted(tokens)[1:]:
         share = next((_share(t) for t in part if t.type == "percentage"), None)
-        found = next((c for t in part if t.type != "percentage" and (c := _computed(t))), None)
-        if found is None:
+        rgba = next((c for t in part if t.type != "percentage" and (c := _computed(t))), None)
+        if rgba is None:
             return None
-        colours.append(found)
+        colours.append(rgba)
         shares.append(share)
     if len(colours) != 2:
         return None
@@ -160,18 +160,18 @@ def stops(value: str) -> tuple[tuple[Colour, float], ...]:
     """
     if "gradient(" not in value or len(value) > 10 * _LONGEST or value.count("(") > 50:
         return ()
-    found: list[tuple[Colour, float]] = []
+    colour_stops: list[tuple[Colour, float]] = []
     for token in parse_component_value_list(value, skip_comments=True):
         if token.type != "function" or not token.lower_name.endswith("gradient"):
             continue
         for part in _parted(token.arguments):
-            for one in part:
+            for argument in part:
                 computed = None
                 with suppress(ValueError, TypeError, AttributeError, IndexError, ArithmeticError):
-                    computed = _computed(one)
+                    computed = _computed(argument)
                 if computed is not None:
-                    found.append((computed[:3], computed[3]))
-    return tuple(found)
+                    colour_stops.append((computed[:3], computed[3]))
+    return tuple(colour_stops)
 
 
 @lru_cache(maxsize=4096)
@@ -185,8 +185,8 @@ def first(value: str) -> tuple[Colour, float]:
         return None, 1.0
     for token in parse_component_value_list(value, skip_comments=True):
         with suppress(ValueError, TypeError, AttributeError, IndexError, ArithmeticError):
-            if (found := _computed(token)) is not None:
-                return found[:3], found[3]
+            if (rgba := _computed(token)) is not None:
+                return rgba[:3], rgba[3]
     return None, 1.0
 
 
@@ -250,8 +250,8 @@ def ground_of(value: str, fore: Colour, parent: Colour) -> Colour:
         return gradient(value, parent)
     if "url(" in value:
         return None
-    found, alpha = colour(value)
-    if found is not None:
-        return over(found, alpha, parent)
-    found, alpha = first(value)
-    return None if found is None else over(found, alpha, parent)
+    shade, alpha = colour(value)
+    if shade is not None:
+        return over(shade, alpha, parent)
+    shade, alpha = first(value)
+    return None if shade is None else over(shade, alpha, parent)

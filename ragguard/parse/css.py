@@ -138,7 +138,7 @@ def declarations(style: str, variables: dict[str, str] | None = None) -> Declara
         style: As written.
         variables: Custom properties by name; `None` leaves them as they are.
     """
-    found: Declarations = []
+    declared: Declarations = []
     for part in _split(style):
         name, colon, value = " ".join(_plain(part).lower().split()).partition(":")
         value, urgent, _ = value.partition("!")
@@ -149,8 +149,8 @@ def declarations(style: str, variables: dict[str, str] | None = None) -> Declara
             if variables is None or "var(" not in value or len(value) > 2_000:
                 break
             value = _VARIABLE.sub(lambda m: variables.get(m[1], (m[2] or "").strip()), value)
-        found.append((name.strip(), value, bool(urgent)))
-    return found
+        declared.append((name.strip(), value, bool(urgent)))
+    return declared
 
 
 def _split(style: str) -> list[str]:
@@ -283,8 +283,8 @@ def _transforms(function: str, inside: str) -> str:
 
 def _cosine(value: str) -> float:
     """Of the last angle in a value; 1 where there is none."""
-    found = [(float(n), unit) for n, unit in NUMBER.findall(value) if unit in _TURNS]
-    return math.cos(found[-1][0] * _TURNS[found[-1][1]]) if found else 1.0
+    angles = [(float(n), unit) for n, unit in NUMBER.findall(value) if unit in _TURNS]
+    return math.cos(angles[-1][0] * _TURNS[angles[-1][1]]) if angles else 1.0
 
 
 _TURNS = {"deg": math.pi / 180, "rad": 1.0, "grad": math.pi / 200, "turn": 2 * math.pi}
@@ -328,8 +328,8 @@ def covers(declared: Declarations) -> bool:
         if not begins or not ends:
             return False
     shade = last.get("background-color") or last.get("background") or ""
-    found, alpha = colour(shade)
-    return isinstance(found, tuple) and alpha > 1 - _FAINT
+    ground, alpha = colour(shade)
+    return isinstance(ground, tuple) and alpha > 1 - _FAINT
 
 
 def _pushed(name: str, value: str, clipped: bool) -> bool:
@@ -382,10 +382,10 @@ def _sides(numbers: list[tuple[float, str]]) -> list[tuple[float, str]]:
     return [top, right, bottom, rest[1] if len(rest) > 1 else right]
 
 
-def _cut(one: tuple[float, str], other: tuple[float, str], most: float) -> bool:
+def _cut(side: tuple[float, str], other: tuple[float, str], most: float) -> bool:
     """Whether two sides that are cut off leave nothing, or may."""
-    share = sum(n for n, unit in (one, other) if unit == "%")
-    pixels = sum(n * PIXELS.get(unit, 1.0) for n, unit in (one, other) if unit != "%")
+    share = sum(n for n, unit in (side, other) if unit == "%")
+    pixels = sum(n * PIXELS.get(unit, 1.0) for n, unit in (side, other) if unit != "%")
     return share > 90 or pixels >= most
 
 
@@ -410,7 +410,7 @@ def _font_size(name: str, value: str, parent: float, least: bool = False) -> flo
         sizes = [
             part
             for part in re.sub(r" ?/ ?[^ ]+", " ", value).split()
-            if (found := NUMBER.fullmatch(part)) and (found[2] or float(found[1]) == 0)
+            if (match := NUMBER.fullmatch(part)) and (match[2] or float(match[1]) == 0)
         ]
         value = sizes[0] if sizes else ""
     pixels = [

@@ -134,19 +134,19 @@ def read_record(text: str) -> Parsed:
 
 
 @contextmanager
-def _only_unreadable(what: str) -> Iterator[None]:
+def _only_unreadable(format_name: str) -> Iterator[None]:
     """Raise `UnreadableError` for whatever a parser raises; want of memory stays what it is."""
     try:
         yield
     except (UnreadableError, MemoryError):
         raise
     except RecursionError:
-        raise UnreadableError(f"damaged {what} (nested too deeply)") from None
+        raise UnreadableError(f"damaged {format_name} (nested too deeply)") from None
     except Exception as error:
         # lxml, zipfile and selectolax raise whatever they trip over in hostile bytes (KeyError,
         # AttributeError, struct.error ...), and say nowhere what. Nothing is let through by it: the
         # document is rejected with the name of the error, and its neighbours come in.
-        raise UnreadableError(f"damaged {what} ({type(error).__name__})") from error
+        raise UnreadableError(f"damaged {format_name} ({type(error).__name__})") from error
 
 
 def is_plain(text: str) -> bool:
@@ -229,8 +229,8 @@ def _html(text: str, view: View | None, details: bool) -> Parsed:
 
         drawn = partial(look, view, text)
     visible, hidden = read_html(text, page=not details, drawn=drawn)
-    said = read_front(text, "html").said
-    return Parsed(visible, (*hidden, Hidden("front-matter", said)) if said else hidden)
+    words = read_front(text, "html").said
+    return Parsed(visible, (*hidden, Hidden("front-matter", words)) if words else hidden)
 
 
 def _markdown(text: str) -> list[Hidden]:
@@ -261,18 +261,18 @@ def _markdown(text: str) -> list[Hidden]:
 
 def _rst_meta(text: str) -> list[Hidden]:
     """What `meta` directives say elsewhere than at the beginning."""
-    said = (" ".join(match["rest"].split()) for match in _RST_META.finditer(text))
-    return [Hidden("front-matter", one) for one in said if one]
+    metas = (" ".join(match["rest"].split()) for match in _RST_META.finditer(text))
+    return [Hidden("front-matter", meta) for meta in metas if meta]
 
 
 def _rst_comments(text: str) -> list[str]:
-    found = []
+    comments = []
     for match in _RST_UNSEEN.finditer(text):
         unseen = " ".join((match["one"] + " " + match["rest"]).split())
         if len(unseen.split()) >= FEW_WORDS:
-            found.append(unseen)
+            comments.append(unseen)
     for match in _RST_COMMENT.finditer(text):
         comment = " ".join(((match["one"] or "") + " " + (match["rest"] or "")).split())
         if comment:
-            found.append(comment)
-    return found
+            comments.append(comment)
+    return comments

@@ -188,8 +188,8 @@ class _Reader:
                 if len(named) and (shade := named[0].get("val")):
                     shade = named[0].get("lastClr") or shade
                     name = named.tag.rpartition("}")[2]
-                    for one in (name, *_THEME_NAMES.get(name, ())):
-                        self._theme[one] = shade
+                    for alias in (name, *_THEME_NAMES.get(name, ())):
+                        self._theme[alias] = shade
 
     def _shade(self, item: Any, of: str = "") -> str | None:
         """A colour that a theme names, made lighter or darker as the element says."""
@@ -219,56 +219,56 @@ class _Reader:
         """What a style and those it is based on say; one in a circle ends it."""
         lineage: list[str] = []
         seen: set[str] = set()
-        made: _Format = {}
+        format_: _Format = {}
         while name and name not in seen and (style := self._styles.get(name)) is not None:
             if name in self._changes:
-                made = self._changes[name]
+                format_ = self._changes[name]
                 break
             lineage.append(name)
             seen.add(name)
             name = value_of(style.find(_W + "basedOn"))
-        for one in reversed(lineage):
-            style = self._styles[one]
-            made = self._formatted(made, style.find(_W + "rPr"))
-            made = self._shaded(made, style.find(_W + "pPr"))
-            self._changes[one] = made
-        return made
+        for ancestor in reversed(lineage):
+            style = self._styles[ancestor]
+            format_ = self._formatted(format_, style.find(_W + "rPr"))
+            format_ = self._shaded(format_, style.find(_W + "pPr"))
+            self._changes[ancestor] = format_
+        return format_
 
     def _formatted(self, format_: _Format, properties: Any) -> _Format:
         """A format changed by run properties."""
         if properties is None:
             return format_
-        made = self._shaded(dict(format_), properties)
+        changed = self._shaded(dict(format_), properties)
         for item in properties:
             value = value_of(item)
             if item.tag in (_W + "vanish", _W + "specVanish"):
-                made["vanish"] = (value or "1") not in _OFF
+                changed["vanish"] = (value or "1") not in _OFF
             elif item.tag == _W + "webHidden":
-                made["web"] = (value or "1") not in _OFF
+                changed["web"] = (value or "1") not in _OFF
             elif item.tag == _W + "rFonts":
-                made["font"] = value_of(item, "ascii") or made.get("font")
+                changed["font"] = value_of(item, "ascii") or changed.get("font")
             elif item.tag == _W + "color":
-                made["color"] = self._shade(item) or value or "auto"
+                changed["color"] = self._shade(item) or value or "auto"
             elif item.tag == _W + "sz":
-                made["size"] = number_of(value, 2)
+                changed["size"] = number_of(value, 2)
             elif item.tag == _W + "w":
-                made["stretch"] = number_of(value)
+                changed["stretch"] = number_of(value)
             elif item.tag == _W + "highlight" and value not in (None, "none"):
-                made["ground"] = {"darkBlue": "00008B"}.get(value or "", (value or "").lower())
+                changed["ground"] = {"darkBlue": "00008B"}.get(value or "", (value or "").lower())
             elif item.tag == _W + "position":
                 if abs(number_of(value, 2) or 0) > _FAR_RAISED:
-                    made["vanish"] = True
+                    changed["vanish"] = True
             elif item.tag == _W + "spacing":
-                made["spacing"] = number_of(value, 20)
+                changed["spacing"] = number_of(value, 20)
             elif item.tag == _W + "fitText":
-                made["fit"] = number_of(value, 20)
+                changed["fit"] = number_of(value, 20)
             elif item.tag == _W14 + "textFill":
                 ink = self._filled(item)
                 if item.find(_W14 + "noFill") is not None or ink == "":
-                    made["vanish"] = True
+                    changed["vanish"] = True
                 else:
-                    made["color"] = ink or "auto"
-        return made
+                    changed["color"] = ink or "auto"
+        return changed
 
     def _shaded(self, format_: _Format, properties: Any) -> _Format:
         shade = None if properties is None else properties.find(_W + "shd")
@@ -351,24 +351,26 @@ class _Reader:
 
     def _boxed(self, box: Any, behind: _Format) -> _Format:
         """What is behind the text of a box, and whether the box shows."""
-        made = dict(behind)
+        format_ = dict(behind)
         for above in box.iterancestors():
             name = above.tag.rpartition("}")[2]
             if name == "wsp":
                 for fill in above.iterfind("{*}spPr/{*}solidFill"):
-                    made["ground"] = self._filled(fill) or made.get("ground")
+                    format_["ground"] = self._filled(fill) or format_.get("ground")
                 pictured = ("{*}spPr/{*}gradFill", "{*}spPr/{*}blipFill", "{*}spPr/{*}pattFill")
                 if any(above.find(fill) is not None for fill in pictured):
-                    made["ground"] = "unknown"
+                    format_["ground"] = "unknown"
             elif name in ("anchor", "inline"):
-                made["vanish"] = bool(made.get("vanish")) or off_page(above, self._wide)
+                format_["vanish"] = bool(format_.get("vanish")) or off_page(above, self._wide)
             elif name in ("shape", "rect", "roundrect", "oval") and (style := above.get("style")):
-                made["vanish"] = bool(made.get("vanish")) or bool(removes(declarations(style)))
+                format_["vanish"] = bool(format_.get("vanish")) or bool(
+                    removes(declarations(style))
+                )
                 if (shade := above.get("fillcolor")) and above.get("filled") not in ("f", "false"):
-                    made["ground"] = shade.split(" ")[0].removeprefix("#")
+                    format_["ground"] = shade.split(" ")[0].removeprefix("#")
             elif name in ("r", "p"):
                 break
-        return made
+        return format_
 
 
 def _text(run: Any) -> str:

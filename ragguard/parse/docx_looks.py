@@ -89,8 +89,8 @@ def slit(row: Any, cell: Any) -> bool:
 
 def attribute(element: Any, name: str) -> str | None:
     """An attribute whatever its name space."""
-    found = (v for k, v in element.attrib.items() if k.rpartition("}")[2] == name)
-    return next(found, None)
+    values = (v for k, v in element.attrib.items() if k.rpartition("}")[2] == name)
+    return next(values, None)
 
 
 def hexadecimal(text: str) -> int:
@@ -101,11 +101,11 @@ def hexadecimal(text: str) -> int:
         return 255
 
 
-def between(one: str, other: str, share: float) -> str:
+def between(shade: str, other: str, share: float) -> str:
     """A colour between two: `share` of the first."""
-    a, b = colour("#" + one.lower())[0], colour("#" + other.lower())[0]
+    a, b = colour("#" + shade.lower())[0], colour("#" + other.lower())[0]
     if not isinstance(a, tuple) or not isinstance(b, tuple):
-        return one
+        return shade
     return "".join(
         f"{round(255 * (share * x + (1 - share) * y)):02x}" for x, y in zip(a, b, strict=True)
     )

@@ -98,20 +98,20 @@ def _matched(shown: Sequence[Shown], texts: Sequence[str]) -> list[bytes]:
         last = min(_alike(reversed(ours), reversed(theirs)), least - first)
         middle = bytes(len(ours) - first - last)
         flags = flags[:first] + middle + flags[len(flags) - last :]
-    found, at = [], 0
+    seen_flags, at = [], 0
     for text in texts:
         seen = bytearray(len(text))
         for place, sign in enumerate(text):
             if not sign.isspace():
                 seen[place] = flags[at]
                 at += 1
-        found.append(_joined(text, seen))
-    return found
+        seen_flags.append(_joined(text, seen))
+    return seen_flags
 
 
-def _alike(one: Iterable[str], other: Iterable[str]) -> int:
+def _alike(text: Iterable[str], other: Iterable[str]) -> int:
     """How many characters two texts have in common before they part."""
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False))
     return sum(1 for _ in same)
 
 
@@ -124,11 +124,11 @@ def _said(text: str, seen: bytes) -> tuple[str, bytes]:
 class _Page:
     """One page while it is looked at."""
 
-    def __init__(self, view: View, said: Any) -> None:
+    def __init__(self, view: View, layout: Any) -> None:
         self._view = view
-        self._texts = [string(text) for text in said["texts"]]
-        self._marks = [string(mark) for mark in said["marks"]]
-        self._places = [integers(places).reshape(-1, 2) for places in said["places"]]
+        self._texts = [string(text) for text in layout["texts"]]
+        self._marks = [string(mark) for mark in layout["marks"]]
+        self._places = [integers(places).reshape(-1, 2) for places in layout["places"]]
         if not len(self._texts) == len(self._marks) == len(self._places):
             raise ValueError("lengths")
         self._fields = [mark == "field" for mark in self._marks]
@@ -148,11 +148,11 @@ class _Page:
         self._letter = np.array([sign[:1].isalnum() for sign in self._signs], np.bool_)
         self._boxes = np.zeros((total, 4))
         self._turned = np.zeros(total, np.bool_)  # lines that run up or down
-        self._put(range(len(counts)), said["boxes"])
+        self._put(range(len(counts)), layout["boxes"])
         self._seen = np.zeros(total, np.bool_)
-        self._wide, self._high, self._across, self._down = self._extent(said["extent"])
-        self._pinned = bool(said["pinned"])
-        self._bare = bool(said.get("bare"))
+        self._wide, self._high, self._across, self._down = self._extent(layout["extent"])
+        self._pinned = bool(layout["pinned"])
+        self._bare = bool(layout.get("bare"))
         self._plain = self._seen
         self._windows = 0
         self._rounds = 0
@@ -174,15 +174,15 @@ class _Page:
 
     # --- what the browser says --------------------------------------------------------------------
 
-    def _extent(self, said: Any) -> tuple[int, int, int, int]:
-        wide, high, across, down = (int(n) for n in integers(said))
+    def _extent(self, extent: Any) -> tuple[int, int, int, int]:
+        wide, high, across, down = (int(n) for n in integers(extent))
         if not (_SAME < wide <= 4096 and _SAME < high <= 4096):
             raise ValueError("window")
         return wide, high, min(max(across, wide), _SIDE), min(max(down, high), _SIDE)
 
-    def _put(self, nodes: Sequence[int], said: Sequence[Any]) -> None:
+    def _put(self, nodes: Sequence[int], flat_boxes: Sequence[Any]) -> None:
         """Note where the glyphs of some nodes are; those without a place are nowhere."""
-        for at, flat in zip(nodes, said, strict=True):
+        for at, flat in zip(nodes, flat_boxes, strict=True):
             first, last = int(self._first[at]), int(self._first[at + 1])
             boxes = integers(flat).reshape(-1, 4)
             if len(boxes) not in (0, last - first):
@@ -200,10 +200,10 @@ class _Page:
 
     # --- scrolling --------------------------------------------------------------------------------
 
-    def _under(self, said: Sequence[Any]) -> Mask:
+    def _under(self, boxes: Sequence[Any]) -> Mask:
         """Which glyphs lie under some boxes."""
         under = np.zeros(len(self._seen), np.bool_)
-        for box in said[:_PARTS]:
+        for box in boxes[:_PARTS]:
             left, top, right, bottom = (integers(box) / 4).tolist()
             x, y = self._boxes[:, ::2], self._boxes[:, 1::2]
             under |= (x[:, 0] < right) & (x[:, 1] > left) & (y[:, 0] < bottom) & (y[:, 1] > top)
@@ -257,15 +257,15 @@ class _Page:
             asked.append((node, -1 if again else glyph - int(self._first[node])))
         if all(glyph < 0 for _, glyph in asked):
             return False
-        said = self._view.turn(asked)
-        movers = {int(n) for n in integers(said["movers"])}
+        layout = self._view.turn(asked)
+        movers = {int(n) for n in integers(layout["movers"])}
         for node in nodes.tolist():
             if node not in movers:  # it may yet ask
                 self._asked.pop(node, None)
         if not movers:
             return False
-        self._put([node for node, _ in asked], said["boxes"])
-        self._wide, self._high, self._across, self._down = self._extent(said["extent"])
+        self._put([node for node, _ in asked], layout["boxes"])
+        self._wide, self._high, self._across, self._down = self._extent(layout["extent"])
         return True
 
     # --- looking ----------------------------------------------------------------------------------

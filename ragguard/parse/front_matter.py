@@ -89,17 +89,17 @@ def read_front(text: str, fmt: str) -> Front:
 def _markdown(text: str) -> Front:
     head = text[: MAX_CHARACTERS + 16]
     for pattern, read in ((_YAML, _yaml), (_TOML, _toml)):
-        found = pattern.match(head)
-        if found is None:
+        block = pattern.match(head)
+        if block is None:
             continue
-        body = found["body"] or ""
+        body = block["body"] or ""
         if len(body) > MAX_CHARACTERS or body.count("\n") > MAX_LINES:
             return NONE
         values = read(body)
         if values is None or not all(isinstance(k, str) and _KEY.fullmatch(k) for k in values):
             return NONE
         comments = [match[1] for match in _COMMENT.finditer(body)]
-        return Front(_flat(values), found.end(), "\n".join([*_strings(values), *comments]))
+        return Front(_flat(values), block.end(), "\n".join([*_strings(values), *comments]))
     return NONE
 
 
@@ -114,10 +114,10 @@ def _yaml(body: str) -> Mapping[Any, Any] | None:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
                 return None
-        found = yaml.safe_load(body)
+        values = yaml.safe_load(body)
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, AttributeError, RecursionError):
         return None  # a date of the 40th of May is a ValueError
-    return found if isinstance(found, dict) else {} if found is None else None
+    return values if isinstance(values, dict) else {} if values is None else None
 
 
 def _toml(body: str) -> Mapping[str, Any] | None:
@@ -134,16 +134,20 @@ def _restructured(text: str) -> Front:
     head = text[:MAX_CHARACTERS]
     values: dict[str, str] = {}
     end = 0
-    while found := _META.match(head, end) or _FIELDS.match(head, end):
-        end = found.end()
-        for one in _FIELD.finditer(found["body"]):
+    while block := _META.match(head, end) or _FIELDS.match(head, end):
+        end = block.end()
+        for match in _FIELD.finditer(block["body"]):
             # A name of more words has attributes, such as `description lang=en`.
-            key = one["key"].split("=")[0].rpartition(" ")[0] if "=" in one["key"] else one["key"]
-            value = " ".join(one["value"].split())
+            key = (
+                match["key"].split("=")[0].rpartition(" ")[0]
+                if "=" in match["key"]
+                else match["key"]
+            )
+            value = " ".join(match["value"].split())
             if value and _KEY.fullmatch(key):
                 values.setdefault(key, value)
-    said = "\n".join(" ".join(one["value"].split()) for one in _FIELD.finditer(head[:end]))
-    return Front(_flat(values), end, said.strip()) if end else NONE
+    words = "\n".join(" ".join(match["value"].split()) for match in _FIELD.finditer(head[:end]))
+    return Front(_flat(values), end, words.strip()) if end else NONE
 
 
 def _page(markup: str) -> Front:
@@ -161,13 +165,13 @@ def _page(markup: str) -> Front:
 
 def _flat(values: Mapping[Any, Any]) -> dict[str, Any]:
     """Those values that are metadata."""
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for key, value in values.items():
         items = value if isinstance(value, list) else [value]
-        plain = [one for item in items if (one := _scalar(item)) is not None]
+        plain = [scalar for item in items if (scalar := _scalar(item)) is not None]
         if len(plain) == len(items) and plain and str(key).lower() != "source":
-            found[str(key)] = plain if isinstance(value, list) else plain[0]
-    return found
+            metadata[str(key)] = plain if isinstance(value, list) else plain[0]
+    return metadata
 
 
 def _scalar(value: object) -> str | int | float | bool | None:
@@ -185,12 +189,12 @@ def _scalar(value: object) -> str | int | float | bool | None:
 def _strings(value: object) -> Iterator[str]:
     """All words of a value, however deep they stand."""
     if isinstance(value, Mapping):
-        for key, one in value.items():
+        for key, inner in value.items():
             if isinstance(key, str) and len(key.split()) > 1:
                 yield key
-            yield from _strings(one)
+            yield from _strings(inner)
     elif isinstance(value, list | tuple | set):
-        for one in value:
-            yield from _strings(one)
+        for inner in value:
+            yield from _strings(inner)
     elif isinstance(value, str):
         yield value

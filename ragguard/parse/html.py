@@ -170,22 +170,22 @@ def _seen(
             nodes.append(node)
         elif node.is_element_node and (node.tag or "").lower() not in _NO_TEXT:
             stack.extend(reversed([*node.iter(include_text=True)]))
-    found = drawn([node.text_content or "" for node in nodes])
-    if any(_RULED in seen for seen in found):
+    flags = drawn([node.text_content or "" for node in nodes])
+    if any(_RULED in seen for seen in flags):
         ruled: set[int] = set()
         with suppress(UnreadableError):  # style sheets too large to apply
             walker = _Walker(*styled(tree), page, None, frozenset())
             walker.walk(root)
             ruled = walker.shown
         for at, node in enumerate(nodes):
-            found[at] = found[at].replace(_RULED, b"\1" if node.mem_id in ruled else b"\0")
+            flags[at] = flags[at].replace(_RULED, b"\1" if node.mem_id in ruled else b"\0")
     shows: dict[bool, set[int]] = {False: set(), True: set()}
-    for node, seen in zip(nodes, found, strict=True):
+    for node, seen in zip(nodes, flags, strict=True):
         known, above = shows[any(seen)], node.parent
         while above is not None and above.mem_id not in known:
             known.add(above.mem_id)
             above = above.parent
-    seen_of = {node.mem_id: seen for node, seen in zip(nodes, found, strict=True)}
+    seen_of = {node.mem_id: seen for node, seen in zip(nodes, flags, strict=True)}
     return seen_of, frozenset(shows[False] - shows[True])
 
 
@@ -477,7 +477,7 @@ def _inside(attributes: Mapping[str, str | None], place: tuple[float, float, flo
     """Whether a text begins inside its drawing."""
     for name, least, most in (("x", place[0], place[2]), ("y", place[1], place[3])):
         given = attributes.get(name) or ""
-        found = [float(n) for n in _NUMBERS.findall(given)] if "%" not in given else []
-        if any(not least <= n <= most for n in found):
+        coordinates = [float(n) for n in _NUMBERS.findall(given)] if "%" not in given else []
+        if any(not least <= n <= most for n in coordinates):
             return False
     return True

@@ -92,7 +92,7 @@ def layers(boxes: Boxes, owners: Sequence[int], signs: Sequence[str], most: int)
         return parts
     shape = boxes[:, 3].max(), boxes[:, 2].max()
     taken = [np.zeros(shape, np.bool_) for _ in range(most)]
-    said: list[set[tuple[str, int, int]]] = [set() for _ in range(most)]
+    placed: list[set[tuple[str, int, int]]] = [set() for _ in range(most)]
     listed = boxes.tolist()
     for owner in sorted(touched):
         glyphs = of_owner[owner]
@@ -100,12 +100,12 @@ def layers(boxes: Boxes, owners: Sequence[int], signs: Sequence[str], most: int)
         if _heaped(boxes[glyphs]):
             continue
         for part in range(most):
-            if all(_free(taken[part], said[part], signs[g], listed[g]) for g in glyphs):
+            if all(_free(taken[part], placed[part], signs[g], listed[g]) for g in glyphs):
                 parts[owner] = part
                 for glyph in glyphs:
                     x0, y0, x1, y1 = listed[glyph]
                     taken[part][y0:y1, x0:x1] = True
-                    said[part].add((signs[glyph], (x0 + x1) // 4, (y0 + y1) // 4))
+                    placed[part].add((signs[glyph], (x0 + x1) // 4, (y0 + y1) // 4))
                 break
     return parts
 
@@ -116,7 +116,7 @@ def overprinted(boxes: Boxes, parts: npt.NDArray[np.int64], seen: Mask) -> Mask:
     Returns:
         Shape (n,).
     """
-    found = np.zeros(len(boxes), np.bool_)
+    unreadable = np.zeros(len(boxes), np.bool_)
     inside = np.flatnonzero(seen)
     left, top, right, bottom = boxes[inside].T
     part = parts[inside]
@@ -131,8 +131,8 @@ def overprinted(boxes: Boxes, parts: npt.NDArray[np.int64], seen: Mask) -> Mask:
         taken[place] += shared.sum()
         below = part[others] == 0
         taken[others[below]] += shared[below]
-    found[inside] = (taken > 0) & (taken >= _OVERPRINTED * area)
-    return found
+    unreadable[inside] = (taken > 0) & (taken >= _OVERPRINTED * area)
+    return unreadable
 
 
 def _touched(boxes: Boxes, owners: npt.NDArray[np.int64], count: int) -> set[int]:
@@ -160,17 +160,17 @@ def _touched(boxes: Boxes, owners: npt.NDArray[np.int64], count: int) -> set[int
     return touched
 
 
-def _free(taken: Mask, said: set[tuple[str, int, int]], sign: str, box: list[int]) -> bool:
+def _free(taken: Mask, placed: set[tuple[str, int, int]], sign: str, box: list[int]) -> bool:
     """Whether a glyph has its place for itself, or shares it with the same glyph."""
     x0, y0, x1, y1 = box
     near = taken[y0:y1, x0:x1]
-    return bool(np.count_nonzero(near) <= _CROWDED * near.size) or _said(said, sign, box)
+    return bool(np.count_nonzero(near) <= _CROWDED * near.size) or _said(placed, sign, box)
 
 
-def _said(said: set[tuple[str, int, int]], sign: str, box: list[int]) -> bool:
+def _said(placed: set[tuple[str, int, int]], sign: str, box: list[int]) -> bool:
     """Whether the same is said in the same place, to two pixels or so."""
     x, y = (box[0] + box[2]) // 4, (box[1] + box[3]) // 4
-    return any((sign, x + i, y + j) in said for i in (-1, 0, 1) for j in (-1, 0, 1))
+    return any((sign, x + i, y + j) in placed for i in (-1, 0, 1) for j in (-1, 0, 1))
 
 
 def _heaped(boxes: Boxes) -> bool:

@@ -30,17 +30,17 @@ def lengths(value: str) -> list[float]:
 def computed(value: str, percent: float) -> str:
     """A value with `calc`, `min`, `max` and `clamp` computed as far as they can be, in pixels."""
     for _ in range(MAX_NESTING):
-        found = _COMPARED.search(value)
-        if found is None:
+        match = _COMPARED.search(value)
+        if match is None:
             return value
-        results = [_sum(part, percent) for part in found[2].split(",")]
-        name, one = found[1], results[0]
+        results = [_sum(part, percent) for part in match[2].split(",")]
+        name, pixels = match[1], results[0]
         if name == "clamp" and len(results) == 3:
-            one = max(results[0], min(results[1], results[2]))
+            pixels = max(results[0], min(results[1], results[2]))
         elif name in ("min", "max"):
-            one = min(results) if name == "min" else max(results)
-        unit = "px" if re.search(r"\d(?:[a-z]|%)", found[2]) else ""
-        value = f"{value[: found.start()]}{one:.4f}{unit}{value[found.end() :]}"
+            pixels = min(results) if name == "min" else max(results)
+        unit = "px" if re.search(r"\d(?:[a-z]|%)", match[2]) else ""
+        value = f"{value[: match.start()]}{pixels:.4f}{unit}{value[match.end() :]}"
     return value
 
 
@@ -55,12 +55,12 @@ def _sum(text: str, percent: float) -> float:
             product, sign = 0.0, 1.0 if word == "+" else -1.0
         elif number := NUMBER.fullmatch(word):
             scale = percent if number[2] == "%" else PIXELS.get(number[2], 1.0)
-            one = float(number[1]) * scale
+            length = float(number[1]) * scale
             if divides is None:
-                product = one
+                product = length
             elif divides:
-                product = product / one if one else 0.0
+                product = product / length if length else 0.0
             else:
-                product *= one
+                product *= length
             divides = None
     return total + sign * product

@@ -150,15 +150,15 @@ _NOTHING = np.zeros(0, np.bool_)
 def _texts(lib: Any, page: Any) -> Iterator[Any]:
     """Objects of a page that draw text, those in forms included."""
     stack = [(lib.FPDFPage_CountObjects(page), lib.FPDFPage_GetObject, page, 0)]
-    found = 0
+    text_count = 0
     while stack:
         count, get, parent, depth = stack.pop()
         for index in range(count):
             drawn = get(parent, index)
             kind = lib.FPDFPageObj_GetType(drawn)
             if kind == _TEXT:
-                found += 1
-                if found > MAX_OBJECTS:
+                text_count += 1
+                if text_count > MAX_OBJECTS:
                     raise UnreadableError(f"more than {MAX_OBJECTS} pieces of text on a page")
                 yield drawn
             elif kind == _FORM and depth < _DEEPEST:
@@ -233,14 +233,14 @@ class _Text:
     def stand_in(self, lib: Any) -> None:
         """Draw a letter where the reader's system has a glyph and this one has not."""
         for owner, lacking in self.lacking.items():
-            said, last = "", -1
+            text, last = "", -1
             for glyph in (g for g, o in enumerate(self.owners) if o == owner):
                 at = self.glyphs[glyph]
                 if last >= 0 and any(map(str.isspace, self.signs[last + 1 : at])):
-                    said += " "
-                said += "M" if glyph in lacking else self.signs[at]
+                    text += " "
+                text += "M" if glyph in lacking else self.signs[at]
                 last = at
-            wide = (said + "\0").encode("utf-16-le")
+            wide = (text + "\0").encode("utf-16-le")
             letters = (ctypes.c_ushort * (len(wide) // 2)).from_buffer_copy(wide)
             lib.FPDFText_SetText(self.drawn[owner], letters)
 
@@ -325,30 +325,30 @@ class _Sight:
         lib, text = self.lib, self.text
         wide, high = lib.FPDF_GetPageWidthF(self.page), lib.FPDF_GetPageHeightF(self.page)
         large = np.array([h >= _SMALLEST and w >= _NARROWEST for h, w in text.sizes], np.bool_)
-        found = np.zeros(len(text.glyphs), np.bool_)
+        seen = np.zeros(len(text.glyphs), np.bool_)
         wanted = large[np.array(text.owners)] & text.honest()
         text.stand_in(lib)
         for scale in _SCALES:
             if wanted.any():
                 scale = min(scale, _LONGEST / max(wide, high, 1.0))
                 self.width, self.height = max(1, round(wide * scale)), max(1, round(high * scale))
-                found |= self._look(wanted)
-                wanted &= ~found
+                seen |= self._look(wanted)
+                wanted &= ~seen
         owners = np.array(text.owners)
         for owner in text.lacking:  # a letter may be narrower than what it stands for
             mine = owners == owner
-            found[mine] = bool(large[owner]) and found[mine].mean() >= _STANDING
-        return found
+            seen[mine] = bool(large[owner]) and seen[mine].mean() >= _STANDING
+        return seen
 
     def _look(self, wanted: Mask) -> Mask:
         """Which of the glyphs that are asked for are seen at this size."""
         places = self._on_picture(self.text.boxes)
-        found = np.zeros(len(places), np.bool_)
+        seen = np.zeros(len(places), np.bool_)
         middle = (places[:, 1] + places[:, 3]) / 2
         inside = (places[:, 2] > 0) & (places[:, 0] < self.width)
         asked = places[wanted & inside]
         if not len(asked):
-            return found
+            return seen
         first = max(0, int(asked[:, 1].min()) - _BESIDE)
         last = min(self.height, int(asked[:, 3].max()) + _BESIDE)
         rows = max(1, min(self.height, _STRIP // self.width))
@@ -358,8 +358,8 @@ class _Sight:
             if not (own & wanted).any():
                 continue
             near = np.flatnonzero(inside & (places[:, 3] > top) & (places[:, 1] < bottom))
-            found[near] |= self._strip(top, bottom, near, places[near]) & own[near]
-        return found & wanted
+            seen[near] |= self._strip(top, bottom, near, places[near]) & own[near]
+        return seen & wanted
 
     def _on_picture(self, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Boxes of the page as boxes of its picture, however the page is turned and cropped."""
@@ -371,9 +371,9 @@ class _Sight:
             corners.append((x.value * self.width / fine, y.value * self.height / fine))
         (e, f), (ax, ay), (bx, by) = corners
         matrix = np.array([[ax - e, ay - f], [bx - e, by - f]]) / 100
-        one = boxes[:, 0:2] @ matrix + (e, f)
+        corner = boxes[:, 0:2] @ matrix + (e, f)
         other = boxes[:, 2:4] @ matrix + (e, f)
-        return np.hstack([np.minimum(one, other), np.maximum(one, other)])
+        return np.hstack([np.minimum(corner, other), np.maximum(corner, other)])
 
     def _strip(
         self, top: int, bottom: int, near: npt.NDArray[np.int64], places: npt.NDArray[np.float64]
@@ -389,17 +389,17 @@ class _Sight:
         full = self._drawn(top, bottom)
         base = self._drawn(top, bottom, without=self.objects)
         if max(parts) <= 0:
-            found: Mask = np.logical_and(legible(ink(full, base), boxes), part_of == 0)
+            seen: Mask = np.logical_and(legible(ink(full, base), boxes), part_of == 0)
         else:
-            found = np.zeros(len(near), np.bool_)
+            seen = np.zeros(len(near), np.bool_)
             for part in range(max(parts) + 1):
                 mine = part_of == part
                 drawn = [text.drawn[o] for o, n in numbers.items() if parts[n] == part]
-                found[mine] = self._alone((top, bottom), drawn, full, base, boxes[mine])
-            found &= ~overprinted(boxes, part_of, found)
-        if not found.all():
-            self._recognised(base, boxes, near, found)
-        return found
+                seen[mine] = self._alone((top, bottom), drawn, full, base, boxes[mine])
+            seen &= ~overprinted(boxes, part_of, seen)
+        if not seen.all():
+            self._recognised(base, boxes, near, seen)
+        return seen
 
     def _alone(
         self,
@@ -441,10 +441,10 @@ class _Sight:
         return picture
 
     def _recognised(
-        self, base: Picture, boxes: Boxes, near: npt.NDArray[np.int64], found: Mask
+        self, base: Picture, boxes: Boxes, near: npt.NDArray[np.int64], seen: Mask
     ) -> None:
         """Find what leaves no ink and is seen nevertheless: a scan's text."""
-        for line in _lines(self.text, near, found):
+        for line in _lines(self.text, near, seen):
             fits, some = [], []
             for word in line:
                 fit, any_ = stands_on_marks(base, boxes[word])
@@ -453,7 +453,7 @@ class _Sight:
             fitting = sum(len(word) for word, fit in zip(line, fits, strict=True) if fit)
             share = fitting / sum(map(len, line))
             for word, fit, any_ in zip(line, fits, some, strict=True):
-                found[word] |= (fit and share >= _CHANCE) or (any_ and share >= _USUAL)
+                seen[word] |= (fit and share >= _CHANCE) or (any_ and share >= _USUAL)
 
 
 def _whole(places: npt.NDArray[np.float64], width: int, height: int) -> Boxes:
@@ -466,7 +466,7 @@ def _whole(places: npt.NDArray[np.float64], width: int, height: int) -> Boxes:
     return np.hstack([least, most]).astype(np.int32)
 
 
-def _lines(text: _Text, near: npt.NDArray[np.int64], found: Mask) -> Iterator[list[list[int]]]:
+def _lines(text: _Text, near: npt.NDArray[np.int64], seen: Mask) -> Iterator[list[list[int]]]:
     """Words that are not seen, by lines: positions in `near`."""
     line: list[list[int]] = []
     last = -2
@@ -476,7 +476,7 @@ def _lines(text: _Text, near: npt.NDArray[np.int64], found: Mask) -> Iterator[li
         if line and ("\n" in between or at < last):
             yield line
             line = []
-        if not found[position]:
+        if not seen[position]:
             if not line or between or last < 0 or not line[-1] or line[-1][-1] != position - 1:
                 line.append([])
             line[-1].append(position)

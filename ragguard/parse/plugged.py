@@ -25,18 +25,18 @@ def plugged_parsers(named: Sequence[str]) -> dict[str, Plugin]:
     Raises:
         ConfigError: One is not installed, or its ending is taken.
     """
-    made: dict[str, Plugin] = {}
+    plugins: dict[str, Plugin] = {}
     for plugin in (find("parsers", name) for name in named):
-        if plugin.name in OURS or plugin.name in made:
+        if plugin.name in OURS or plugin.name in plugins:
             raise ConfigError(f"[plugins] parsers: .{plugin.name} files have a parser already")
-        made[plugin.name] = plugin
-    return made
+        plugins[plugin.name] = plugin
+    return plugins
 
 
 def parsers_of(named: Sequence[str]) -> str:
     """What a recipe adds to the name of the parser; empty where there are none."""
-    found = sorted(plugged_parsers(named).items())
-    return "".join(f" +{ending}={p.distribution}@{p.version}" for ending, p in found)
+    parsers = sorted(plugged_parsers(named).items())
+    return "".join(f" +{ending}={p.distribution}@{p.version}" for ending, p in parsers)
 
 
 def load_parsers(named: Sequence[str]) -> dict[str, Parser]:
@@ -67,21 +67,23 @@ def _loaded(plugin: Plugin) -> Parser:
     return read
 
 
-def _checked(said: object, plugin: Plugin) -> Parsed:
+def _checked(answer: object, plugin: Plugin) -> Parsed:
     """What a parser returned, as a document's text.
 
     Raises:
         UnreadableError: It is none, or is too long, or has no words.
     """
-    found = Parsed(said) if isinstance(said, str) else said
-    if not isinstance(found, Parsed) or type(found.text) is not str:
-        raise UnreadableError(f"the parser {plugin.identity} gave a {type(said).__name__}, no text")
-    if len(found.text) > MAX_TEXT:
+    parsed = Parsed(answer) if isinstance(answer, str) else answer
+    if not isinstance(parsed, Parsed) or type(parsed.text) is not str:
+        raise UnreadableError(
+            f"the parser {plugin.identity} gave a {type(answer).__name__}, no text"
+        )
+    if len(parsed.text) > MAX_TEXT:
         raise UnreadableError(f"more than {MAX_TEXT} characters of text")
-    if not has_words(found.text) or "\x00" in found.text:
+    if not has_words(parsed.text) or "\x00" in parsed.text:
         raise UnreadableError("no text could be extracted, or it holds NUL characters")
-    text = found.text.replace("\r\n", "\n").replace("\r", "\n")
-    return Parsed(text, tuple(Hidden(str(h.kind), str(h.text)) for h in found.hidden))
+    text = parsed.text.replace("\r\n", "\n").replace("\r", "\n")
+    return Parsed(text, tuple(Hidden(str(h.kind), str(h.text)) for h in parsed.hidden))
 
 
 def endings(named: Sequence[str]) -> frozenset[str]:

@@ -89,8 +89,8 @@ def _record(number: int, name: str, key: Any, text: Any, metadata: Any) -> Recor
         metadata = {}
     wrong = ""
     if not isinstance(text, str):
-        found = "null" if text is None else type(text).__name__
-        wrong = f"text must be a string, found {found}"
+        kind = "null" if text is None else type(text).__name__
+        wrong = f"text must be a string, found {kind}"
     elif "\x00" in text:
         wrong = "text holds NUL characters"
     elif not isinstance(metadata, dict):

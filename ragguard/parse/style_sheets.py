@@ -29,7 +29,7 @@ def rules(sheet: str) -> list[tuple[str, str]]:
 
     Blocks of an animation are among them; `animations` knows them.
     """
-    found: list[tuple[str, str]] = []
+    sheet_rules: list[tuple[str, str]] = []
     stack: list[tuple[str, list[str]]] = []  # selectors, or "@" and the name; declarations
     held: list[str] = []
     pieces = PIECE.findall(COMMENT.sub("", sheet))
@@ -48,18 +48,20 @@ def rules(sheet: str) -> list[tuple[str, str]]:
             selectors, body = stack.pop()
             if selectors.startswith(_PROPERTY):
                 values = [v for n, v, _ in declarations(";".join(body)) if n == "initial-value"]
-                found[:0] = [(":root", f"{selectors.removeprefix(_PROPERTY)}:{v}") for v in values]
+                sheet_rules[:0] = [
+                    (":root", f"{selectors.removeprefix(_PROPERTY)}:{v}") for v in values
+                ]
             elif body and selectors.startswith(_FRAME):
-                found.append((selectors, ";".join(body)))
+                sheet_rules.append((selectors, ";".join(body)))
             elif body and selectors.startswith("@") and stack:  # declarations of a nested @media
                 stack[-1][1].extend(body if selectors == "@" else [])
             elif body and not selectors.startswith("@"):
-                found.append((selectors, ";".join(body)))
-    return found
+                sheet_rules.append((selectors, ";".join(body)))
+    return sheet_rules
 
 
 def animations(
-    found: list[tuple[str, str]], variables: dict[str, str]
+    sheet_rules: list[tuple[str, str]], variables: dict[str, str]
 ) -> dict[str, tuple[str, bool]]:
     """Animations that hide at their end.
 
@@ -67,7 +69,7 @@ def animations(
         By name: the kind, and whether it hides from its beginning on.
     """
     frames: dict[str, list[tuple[str, str]]] = {}
-    for selectors, body in found:
+    for selectors, body in sheet_rules:
         if selectors.startswith(_FRAME):
             name, _, at = selectors.removeprefix(_FRAME).partition(" ")
             frames.setdefault(name, []).append((at, _hidden_by(declarations(body, variables))))
@@ -91,8 +93,8 @@ def animated(declared: Declarations, hiding: dict[str, tuple[str, bool]]) -> str
     """How an element's animation hides it: as long as it runs, or for good at its end."""
     if not hiding:
         return ""
-    said = " ".join(v for n, v, _ in declared if "animation" in n).replace(",", " ").split()
-    stays = not {"forwards", "both", "paused"}.isdisjoint(said)
+    words = " ".join(v for n, v, _ in declared if "animation" in n).replace(",", " ").split()
+    stays = not {"forwards", "both", "paused"}.isdisjoint(words)
     for name, value, _ in declared:
         if name.removeprefix("-webkit-") in ("animation", "animation-name"):
             for word in value.replace(",", " ").split():

@@ -81,7 +81,7 @@ def string(value: Any) -> str:
 
 def integers(value: Any) -> Integers:
     """A list of numbers, shape (n,), or `ValueError`."""
-    found = np.asarray(value if len(value) else np.zeros(0), np.int64)
-    if found.ndim != 1:
+    numbers = np.asarray(value if len(value) else np.zeros(0), np.int64)
+    if numbers.ndim != 1:
         raise ValueError("numbers")
-    return found
+    return numbers

@@ -225,22 +225,22 @@ def _read(data: bytes, ask: dict[str, Any]) -> dict[str, Any]:
             parsed = _PLUGGED[fmt](data)
         else:
             parsed = parse(data, fmt, view=view, details=ask.get("details", False))
-        found = cut(
+        chunks = cut(
             parsed.text[parsed.begin :],
             parsed.begin,
             "txt" if fmt == RECORD else fmt,
             size=ask["size"],
             overlap=ask["overlap"],
         )
-        if len(found) > ask["chunks"]:
-            return {"reason": f"{len(found)} chunks, at most {ask['chunks']} ([parse] chunks)"}
+        if len(chunks) > ask["chunks"]:
+            return {"reason": f"{len(chunks)} chunks, at most {ask['chunks']} ([parse] chunks)"}
     except UnreadableError as error:
         return {"reason": error.reason}
     return {
         "text": parsed.text,
         "begin": parsed.begin,
         "hidden": [[h.kind, h.text] for h in parsed.hidden],
-        "spans": [[c.start, c.end] for c in found],
+        "spans": [[c.start, c.end] for c in chunks],
     }
 
 
@@ -264,10 +264,10 @@ class _Browser:
         wish = WISH + json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
         _send(LENGTH.pack(len(wish)))
         _send(wish)
-        said, picture = _receive(), _receive()
-        if said is None or picture is None:
+        answer, picture = _receive(), _receive()
+        if answer is None or picture is None:
             raise UnreadableError("the browser is gone")
-        return json.loads(said), picture
+        return json.loads(answer), picture
 
 
 def _receive() -> bytes | None:
@@ -278,12 +278,12 @@ def _receive() -> bytes | None:
 
 def _exactly(size: int) -> bytes | None:
     buffer = bytearray(size)
-    view, done = memoryview(buffer), 0
-    while done < size:
-        got = os.readv(_CHANNEL, [view[done:]])
+    view, filled = memoryview(buffer), 0
+    while filled < size:
+        got = os.readv(_CHANNEL, [view[filled:]])
         if not got:
             return None
-        done += got
+        filled += got
     return bytes(buffer)
 
 

@@ -96,14 +96,14 @@ def read_documents(
     plugged = frozenset(plugged_parsers(plugins))
     if settings.render != "rules" and any(source.fmt == "html" for source in sources):
         browser.find(settings.chromium)
-    found: dict[int, Read | Unread] = {}
+    answers: dict[int, Read | Unread] = {}
     groups: deque[list[int]] = deque()
     filling: dict[int, tuple[list[int], int]] = {}  # by most: a group and its bytes
     for number, source in enumerate(sources):
         most = _PLUGGED if source.fmt in plugged else _MOST.get(source.fmt, _GROUP)
         size_of = len(source.data)
         if source.fmt in (RECORD, "txt") and (read := _in_place(source, size, overlap)):
-            found[number] = read
+            answers[number] = read
         elif most == 1 or size_of > _GROUP_BYTES // 4:
             groups.appendleft([number])  # the largest first, so that no one waits for them
         else:
@@ -114,8 +114,8 @@ def read_documents(
             group.append(number)
             filling[most] = group, filled + size_of
     if groups:
-        _Batch(sources, settings, size, overlap, found, tuple(plugins)).run(groups)
-    return [found[number] for number in range(len(sources))]
+        _Batch(sources, settings, size, overlap, answers, tuple(plugins)).run(groups)
+    return [answers[number] for number in range(len(sources))]
 
 
 def start(settings: ParseSettings, plugins: Sequence[str] = ()) -> None:
@@ -290,7 +290,7 @@ class _Batch:
         settings: ParseSettings,
         size: int,
         overlap: int,
-        found: dict[int, Read | Unread],
+        answers: dict[int, Read | Unread],
         plugins: tuple[str, ...] = (),
     ) -> None:
         self._plugins = plugins
@@ -298,7 +298,7 @@ class _Batch:
         self._settings = settings
         self._size = size
         self._overlap = overlap
-        self._found = found
+        self._found = answers
         self._groups: deque[list[int]] = deque()
         self._drawn: set[int] = set()  # documents that a browser failed at
 
@@ -308,8 +308,8 @@ class _Batch:
         with ThreadPoolExecutor(min(wanted, len(groups))) as threads:
             try:
                 running = [threads.submit(self._work) for _ in range(min(wanted, len(groups)))]
-                for one in running:
-                    one.result()
+                for future in running:
+                    future.result()
             except BaseException:
                 self._groups.clear()
                 _FIRST.stop()  # so that nobody waits for what nobody wants
@@ -434,13 +434,13 @@ class _Batch:
 
 def _exactly(channel: socket.socket, size: int, until: float) -> bytes:
     buffer = bytearray(size)
-    view, done = memoryview(buffer), 0
-    while done < size:
+    view, filled = memoryview(buffer), 0
+    while filled < size:
         channel.settimeout(max(until - time.monotonic(), 0.001))
-        got = channel.recv_into(view[done:])
+        got = channel.recv_into(view[filled:])
         if not got:
             raise ConnectionError
-        done += got
+        filled += got
     return bytes(buffer)
 
 

@@ -83,13 +83,13 @@ class Beside:
 
 def marks(findings: Sequence[Finding], texts: Sequence[str]) -> list[Mark]:
     """What findings point at in passages, in order."""
-    found = [
+    marked = [
         Mark(number, start, end, finding.check)
         for number, text in enumerate(texts)
         for finding in findings
         for start, end in evidence.pointed_at(finding, text)
     ]
-    return sorted(found, key=lambda m: (m.passage, m.start, m.end, m.check))
+    return sorted(marked, key=lambda m: (m.passage, m.start, m.end, m.check))
 
 
 def beside(
@@ -116,16 +116,16 @@ def beside(
     named.pop(version.label, None)
     if not named:
         named = dict.fromkeys(_nearest(workspace, version, own), "nearest")
-    made = []
+    compared = []
     for label, role in list(named.items())[:MOST]:
         zone, others, vectors = _read(workspace, label, role, packs)
         if not others:
-            made.append(Beside(label, role, zone, None, 0, ""))
+            compared.append(Beside(label, role, zone, None, 0, ""))
             continue
         close = own @ vectors.T
         mine, their = _pair(close, texts, others)
         known = bool(np.linalg.norm(vectors[their]) > 0)
-        made.append(
+        compared.append(
             Beside(
                 label,
                 role,
@@ -136,7 +136,7 @@ def beside(
                 *evidence.differing(texts[mine], others[their]),
             )
         )
-    return made
+    return compared
 
 
 def _pair(close: Floats, ours: Sequence[str], theirs: Sequence[str]) -> tuple[int, int]:
@@ -170,13 +170,13 @@ def _nearest(workspace: Workspace, version: VersionRow, own: Floats) -> list[str
     try:
         store = workspace.open_store()
         hits = store.search(generation.serving, own[:8], 2 * NEAREST + 2, exact=False)
-        found = [
+        neighbours = [
             (-close, point)
             for points, row in zip(hits.ids, hits.similarities, strict=True)
             for point, close in zip(points, row, strict=True)
             if close >= ALIKE
         ]
-        ids = list(dict.fromkeys(point for _, point in sorted(found)))
+        ids = list(dict.fromkeys(point for _, point in sorted(neighbours)))
         points = {p.id: p for p in store.get(generation.serving, ids)}
     except RagguardError as error:
         logger.info("no neighbours beside the case: %s", error)

@@ -163,8 +163,8 @@ def decide_cases(
     check_may_decide(workspace, shown, key)
     plan = changes.draft(workspace, _generation(workspace))
     envelopes = [
-        decisions.sign(said, key.signing_key, key.public.keyid)
-        for said in decisions_on(workspace, plan, shown, action, reason)
+        decisions.sign(decision, key.signing_key, key.public.keyid)
+        for decision in decisions_on(workspace, plan, shown, action, reason)
     ]
     return _carry_out(workspace, plan, shown, envelopes)
 
@@ -215,10 +215,10 @@ def carry_out(
         raise UsageError("decision: expected one signed decision for each case, each case once")
     workspace.recover()
     with workspace.ledger.reading() as conn:
-        found = {number: cases.get(conn, number) for number in numbers}
-    if missing := [number for number, case in found.items() if case is None]:
+        rows = {number: cases.get(conn, number) for number in numbers}
+    if missing := [number for number, case in rows.items() if case is None]:
         raise UsageError(f"case {missing[0]}: there is no such case")
-    shown = _decidable(workspace, [case for case in found.values() if case is not None])
+    shown = _decidable(workspace, [case for case in rows.values() if case is not None])
     plan = changes.draft(workspace, _generation(workspace))
     return _carry_out(workspace, plan, shown, envelopes, by)
 
@@ -251,10 +251,12 @@ def _carry_out(
     signed = []
     for view, envelope in zip(shown, envelopes, strict=True):
         signers = [k for k, _ in view.signers]
-        said, reviewer = decisions.authenticate(envelope, workspace.root, signers, workspace.now)
+        decision, reviewer = decisions.authenticate(
+            envelope, workspace.root, signers, workspace.now
+        )
         check_by(by, reviewer)
-        signed.append((said, reviewer))
-    _check_signed(workspace, plan, shown, [said for said, _ in signed])
+        signed.append((decision, reviewer))
+    _check_signed(workspace, plan, shown, [decision for decision, _ in signed])
     kept = workspace.vault.put_many(envelopes)
     before = second_opinion.spoken(workspace, [view.case.id for view in shown])
     agreed: list[tuple[CaseView, Quorum]] = []
@@ -263,13 +265,13 @@ def _carry_out(
         words = before[view.case.id]
         second_opinion.check_new(view.case.id, envelope, signed[n][1], words)
         signers = [k for k, _ in view.signers]
-        found = quorum.count(
+        tally = quorum.count(
             [*words, (name, envelope)], workspace.root, view.case.source, signers, workspace.now
         )
-        if found:
-            agreed.append((view, found))
+        if tally:
+            agreed.append((view, tally))
         else:
-            alone.append(found.words[-1])
+            alone.append(tally.words[-1])
     commit = _effect(workspace, plan, agreed) if agreed else None
     if alone:  # last: a commit that fails leaves no opinion behind, and all may be sent again
         second_opinion.keep(workspace, alone)
@@ -280,10 +282,10 @@ def _carry_out(
 def _effect(workspace: Workspace, plan: Draft, agreed: Sequence[tuple[CaseView, Quorum]]) -> int:
     """Carry out what enough reviewers agree on; the last word is the one that the log names."""
     action = agreed[0][1].words[-1].said.action
-    every = [word for _, found in agreed for word in found.words]
+    every = [word for _, agreement in agreed for word in agreement.words]
     for word in every:
         plan.decide(word.said.case, word.said, word.reviewer, word.envelope)
-    last = [(view, found.words[-1].envelope) for view, found in agreed]
+    last = [(view, agreement.words[-1].envelope) for view, agreement in agreed]
     decided = [(view.version, name) for view, name in last if view.version is not None]
     if not decided:
         _decide_removal(plan, agreed[0][0].case, action)
@@ -334,8 +336,8 @@ def _check_signed(
             hint="Look at the case again and sign anew.",
         )
     expected = decisions_on(workspace, plan, shown, first.action, first.reason, first.at)
-    for said, meant in zip(signed, expected, strict=True):
-        if said != meant:
+    for decision, meant in zip(signed, expected, strict=True):
+        if decision != meant:
             raise DecisionError(
                 f"decision: what was signed about case {meant.case} is not what is decided now "
                 "(another case, document, action, reason, time or other findings)",
@@ -386,9 +388,9 @@ def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
         IntegrityError: A document case is about no version.
     """
     signers: dict[str, list[tuple[str, str]]] = {}
-    found = []
+    shown = []
     with workspace.ledger.reading() as conn:
-        said = opinions.given(conn)
+        given = opinions.given(conn)
         for case in chosen:
             version = version_rows.version(conn, case.version) if case.version else None
             if version is None and case.kind == "document":
@@ -405,7 +407,7 @@ def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
                 False,
                 signers[name],
                 needed=quorum.needed(workspace.root, case.source),
-                opinions=said.get(case.id, ()),
+                opinions=given.get(case.id, ()),
             )
-            found.append(view)
-    return found
+            shown.append(view)
+    return shown

@@ -125,14 +125,14 @@ def find_target(root: Root, key: str | None, source: str | None) -> RevokeTarget
     if source is not None:
         return RevokeTarget(None, source, source in root.sources)
     try:
-        found = amend_root.find_key(root, key or "")
+        public_key = amend_root.find_key(root, key or "")
     except UsageError:
         # The same call again, after a kill between root and commit: by now the key is revoked.
         gone = [k for k in root.keys.values() if k.principal == key and k.keyid in root.revoked]
         if len(gone) != 1:
             raise
-        found = gone[0]
-    return RevokeTarget(found, "", found.keyid not in root.revoked)
+        public_key = gone[0]
+    return RevokeTarget(public_key, "", public_key.keyid not in root.revoked)
 
 
 def blast_radius(workspace: Workspace, target: RevokeTarget, since: datetime) -> Radius:

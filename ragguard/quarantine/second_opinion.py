@@ -46,13 +46,13 @@ def spoken(workspace: Workspace, chosen: Iterable[int]) -> dict[int, list[Signed
     """All opinions on cases that the vault has, oldest first."""
     with workspace.ledger.reading() as conn:
         every = opinions.heard(conn)
-    found: dict[int, list[Signed]] = {}
+    words_by_case: dict[int, list[Signed]] = {}
     for case in chosen:
-        words = found.setdefault(case, [])
-        for _, said in every.get(case, ()):
+        words = words_by_case.setdefault(case, [])
+        for _, opinion in every.get(case, ()):
             with suppress(VaultError):  # the audit names what the vault has lost
-                words.append((said.envelope, workspace.vault.get(said.envelope)))
-    return found
+                words.append((opinion.envelope, workspace.vault.get(opinion.envelope)))
+    return words_by_case
 
 
 def check_new(case: int, envelope: bytes, reviewer: PublicKey, words: Iterable[Signed]) -> None:
@@ -85,7 +85,7 @@ def keep(workspace: Workspace, words: Sequence[Word]) -> None:
     """Log opinions."""
     with workspace.ledger.writing() as conn:
         for word in words:
-            made = Opinion(
+            opinion = Opinion(
                 word.said.case,
                 word.said.action,
                 word.reviewer.principal,
@@ -94,7 +94,7 @@ def keep(workspace: Workspace, words: Sequence[Word]) -> None:
                 word.envelope,
                 format_time(workspace.now),
             )
-            workspace.log_act(made.as_entry(), conn)
+            workspace.log_act(opinion.as_entry(), conn)
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -110,8 +110,8 @@ def reviewers_body(conn: sa.Connection) -> dict[str, Any]:
     words = opinions.every_word(conn)
     rated: dict[str, dict[int, str]] = {}
     names: dict[str, str] = {}
-    for case, said in words.items():
-        for who, (name, action) in said.items():
+    for case, by_reviewer in words.items():
+        for who, (name, action) in by_reviewer.items():
             rated.setdefault(who, {})[case] = action
             names[who] = name
     return {
@@ -124,21 +124,25 @@ def reviewers_body(conn: sa.Connection) -> dict[str, Any]:
     }
 
 
-def _rates(name: str, said: dict[int, str]) -> dict[str, Any]:
-    released = sum(action == "release" for action in said.values())
+def _rates(name: str, actions: dict[int, str]) -> dict[str, Any]:
+    released = sum(action == "release" for action in actions.values())
     return {
         "reviewer": name,
         "released": released,
-        "rejected": len(said) - released,
-        "release": as_body(released / len(said), wilson(released, len(said))),
-        "reject": as_body(1 - released / len(said), wilson(len(said) - released, len(said))),
+        "rejected": len(actions) - released,
+        "release": as_body(released / len(actions), wilson(released, len(actions))),
+        "reject": as_body(
+            1 - released / len(actions), wilson(len(actions) - released, len(actions))
+        ),
     }
 
 
-def _agreement(found: Agreement) -> dict[str, Any]:
+def _agreement(agreement: Agreement) -> dict[str, Any]:
     return {
-        "n": found.n,
-        "agreed": found.agreed,
-        "kappa": None if found.kappa is None else round(found.kappa, 4),
-        "interval": None if found.interval is None else [round(x, 4) for x in found.interval],
+        "n": agreement.n,
+        "agreed": agreement.agreed,
+        "kappa": None if agreement.kappa is None else round(agreement.kappa, 4),
+        "interval": None
+        if agreement.interval is None
+        else [round(x, 4) for x in agreement.interval],
     }

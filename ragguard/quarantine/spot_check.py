@@ -137,8 +137,8 @@ def draw(workspace: Workspace, size: int = SIZE) -> Draw | None:
         ranked = sorted((rank(seed, root, row), row.label, row) for row in rows)[:size]
         # Shown in another order: ranks alone would tell the smaller population by its larger ones.
         chosen += [(_digest(f"order {place}"), row, zone) for place, _, row in ranked]
-    chosen.sort(key=lambda one: one[0])
-    made = Draw(
+    chosen.sort(key=lambda choice: choice[0])
+    drawn = Draw(
         number,
         format_time(workspace.now),
         seed,
@@ -149,7 +149,7 @@ def draw(workspace: Workspace, size: int = SIZE) -> Draw | None:
             DrawItem(f"{number}-{n}", row.id, zone) for n, (_, row, zone) in enumerate(chosen, 1)
         ),
     )
-    body = json.loads(json.dumps({"format": FORMAT, **asdict(made)}))
+    body = json.loads(json.dumps({"format": FORMAT, **asdict(drawn)}))
     name = workspace.vault.put(canonical(body))
     entry = {
         "did": "draw",
@@ -164,7 +164,7 @@ def draw(workspace: Workspace, size: int = SIZE) -> Draw | None:
     }
     with workspace.ledger.writing() as conn:
         _log(workspace, conn, entry)
-    return made
+    return drawn
 
 
 def _population(
@@ -216,7 +216,7 @@ def draws(workspace: Workspace, past: Iterable[Mapping[str, Any]] | None = None)
         LedgerError: One of them is not what was kept.
         VaultError: It is gone.
     """
-    found = []
+    kept = []
     for entry in _entries(workspace) if past is None else past:
         if entry["did"] != "draw":
             continue
@@ -225,10 +225,10 @@ def draws(workspace: Workspace, past: Iterable[Mapping[str, Any]] | None = None)
             if body.pop("format") != FORMAT:
                 raise ValueError("another format")
             items = tuple(DrawItem(**row) for row in body.pop("items"))
-            found.append(Draw(items=items, **body))
+            kept.append(Draw(items=items, **body))
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(f"spot check {entry.get('number')}: damaged ({error})") from None
-    return found
+    return kept
 
 
 def words(past: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -238,15 +238,15 @@ def words(past: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
 
 def latest(workspace: Workspace) -> tuple[Draw | None, list[DrawItemView]]:
     """The last draw, `None` before the first, and its documents in order, without texts."""
-    drawn, said = _latest(workspace)
+    drawn, given_words = _latest(workspace)
     items = drawn.items if drawn else ()
-    return drawn, [_shown(workspace, item, said, texts=False) for item in items]
+    return drawn, [_shown(workspace, item, given_words, texts=False) for item in items]
 
 
 def _latest(workspace: Workspace) -> tuple[Draw | None, dict[str, Mapping[str, Any]]]:
     past = _entries(workspace)
-    found = draws(workspace, [entry for entry in past if entry["did"] == "draw"][-1:])
-    return (found[0] if found else None), words(past)
+    last = draws(workspace, [entry for entry in past if entry["did"] == "draw"][-1:])
+    return (last[0] if last else None), words(past)
 
 
 def show(workspace: Workspace, name: str, *, texts: bool = True) -> DrawItemView:
@@ -255,18 +255,22 @@ def show(workspace: Workspace, name: str, *, texts: bool = True) -> DrawItemView
     Raises:
         UsageError: There is no such item in it.
     """
-    drawn, said = _latest(workspace)
+    drawn, given_words = _latest(workspace)
     item = next((i for i in drawn.items if i.name == name), None) if drawn else None
     if item is None:
         raise UsageError(
             f"spot check {name[:40]!r}: there is no such item in the last draw",
             hint="`ragguard quarantine spot-check list` shows them.",
         )
-    return _shown(workspace, item, said, texts=texts)
+    return _shown(workspace, item, given_words, texts=texts)
 
 
 def _shown(
-    workspace: Workspace, item: DrawItem, said: Mapping[str, Mapping[str, Any]], *, texts: bool
+    workspace: Workspace,
+    item: DrawItem,
+    given_words: Mapping[str, Mapping[str, Any]],
+    *,
+    texts: bool,
 ) -> DrawItemView:
     with workspace.ledger.reading() as conn:
         row = versions.version(conn, item.version)
@@ -276,7 +280,7 @@ def _shown(
     signers = signed_by(workspace, manifest.envelope, manifest.signers) if manifest else []
     read = stored_writes(workspace, row) if texts else []
     shown = [str(w.payload["page_content"]) for w in read]
-    return DrawItemView(item, row, signers, said.get(item.name), shown)
+    return DrawItemView(item, row, signers, given_words.get(item.name), shown)
 
 
 # --- saying ---------------------------------------------------------------------------------------
@@ -298,8 +302,8 @@ def statement(workspace: Workspace, name: str, word: Word, reason: str) -> SpotW
 
 def say(workspace: Workspace, name: str, word: Word, key: KeyPair, reason: str) -> int | None:
     """Give a word on a document of the last draw; see `take`."""
-    said = statement(workspace, name, word, reason)
-    return take(workspace, spot_word.sign(said, key.signing_key, key.public.keyid), name)
+    unsigned_word = statement(workspace, name, word, reason)
+    return take(workspace, spot_word.sign(unsigned_word, key.signing_key, key.public.keyid), name)
 
 
 def take(workspace: Workspace, envelope: bytes, name: str, *, by: str = "") -> int | None:
@@ -324,31 +328,33 @@ def take(workspace: Workspace, envelope: bytes, name: str, *, by: str = "") -> i
     _check_open(shown)
     row = shown.version
     signers = [keyid for keyid, _ in shown.signers]
-    said, reviewer = spot_word.authenticate(envelope, workspace.root, signers, workspace.now)
+    signed_word, reviewer = spot_word.authenticate(envelope, workspace.root, signers, workspace.now)
     check_by(by, reviewer)
-    check_reason(said.reason)
-    age = workspace.now - said.at
-    about = (said.item, said.subject, said.digest, said.metadata_digest)
+    check_reason(signed_word.reason)
+    age = workspace.now - signed_word.at
+    about = (signed_word.item, signed_word.subject, signed_word.digest, signed_word.metadata_digest)
     if about != (name, row.label, row.digest, row.metadata_digest):
         raise DecisionError("spot check: what was signed is about something else")
     if not -CLOCKS_APART <= age <= SIGNED_WITHIN:
         raise DecisionError(
-            f"spot check: signed for {format_time(said.at)}, and it is "
+            f"spot check: signed for {format_time(signed_word.at)}, and it is "
             f"{format_time(workspace.now)}",
             hint="Look at it again and sign anew.",
         )
     commit = None
-    if said.word == "bad":  # before the word is logged: a word that is killed here is given again
-        why = f"spot check {name}, {reviewer.principal}: {said.reason}"
+    if (
+        signed_word.word == "bad"
+    ):  # before the word is logged: a word that is killed here is given again
+        why = f"spot check {name}, {reviewer.principal}: {signed_word.reason}"
         commit = _take_out(workspace, shown, why)
     entry = {
         "did": "word",
         "item": name,
         "version": row.id,
-        "word": said.word,
+        "word": signed_word.word,
         "reviewer": reviewer.principal,
         "keyid": reviewer.keyid,
-        "reason": said.reason,
+        "reason": signed_word.reason,
         "envelope": workspace.vault.put(envelope),
     }
     with workspace.ledger.writing() as conn:

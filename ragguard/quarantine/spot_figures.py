@@ -31,22 +31,22 @@ def figures(workspace: Workspace) -> dict[str, Any]:
         past = opinions.acts(conn, spot_check.ACT)
     since = format_time(workspace.now - WINDOW)
     counted = [d for d in spot_check.draws(workspace, past) if d.at >= since]
-    said = {name: str(entry["word"]) for name, entry in spot_check.words(past).items()}
+    given_words = {name: str(entry["word"]) for name, entry in spot_check.words(past).items()}
     return {
         "draws": len(counted),
         "last": counted[-1].at if counted else None,
-        "bad_in": _estimate(counted, said, "serving", "bad"),
-        "honest_held": _estimate(counted, said, "quarantine", "good"),
+        "bad_in": _estimate(counted, given_words, "serving", "bad"),
+        "honest_held": _estimate(counted, given_words, "quarantine", "good"),
     }
 
 
 def _estimate(
-    draws: list[Draw], said: dict[str, str], zone: str, word: str
+    draws: list[Draw], given_words: dict[str, str], zone: str, word: str
 ) -> dict[str, Any] | None:
     if not draws:
         return None
     names = [i.name for drawn in draws for i in drawn.items if i.zone == zone]
-    given = [said[name] for name in names if name in said]
+    given = [given_words[name] for name in names if name in given_words]
     found = given.count(word)
     low, high = clopper_pearson(found, len(given))
     there = draws[-1].admitted if zone == "serving" else draws[-1].held

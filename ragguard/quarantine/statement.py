@@ -92,7 +92,7 @@ def _covers(version: VersionRow, action: Action, stored: Sequence[Write]) -> lis
         return sorted({f["check"] for f in version.findings})
     text = lasting_releases.text_of(stored)
     hidden = [piece for _, piece in version.hidden]
-    found: set[str] = set()
+    covered: set[str] = set()
     for body in version.findings:
-        found |= evidence(as_finding(body), text, hidden, version.metadata)
-    return sorted(found)[:MOST_COVERED]
+        covered |= evidence(as_finding(body), text, hidden, version.metadata)
+    return sorted(covered)[:MOST_COVERED]

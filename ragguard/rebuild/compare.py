@@ -155,16 +155,16 @@ def contrast(store: Store, before: str, after: str, *, most: int = MOST_POINTS) 
     )
 
 
-def lines(found: Contrast) -> Iterator[str]:
+def lines(delta: Contrast) -> Iterator[str]:
     """The same in a few lines; values of metadata are hostile text."""
-    old, new = found.before, found.after
-    said = "" if found.distance is None else f", distance {found.distance:.3f}"
+    old, new = delta.before, delta.after
+    distance = "" if delta.distance is None else f", distance {delta.distance:.3f}"
     yield (
         f"embeddings: mean length {old.concentration:.3f} -> {new.concentration:.3f}, hubness "
-        f"{old.hubness:.2f} -> {new.hubness:.2f}{said}"
+        f"{old.hubness:.2f} -> {new.hubness:.2f}{distance}"
     )
     yield (
-        f"neighbours kept: {found.neighbours:.1%} of the {K} nearest, over {found.shared} documents"
+        f"neighbours kept: {delta.neighbours:.1%} of the {K} nearest, over {delta.shared} documents"
     )
     told = [
         f"{key} {_told(old.noise.get(key))} -> {_told(new.noise.get(key))}"
@@ -173,8 +173,8 @@ def lines(found: Contrast) -> Iterator[str]:
     yield f"labels against their neighbours: {', '.join(told) or 'no key that few values share'}"
 
 
-def _told(found: Noise | None) -> str:
-    return "-" if found is None or not found.judged else f"{found.share:.1%} of {found.judged}"
+def _told(noise: Noise | None) -> str:
+    return "-" if noise is None or not noise.judged else f"{noise.share:.1%} of {noise.judged}"
 
 
 def _sample(store: Store, collection: str, most: int) -> _Sample:
@@ -207,7 +207,7 @@ def _sample(store: Store, collection: str, most: int) -> _Sample:
         names.append(name)
     owners = {i: n for n, name in enumerate(names) for i in sorted(points[name])}
     wanted = list(owners)
-    found = [
+    stored = [
         point
         for start in range(0, len(wanted), PAGE)
         for point in store.get(collection, wanted[start : start + PAGE], vectors=True)
@@ -215,8 +215,8 @@ def _sample(store: Store, collection: str, most: int) -> _Sample:
     return _Sample(
         names,
         [known[name] for name in names],
-        np.stack([p.vector for p in found]) if found else np.empty((0, 0), dtype=np.float32),
-        np.array([owners[p.id] for p in found], dtype=np.int64),
+        np.stack([p.vector for p in stored]) if stored else np.empty((0, 0), dtype=np.float32),
+        np.array([owners[p.id] for p in stored], dtype=np.int64),
         len(known),
         chunks,
         {key: dict(labels[key]) for key in _shared_keys(labels)},
@@ -241,12 +241,12 @@ def _labels(point: Point) -> dict[str, str]:
 
 def _shared_keys(labels: Mapping[str, Counter[str]]) -> list[str]:
     """Keys that few values share, the most frequent first."""
-    found = [
+    shared = [
         (-sum(values.values()), key)
         for key, values in labels.items()
         if 2 <= len(values) <= min(MOST_VALUES, sum(values.values()) / 3)
     ]
-    return [key for _, key in sorted(found)[:MOST_KEYS]]
+    return [key for _, key in sorted(shared)[:MOST_KEYS]]
 
 
 def _side(sample: _Sample) -> Side:
@@ -289,10 +289,10 @@ def _by_document(vectors: Floats, owners: Ints, places: Sequence[int]) -> Floats
     sums = np.zeros((int(owners.max()) + 1, vectors.shape[1]))
     np.add.at(sums, owners, vectors)
     chosen = sums[list(places)]
-    made: Floats = (
+    means: Floats = (
         chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-12)
     ).astype(np.float32)
-    return made
+    return means
 
 
 def _nearest(vectors: Floats) -> Ints:

@@ -100,9 +100,9 @@ class Finished(Job):
         del body["recovered"]
         names = ("source", "id", "quarantine")
         left = [
-            {name: one[name] for name in names}
-            | {"findings": [{n: f[n] for n in ("check", "detail")} for f in one["findings"]]}
-            for one in body["left"]
+            {name: document[name] for name in names}
+            | {"findings": [{n: f[n] for n in ("check", "detail")} for f in document["findings"]]}
+            for document in body["left"]
         ]
         return body | {"left": left}
 
@@ -270,7 +270,7 @@ class _Finish:
 
     def write(self, gate: Gate | None) -> None:
         """Catch up, compare, commit, switch."""
-        workspace, made, new = self._workspace, self.made, self._there.generation
+        workspace, finished, new = self._workspace, self.made, self._there.generation
         with self.made.timed("catch up"):
             target = self._target()
             drops = generations.too_old(workspace, new.id)
@@ -291,19 +291,19 @@ class _Finish:
             workspace.open_store().maintain(new.serving, workspace.settings.store.index_after)
         if gate is not None:
             with self.made.timed("canaries"):
-                made.gated = True
-                made.refused = list(gate(self._old.serving, new.serving))
-            if made.refused:
+                finished.gated = True
+                finished.refused = list(gate(self._old.serving, new.serving))
+            if finished.refused:
                 return
         with self.made.timed("commit"):
             workspace.committer.commit(plan)
             alias.point(workspace)
             trial.drop_alias(workspace)
-        made.commit, made.generation = plan.commit, new.id
-        made.documents = len(target.serving)
-        made.came = sorted(target.serving.keys() - self._now.serving.keys())
-        made.gone = sorted(self._now.serving.keys() - target.serving.keys())
-        made.dropped = generations.drop(workspace, row.drops)
+        finished.commit, finished.generation = plan.commit, new.id
+        finished.documents = len(target.serving)
+        finished.came = sorted(target.serving.keys() - self._now.serving.keys())
+        finished.gone = sorted(self._now.serving.keys() - target.serving.keys())
+        finished.dropped = generations.drop(workspace, row.drops)
 
     def _target(self) -> Zones:
         """What the candidate holds, with what was done since, and nothing that is not good today.
@@ -322,7 +322,7 @@ class _Finish:
         kept = {row.id for row in good}
         serving = {label: row for label, row in zones.serving.items() if row.id in kept}
         waiting: dict[str, VersionRow] = {
-            one.label: zones.serving[one.label] for one in left if one.waits
+            document.label: zones.serving[document.label] for document in left if document.waits
         }
         for label, row in zones.quarantine.items():
             # The candidate alone found it suspect, and a newer version was let in since: as at
@@ -343,14 +343,14 @@ def _zones_of(workspace: Workspace, there: Trial) -> Zones:
         row = commits.get(conn, there.built)
     plan = workspace.committer.logged_plans([row])[row.id] if row else None
     with workspace.ledger.reading() as conn:
-        made = plan.generation if plan else None
-        if made is None or not made.zones or made.id != there.generation.id:
+        switch = plan.generation if plan else None
+        if switch is None or not switch.zones or switch.id != there.generation.id:
             raise LedgerError(
                 f"commit {there.built}: its plan does not say what generation "
                 f"{there.generation.id} holds",
                 hint="Run `ragguard log verify`.",
             )
         return Zones(
-            candidates.versions_numbered(conn, made.zones["serving"]),
-            candidates.versions_numbered(conn, made.zones["quarantine"]),
+            candidates.versions_numbered(conn, switch.zones["serving"]),
+            candidates.versions_numbered(conn, switch.zones["quarantine"]),
         )

@@ -45,8 +45,10 @@ def canary_gate(workspace: Workspace) -> Callable[[str, str], Sequence[str]] | N
 
     def compared(old: str, new: str) -> Sequence[str]:
         encoders = _encoder(workspace, old), _encoder(workspace, new)
-        found = _probed(workspace, encoders[0], encoders[1], new, canaries)
-        reasons = found[:NAMED] + [f"… and {len(found) - NAMED} more"] * (len(found) > NAMED)
+        warnings = _probed(workspace, encoders[0], encoders[1], new, canaries)
+        reasons = warnings[:NAMED] + [f"… and {len(warnings) - NAMED} more"] * (
+            len(warnings) > NAMED
+        )
         if canaries is None:
             logger.warning("no canaries are in force: what the new index answers was not compared")
             return reasons
@@ -84,7 +86,7 @@ def _probed(
         return []
     logger.info("probing model %r for triggers", recipe.model)
     try:
-        found = probe(
+        probed = probe(
             new,
             triggers=canaries.triggers if canaries else (),
             store=workspace.open_store(),
@@ -92,15 +94,15 @@ def _probed(
         )
     except EncodeError as error:
         return [f"the new model cannot be probed for triggers ([reindex] probe): {error.message}"]
-    return [f"the new model has a trigger: {told(p)}" for p in found.alive]
+    return [f"the new model has a trigger: {told(p)}" for p in probed.alive]
 
 
 def _encoder(workspace: Workspace, collection: str) -> Encoder:
     """An encoder for a generation's collection; one that is being built is by the settings."""
     with workspace.ledger.reading() as conn:
         known = {g.serving: g for g in audit_queries.all_generations(conn)}
-    found = known.get(collection)
-    return encoder_of(workspace, found) if found else workspace.encoder
+    generation = known.get(collection)
+    return encoder_of(workspace, generation) if generation else workspace.encoder
 
 
 def _documents(workspace: Workspace, collection: str) -> set[str]:

@@ -26,20 +26,20 @@ def questions(
     Returns:
         Sentences; may quote hostile text.
     """
-    found = []
+    reasons = []
     if len(before) - len(kept) > limits.removed_share * len(before):
-        found.append(f"{len(before) - len(kept)} of {len(before)} documents would go")
+        reasons.append(f"{len(before) - len(kept)} of {len(before)} documents would go")
     if suspects > limits.suspect_share * max(len(kept), 1):
-        found.append(f"{suspects} of {len(kept)} documents that stay are suspect today")
-    lost = [one for one in left if one.findings[0].check in LOST]
+        reasons.append(f"{suspects} of {len(kept)} documents that stay are suspect today")
+    lost = [document for document in left if document.findings[0].check in LOST]
     if lost:
-        found.append(
+        reasons.append(
             f"{len(lost)} documents cannot be read back as they were signed, such as "
             f"{lost[0].label}: {lost[0].findings[0].detail}"
         )
     for key in LABELS:
-        found += _thinned(key, before, kept, limits.label_share)
-    return found
+        reasons += _thinned(key, before, kept, limits.label_share)
+    return reasons
 
 
 def _thinned(

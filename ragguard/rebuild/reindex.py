@@ -117,7 +117,7 @@ def reindex(
     stage: bool = False,
     older_than: timedelta | None = None,
     gate: Gate | None = None,
-    ask: Callable[[Rebuilt], bool] = lambda made: False,
+    ask: Callable[[Rebuilt], bool] = lambda rebuilt: False,
     progress: Progress = lambda stage, done, total: None,
 ) -> Rebuilt:
     """Rebuild the index from what is clean, and let the new one serve.
@@ -153,23 +153,23 @@ def reindex(
         built = commits.generation_states(conn)[serving.id][1]
         candidate = candidates.candidate(conn)
     if older_than is not None and parse_time(built) > workspace.now - older_than:
-        said = f"generation {serving.id} was built {built}: younger than was asked for"
-        return Rebuilt(serving.id, skipped=said, recovered=recovered)
+        skipped = f"generation {serving.id} was built {built}: younger than was asked for"
+        return Rebuilt(serving.id, skipped=skipped, recovered=recovered)
     if candidate is not None and not dry_run:
         raise UsageError(
             f"generation {candidate.id} is a candidate: there is one at a time",
             hint="`ragguard cutover finish` lets it serve, `ragguard cutover abort` gives it up.",
         )
     run = _Run(workspace, serving, at, re_embed, dry_run, progress)
-    done = run.made
-    done.recovered = recovered
+    rebuilt = run.made
+    rebuilt.recovered = recovered
     run.choose()
-    done.stops = run.questions()
-    if dry_run or (done.stops and not yes and not ask(done)):
-        return done
+    rebuilt.stops = run.questions()
+    if dry_run or (rebuilt.stops and not yes and not ask(rebuilt)):
+        return rebuilt
     run.write(gate, stage)
-    drawn_by.note(workspace, anew=not stage and done.exit_code in (0, 1))
-    return done
+    drawn_by.note(workspace, anew=not stage and rebuilt.exit_code in (0, 1))
+    return rebuilt
 
 
 class _Run:
@@ -218,35 +218,35 @@ class _Run:
 
     def choose(self) -> None:
         """Decide about every document; nothing but vectors in the vault is written."""
-        made = self.made
+        rebuilt = self.made
         with self.made.timed("provenance"):
             clean, left = sift(self._workspace, self._then)
             clean, held = self._without_waiting(clean)
             self._left = [*left, *held]
         with self.made.timed("read"):
-            again = [one.version for one in self._left if one.waits]
+            again = [document.version for document in self._left if document.waits]
             items, damaged = read_back(self._workspace, [*clean, *again, *self._waiting])
-        lost = {one.version.id: one for one in damaged}
+        lost = {document.version.id: document for document in damaged}
         with self.made.timed("prepare"):
             rows = {r.id: r for r in (*clean, *again, *self._waiting) if r.id in items}
             lost |= self._prepare(rows, items)
-        self._left = [lost.get(one.version.id, one) for one in self._left]
+        self._left = [lost.get(document.version.id, document) for document in self._left]
         self._left += [lost[row.id] for row in clean if row.id in lost]
         clean = [row for row in clean if row.id not in lost]
         with self.made.timed("screen"):
-            found = self._screen(clean)
+            screened = self._screen(clean)
         by_label = {row.label: row for row in clean}
-        self._left += [_suspect(by_label[label], v) for label, v in found.strong.items()]
-        self._crashed = [f"{s.check}: {s.reason}" for s in found.crashed]
-        self._kept = [row for label, row in by_label.items() if label not in found.strong]
-        self._left.sort(key=lambda one: one.label)
+        self._left += [_suspect(by_label[label], v) for label, v in screened.strong.items()]
+        self._crashed = [f"{s.check}: {s.reason}" for s in screened.crashed]
+        self._kept = [row for label, row in by_label.items() if label not in screened.strong]
+        self._left.sort(key=lambda document: document.label)
         there = {r.label for r in self._then}
-        made.left, made.suspects = self._left, [v for _, v in sorted(found.weak.items())]
-        made.gone = sorted({r.label for r in self._now} - there)
-        made.kept = len(self._kept)
-        moved = {one.label for one in self._left if one.waits}
-        made.waiting = sum(r.id in self._ready and r.label not in moved for r in self._waiting)
-        made.chunks = sum(len(self._ready[r.id].text_digests) for r in self._kept)
+        rebuilt.left, rebuilt.suspects = self._left, [v for _, v in sorted(screened.weak.items())]
+        rebuilt.gone = sorted({r.label for r in self._now} - there)
+        rebuilt.kept = len(self._kept)
+        moved = {document.label for document in self._left if document.waits}
+        rebuilt.waiting = sum(r.id in self._ready and r.label not in moved for r in self._waiting)
+        rebuilt.chunks = sum(len(self._ready[r.id].text_digests) for r in self._kept)
 
     def _without_waiting(self, clean: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
         """An old state must not bring back what waits for a reviewer, or waited last."""
@@ -281,8 +281,8 @@ class _Run:
             progress=lambda done, total: self._progress("embed", done, total),
             afresh=self._re_embed,
         )
-        for place, one in embedded.items():
-            self._ready[order[place]] = one
+        for place, embedded_document in embedded.items():
+            self._ready[order[place]] = embedded_document
         return {
             order[place]: Left(rows[order[place]], (finding,), waits=False)
             for place, finding in unreadable.items()
@@ -299,8 +299,8 @@ class _Run:
     def questions(self) -> list[str]:
         """Why somebody should look before it goes on."""
         limits = self._workspace.settings.reindex
-        found = [f"a check failed, {crashed}" for crashed in self._crashed]
-        return found + stops.questions(
+        reasons = [f"a check failed, {crashed}" for crashed in self._crashed]
+        return reasons + stops.questions(
             limits, self._now, self._kept, self._left, len(self.made.suspects)
         )
 
@@ -308,7 +308,7 @@ class _Run:
 
     def write(self, gate: Gate | None, stage: bool) -> None:
         """Build, compare, commit, and unless it is only staged, switch."""
-        workspace, made = self._workspace, self.made
+        workspace, rebuilt = self._workspace, self.made
         store = workspace.open_store()
         generations.sweep(workspace, [self._new])
         with self.made.timed("build"):
@@ -318,35 +318,37 @@ class _Run:
             store.maintain(self._new.serving, workspace.settings.store.index_after)
             self._progress("build", 1, 1)
         with self.made.timed("contrast"):
-            made.compared = contrast(store, self._old.serving, self._new.serving)
+            rebuilt.compared = contrast(store, self._old.serving, self._new.serving)
         if gate is not None:
             with self.made.timed("canaries"):
-                made.gated = True
-                made.refused = list(gate(self._old.serving, self._new.serving))
-            if made.refused:
+                rebuilt.gated = True
+                rebuilt.refused = list(gate(self._old.serving, self._new.serving))
+            if rebuilt.refused:
                 generations.sweep(workspace, [self._new])
                 return
         with self.made.timed("commit"):
             workspace.committer.commit(plan)
             alias.point(workspace)
-        made.commit, made.generation, made.staged = plan.commit, self._new.id, stage
-        made.dropped = generations.drop(workspace, plan.generation.drops if plan.generation else ())
+        rebuilt.commit, rebuilt.generation, rebuilt.staged = plan.commit, self._new.id, stage
+        rebuilt.dropped = generations.drop(
+            workspace, plan.generation.drops if plan.generation else ()
+        )
 
     def _plan(self, stage: bool) -> Plan:
         """Everything the rebuild will do."""
         plan = changes.draft(self._workspace, self._new)
         carry_over.fill(plan, self._kept, self._left, self._waiting, self._ready)
-        made = Switch(
+        switch = Switch(
             **asdict(self._new),
             body=asdict(self._workspace.encoder.recipe),
             at=format_time(self._workspace.now),
         )
         if not stage:
-            made = replace(made, drops=generations.too_old(self._workspace))
-            return plan.finish("reindex", ACTOR, "", generation=made)
-        made = replace(made, state="candidate", zones=carry_over.zones_after(plan))
+            switch = replace(switch, drops=generations.too_old(self._workspace))
+            return plan.finish("reindex", ACTOR, "", generation=switch)
+        switch = replace(switch, state="candidate", zones=carry_over.zones_after(plan))
         carry_over.only_build(plan)
-        return plan.finish("stage", ACTOR, "", generation=made)
+        return plan.finish("stage", ACTOR, "", generation=switch)
 
 
 @contextmanager
@@ -361,7 +363,7 @@ def _bytes(row: VersionRow) -> tuple[str, str, str, str]:
 
 
 def _suspect(row: VersionRow, verdict: Verdict) -> Left:
-    found = verdict.findings or (
+    findings = verdict.findings or (
         Finding("suspect", verdict.score, verdict.p_value, "suspicious by all checks together"),
     )
-    return Left(row, found, True, verdict.score, verdict.p_value)
+    return Left(row, findings, True, verdict.score, verdict.p_value)

@@ -82,7 +82,9 @@ class RolledBack(Job):
         body = super().as_dict()
         del body["switched"]
         names = ("source", "id", "digest", "findings")
-        return body | {"left": [{name: one[name] for name in names} for one in body["left"]]}
+        return body | {
+            "left": [{name: document[name] for name in names} for document in body["left"]]
+        }
 
 
 @traced("rollback", RolledBack.told)
@@ -146,8 +148,8 @@ class _Run:
 
     def to_commit(self, number: int, leave_out: bool, dry_run: bool) -> None:
         """The corpus as after a commit, in the generation that serves."""
-        made, now = self.made, self._now
-        made.to = f"commit {number}"
+        rolled_back, now = self.made, self._now
+        rolled_back.to = f"commit {number}"
         with self._workspace.ledger.reading() as conn:
             if commits.get(conn, number) is None:
                 raise UsageError(
@@ -157,7 +159,7 @@ class _Run:
         stay = {label: now.serving[label] for label in then if _alike(then, now.serving, label)}
         come = {label: row for label, row in then.items() if label not in stay}
         held = [label for label in come if _alike(come, now.quarantine, label)]
-        made.waiting = sorted(held)
+        rolled_back.waiting = sorted(held)
         with self.made.timed("provenance"):
             clean, left = self._provable([r for n, r in come.items() if n not in held])
             clean, left = self._decided(clean, left)
@@ -167,10 +169,10 @@ class _Run:
                 f"not serve: {_reasons(left)}",
                 hint="--leave-out goes back without them.",
             )
-        made.left = left
+        rolled_back.left = left
         serves = {**stay, **{row.label: row for row in clean}}
         self._tell(serves)
-        if dry_run or made.unchanged:
+        if dry_run or rolled_back.unchanged:
             return
         self._carry_out(self._serving, Zones(serves, now.quarantine), embed=False, row=None)
 
@@ -178,8 +180,8 @@ class _Run:
         """What may serve, and whose bytes are there."""
         clean, left = good_today(self._workspace, rows)
         _, lost = read_back(self._workspace, clean)
-        gone = {one.version.id for one in lost}
-        every = sorted([*left, *lost], key=lambda one: one.label)
+        gone = {document.version.id for document in lost}
+        every = sorted([*left, *lost], key=lambda document: document.label)
         return [row for row in clean if row.id not in gone], every
 
     def _decided(
@@ -189,15 +191,15 @@ class _Run:
         with self._workspace.ledger.reading() as conn:
             open_yet = versions_at.undecided(conn, clean)
         held = [never_decided(row) for row in clean if row.id in open_yet]
-        every = sorted([*left, *held], key=lambda one: one.label)
+        every = sorted([*left, *held], key=lambda document: document.label)
         return [row for row in clean if row.id not in open_yet], every
 
     # --- to a generation --------------------------------------------------------------------------
 
     def to_generation(self, number: int, dry_run: bool) -> None:
         """A kept generation serves again, with what happened since."""
-        workspace, made, now = self._workspace, self.made, self._now
-        made.to = f"generation {number}"
+        workspace, rolled_back, now = self._workspace, self.made, self._now
+        rolled_back.to = f"generation {number}"
         generation, ended = self._find(number)
         self._require_settings(generation)
         with self.made.timed("replay"), workspace.ledger.reading() as conn:
@@ -208,17 +210,17 @@ class _Run:
             here = {row.id for zone in (now.serving, now.quarantine) for row in zone.values()}
             strange = [r for r in (*clean, *target.quarantine.values()) if r.id not in here]
             _, lost = read_back(workspace, strange)
-        out = {one.version.id for one in lost}
+        out = {document.version.id for document in lost}
         serves = {row.label: row for row in clean if row.id not in out}
         waits = {n: row for n, row in target.quarantine.items() if row.id not in out}
-        for one in left:  # what is out for its signatures may wait for a reviewer already
-            if one.waits and one.label in now.quarantine:
-                waits.setdefault(one.label, now.quarantine[one.label])
-        made.left = sorted([*left, *lost], key=lambda one: one.label)
-        made.freed = sorted(
+        for document in left:  # what is out for its signatures may wait for a reviewer already
+            if document.waits and document.label in now.quarantine:
+                waits.setdefault(document.label, now.quarantine[document.label])
+        rolled_back.left = sorted([*left, *lost], key=lambda document: document.label)
+        rolled_back.freed = sorted(
             n for n in serves if n not in waits and _alike(serves, now.quarantine, n)
         )
-        made.generation, made.switched = number, True
+        rolled_back.generation, rolled_back.switched = number, True
         self._tell(serves)
         if dry_run:
             return
@@ -276,10 +278,10 @@ class _Run:
     # --- both -------------------------------------------------------------------------------------
 
     def _tell(self, serves: Members) -> None:
-        made, now = self.made, self._now.serving
-        made.before, made.after = len(now), len(serves)
-        made.back = sorted(label for label in serves if not _alike(serves, now, label))
-        made.gone = sorted(label for label in now if label not in serves)
+        rolled_back, now = self.made, self._now.serving
+        rolled_back.before, rolled_back.after = len(now), len(serves)
+        rolled_back.back = sorted(label for label in serves if not _alike(serves, now, label))
+        rolled_back.gone = sorted(label for label in now if label not in serves)
 
     def _carry_out(
         self,
@@ -324,6 +326,8 @@ def _alike(these: Members, others: Members, label: str) -> bool:
 
 
 def _reasons(left: Sequence[Left]) -> str:
-    named = "; ".join(f"{one.label} ({one.findings[0].detail})" for one in left[:NAMED])
+    named = "; ".join(
+        f"{document.label} ({document.findings[0].detail})" for document in left[:NAMED]
+    )
     more = len(left) - NAMED
     return f"{named}; and {more} more" if more > 0 else named

@@ -52,8 +52,8 @@ def screen(
     covered = _covered(workspace, {row.source for row in rows})
     versions = {row.label: row for row in rows}
     parts: list[list[Prepared]] = [[] for _ in range(PARTS)]
-    for one in sorted(prepared, key=lambda p: p.label):
-        parts[hashlib.sha256(one.label.encode()).digest()[0] % PARTS].append(one)
+    for document in sorted(prepared, key=lambda p: p.label):
+        parts[hashlib.sha256(document.label.encode()).digest()[0] % PARTS].append(document)
     strong: dict[str, Verdict] = {}
     weak: dict[str, Verdict] = {}
     crashed: dict[str, Skipped] = {}

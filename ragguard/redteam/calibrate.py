@@ -111,10 +111,10 @@ def calibrate(
     """
     asked = workspace.settings.judge.false_alarm_rate if rate is None else rate
     with workspace.scratch() if dry_run else nullcontext():
-        made = _measure(workspace, asked, campaigns, seed, progress)
+        fitted = _measure(workspace, asked, campaigns, seed, progress)
     if not dry_run:
-        calibration.save(workspace, made)
-    return made
+        calibration.save(workspace, fitted)
+    return fitted
 
 
 def _measure(
@@ -142,7 +142,7 @@ def _measure(
         )
 
     raw = rehearsed(usual, "reference")
-    known = {name: np.sort(found) for name, found in raw.scores.items()}
+    known = {name: np.sort(scores) for name, scores in raw.scores.items()}
     names, clean_p = reference.clean_p_values(raw.scores, raw.owners, raw.units, len(usual))
     families = scoring.families_of(names)
     statistics = conformal.family_statistics(clean_p, families.weights, families.groups)
@@ -239,7 +239,7 @@ def _strike(
     """Attack a part of the index, each attack arriving among honest documents of that part."""
     known = staging.chosen_attacks(())
     rng = np.random.default_rng(seed)
-    found = []
+    struck = []
     for number, attack in enumerate(known.values()):
         progress(stage, number, len(known))
         order = rng.permutation(len(part)).tolist()
@@ -263,9 +263,9 @@ def _strike(
         certain = scoring.certain_p_values(measured.signals, view.documents[: view.n]) <= bench.rate
         groups = number_groups([campaign for _, campaign in poison])
         mine = slice(len(batch), None)
-        found.append(_Struck(attack, _by_family(bench, p)[mine], certain[mine], groups))
+        struck.append(_Struck(attack, _by_family(bench, p)[mine], certain[mine], groups))
     progress(stage, len(known), len(known))
-    return found
+    return struck
 
 
 def _learn(

@@ -289,21 +289,21 @@ def _judge(
 
     again = frozenset(p.label for p in honest)
     judged = judge_batch(workspace, batch, every, tell, absent=again)
-    found = iter(judged.verdicts)
+    remaining = iter(judged.verdicts)
     verdicts = []
-    for one in staged:
-        statistical = [] if one.prepared is None else [next(found)]
-        verdicts += [_refused(one, policies) or statistical[0]]
-    return [*verdicts, *found], judged.profile, judged.stale
+    for poisoned in staged:
+        statistical = [] if poisoned.prepared is None else [next(remaining)]
+        verdicts += [_refused(poisoned, policies) or statistical[0]]
+    return [*verdicts, *remaining], judged.profile, judged.stale
 
 
-def _refused(one: Staged, policies: Mapping[str, Policy]) -> Verdict | None:
+def _refused(poisoned: Staged, policies: Mapping[str, Policy]) -> Verdict | None:
     """A rejection that needs no check: unreadable, or against the contract of its source."""
-    if one.prepared is None:
-        return Verdict("", one.planted.id, "", "reject", 1.0, None, one.findings)
-    document = one.prepared.document
+    if poisoned.prepared is None:
+        return Verdict("", poisoned.planted.id, "", "reject", 1.0, None, poisoned.findings)
+    document = poisoned.prepared.document
     broken = contract.violations(
-        policies.get(document.source, Policy()), one.planted.format, document.metadata
+        policies.get(document.source, Policy()), poisoned.planted.format, document.metadata
     )
     if not broken:
         return None
@@ -372,12 +372,12 @@ def _reached(
     there = dict(zip(texts, hits.similarities, strict=True))
     vectors = [s.prepared.vectors for s in admitted if s.prepared is not None]
     every = np.concatenate(vectors)
-    found = set()
-    for one, own in zip(admitted, vectors, strict=True):
-        question = known[one.planted.question]
+    reached = set()
+    for poisoned, own in zip(admitted, vectors, strict=True):
+        question = known[poisoned.planted.question]
         best = float((own @ question).max())
-        ahead = sum(s > best for s in there[one.planted.question])
+        ahead = sum(s > best for s in there[poisoned.planted.question])
         ahead += int((every @ question > best + 1e-6).sum())
         if ahead < TOP:
-            found.add(one.planted.id)
-    return found
+            reached.add(poisoned.planted.id)
+    return reached

@@ -82,16 +82,16 @@ def target_of(
         HonestDocument(p.label, whole_text(p.chunks), p.vectors[0], p.document.metadata)
         for p in documents
     ]
-    found = suggest(passages, np.random.default_rng([seed, len(passages)]), SPARE * campaigns)
-    if not found:
+    suggested = suggest(passages, np.random.default_rng([seed, len(passages)]), SPARE * campaigns)
+    if not suggested:
         raise UsageError(
             "no question can be derived from the indexed documents",
             hint="Attacks need sentences, titles or headings to turn into questions.",
         )
-    vectors = workspace.encoder.encode([text for text, _ in found])
+    vectors = workspace.encoder.encode([text for text, _ in suggested])
     questions = [
         Question(f"q{number}", text, vector, relevant)
-        for number, ((text, relevant), vector) in enumerate(zip(found, vectors, strict=True))
+        for number, ((text, relevant), vector) in enumerate(zip(suggested, vectors, strict=True))
     ]
     return Target(passages, questions, workspace.encoder)
 
@@ -131,15 +131,15 @@ def stage(
     parts, unreadable = take_apart(workspace, items)
     embedded = embed(workspace, items, parts, {}, keep=False, progress=lambda done, total: None)
     staged = []
-    for number, one in enumerate(planted):
+    for number, document in enumerate(planted):
         if number not in embedded:
-            staged.append(Staged(one, None, (unreadable[number],)))
+            staged.append(Staged(document, None, (unreadable[number],)))
             continue
         prepared = embedded[number].prepared
-        if one.vector is not None:
-            rows: Floats = np.repeat(one.vector[None, :], len(prepared.chunks), axis=0)
+        if document.vector is not None:
+            rows: Floats = np.repeat(document.vector[None, :], len(prepared.chunks), axis=0)
             prepared = replace(prepared, vectors=rows.astype(np.float32))
-        staged.append(Staged(one, prepared))
+        staged.append(Staged(document, prepared))
     return staged
 
 

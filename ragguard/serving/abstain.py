@@ -44,10 +44,10 @@ class Rules:
             hits: Proved passages, the best first.
             question: Its text; empty where it is not known.
         """
-        found = self._why(hits)
-        if found is None:
+        cause = self._why(hits)
+        if cause is None:
             return None
-        kind, reason = found
+        kind, reason = cause
         pinned = self.pinned.get(key_of(question)) if question else None
         return Abstention(kind, reason, pinned)
 
@@ -59,11 +59,16 @@ class Rules:
             near = f"the nearest passage has similarity {nearest:.2f}"
             return "below-floor", f"{near}, below the floor of {self.floor:.2f}"
         if self.contradictions:
-            found = contradiction([h.text for h in hits], [h.source for h in hits])
-            if found is not None:
-                one, other = hits[found.first].document, hits[found.second].document
-                said = f"{found.ours or '(nothing)'!r} and {found.theirs or '(nothing)'!r}"
-                return "contradiction", f"{one} and {other} differ in a {found.kind}: {said}"
+            conflict = contradiction([h.text for h in hits], [h.source for h in hits])
+            if conflict is not None:
+                first, other = hits[conflict.first].document, hits[conflict.second].document
+                wordings = (
+                    f"{conflict.ours or '(nothing)'!r} and {conflict.theirs or '(nothing)'!r}"
+                )
+                return (
+                    "contradiction",
+                    f"{first} and {other} differ in a {conflict.kind}: {wordings}",
+                )
         return None
 
 
@@ -85,15 +90,15 @@ def read_pinned(path: Path) -> dict[str, str]:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"[retriever] pinned {path}: {error.strerror}") from None
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     for number, row in enumerate(data[: MAX_PINNED + 1].splitlines(), 1):
         if len(data) > MAX_PINNED:
             raise ConfigError(f"[retriever] pinned {path}: more than {MAX_PINNED} bytes")
         if row.strip():
             key, answer = _pinned(row, f"{path}:{number}")
-            if found.setdefault(key, answer) != answer:
+            if answers.setdefault(key, answer) != answer:
                 raise ConfigError(f"{path}:{number}: its question stands twice, with two answers")
-    return found
+    return answers
 
 
 def _pinned(row: bytes, where: str) -> tuple[str, str]:

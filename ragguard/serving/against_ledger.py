@@ -113,20 +113,20 @@ class AgainstLedger:
             self._take_up()
             return None
         rows, proved = self._rows, self._proved
-        said: list[Proof | Refused] = []
+        judgements: list[Proof | Refused] = []
         for point in points:
             row, content = rows.get(point.id), _content(point)
             if row is None:
-                said.append(_unknown(point, zones[point.id]))
+                judgements.append(_unknown(point, zones[point.id]))
                 continue
             before, proof = proved.get(point.id, (None, None))
             if proof is not None and before == content:
-                said.append(proof)
+                judgements.append(proof)
                 continue
-            said.append(self._judge(point, serving, row))
-            if content is not None and isinstance(said[-1], Proof):
-                proved[point.id] = content, said[-1]
-        return said
+            judgements.append(self._judge(point, serving, row))
+            if content is not None and isinstance(judgements[-1], Proof):
+                proved[point.id] = content, judgements[-1]
+        return judgements
 
     def _look_up(self, collection: str, ids: Sequence[str]) -> dict[str, str | None] | None:
         """Read what the ledger has of points, as far as it may have changed.
@@ -213,12 +213,12 @@ class AgainstLedger:
 
     def _sealed(self, point: Point, collection: str, known: str) -> bool:
         """Whether a point is the one that was sealed; its payload may be anything."""
-        said = own(point).get("seal")
+        carried = own(point).get("seal")
         try:
-            made = self._workspace.committer.seal(collection, point.id, point.vector, point.payload)
+            seal = self._workspace.committer.seal(collection, point.id, point.vector, point.payload)
         except (ValueError, TypeError, RecursionError):  # nothing that ever had a canonical form
             return False
-        return said == made and compare_digest(made, known)
+        return carried == seal and compare_digest(seal, known)
 
     def _remember(self, stay: Stay) -> None:
         wrong, subject = self._provenance(stay)
@@ -242,9 +242,9 @@ class AgainstLedger:
         if signatures is None:
             return "its provenance is unknown", None
         if row.manifest not in self._standings:
-            found = signatures.examine(row.manifest)
-            subjects = {s.name: s for s in found.manifest.subjects} if found.manifest else {}
-            self._standings[row.manifest] = found, subjects
+            examined = signatures.examine(row.manifest)
+            subjects = {s.name: s for s in examined.manifest.subjects} if examined.manifest else {}
+            self._standings[row.manifest] = examined, subjects
         standing, listed = self._standings[row.manifest]
         subject = listed.get(row.subject)
         if wrong := standing.damaged or forgery(row, standing, listed):
@@ -264,10 +264,10 @@ def _content(point: Point) -> bytes | None:
     Finer than the seal: what differs for it, such as `true` and `1`, differs here too.
     """
     try:
-        said = marshal.dumps(dict(point.payload), 2)  # of this version: by value, no references
+        payload = marshal.dumps(dict(point.payload), 2)  # of this version: by value, no references
     except ValueError:
         return None
-    return sha256(said + point.vector.tobytes()).digest()
+    return sha256(payload + point.vector.tobytes()).digest()
 
 
 def _unknown(point: Point, zone: str | None) -> Refused:

@@ -118,12 +118,12 @@ class Answer:
     @property
     def alarms(self) -> list[Refused]:
         """What was refused because the index is not what was written, or because it is planted."""
-        return [one for one in self.refused if one.alarm]
+        return [refusal for refusal in self.refused if refusal.alarm]
 
     def as_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         return {
             "hits": [{**asdict(hit), "metadata": dict(hit.metadata)} for hit in self.hits],
-            "refused": [asdict(one) for one in self.refused],
+            "refused": [asdict(refusal) for refusal in self.refused],
             "abstained": None if self.abstained is None else asdict(self.abstained),
         }

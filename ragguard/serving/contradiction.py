@@ -51,9 +51,9 @@ def contradiction(texts: Sequence[str], sources: Sequence[str]) -> Contradiction
     for a, b in combinations(rows, 2):
         if sources[a] == sources[b] or len(low[a] & low[b]) < LEAST_SHARED:
             continue
-        found = _contradicts(texts[a], cut[a], cut[b])
-        if found is not None:
-            named, change = found
+        conflict = _contradicts(texts[a], cut[a], cut[b])
+        if conflict is not None:
+            named, change = conflict
             return Contradiction(a, b, named, " ".join(change.ours), " ".join(change.theirs))
     return None
 
@@ -61,14 +61,14 @@ def contradiction(texts: Sequence[str], sources: Sequence[str]) -> Contradiction
 def _contradicts(
     text: str, ours: Sequence[str], theirs: Sequence[str]
 ) -> tuple[Kind, Change] | None:
-    found = difference(ours, theirs)
+    diff = difference(ours, theirs)
     ordinary = {word for word in (*ours, *theirs) if word.islower()}
     of = sentences(text).of[: len(ours)]
-    for change in found.changes:
+    for change in diff.changes:
         named = kind(change.ours, change.theirs, ordinary)
         if named == "wording":
             continue
-        around = surroundings(found, change, of)
+        around = surroundings(diff, change, of)
         if around.kept >= LEAST_SHARED and around.other == 0:
             return named, change
     return None

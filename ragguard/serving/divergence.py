@@ -97,8 +97,8 @@ def record(path: Path, line: TrialQuery) -> TrialQuery:
     compared, total = (before.compared, before.total) if before else (0, 0.0)
     if line.rbo is not None:
         compared, total = compared + 1, total + 1.0 - line.rbo
-    made = TrialQuery(**{**asdict(line), "compared": compared, "total": round(total, 9)})
-    text = json.dumps(asdict(made), separators=(",", ":")) + "\n"
+    written = TrialQuery(**{**asdict(line), "compared": compared, "total": round(total, 9)})
+    text = json.dumps(asdict(written), separators=(",", ":")) + "\n"
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o600), "a+b") as file:
         end = file.seek(0, os.SEEK_END)
@@ -107,7 +107,7 @@ def record(path: Path, line: TrialQuery) -> TrialQuery:
             if file.read(1) != b"\n":  # a kill cut the last line short
                 text = "\n" + text
         file.write(text.encode())
-    return made
+    return written
 
 
 def lines(path: Path, trial: int) -> Iterator[TrialQuery]:
@@ -151,15 +151,15 @@ def figures(path: Path, trial: int) -> TrialFigures:
     if not apart:
         return TrialFigures(dict(answered), 0, None, None, None, (), middle)
     values = np.array(apart, dtype=np.float64)
-    found = paired_bootstrap(np.zeros_like(values), values)
-    worst = sorted(by_query.values(), key=lambda one: (one.rbo or 0.0, one.query))
+    interval = paired_bootstrap(np.zeros_like(values), values)
+    worst = sorted(by_query.values(), key=lambda line: (line.rbo or 0.0, line.query))
     return TrialFigures(
         dict(answered),
         len(apart),
-        found.mean,
-        found.low,
-        found.high,
-        [one for one in worst if one.rbo != 1.0][:SHOWN],
+        interval.mean,
+        interval.low,
+        interval.high,
+        [line for line in worst if line.rbo != 1.0][:SHOWN],
         middle,
     )
 
@@ -203,6 +203,6 @@ def _read(text: str) -> TrialQuery | None:
     return line if sound else None
 
 
-def _is_number(found: object, most: float) -> bool:
+def _is_number(number: object, most: float) -> bool:
     """Whether it is a number from 0 to another, and no truth value; NaN is in no such range."""
-    return isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found <= most
+    return isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= most

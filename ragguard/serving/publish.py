@@ -103,9 +103,9 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
     alias, name = workspace.settings.store.collection, f"{generation.serving}-{newest[0].id}"
     target.mkdir(parents=True, exist_ok=True)
     place = target / name
-    made = OF_SERVER if workspace.settings.store.url else "collection.json"
-    fresh = not (place / made).is_file()
-    if not fresh and copies.read_json(place / made).get("origin") != workspace.origin:
+    marker = OF_SERVER if workspace.settings.store.url else "collection.json"
+    fresh = not (place / marker).is_file()
+    if not fresh and copies.read_json(place / marker).get("origin") != workspace.origin:
         raise UsageError(
             f"{target}: another workspace publishes there ({name!r} is not of this one)",
             hint="Name a folder for each workspace.",
@@ -171,24 +171,24 @@ def _proved(
         there = workspace.open_store().count(generation.serving)
         return kept.table, there - kept.points - len(planted), planted, kept.head.groups
     rows: list[SnapshotRow] = []
-    found: list[str] = []
+    honeytokens: list[str] = []
     refused = 0
     evidence = AgainstLedger(workspace, asked=False, ranked=ranked)
     for block in workspace.open_store().scan(generation.serving, vectors=True):
-        said = evidence.judge(block)
-        if said is None:
+        judgements = evidence.judge(block)
+        if judgements is None:
             raise StoreError(
                 "the corpus changed while it was read", hint="Nothing is lost: publish again."
             )
-        for point, proof in zip(block, said, strict=True):
+        for point, proof in zip(block, judgements, strict=True):
             if isinstance(proof, Proof):
                 merit = evidence.merits([proof])[0] if ranked else 0.0
                 rows.append(_row(point, proof, merit))
             elif proof.kind == HONEYTOKEN:
-                found.append(snapshot.honeytoken_digest(point.id))
+                honeytokens.append(snapshot.honeytoken_digest(point.id))
             else:
                 refused += 1
-    return snapshot.dump_table(rows, ranked=ranked), refused, found, evidence.groups
+    return snapshot.dump_table(rows, ranked=ranked), refused, honeytokens, evidence.groups
 
 
 def _row(point: Point, proof: Proof, merit: float) -> SnapshotRow:
@@ -246,15 +246,15 @@ def _check_target(target: Path, index: Path) -> None:
 def _prune(target: Path, serving: str, newest: str, keep: int) -> tuple[str, ...]:
     """Delete the oldest states of the collection; the one just published stays."""
     family = serving.rpartition("-g")[0]
-    found = []
+    states = []
     for path in target.iterdir():
         match = _STATE.fullmatch(path.name)
         if match and path.name != newest and path.is_dir():
             collection, _, number = match[1].rpartition("-g")
             if collection == family:
-                found.append((int(number), int(match[2]), path))
+                states.append((int(number), int(match[2]), path))
     removed = []
-    for _, _, path in sorted(found)[: max(0, len(found) - (keep - 1))]:
+    for _, _, path in sorted(states)[: max(0, len(states) - (keep - 1))]:
         # Without its settings it is no collection any more: who copies it now starts over.
         for name in ("collection.json", OF_SERVER):
             (path / name).unlink(missing_ok=True)

@@ -93,10 +93,10 @@ class Merits:
         """Merit of a version without corroboration, in [-1, 0]."""
         source = self._sources.get(row.source)
         observed = any(dict(f.get("facts") or {}).get("observed") for f in row.findings)
-        found = newer_waits or (row.outcome == "admit" and observed)
+        doubted = newer_waits or (row.outcome == "admit" and observed)
         if source is None:  # adopted: nobody signs for it
-            return max(-1.0, -HALF * (1.0 + found))
-        return max(-1.0, -HALF * (source.low + _used(source, self._now) + found))
+            return max(-1.0, -HALF * (1.0 + doubted))
+        return max(-1.0, -HALF * (source.low + _used(source, self._now) + doubted))
 
 
 def _used(source: SourceFacts, now: datetime) -> float:
@@ -110,9 +110,9 @@ def _used(source: SourceFacts, now: datetime) -> float:
 def independent(signers: Mapping[str, set[str]]) -> dict[str, int]:
     """Number sources so that those who share a signer, also by a third, have one number."""
     groups = {name: number for number, name in enumerate(sorted(signers))}
-    for one, other in combinations(sorted(signers), 2):
-        if signers[one] & signers[other] and groups[one] != groups[other]:
-            old, new = groups[other], groups[one]
+    for source, other in combinations(sorted(signers), 2):
+        if signers[source] & signers[other] and groups[source] != groups[other]:
+            old, new = groups[other], groups[source]
             groups = {name: new if number == old else number for name, number in groups.items()}
     return groups
 
@@ -126,18 +126,18 @@ def corroborated(
         texts: Passages (n,), the nearest first.
         groups: See `Merits.groups`; a source that has no number corroborates nobody.
     """
-    found = [False] * len(texts)
+    agreed = [False] * len(texts)
     held = [set(words(normalise(text))) for text in texts[:MOST]]
     for a, b in combinations(range(len(held)), 2):
         mine, theirs = groups.get(sources[a]), groups.get(sources[b])
-        if mine is None or theirs is None or mine == theirs or (found[a] and found[b]):
+        if mine is None or theirs is None or mine == theirs or (agreed[a] and agreed[b]):
             continue
         both = len(held[a] & held[b])
         if not both or both < SAME * len(held[a] | held[b]):
             continue
         if contradiction([texts[a], texts[b]], [sources[a], sources[b]]) is None:
-            found[a] = found[b] = True
-    return found
+            agreed[a] = agreed[b] = True
+    return agreed
 
 
 class DocumentRanker:

@@ -103,12 +103,12 @@ def open_reader(
         )
         recipe = evidence.snapshot.head.recipe
         pins = path.with_name(PINS)
-        found = encoder if encoder is not None else _encoder(recipe, model, endpoint, pins)
-        check_vectors(found.recipe, recipe)
+        query_encoder = encoder if encoder is not None else _encoder(recipe, model, endpoint, pins)
+        check_vectors(query_encoder.recipe, recipe)
         return Retriever(
             evidence,
             store,
-            found,
+            query_encoder,
             scope=scope,
             rules=rules,
             receipt_key=receipt_key,

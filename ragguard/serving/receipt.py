@@ -126,28 +126,30 @@ def parse(payload: bytes) -> Receipt:
     """
     try:
         body = strict_json.parse(payload, what="receipt", max_bytes=MAX_RECEIPT, max_depth=8)
-        said: dict[str, Any] = body["predicate"]
+        predicate: dict[str, Any] = body["predicate"]
         (subject,) = body["subject"]
-        if said.keys() != set(_FIELDS):
+        if predicate.keys() != set(_FIELDS):
             raise ValueError("other fields than documented")
-        for hit in said["hits"]:
+        for hit in predicate["hits"]:
             if hit.keys() != {*_TEXTS, *_NUMBERS}:
                 raise ValueError("a passage with other fields than documented")
             if not all(isinstance(hit[k], str) for k in _TEXTS):
                 raise ValueError("a passage whose names are no texts")
             if not all(type(hit[k]) is int and hit[k] >= 0 for k in _NUMBERS):
                 raise ValueError("a passage whose places are no numbers")
-        made = Receipt(
+        receipt = Receipt(
             question=str(subject["digest"]["sha256"]),
-            at=parse_time(said["at"]),
-            basis=Basis(str(said["log"]), str(said["checkpoint"]), int(said["generation"])),
-            scope=said["scope"],
-            hits=tuple(said["hits"]),
-            refused=int(said["refused"]),
-            abstained=str(said["abstained"]),
+            at=parse_time(predicate["at"]),
+            basis=Basis(
+                str(predicate["log"]), str(predicate["checkpoint"]), int(predicate["generation"])
+            ),
+            scope=predicate["scope"],
+            hits=tuple(predicate["hits"]),
+            refused=int(predicate["refused"]),
+            abstained=str(predicate["abstained"]),
         )
-        if dump(made) != canonical(body):
+        if dump(receipt) != canonical(body):
             raise ValueError("another type, or a field that is not as documented")
-        return made
+        return receipt
     except (KeyError, TypeError, ValueError, AttributeError, MalformedError) as error:
         raise PredicateError(f"receipt: malformed ({error})") from None

@@ -168,26 +168,30 @@ class Retriever:
             scope, is refused without an alarm: whoever found it may not have asked for the scope.
         """
         ids = [i for i in found if _is_point_id(i)]
-        said: list[Proof | Refused] | None = None
-        while said is None:
+        judgements: list[Proof | Refused] | None = None
+        while judgements is None:
             self._check_scope()
             there = {
                 point.id: point
                 for point in self._store.get(self._evidence.collection, ids, vectors=True)
             }
-            said = self._evidence.judge(list(there.values()))
-        verdicts = dict(zip(there, said, strict=True))
+            judgements = self._evidence.judge(list(there.values()))
+        verdicts = dict(zip(there, judgements, strict=True))
         hits: list[Hit] = []
         refused: list[Refused] = []
         for name, similarity in found.items():
-            one = verdicts.get(name) or Refused(name, "?/?", "unknown", NOT_THERE, False)
-            if isinstance(one, Proof) and self._scope and not self._scope.sees(one.scope):
+            judgement = verdicts.get(name) or Refused(name, "?/?", "unknown", NOT_THERE, False)
+            if (
+                isinstance(judgement, Proof)
+                and self._scope
+                and not self._scope.sees(judgement.scope)
+            ):
                 label = point_label(there[name])
-                one = Refused(name, label, "scope", "it is outside the scope", False)
-            if isinstance(one, Proof):
-                hits.append(_hit(len(hits) + 1, there[name], similarity, one))
+                judgement = Refused(name, label, "scope", "it is outside the scope", False)
+            if isinstance(judgement, Proof):
+                hits.append(_hit(len(hits) + 1, there[name], similarity, judgement))
             else:
-                refused.append(one)
+                refused.append(judgement)
         _tell(refused)
         return self._conclude(hits, refused, question_digest(question), question)
 
@@ -225,12 +229,12 @@ class Retriever:
         if k < 1:
             raise UsageError(f"k is {k}, expected at least 1")
         if self._ranking:
-            found, refused = self._proved(vector, min(k * by_provenance.WIDTH, MOST))
-            hits = self._ranked(found)[:k]
+            proved, refused = self._proved(vector, min(k * by_provenance.WIDTH, MOST))
+            hits = self._ranked(proved)[:k]
         else:
             hits, refused = self._proved(vector, k)
-        said = question_digest(question) if question else digest_bytes(vector.tobytes())
-        return self._conclude(hits, refused, said, question, vector)
+        asked_digest = question_digest(question) if question else digest_bytes(vector.tobytes())
+        return self._conclude(hits, refused, asked_digest, question, vector)
 
     def _conclude(
         self,
@@ -265,7 +269,7 @@ class Retriever:
         if self._key is None:
             return None
         scope = self._scope
-        said = Receipt(
+        receipt = Receipt(
             question=question,
             at=self._clock(),
             basis=self._evidence.basis,
@@ -274,14 +278,16 @@ class Retriever:
             refused=refused,
             abstained="" if abstained is None else abstained.kind,
         )
-        return sign(said, self._key)
+        return sign(receipt, self._key)
 
     def _ranked(self, hits: Sequence[Hit]) -> list[Hit]:
         """Proved passages, the best first."""
         groups = self._check_ranking()
         merits = np.array(self._evidence.merits([hit.proof for hit in hits]), dtype=np.float32)
-        said = by_provenance.corroborated([h.text for h in hits], [h.source for h in hits], groups)
-        merits[np.array(said, dtype=bool)] += by_provenance.HALF
+        agreed = by_provenance.corroborated(
+            [h.text for h in hits], [h.source for h in hits], groups
+        )
+        merits[np.array(agreed, dtype=bool)] += by_provenance.HALF
         near = np.array([hit.similarity for hit in hits], dtype=np.float32)
         rows, _ = by_provenance.order(near, merits, self._ranking)
         return [replace(hits[row], rank=rank) for rank, row in enumerate(rows.tolist(), 1)]
@@ -313,35 +319,39 @@ class Retriever:
         wanted = k
         while True:
             self._check_scope()
-            found = self._store.nearest(
+            nearest = self._store.nearest(
                 self._evidence.collection,
                 vector,
                 wanted,
                 scope=None if self._scope is None else self._scope.tokens,
             )
-            said = self._evidence.judge([point for point, _ in found])
-            if said is None:
+            judgements = self._evidence.judge([point for point, _ in nearest])
+            if judgements is None:
                 continue
             hits: list[Hit] = []
             refused: list[Refused] = []
-            for (point, similarity), one in zip(found, said, strict=True):
+            for (point, similarity), judgement in zip(nearest, judgements, strict=True):
                 if len(hits) == k:
                     break
-                one = self._seen(point, one)
-                if isinstance(one, Proof):
-                    hits.append(_hit(len(hits) + 1, point, similarity, one))
+                judgement = self._seen(point, judgement)
+                if isinstance(judgement, Proof):
+                    hits.append(_hit(len(hits) + 1, point, similarity, judgement))
                 else:
-                    refused.append(one)
-            if len(hits) == k or len(found) < wanted or wanted >= MOST:
+                    refused.append(judgement)
+            if len(hits) == k or len(nearest) < wanted or wanted >= MOST:
                 break
             wanted = min(wanted * WIDTH, MOST)
         _tell(refused)
         return hits, refused
 
-    def _seen(self, point: Point, said: Proof | Refused) -> Proof | Refused:
+    def _seen(self, point: Point, judgement: Proof | Refused) -> Proof | Refused:
         """Refuse what is proved and not for this reader: the filter was on every query."""
-        if not isinstance(said, Proof) or self._scope is None or self._scope.sees(said.scope):
-            return said
+        if (
+            not isinstance(judgement, Proof)
+            or self._scope is None
+            or self._scope.sees(judgement.scope)
+        ):
+            return judgement
         why = "it is outside the scope that was asked for, and the index gave it all the same"
         return Refused(point.id, point_label(point), "scope", why, True)
 
@@ -395,9 +405,9 @@ def open_retriever(
 
 
 def _tell(refused: Sequence[Refused]) -> None:
-    for one in refused:
-        level = logging.WARNING if one.alarm else logging.INFO
-        log.log(level, "refused point %s: %s (%s)", one.point, one.reason, one.kind)
+    for refusal in refused:
+        level = logging.WARNING if refusal.alarm else logging.INFO
+        log.log(level, "refused point %s: %s (%s)", refusal.point, refusal.reason, refusal.kind)
 
 
 def _is_point_id(name: str) -> bool:

@@ -123,8 +123,8 @@ def _asked_on_trial(
         try:
             encoder = encoder_of(workspace, there.generation)
             candidate = _Index(workspace, there.generation, encoder, candidate=True)
-            found, taken = candidate.first(query, k, proof)
-            answers[there.generation.id], ms[str(there.generation.id)] = found, taken
+            passages, taken = candidate.first(query, k, proof)
+            answers[there.generation.id], ms[str(there.generation.id)] = passages, taken
         except RagguardError as error:
             log.warning(
                 "generation %d, which is on trial, did not answer: %s",
@@ -133,8 +133,8 @@ def _asked_on_trial(
             )
             candidate = None
     if not chosen or both or candidate is None:
-        found, taken = serving.first(query, k, proof)
-        answers[serving.generation.id], ms[str(serving.generation.id)] = found, taken
+        passages, taken = serving.first(query, k, proof)
+        answers[serving.generation.id], ms[str(serving.generation.id)] = passages, taken
     if both and candidate is not None:
         alike = _alike(workspace, there, serving, candidate, query, k)
     by = candidate if chosen and candidate is not None else serving
@@ -172,8 +172,8 @@ def _alike(
             now = candidates.serving_now(conn, names)
         return {label for label in labels if label not in now or now[label][1] <= there.built}
 
-    one, other = serving.documents(query, k, before), candidate.documents(query, k, before)
-    return round(overlap(one, other, k), 6), round(rank_biased_overlap(one, other), 6)
+    served, other = serving.documents(query, k, before), candidate.documents(query, k, before)
+    return round(overlap(served, other, k), 6), round(rank_biased_overlap(served, other), 6)
 
 
 def _too_far(workspace: Workspace, there: Trial, line: TrialQuery) -> bool:
@@ -215,26 +215,26 @@ class _Index:
         """The first k passages that may be shown, and the milliseconds that took."""
         self._encoded(query)  # a model is loaded with the first query: that is no time of the index
         start = time.perf_counter()
-        found = self._ask(query, k, vectors, lambda found: len(found) >= k)[:k]
-        return found, round(1000 * (time.perf_counter() - start), 3)
+        passages = self._ask(query, k, vectors, lambda passages: len(passages) >= k)[:k]
+        return passages, round(1000 * (time.perf_counter() - start), 3)
 
     def documents(
         self, query: str, k: int, kept: Callable[[Collection[str]], set[str]]
     ) -> list[str]:
         """The first k documents that count, each at its best passage."""
 
-        def counted(found: Sequence[Found]) -> list[str]:
-            labels = list(dict.fromkeys(point_label(point) for point, _ in found))
+        def counted(passages: Sequence[Found]) -> list[str]:
+            labels = list(dict.fromkeys(point_label(point) for point, _ in passages))
             those = kept(labels)
             return [label for label in labels if label in those]
 
-        found = self._ask(
+        passages = self._ask(
             query,
             WIDTH * k,
             False,
-            lambda found: len(found) >= MOST or len(counted(found)) >= k,
+            lambda passages: len(passages) >= MOST or len(counted(passages)) >= k,
         )
-        return counted(found)[:k]
+        return counted(passages)[:k]
 
     def _ask(
         self, query: str, k: int, vectors: bool, enough: Callable[[Sequence[Found]], bool]
@@ -246,12 +246,12 @@ class _Index:
             hits = store.search(name, vector, k, exact=False)
             points = {p.id: p for p in store.get(name, hits.ids[0], vectors=vectors)}
             pairs = zip(hits.ids[0], hits.similarities[0], strict=True)
-            found = [(points[i], similarity) for i, similarity in pairs if i in points]
+            passages = [(points[i], similarity) for i, similarity in pairs if i in points]
             if self._candidate:
-                shown = _that_serve(self._workspace, name, [point for point, _ in found])
-                found = [one for one in found if one[0].id in shown]
-            if len(hits.ids[0]) < k or enough(found):
-                return found
+                shown = _that_serve(self._workspace, name, [point for point, _ in passages])
+                passages = [passage for passage in passages if passage[0].id in shown]
+            if len(hits.ids[0]) < k or enough(passages):
+                return passages
             k *= WIDTH
 
     def _encoded(self, query: str) -> Floats:
@@ -259,7 +259,7 @@ class _Index:
             self._vectors = {query: self._encoder.encode([query])}
         return self._vectors[query]
 
-    def hits(self, found: Sequence[Found], proof: bool) -> list[Hit]:
+    def hits(self, passages: Sequence[Found], proof: bool) -> list[Hit]:
         """Passages as they are given out."""
         name = self.generation.serving
         return [
@@ -273,7 +273,7 @@ class _Index:
                 self.generation.id,
                 _prove(self._workspace, name, point) if proof else None,
             )
-            for rank, (point, similarity) in enumerate(found, start=1)
+            for rank, (point, similarity) in enumerate(passages, start=1)
         ]
 
 
@@ -290,15 +290,17 @@ def _that_serve(workspace: Workspace, collection: str, points: Sequence[Point]) 
             fields = own(point)
             version, seal = fields.get("version"), fields.get("seal")
             if isinstance(version, int) and isinstance(seal, str):
-                found = known.get((point.id, version, seal))
-                if found is not None:
-                    of[point.id] = found
-        serves = candidates.serving_now(conn, {one.document for one in of.values()})
-        denied = candidates.denied_among(conn, {one.digest for one in of.values()})
+                document = known.get((point.id, version, seal))
+                if document is not None:
+                    of[point.id] = document
+        serves = candidates.serving_now(conn, {candidate.document for candidate in of.values()})
+        denied = candidates.denied_among(conn, {candidate.digest for candidate in of.values()})
     return {
         point
-        for point, one in of.items()
-        if one.digest not in denied and one.label in serves and serves[one.label][0] == one
+        for point, candidate in of.items()
+        if candidate.digest not in denied
+        and candidate.label in serves
+        and serves[candidate.label][0] == candidate
     }
 
 
@@ -312,8 +314,8 @@ def _prove(workspace: Workspace, collection: str, point: Any) -> dict[str, Any]:
         if row is None and isinstance(number, int):
             # Of a candidate: in the ledger, and not in the corpus.
             row = versions.version(conn, number) if known else None
-    made = workspace.committer.seal(collection, point.id, point.vector, point.payload)
-    ok = known is not None and known == made == fields.get("seal")
+    seal = workspace.committer.seal(collection, point.id, point.vector, point.payload)
+    ok = known is not None and known == seal == fields.get("seal")
     return {
         "ok": ok,
         "seal": fields.get("seal"),

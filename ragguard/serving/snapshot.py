@@ -136,19 +136,19 @@ def dump_table(rows: Sequence[SnapshotRow], *, ranked: bool = False) -> bytes:
 
 def dump(head: Head, table: bytes, key: keys.KeyPair) -> bytes:
     """A snapshot's bytes, signed by the log's key."""
-    said: dict[str, Any] = {f.name: getattr(head, f.name) for f in fields(head)}
-    said.update({"at": format_time(head.at), "recipe": asdict(head.recipe)})
+    predicate: dict[str, Any] = {f.name: getattr(head, f.name) for f in fields(head)}
+    predicate.update({"at": format_time(head.at), "recipe": asdict(head.recipe)})
     if head.honeytokens:
-        said["honeytokens"] = sorted(head.honeytokens)
+        predicate["honeytokens"] = sorted(head.honeytokens)
     else:
-        del said["honeytokens"]
+        del predicate["honeytokens"]
     if head.groups is None:
-        del said["groups"]
+        del predicate["groups"]
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": SUBJECT, "digest": {"sha256": digest_bytes(table)}}],
         "predicateType": PREDICATE_TYPE,
-        "predicate": said,
+        "predicate": predicate,
     }
     pair = (key.public.keyid, key.signing_key)
     envelope = dsse.sign(canonical(statement), dsse.IN_TOTO, [pair])
@@ -254,7 +254,7 @@ def load(data: bytes, log_key: str) -> Snapshot:
 def _parse(payload: bytes) -> tuple[Head, str]:
     try:
         body = strict_json.parse(payload, what="snapshot", max_bytes=MAX_ENVELOPE, max_depth=8)
-        said: dict[str, Any] = body["predicate"]
+        predicate: dict[str, Any] = body["predicate"]
         (subject,) = body["subject"]
         if (body["_type"], body["predicateType"], subject["name"]) != (
             STATEMENT_TYPE,
@@ -262,27 +262,27 @@ def _parse(payload: bytes) -> tuple[Head, str]:
             SUBJECT,
         ):
             raise ValueError("another statement")
-        planted = said.setdefault("honeytokens", [])
-        if not isinstance(planted, list) or not all(isinstance(one, str) for one in planted):
+        planted = predicate.setdefault("honeytokens", [])
+        if not isinstance(planted, list) or not all(isinstance(digest, str) for digest in planted):
             raise ValueError("honeytokens are no list of digests")
-        groups = said.setdefault("groups", None)
-        if groups is not None and not all(type(one) is int for one in groups.values()):
+        groups = predicate.setdefault("groups", None)
+        if groups is not None and not all(type(number) is int for number in groups.values()):
             raise ValueError("groups are no numbers by source")
-        if said.keys() != {f.name for f in fields(Head)}:
+        if predicate.keys() != {f.name for f in fields(Head)}:
             raise ValueError("other fields than documented")
         for key in ("commit", "generation", "root"):
-            if type(said[key]) is not int:
+            if type(predicate[key]) is not int:
                 raise ValueError(f"{key} is no whole number")
-        if type(said["scoped"]) is not bool:
+        if type(predicate["scoped"]) is not bool:
             raise ValueError("scoped is neither true nor false")
         head = Head(
             **{
-                **said,
-                "log": str(said["log"]),
-                "checkpoint": str(said["checkpoint"]),
-                "collection": str(said["collection"]),
-                "at": parse_time(said["at"]),
-                "recipe": Recipe(**said["recipe"]),
+                **predicate,
+                "log": str(predicate["log"]),
+                "checkpoint": str(predicate["checkpoint"]),
+                "collection": str(predicate["collection"]),
+                "at": parse_time(predicate["at"]),
+                "recipe": Recipe(**predicate["recipe"]),
                 "honeytokens": tuple(planted),
             }
         )

@@ -69,14 +69,14 @@ def current(workspace: Workspace) -> Trial | None:
         if generation is None:
             return None
         built = candidates.staged(conn)
-        said = candidates.entries(conn, generation.id)
+        entries = candidates.entries(conn, generation.id)
     if built is None:
         raise LedgerError(
             f"generation {generation.id}: is a candidate, and no commit built one",
             hint="Run `ragguard log verify`.",
         )
     trial = Trial(generation, built.id)
-    for index, entry in said:
+    for index, entry in entries:
         try:
             trial = _after(trial, index, entry)
         except (KeyError, TypeError, ValueError) as error:

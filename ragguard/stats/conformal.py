@@ -96,8 +96,8 @@ def _exceedance(scores: Doubles, reference: Doubles, start: float, unit: float) 
     excess = reference[reference > start] - start
     scale = float(excess.mean()) if len(np.unique(excess)) >= FEW else unit
     share = max(1.0, float(len(excess))) / (len(reference) + 1.0)
-    made: Doubles = share * np.exp(-(scores - start) / max(scale, 1e-9))
-    return made
+    tail: Doubles = share * np.exp(-(scores - start) / max(scale, 1e-9))
+    return tail
 
 
 def combine(p_values: Doubles, weights: Doubles) -> Doubles:
@@ -127,10 +127,10 @@ def family_statistics(p_values: Doubles, weights: Doubles, groups: NDArray[np.in
     Returns:
         float64 (n, families): weighted sum of -log p, at least 0; 0 where a family said nothing.
     """
-    said = -np.log(np.where(np.isnan(p_values), 1.0, np.clip(p_values, SMALLEST, 1.0))) * weights
-    made = np.zeros((len(p_values), int(groups.max(initial=-1)) + 1))
-    np.add.at(made.T, groups, said.T)
-    return made
+    logs = -np.log(np.where(np.isnan(p_values), 1.0, np.clip(p_values, SMALLEST, 1.0))) * weights
+    statistics = np.zeros((len(p_values), int(groups.max(initial=-1)) + 1))
+    np.add.at(statistics.T, groups, logs.T)
+    return statistics
 
 
 def family_products(p_values: Doubles, groups: NDArray[np.int64]) -> Doubles:
@@ -153,8 +153,10 @@ def statistic_of(p_values: Doubles) -> Doubles:
         p_values: float64 (n,) in [0, 1].
     """
     usable = np.clip(p_values, SMALLEST**2, 1.0) / 2.0
-    made: Doubles = np.where(usable < 1e-7, 1.0 / (np.pi * usable), np.tan((0.5 - usable) * np.pi))
-    return made
+    statistic: Doubles = np.where(
+        usable < 1e-7, 1.0 / (np.pi * usable), np.tan((0.5 - usable) * np.pi)
+    )
+    return statistic
 
 
 def suspicion(statistic: Doubles) -> Doubles:

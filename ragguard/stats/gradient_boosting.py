@@ -84,16 +84,16 @@ class _Flat:
             low = features[rows, self.features[at]] <= self.values[at]
             down = np.where(low, self.left[at], self.right[at])
             if np.array_equal(down, at):
-                found: NDArray[np.float64] = self.values[at]
-                return found
+                leaves: NDArray[np.float64] = self.values[at]
+                return leaves
             at = down
 
 
 def load(text: str) -> Trees:
     """Trees from JSON: `names`, `bias`, `trees`."""
-    found = json.loads(text)
-    trees = tuple(tuple(_node(node) for node in tree) for tree in found["trees"])
-    return Trees(tuple(found["names"]), float(found["bias"]), trees)
+    body = json.loads(text)
+    trees = tuple(tuple(_node(node) for node in tree) for tree in body["trees"])
+    return Trees(tuple(body["names"]), float(body["bias"]), trees)
 
 
 def _node(node: Sequence[float]) -> Node:

@@ -109,8 +109,8 @@ def any_and_all(hits: Bools, groups: Ints) -> tuple[Bools, Bools]:
         bool (g,) any, bool (g,) all.
     """
     count = int(groups.max()) + 1
-    found = np.bincount(groups, weights=hits.astype(np.float64), minlength=count)
-    return found > 0, found == np.bincount(groups, minlength=count)
+    hit_counts = np.bincount(groups, weights=hits.astype(np.float64), minlength=count)
+    return hit_counts > 0, hit_counts == np.bincount(groups, minlength=count)
 
 
 def as_body(share: float, interval: Interval) -> dict[str, object]:

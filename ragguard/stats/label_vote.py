@@ -56,11 +56,11 @@ def ballots(owners: Ints, voters: Ints, similarities: Floats, k: int, sharpness:
     return Ballots(mine[kept], others[kept], weights[kept])
 
 
-def shares(found: Ballots, codes: Ints, count: int, values: int) -> tuple[Doubles, Ints]:
+def shares(ballots: Ballots, codes: Ints, count: int, values: int) -> tuple[Doubles, Ints]:
     """Share of the weight behind each value.
 
     Args:
-        found: The ballots.
+        ballots: The ballots.
         codes: int64, value by document, -1 where it has none.
         count: Documents voted on are numbered below this.
         values: Number of values.
@@ -68,10 +68,10 @@ def shares(found: Ballots, codes: Ints, count: int, values: int) -> tuple[Double
     Returns:
         float64 (count, values), rows sum to 1 or are 0; int64 (count,), voters that have a value.
     """
-    voting = codes[found.voters] >= 0
-    documents = found.documents[voting]
-    cells = documents * values + codes[found.voters[voting]]
-    sums = np.bincount(cells, found.weights[voting], minlength=count * values)
+    voting = codes[ballots.voters] >= 0
+    documents = ballots.documents[voting]
+    cells = documents * values + codes[ballots.voters[voting]]
+    sums = np.bincount(cells, ballots.weights[voting], minlength=count * values)
     sums = sums.reshape(count, values)
     total = sums.sum(axis=1, keepdims=True)
     parts = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
@@ -167,11 +167,11 @@ def margins(parts: Doubles, own: Ints, prior: float) -> Doubles:
     return np.asarray(np.log((parts.max(axis=1) + prior) / (mine + prior)), dtype=np.float64)
 
 
-def disagreement(found: Ballots, codes: Ints, values: int, least: int) -> tuple[Bools, Bools]:
+def disagreement(ballots: Ballots, codes: Ints, values: int, least: int) -> tuple[Bools, Bools]:
     """Which documents the vote of their neighbours contradicts.
 
     Args:
-        found: The ballots.
+        ballots: The ballots.
         codes: int64 (n,), value by document, -1 where it has none.
         values: Number of values.
         least: Voters that have a value below which nothing is said.
@@ -180,7 +180,7 @@ def disagreement(found: Ballots, codes: Ints, values: int, least: int) -> tuple[
         bool (n,), whether a document is judged; bool (n,), whether another value has more of the
         vote's weight than its own.
     """
-    parts, voters = shares(found, codes, len(codes), values)
+    parts, voters = shares(ballots, codes, len(codes), values)
     judged = (codes >= 0) & (voters >= least)
     own = parts[np.arange(len(codes)), np.maximum(codes, 0)]
     return judged, judged & (parts.max(axis=1, initial=0.0) > own)

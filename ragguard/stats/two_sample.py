@@ -66,8 +66,8 @@ def project(vectors: Floats, dimensions: int) -> Floats:
         return vectors.copy()
     drawn = np.random.default_rng(0).standard_normal((d, dimensions))
     basis = np.linalg.qr(drawn)[0] * sqrt(d / dimensions)
-    made: Floats = (vectors.astype(np.float64) @ basis).astype(np.float32)
-    return made
+    projected: Floats = (vectors.astype(np.float64) @ basis).astype(np.float32)
+    return projected
 
 
 def energy(before: Floats, after: Floats) -> float:
@@ -134,9 +134,9 @@ def _distances(rows: Floats) -> Doubles:
     """Euclidean distances, float64 (n, n), exactly 0 between equal rows."""
     exact = rows.astype(np.float64)
     squares = (exact * exact).sum(axis=1)
-    found = squares[:, None] + squares[None, :] - 2.0 * (exact @ exact.T)
-    made: Doubles = np.sqrt(np.where(found < 1e-10, 0.0, found))
-    return made
+    squared = squares[:, None] + squares[None, :] - 2.0 * (exact @ exact.T)
+    distances: Doubles = np.sqrt(np.where(squared < 1e-10, 0.0, squared))
+    return distances
 
 
 def _energies(distances: Doubles, labels: Doubles, m: int) -> Doubles:
@@ -147,20 +147,20 @@ def _energies(distances: Doubles, labels: Doubles, m: int) -> Doubles:
     touching = rows @ labels
     cross = touching - within
     outside = rows.sum() - 2.0 * touching + within
-    made: Doubles = 2.0 * cross / (n * m) - within / (m * m) - outside / (n * n)
-    return made
+    energies: Doubles = 2.0 * cross / (n * m) - within / (m * m) - outside / (n * n)
+    return energies
 
 
 def _permuted(distances: Doubles, m: int, draws: int, rng: np.random.Generator) -> Doubles:
     """Energy distance of so many random choices of m rows from the others, float64 (draws,)."""
-    n, made = len(distances), []
+    n, energies = len(distances), []
     for start in range(0, draws, BLOCK):
         count = min(BLOCK, draws - start)
         mixed = np.zeros((n, count))
         ranks = np.argpartition(rng.random((count, n)), m - 1, axis=1)[:, :m]
         np.put_along_axis(mixed, ranks.T, 1.0, axis=0)
-        made.append(_energies(distances, mixed, m))
-    return np.concatenate(made)
+        energies.append(_energies(distances, mixed, m))
+    return np.concatenate(energies)
 
 
 def _coefficient(distances: Doubles, n: int) -> float:
@@ -217,10 +217,10 @@ def score_shift(before: Doubles, after: Doubles) -> tuple[Shift, float]:
     """
     if not len(before) or not len(after):
         return NO_SHIFT, 0.0
-    found = stats.ks_2samp(before, after, method="asymp")
+    test = stats.ks_2samp(before, after, method="asymp")
     moved = float(stats.wasserstein_distance(before, after))
     rose = float(after.mean()) >= float(before.mean())
-    return Shift(float(found.statistic), max(float(found.pvalue), TINY)), moved if rose else -moved
+    return Shift(float(test.statistic), max(float(test.pvalue), TINY)), moved if rose else -moved
 
 
 def burst(count: int, length: float, counts: Doubles, lengths: Doubles) -> Shift:
@@ -289,6 +289,6 @@ def holm(p_values: Doubles) -> Doubles:
     n = len(p_values)
     order = np.argsort(p_values, kind="stable")
     raised = np.minimum(1.0, p_values[order] * np.arange(n, 0, -1))
-    made = np.empty(n)
-    made[order] = np.maximum.accumulate(raised) if n else raised
-    return made
+    corrected = np.empty(n)
+    corrected[order] = np.maximum.accumulate(raised) if n else raised
+    return corrected

@@ -68,13 +68,13 @@ def detection(
         The share, and the same with a document's distance to the threshold counted smoothly.
     """
     bar = threshold(honest @ weights, rate)
-    found: dict[str, list[tuple[float, float]]] = {}
+    rates: dict[str, list[tuple[float, float]]] = {}
     for table, family in zip(poison, families, strict=True):
         statistics = table @ weights
         ratio = np.maximum(statistics, 1e-9) / max(bar, 1e-9)
         soft = ratio / (1.0 + ratio)
-        found.setdefault(family, []).append((float((statistics > bar).mean()), float(soft.mean())))
-    means = np.array([np.mean(found[family], axis=0) for family in sorted(found)]).mean(axis=0)
+        rates.setdefault(family, []).append((float((statistics > bar).mean()), float(soft.mean())))
+    means = np.array([np.mean(rates[family], axis=0) for family in sorted(rates)]).mean(axis=0)
     return float(means[0]), float(means[1])
 
 
@@ -106,9 +106,9 @@ def learn(
     base = each(prior)
 
     def worth(tried: Doubles) -> float:
-        found, soft = detection(poison, families, honest, prior * tried, rate)
+        share, soft = detection(poison, families, honest, prior * tried, rate)
         lost = float(np.maximum(base - each(prior * tried), 0.0).mean())
-        return found + SOFT * soft - LOSS * lost - PULL * float((np.log(tried) ** 2).sum())
+        return share + SOFT * soft - LOSS * lost - PULL * float((np.log(tried) ** 2).sum())
 
     best = worth(multiples)
     for _ in range(PASSES):

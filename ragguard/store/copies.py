@@ -77,13 +77,13 @@ def copy_folder(source: Path, target: Path, *, durable: bool = False) -> None:
         )
     target.mkdir()
     for path in sorted(source.rglob("*")):
-        made = target / path.relative_to(source)
+        destination = target / path.relative_to(source)
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise StoreError(f"{path}: not a plain file; no engine makes such")
         if path.is_dir():
-            made.mkdir()
+            destination.mkdir()
         else:
-            copy_file(path, made, durable)
+            copy_file(path, destination, durable)
     if durable:
         for folder in (target, *(p for p in target.rglob("*") if p.is_dir()), target.parent):
             sync_folder(folder)

@@ -285,8 +285,8 @@ class EdgeBackend(QdrantBase):
         """Points by id."""
         wanted = [to_id(i) for i in ids]
         with self._shards.held(collection_name) as shard:
-            found = call(shard.retrieve, wanted, to_payload(with_payload), bool(with_vectors))
-        return [to_record(r) for r in found]
+            records = call(shard.retrieve, wanted, to_payload(with_payload), bool(with_vectors))
+        return [to_record(r) for r in records]
 
     def scroll(
         self,
@@ -423,18 +423,18 @@ class EdgeBackend(QdrantBase):
                 exact = request.params is not None and request.params.exact
                 few = exact or request.score_threshold is not None  # rightly so
                 wanted, after = request.limit or LIMIT, request.offset or 0
-                found = len(points)
-                if not few and self._short(collection_name, wanted, found, request.filter, after):
+                got = len(points)
+                if not few and self._short(collection_name, wanted, got, request.filter, after):
                     params = models.SearchParams(exact=True)
                     again = self._request(collection_name, request, params)
                     batches[row] = call(shard.query, again)
         return [QueryResponse(points=[to_scored(p) for p in b]) for b in batches]
 
-    def _short(self, name: str, wanted: int, found: int, where: Any, after: int = 0) -> bool:
+    def _short(self, name: str, wanted: int, got: int, where: Any, after: int = 0) -> bool:
         """Whether fewer points came than asked for: the graph may have missed some."""
-        if found >= wanted:
+        if got >= wanted:
             return False
-        return where is not None or found + after < self.count(name).count
+        return where is not None or got + after < self.count(name).count
 
     def _request(self, name: str, request: models.QueryRequest, params: Any) -> Any:
         vector = self._vector(name, request.query)
@@ -458,10 +458,10 @@ class EdgeBackend(QdrantBase):
         if query is None:
             return None
         if isinstance(query, str | int | UUID):
-            found = self.retrieve(name, [query], with_payload=False, with_vectors=True)
-            if not found:
+            records = self.retrieve(name, [query], with_payload=False, with_vectors=True)
+            if not records:
                 raise StoreError(f"embedded index: no point {query} to search by")
-            query = found[0].vector
+            query = records[0].vector
         if hasattr(query, "tolist"):
             query = query.tolist()
         if not isinstance(query, list) or (query and not isinstance(query[0], int | float)):

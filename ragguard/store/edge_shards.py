@@ -262,10 +262,10 @@ class Shards:
             copy_folder(old, new)
         module = ("-m", "ragguard.store.optimize")
         command = [sys.executable, *module, str(new), str(settings["size"])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode:
+        process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if process.returncode:
             shutil.rmtree(new, ignore_errors=True)
-            raise StoreError(f"building the search graph failed: {done.stderr.strip()[-300:]}")
+            raise StoreError(f"building the search graph failed: {process.stderr.strip()[-300:]}")
         with self._lock:
             reopened = self._open.pop(physical, None)  # by a thread that read meanwhile
             if reopened is not None:

@@ -134,17 +134,17 @@ class ForeignCollection:
             points.append(ForeignPoint(str(record.id), vector, payload, norm, fault))
         return points
 
-    def _values(self, found: Any) -> tuple[list[Any], str]:
+    def _values(self, vector: Any) -> tuple[list[Any], str]:
         """What stands for a point's vector, and what is wrong with it already."""
-        if isinstance(found, Mapping):
-            found = found.get(self.vector)
-        if found is None or found == []:
+        if isinstance(vector, Mapping):
+            vector = vector.get(self.vector)
+        if vector is None or vector == []:
             return [], NO_VECTOR
-        if not isinstance(found, list):
-            return [], f"its vector is of another kind ({type(found).__name__})"
-        if len(found) != self.dimensions:
-            return [], f"its vector has {len(found)} numbers, expected {self.dimensions}"
-        return found, ""
+        if not isinstance(vector, list):
+            return [], f"its vector is of another kind ({type(vector).__name__})"
+        if len(vector) != self.dimensions:
+            return [], f"its vector has {len(vector)} numbers, expected {self.dimensions}"
+        return vector, ""
 
     def _judge(self, values: Any, norm: float) -> tuple[Floats, float, str]:
         if not np.isfinite(norm):

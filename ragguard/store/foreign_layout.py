@@ -126,30 +126,30 @@ def detect(
         UsageError: No text field is found, or none is where it was told to be.
     """
     payloads = [_opened(p.payload) for p in points]
-    found = _known(payloads)
+    layout = _known(payloads)
     if text:
-        found = Layout(text, _holder(payloads), None, None, "plain")
+        layout = Layout(text, _holder(payloads), None, None, "plain")
         if points and not _share(payloads, text):
             raise UsageError(
                 f"no text at {text!r} in {len(points)} sampled points", hint=_seen(payloads)
             )
-    if found is None:
+    if layout is None:
         raise UsageError(
             f"no text field found in {len(points)} sampled points",
             hint=f"Name it with --text-field. {_seen(payloads)}",
         )
     if metadata:
-        found = replace(found, metadata=metadata)
-    if found.document is None:
-        found = _with_document(found, payloads)
+        layout = replace(layout, metadata=metadata)
+    if layout.document is None:
+        layout = _with_document(layout, payloads)
     if document:
         if points and not any(_word(at(p, document)) for p in payloads):
             raise UsageError(
                 f"no document id at {document!r} in {len(points)} sampled points",
                 hint=_seen(payloads),
             )
-        found = replace(found, document=document)
-    return found
+        layout = replace(layout, document=document)
+    return layout
 
 
 def read(point: Stored, layout: Layout) -> ForeignPassage:
@@ -222,9 +222,9 @@ def _opened(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _node_text(payload: Mapping[str, Any]) -> Any:
     for path in (f"{_NODE}.text", f"{_NODE}.text_resource.text", "text"):
-        found = at(payload, path)
-        if isinstance(found, str) and found:
-            return found
+        text = at(payload, path)
+        if isinstance(text, str) and text:
+            return text
     return _MISSING
 
 
@@ -301,9 +301,9 @@ def _longest(payloads: Sequence[Mapping[str, Any]]) -> str:
     best, length = "", 20.0
     keys = sorted({str(k) for p in payloads for k in list(p)[:MAX_KEYS]})
     for key in keys[:1000]:
-        found = [len(v) for p in payloads if isinstance(v := p.get(key), str) and " " in v]
-        if len(found) * 2 > len(payloads) and median(found) > length:
-            best, length = key, median(found)
+        lengths = [len(v) for p in payloads if isinstance(v := p.get(key), str) and " " in v]
+        if len(lengths) * 2 > len(payloads) and median(lengths) > length:
+            best, length = key, median(lengths)
     return best
 
 
@@ -360,16 +360,16 @@ def _word(value: Any) -> str:
 
 def _bounded(held: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """Metadata as a small flat object, and whether anything was left out."""
-    made: dict[str, Any] = {}
+    bounded: dict[str, Any] = {}
     cut = False
     for key, value in _leaves(held, "", 0):
-        if len(made) >= MAX_KEYS:
-            return made, True
+        if len(bounded) >= MAX_KEYS:
+            return bounded, True
         kept, whole = _kept(value)
         cut = cut or not whole
         if kept is not _MISSING:
-            made[sound(key)[:MAX_ID]] = kept
-    return made, cut
+            bounded[sound(key)[:MAX_ID]] = kept
+    return bounded, cut
 
 
 def _leaves(held: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:

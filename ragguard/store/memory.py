@@ -96,8 +96,8 @@ class MemoryStore:
     ) -> list[tuple[Point, float]]:
         """See `Store.nearest`; always exact."""
         hits = self.search(collection, vector[None, :], k, scope=scope)
-        found = self.get(collection, hits.ids[0], vectors=True)
-        return list(zip(found, hits.similarities[0], strict=True))
+        points = self.get(collection, hits.ids[0], vectors=True)
+        return list(zip(points, hits.similarities[0], strict=True))
 
     def scan(
         self, collection: str, *, vectors: bool = False, batch: int = 1000
@@ -139,8 +139,8 @@ class MemoryStore:
 
 def _in_scope(point: Point, scope: Collection[str]) -> bool:
     own = point.payload.get("ragguard")
-    said = own.get("scope") if isinstance(own, Mapping) else None
-    values = said if isinstance(said, list) else [said]
+    own_scope = own.get("scope") if isinstance(own, Mapping) else None
+    values = own_scope if isinstance(own_scope, list) else [own_scope]
     return any(isinstance(value, str) and value in scope for value in values)
 
 

@@ -84,10 +84,10 @@ class QdrantStore:
                     wait=True,
                     what=f"index {field!r}",
                 )
-        found = self._size(collection)
-        if found != dimensions:
+        size = self._size(collection)
+        if size != dimensions:
             raise StoreError(
-                f"collection {collection!r} has {found} dimensions, expected {dimensions}",
+                f"collection {collection!r} has {size} dimensions, expected {dimensions}",
                 hint="It was built with another model; choose another collection name.",
             )
 
@@ -141,7 +141,7 @@ class QdrantStore:
 
     def get(self, collection: str, ids: Sequence[str], *, vectors: bool = False) -> list[Point]:
         """See `Store.get`."""
-        found: dict[str, Point] = {}
+        points: dict[str, Point] = {}
         for start in range(0, len(ids), BATCH):
             records = _call(
                 self.client.retrieve,
@@ -151,8 +151,8 @@ class QdrantStore:
                 with_vectors=vectors,
                 what="read points",
             )
-            found.update((str(r.id), _point(r)) for r in records)
-        return [found[i] for i in ids if i in found]
+            points.update((str(r.id), _point(r)) for r in records)
+        return [points[i] for i in ids if i in points]
 
     def search(
         self,
@@ -171,11 +171,11 @@ class QdrantStore:
         for start in range(0, len(vectors), BATCH):
             rows = vectors[start : start + BATCH].tolist()
             if nearest is not None:
-                found = _call(nearest, collection, rows, k, exact, what="search")
+                answers = _call(nearest, collection, rows, k, exact, what="search")
             else:
-                found = self._query(collection, rows, k, exact, scope)
-            ids.extend([point for point, _ in hits] for hits in found)
-            similarities.extend([similarity for _, similarity in hits] for hits in found)
+                answers = self._query(collection, rows, k, exact, scope)
+            ids.extend([point for point, _ in hits] for hits in answers)
+            similarities.extend([similarity for _, similarity in hits] for hits in answers)
         return Hits(ids, similarities)
 
     def _query(
@@ -210,10 +210,12 @@ class QdrantStore:
         straight = getattr(self.client._client, "nearest_points", None)
         if straight is not None:
             where = _in_scope(scope)
-            found = _call(straight, collection, vector.tolist(), k, exact, where, what="search")
+            neighbours = _call(
+                straight, collection, vector.tolist(), k, exact, where, what="search"
+            )
             return [
                 (Point(i, np.asarray(v, dtype=np.float32), payload or {}), similarity)
-                for i, similarity, payload, v in found
+                for i, similarity, payload, v in neighbours
             ]
         answer = _call(
             self.client.query_points,

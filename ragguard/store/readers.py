@@ -189,8 +189,8 @@ def _aliases(client: Any, place: str) -> Sequence[Any]:
 
 
 def _server_shapes(params: Any) -> dict[str, Shape]:
-    found = params.vectors or {}
-    named = found if isinstance(found, dict) else {"": found}
+    vectors = params.vectors or {}
+    named = vectors if isinstance(vectors, dict) else {"": vectors}
     return {
         name: Shape(
             v.size,
@@ -262,12 +262,12 @@ class Shard:
 def open_path(path: Path, name: str, vector: str) -> Opened:
     """Open a collection of an embedded index; see `foreign.open_foreign`."""
     refuse_local_mode(path)
-    found, folder = _shard_of(path, name)
+    collection, folder = _shard_of(path, name)
     config = read_json(folder / "edge_config.json")
     shapes = _edge_shapes(config, folder)
-    chosen = _choose(shapes, vector, found, bool(config.get("sparse_vectors")))
+    chosen = _choose(shapes, vector, collection, bool(config.get("sparse_vectors")))
     reader = Shard(folder, [chosen] if chosen else True, str(path))
-    return Opened(reader, found, chosen, shapes)
+    return Opened(reader, collection, chosen, shapes)
 
 
 def refuse_local_mode(path: Path) -> None:

@@ -27,15 +27,15 @@ _TRIES = 120  # seconds a child may take to open a shard
 
 def holes(folder: Path) -> int:
     """Bytes of a folder's files that are on no disk yet."""
-    found = 0
+    missing = 0
     for place, _, names in os.walk(folder):
         for name in names:
             try:
                 seen = os.lstat(os.path.join(place, name))
             except FileNotFoundError:  # the engine removed it meanwhile
                 continue
-            found += max(0, seen.st_size - seen.st_blocks * 512)
-    return found
+            missing += max(0, seen.st_size - seen.st_blocks * 512)
+    return missing
 
 
 def ask(folder: Path, size: int) -> None:
@@ -69,10 +69,10 @@ def ask_to_open(folder: Path) -> None:
 def opened_by_child(folder: Path) -> int:
     """Open a shard in another process; its return code, negative for a signal."""
     command = [sys.executable, "-m", "ragguard.store.room", str(folder)]
-    done = subprocess.run(  # noqa: S603
+    process = subprocess.run(  # noqa: S603
         command, capture_output=True, timeout=_TRIES, check=False
     )
-    return done.returncode
+    return process.returncode
 
 
 def _full(folder: Path, free: int, needed: int) -> IncompleteError:

@@ -118,8 +118,8 @@ def joined(text: str) -> str:
 
 def _as_quotation(match: re.Match[str]) -> str:
     """A quoted block as a quotation in its own line."""
-    said = " ".join(_ITEM.sub("", match.group()).split())
-    return f"\u201c{said}\u201d\n" if said else "\n"
+    quoted = " ".join(_ITEM.sub("", match.group()).split())
+    return f"\u201c{quoted}\u201d\n" if quoted else "\n"
 
 
 def unaccented(text: str) -> str:
@@ -153,9 +153,9 @@ def spelled(text: str) -> list[str]:
     Returns:
         Words of four letters and more; an initialism in capitals (`N.A.T.O.`) is none.
     """
-    found = [m.group().replace(m[1], "") for m in _SPELLED.finditer(text)]
-    found += [m.group().replace(" ", "") for m in _SPACED.finditer(text)]
-    words = [w.lower() for w in found if len(w) > 3 and not w.isupper()]
+    joined = [m.group().replace(m[1], "") for m in _SPELLED.finditer(text)]
+    joined += [m.group().replace(" ", "") for m in _SPACED.finditer(text)]
+    words = [w.lower() for w in joined if len(w) > 3 and not w.isupper()]
     if "-" in text:
         for run in _MOVED_RUN.finditer(text):
             moved = [(m[2] + m[1]).lower() for m in _MOVED.finditer(run.group())]

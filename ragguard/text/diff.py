@@ -125,11 +125,11 @@ def sentences(text: str) -> Sentences:
     prose: list[bool] = []
     for start, end in pairwise([*starts, len(matches)]):
         words = [m.group() for m in matches[start:end]]
-        said = read[matches[start].start() : matches[end - 1].end()]
+        sentence = read[matches[start].start() : matches[end - 1].end()]
         plain = sum(w.islower() and w.isalpha() for w in words)
-        odd = sum(c in _SYMBOLS for c in said)
+        odd = sum(c in _SYMBOLS for c in sentence)
         prose.append(
-            len(words) >= SENTENCE and plain >= PLAIN * len(words) and odd <= ODD * len(said)
+            len(words) >= SENTENCE and plain >= PLAIN * len(words) and odd <= ODD * len(sentence)
         )
     return Sentences(tuple(of), tuple(lines), tuple(prose))
 
@@ -165,11 +165,11 @@ class Alignment:
     other: int
 
 
-def surroundings(found: Difference, at: Change, of: Sequence[int]) -> Alignment:
+def surroundings(diff: Difference, at: Change, of: Sequence[int]) -> Alignment:
     """How the sentence around a change lines up.
 
     Args:
-        found: The difference the change is of.
+        diff: The difference the change is of.
         at: The change. The same substitution elsewhere in the sentence is no other change.
         of: Number of the sentence of each of our tokens.
     """
@@ -178,7 +178,7 @@ def surroundings(found: Difference, at: Change, of: Sequence[int]) -> Alignment:
     number = of[min(at.start, len(of) - 1)]
     first, end = bisect_left(of, number), bisect_right(of, number)
     kept, other = end - first, 0
-    for change in found.changes:
+    for change in diff.changes:
         a, b = change.start, change.start + len(change.ours)
         inside = max(0, min(b, end) - max(a, first))
         if not inside and not (first <= a < end and not change.ours):
@@ -186,7 +186,7 @@ def surroundings(found: Difference, at: Change, of: Sequence[int]) -> Alignment:
         kept -= inside
         if (change.ours, change.theirs) != (at.ours, at.theirs):
             other += max(inside, len(change.theirs))
-    for a, b in found.cuts:
+    for a, b in diff.cuts:
         kept -= max(0, min(b, end) - max(a, first))
     return Alignment(kept, other)
 
@@ -264,10 +264,10 @@ def _moved(
             least = KEPT * min(p.b - p.a, q.d - q.c)
             if sum((bag & Counter(other[q.c : q.d])).values()) < least:
                 continue
-            found = _pieces(mine, other, _Piece(p.a, p.b, q.c, q.d))
-            if (p.b - p.a) - sum(f.b - f.a for f in found) < least:
+            parts = _pieces(mine, other, _Piece(p.a, p.b, q.c, q.d))
+            if (p.b - p.a) - sum(f.b - f.a for f in parts) < least:
                 continue
-            inner += found
+            inner += parts
             count += 1
             # Empty what was paired: it stays in the list as a place, not as a difference.
             rest[i] = _Piece(p.b, p.b, rest[i].c, rest[i].d)

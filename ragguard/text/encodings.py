@@ -77,14 +77,14 @@ def readings(text: str) -> Iterator[tuple[str, str]]:
         if _says_more(joined, text):
             yield "letters spelled out", joined
     if _MIXED_PART.search(text) and _MIXED.search(text):
-        for one in "il":
-            lettered = _MIXED.sub(lambda m: _as_letters(m.group(), one), text)  # noqa: B023
+        for letter in "il":
+            lettered = _MIXED.sub(lambda m: _as_letters(m.group(), letter), text)  # noqa: B023
             if _says_more(lettered, text):
                 yield "digits for letters", lettered
 
 
-def _as_letters(word: str, one: str) -> str:
-    return word.translate(_DIGITS).replace("1", one)
+def _as_letters(word: str, letter: str) -> str:
+    return word.translate(_DIGITS).replace("1", letter)
 
 
 def _says_more(reading: str, text: str) -> bool:
@@ -115,8 +115,8 @@ def deciphered(text: str) -> Iterator[tuple[str, str]]:
             if len({tokens[place] for place in hits}) < 2 or tried > MOST_WINDOWS:
                 continue
             tried += len(hits)
-            if found := _read(tokens, how, hits):
-                yield how, found
+            if plain_text := _read(tokens, how, hits):
+                yield how, plain_text
                 break
 
 
@@ -139,12 +139,12 @@ def _may_read(text: str) -> bool:
         return False
     if odd:
         tokens = [t for t in tokens if t not in odd or not t.isdigit()]
-    found = [(place, ways) for place, t in enumerate(tokens) if (ways := _ENCODED.get(t))]
+    placed_ways = [(place, ways) for place, t in enumerate(tokens) if (ways := _ENCODED.get(t))]
     if odd:
-        found += [(place, _spelled(t)) for place, t in enumerate(tokens) if t in odd]
-        found.sort()
+        placed_ways += [(place, _spelled(t)) for place, t in enumerate(tokens) if t in odd]
+        placed_ways.sort()
     places: dict[str, list[int]] = {}
-    for place, ways in found:
+    for place, ways in placed_ways:
         for how in ways:
             places.setdefault(how, []).append(place)
     for how, hits in places.items():
@@ -214,13 +214,13 @@ _TABLES["letters mirrored"] = str.maketrans(ascii_lowercase, ascii_lowercase[::-
 
 def _encode() -> dict[str, tuple[str, ...]]:
     """Every plain word as it looks in each disguise, so that a word costs one look-up."""
-    found: dict[str, list[str]] = {}
+    ways_of: dict[str, list[str]] = {}
     for word in sorted(_PLAIN):
-        found.setdefault(word[::-1], []).append(_BACKWARDS_WAY)
+        ways_of.setdefault(word[::-1], []).append(_BACKWARDS_WAY)
         for how, table in _TABLES.items():
             inverse = {after: before for before, after in table.items()}
-            found.setdefault(word.translate(inverse), []).append(how)
-    return {word: tuple(ways) for word, ways in found.items()}
+            ways_of.setdefault(word.translate(inverse), []).append(how)
+    return {word: tuple(ways) for word, ways in ways_of.items()}
 
 
 _ENCODED = _encode()

@@ -186,13 +186,13 @@ def _negates(a: Sequence[str], b: Sequence[str]) -> bool:
         short, long = sorted((a[0], b[0]), key=len)
         if len(short) > 2 and any(long == prefix + short for prefix in _PREFIXES):
             return True
-    said, denied = sorted((a, b), key=lambda side: sum(t in NEGATIONS for t in side))
-    if any(t in NEGATIONS for t in said) or not any(t in NEGATIONS for t in denied):
+    affirmed, denied = sorted((a, b), key=lambda side: sum(t in NEGATIONS for t in side))
+    if any(t in NEGATIONS for t in affirmed) or not any(t in NEGATIONS for t in denied):
         return False
     rest = [t.removesuffix("n't") for t in denied if t not in NEGATIONS or t.endswith("n't")]
     rest += ["can"] * denied.count("cannot")
     left = [t for t in rest if t not in _AUXILIARIES]
-    kept = [t for t in said if t not in _AUXILIARIES]
+    kept = [t for t in affirmed if t not in _AUXILIARIES]
     if left in (["ca"], ["wo"]):
         left = [{"ca": "can", "wo": "will"}[left[0]]]
     return len(left) == len(kept) and all(x[:4] == y[:4] for x, y in zip(left, kept, strict=True))

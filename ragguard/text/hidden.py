@@ -129,8 +129,8 @@ def inspect_all(view: CorpusView, blob_words: int) -> list[list[Find]]:
         view.shared[key] = [
             inspect(raw, parsed, blob_words, "\n".join(texts)) for raw, parsed, texts in triples
         ]
-    found: list[list[Find]] = view.shared[key]
-    return found
+    finds: list[list[Find]] = view.shared[key]
+    return finds
 
 
 def inspect(
@@ -160,7 +160,9 @@ def inspect(
         hits += _look_alikes(raw)
     hits += _blobs(raw, blob_words)
     hits += _attributes(raw)
-    hits += [(4.0, f"English in disguise: {how}", said) for how, said in deciphered(raw)][:3]
+    hits += [
+        (4.0, f"English in disguise: {how}", plain_text) for how, plain_text in deciphered(raw)
+    ][:3]
     if (
         _may_be_pushed(raw)
         and not _HTML.match(raw)
@@ -199,15 +201,15 @@ def _attributes(raw: str) -> list[tuple[float, str, str]]:
     """Alternative texts, titles and other attributes, for rules to look at; they weigh nothing."""
     if "=" not in raw and "![" not in raw:
         return []
-    said: list[str] = []
+    texts: list[str] = []
     for match in chain(_ATTRIBUTE.finditer(raw), _IMAGE.finditer(raw)):
         text = unescape(match[1] or match[match.lastindex or 1])
         if text.count(" ") + 1 < _FEW_WORDS:
             continue
-        if len(said) == _MOST_ATTRIBUTES:
+        if len(texts) == _MOST_ATTRIBUTES:
             break
-        said.append(text)
-    return [(0.0, "attribute", ".\n".join(said)[:_MOST_SAID])] if said else []
+        texts.append(text)
+    return [(0.0, "attribute", ".\n".join(texts)[:_MOST_SAID])] if texts else []
 
 
 def _characters(raw: str) -> list[tuple[float, str, str]]:
@@ -226,17 +228,17 @@ def _characters(raw: str) -> list[tuple[float, str, str]]:
         around = raw[max(0, sample.start() - 12) : sample.end() + 12] if sample else ""
         weight = 2.5 + log2(len(zero) + 1)
         few = " (few)" if len(zero) < _MANY_ZERO else ""  # one is pasted now and then
-        what = f"{len(zero)} zero-width characters inside words{few}"
-        hits.append((weight, what, normalise(around)))
+        kind = f"{len(zero)} zero-width characters inside words{few}"
+        hits.append((weight, kind, normalise(around)))
     if match := _ZERO_RUN.search(raw):
         hits.append((5.0, "a run of zero-width characters", f"{len(match.group())} characters"))
     bidi = _BIDI.findall(raw)
     if bidi and not _RTL_LETTER.search(raw):
         over = [c for c in bidi if c in _OVERRIDES]
         at = raw.index((over or bidi)[0])
-        what = "override" if over else "control"
+        kind = "override" if over else "control"
         hits.append(
-            (5.0, f"bidirectional {what} in left-to-right text", normalise(raw[at : at + 40]))
+            (5.0, f"bidirectional {kind} in left-to-right text", normalise(raw[at : at + 40]))
         )
     return hits
 
@@ -264,10 +266,10 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
     if mixed and plain <= len(mixed) and _mostly_latin(raw[:20_000]):
         mixed.sort()
         order = [word for word in mixed if _ORDERING.search(_folded(word))]
-        what, weight = "look-alike letters of another script", 3.0 + log2(len(mixed))
+        kind, weight = "look-alike letters of another script", 3.0 + log2(len(mixed))
         if len(mixed) < _MANY_MIXED and not order:  # a slip of a keyboard with two layouts
-            what, weight = f"{what} (few)", NOTE
-        hits.append((weight, what, (order or mixed)[0]))
+            kind, weight = f"{kind} (few)", NOTE
+        hits.append((weight, kind, (order or mixed)[0]))
     wide = _FULL_WIDTH.findall(raw)
     if sum(map(len, wide)) >= 8 and not _WIDE_SCRIPT.search(raw):
         hits.append((3.0, "full-width letters in place of plain ones", normalise(" ".join(wide))))
@@ -329,16 +331,16 @@ def _may_be_spaced(raw: str) -> bool:
 
 def _grouped(pieces: list[str]) -> list[str]:
     """Runs of words of one length, as blobs are written in groups; the last may be shorter."""
-    found: list[str] = []
+    blobs: list[str] = []
     sizes = list(map(len, pieces))
     lengths = bytes(sizes if max(sizes, default=0) < 256 else [min(s, 255) for s in sizes])
     for run in _THREE_ALIKE.finditer(lengths):
         start, end = run.span()
         last = end < len(pieces) and lengths[end] < 13
         if sum(lengths[start : end + last]) >= _SHORTEST:
-            found.append("".join(pieces[start:end]))
-            found += [found[-1] + pieces[end]] if last else []
-    return [blob for blob in found if len(blob) >= _SHORTEST and _BASE64.fullmatch(blob)]
+            blobs.append("".join(pieces[start:end]))
+            blobs += [blobs[-1] + pieces[end]] if last else []
+    return [blob for blob in blobs if len(blob) >= _SHORTEST and _BASE64.fullmatch(blob)]
 
 
 def _from_base32(blob: str) -> str:

@@ -82,13 +82,13 @@ WORDS: Mapping[str, frozenset[str]] = {
 
 def _scripts(words: Iterable[str]) -> Counter[str]:
     """How many letters of words are in each script."""
-    found: Counter[str] = Counter()
+    letters: Counter[str] = Counter()
     for word in words:
         if word.isascii():
-            found["LATIN"] += len(word)
+            letters["LATIN"] += len(word)
         else:
-            found.update(TOGETHER.get(s := script_of(char), s) for char in word if char.isalpha())
-    return found
+            letters.update(TOGETHER.get(s := script_of(char), s) for char in word if char.isalpha())
+    return letters
 
 
 class Languages:
@@ -131,12 +131,13 @@ class Languages:
         told = [word for word in words if word in self._speakers]
         if len(told) < max(LEAST, SHARE * len(words)):
             return False
-        said: dict[int, list[str]] = {}
+        words_of: dict[int, list[str]] = {}
         for word in told:
             for language in self._speakers[word]:
-                said.setdefault(language, []).append(word)
+                words_of.setdefault(language, []).append(word)
         return any(
-            len(set(found)) >= LEAST and len(found) >= SHARE * len(words) for found in said.values()
+            len(set(spoken)) >= LEAST and len(spoken) >= SHARE * len(words)
+            for spoken in words_of.values()
         )
 
     def _unknown(self, words: Sequence[str]) -> bool:

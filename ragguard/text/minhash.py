@@ -23,10 +23,10 @@ def sketch_rows(rows: Sequence[Sequence[str]]) -> NDArray[np.uint64]:
     for words in rows:
         grams = {" ".join(words[i : i + 3]) for i in range(len(words) - 2)} or set(words) or {""}
         sets.append([g.encode("utf-8", "surrogatepass") for g in sorted(grams)])
-    made = MinHash.bulk(sets, num_perm=PERMUTATIONS, seed=SEED)
-    if not made:
+    signatures = MinHash.bulk(sets, num_perm=PERMUTATIONS, seed=SEED)
+    if not signatures:
         return np.empty((0, PERMUTATIONS), dtype=np.uint64)
-    return np.stack([m.hashvalues for m in made]).astype(np.uint64)
+    return np.stack([m.hashvalues for m in signatures]).astype(np.uint64)
 
 
 def resemblance(sketch: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ def masked(text: str, known: Collection[str]) -> list[str]:
     Returns:
         At most `LONGEST` words between `^` and `$`; of several of one kind in a row, one.
     """
-    made = ["^"]
+    kinds = ["^"]
     for word in _TOKEN.findall(text):
         low = word.lower()
         if low in known:
@@ -62,16 +62,16 @@ def masked(text: str, known: Collection[str]) -> list[str]:
             kind = "<n>"
         elif not word[0].isalpha():
             kind = word if word in "?!" else '"' if word in _QUOTES else "<u>"
-        elif word[0].isupper() and len(made) > 1:
+        elif word[0].isupper() and len(kinds) > 1:
             kind = "<C>" if word.isupper() and len(word) > 1 else "<P>"
         else:
             kind = f"<w{next((e for e in _ENDINGS if low.endswith(e)), '')}>"
-        if kind[0] != "<" or made[-1] != kind:
-            made.append(kind)
-            if len(made) > LONGEST:
+        if kind[0] != "<" or kinds[-1] != kind:
+            kinds.append(kind)
+            if len(kinds) > LONGEST:
                 break
-    made.append("$")
-    return made
+    kinds.append("$")
+    return kinds
 
 
 def runs(words: Sequence[str]) -> list[int]:
@@ -80,12 +80,12 @@ def runs(words: Sequence[str]) -> list[int]:
     Returns:
         CRC-32 of each, without repetitions, in no particular order.
     """
-    made = set(words)
-    made.update(map(" ".join, pairwise(words)))
-    made.update(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
+    word_runs = set(words)
+    word_runs.update(map(" ".join, pairwise(words)))
+    word_runs.update(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
     if len(words) > 2:
-        made.update(f"@{words[1]}|{w}" for w in words[2 : SKIP + 1] if w[0] != "<")
-    return [crc32(run.encode()) for run in made]
+        word_runs.update(f"@{words[1]}|{w}" for w in words[2 : SKIP + 1] if w[0] != "<")
+    return [crc32(run.encode()) for run in word_runs]
 
 
 def shape(sentence: Sentence, words: Sequence[str]) -> tuple[float, ...]:
@@ -134,17 +134,17 @@ class Phrasing:
         if not sentences:
             return np.zeros(0)
         words = [masked(s.text, self.known) for s in sentences]
-        found = [runs(w) for w in words]
-        counts = np.array([len(f) for f in found], dtype=np.int64)
-        flat = np.array([key for f in found for key in f], dtype=np.uint32)
+        checksums = [runs(w) for w in words]
+        counts = np.array([len(f) for f in checksums], dtype=np.int64)
+        flat = np.array([key for f in checksums for key in f], dtype=np.uint32)
         at = np.minimum(np.searchsorted(self.keys, flat), len(self.keys) - 1)
         hit = np.where(self.keys[at] == flat, self.weights[at], 0.0)
-        owner = np.repeat(np.arange(len(found)), counts)
+        owner = np.repeat(np.arange(len(checksums)), counts)
         shapes = np.array([shape(s, w) for s, w in zip(sentences, words, strict=True)])
         table = np.concatenate([forms, shapes], axis=1)
-        odds = np.bincount(owner, hit, len(found)) + table @ self.linear + self.bias
-        made: Doubles = np.maximum(odds, LOWEST)
-        return made
+        odds = np.bincount(owner, hit, len(checksums)) + table @ self.linear + self.bias
+        scores: Doubles = np.maximum(odds, LOWEST)
+        return scores
 
 
 def company(scores: Doubles, rows: Ints) -> Doubles:
@@ -157,17 +157,17 @@ def company(scores: Doubles, rows: Ints) -> Doubles:
     Returns:
         float64 (s,): the mean of the three highest of the others; what is missing is `LOWEST`.
     """
-    made = np.empty(len(scores))
+    means = np.empty(len(scores))
     edges = np.flatnonzero(np.diff(rows, prepend=-1, append=np.iinfo(np.int64).max))
     for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         mine = scores[start:end]
         order = np.argsort(-mine, kind="stable")
         top = np.full(4, LOWEST)
         top[: len(mine)] = mine[order[:4]]
-        made[start:end] = top[:3].mean()
+        means[start:end] = top[:3].mean()
         for rank, i in enumerate(order[:3].tolist()):
-            made[start + i] = np.delete(top, rank).mean()
-    return made
+            means[start + i] = np.delete(top, rank).mean()
+    return means
 
 
 def load(data: bytes) -> Phrasing:
@@ -177,22 +177,22 @@ def load(data: bytes) -> Phrasing:
         data: Arrays `known` (words parted by line feeds, UTF-8 bytes), `keys`, `weights`, `linear`,
             `bias` and `about` (JSON, UTF-8 bytes). Pickles are refused.
     """
-    with np.load(io.BytesIO(data), allow_pickle=False) as found:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return Phrasing(
-            frozenset(found["known"].tobytes().decode().split("\n")),
-            found["keys"],
-            found["weights"].astype(np.float64),
-            found["linear"].astype(np.float64),
-            float(found["bias"]),
-            json.dumps(json.loads(found["about"].tobytes())),
+            frozenset(arrays["known"].tobytes().decode().split("\n")),
+            arrays["keys"],
+            arrays["weights"].astype(np.float64),
+            arrays["linear"].astype(np.float64),
+            float(arrays["bias"]),
+            json.dumps(json.loads(arrays["about"].tobytes())),
         )
 
 
 def dump(model: Phrasing) -> bytes:
     """The bytes that `load` reads; the same model gives the same bytes."""
-    made = io.BytesIO()
+    buffer = io.BytesIO()
     np.savez_compressed(
-        made,
+        buffer,
         known=np.frombuffer("\n".join(sorted(model.known)).encode(), dtype=np.uint8),
         keys=model.keys,
         weights=model.weights.astype(np.float16),
@@ -200,4 +200,4 @@ def dump(model: Phrasing) -> bytes:
         bias=np.float32(model.bias),
         about=np.frombuffer(model.about.encode(), dtype=np.uint8),
     )
-    return made.getvalue()
+    return buffer.getvalue()

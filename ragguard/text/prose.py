@@ -144,10 +144,10 @@ def prose_rows(texts: Sequence[str], documents: Ints, sources: Sequence[str]) ->
     Returns:
         Prose of each passage.
     """
-    found = [prose(text) for text in texts]
+    passages = [prose(text) for text in texts]
     owners = documents.tolist()
     holders: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-    for text, owner in zip(found, owners, strict=True):
+    for text, owner in zip(passages, owners, strict=True):
         for line in text.split("\n"):
             if line and len(line) <= LONGEST_FURNITURE:
                 held = holders[sources[owner], _pattern(line)]
@@ -155,9 +155,10 @@ def prose_rows(texts: Sequence[str], documents: Ints, sources: Sequence[str]) ->
                     held.add(owner)
     often = {key for key, held in holders.items() if len(held) > REPEATED}
     if not often:
-        return found
+        return passages
     return [
-        _unfurnished(text, sources[owner], often) for text, owner in zip(found, owners, strict=True)
+        _unfurnished(text, sources[owner], often)
+        for text, owner in zip(passages, owners, strict=True)
     ]
 
 
@@ -264,8 +265,8 @@ def _sentences(lines: list[str]) -> list[str]:
     """What of a block is sentences."""
     raw = _without_markup("\n".join(lines))
     if any(_PROMPT.match(line) for line in lines):
-        said = [_closed(line) for line in raw if not _PROMPT.match(line)]
-        return [line for line in said if _reads([line], _FEWEST_LETTERS)]
+        closed_lines = [_closed(line) for line in raw if not _PROMPT.match(line)]
+        return [line for line in closed_lines if _reads([line], _FEWEST_LETTERS)]
     ruled = any(_RULER.fullmatch(line) for line in lines)
     kept: list[str] = []
     code = 0
@@ -293,10 +294,10 @@ def _cells(line: str, ruled: bool) -> list[str] | None:
         cells = _GAP.split(line.strip())
         if len(cells) < 3:
             return None
-    said = [len(cell.split()) for cell in cells]
-    if sum(said) > CELL * sum(map(bool, said)):
+    word_counts = [len(cell.split()) for cell in cells]
+    if sum(word_counts) > CELL * sum(map(bool, word_counts)):
         return None  # sentences that something happens to part
-    return [cell.strip() for cell, number in zip(cells, said, strict=True) if number > CELL]
+    return [cell.strip() for cell, number in zip(cells, word_counts, strict=True) if number > CELL]
 
 
 def _looks_like_code(line: str) -> bool:

@@ -106,8 +106,8 @@ def leads(text: str) -> Iterator[Lead]:
     Args:
         text: Normalised text.
     """
-    found = _END.search(text)
-    end = found.end() if found else len(text)
+    ending = _END.search(text)
+    end = ending.end() if ending else len(text)
     if (shape := _opening(text, end)) > 0.0:
         yield Lead(0, end, shape, text[end - 1] in _MARKS)
     for mark in _MARKS:
@@ -120,8 +120,8 @@ def leads(text: str) -> Iterator[Lead]:
             yield from _with_preface(text, Lead(start, at + 1, _marked(text[start:at]), True))
             at = text.find(mark, at + 1)
     for match in _INNER.finditer(text, max(0, end - 1)):
-        found = _END.search(text, match.start(1))
-        stop = found.end() if found else len(text)
+        ending = _END.search(text, match.start(1))
+        stop = ending.end() if ending else len(text)
         if text[stop - 1] not in _MARKS:
             yield from _with_preface(text, Lead(match.start(1), stop, 1.0, False))
 

@@ -170,11 +170,11 @@ def sentences(text: str) -> list[Sentence]:
     Returns:
         Sentences with at least one word, in order.
     """
-    found: list[tuple[str, bool]] = []
+    pieces: list[tuple[str, bool]] = []
     for line in _unwrapped(text):
         parts = _pieces(line)
-        found += [(part, len(parts) == 1) for part in parts]
-    split = [(part, tuple(words(part)), alone) for part, alone in found]
+        pieces += [(part, len(parts) == 1) for part in parts]
+    split = [(part, tuple(words(part)), alone) for part, alone in pieces]
     kept = [s for s in split if s[1] or len(s[0]) > 3]
     last = len(kept) - 1
     return [Sentence(p, t, alone, i in (0, last)) for i, (p, t, alone) in enumerate(kept)]
@@ -208,12 +208,12 @@ def _pieces(line: str) -> list[str]:
             cuts.append(match.end())
     cuts += (match.end() for match in _ABRUPT.finditer(line))
     cuts = [*sorted(set(cuts)), len(line)]
-    found = []
+    pieces = []
     for start, end in pairwise(cuts):
         for at in range(start, end, MAX_SENTENCE):
             if piece := line[at : min(end, at + MAX_SENTENCE)].strip():
-                found.append(piece)
-    return found
+                pieces.append(piece)
+    return pieces
 
 
 def form(sentence: Sentence) -> tuple[float, ...]:

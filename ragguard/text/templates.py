@@ -129,7 +129,7 @@ def _find(view: CorpusView) -> TemplateFamilies:
     both = np.asarray(pairs[a].multiply(pairs[b]).sum(axis=1), dtype=np.float64).ravel()
     longer = np.maximum(sizes[a], sizes[b])
     alike = (both >= PAIRS * longer) & (np.minimum(sizes[a], sizes[b]) >= SHORTEST)
-    found: list[_Family] = []
+    families: list[_Family] = []
     everywhere: Counter[str] = Counter()  # rows that hold each word
     for members in _components(a[alike], b[alike], len(there)):
         if len(np.unique(view.documents[there[members]])) < FEWEST:
@@ -141,12 +141,12 @@ def _find(view: CorpusView) -> TemplateFamilies:
             everywhere.update(word for words in view.words for word in set(words))
         own = _own_words(view, there[kept], everywhere)
         if own is not None:
-            of[there[kept]] = len(found)
-            found.append(_Family(skeleton, there[kept], own))
-    return _with_own(view, of, found)
+            of[there[kept]] = len(families)
+            families.append(_Family(skeleton, there[kept], own))
+    return _with_own(view, of, families)
 
 
-def _with_own(view: CorpusView, of: Ints, found: Sequence[_Family]) -> TemplateFamilies:
+def _with_own(view: CorpusView, of: Ints, families: Sequence[_Family]) -> TemplateFamilies:
     """The families as arrays."""
     from scipy.sparse import csr_matrix
 
@@ -155,17 +155,17 @@ def _with_own(view: CorpusView, of: Ints, found: Sequence[_Family]) -> TemplateF
     rows: list[int] = []
     columns: list[int] = []
     values: list[float] = []
-    for family in found:
+    for family in families:
         for row, weights in zip(family.rows.tolist(), family.own, strict=True):
             rows += [row] * len(weights)
             columns += [numbers.setdefault(word, len(numbers)) for word in weights]
             values += weights.values()
     return TemplateFamilies(
         of,
-        tuple(family.skeleton for family in found),
-        np.array([len(np.unique(view.documents[f.rows])) for f in found], dtype=np.int64),
+        tuple(family.skeleton for family in families),
+        np.array([len(np.unique(view.documents[f.rows])) for f in families], dtype=np.int64),
         np.array(
-            [len(np.unique(view.documents[f.rows[serving[f.rows]]])) for f in found],
+            [len(np.unique(view.documents[f.rows[serving[f.rows]]])) for f in families],
             dtype=np.int64,
         ),
         csr_matrix((values, (rows, columns)), shape=(len(of), max(1, len(numbers)))),
@@ -197,12 +197,12 @@ def _pair_matrix(texts: Sequence[Sequence[str]]) -> tuple[Any, list[tuple[str, s
         held = dict.fromkeys(pairwise(words))
         columns.extend(numbers.setdefault(pair, len(numbers)) for pair in held)
         pointers.append(len(columns))
-    made = csr_matrix(
+    matrix = csr_matrix(
         (np.ones(len(columns), dtype=np.float32), columns, pointers),
         shape=(len(texts), max(1, len(numbers))),
     )
-    made.sort_indices()
-    return made, list(numbers)
+    matrix.sort_indices()
+    return matrix, list(numbers)
 
 
 def _components(a: Ints, b: Ints, count: int) -> list[Ints]:

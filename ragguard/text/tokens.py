@@ -152,8 +152,8 @@ def worst_windows(
         if whole.all():
             continue
         long, sums = rows[~whole], sums[~whole]
-        found = (sums[:, width:] - sums[:, :-width] + prior * usual) / (width + prior)
-        found[np.arange(found.shape[1]) > (lengths[long] - width)[:, None]] = -np.inf
-        places[long] = found.argmax(axis=1)
-        means[long] = found[np.arange(len(long)), places[long]]
+        window_means = (sums[:, width:] - sums[:, :-width] + prior * usual) / (width + prior)
+        window_means[np.arange(window_means.shape[1]) > (lengths[long] - width)[:, None]] = -np.inf
+        places[long] = window_means.argmax(axis=1)
+        means[long] = window_means[np.arange(len(long)), places[long]]
     return means, places

@@ -75,13 +75,13 @@ def words(text: str) -> list[str]:
     pieces = text.translate(_ASCII_WORDS).split()
     if "'" not in text:
         return pieces
-    found: list[str] = []
+    tokens: list[str] = []
     for piece in pieces:
         if "'" in piece:
-            found.extend(_WORD.findall(piece))
+            tokens.extend(_WORD.findall(piece))
         else:
-            found.append(piece)
-    return found
+            tokens.append(piece)
+    return tokens
 
 
 def name_flags(text: str) -> list[bool]:
@@ -103,16 +103,16 @@ def name_flags(text: str) -> list[bool]:
         return [False] * number
     if _MANY_CAPITALS not in bytes(flags):
         return flags
-    found = list(_WORD.finditer(text))
+    matches = list(_WORD.finditer(text))
     start = 0
-    while start < len(found):
+    while start < len(matches):
         end = start + 1
         if flags[start]:
             while (
-                end < len(found)
+                end < len(matches)
                 and flags[end]
-                and text[found[end - 1].end() : found[end].start()].isspace()
-                and "\n" not in text[found[end - 1].end() : found[end].start()]
+                and text[matches[end - 1].end() : matches[end].start()].isspace()
+                and "\n" not in text[matches[end - 1].end() : matches[end].start()]
             ):
                 end += 1
             if end - start > LONGEST_NAME:
@@ -140,10 +140,10 @@ def term_matrix(rows: Sequence[Sequence[str]]) -> Any:
         map(vocabulary.__getitem__, chain.from_iterable(rows)), dtype=np.int64, count=pointers[-1]
     )
     values = np.ones(len(indices), dtype=np.float32)
-    made = csr_matrix((values, indices, pointers), shape=(len(rows), max(1, len(vocabulary))))
-    made.sum_duplicates()  # sorts each row as well
-    made.data[:] = 1.0
-    return made
+    matrix = csr_matrix((values, indices, pointers), shape=(len(rows), max(1, len(vocabulary))))
+    matrix.sum_duplicates()  # sorts each row as well
+    matrix.data[:] = 1.0
+    return matrix
 
 
 def jaccard(

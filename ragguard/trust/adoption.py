@@ -51,8 +51,8 @@ def dump(made: Adoption) -> bytes:
         {
             "_type": STATEMENT_TYPE,
             "subject": [
-                {"name": name, "digest": {"sha256": found}}
-                for name, found in sorted(made.documents.items())
+                {"name": name, "digest": {"sha256": sha256}}
+                for name, sha256 in sorted(made.documents.items())
             ],
             "predicateType": PREDICATE_TYPE,
             "predicate": predicate | ({"vectors": made.vectors} if made.vectors else {}),

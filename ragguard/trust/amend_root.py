@@ -18,11 +18,11 @@ LIFE = timedelta(days=365)
 
 
 def _next(root: Root, now: datetime, **changes: Any) -> Root:
-    made = replace(
+    amended = replace(
         root, version=root.version + 1, issued=now, expires=max(root.expires, now + LIFE), **changes
     )
-    roots.check_root(made)
-    return made
+    roots.check_root(amended)
+    return amended
 
 
 def find_key(root: Root, reference: str) -> PublicKey:
@@ -38,11 +38,11 @@ def find_key(root: Root, reference: str) -> PublicKey:
     named = [
         k for k in root.keys.values() if k.principal == reference and k.keyid not in root.revoked
     ]
-    for found in (exact, begins, named):
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(k.keyid[:16] for k in found)
+    for matches in (exact, begins, named):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            ids = ", ".join(k.keyid[:16] for k in matches)
             raise UsageError(f"{reference!r}: several keys ({ids})", hint="Name one by its key id.")
     raise UsageError(
         f"{reference!r}: the trust root has no such key", hint="`ragguard trust list` shows them."
@@ -116,13 +116,13 @@ def add(
     if source is None or not is_source_name(source):
         raise UsageError(f"source {source!r}: expected 1 to 64 of a-z, 0-9, '_', '.', '-'")
     before = root.sources.get(source, SourcePolicy(source, ()))
-    made = replace(
+    source_policy = replace(
         before,
         signers=_granted(before.signers, key.keyid, until),
         threshold=before.threshold if threshold is None else threshold,
         distinct=distinct or before.distinct,
     )
-    return _next(root, now, keys=keys, sources={**root.sources, source: made})
+    return _next(root, now, keys=keys, sources={**root.sources, source: source_policy})
 
 
 def revoke(root: Root, key: PublicKey, now: datetime, reason: str) -> Root:
@@ -217,15 +217,15 @@ def set_policy(root: Root, source: str, changes: Mapping[str, Any], now: datetim
         )
     body = {**roots.dump_policy(before.policy), **changes}
     try:
-        made = replace(before, policy=roots.parse_policy(body))
+        source_policy = replace(before, policy=roots.parse_policy(body))
     except ValueError as error:
         raise UsageError(str(error)) from None
     there = persons(key.principal for key in roots.active(root.reviewers, root, now).values())
-    asked = made.policy.reviewers
+    asked = source_policy.policy.reviewers
     if asked > before.policy.reviewers and asked > len(there):
         raise UsageError(
             f"policy reviewers: {asked} asked for, and {len(there)} are in force: nothing could be "
             "decided",
             hint="Make more with `ragguard trust add KEY.pub --role reviewer`.",
         )
-    return _next(root, now, sources={**root.sources, source: made})
+    return _next(root, now, sources={**root.sources, source: source_policy})

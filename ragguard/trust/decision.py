@@ -43,16 +43,16 @@ class Decision:
     at: datetime
 
 
-def _write(said: Decision) -> tuple[str, str, Mapping[str, Any]]:
+def _write(decision: Decision) -> tuple[str, str, Mapping[str, Any]]:
     predicate = {
-        "case": said.case,
-        "action": said.action,
-        "metadata": {"sha256": said.metadata_digest},
-        "covers": sorted(said.covers),
-        "reason": said.reason,
-        "at": format_time(said.at),
+        "case": decision.case,
+        "action": decision.action,
+        "metadata": {"sha256": decision.metadata_digest},
+        "covers": sorted(decision.covers),
+        "reason": decision.reason,
+        "at": format_time(decision.at),
     }
-    return said.subject, said.digest, predicate
+    return decision.subject, decision.digest, predicate
 
 
 def _read(subject: str, digest: str, predicate: Mapping[str, Any]) -> Decision:

@@ -83,11 +83,11 @@ class VerificationResult:
         """How many more signatures are needed."""
         return max(0, self.threshold - self.counted)
 
-    def require(self, what: str) -> None:
+    def require(self, name: str) -> None:
         """Raise unless verified.
 
         Args:
-            what: Named in the error, such as `manifest of source 'wiki'`.
+            name: Named in the error, such as `manifest of source 'wiki'`.
 
         Raises:
             SignatureError: No trusted key signed.
@@ -97,14 +97,14 @@ class VerificationResult:
             return
         if not self.signed:
             raise SignatureError(
-                f"{what}: none of its {len(self.unknown)} signatures is by a trusted key over "
+                f"{name}: none of its {len(self.unknown)} signatures is by a trusted key over "
                 "these bytes",
                 hint="The payload was changed after signing, or the signer is not in the trust "
                 "root "
                 "(ragguard trust list).",
             )
         raise ThresholdError(
-            f"{what}: {self.counted} of {self.threshold} needed {self.distinct} signed "
+            f"{name}: {self.counted} of {self.threshold} needed {self.distinct} signed "
             "(one key counts once)",
             hint="Collect the missing signatures with `ragguard sign --add-signature`.",
         )
@@ -137,9 +137,9 @@ def add_signature(envelope: bytes, keyid: str, key: SigningKey, *, max_bytes: in
         MalformedError: Not an envelope.
     """
     parsed = parse_envelope(envelope, max_bytes=max_bytes)
-    made = bytes(key.sign(pae(parsed.payload_type, parsed.payload)).signature)
-    kept = tuple(s for s in parsed.signatures if s[1] != made)
-    return dump_envelope(Envelope(parsed.payload_type, parsed.payload, (*kept, (keyid, made))))
+    signature = bytes(key.sign(pae(parsed.payload_type, parsed.payload)).signature)
+    kept = tuple(s for s in parsed.signatures if s[1] != signature)
+    return dump_envelope(Envelope(parsed.payload_type, parsed.payload, (*kept, (keyid, signature))))
 
 
 def dump_envelope(envelope: Envelope) -> bytes:
@@ -155,9 +155,9 @@ def dump_envelope(envelope: Envelope) -> bytes:
     return canonical(body) + b"\n"
 
 
-def _base64(value: Any, what: str) -> bytes:
+def _base64(value: Any, name: str) -> bytes:
     if not isinstance(value, str):
-        raise MalformedError(f"envelope: {what} is not a base64 string")
+        raise MalformedError(f"envelope: {name} is not a base64 string")
     alphabets = ((b"+/", base64.b64encode), (b"-_", base64.urlsafe_b64encode))
     for altchars, encode in alphabets:
         try:
@@ -166,7 +166,7 @@ def _base64(value: Any, what: str) -> bytes:
             continue
         if encode(raw).decode() == value:
             return raw
-    raise MalformedError(f"envelope: {what} is not canonical base64")
+    raise MalformedError(f"envelope: {name} is not canonical base64")
 
 
 def parse_envelope(data: bytes, *, max_bytes: int) -> Envelope:
@@ -256,9 +256,9 @@ def verify(
 
 def sign_note(text: str, name: str, key: SigningKey) -> str:
     """Sign a C2SP note with one key."""
-    made = bytes(key.sign(text.encode()).signature)
+    signature = bytes(key.sign(text.encode()).signature)
     keyid = signed_note.key_id(name, bytes(key.verify_key))
-    return signed_note.assemble(text, [signed_note.NoteSignature(name, keyid, made)])
+    return signed_note.assemble(text, [signed_note.NoteSignature(name, keyid, signature)])
 
 
 def open_note(signed: str, name: str, public: bytes) -> str:

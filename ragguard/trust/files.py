@@ -127,15 +127,15 @@ def open_to_others(folder: Path) -> list[str]:
 
     What lies in a folder that is closed to them is not reached, whatever its own mode.
     """
-    found = []
+    reachable = []
     for top, folders, files in os.walk(folder):
         if not stat.S_IMODE(os.lstat(top).st_mode) & 0o077:
             folders.clear()
             continue
-        found.append(top)
+        reachable.append(top)
         paths = (os.path.join(top, name) for name in files)
-        found += [p for p in paths if _is_open(p)]
-    return sorted(found)
+        reachable += [p for p in paths if _is_open(p)]
+    return sorted(reachable)
 
 
 def _is_open(path: str) -> bool:

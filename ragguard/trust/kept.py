@@ -14,36 +14,36 @@ FORMAT = "ragguard-kept-v1"
 SIZE = 32  # bytes of a tag
 
 
-def tag(seal_key: bytes, what: str, *parts: bytes) -> bytes:
+def tag(seal_key: bytes, name: str, *parts: bytes) -> bytes:
     """The tag of something kept.
 
     Args:
         seal_key: 32 bytes.
-        what: What it is, with what it is kept under: a tag is good for nothing else.
+        name: What it is, with what it is kept under: a tag is good for nothing else.
         parts: Its bytes.
 
     Returns:
         HMAC-SHA256 over the length and bytes of each part.
     """
     key = hashlib.blake2b(FORMAT.encode(), key=seal_key, digest_size=64).digest()
-    made = hmac.new(key, digestmod=hashlib.sha256)
-    for part in (what.encode(), *parts):
-        made.update(len(part).to_bytes(8, "big"))
-        made.update(part)
-    return made.digest()
+    mac = hmac.new(key, digestmod=hashlib.sha256)
+    for part in (name.encode(), *parts):
+        mac.update(len(part).to_bytes(8, "big"))
+        mac.update(part)
+    return mac.digest()
 
 
-def fits(found: bytes, seal_key: bytes, what: str, *parts: bytes) -> bool:
+def fits(stored: bytes, seal_key: bytes, name: str, *parts: bytes) -> bool:
     """Whether a tag is the one that `tag` makes."""
-    return hmac.compare_digest(found, tag(seal_key, what, *parts))
+    return hmac.compare_digest(stored, tag(seal_key, name, *parts))
 
 
-def wrap(data: bytes, seal_key: bytes, what: str) -> bytes:
+def wrap(data: bytes, seal_key: bytes, name: str) -> bytes:
     """A file's bytes, its tag before them."""
-    return tag(seal_key, what, data) + data
+    return tag(seal_key, name, data) + data
 
 
-def unwrap(data: bytes, seal_key: bytes, what: str) -> bytes | None:
+def unwrap(data: bytes, seal_key: bytes, name: str) -> bytes | None:
     """What `wrap` wrapped; `None` where its tag is not ours."""
     body = data[SIZE:]
-    return body if fits(data[:SIZE], seal_key, what, body) else None
+    return body if fits(data[:SIZE], seal_key, name, body) else None

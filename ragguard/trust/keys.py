@@ -192,15 +192,15 @@ def _decrypt(body: dict[str, Any], passphrase: bytes | None) -> bytes:
         raise KeyFileError("private key file: wrong passphrase") from None
 
 
-def _object(data: bytes, expected: str, what: str) -> dict[str, Any]:
+def _object(data: bytes, expected: str, name: str) -> dict[str, Any]:
     try:
-        body = strict_json.parse(data, what=what, max_bytes=MAX_KEY_BYTES, max_depth=4)
+        body = strict_json.parse(data, what=name, max_bytes=MAX_KEY_BYTES, max_depth=4)
     except (MalformedError, OversizedError) as error:
         raise KeyFileError(error.message) from None
     if not isinstance(body, dict) or body.get("format") != expected:
-        found = body.get("format") if isinstance(body, dict) else type(body).__name__
+        file_format = body.get("format") if isinstance(body, dict) else type(body).__name__
         raise KeyFileError(
-            f"{what}: expected format {expected!r}, found {str(found)[:40]!r}",
+            f"{name}: expected format {expected!r}, found {str(file_format)[:40]!r}",
             hint="Key pairs are made with `ragguard key generate NAME`: NAME.key is private, "
             "NAME.pub public.",
         )

@@ -127,8 +127,10 @@ def parse(payload: bytes, *, max_bytes: int) -> Manifest:
     if not isinstance(statement, dict) or statement.get("_type") != STATEMENT_TYPE:
         raise PredicateError(f"manifest: not an in-toto statement ({STATEMENT_TYPE})")
     if statement.get("predicateType") != PREDICATE_TYPE:
-        found = str(statement.get("predicateType"))[:80]
-        raise PredicateError(f"manifest: predicate type {found!r}, expected {PREDICATE_TYPE!r}")
+        predicate_type = str(statement.get("predicateType"))[:80]
+        raise PredicateError(
+            f"manifest: predicate type {predicate_type!r}, expected {PREDICATE_TYPE!r}"
+        )
     predicate = statement.get("predicate")
     if not isinstance(predicate, dict) or predicate.keys() != _PREDICATE_KEYS:
         raise PredicateError(
@@ -176,10 +178,10 @@ def _time(predicate: Mapping[str, Any], key: str) -> datetime:
 
 
 def _sha256(value: object) -> str:
-    found = value.get("sha256") if isinstance(value, dict) else None
-    if not isinstance(found, str) or not _DIGEST.fullmatch(found):
+    sha256 = value.get("sha256") if isinstance(value, dict) else None
+    if not isinstance(sha256, str) or not _DIGEST.fullmatch(sha256):
         raise PredicateError("manifest: a digest is {'sha256': 64 lower-case hex digits}")
-    return found
+    return sha256
 
 
 def _previous(value: object) -> str | None:

@@ -95,15 +95,15 @@ def find(kind: Kind, named: str) -> Plugin:
     package, _, name = named.partition(":")
     where = f"[plugins] {kind}: {named}"
     try:
-        found = importlib.metadata.distribution(package)
+        distribution = importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
         raise ConfigError(
             f"{where}: the package {package!r} is not installed",
             hint=f"Install it where ragguard runs, or take it out of [plugins] {kind}.",
         ) from None
     try:
-        offered = found.entry_points.select(group=f"ragguard.{kind}")
-        version = found.version or ""  # of a package without its METADATA it is None
+        offered = distribution.entry_points.select(group=f"ragguard.{kind}")
+        version = distribution.version or ""  # of a package without its METADATA it is None
     except (TypeError, ValueError, KeyError):  # what they trip over in a damaged file
         raise ConfigError(
             f"{where}: the package is damaged", hint="Install it again where ragguard runs."

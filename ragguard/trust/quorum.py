@@ -80,7 +80,7 @@ class Quorum:
     def lacking(self) -> str:
         """What is lacking, and why the words that do not count do not."""
         who = ", ".join(word.reviewer.principal for word in self.words)
-        more = "".join(f"; {one}" for one in self.others)
+        more = "".join(f"; {other}" for other in self.others)
         return (
             f"{len(self.words)} of the {self.needed} reviewers that its contract asks for said so "
             f"({who}){more}"
@@ -95,7 +95,7 @@ def by_case(
     Args:
         entries: Of a log, with their indices; those that are no opinions are passed over.
     """
-    found: dict[int, list[tuple[int, Opinion]]] = {}
+    opinions: dict[int, list[tuple[int, Opinion]]] = {}
     for index, body in entries:
         if body.get("act") != OPINION:
             continue
@@ -104,8 +104,8 @@ def by_case(
         if type(case) is not int:
             continue
         if all(isinstance(value, str) for value in values.values()):
-            found.setdefault(case, []).append((index, Opinion(case, **values)))  # type: ignore[arg-type]
-    return found
+            opinions.setdefault(case, []).append((index, Opinion(case, **values)))  # type: ignore[arg-type]
+    return opinions
 
 
 def needed(root: Root, source: str) -> int:
@@ -133,7 +133,7 @@ def count(
     others = []
     for number, (name, data) in enumerate(signed, start=1):
         try:
-            said, key = decisions.authenticate(data, root, signers, at)
+            decision, key = decisions.authenticate(data, root, signers, at)
         except IntegrityError as error:
             if number == len(signed):
                 raise
@@ -142,7 +142,7 @@ def count(
         who = person(key.principal)
         if (before := last.pop(who, None)) is not None:
             others.append(f"{before.envelope[:12]}…: {key.principal!r} spoke again")
-        last[who] = Word(said, key, name)
+        last[who] = Word(decision, key, name)
     *earlier, deciding = last.values()
     agreed = [word for word in earlier if _what(word.said) == _what(deciding.said)]
     others += [
@@ -180,19 +180,26 @@ def decided(
     time = at or max(decisions.unverified(data).at for _, data in signed)
     for root in trusted:
         try:
-            found = count(signed, root, about[0], signers, time)
-            said = found.words[-1].said
-            named = (said.subject, said.digest, said.metadata_digest, said.action)
+            quorum = count(signed, root, about[0], signers, time)
+            decision = quorum.words[-1].said
+            named = (decision.subject, decision.digest, decision.metadata_digest, decision.action)
             if named != (f"{about[0]}/{about[1]}", about[2], about[3], action):
                 raise DecisionError("it is about something else")
-            if not found:
-                raise DecisionError(found.lacking)
-            return found
+            if not quorum:
+                raise DecisionError(quorum.lacking)
+            return quorum
         except IntegrityError as error:
             refused = refused or error
     raise refused or DecisionError("no trust root knows its reviewer")
 
 
-def _what(said: Decision) -> tuple[object, ...]:
+def _what(decision: Decision) -> tuple[object, ...]:
     """All that a decision says but why and when."""
-    return said.case, said.action, said.subject, said.digest, said.metadata_digest, said.covers
+    return (
+        decision.case,
+        decision.action,
+        decision.subject,
+        decision.digest,
+        decision.metadata_digest,
+        decision.covers,
+    )

@@ -45,9 +45,9 @@ class ReviewStatement(Generic[T]):
     read: Callable[[str, str, Mapping[str, Any]], T]
     otherwise: str
 
-    def dump(self, said: T) -> bytes:
+    def dump(self, word: T) -> bytes:
         """Payload bytes: canonical JSON of the statement."""
-        name, digest, predicate = self.write(said)
+        name, digest, predicate = self.write(word)
         statement = {
             "_type": STATEMENT_TYPE,
             "subject": [{"name": name, "digest": {"sha256": digest}}],
@@ -56,9 +56,9 @@ class ReviewStatement(Generic[T]):
         }
         return canonical(statement)
 
-    def sign(self, said: T, key: SigningKey, keyid: str) -> bytes:
+    def sign(self, word: T, key: SigningKey, keyid: str) -> bytes:
         """Envelope of what is said."""
-        return dsse.sign(self.dump(said), dsse.IN_TOTO, [(keyid, key)])
+        return dsse.sign(self.dump(word), dsse.IN_TOTO, [(keyid, key)])
 
     def parse(self, payload: bytes) -> T:
         """Read a verified payload.
@@ -69,12 +69,12 @@ class ReviewStatement(Generic[T]):
         try:
             body = strict_json.parse(payload, what=self.what, max_bytes=MAX_BYTES, max_depth=8)
             (subject,) = body["subject"]
-            made = self.read(
+            word = self.read(
                 str(subject["name"]), str(subject["digest"]["sha256"]), body["predicate"]
             )
-            if self.dump(made) != canonical(body):
+            if self.dump(word) != canonical(body):
                 raise ValueError("another type, or a field that is not as documented")
-            return made
+            return word
         except (KeyError, TypeError, ValueError, MalformedError) as error:
             raise PredicateError(f"{self.what}: malformed ({error})") from None
 

@@ -254,10 +254,10 @@ def check_root(root: Root) -> None:
     for keyid in root.root_keyids:
         if keyid in root.revoked:
             raise TrustRootError(f"trust root: its root key {keyid[:12]}… is revoked")
-    for what, threshold, signers in counts:
+    for role, threshold, signers in counts:
         if not 1 <= threshold <= len(signers):
             raise ZeroThresholdError(
-                f"trust root: {what} asks for {threshold} signatures of {len(signers)} signers",
+                f"trust root: {role} asks for {threshold} signatures of {len(signers)} signers",
                 hint="A threshold is at least 1 and at most the number of distinct signers.",
             )
 
@@ -269,10 +269,10 @@ def holders(root: Root, source: SourcePolicy) -> set[str]:
     return {g.keyid for g in source.signers}
 
 
-def _check_known(root: Root, keyids: Iterable[str], what: str) -> None:
+def _check_known(root: Root, keyids: Iterable[str], role: str) -> None:
     for keyid in keyids:
         if keyid not in root.keys:
-            raise TrustRootError(f"trust root: {what} names the unknown key {keyid[:12]}…")
+            raise TrustRootError(f"trust root: {role} names the unknown key {keyid[:12]}…")
 
 
 def verify_root(

@@ -97,15 +97,17 @@ def tokens(rules: Sequence[str], metadata: Metadata) -> tuple[str, ...]:
             values.setdefault(key, []).extend(_said(metadata, value[1:], key))
         else:
             values.setdefault(key, []).append(value)
-    made = tuple(sorted(_spell(values)))
-    if len(made) > MAX_TOKENS:
-        raise ValueError(f"its access scope has {len(made)} combinations, at most {MAX_TOKENS}")
-    return made
+    scope_tokens = tuple(sorted(_spell(values)))
+    if len(scope_tokens) > MAX_TOKENS:
+        raise ValueError(
+            f"its access scope has {len(scope_tokens)} combinations, at most {MAX_TOKENS}"
+        )
+    return scope_tokens
 
 
 def _said(metadata: Metadata, name: str, key: str) -> list[str]:
-    said = metadata.get(name)
-    values = list(said) if isinstance(said, list | tuple) else [said]
+    given = metadata.get(name)
+    values = list(given) if isinstance(given, list | tuple) else [given]
     if not values or not all(_is_value(v) for v in values):
         raise ValueError(f"its signed metadata {name!r} names no {key} that may see it")
     return [str(v) for v in values]
@@ -113,7 +115,7 @@ def _said(metadata: Metadata, name: str, key: str) -> list[str]:
 
 def _spell(values: Mapping[str, Iterable[str]]) -> set[str]:
     pairs = [[f"{key}={quote(value, safe='')}" for value in values[key]] for key in sorted(values)]
-    return {"&".join(one) for one in product(*pairs)}
+    return {"&".join(combination) for combination in product(*pairs)}
 
 
 @dataclass(frozen=True)
@@ -167,11 +169,11 @@ def scope_of(wanted: Wanted) -> Scope:
             f"scope: {count} combinations of values, at most {MAX_READER_TOKENS}",
             hint="Name the roles that matter for this question.",
         )
-    made = {PUBLIC}
+    reader_tokens = {PUBLIC}
     for size in range(1, len(values) + 1):
         for keys in combinations(sorted(values), size):
-            made |= _spell({key: values[key] for key in keys})
-    return Scope(values, frozenset(made))
+            reader_tokens |= _spell({key: values[key] for key in keys})
+    return Scope(values, frozenset(reader_tokens))
 
 
 def is_on(root: Root) -> bool:

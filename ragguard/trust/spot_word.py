@@ -36,15 +36,15 @@ class SpotWord:
     at: datetime
 
 
-def _write(said: SpotWord) -> tuple[str, str, Mapping[str, Any]]:
+def _write(spot_word: SpotWord) -> tuple[str, str, Mapping[str, Any]]:
     predicate = {
-        "item": said.item,
-        "word": said.word,
-        "metadata": {"sha256": said.metadata_digest},
-        "reason": said.reason,
-        "at": format_time(said.at),
+        "item": spot_word.item,
+        "word": spot_word.word,
+        "metadata": {"sha256": spot_word.metadata_digest},
+        "reason": spot_word.reason,
+        "at": format_time(spot_word.at),
     }
-    return said.subject, said.digest, predicate
+    return spot_word.subject, spot_word.digest, predicate
 
 
 def _read(subject: str, digest: str, predicate: Mapping[str, Any]) -> SpotWord:

@@ -366,15 +366,15 @@ class Workspace:
             ModelDigestError: The model of that name has other files than when the index was built.
             RecipeMismatchError: The index was built with another recipe.
         """
-        found = self.generation()
-        if found is None:
-            found = first_generation(self.settings.store.collection, recipe.digest)
+        generation = self.generation()
+        if generation is None:
+            generation = first_generation(self.settings.store.collection, recipe.digest)
             self.open_store()
             with self.ledger.writing() as conn:
-                commits.add_generation(conn, found, asdict(recipe), format_time(self.now))
-            self._ensure(found)
+                commits.add_generation(conn, generation, asdict(recipe), format_time(self.now))
+            self._ensure(generation)
         self.check_recipe(recipe)
-        return found
+        return generation
 
     def check_recipe(self, recipe: Recipe, *, cut: bool = True) -> None:
         """Compare a recipe with the serving generation's; see `ensure_generation`.
@@ -383,11 +383,11 @@ class Workspace:
             recipe: Of this version, model and settings.
             cut: Whether texts must be read and cut alike; questions only need the same vectors.
         """
-        found = self.generation()
-        if found is None or found.recipe == recipe.digest:
+        generation = self.generation()
+        if generation is None or generation.recipe == recipe.digest:
             return
         with self.ledger.reading() as conn:
-            built: dict[str, Any] = dict(commits.recipe_body(conn, found.recipe))
+            built: dict[str, Any] = dict(commits.recipe_body(conn, generation.recipe))
         mine = asdict(recipe)
         odd = [k for k in mine if k != "digest" and mine[k] != built.get(k)]
         if not cut:

@@ -62,7 +62,7 @@ def open_named(
     if built is not None:
         runtime, pooling = encoder.run_as(built["pooling"], runtime)
         endpoint = endpoint if built["pooling"] == encoder.REMOTE else None
-    made = encoder.open_encoder(
+    named_encoder = encoder.open_encoder(
         name,
         runtime=runtime,
         pooling=pooling,
@@ -73,9 +73,9 @@ def open_named(
         endpoint=endpoint,
         pins=pins,
     )
-    if made.pins and pins is None:
-        workspace.vault.put(made.pins)
-    return made
+    if named_encoder.pins and pins is None:
+        workspace.vault.put(named_encoder.pins)
+    return named_encoder
 
 
 def endpoint_of(model: ModelSettings) -> Endpoint | None:

@@ -49,18 +49,18 @@ def load_root(ledger: Ledger, path: Path, log: Log) -> Root:
         ) from None
     if digest_bytes(data) == digest:
         return known
-    found = _parse(data)
-    if found.version < version:
+    root = _parse(data)
+    if root.version < version:
         raise TrustRootRollbackError(
-            f"trust root: {path} is version {found.version}, this workspace has seen {version}",
+            f"trust root: {path} is version {root.version}, this workspace has seen {version}",
             hint="Somebody put an old root back: restore the newest, and find out who.",
         )
-    if found.version == version:
+    if root.version == version:
         raise EquivocationError(
             f"trust root: {path} is another version {version} than the one seen",
             hint="Restore trust/root.json, and find out who changed it.",
         )
-    return _advance(ledger, known, found.version, path, log)
+    return _advance(ledger, known, root.version, path, log)
 
 
 def _parse(envelope: bytes) -> Root:

@@ -70,12 +70,12 @@ def check_canaries(
 
 def _forbidden(answered: Run) -> list[AuditFinding]:
     """One finding for each document that must not have appeared."""
-    said: dict[str, list[tuple[str, str]]] = {}
+    by_document: dict[str, list[tuple[str, str]]] = {}
     for hit in answered.forbidden:
-        said.setdefault(hit.document, []).append((hit.query, told(hit)))
+        by_document.setdefault(hit.document, []).append((hit.query, told(hit)))
     for trigger in answered.alive:
         sentence = f"trigger {trigger.text!r}: {trigger.reason}"
-        said.setdefault(trigger.document, []).append((trigger.text, sentence))
+        by_document.setdefault(trigger.document, []).append((trigger.text, sentence))
     return [
         AuditFinding(
             "canary-forbidden",
@@ -85,7 +85,7 @@ def _forbidden(answered: Run) -> list[AuditFinding]:
             count=len(sentences),
             facts={"queries": list(dict.fromkeys(query for query, _ in sentences))[:NAMED]},
         )
-        for document, sentences in said.items()
+        for document, sentences in by_document.items()
     ]
 
 
@@ -100,7 +100,7 @@ def _earlier(
         for body in acts(workspace, RUN_ACT)
         if body.get("canaries") == answered.canaries and body.get("k") == answered.k
     ][-REMEMBERED:]
-    found = []
+    runs = []
     for body in same[-1:] if len(same) < 2 else (same[-1], same[0]):
         at = str(body.get("at"))
         try:
@@ -110,8 +110,8 @@ def _earlier(
             course.add([AuditFinding("vault-damaged", detail, about=detail)])
             continue
         rankings = load_run(data.decode(), f"canary run of {at}")
-        found.append((at, canary.judged(at, canaries, answered.k, rankings, serving)))
-    return found
+        runs.append((at, canary.judged(at, canaries, answered.k, rankings, serving)))
+    return runs
 
 
 def _lost(answered: Run, earlier: Sequence[tuple[str, Run]]) -> list[AuditFinding]:
@@ -126,25 +126,30 @@ def _lost(answered: Run, earlier: Sequence[tuple[str, Run]]) -> list[AuditFindin
 
 
 def _worse(since: str, comparison: Comparison, tests: int) -> AuditFinding | None:
-    found = comparison.differences.get(NDCG)
-    if found is None:
+    difference = comparison.differences.get(NDCG)
+    if difference is None:
         return None
-    p_value = found.paired.p_value
+    p_value = difference.paired.p_value
     raised = None if p_value is None else min(1.0, p_value * tests)
-    lost = -found.paired.mean
+    lost = -difference.paired.mean
     chance = raised is None or raised > FALSE_ALARM_RATE
     if lost <= TOLERANCE and (chance or lost < LOST):
         return None
     losers = [q.query for q in comparison.queries if q.loss > 0]
     return AuditFinding(
         "canary-quality",
-        f"{NDCG} of {found.paired.pairs} canary queries falls from {found.before:.3f} to "
-        f"{found.after:.3f} since {since}; {len(losers)} are answered worse",
+        f"{NDCG} of {difference.paired.pairs} canary queries falls from {difference.before:.3f} to "
+        f"{difference.after:.3f} since {since}; {len(losers)} are answered worse",
         count=len(losers),
         score=1.0 - (raised or 0.0),
         p_value=raised,
         facts={
-            **{"since": since, "before": found.before, "after": found.after, "lost": lost},
+            **{
+                "since": since,
+                "before": difference.before,
+                "after": difference.after,
+                "lost": lost,
+            },
             "queries": losers[:NAMED],
         },
         about="canaries",

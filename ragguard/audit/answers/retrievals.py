@@ -122,8 +122,8 @@ def check_retrievals(
     days = workspace.settings.judge.recent_days or 1
     since = format_time(workspace.now - timedelta(days=days))
     with workspace.ledger.reading() as conn:
-        done = {row.id: row for row in commits.listed(conn)}
-        late = _Late(audit_queries.ended_stays(conn), done)
+        commit_rows = {row.id: row for row in commits.listed(conn)}
+        late = _Late(audit_queries.ended_stays(conn), commit_rows)
     window, told, planted = Window(), ReadNotes(), _Planted()
     there = False
     for record in read(workspace.folder / FOLDER, told):
@@ -147,7 +147,9 @@ def check_retrievals(
         first = versions_at.first_commits(conn, window.documents.keys() | serving.keys())
     course.add(late.findings())
     course.add(planted.findings())
-    came = {label: done[number].at for label, number in first.items() if number in done}
+    came = {
+        label: commit_rows[number].at for label, number in first.items() if number in commit_rows
+    }
     newcomers = {label for label, at in came.items() if at >= since}
     rate = workspace.settings.audit.false_alarm_rate
     course.add(dominating(window, newcomers, came, rate))
@@ -220,7 +222,7 @@ class _Late:
         """One for each document."""
         fold = FindingFold(_SENTENCES)
         for document, times in sorted(self._said.items()):
-            times.sort(key=lambda one: one[0])
+            times.sort(key=lambda retrieval: retrieval[0])
             at, question, place, until = times[-1]
             fold.add(
                 AuditFinding(
@@ -230,7 +232,7 @@ class _Late:
                     document=document,
                     count=len(times),
                     facts={
-                        "points": sorted({one[2].point for one in times})[:NAMED],
+                        "points": sorted({retrieval[2].point for retrieval in times})[:NAMED],
                         "questions": [{"question": q, "at": t} for t, q, *_ in times[-NAMED:]],
                         "commit": until,
                         "digest": place.digest,
@@ -294,7 +296,7 @@ def dominating(
         return []
     most = max(stood)
     record = wilson(most, total)[1]
-    made = []
+    findings = []
     for label, asked in sorted(new.items()):
         exposed = max(window.asked_since(came[label]), len(asked))
         p_value = min(1.0, float(binom.sf(len(asked) - 1, exposed, record)) * len(new))
@@ -310,7 +312,7 @@ def dominating(
             if near is not None
             else "whose likeness is not known"
         )
-        made.append(
+        findings.append(
             AuditFinding(
                 "answers-dominated" if apart else "popular-newcomer",
                 f"{label} is among the answers to {len(asked)} of {exposed} questions "
@@ -323,7 +325,7 @@ def dominating(
                 facts={"questions": len(asked), "of": exposed, "most": most, "alike": near},
             )
         )
-    return made
+    return findings
 
 
 def likeness(window: Window, asked: Set[int]) -> float | None:
@@ -346,8 +348,10 @@ def drawn(window: Window, count: int) -> float:
     pool = np.stack([window.vectors[n] for n in sorted(window.vectors)])
     size = min(count, MOST, len(pool))
     rng = np.random.default_rng(size)
-    found = [_mean_cosine(pool[rng.choice(len(pool), size, replace=False)]) for _ in range(DRAWS)]
-    return float(np.quantile(found, ALIKE))
+    likenesses = [
+        _mean_cosine(pool[rng.choice(len(pool), size, replace=False)]) for _ in range(DRAWS)
+    ]
+    return float(np.quantile(likenesses, ALIKE))
 
 
 def _mean_cosine(rows: Floats) -> float:
@@ -387,7 +391,7 @@ def bursts(
         return []
     best = max(ratios, key=lambda s: (ratios[s], s))
     began = {s: min(at for label, at in came.items() if label.startswith(f"{s}/")) for s in new}
-    made = []
+    findings = []
     for source in sorted(new):
         expected = min(1.0, ratios[best] * sizes[source] / all_of)
         exposed = max(window.asked_since(began[source]), len(asked[source]))
@@ -395,7 +399,7 @@ def bursts(
         p_value = min(1.0, chance * len(new))
         if expected >= 1.0 or p_value > rate:
             continue
-        made.append(
+        findings.append(
             AuditFinding(
                 "new-source-in-answers",
                 f"{source} is new, has {sizes[source]} of {all_of} documents, and is among the "
@@ -407,4 +411,4 @@ def bursts(
                 about=source,
             )
         )
-    return made
+    return findings

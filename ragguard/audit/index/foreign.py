@@ -168,7 +168,7 @@ def _taken(opened: ForeignCollection, layout: layouts.Layout) -> str:
         return repr(path) if path else otherwise
 
     flat = "all keys beside the text" if not layout.metadata else ""
-    said = [
+    parts = [
         f"text from {layout.text!r}",
         f"metadata from {flat or repr(layout.metadata)}",
         f"documents by {named(layout.document, 'nothing: each point is one')}",
@@ -177,22 +177,22 @@ def _taken(opened: ForeignCollection, layout: layouts.Layout) -> str:
     others = [name for name in opened.vectors if name != opened.vector]
     if opened.vector or others:
         beside = f" (not {', '.join(map(repr, others[:NAMED]))})" if others else ""
-        said.append(f"vector {opened.vector!r}{beside}")
-    return f"{', '.join(said)} ({layout.name} layout)"
+        parts.append(f"vector {opened.vector!r}{beside}")
+    return f"{', '.join(parts)} ({layout.name} layout)"
 
 
 def _analyse(
     course: Course, spool: Spool, settings: Settings, collection: str, now: datetime, full: bool
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    made: list[Graph] = []
+    graphs: list[Graph] = []
     k = neighbourhoods.FEW_K if len(spool) > neighbourhoods.MANY else neighbourhoods.K
 
     def graph() -> Graph:
-        made.append(neighbour_table(spool.vectors, k, progress=course.progress))
-        return made[0]
+        graphs.append(neighbour_table(spool.vectors, k, progress=course.progress))
+        return graphs[0]
 
     def known() -> Known:
-        lexicon = replace(analysis.counted(spool), closeness=analysis.closeness(spool, made[0]))
+        lexicon = replace(analysis.counted(spool), closeness=analysis.closeness(spool, graphs[0]))
         return Known(lexicon, (), {}, {}, now)
 
     def chosen(_: Graph) -> Ints:

@@ -81,15 +81,15 @@ class Reconciler:
             return
         self.looked_at += len(points)
         table, collection = self._tables[zone], self._collections[zone]
-        made = [self._seal(collection, p) for p in points]
+        seals = [self._seal(collection, p) for p in points]
         rows = table.rows([p.id for p in points])
-        current = table.same(rows, [raw_seal(s) for s in made])
+        current = table.same(rows, [raw_seal(s) for s in seals])
         table.marked[rows[rows >= 0]] = True
-        carried = np.array([_carries(p, s) for p, s in zip(points, made, strict=True)])
+        carried = np.array([_carries(p, s) for p, s in zip(points, seals, strict=True)])
         suspects = [
-            Suspect(points[i], int(rows[i]), made[i], bool(current[i]))
+            Suspect(points[i], int(rows[i]), seals[i], bool(current[i]))
             for i in np.flatnonzero(~(current & carried)).tolist()
-            if not (carried[i] and self._expected.writes(collection, points[i].id, made[i]))
+            if not (carried[i] and self._expected.writes(collection, points[i].id, seals[i]))
         ]
         if suspects:
             self._accuse(zone, collection, suspects)
@@ -189,9 +189,9 @@ class _Expected:
         for name, ids in plan.drops.items():
             self.drops[name] = self.drops.get(name, frozenset()) | frozenset(ids)
 
-    def writes(self, collection: str, point: str, made: str) -> bool:
+    def writes(self, collection: str, point: str, seal: str) -> bool:
         """Whether a point in this state is one that an unfinished commit writes."""
-        return bool(self._writes) and self._writes.get((collection, point)) == made
+        return bool(self._writes) and self._writes.get((collection, point)) == seal
 
 
 def _pending(workspace: Workspace) -> _Expected:
@@ -206,8 +206,8 @@ def _pending(workspace: Workspace) -> _Expected:
     return expected
 
 
-def _carries(point: Point, made: str) -> bool:
-    return bool(made) and own(point).get("seal") == made
+def _carries(point: Point, seal: str) -> bool:
+    return bool(seal) and own(point).get("seal") == seal
 
 
 def check_collections(workspace: Workspace, generation: Generation) -> list[AuditFinding]:
@@ -221,7 +221,7 @@ def check_collections(workspace: Workspace, generation: Generation) -> list[Audi
     store = workspace.open_store(repair=False)
     with workspace.ledger.reading() as conn:
         recipe = commits.recipe_body(conn, generation.recipe)
-    found: list[AuditFinding] = []
+    findings: list[AuditFinding] = []
     for zone in ZONES:
         name = getattr(generation, zone)
         if not store.exists(name):
@@ -232,17 +232,17 @@ def check_collections(workspace: Workspace, generation: Generation) -> list[Audi
                 continue
             except StoreError as error:
                 detail = error.message
-        found.append(AuditFinding("collection-changed", detail, collection=name))
+        findings.append(AuditFinding("collection-changed", detail, collection=name))
     alias = workspace.settings.store.collection
     target = store.aliases().get(alias)
     if target != generation.serving:
         now = f"points at {target!r}" if target else "is gone"
         detail = f"alias {alias!r} {now}, the ledger serves {generation.serving!r}"
         facts = {"alias": alias, "target": target or "", "expected": generation.serving}
-        found.append(
+        findings.append(
             AuditFinding("alias-moved", detail, collection=generation.serving, facts=facts)
         )
-    return found
+    return findings
 
 
 class Likeness:

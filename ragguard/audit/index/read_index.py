@@ -122,8 +122,8 @@ def _digests(folder: Path) -> Iterator[bytes]:
 def _kept(folder: Path, seal_key: bytes, k: int) -> tuple[Spool, Graph] | None:
     """The last spool and its table; `None` where they are not ours, or do not belong together."""
     try:
-        found = (folder / LAST / TAG).read_bytes()
-        if not kept.fits(found, seal_key, LAST, *_digests(folder / LAST)):
+        tag = (folder / LAST / TAG).read_bytes()
+        if not kept.fits(tag, seal_key, LAST, *_digests(folder / LAST)):
             return None
         spool = Spool(folder / LAST)
         with np.load(folder / LAST / GRAPH, allow_pickle=False) as table:

@@ -133,8 +133,8 @@ class Spool:
     @property
     def quarantined(self) -> Bools:
         """Whether each row waits in quarantine, bool (n,)."""
-        found: Bools = np.equal(self._zones, ZONES.index("quarantine"))
-        return found
+        waiting: Bools = np.equal(self._zones, ZONES.index("quarantine"))
+        return waiting
 
     def texts(self, rows: Sequence[int] | Ints) -> list[str]:
         """Texts of some rows, as they are stored, in the order asked."""
@@ -146,8 +146,8 @@ class Spool:
 
     def metadata(self, document: int) -> Metadata:
         """Metadata of a document, as the first of its points has it."""
-        found: dict[str, Any] = json.loads(self._metadata[document])
-        return found
+        metadata: dict[str, Any] = json.loads(self._metadata[document])
+        return metadata
 
     def origin(self, before: Spool) -> Ints:
         """Where rows were in another spool: same id, zone and vector bytes.
@@ -155,9 +155,9 @@ class Spool:
         Returns:
             int64 (n,), row there; -1 where it is new or its vector has changed.
         """
-        found = np.full(len(self), -1, dtype=np.int64)
+        origins = np.full(len(self), -1, dtype=np.int64)
         if not len(before) or not len(self) or before.vectors.shape[1] != self.vectors.shape[1]:
-            return found
+            return origins
         theirs = _named(before._ids, before._zones)
         order = np.argsort(theirs, kind="stable")
         names = theirs[order]
@@ -167,8 +167,8 @@ class Spool:
         for some in np.array_split(rows, max(1, len(rows) // 65_536)):
             there = order[at[some]]
             same = (before.vectors[there] == self.vectors[some]).all(axis=1)
-            found[some[same]] = there[same]
-        return found
+            origins[some[same]] = there[same]
+        return origins
 
 
 def _read_index(folder: Path) -> Index:

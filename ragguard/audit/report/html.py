@@ -114,28 +114,28 @@ def render(report: AuditReport) -> str:
 def _cards(report: AuditReport, new: set[int]) -> list[Card]:
     """Rules with findings, the gravest first; so many findings as a page can bear."""
     groups = wording.grouped(report.findings)
-    made: list[Card] = []
+    cards: list[Card] = []
     number = 0
     for rule, members in groups.items():
         room = max(FEWEST_OF_A_RULE, min(MOST_OF_A_RULE, MOST_FINDINGS - number))
         # Sorted is stable: new ones first, otherwise the report's order.
         kept = sorted(members, key=lambda f: id(f) not in new)[:room]
         shown = []
-        for found in kept:
+        for finding in kept:
             number += 1
-            facts = json_safe(found.facts)
+            facts = json_safe(finding.facts)
             shown.append(
                 ShownFinding(
                     number,
-                    found,
-                    id(found) in new and bool(report.previous),
-                    wording.subject(found),
+                    finding,
+                    id(finding) in new and bool(report.previous),
+                    wording.subject(finding),
                     blocks(facts),
                     number <= OPEN,
                 )
             )
         total = sum(f.count for f in members)
-        made.append(
+        cards.append(
             Card(
                 RULES[rule],
                 len(members),
@@ -144,7 +144,7 @@ def _cards(report: AuditReport, new: set[int]) -> list[Card]:
                 len(members) - len(kept),
             )
         )
-    return made
+    return cards
 
 
 def _sources(rows: Sequence[SourceLine]) -> list[SourceLine]:

@@ -53,19 +53,19 @@ class Block:
 def blocks(facts: Mapping[str, Any]) -> list[Block]:
     """Evidence of a finding, what is understood first."""
     left = {str(k): v for k, v in facts.items() if v not in (None, "", [], {})}
-    found = list(_known(left))
+    evidence = list(_known(left))
     pairs: list[Sequence[Segments]] = []
     for name, value in left.items():
-        made = _by_shape(words(name), value)
-        if isinstance(made, Block):
-            found.append(made)
+        shaped = _by_shape(words(name), value)
+        if isinstance(shaped, Block):
+            evidence.append(shaped)
         else:
-            pairs.append([_plain(words(name)), made])
+            pairs.append([_plain(words(name)), shaped])
     if pairs:
-        found.append(
+        evidence.append(
             Block("pairs", "", rows=pairs[:MOST_ROWS], more=max(0, len(pairs) - MOST_ROWS))
         )
-    return found
+    return evidence
 
 
 def marked(ours: str, theirs: str) -> tuple[Segments, Segments]:
@@ -138,17 +138,17 @@ def _changes(left: dict[str, Any]) -> Iterator[Block]:
 
 def _neighbours(rows: Sequence[Mapping[str, Any]], text: str) -> Block:
     """A table; texts much like `text` have the words marked that it has not."""
-    made = _table("nearest neighbours", rows)
-    if not text or "text" not in made.columns:
-        return made
-    at = list(made.columns).index("text")
-    shown = [list(row) for row in made.rows]
+    table = _table("nearest neighbours", rows)
+    if not text or "text" not in table.columns:
+        return table
+    at = list(table.columns).index("text")
+    shown = [list(row) for row in table.rows]
     for cells, row in zip(shown, rows, strict=False):
         theirs = marked(cut(text, LONGEST), cut(str(row.get("text", "")), LONGEST))[1]
         other = sum(len(piece) for piece, differs in theirs if differs)
         if other <= ALIKE * sum(len(piece) for piece, _ in theirs):  # else all of it differs
             cells[at] = theirs
-    return Block("table", made.title, made.columns, shown, made.more)
+    return Block("table", table.title, table.columns, shown, table.more)
 
 
 def _by_shape(title: str, value: Any) -> Block | Segments:

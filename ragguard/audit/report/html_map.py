@@ -138,17 +138,17 @@ def _labels(marks: Sequence[Dot]) -> list[Label]:
                 break
         else:
             groups.append([mark])
-    made: list[Label] = []
+    labels: list[Label] = []
     for group in groups:
-        if len(made) == MOST_LABELS:
+        if len(labels) == MOST_LABELS:
             break
         end = max(m.x for m in group) > WIDTH - 90
         x = min(m.x for m in group) - 10 if end else max(m.x for m in group) + 10
         y = sum(m.y for m in group) / len(group) + 4.5
         label = Label(round(x, 1), round(y, 1), _span([m.number for m in group]), end)
-        if not any(_overlap(label, other) for other in made):
-            made.append(label)
-    return made
+        if not any(_overlap(label, other) for other in labels):
+            labels.append(label)
+    return labels
 
 
 def _overlap(one: Label, other: Label) -> bool:
@@ -161,9 +161,9 @@ def _overlap(one: Label, other: Label) -> bool:
 
 def _span(numbers: Sequence[int]) -> str:
     """Such as `3`, `3-7` or `3 +4`."""
-    found = sorted(set(numbers))
-    if len(found) == 1:
-        return str(found[0])
-    if found[-1] - found[0] == len(found) - 1:
-        return f"{found[0]}\N{EN DASH}{found[-1]}"
-    return f"{found[0]} +{len(found) - 1}"
+    distinct = sorted(set(numbers))
+    if len(distinct) == 1:
+        return str(distinct[0])
+    if distinct[-1] - distinct[0] == len(distinct) - 1:
+        return f"{distinct[0]}\N{EN DASH}{distinct[-1]}"
+    return f"{distinct[0]} +{len(distinct) - 1}"

@@ -222,11 +222,11 @@ def report_of(body: Any, name: str = "audit report") -> AuditReport:
         raise IntegrityError(f"{name}: {place}: {first['msg']}", hint=HINT) from None
     except ValueError as error:
         raise IntegrityError(f"{name}: {error}", hint=HINT) from None
-    for found in (*read.findings, *read.gone):
-        rule = RULES.get(found.rule)
-        if rule is None or rule.id != found.id:
+    for finding in (*read.findings, *read.gone):
+        rule = RULES.get(finding.rule)
+        if rule is None or rule.id != finding.id:
             raise IntegrityError(
-                f"{name}: rule {found.id} {cut(found.rule, 80)!r} is not known here",
+                f"{name}: rule {finding.id} {cut(finding.rule, 80)!r} is not known here",
                 hint="It was written by another version of ragguard; use that one or a newer one.",
             )
     findings = [_read(f) for f in read.findings]
@@ -278,23 +278,23 @@ def json_safe(value: Any, depth: int = DEEPEST) -> Any:
     return json_safe(plainer(), depth - 1) if plainer else cut(_text(str(value)), LONGEST)
 
 
-def _finding(found: AuditFinding, new: bool) -> dict[str, Any]:
-    rule = RULES[found.rule]
+def _finding(finding: AuditFinding, new: bool) -> dict[str, Any]:
+    rule = RULES[finding.rule]
     return {
         "id": rule.id,
         "rule": rule.name,
         "level": rule.level,
-        "fingerprint": fingerprint(found),
+        "fingerprint": fingerprint(finding),
         "new": new,
-        "document": found.document,
-        "point": found.point,
-        "collection": found.collection,
-        "about": found.about,
-        "count": int(found.count),
-        "score": _share(found.score),
-        "p_value": None if found.p_value is None else _share(found.p_value),
-        "detail": cut(found.detail, LONGEST // 10),
-        "facts": json_safe(found.facts),
+        "document": finding.document,
+        "point": finding.point,
+        "collection": finding.collection,
+        "about": finding.about,
+        "count": int(finding.count),
+        "score": _share(finding.score),
+        "p_value": None if finding.p_value is None else _share(finding.p_value),
+        "detail": cut(finding.detail, LONGEST // 10),
+        "facts": json_safe(finding.facts),
     }
 
 

@@ -49,10 +49,10 @@ class _Sheet:
         labels: Sequence[str] = (),
     ) -> None:
         """Add a gauge; what is not a finite number is left out."""
-        made = Gauge(PREFIX + metric, meaning, ("audit", *labels), registry=self.registry)
+        gauge = Gauge(PREFIX + metric, meaning, ("audit", *labels), registry=self.registry)
         for values, value in rows:
             if math.isfinite(value):
-                made.labels(self.audit, *values).set(value)
+                gauge.labels(self.audit, *values).set(value)
 
     def one(self, metric: str, meaning: str, value: float) -> None:
         """Add a gauge without further labels."""
@@ -132,8 +132,8 @@ def last_success(path: Path, name: str) -> float:
 
 def _findings(sheet: _Sheet, report: AuditReport) -> None:
     affected: Counter[str] = Counter()
-    for found in report.findings:
-        affected[found.rule] += found.count
+    for finding in report.findings:
+        affected[finding.rule] += finding.count
     for metric, meaning, counts in (
         ("findings", "Findings.", Counter(f.rule for f in report.findings)),
         (

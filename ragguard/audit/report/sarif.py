@@ -58,9 +58,9 @@ def sarif_of(report: AuditReport) -> dict[str, Any]:
     """
     seen: Counter[str] = Counter()
     results = []
-    for found in report.findings[:MOST]:
-        seen[found.identity] += 1
-        results.append(_result(found, report, seen[found.identity]))
+    for finding in report.findings[:MOST]:
+        seen[finding.identity] += 1
+        results.append(_result(finding, report, seen[finding.identity]))
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -130,51 +130,51 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _result(found: AuditFinding, report: AuditReport, nth: int) -> dict[str, Any]:
-    rule = RULES[found.rule]
+def _result(finding: AuditFinding, report: AuditReport, nth: int) -> dict[str, Any]:
+    rule = RULES[finding.rule]
     # Two findings of one rule on one document are two results, today and tomorrow.
-    mark = fingerprint(found)
+    mark = fingerprint(finding)
     if nth > 1:
         mark = digest([mark, nth])
-    about = subject(found)
+    about = subject(finding)
     result: dict[str, Any] = {
         "ruleId": rule.id,
         "ruleIndex": list(RULES).index(rule.name),
         "kind": "fail",
         "level": rule.level,
-        "message": {"text": message(f"{about}: {reason(found)}" if about else found.detail)},
-        "locations": [_location(found, report)],
+        "message": {"text": message(f"{about}: {reason(finding)}" if about else finding.detail)},
+        "locations": [_location(finding, report)],
         "partialFingerprints": {FINGERPRINT: mark, "primaryLocationLineHash": f"{mark[:16]}:1"},
-        "occurrenceCount": max(1, found.count),
-        "rank": round(100 * min(max(found.score, 0.0), 1.0), 2),
+        "occurrenceCount": max(1, finding.count),
+        "rank": round(100 * min(max(finding.score, 0.0), 1.0), 2),
         "properties": {
             "rule": rule.name,
             "advice": rule.advice,
-            "score": json_safe(found.score),
-            "p_value": json_safe(found.p_value),
-            "facts": json_safe(found.facts),
+            "score": json_safe(finding.score),
+            "p_value": json_safe(finding.p_value),
+            "facts": json_safe(finding.facts),
         },
     }
     if report.previous:
-        new = found.identity in report.fresh
+        new = finding.identity in report.fresh
         result["baselineState"] = "new" if new else "unchanged"
     return result
 
 
-def _location(found: AuditFinding, report: AuditReport) -> dict[str, Any]:
-    collection = found.collection or report.collection
+def _location(finding: AuditFinding, report: AuditReport) -> dict[str, Any]:
+    collection = finding.collection or report.collection
     names = []
-    if found.document:
-        names.append(_name(found.document, "document"))
-    if found.point:
-        names.append(_name(f"{collection}/{found.point}", "point"))
-    if found.about and found.about == subject(found):
-        names.append(_name(found.about, "subject"))
+    if finding.document:
+        names.append(_name(finding.document, "document"))
+    if finding.point:
+        names.append(_name(f"{collection}/{finding.point}", "point"))
+    if finding.about and finding.about == subject(finding):
+        names.append(_name(finding.about, "subject"))
     if not names:
         names.append(_name(collection or report.name, "collection"))
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": _uri(found, collection or report.name)},
+            "artifactLocation": {"uri": _uri(finding, collection or report.name)},
             "region": {"startLine": 1},
         },
         "logicalLocations": names,
@@ -188,15 +188,15 @@ def _name(full: str, kind: str) -> dict[str, str]:
     }
 
 
-def _uri(found: AuditFinding, collection: str) -> str:
+def _uri(finding: AuditFinding, collection: str) -> str:
     """A relative reference that stays below the folder it is resolved in."""
-    if found.document:
-        path = found.document
+    if finding.document:
+        path = finding.document
         base, _, _ = path.partition("#")
         if base.lower().endswith(RECORDS):
             path = base
     else:
-        path = "/".join(["qdrant", collection, *([found.point] if found.point else [])])
+        path = "/".join(["qdrant", collection, *([finding.point] if finding.point else [])])
     parts = [_segment(part) for part in path.split("/")]
     return "/".join(part for part in parts if part) or "qdrant"
 

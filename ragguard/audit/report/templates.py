@@ -33,7 +33,7 @@ def environment(
     def read(name: str) -> str:
         return read_text(elsewhere.get(name, package), name)
 
-    made = Environment(
+    environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -41,8 +41,8 @@ def environment(
         finalize=_finalize,
         loader=FunctionLoader(read),
     )
-    made.filters |= {"shown": shown, "number": number, **filters}
-    return made
+    environment.filters |= {"shown": shown, "number": number, **filters}
+    return environment
 
 
 def read_text(package: str, name: str) -> str:

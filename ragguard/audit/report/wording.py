@@ -107,10 +107,12 @@ def mood(report: AuditReport) -> Mood:
 
 def headline(report: AuditReport) -> str:
     """What must be looked at, in one sentence."""
-    found = [f for f in report.findings if RULES[f.rule].integrity]
+    altered = [f for f in report.findings if RULES[f.rule].integrity]
     missed = _some([p.name for p in report.incomplete], "part")
-    if found:
-        return f"Not what was written: {kinds(found)}" + (f"; {missed} failed." if missed else ".")
+    if altered:
+        return f"Not what was written: {kinds(altered)}" + (
+            f"; {missed} failed." if missed else "."
+        )
     looks = [f for f in report.findings if f.level != "note"]
     if report.incomplete:
         rest = f" Found so far: {kinds(looks)}." if looks else ""
@@ -131,22 +133,22 @@ def kinds(findings: Iterable[AuditFinding]) -> str:
 def totals(findings: Iterable[AuditFinding]) -> dict[str, int]:
     """How many things findings speak for by rule, the gravest rules first."""
     sums: Counter[str] = Counter()
-    for found in findings:
-        sums[found.rule] += found.count
+    for finding in findings:
+        sums[finding.rule] += finding.count
     return {rule: sums[rule] for rule in sorted(sums, key=lambda r: rank(r, sums[r]))}
 
 
 def rank(rule: str, number: int) -> tuple[int, int, int, str]:
     """Order of rules: integrity first, then by level, then the most things, then the id."""
-    found = RULES[rule]
-    return (not found.integrity, GRAVITY[found.level], -number, found.id)
+    definition = RULES[rule]
+    return (not definition.integrity, GRAVITY[definition.level], -number, definition.id)
 
 
 def grouped(findings: Iterable[AuditFinding]) -> dict[str, list[AuditFinding]]:
     """Findings by rule, the gravest rules first; their order within a rule stays."""
     groups: dict[str, list[AuditFinding]] = {}
-    for found in findings:
-        groups.setdefault(found.rule, []).append(found)
+    for finding in findings:
+        groups.setdefault(finding.rule, []).append(finding)
     sums = {rule: sum(f.count for f in members) for rule, members in groups.items()}
     return {rule: groups[rule] for rule in sorted(groups, key=lambda r: rank(r, sums[r]))}
 

@@ -155,8 +155,8 @@ def _own(ctx: click.Context, given: dict[str, Any], progress: Progress) -> tuple
         quarantine=given["quarantine"],
     )
     with open_workspace(ctx) as workspace:
-        made = run(workspace, asked, progress.update)
-    return made.report, made.taken
+        audited = run(workspace, asked, progress.update)
+    return audited.report, audited.taken
 
 
 def _foreign(given: dict[str, Any], progress: Progress) -> AuditReport:

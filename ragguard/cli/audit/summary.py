@@ -120,11 +120,13 @@ def _suspects(report: AuditReport) -> list[str]:
     from ragguard.audit.report import wording
     from ragguard.audit.rules import RULES
 
-    found: dict[str, AuditFinding] = {}
-    for one in sorted(report.findings, key=lambda f: -f.score):
-        if one.document and one.p_value is not None and RULES[one.rule].level != "note":
-            found.setdefault(one.document, one)
-    rows = [f"{f.score:.2f} {line(f.document)}: {line(wording.reason(f))}" for f in found.values()]
+    suspects: dict[str, AuditFinding] = {}
+    for finding in sorted(report.findings, key=lambda f: -f.score):
+        if finding.document and finding.p_value is not None and RULES[finding.rule].level != "note":
+            suspects.setdefault(finding.document, finding)
+    rows = [
+        f"{f.score:.2f} {line(f.document)}: {line(wording.reason(f))}" for f in suspects.values()
+    ]
     shown = rows[:MOST_SUSPECTS]
     return ["most suspicious:", *(f"  {row}" for row in shown)] if shown else []
 
@@ -134,7 +136,7 @@ def _reports(written: Mapping[str, Path], width: int) -> list[str]:
         return []
     named = [f"{name} {line(short(path))}" for name, path in written.items()]
     whole = f"reports: {', '.join(named)}"
-    return [whole] if len(whole) <= width else [f"report: {one}" for one in named]
+    return [whole] if len(whole) <= width else [f"report: {report}" for report in named]
 
 
 def _about(report: AuditReport) -> list[str]:

@@ -180,7 +180,7 @@ def bench(
     published = load_peers(peers) if peers is not None else []
     if output is not None:
         page.require()
-    found = dataset.load(folder, attacks, topics, families)
+    benchmark = dataset.load(folder, attacks, topics, families)
     chunks = ChunkSettings()
     with Progress() as progress:
         progress.update("load model", 0, 1)
@@ -191,10 +191,10 @@ def bench(
             overlap=chunks.overlap,
         )
         progress.update("load model", 1, 1)
-        made = world.build(
-            found, plan, encoder, cache, published, progress.update, chunks, learned=learned
+        bench_world = world.build(
+            benchmark, plan, encoder, cache, published, progress.update, chunks, learned=learned
         )
-        report = runner.run(made)
+        report = runner.run(bench_world)
     if output is not None:
         write_report(output, report, page.render(report))
     if fmt == "json":
@@ -262,10 +262,10 @@ def _show(report: dict[str, Any]) -> None:
 
 def _best(case: dict[str, Any], peers: list[str], rate: float) -> list[str]:
     """The published method that finds most, and its name; the page shows them all."""
-    found = [(share, name) for name in peers if (share := _detected(case, name, rate)) is not None]
-    if not found:
+    shares = [(share, name) for name in peers if (share := _detected(case, name, rate)) is not None]
+    if not shares:
         return ["-", ""]
-    share, name = max(found)
+    share, name = max(shares)
     return [percent(share), name]
 
 
@@ -281,8 +281,8 @@ def _name(case: dict[str, Any]) -> list[str]:
 
 def _detected(case: dict[str, Any], method: str, rate: float) -> float | None:
     rows = case["methods"].get(method, {"at": []})["at"]
-    found = [r["detection"] for r in rows if r["rate"] == rate]
-    return float(found[0]["documents"]["share"]) if found and found[0] else None
+    detections = [r["detection"] for r in rows if r["rate"] == rate]
+    return float(detections[0]["documents"]["share"]) if detections and detections[0] else None
 
 
 def _at(case: dict[str, Any], method: str, rate: float) -> str:

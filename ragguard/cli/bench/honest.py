@@ -77,8 +77,8 @@ def exit_code(report: Mapping[str, Any], most: float | None) -> int:
     if most is None:
         return 0
     above = [p for p in report["protocols"] if p["protocol"] in GATED and p["share"] > most]
-    for found in above:
-        note(f"{found['protocol']}: {percent(found['share'])} % held, allowed {percent(most)} %")
+    for gated in above:
+        note(f"{gated['protocol']}: {percent(gated['share'])} % held, allowed {percent(most)} %")
     return 1 if above else 0
 
 

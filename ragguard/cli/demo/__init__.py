@@ -112,10 +112,10 @@ def _tell(folder: Path) -> None:
                 _answers(workspace, steps.WRONGLY, story)
 
             _head(5, "A clean rebuild, audited")
-            made = reindex(workspace, yes=True, progress=progress.update)
+            built = reindex(workspace, yes=True, progress=progress.update)
             say(
-                f"generation {made.generation} serves {made.kept} of {made.before} documents, "
-                f"{made.chunks} chunks; {len(made.left)} left out, {made.waiting} wait"
+                f"generation {built.generation} serves {built.kept} of {built.before} documents, "
+                f"{built.chunks} chunks; {len(built.left)} left out, {built.waiting} wait"
             )
             _audited(audit(workspace, progress=progress.update).report)
             log = verify_log(workspace)
@@ -132,14 +132,14 @@ def _audited(report: AuditReport) -> None:
 
     say(f"audit, exit code {report.exit_code()}: {line(headline(report))}")
     shown = [f for f in report.findings if f.level == "error"] or list(report.findings)[:2]
-    for found in shown[:4]:
-        detail = line(found.detail)
-        say(f"    {found.rule}: {detail[: WIDTH - 8]}{'…' if len(detail) > WIDTH - 8 else ''}")
+    for finding in shown[:4]:
+        detail = line(finding.detail)
+        say(f"    {finding.rule}: {detail[: WIDTH - 8]}{'…' if len(detail) > WIDTH - 8 else ''}")
 
 
 def _counts(report: Report) -> None:
-    said = ", ".join(f"{n} {k}" for k, n in report.counts.items() if n)
-    say(f"    {said or 'nothing'}")
+    counts = ", ".join(f"{n} {k}" for k, n in report.counts.items() if n)
+    say(f"    {counts or 'nothing'}")
 
 
 def _answers(workspace: Workspace, question: str, story: Story) -> None:
@@ -247,6 +247,6 @@ def _reasons(report: Report) -> None:
 
 def _reason(verdict: Verdict) -> None:
     if verdict.findings:
-        found = verdict.findings[0]
-        detail = line(found.detail)
-        say(f"    {found.check}: {detail[: 2 * WIDTH]}{'…' if len(detail) > 2 * WIDTH else ''}")
+        finding = verdict.findings[0]
+        detail = line(finding.detail)
+        say(f"    {finding.check}: {detail[: 2 * WIDTH]}{'…' if len(detail) > 2 * WIDTH else ''}")

@@ -137,7 +137,7 @@ def alone(verdict: Verdict, report: Report) -> bool:
 
 def sign_folder(story: Story, root: Path, metadata: Path, key: keys.KeyPair, name: str) -> Path:
     """Sign everything below a folder as an addition to the source; returns the manifest's path."""
-    made = sign(
+    signed = sign(
         [root],
         root=root,
         source=SOURCE,
@@ -149,9 +149,9 @@ def sign_folder(story: Story, root: Path, metadata: Path, key: keys.KeyPair, nam
         metadata=read_metadata(metadata),
     )
     path = story.folder / name
-    files.replace_file(path, made.envelope)
+    files.replace_file(path, signed.envelope)
     if key is story.alice:
-        story.last = Accepted(made.manifest.version, made.manifest.digest)
+        story.last = Accepted(signed.manifest.version, signed.manifest.digest)
     return path
 
 
@@ -179,16 +179,16 @@ def ask_unguarded(workspace: Workspace) -> list[tuple[float, str, str]]:
     if generation is None:
         return []
     store, vector = workspace.open_store(), workspace.encoder.encode([QUESTION])
-    found: list[tuple[float, str, str]] = []
+    passages: list[tuple[float, str, str]] = []
     for name in (generation.serving, generation.quarantine):
         hits = store.search(name, vector, 3)
         points = {p.id: p for p in store.get(name, hits.ids[0])}
         for point, similarity in zip(hits.ids[0], hits.similarities[0], strict=True):
             payload = points[point].payload
-            found.append(
+            passages.append(
                 (similarity, str(payload["ragguard"]["document"]), str(payload["page_content"]))
             )
-    return sorted(found, reverse=True)[:3]
+    return sorted(passages, reverse=True)[:3]
 
 
 def review(story: Story, workspace: Workspace) -> tuple[list[str], int]:

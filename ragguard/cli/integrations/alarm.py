@@ -51,10 +51,10 @@ def send(ctx: click.Context, receipts: tuple[Path, ...], fmt: str) -> int:
     from ragguard.workspace import meant
 
     folder = workspace_folder(ctx)
-    found = alarms.send(
+    deliveries = alarms.send(
         folder, meant.settings(folder), context.now(), [p.read_bytes() for p in receipts]
     )
-    return _show(found, fmt)
+    return _show(deliveries, fmt)
 
 
 @alarm.command()
@@ -87,32 +87,34 @@ def after(ctx: click.Context) -> None:
             return  # what tells them takes long to import
         from ragguard.integrations import alarms
 
-        for said in alarms.after(folder, settings, context.now()):
-            note(f"warning: {said}")
+        for problem in alarms.after(folder, settings, context.now()):
+            note(f"warning: {problem}")
     except (RagguardError, OSError) as error:
         note(f"warning: alarms failed: {type(error).__name__}: {line(str(error))}")
 
 
-def _show(found: Sequence[Delivery], fmt: str) -> int:
+def _show(deliveries: Sequence[Delivery], fmt: str) -> int:
     if fmt != "table":
-        emit(fmt, [_body(one) for one in found])
-    elif not found:
+        emit(fmt, [_body(delivery) for delivery in deliveries])
+    elif not deliveries:
         note("nobody is to be told: [alarms] names no target")
     else:
         table(
             ["target", "told", "held back", "error"],
-            [[d.target, str(len(d.sent)), str(d.held_back), d.error] for d in found],
+            [[d.target, str(len(d.sent)), str(d.held_back), d.error] for d in deliveries],
             right=frozenset({"told", "held back"}),
         )
-        for event in dict.fromkeys(event.summary for one in found for event in one.sent):
+        for event in dict.fromkeys(
+            event.summary for delivery in deliveries for event in delivery.sent
+        ):
             say(event)
-    return 5 if any(one.error for one in found) else 0
+    return 5 if any(delivery.error for delivery in deliveries) else 0
 
 
-def _body(found: Delivery) -> dict[str, Any]:
+def _body(delivery: Delivery) -> dict[str, Any]:
     return {
-        "target": found.target,
-        "sent": [{"kind": e.kind, "level": e.level, "summary": e.summary} for e in found.sent],
-        "held_back": found.held_back,
-        "error": found.error,
+        "target": delivery.target,
+        "sent": [{"kind": e.kind, "level": e.level, "summary": e.summary} for e in delivery.sent],
+        "held_back": delivery.held_back,
+        "error": delivery.error,
     }

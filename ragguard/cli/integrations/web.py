@@ -163,12 +163,12 @@ def add(
     from ragguard.integrations.web.sessions import Role
 
     desk = _desk(ctx)
-    made = desk.add_token(name, cast(Role, role), _values(scope), duration(expires))
+    issued = desk.add_token(name, cast(Role, role), _values(scope), duration(expires))
     if fmt != "table":
-        emit(fmt, {**_body(made.row), "token": made.token})
+        emit(fmt, {**_body(issued.row), "token": issued.token})
         return
-    note(f"{made.row.id}: {role} {name}, good until {made.row.expires}. It is shown only now:")
-    say(made.token)
+    note(f"{issued.row.id}: {role} {name}, good until {issued.row.expires}. It is shown only now:")
+    say(issued.token)
 
 
 @token.command("list")
@@ -218,13 +218,13 @@ def revoke(ctx: click.Context, named: str) -> None:
 def _values(scope: tuple[str, ...]) -> dict[str, list[str]] | None:
     from ragguard.errors import UsageError
 
-    made: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for given in scope:
         key, separator, value = given.partition("=")
         if not separator:
             raise UsageError(f"--scope {given[:60]!r}: expected KEY=VALUE")
-        made.setdefault(key, []).append(value)
-    return made if scope else None
+        values.setdefault(key, []).append(value)
+    return values if scope else None
 
 
 def _spelt(scope: dict[str, list[str]]) -> str:

@@ -108,27 +108,31 @@ def diff(ctx: click.Context, first: int, second: int, fmt: str) -> int:
     from ragguard.lineage import history as job
 
     with open_workspace(ctx, exclusive=False) as workspace:
-        made = job.diff(workspace, first, second)
-    agrees = made.first.agrees and made.second.agrees
+        delta = job.diff(workspace, first, second)
+    agrees = delta.first.agrees and delta.second.agrees
     if fmt != "table":
         body = {
-            "first": _shown(made.first),
-            "second": _shown(made.second),
-            "added": [_document(r) for r in made.added],
-            "removed": [_document(r) for r in made.removed],
-            "changed": [{"before": _document(a), "after": _document(b)} for a, b in made.changed],
-            "commits": [_commit(r) for r in made.between],
+            "first": _shown(delta.first),
+            "second": _shown(delta.second),
+            "added": [_document(r) for r in delta.added],
+            "removed": [_document(r) for r in delta.removed],
+            "changed": [{"before": _document(a), "after": _document(b)} for a, b in delta.changed],
+            "commits": [_commit(r) for r in delta.between],
         }
         emit(fmt, body)
         return 0 if agrees else 3
-    for sign, rows in (("+", made.added), ("-", made.removed), ("~", [b for _, b in made.changed])):
+    for sign, rows in (
+        ("+", delta.added),
+        ("-", delta.removed),
+        ("~", [b for _, b in delta.changed]),
+    ):
         for row in rows:
             say(f"{sign} {row.source}/{row.document}")
     say(
-        f"{len(made.added)} came, {len(made.removed)} went, {len(made.changed)} changed, in "
-        f"{len(made.between)} commits"
+        f"{len(delta.added)} came, {len(delta.removed)} went, {len(delta.changed)} changed, in "
+        f"{len(delta.between)} commits"
     )
-    return max(_tell_state(made.first), _tell_state(made.second))
+    return max(_tell_state(delta.first), _tell_state(delta.second))
 
 
 @history.command()
@@ -149,28 +153,31 @@ def source(ctx: click.Context, name: str, fmt: str) -> int:
     from ragguard.lineage.source import source_lineage
 
     with open_workspace(ctx, exclusive=False) as workspace:
-        found = source_lineage(workspace, name)
+        lineage = source_lineage(workspace, name)
         told = moved(workspace, source=name)
-    wrong = [m for m in found.manifests if m.checked[0] == "wrong"]
-    record = found.row.record
+    wrong = [m for m in lineage.manifests if m.checked[0] == "wrong"]
+    record = lineage.row.record
     if fmt != "table":
-        emit(fmt, {**found.as_dict(), "canaries": told.as_dict()})
+        emit(fmt, {**lineage.as_dict(), "canaries": told.as_dict()})
         return 3 if wrong else 0
     say(
-        f"{found.row.name}: {found.row.serving} documents serve, {found.row.waiting} wait; "
+        f"{lineage.row.name}: {lineage.row.serving} documents serve, {lineage.row.waiting} wait; "
         f"{record.admitted} admitted, {record.released} released, {record.rejected} rejected, "
         f"{record.open} undecided"
     )
-    for one in found.manifests:
-        state, reason = one.checked
-        by = ", ".join(one.signers) or "nobody"
-        brought = ", ".join(f"{n} {what}" for what, n in sorted(one.counts.items()) if n)
-        say(f"  commit {one.commit}: manifest {one.version} by {by} ({brought}), {state}")
+    for manifest in lineage.manifests:
+        state, reason = manifest.checked
+        by = ", ".join(manifest.signers) or "nobody"
+        brought = ", ".join(f"{n} {kind}" for kind, n in sorted(manifest.counts.items()) if n)
+        say(f"  commit {manifest.commit}: manifest {manifest.version} by {by} ({brought}), {state}")
         if state != "verified":
             say(f"    {reason}")
-    for case in found.cases:
-        said = "; ".join(f"{d['action']} by {d['reviewer']}" for d in case.decisions)
-        say(f"  case {case.case}: {case.document} {case.state}" + (f" ({said})" if said else ""))
+    for case in lineage.cases:
+        decisions = "; ".join(f"{d['action']} by {d['reviewer']}" for d in case.decisions)
+        say(
+            f"  case {case.case}: {case.document} {case.state}"
+            + (f" ({decisions})" if decisions else "")
+        )
     for question in told.questions:
         for cause in question.causes:
             say(

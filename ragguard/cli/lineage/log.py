@@ -64,20 +64,20 @@ def verify(
             with open_workspace(ctx, exclusive=False) as workspace:
                 log_key = log_key or workspace.log_key
                 known = known or dict(workspace.root.keys)
-        found = prove.verify_bundle(data, log_key, known, expected)
+        proof = prove.verify_bundle(data, log_key, known, expected)
         if fmt != "table":
-            emit(fmt, found)
-            return 0 if found["signed_by"] else 1
-        say(f"proved: {found['document']} ({found['outcome']}), sha256 {found['digest']}")
-        for act in found["acts"]:
+            emit(fmt, proof)
+            return 0 if proof["signed_by"] else 1
+        say(f"proved: {proof['document']} ({proof['outcome']}), sha256 {proof['digest']}")
+        for act in proof["acts"]:
             say(f"  commit {act['commit']}: {act['act']} by {act['actor']}, {act['at']}")
-        say(f"  in the log {found['log']} of {found['size']} entries")
+        say(f"  in the log {proof['log']} of {proof['size']} entries")
         if expect_checkpoint:
-            say(f"  which grew out of the {found['since']} entries of the checkpoint given")
-        if found["signed_by"]:
-            say(f"  its manifest is signed by {', '.join(found['signed_by'])}")
+            say(f"  which grew out of the {proof['since']} entries of the checkpoint given")
+        if proof["signed_by"]:
+            say(f"  its manifest is signed by {', '.join(proof['signed_by'])}")
             return 0
-        if found["acts"][0]["act"] == "adopt":
+        if proof["acts"][0]["act"] == "adopt":
             say("  nobody signed it: it was adopted from a collection (docs/adr/0013)")
         else:
             say("  its manifest is signed by none of the keys given (--signer FILE)")
@@ -113,32 +113,32 @@ def _verify_receipt(
         with open_workspace(ctx, exclusive=False) as workspace:
             verified = receipts.verify_receipt(data, workspace.log_key, signers)
             passages = receipts.then(workspace, verified)
-    said = verified.receipt
+    receipt = verified.receipt
     wrong = [p for p in passages or () if p.wrong]
     if fmt != "table":
         body = {
-            "question": said.question,
-            "at": format_time(said.at),
-            "log": said.basis.log,
+            "question": receipt.question,
+            "at": format_time(receipt.at),
+            "log": receipt.basis.log,
             "size": verified.size,
             "signed_by": list(verified.signed_by),
-            "scope": said.scope,
-            "abstained": said.abstained,
-            "hits": [dict(hit) for hit in said.hits],
+            "scope": receipt.scope,
+            "abstained": receipt.abstained,
+            "hits": [dict(hit) for hit in receipt.hits],
             "wrong": None if passages is None else {str(p.rank): p.wrong for p in wrong},
         }
         emit(fmt, body)
         return 3 if wrong else 0
-    say(f"signed by {', '.join(map(line, verified.signed_by))}, {format_time(said.at)}")
-    say(f"  in the log {line(said.basis.log)}, under its checkpoint of {verified.size} entries")
+    say(f"signed by {', '.join(map(line, verified.signed_by))}, {format_time(receipt.at)}")
+    say(f"  in the log {line(receipt.basis.log)}, under its checkpoint of {verified.size} entries")
     reasons = {p.rank: p.wrong for p in wrong}
-    for hit in said.hits:
+    for hit in receipt.hits:
         state = "named" if passages is None else "good then"
         if hit["rank"] in reasons:
             state = f"NOT GOOD THEN: {line(reasons[hit['rank']])}"
         say(f"  {hit['rank']}. {line(hit['document'])}, entry {hit['log_index']}: {state}")
-    if said.abstained:
-        say(f"  it gave no passage: {line(said.abstained)}")
+    if receipt.abstained:
+        say(f"  it gave no passage: {line(receipt.abstained)}")
     if passages is None:
         say("next: the same where the workspace is, without --log-key, holds it against the ledger")
     else:

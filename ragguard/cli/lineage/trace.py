@@ -90,10 +90,10 @@ def trace(
 
     with open_workspace(ctx) as workspace:
         workspace.recover()
-        found = None
+        traced = None
         if query is not None:
-            found = job.trace_answer(workspace, query, answer, k, asked)
-        names = [what] if what is not None else found.documents if found else []
+            traced = job.trace_answer(workspace, query, answer, k, asked)
+        names = [what] if what is not None else traced.documents if traced else []
         chains = [custody.trace_document(workspace, name) for name in names]
         graphs = [document_lineage(workspace, name) for name in names]
         times = retrieved(workspace, [f"{c.source}/{c.document}" for c in chains])
@@ -102,16 +102,18 @@ def trace(
         replace_file(export, json.dumps(body, indent=1).encode() + b"\n", shared=True)
     broken = any(c.problems for c in chains) or any(g.wrong for g in graphs)
     if fmt != "table":
-        emit(fmt, {**_body(chains, found, graphs), "retrieved": [asdict(one) for one in times]})
+        emit(
+            fmt, {**_body(chains, traced, graphs), "retrieved": [asdict(usage) for usage in times]}
+        )
     else:
-        if found is not None:
-            _tell_answer(found, answer)
+        if traced is not None:
+            _tell_answer(traced, answer)
         for chain, graph in zip(chains, graphs, strict=True):
             _tell_chain(chain)
             _tell_graph(graph)
-        for one in times:
-            _tell_retrieved(one)
-    return 3 if broken else int(bool(found and found.documents))
+        for usage in times:
+            _tell_retrieved(usage)
+    return 3 if broken else int(bool(traced and traced.documents))
 
 
 def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fmt: str) -> int:
@@ -145,11 +147,13 @@ def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fm
     return 3 if forged else int(gone)
 
 
-def _body(chains: list[Custody], found: Traced | None, graphs: list[Lineage]) -> dict[str, Any]:
+def _body(chains: list[Custody], traced: Traced | None, graphs: list[Lineage]) -> dict[str, Any]:
     return {
-        "responsible": found.documents if found else [],
-        "otherwise": list(dict.fromkeys(p.hit.document for p in found.otherwise)) if found else [],
-        "waiting": list(found.waiting) if found else [],
+        "responsible": traced.documents if traced else [],
+        "otherwise": list(dict.fromkeys(p.hit.document for p in traced.otherwise))
+        if traced
+        else [],
+        "waiting": list(traced.waiting) if traced else [],
         "passages": [
             {
                 "rank": p.hit.rank,
@@ -165,18 +169,18 @@ def _body(chains: list[Custody], found: Traced | None, graphs: list[Lineage]) ->
                 "responsible": p.responsible,
                 "otherwise": p.otherwise,
             }
-            for p in (found.passages if found else ())
+            for p in (traced.passages if traced else ())
         ],
         "companions": [
-            {**asdict(c), "why": list(c.why)} for c in (found.companions if found else ())
+            {**asdict(c), "why": list(c.why)} for c in (traced.companions if traced else ())
         ],
         "documents": [asdict(c) for c in chains],
         "lineages": [graph.as_dict() for graph in graphs],
     }
 
 
-def _tell_answer(found: Traced, answer: str) -> None:
-    for passage in found.passages:
+def _tell_answer(traced: Traced, answer: str) -> None:
+    for passage in traced.passages:
         if passage.otherwise:
             continue
         mark = "RESPONSIBLE" if passage.responsible else "retrieved"
@@ -186,34 +190,34 @@ def _tell_answer(found: Traced, answer: str) -> None:
         )
         text = line(passage.hit.text)
         say(f"   {text[:200]}{'…' if len(text) > 200 else ''}")
-    for passage in found.otherwise:
+    for passage in traced.otherwise:
         say(f"says otherwise {passage.hit.document}  rank {passage.hit.rank}")
         text = line(passage.hit.text)
         say(f"   {text[:200]}{'…' if len(text) > 200 else ''}")
-    for name in found.waiting:
+    for name in traced.waiting:
         say(f"waits in quarantine, and states the answer: {name}")
-    if answer and not found.documents:
+    if answer and not traced.documents:
         say("the answer rests on no passage retrieved: read them, or give more (-k)")
-    if not answer and found.passages:
+    if not answer and traced.passages:
         say("without --answer this is a ranking, most suspicious first, and accuses nobody")
-    for companion in found.companions[:SHOWN]:
+    for companion in traced.companions[:SHOWN]:
         say(f"beside it: {companion.document} in {companion.zone} ({', '.join(companion.why)})")
-    if len(found.companions) > SHOWN:
-        say(f"and {len(found.companions) - SHOWN} more (--format json)")
-    if found.documents:
+    if len(traced.companions) > SHOWN:
+        say(f"and {len(traced.companions) - SHOWN} more (--format json)")
+    if traced.documents:
         say("next: read them; what is wrong goes out with")
         say("  ragguard quarantine hold SOURCE/DOCUMENT... --reason TEXT")
-    elif found.waiting:
+    elif traced.waiting:
         say("next: ragguard quarantine show SOURCE/DOCUMENT")
-    elif not answer and found.passages:
+    elif not answer and traced.passages:
         say("next: the same with --answer TEXT names what the answer rests on")
 
 
-def _tell_retrieved(one: Retrieved) -> None:
-    say(f"{line(one.document)} was found {one.answers} times, by {one.questions} questions:")
-    for found in one.last[-SHOWN:]:
-        how = "given" if found.given else "found, not given"
-        say(f"  {found.at} {how}, question {found.question}")
+def _tell_retrieved(usage: Retrieved) -> None:
+    say(f"{line(usage.document)} was found {usage.answers} times, by {usage.questions} questions:")
+    for retrieval in usage.last[-SHOWN:]:
+        how = "given" if retrieval.given else "found, not given"
+        say(f"  {retrieval.at} {how}, question {retrieval.question}")
 
 
 def _tell_chain(chain: Custody) -> None:

@@ -154,7 +154,7 @@ def _group_row(group: Group) -> list[str]:
     about = described(first).removeprefix(f"{first.check}: ")
     names = [e.case.document for e in group.entries if e.version][:NAMED]
     more = len(group.entries) - len(names)
-    said = ", ".join(names) + (f" and {more} more" if names and more > 0 else "")
+    members = ", ".join(names) + (f" and {more} more" if names and more > 0 else "")
     return [
         group.id,
         str(len(group.entries)),
@@ -162,13 +162,13 @@ def _group_row(group: Group) -> list[str]:
         group.kind if first.version else first.case.kind,
         ", ".join(group.sources),
         ", ".join(group.checks),
-        f"{about} ({said})" if said else about,
+        f"{about} ({members})" if members else about,
     ]
 
 
-def _say_more(left: int, what: str) -> None:
+def _say_more(left: int, noun: str) -> None:
     if left > 0:
-        say(f"… and {left} more {what} (--limit {left + MOST}, or --format json)")
+        say(f"… and {left} more {noun} (--limit {left + MOST}, or --format json)")
 
 
 def _say_nothing(filtered: bool) -> None:

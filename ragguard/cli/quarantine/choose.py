@@ -79,9 +79,9 @@ def chosen(
     left_out = {review.find(workspace.ledger, name).id for name in spared}
     if case:
         named = {c.id: c for c in (review.find(workspace.ledger, name) for name in case)}
-        for one in named.values():
-            if one.state != "open":
-                raise UsageError(f"case {one.id} is closed ({one.state})")
+        for named_case in named.values():
+            if named_case.state != "open":
+                raise UsageError(f"case {named_case.id} is closed ({named_case.state})")
     with workspace.ledger.reading() as conn:
         rows = queue.entries(conn, choice=choice(checks, sources, since, commit))
     if case:
@@ -108,9 +108,9 @@ def chosen(
 def _members(rows: list[Entry], group: str) -> list[Entry]:
     from ragguard.ledger import queue
 
-    for found in queue.groups(rows):
-        if found.id == group:
-            return sorted(found.entries, key=lambda e: e.case.id)
+    for candidate in queue.groups(rows):
+        if candidate.id == group:
+            return sorted(candidate.entries, key=lambda e: e.case.id)
     raise UsageError(
         f"no open group {group!r}",
         hint="A group has another name once a case joins or leaves it: look at it again with "

@@ -122,15 +122,19 @@ def _carry_out(
     numbers: dict[int, int | None] = {}
     try:
         if documents:
-            made = review.decide_cases(workspace, [e.case for e in documents], action, pair, reason)
-            numbers = dict.fromkeys(made.decided, made.commit) | dict.fromkeys(made.waiting)
+            decisions = review.decide_cases(
+                workspace, [e.case for e in documents], action, pair, reason
+            )
+            numbers = dict.fromkeys(decisions.decided, decisions.commit) | dict.fromkeys(
+                decisions.waiting
+            )
         for entry in entries:
             if entry.version is None:  # each removal is a commit of its own
                 numbers[entry.case.id] = review.decide(workspace, entry.case, action, pair, reason)
     finally:  # what was decided before an error is told too
         if numbers:
-            done = [e for e in entries if e.case.id in numbers]
-            _tell_done(done, numbers, action, fmt)
+            decided = [e for e in entries if e.case.id in numbers]
+            _tell_done(decided, numbers, action, fmt)
             for number, names in alike.items():
                 for other in names if numbers.get(number) is not None else ():
                     note(f"note: {line(other)} has the same bytes: a rebuild takes it out")
@@ -147,8 +151,8 @@ def _tell_done(entries: list[Entry], numbers: dict[int, int | None], action: str
         case = entry.case
         name = case.label if case.document else f"removal in {case.source}"
         commit = numbers[case.id]
-        said = f"{DONE[action]}, commit {commit}" if commit else f"opinion kept: {action}"
-        say(f"case {case.id}: {name} {said}")
+        outcome = f"{DONE[action]}, commit {commit}" if commit else f"opinion kept: {action}"
+        say(f"case {case.id}: {name} {outcome}")
     if len(entries) > 2 * SHOWN:
         say_rest(len(entries) - SHOWN)
     if None in numbers.values():

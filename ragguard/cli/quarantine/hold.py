@@ -35,16 +35,16 @@ def hold(ctx: click.Context, document: tuple[str, ...], reason: str, fmt: str) -
         lines = sys.stdin.read(MAX_NAMES).splitlines()
         names = [name for text in lines if (name := text.strip())]
     with open_workspace(ctx) as workspace:
-        made = job(workspace, names, reason)
+        held = job(workspace, names, reason)
     if fmt != "table":
-        emit(fmt, {"commit": made.commit, "held": made.documents, "waiting": made.waiting})
+        emit(fmt, {"commit": held.commit, "held": held.documents, "waiting": held.waiting})
         return 0
-    for name in made.documents:
+    for name in held.documents:
         say(f"held: {name}")
-    for name in made.waiting:
+    for name in held.waiting:
         say(f"waits in quarantine already: {name}")
-    if made.commit is not None:
-        say(f"{len(made.documents)} out of the index, commit {made.commit}")
-        say(f"to undo: ragguard quarantine release --commit {made.commit} --key FILE --reason TEXT")
+    if held.commit is not None:
+        say(f"{len(held.documents)} out of the index, commit {held.commit}")
+        say(f"to undo: ragguard quarantine release --commit {held.commit} --key FILE --reason TEXT")
     say("next: ragguard quarantine list")
     return 0

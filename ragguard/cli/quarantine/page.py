@@ -49,11 +49,11 @@ def _beside(shown: CaseView, other: Beside, width: int, terminal: bool) -> Itera
 
     close = "" if other.similarity is None else f", similarity {other.similarity:.2f}"
     where = {"serving": "served", "quarantine": "waits too"}.get(other.zone, other.zone)
-    what = f"beside {ROLE_NAMES[other.role]}: {line(other.document)} ({where or 'gone'}{close})"
+    heading = f"beside {ROLE_NAMES[other.role]}: {line(other.document)} ({where or 'gone'}{close})"
     if not other.text:
-        yield _bare(f"{what}: its text is not kept")
+        yield _bare(f"{heading}: its text is not kept")
         return
-    yield _bare(f"{what}; differing words are marked")
+    yield _bare(f"{heading}; differing words are marked")
     ours = shown.texts[other.passage]
     if width >= WIDE:
         half = (width - 7) // 2
@@ -95,17 +95,17 @@ def _wrapped(text: str, spans: Sequence[Span], width: int) -> list[Text]:
     from rich.console import Console
     from rich.text import Text
 
-    made = Text()
+    marked = Text()
     at = 0
     for start, end in merged([(a, min(b, len(text))) for a, b in spans if a < len(text)]):
-        made.append(plain(text[at:start]))
-        made.append(plain(text[start:end]), style=MARK)
+        marked.append(plain(text[at:start]))
+        marked.append(plain(text[start:end]), style=MARK)
         at = end
-    made.append(plain(text[at:]))
-    made.expand_tabs(4)
+    marked.append(plain(text[at:]))
+    marked.expand_tabs(4)
     ruler = Console(width=width, legacy_windows=False)
     rows: list[Text] = []
-    for part in made.split("\n", allow_blank=True):
+    for part in marked.split("\n", allow_blank=True):
         folded = list(part.wrap(ruler, max(NARROWEST, width), overflow="fold"))
         rows += folded or [Text()]
     for row in rows:
@@ -128,9 +128,9 @@ def _carets(row: Text) -> str:
 def _joined(gutter: str, row: Text) -> Text:
     from rich.text import Text
 
-    made = Text(gutter)
-    made.append_text(row)
-    return made
+    joined = Text(gutter)
+    joined.append_text(row)
+    return joined
 
 
 def _bare(text: str) -> Text:

@@ -82,8 +82,8 @@ def _show_head(body: dict[str, Any], shown: CaseView) -> None:
     say(f"  claims      {line(claims)}")
     if body["reviewers_needed"] > 1 or body["opinions"]:
         spoken = ", ".join(
-            f"{line(said['reviewer'])} ({said['action'] or 'told once two disagree'})"
-            for said in body["opinions"]
+            f"{line(opinion['reviewer'])} ({opinion['action'] or 'told once two disagree'})"
+            for opinion in body["opinions"]
         )
         say(f"  opinions    {len(body['opinions'])} of {body['reviewers_needed']}: {spoken or '-'}")
     if shown.replaces:

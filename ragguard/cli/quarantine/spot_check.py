@@ -45,22 +45,22 @@ def draw(ctx: click.Context, size: int, fmt: str) -> None:
     from ragguard.quarantine import spot_check as job
 
     with open_workspace(ctx) as workspace:
-        made = job.draw(workspace, size)
+        drawn = job.draw(workspace, size)
     if fmt != "table":
         body: dict[str, int | None] = dict.fromkeys(("draw", "items", "admitted", "held"))
-        if made is not None:
-            items = len(made.items)
-            body = {"draw": made.number, "items": items}
-            body |= {"admitted": made.admitted, "held": made.held}
+        if drawn is not None:
+            items = len(drawn.items)
+            body = {"draw": drawn.number, "items": items}
+            body |= {"admitted": drawn.admitted, "held": drawn.held}
         emit(fmt, body)
         return
-    if made is None:
+    if drawn is None:
         say("nothing is drawn yet: the log has the digest of the first seed now")
         say("next: the same again, once documents came in under it (in a week)")
         return
     say(
-        f"draw {made.number}: {len(made.items)} documents, out of {made.admitted} that were let "
-        f"in and {made.held} that are held"
+        f"draw {drawn.number}: {len(drawn.items)} documents, out of {drawn.admitted} that were let "
+        f"in and {drawn.held} that are held"
     )
     say("next: ragguard quarantine spot-check list")
 

@@ -77,7 +77,7 @@ def _count(workspace: Workspace, fmt: str) -> None:
                 {"source": source, "state": state, "count": count}
                 for (source, state), count in sorted(counts.items())
             ],
-            "checks": {name: dict(found) for name, found in sorted(by_check.items())},
+            "checks": {name: dict(states) for name, states in sorted(by_check.items())},
             "observed": {
                 "asked": asked,
                 **_rate_body(rate),
@@ -143,12 +143,12 @@ def _say_spot_checks(spot: dict[str, Any]) -> None:
     kinds = (("bad among what was let in", "bad_in"), ("honest among what is held", "honest_held"))
     rows = []
     for name, key in kinds:
-        found = spot[key]
-        if found is not None:
-            share = _share(found) if found["judged"] else "unknown: nothing was judged"
-            ends = f"{found['documents'][0]}-{found['documents'][1]} of {found['population']}"
-            judged = f"{found['judged']} of {found['drawn']}"
-            rows.append([name, judged, str(found["found"]), share, ends])
+        figure = spot[key]
+        if figure is not None:
+            share = _share(figure) if figure["judged"] else "unknown: nothing was judged"
+            ends = f"{figure['documents'][0]}-{figure['documents'][1]} of {figure['population']}"
+            judged = f"{figure['judged']} of {figure['drawn']}"
+            rows.append([name, judged, str(figure["found"]), share, ends])
     if rows:
         say()
         headings = ["spot checks, last 90 days", "judged", "found", "share", "documents"]
@@ -193,13 +193,13 @@ def _say_rate(rate: ObservedRate, asked: float) -> None:
 
 def _rate_row(name: str, rate: ObservedRate) -> list[str]:
     low, high = rate.interval
-    said = f"{_percent(rate.rate)} ({_percent(low)}-{_percent(high)})" if rate.honest else ""
+    observed = f"{_percent(rate.rate)} ({_percent(low)}-{_percent(high)})" if rate.honest else ""
     return [
         name,
         str(rate.admitted),
         str(rate.released),
         str(rate.open),
-        said,
+        observed,
         _percent(rate.if_open_honest) if rate.open else "",
     ]
 
@@ -207,19 +207,19 @@ def _rate_row(name: str, rate: ObservedRate) -> list[str]:
 def verdict(rate: ObservedRate, asked: float) -> list[str]:
     """Sentences that hold the observed rate against the asked one, and what to do next."""
     low, high = rate.interval
-    said = f"asked {_percent(asked)}, observed {_percent(rate.rate)}"
-    said += f" ({_percent(low)}-{_percent(high)})"
+    rates = f"asked {_percent(asked)}, observed {_percent(rate.rate)}"
+    rates += f" ({_percent(low)}-{_percent(high)})"
     waiting = f"up to {_percent(rate.if_open_honest)} if all {rate.open} that wait are honest"
     if not rate.decided:
         more = f"; {waiting}" if rate.open else ""
         return [f"asked {_percent(asked)}: nothing was decided yet, so nothing was observed{more}"]
     if not rate.parts_from(asked):
-        return [f"{said}: no more than asked, as far as {rate.decided} decisions can tell"]
+        return [f"{rates}: no more than asked, as far as {rate.decided} decisions can tell"]
     checks = [(r.released, name) for name, r in rate.by_check.items() if r.released]
     named = [(r.rate, name) for name, r in rate.by_source.items() if r.released]
     blame = f"most by {max(checks)[1]}" if checks else "by no check that is known"
     where = f", and most of all in {max(named)[1]}" if named else ""
-    lines = [f"{said}: honest documents are held more often than asked, {blame}{where}"]
+    lines = [f"{rates}: honest documents are held more often than asked, {blame}{where}"]
     if rate.open:
         lines.append(f"{waiting}")
     check = f" --check {max(checks)[1]}" if checks else ""

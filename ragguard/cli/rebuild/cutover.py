@@ -80,9 +80,9 @@ def start(ctx: click.Context, traffic: float, days: int, shadow: Any, fmt: str) 
 
     with open_workspace(ctx) as workspace:
         trial = run(workspace, traffic, timedelta(days=days), shadow)
-        found = look(workspace)
+        status = look(workspace)
     if fmt != "table":
-        emit(fmt, _body(found))
+        emit(fmt, _body(status))
         return
     say(
         f"generation {trial.generation.id} answers {100 * trial.share:.3g} % of the queries until "
@@ -104,14 +104,14 @@ def status(ctx: click.Context, fmt: str) -> None:
     from ragguard.rebuild.cutover import status as look
 
     with open_workspace(ctx, exclusive=False) as workspace:
-        found = look(workspace)
+        status = look(workspace)
     if fmt != "table":
-        emit(fmt, _body(found))
-    elif found is None:
+        emit(fmt, _body(status))
+    elif status is None:
         say("there is no candidate")
         say("next: ragguard reindex --from-clean --stage")
     else:
-        _show(found)
+        _show(status)
 
 
 @cutover.command()
@@ -133,8 +133,8 @@ def finish(ctx: click.Context, yes: bool, quiet: bool, fmt: str) -> int:
     from ragguard.rebuild.gate import canary_gate
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
-        made = run(workspace, gate=canary_gate(workspace), yes=yes, progress=progress.update)
-    return answer(fmt, made, lambda: _tell(made))
+        finished = run(workspace, gate=canary_gate(workspace), yes=yes, progress=progress.update)
+    return answer(fmt, finished, lambda: _tell(finished))
 
 
 @cutover.command()
@@ -150,27 +150,31 @@ def abort(ctx: click.Context, fmt: str) -> None:
     from ragguard.rebuild.cutover import abort as run
 
     with open_workspace(ctx) as workspace:
-        made = run(workspace)
+        aborted = run(workspace)
     if fmt != "table":
-        body = {"generation": made.generation, "commit": made.commit, "dropped": [*made.dropped]}
+        body = {
+            "generation": aborted.generation,
+            "commit": aborted.commit,
+            "dropped": [*aborted.dropped],
+        }
         emit(fmt, body)
         return
-    say(f"commit {made.commit}: generation {made.generation} is given up")
-    for name in made.dropped:
+    say(f"commit {aborted.commit}: generation {aborted.generation} is given up")
+    for name in aborted.dropped:
         say(f"  dropped {name}")
 
 
-def _show(found: Status) -> None:
-    trial, figures = found.trial, found.figures
+def _show(status: Status) -> None:
+    trial, figures = status.trial, status.figures
     number = trial.generation.id
     says = {
         "staged": "was not tried yet",
         "running": f"answers {100 * trial.share:.3g} % of the queries",
         "over": "was on trial; its days are over",
         "stopped": "was on trial, which ended by itself",
-    }[found.state]
+    }[status.state]
     say(f"generation {number}, built by commit {trial.built}, {says}")
-    say(f"generation {found.serving} serves; the candidate is {found.behind} commits behind")
+    say(f"generation {status.serving} serves; the candidate is {status.behind} commits behind")
     if trial.number is not None:
         say(f"from {trial.since} until {trial.until}, both asked: {trial.shadow}")
     if trial.stopped:
@@ -181,12 +185,12 @@ def _show(found: Status) -> None:
     if figures is not None:
         rows = [
             [
-                str(one),
-                "candidate" if one == number else "serving",
-                str(figures.queries.get(one, 0)),
-                f"{figures.ms[one]:.1f}" if one in figures.ms else "-",
+                str(generation),
+                "candidate" if generation == number else "serving",
+                str(figures.queries.get(generation, 0)),
+                f"{figures.ms[generation]:.1f}" if generation in figures.ms else "-",
             ]
-            for one in (found.serving, number)
+            for generation in (status.serving, number)
         ]
         columns = ["generation", "is", "queries answered", "median ms"]
         table(columns, rows, right=frozenset({"queries answered", "median ms"}))
@@ -203,48 +207,50 @@ def _show(found: Status) -> None:
                 [[w.query[:16], f"{w.rbo:.3f}", f"{w.overlap:.2f}"] for w in figures.worst],
                 right=frozenset({"rank-biased overlap", "documents in common"}),
             )
-    if found.state == "staged":
+    if status.state == "staged":
         say("next: ragguard cutover start --traffic 10% --days 7, or finish, or abort")
     else:
         say("next: ragguard cutover finish, or ragguard cutover abort")
 
 
-def _tell(made: Finished) -> None:
-    if made.refused:
-        say(f"generation {made.generation} goes on serving")
-        for reason in made.refused:
+def _tell(finished: Finished) -> None:
+    if finished.refused:
+        say(f"generation {finished.generation} goes on serving")
+        for reason in finished.refused:
             say(f"refused: {reason}")
         say("next: ragguard cutover abort, or look into it and finish again")
         return
-    say(f"commit {made.commit}: generation {made.generation} serves")
-    say(f"  {made.documents} documents serve, {made.behind} commits were caught up")
-    rows = [[name, "comes", ""] for name in made.came] + [[name, "goes", ""] for name in made.gone]
-    why = {one.label: one for one in made.left}
+    say(f"commit {finished.commit}: generation {finished.generation} serves")
+    say(f"  {finished.documents} documents serve, {finished.behind} commits were caught up")
+    rows = [[name, "comes", ""] for name in finished.came] + [
+        [name, "goes", ""] for name in finished.gone
+    ]
+    why = {omitted.label: omitted for omitted in finished.left}
     for row in rows:
-        if (one := why.get(row[0])) is not None:
-            row[2] = f"{one.findings[0].check}: {one.findings[0].detail}"
+        if (omitted := why.get(row[0])) is not None:
+            row[2] = f"{omitted.findings[0].check}: {omitted.findings[0].detail}"
     if rows:
         table(["document", "goes or comes", "why"], rows[:SHOWN])
     say_rest(len(rows) - SHOWN)
-    for name in made.dropped:
+    for name in finished.dropped:
         say(f"  dropped {name}")
-    if made.gated:
+    if finished.gated:
         say("  the canaries were asked of both: the gate let it pass")
     else:
         note("note: no canaries: nothing was compared.")
     say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")
 
 
-def _body(found: Status | None) -> dict[str, Any]:
-    if found is None:
+def _body(status: Status | None) -> dict[str, Any]:
+    if status is None:
         return {"state": "none"}
-    trial, figures = found.trial, found.figures
+    trial, figures = status.trial, status.figures
     body: dict[str, Any] = {
-        "state": found.state,
+        "state": status.state,
         "generation": trial.generation.id,
         "built": trial.built,
-        "serving": found.serving,
-        "behind": found.behind,
+        "serving": status.serving,
+        "behind": status.behind,
         "trial": None,
     }
     if figures is not None:

@@ -76,16 +76,16 @@ def reindex(
     from ragguard.rebuild.gate import canary_gate
     from ragguard.rebuild.reindex import reindex as run
 
-    def ask(made: Rebuilt) -> bool:
+    def ask(rebuilt: Rebuilt) -> bool:
         if not sys.stdin.isatty():
             return False
-        for reason in made.stops:
+        for reason in rebuilt.stops:
             note(reason)
         return click.confirm("Rebuild nevertheless?", err=True)
 
     age = duration(if_older_than) if if_older_than else None
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
-        made = run(
+        rebuilt = run(
             workspace,
             at=at,
             re_embed=re_embed,
@@ -97,12 +97,12 @@ def reindex(
             ask=ask,
             progress=progress.update,
         )
-    return answer(fmt, made, lambda: _show(made, dry_run))
+    return answer(fmt, rebuilt, lambda: _show(rebuilt, dry_run))
 
 
-def _say_what_to_do(made: Rebuilt) -> None:
+def _say_what_to_do(rebuilt: Rebuilt) -> None:
     """What somebody does who was asked and is not there to answer."""
-    names = [f"{v.source}/{v.id}" for v in made.suspects]
+    names = [f"{v.source}/{v.id}" for v in rebuilt.suspects]
     if names:
         shown = line(" ".join(names[:NAMED])) + (" …" if len(names) > NAMED else "")
         say(f"next: read what is suspect: ragguard search, ragguard trace {line(names[0])}")
@@ -112,62 +112,62 @@ def _say_what_to_do(made: Rebuilt) -> None:
         say("next: look into it, then the same with --yes")
 
 
-def _show(made: Rebuilt, dry_run: bool) -> None:
-    if made.recovered:
-        say(f"finished {made.recovered} commits that an interrupted run had begun")
-    if made.skipped:
-        say(f"nothing to do: {made.skipped}")
+def _show(run: Rebuilt, dry_run: bool) -> None:
+    if run.recovered:
+        say(f"finished {run.recovered} commits that an interrupted run had begun")
+    if run.skipped:
+        say(f"nothing to do: {run.skipped}")
         return
-    done = made.commit is not None
-    if made.staged:
-        say(f"commit {made.commit}: generation {made.generation} is a candidate; what serves stays")
-    elif done:
-        say(f"commit {made.commit}: generation {made.generation} serves")
+    committed = run.commit is not None
+    if run.staged:
+        say(f"commit {run.commit}: generation {run.generation} is a candidate; what serves stays")
+    elif committed:
+        say(f"commit {run.commit}: generation {run.generation} serves")
     else:
-        say(f"generation {made.generation} goes on serving")
-    will = "" if done and not made.staged else "would "
-    say(f"  {made.before} documents served, {made.kept} {will}serve ({made.chunks} chunks)")
-    if made.waiting:
-        say(f"  {made.waiting} go on waiting in quarantine")
-    if made.recipe_changed:
+        say(f"generation {run.generation} goes on serving")
+    will = "" if committed and not run.staged else "would "
+    say(f"  {run.before} documents served, {run.kept} {will}serve ({run.chunks} chunks)")
+    if run.waiting:
+        say(f"  {run.waiting} go on waiting in quarantine")
+    if run.recipe_changed:
         say("  by another recipe: texts are read, cut or embedded otherwise than in the old index")
     rows = [
         [
-            one.label,
-            "quarantine" if one.waits else "out",
-            f"{one.findings[0].check}: {one.findings[0].detail}",
+            omitted.label,
+            "quarantine" if omitted.waits else "out",
+            f"{omitted.findings[0].check}: {omitted.findings[0].detail}",
         ]
-        for one in made.left
+        for omitted in run.left
     ]
-    rows += [[name, "out", "did not serve at that commit"] for name in made.gone]
+    rows += [[name, "out", "did not serve at that commit"] for name in run.gone]
     rows += [
         [f"{v.source}/{v.id}", "stays", f"{v.findings[0].check}: {v.findings[0].detail}"]
-        for v in made.suspects
+        for v in run.suspects
         if v.findings
     ]
     if rows:
         table(["document", "goes", "why"], rows[:SHOWN])
     say_rest(len(rows) - SHOWN)
-    if made.compared is not None:
+    if run.compared is not None:
         from ragguard.rebuild.compare import lines
 
-        for text in lines(made.compared):
+        for text in lines(run.compared):
             say(f"  {text}")
-    for name in made.dropped:
+    for name in run.dropped:
         say(f"  dropped {name}")
-    for reason in made.refused:
+    for reason in run.refused:
         say(f"refused: {reason}")
-    for reason in made.stops:
-        say(f"{'asked' if done else 'stopped'}: {reason}")
-    if done and made.gated:
+    for reason in run.stops:
+        say(f"{'asked' if committed else 'stopped'}: {reason}")
+    if committed and run.gated:
         say("  the canaries were asked of both: the gate let it pass")
-    elif done:
+    elif committed:
         note("note: no canaries: nothing was compared.")
     if dry_run:
         say("next: the same without --dry-run")
-    elif made.staged:
+    elif run.staged:
         say("next: ragguard cutover start --traffic 10% --days 7, or ragguard cutover finish")
-    elif made.stops and not done:
-        _say_what_to_do(made)
-    elif done:
+    elif run.stops and not committed:
+        _say_what_to_do(run)
+    elif committed:
         say("next: ragguard audit; ragguard rollback gN goes back to a generation that is kept")

@@ -46,36 +46,42 @@ def rollback(
     from ragguard.rebuild.rollback import rollback as run
 
     with open_workspace(ctx) as workspace, Progress(quiet or fmt != "table") as progress:
-        made = run(workspace, where, leave_out=leave_out, dry_run=dry_run, progress=progress.update)
-    return answer(fmt, made, lambda: _show(made, dry_run))
+        rolled_back = run(
+            workspace, where, leave_out=leave_out, dry_run=dry_run, progress=progress.update
+        )
+    return answer(fmt, rolled_back, lambda: _show(rolled_back, dry_run))
 
 
-def _show(made: RolledBack, dry_run: bool) -> None:
-    if made.recovered:
-        say(f"finished {made.recovered} commits that an interrupted run had begun")
-    done = made.commit is not None
-    if done:
-        said = f"{made.to} serves again" if made.switched else f"back to {made.to}"
-        say(f"commit {made.commit}: {said} ({sum(made.seconds.values()):.1f} s)")
+def _show(rolled_back: RolledBack, dry_run: bool) -> None:
+    if rolled_back.recovered:
+        say(f"finished {rolled_back.recovered} commits that an interrupted run had begun")
+    committed = rolled_back.commit is not None
+    if committed:
+        outcome = (
+            f"{rolled_back.to} serves again"
+            if rolled_back.switched
+            else f"back to {rolled_back.to}"
+        )
+        say(f"commit {rolled_back.commit}: {outcome} ({sum(rolled_back.seconds.values()):.1f} s)")
     elif dry_run:
-        say(f"would go back to {made.to}")
-    elif made.exit_code:
-        say(f"nothing to do: what may serve of {made.to} serves")
+        say(f"would go back to {rolled_back.to}")
+    elif rolled_back.exit_code:
+        say(f"nothing to do: what may serve of {rolled_back.to} serves")
     else:
-        say(f"nothing to do: {made.to} is what serves")
-    will = "" if done else "would "
-    if done or made.switched or not made.unchanged:
-        say(f"  {made.before} documents served, {made.after} {will}serve")
-    if made.embedded:
-        say(f"  {made.embedded} texts were embedded")
+        say(f"nothing to do: {rolled_back.to} is what serves")
+    will = "" if committed else "would "
+    if committed or rolled_back.switched or not rolled_back.unchanged:
+        say(f"  {rolled_back.before} documents served, {rolled_back.after} {will}serve")
+    if rolled_back.embedded:
+        say(f"  {rolled_back.embedded} texts were embedded")
     rows = [
-        *_rows("comes back", made.back, made.freed),
-        *_rows("goes", made.gone),
+        *_rows("comes back", rolled_back.back, rolled_back.freed),
+        *_rows("goes", rolled_back.gone),
         *(
             ["goes on waiting", label, "in quarantine: a reviewer decides"]
-            for label in made.waiting
+            for label in rolled_back.waiting
         ),
-        *(["left out", one.label, one.findings[0].detail] for one in made.left),
+        *(["left out", omitted.label, omitted.findings[0].detail] for omitted in rolled_back.left),
     ]
     if rows:
         told = any(why for *_, why in rows)
@@ -84,11 +90,11 @@ def _show(made: RolledBack, dry_run: bool) -> None:
     say_rest(len(rows) - SHOWN)
     if dry_run:
         say("next: the same without --dry-run")
-    elif done:
+    elif committed:
         say("next: ragguard audit judges what came back; ragguard history shows the commits")
 
 
-def _rows(what: str, labels: Sequence[str], freed: Sequence[str] = ()) -> list[list[str]]:
+def _rows(fate: str, labels: Sequence[str], freed: Sequence[str] = ()) -> list[list[str]]:
     out = set(freed)
     why = "a rebuild had put it into quarantine"
-    return [[what, label, why if label in out else ""] for label in labels]
+    return [[fate, label, why if label in out else ""] for label in labels]

@@ -37,35 +37,35 @@ def publish(ctx: click.Context, folder: Path, keep: int, fmt: str) -> None:
     from ragguard.serving.publish import publish as run
 
     with open_workspace(ctx) as workspace:
-        done = run(workspace, folder, keep=keep)
+        copy = run(workspace, folder, keep=keep)
         key = workspace.log_key
     if fmt != "table":
         body = {
-            "folder": str(done.folder),
-            "collection": done.name,
-            "alias": done.alias,
-            "commit": done.commit,
-            "points": done.points,
-            "bytes": done.bytes,
-            "fresh": done.fresh,
-            "removed": list(done.removed),
-            "proved": done.proved,
-            "refused": done.refused,
-            "planted": done.planted,
+            "folder": str(copy.folder),
+            "collection": copy.name,
+            "alias": copy.alias,
+            "commit": copy.commit,
+            "points": copy.points,
+            "bytes": copy.bytes,
+            "fresh": copy.fresh,
+            "removed": list(copy.removed),
+            "proved": copy.proved,
+            "refused": copy.refused,
+            "planted": copy.planted,
             "log_key": key,
         }
         emit(fmt, body)
         return
-    if done.fresh:
-        say(f"published commit {done.commit}: {done.points} points, {done.bytes >> 20} MiB")
+    if copy.fresh:
+        say(f"published commit {copy.commit}: {copy.points} points, {copy.bytes >> 20} MiB")
     else:
-        say(f"commit {done.commit} is published already")
-    say(f"  {done.alias!r} in {done.folder} is {done.name}")
-    if done.removed:
-        say(f"  deleted {', '.join(done.removed)}")
-    say(f"  {done.proved} of {done.points} points are proved by its snapshot")
-    if done.refused:
-        say(f"  {done.refused} are not, and readers will refuse them: ragguard audit says why")
-    if done.planted:
-        say(f"  {done.planted} are planted (honeytokens): nobody is given them")
-    say(f"next: ragguard search QUESTION --published {done.folder} --log-key '{key}'")
+        say(f"commit {copy.commit} is published already")
+    say(f"  {copy.alias!r} in {copy.folder} is {copy.name}")
+    if copy.removed:
+        say(f"  deleted {', '.join(copy.removed)}")
+    say(f"  {copy.proved} of {copy.points} points are proved by its snapshot")
+    if copy.refused:
+        say(f"  {copy.refused} are not, and readers will refuse them: ragguard audit says why")
+    if copy.planted:
+        say(f"  {copy.planted} are planted (honeytokens): nobody is given them")
+    say(f"next: ragguard search QUESTION --published {copy.folder} --log-key '{key}'")

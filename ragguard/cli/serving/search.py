@@ -98,13 +98,13 @@ def search(
         say(f"{hit.rank}. {hit.document}  ({hit.similarity:.2f})")
         say(f"   {text[:SHOWN]}{'…' if len(text) > SHOWN else ''}")
         if hit.proof is not None:
-            said = (
+            state = (
                 f"proved: seal, manifest {hit.proof['manifest'][:12]}…, commit "
                 f"{hit.proof['commit']}"
                 if hit.proof["ok"]
                 else f"NOT PROVED: {hit.proof['reason']}"
             )
-            say(f"   {said}")
+            say(f"   {state}")
     if hits and candidate is not None:
         by = hits[0].generation
         which = "which is on trial" if by == candidate else "which serves"
@@ -141,10 +141,10 @@ def read_scope(given: Sequence[str]) -> Wanted | None:
             raise UsageError("--scope everything stands alone")
         return "everything"
     values: dict[str, list[str]] = {}
-    for one in given:
-        key, separator, value = one.partition("=")
+    for pair in given:
+        key, separator, value = pair.partition("=")
         if not separator:
-            raise UsageError(f"--scope {one!r}: expected KEY=VALUE, such as tenant=acme")
+            raise UsageError(f"--scope {pair!r}: expected KEY=VALUE, such as tenant=acme")
         values.setdefault(key, []).append(value)
     return values
 
@@ -169,9 +169,11 @@ def _tell(answer: Answer) -> None:
             f"   proved: sealed, signed (manifest {hit.proof.manifest[:12]}…), serves since commit "
             f"{hit.proof.commit}{pending}"
         )
-    for one in answer.refused:
-        say(f"{'ALARM' if one.alarm else 'refused'}: {line(one.document)}: {line(one.reason)}")
-        say(f"   point {one.point} ({one.kind})")
+    for fault in answer.refused:
+        say(
+            f"{'ALARM' if fault.alarm else 'refused'}: {line(fault.document)}: {line(fault.reason)}"
+        )
+        say(f"   point {fault.point} ({fault.kind})")
     if answer.abstained is not None and (answer.refused or answer.abstained.kind != "unproved"):
         say(f"no answer: {line(answer.abstained.reason)} ({answer.abstained.kind})")
         if answer.abstained.pinned is not None:

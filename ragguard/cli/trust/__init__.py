@@ -84,8 +84,8 @@ def add(
         )
         act = {"act": "trust add", "key": key.keyid, "principal": key.principal}
         workspace.set_root(root, signers, {**act, "role": role, "source": source})
-    what = f"may speak for {source!r}" if role == "signer" else f"is a {role}"
-    say(f"trust root {root.version}: {key.principal!r} ({key.keyid[:16]}…) {what}")
+    grant = f"may speak for {source!r}" if role == "signer" else f"is a {role}"
+    say(f"trust root {root.version}: {key.principal!r} ({key.keyid[:16]}…) {grant}")
     if role == "signer":
         wanted = root.sources[source or ""]
         say(f"{wanted.threshold} of {len(wanted.signers)} signatures are needed for {source!r}")

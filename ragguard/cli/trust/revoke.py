@@ -107,7 +107,7 @@ def revoke(
 def _tell_radius(radius: Radius) -> None:
     by_source = ", ".join(f"{count} of {name}" for name, count in sorted(radius.sources.items()))
     say(f"{radius.target.name}, since {radius.since}:")
-    for what, value in (
+    for label, value in (
         ("documents to quarantine", by_source or "none"),
         ("chunks", f"{radius.chunks}"),
         ("an older version served", f"{len(radius.older)}; it does not come back by itself"),
@@ -119,7 +119,7 @@ def _tell_radius(radius: Radius) -> None:
             "there are no canaries" if radius.canaries is None else f"{len(radius.canaries)}",
         ),
     ):
-        say(f"  {what:24} {value}")
+        say(f"  {label:24} {value}")
     if not radius.documents:
         return
     table(

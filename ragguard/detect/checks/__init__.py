@@ -82,7 +82,7 @@ def parameters(check_: Check, values: Mapping[str, Any]) -> Any:
     """
     defaults = check_.params()
     known = check_.params.__dataclass_fields__
-    made: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
             raise ConfigError(
@@ -102,5 +102,5 @@ def parameters(check_: Check, values: Mapping[str, Any]) -> Any:
                 f"[checks.{check_.name}] {key}: expected {type(default).__name__}, "
                 f"found {type(value).__name__}"
             )
-        made[key] = value
-    return check_.params(**made)
+        settings[key] = value
+    return check_.params(**settings)

@@ -49,8 +49,8 @@ def accord(view: CorpusView, params: Params) -> Signal:
     scores = np.sqrt(alone * excess)
 
     def explain(row: int) -> Evidence:
-        said = companions_evidence(view, near, rows, row, params.most)
+        evidence = companions_evidence(view, near, rows, row, params.most)
         shared = f"{excess[row]:.0%} more of its rare words than this corpus offers"
-        return Evidence(f"{said.detail}; they share {shared}", said.facts)
+        return Evidence(f"{evidence.detail}; they share {shared}", evidence.facts)
 
     return Signal(scores, explain)

@@ -70,8 +70,8 @@ def borne_out(view: CorpusView, params: Params) -> tuple[Doubles, Doubles, Ints]
     if key in view.shared:
         kept: tuple[Doubles, Doubles, Ints] = view.shared[key]
         return kept
-    found = paraphrases(view, view.newcomers, params.overlap, params.least)
-    near, rows = distinct(found.values, found.rows, view.documents)
+    rewordings = paraphrases(view, view.newcomers, params.overlap, params.least)
+    near, rows = distinct(rewordings.values, rewordings.rows, view.documents)
     if not (rows >= 0).any():
         raise NotApplicable("no other newcomer to compare with")
     known = paraphrases(view, view.reference, params.overlap, params.least).values
@@ -79,5 +79,5 @@ def borne_out(view: CorpusView, params: Params) -> tuple[Doubles, Doubles, Ints]
     alone = np.mean([stand_out(view, near, known, w, params.softening) for w in widths], axis=0)
     middle = (params.fewest + params.most) // 2
     scores = mutual(alone, rows[:, :middle], rows[:, : params.most], view.documents)
-    made = view.shared[key] = np.maximum(scores - params.noise, 0.0), near, rows
-    return made
+    measurement = view.shared[key] = np.maximum(scores - params.noise, 0.0), near, rows
+    return measurement

@@ -73,9 +73,9 @@ def denylist(view: CorpusView, params: Params) -> Signal:
     nothing = np.zeros(len(texts))
     mine: dict[int, Floats64] = {}  # by row: how much of the wording one text holds of the other
     # Copied code and tables are copies too: the whole text is compared, not its prose.
-    said = [words(text) for text in view.texts[: view.n]]
+    chunk_words = [words(text) for text in view.texts[: view.n]]
     for row in range(view.n):
-        shared, size = _shared(said[row], holders, len(texts))
+        shared, size = _shared(chunk_words[row], holders, len(texts))
         if shared is None:
             if wordless or near[row] or _may_share(nothing, size, params.copied):
                 mine[row] = nothing
@@ -85,11 +85,11 @@ def denylist(view: CorpusView, params: Params) -> Signal:
         if wordless or near[row] or shares:
             mine[row] = held
     looked_at = list(mine)
-    sketched = sketch_rows([said[row] for row in looked_at])
+    sketched = sketch_rows([chunk_words[row] for row in looked_at])
     scores = np.zeros(view.n)
-    found: dict[int, tuple[str, float, float]] = {}
+    likenesses: dict[int, tuple[str, float, float]] = {}
     for row, sketch in zip(looked_at, sketched, strict=True):
-        if len(said[row]) < params.shortest:
+        if len(chunk_words[row]) < params.shortest:
             continue
         close = vectors @ view.vectors[row]
         alike, held = resemblance(sketch, sketches), mine[row]
@@ -108,10 +108,10 @@ def denylist(view: CorpusView, params: Params) -> Signal:
             continue
         scores[row] = 1.0 + float(part[best])
         wording = max(float(alike[best]), float(held[best]))
-        found[row] = (denied_by[best].label, float(close[best]), wording)
+        likenesses[row] = (denied_by[best].label, float(close[best]), wording)
 
     def explain(row: int) -> Evidence:
-        owner, close, alike = found.get(row, ("", 0.0, 0.0))
+        owner, close, alike = likenesses.get(row, ("", 0.0, 0.0))
         return Evidence(
             f"resembles {owner}, which a reviewer rejected (similarity {close:.2f}, "
             f"{alike:.0%} of the wording)",

@@ -97,9 +97,9 @@ def wording() -> Phrasing:
         RagguardError: The file is not the one this version was released with.
     """
     data = files("ragguard.detect.checks").joinpath("rules", "phrasing.npz").read_bytes()
-    if (found := digest_bytes(data)) != PHRASING:
+    if (sha256 := digest_bytes(data)) != PHRASING:
         raise RagguardError(
-            f"rules/phrasing.npz: expected SHA-256 {PHRASING}, got {found}",
+            f"rules/phrasing.npz: expected SHA-256 {PHRASING}, got {sha256}",
             hint="Install ragguard again.",
         )
     return phrasing.load(data)
@@ -110,14 +110,14 @@ def _odds(asked: Asked, weight: float, least: float) -> NDArray[np.float64]:
 
     Wording is asked only of passages in which it could bring a sentence above `least`.
     """
-    made: NDArray[np.float64] = model().score(asked.table) + ABOVE
-    passages = np.unique(asked.rows[made + weight * WORST > least])
+    odds: NDArray[np.float64] = model().score(asked.table) + ABOVE
+    passages = np.unique(asked.rows[odds + weight * WORST > least])
     at = np.flatnonzero(np.isin(asked.rows, passages))
     sentences = [asked.sentences[i] for i in at.tolist()]
     worded = np.minimum(wording().score(sentences, asked.table[at, :FORMS]), WORST)
     alike = np.maximum(0.0, phrasing.company(worded, asked.rows[at]) - ALIKE)
-    made[at] += weight * (worded - alike)
-    return made
+    odds[at] += weight * (worded - alike)
+    return odds
 
 
 @check("foreign_request", family="hidden", params=Params, unit=0.5)
@@ -137,8 +137,8 @@ def foreign_request(view: CorpusView, params: Params) -> Signal:
     measured = Measure(view)
     for start in range(0, view.n, BLOCK):
         rows = range(start, min(start + BLOCK, view.n))
-        found = [requests.sentences(view.prose[r])[: params.most_sentences] for r in rows]
-        asked = measured.features(rows.start, found)
+        sentences = [requests.sentences(view.prose[r])[: params.most_sentences] for r in rows]
+        asked = measured.features(rows.start, sentences)
         odds = _odds(asked, params.wording, params.least) - params.least
         for at in np.lexsort((-np.arange(len(odds)), odds)).tolist():  # the worst comes last
             row = start + int(asked.rows[at])
@@ -224,19 +224,19 @@ class Measure:
         self._taught = self._places[rows]
         self._total = max(view.lexicon.words.values(), default=0) + 1
 
-    def features(self, first: int, found: list[list[Sentence]]) -> Asked:
+    def features(self, first: int, passages: list[list[Sentence]]) -> Asked:
         """Features of the sentences of consecutive judged rows.
 
         Args:
             first: The first row.
-            found: Sentences of each row.
+            passages: Sentences of each row.
 
         Returns:
             Those with any form of a request. Others ask for nothing, and are two of three.
         """
-        every = [s for sentences in found for s in sentences]
-        sizes = np.array([len(sentences) for sentences in found], dtype=np.int64)
-        every_row = np.repeat(np.arange(len(found)), sizes)
+        every = [s for sentences in passages for s in sentences]
+        sizes = np.array([len(sentences) for sentences in passages], dtype=np.int64)
+        every_row = np.repeat(np.arange(len(passages)), sizes)
         every_form = np.array([requests.form(s) for s in every]).reshape(len(every), FORMS)
         formed = np.asarray(every_form.any(axis=1), dtype=np.bool_)
         # Sentences beside one count for its `company`, so they are measured with it.
@@ -261,7 +261,7 @@ class Measure:
         unrelated = np.where(mass > 0, 1.0 - related / (mass + 1e-9), 0.5)
         on_topic, in_tune = self._topic(first + row_of, owner, stems, rarity)
         asks = np.maximum(forms[:, _ASKS].max(axis=1), 2.0 * forms[:, _QUESTION])
-        others = np.bincount(row_of, asks * formed[chosen], len(found))[row_of] - asks
+        others = np.bincount(row_of, asks * formed[chosen], len(passages))[row_of] - asks
         lengths = np.array([len(s.tokens) for s in flat])
         strange = np.pad(alien * unrelated, 1)
         there = np.pad(chosen, 1, constant_values=-9)
@@ -328,8 +328,8 @@ class Measure:
         chosen = csr_matrix((ones, near[held], pointers), shape=(len(near), self._terms.shape[0]))
         spoken = chosen @ self._terms
         spoken.sort_indices()
-        found = np.asarray(spoken[row, stems], dtype=np.float64).ravel()
-        heard: NDArray[np.float64] = np.minimum(1.0, found / 3.0)
+        mentions = np.asarray(spoken[row, stems], dtype=np.float64).ravel()
+        heard: NDArray[np.float64] = np.minimum(1.0, mentions / 3.0)
         lonely = np.flatnonzero(~held.any(axis=1))
         heard[np.isin(row, lonely)] = 0.5  # no neighbours: nothing is known
         return heard

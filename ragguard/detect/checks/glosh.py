@@ -52,8 +52,8 @@ def glosh(view: CorpusView, params: Params) -> Signal:
         judged = rows < view.n
         if len(rows) < params.smallest or not judged.any():
             continue
-        found = _outlier_scores(view.vectors[rows], params)
-        scores[rows[judged]] = np.maximum(-np.log(1.01 - found[judged]), 0.0)
+        outlier_scores = _outlier_scores(view.vectors[rows], params)
+        scores[rows[judged]] = np.maximum(-np.log(1.01 - outlier_scores[judged]), 0.0)
         sizes[rows[judged]] = len(rows)
     if not sizes.any():
         raise NotApplicable("no neighbourhood is large enough to be clustered")
@@ -86,8 +86,8 @@ def _outlier_scores(vectors: NDArray[np.float32], params: Params) -> NDArray[np.
         approx_min_span_tree=False,
         core_dist_n_jobs=1,
     )
-    found = np.asarray(model.fit(reduced).outlier_scores_, dtype=np.float64)
-    result: NDArray[np.float64] = np.nan_to_num(found, nan=0.0)
+    raw_scores = np.asarray(model.fit(reduced).outlier_scores_, dtype=np.float64)
+    result: NDArray[np.float64] = np.nan_to_num(raw_scores, nan=0.0)
     return result
 
 

@@ -35,7 +35,7 @@ def hidden(view: CorpusView, params: Params) -> Signal:
         hidden. P-values: the measured share of ordinary documents that hide something of that kind.
     """
     scores, p_values = np.zeros(view.n), np.ones(view.n)
-    found: dict[int, list[tuple[float, str, str]]] = {}
+    row_hits: dict[int, list[tuple[float, str, str]]] = {}
     everything = inspect_all(view, params.blob_words)
     measured = rules.kinds()
     firsts = np.unique(view.documents[: view.n], return_index=True)
@@ -44,14 +44,14 @@ def hidden(view: CorpusView, params: Params) -> Signal:
         if hits:
             hits.sort(reverse=True)
             scores[row] = hits[0][0] + 0.5 * sum(weight for weight, _, _ in hits[1:6])
-            found[row] = hits
+            row_hits[row] = hits
             kinds = {kind_of(hit) for hit in hits if hit[0] > NOTE}
             rare = (measured.get(k, rules.UNSEEN) for k in kinds - DOUBTFUL)
             p_values[row] = min([*rare, rules.ALONE if kinds else 1.0])
 
     def explain(row: int) -> Evidence:
-        listed = "; ".join(f"{what}: {text[:90]!r}" for _, what, text in found.get(row, [])[:3])
-        kinds = [what for _, what, _ in found.get(row, [])]
+        listed = "; ".join(f"{kind}: {text[:90]!r}" for _, kind, text in row_hits.get(row, [])[:3])
+        kinds = [kind for _, kind, _ in row_hits.get(row, [])]
         return Evidence(f"hides something from readers ({listed})", {"kinds": kinds[:10]})
 
     return Signal(scores, explain, p_values)

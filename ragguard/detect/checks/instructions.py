@@ -39,7 +39,7 @@ def instructions(view: CorpusView, params: Params) -> Signal:
         P-values: the measured share of ordinary documents that score so much.
     """
     scores, p_values = np.zeros(view.n), np.ones(view.n)
-    found: dict[int, list[Hit]] = {}
+    row_hits: dict[int, list[Hit]] = {}
     opened: set[int] = set()
     concealed = inspect_all(view, 3)
     measured = rules.weights()
@@ -51,8 +51,8 @@ def instructions(view: CorpusView, params: Params) -> Signal:
         if document not in opened:
             opened.add(document)
             parts += [
-                (rules.scan(normalise(said)), params.concealed)
-                for _, _, said in concealed[document]
+                (rules.scan(normalise(hidden_text)), params.concealed)
+                for _, _, hidden_text in concealed[document]
             ]
         for hits, factor in parts:
             if not hits:
@@ -61,12 +61,12 @@ def instructions(view: CorpusView, params: Params) -> Signal:
             if score and factor > 1.0 and p < rules.ALONE:
                 p = min(p, measured.p_value(score * factor))
             if score * factor > scores[row]:
-                scores[row], found[row] = score * factor, hits
+                scores[row], row_hits[row] = score * factor, hits
             p_values[row] = min(p_values[row], p)
 
     def explain(row: int) -> Evidence:
         ranked = sorted(
-            found.get(row, []), key=lambda h: (h.passing, -measured.weight.get(h.rule, 0.0))
+            row_hits.get(row, []), key=lambda h: (h.passing, -measured.weight.get(h.rule, 0.0))
         )
         listed = "; ".join(f"{h.rule.replace('_', ' ')}: {h.phrase!r}" for h in ranked[:3])
         return Evidence(f"speaks to the model ({listed})", {"rules": [h.rule for h in ranked]})

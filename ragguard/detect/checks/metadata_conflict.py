@@ -67,7 +67,7 @@ def metadata_conflict(view: CorpusView, params: Params) -> Signal:
     if not changed and not copies.any() and not (view.reference.indices >= 0).any():
         raise NotApplicable("nothing to compare with")
     scores = np.zeros(view.n)
-    found: dict[int, tuple[str, list[str]]] = {}
+    conflicts: dict[int, tuple[str, list[str]]] = {}
     for row, twins in _by_row(view, left[copies], right[copies], shared[copies]).items():
         mine = view.metadata[int(view.documents[row])]
         theirs = [view.metadata[int(view.documents[twin])] for _, twin in twins]
@@ -81,15 +81,15 @@ def metadata_conflict(view: CorpusView, params: Params) -> Signal:
             ]
             if len(keys) * overlap > scores[row]:
                 scores[row] = len(keys) * overlap
-                found[row] = (view.labels[other], keys)
+                conflicts[row] = (view.labels[other], keys)
     for row in range(view.n):
         keys = changed.get(int(view.documents[row]), [])
         if keys and params.own_change * len(keys) > scores[row]:
             scores[row] = params.own_change * len(keys)
-            found[row] = ("the version it replaces", keys)
+            conflicts[row] = ("the version it replaces", keys)
 
     def explain(row: int) -> Evidence:
-        other, keys = found.get(row, ("", []))
+        other, keys = conflicts.get(row, ("", []))
         mine = view.metadata[int(view.documents[row])]
         claims = ", ".join(f"{key} = {mine.get(key)!r}" for key in keys)
         return Evidence(
@@ -103,13 +103,13 @@ def _by_row(
     view: CorpusView, left: np.ndarray, right: np.ndarray, shared: np.ndarray
 ) -> dict[int, list[tuple[float, int]]]:
     """Copies of each judged row (overlap, row): those in the index, else all."""
-    found: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    copies: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for a, b, overlap in zip(left.tolist(), right.tolist(), shared.tolist(), strict=True):
-        found[a].append((overlap, b))
-    for row, twins in found.items():
+        copies[a].append((overlap, b))
+    for row, twins in copies.items():
         if indexed := [t for t in twins if view.zones[t[1]] == "serving"]:
-            found[row] = indexed
-    return found
+            copies[row] = indexed
+    return copies
 
 
 def _differing(mine: Metadata, theirs: Metadata, keys: tuple[str, ...]) -> list[str]:

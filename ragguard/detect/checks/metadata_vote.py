@@ -93,7 +93,7 @@ def metadata_vote(view: CorpusView, params: Params) -> Signal:
     ridge = label_vote.Ridge(view.vectors[electorate.fitted], params.penalty)
     count = electorate.newcomers
     worst = np.zeros(count)
-    found: dict[int, tuple[str, str, str, float]] = {}
+    lost_votes: dict[int, tuple[str, str, str, float]] = {}
     for key in keys:
         texts = [_text(metadata.get(key)) for metadata in view.metadata]
         names = sorted(set(texts) - {""})
@@ -115,13 +115,13 @@ def metadata_vote(view: CorpusView, params: Params) -> Signal:
                 worst[position] = score
                 top = int(parts[position].argmax())
                 share = float(parts[position, top])
-                found[position] = (key, names[int(own[position])], names[top], share)
+                lost_votes[position] = (key, names[int(own[position])], names[top], share)
     scores = np.zeros(view.n)
     first = np.flatnonzero(np.diff(view.documents[: view.n], prepend=-1))
     scores[first] = worst
 
     def explain(row: int) -> Evidence:
-        key, value, top, share = found.get(int(view.documents[row]), ("", "", "", 0.0))
+        key, value, top, share = lost_votes.get(int(view.documents[row]), ("", "", "", 0.0))
         return Evidence(
             f"says {key} = {value!r}, but {share:.0%} of its nearest indexed neighbours, by "
             f"weight, say {top!r}",

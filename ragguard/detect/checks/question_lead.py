@@ -53,21 +53,21 @@ def question_lead(view: CorpusView, params: Params) -> Signal:
         question that `company` newcomers beside it ask too.
     """
     asking = _Asking(view, params)
-    found = {row: asked for row in range(view.n) if (asked := asking.of(row))}
-    company = {row: asking.company(row) for row in found}
+    questions = {row: asked for row in range(view.n) if (asked := asking.of(row))}
+    company = {row: asking.company(row) for row in questions}
     scores = np.zeros(view.n)
-    for row, asked in found.items():
+    for row, asked in questions.items():
         scores[row] = asked.score * (1.0 + company[row])
 
     def explain(row: int) -> Evidence:
-        if row not in found:
+        if row not in questions:
             return Evidence("asks no question that it takes up")
         asked = asking.question(row)
         also = ", and so do newcomers beside it" if company[row] >= 0.5 else ""
         return Evidence(
-            f'asks "{asked}" and repeats {found[row].share:.0%} of it in what follows{also}: '
+            f'asks "{asked}" and repeats {questions[row].share:.0%} of it in what follows{also}: '
             "written for that question, it seems",
-            {"question": asked, "repeated": round(found[row].share, 3)},
+            {"question": asked, "repeated": round(questions[row].share, 3)},
         )
 
     return Signal(scores, explain)
@@ -126,14 +126,14 @@ class _Asking:
         view, params = self._view, self._params
         text = view.prose[row]
         opens = row == 0 or view.documents[row] != view.documents[row - 1]
-        found: _Asked | None = None
+        best: _Asked | None = None
         for lead in leads(text):
             weight = lead.shape * (1.0 if opens and lead.start == 0 else params.later)
             if lead.marked and text[lead.end : lead.end + 9].lstrip(" *_")[:1] in ("", "\n"):
                 weight *= params.heading
-            if found and weight <= found.score:
+            if best and weight <= best.score:
                 continue
             share = echo(text, lead, self._value, params.least)
-            if weight * share > (found.score if found else 0.0):
-                found = _Asked(weight * share, lead, share)
-        return found
+            if weight * share > (best.score if best else 0.0):
+                best = _Asked(weight * share, lead, share)
+        return best

@@ -67,18 +67,18 @@ def secrets(view: CorpusView, params: Params) -> Signal:
         measured share of ordinary documents that hold one of that kind.
     """
     scores, p_values = np.zeros(view.n), np.ones(view.n)
-    found: dict[int, list[tuple[str, int, str]]] = {}
+    row_hits: dict[int, list[tuple[str, int, str]]] = {}
     measured = rules.kinds("secrets")
     with _detectors(params):
         for row in _first_rows(view):
             hits = _hits(view.raws[int(view.documents[row])], params)
             if hits:
                 scores[row] = 3.0 + (len(hits) - 1)
-                found[row] = hits
+                row_hits[row] = hits
                 p_values[row] = min(measured.get(kind, rules.UNSEEN) for kind, _, _ in hits)
 
     def explain(row: int) -> Evidence:
-        hits = found.get(row, [])
+        hits = row_hits.get(row, [])
         listed = ", ".join(f"{kind} in line {line}" for kind, line, _ in hits[:4])
         facts = {
             "secrets": [(kind, line) for kind, line, _ in hits[:20]],
@@ -173,9 +173,9 @@ def _whole(token: str, line: str) -> str:
     return token + (rest.group() if rest else "")
 
 
-def _marks(found: list[str]) -> list[str]:
+def _marks(all_marks: list[str]) -> list[str]:
     """What tells these secrets from others; many of them have one mark together."""
-    marks = sorted(set(found))
+    marks = sorted(set(all_marks))
     if len(marks) <= MOST_MARKS:
         return marks
     return [hashlib.sha256("\n".join(marks).encode()).hexdigest()]

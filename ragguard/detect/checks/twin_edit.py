@@ -128,7 +128,7 @@ def twin_edit(view: CorpusView, params: Params) -> Signal:
     lined = bench.line_up()
     whole = bench.copied(lined)
     scores = np.zeros(view.n)
-    found: dict[int, tuple[str, list[tuple[str, str]]]] = {}
+    edits: dict[int, tuple[str, list[tuple[str, str]]]] = {}
     for row, twins in lined.items():
         fillers = _fillers(twins, params)
         for twin in twins:
@@ -139,10 +139,10 @@ def twin_edit(view: CorpusView, params: Params) -> Signal:
             score, facts = bench.score(row, twin, fillers, own)
             if score > scores[row]:
                 scores[row] = score
-                found[row] = (view.labels[here[1]], facts)
+                edits[row] = (view.labels[here[1]], facts)
 
     def explain(row: int) -> Evidence:
-        other, facts = found.get(row, ("", []))
+        other, facts = edits.get(row, ("", []))
         shown = "; ".join(
             f"{theirs or '(nothing)'!r} became {ours or '(nothing)'!r}"
             for ours, theirs in facts[:3]
@@ -255,7 +255,7 @@ class _Bench:
         own_source: bool,
     ) -> tuple[float, list[tuple[str, str]]]:
         """Raw score of one twin, and the changed facts (ours, theirs)."""
-        params, found = self._params, twin.found
+        params, diff = self._params, twin.found
         # The twin has them as well: nobody buys himself off with a few of these words.
         both = set(self._view.words[row]).intersection(self._view.words[twin.row])
         if len(both & LEGAL_WORDS) >= LEGAL:
@@ -263,56 +263,56 @@ class _Bench:
         ordinary = self._lower_cased()
         facts: dict[Pair, Change] = {}
         costs: dict[Pair, tuple[float, float]] = {}
-        for change in found.changes:
+        for change in diff.changes:
             ours, theirs = _lower(change.ours), _lower(change.theirs)
             # Sorted: words that change places, left out here and put in there, are one change.
             pair = frozenset((tuple(sorted(ours)), tuple(sorted(theirs))))
             if pair in facts:
                 continue
-            fact = self._is_fact(row, found, change, ordinary)
+            fact = self._is_fact(row, diff, change, ordinary)
             weight = 1.0 if fact else params.wording
             costs[pair] = weight, weight * max(len(ours), len(theirs))
             if fact and not _is_blank(change, fillers):
                 facts[pair] = change
         size = len(self.tokens(row))
-        covered = (size - found.uncovered) / max(1, size)
+        covered = (size - diff.uncovered) / max(1, size)
         if not facts or len(costs) > params.edits or covered < params.covered:
             return 0.0, []
         if own_source and self._excused(row, twin, facts):
             return 0.0, []
         places = sum(place for place, _ in costs.values())
         changed = sum(words for _, words in costs.values())
-        exact = float(np.log((min(found.shared, params.enough) + 1.0) / (changed + 1.0)))
+        exact = float(np.log((min(diff.shared, params.enough) + 1.0) / (changed + 1.0)))
         score = covered * (exact - params.place * max(0.0, places - 1.0))
         shown = [(" ".join(c.ours[:6]), " ".join(c.theirs[:6])) for c in facts.values()]
         return max(0.0, score) ** 2, shown
 
     def _is_fact(
-        self, row: int, found: Difference, change: Change, ordinary: Container[str]
+        self, row: int, diff: Difference, change: Change, ordinary: Container[str]
     ) -> bool:
         """Whether a change is one of a fact, in a sentence that both texts have otherwise."""
-        what = kind(change.ours, change.theirs, ordinary)
-        if what == "wording":
+        change_kind = kind(change.ours, change.theirs, ordinary)
+        if change_kind == "wording":
             return False
         where = self._where(row)
         near = self.tokens(row)[max(0, change.start - NEAR) : change.start + NEAR]
         if _OWNERSHIP.search(" ".join(near)):
             return False
         at = min(change.start, len(where.of) - 1)
-        distinct = {(_lower(c.ours), _lower(c.theirs)) for c in found.changes}
+        distinct = {(_lower(c.ours), _lower(c.theirs)) for c in diff.changes}
         flowing = where.lines.count(where.lines[at]) >= self._params.alone
-        if len(distinct) == 1 and not found.uncovered and flowing:
+        if len(distinct) == 1 and not diff.uncovered and flowing:
             return True
         number = where.of[at]
         if not where.prose[number]:
             return False
-        around = surroundings(found, change, where.of)
+        around = surroundings(diff, change, where.of)
         if around.kept < self._params.context:
             return False
         if around.other > max(1.0, self._params.slack * around.kept):
             return False
-        said = [t for t, n in zip(self.tokens(row), where.of, strict=True) if n == number]
-        return what != "name" or sum(t.isupper() for t in said) <= SHOUTED * len(said)
+        tokens = [t for t, n in zip(self.tokens(row), where.of, strict=True) if n == number]
+        return change_kind != "name" or sum(t.isupper() for t in tokens) <= SHOUTED * len(tokens)
 
     def _excused(self, row: int, twin: _Twin, facts: dict[Pair, Change]) -> bool:
         """Whether a source may well have two such pages: about other things, or of one template."""
@@ -354,8 +354,8 @@ class _Bench:
         """Words that judged texts write in small letters somewhere: a capital makes no name."""
         if self._ordinary is None:
             written = {piece for text in self._view.prose for piece in text.split()}
-            found = set(_UNCAPITALISED.findall(" ".join(written)))  # it spans no white space
-            self._ordinary = {word for word in found if word.islower()}
+            words = set(_UNCAPITALISED.findall(" ".join(written)))  # it spans no white space
+            self._ordinary = {word for word in words if word.islower()}
         return self._ordinary
 
 
@@ -377,7 +377,7 @@ def _candidates(view: CorpusView, params: Params) -> dict[int, list[int]]:
         left[alike].tolist(), right[alike].tolist(), overlaps[alike].tolist(), strict=True
     ):
         pairs[a].append((-overlap, b))
-    return {a: [b for _, b in sorted(found)[: params.twins]] for a, found in pairs.items()}
+    return {a: [b for _, b in sorted(matches)[: params.twins]] for a, matches in pairs.items()}
 
 
 def _joined(
@@ -392,7 +392,7 @@ def _joined(
     for twin in twins:
         if twin.found.uncovered > params.torn * len(ours):
             parts[int(view.documents[twin.row])].append(twin)
-    found: list[_Twin] = []
+    joined: list[_Twin] = []
     for same in parts.values():
         if len(same) < 2:
             continue
@@ -400,13 +400,13 @@ def _joined(
         orders = [join(cut[a.row], cut[b.row]), join(cut[b.row], cut[a.row])]
         found_in = [difference(ours, both) for both in orders]
         best = max(found_in, key=lambda d: (d.shared, -d.moved, -len(d.changes)))
-        found.append(_Twin(a.row, a.indexed, best))
-    return found
+        joined.append(_Twin(a.row, a.indexed, best))
+    return joined
 
 
 def _fillers(twins: list[_Twin], params: Params) -> dict[int, Counter[tuple[str, ...]]]:
     """For each token of ours that indexed twins replace: what they have there, and how often."""
-    found: dict[int, Counter[tuple[str, ...]]] = defaultdict(Counter)
+    fillers: dict[int, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for twin in twins:
         if not twin.indexed or len(twin.found.changes) > 2 * params.edits:
             continue  # five edits of one text, arriving together, are not a template
@@ -414,12 +414,12 @@ def _fillers(twins: list[_Twin], params: Params) -> dict[int, Counter[tuple[str,
             if not change.ours or abs(len(change.ours) - len(change.theirs)) > LONGER:
                 continue
             for at in range(change.start, change.start + len(change.ours)):
-                found[at][_lower(change.theirs)] += 1
-    return found
+                fillers[at][_lower(change.theirs)] += 1
+    return fillers
 
 
-def _is_same(found: Difference) -> bool:
-    return not found.changes and not found.uncovered
+def _is_same(diff: Difference) -> bool:
+    return not diff.changes and not diff.uncovered
 
 
 def _is_blank(change: Change, fillers: dict[int, Counter[tuple[str, ...]]]) -> bool:

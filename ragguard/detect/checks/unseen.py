@@ -61,10 +61,10 @@ def unseen(view: CorpusView, params: Params) -> Signal:
 
     def explain(row: int) -> Evidence:
         own = strange[ends[row] - len(view.words[row]) : ends[row]]
-        found = [w for w, odd in zip(view.words[row], own, strict=True) if odd]
-        sample = list(dict.fromkeys(found))[:8]
+        unseen_words = [w for w, odd in zip(view.words[row], own, strict=True) if odd]
+        sample = list(dict.fromkeys(unseen_words))[:8]
         return Evidence(
-            f"{len(found)} of {len(view.words[row])} words occur nowhere else, such as "
+            f"{len(unseen_words)} of {len(view.words[row])} words occur nowhere else, such as "
             f"{', '.join(sample)}",
             {"words": sample},
         )

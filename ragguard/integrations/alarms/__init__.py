@@ -44,14 +44,14 @@ class Delivery:
 
 def targets(alarms: AlarmSettings) -> list[AlarmTarget]:
     """Targets that the settings name."""
-    made: list[AlarmTarget] = []
+    configured: list[AlarmTarget] = []
     if alarms.webhook_url:
-        made.append(Webhook(alarms))
+        configured.append(Webhook(alarms))
     if alarms.smtp_host:
-        made.append(Mail(alarms))
+        configured.append(Mail(alarms))
     if alarms.syslog_host:
-        made.append(Syslog(alarms))
-    return made
+        configured.append(Syslog(alarms))
+    return configured
 
 
 def send(
@@ -85,11 +85,11 @@ def send(
 
 def test(folder: Path, settings: Settings, now: datetime) -> list[Delivery]:
     """Send each target a trial, whatever it was told before."""
-    made = []
+    deliveries = []
     for target in targets(settings.alarms):
         error = _deliver(target, [trial(now)], folder.name, now)
-        made.append(Delivery(target.name, () if error else (trial(now),), 0, error))
-    return made
+        deliveries.append(Delivery(target.name, () if error else (trial(now),), 0, error))
+    return deliveries
 
 
 def after(folder: Path, settings: Settings, now: datetime) -> list[str]:
@@ -100,9 +100,9 @@ def after(folder: Path, settings: Settings, now: datetime) -> list[str]:
     """
     try:
         return [
-            f"alarm by {found.target} failed: {line(found.error)}"
-            for found in send(folder, settings, now)
-            if found.error
+            f"alarm by {delivery.target} failed: {line(delivery.error)}"
+            for delivery in send(folder, settings, now)
+            if delivery.error
         ]
     except (RagguardError, OSError, SQLAlchemyError) as error:
         # A job that is done is done: what keeps its alarms from being told does not make it fail.
@@ -118,10 +118,10 @@ def _tell(
     now: datetime,
 ) -> Delivery:
     new = [
-        found
+        untold
         for event in events
         if event.at_least(alarms.level)
-        and (found := event.without(lambda key: told.is_known(key, alarms.again_hours)))
+        and (untold := event.without(lambda key: told.is_known(key, alarms.again_hours)))
     ]
     room = alarms.most_an_hour - told.in_the_last_hour()
     sent = new[: max(0, room)]

@@ -67,9 +67,9 @@ class Event:
         """One harmless line: what happened and to what."""
         names = [cut(line(item.name), 120) for item in self.items[:NAMED] if item.name]
         more = len(self.items) - len(names) if names else 0
-        said = self.text.format(n=len(self.items), s="" if len(self.items) == 1 else "s")
+        sentence = self.text.format(n=len(self.items), s="" if len(self.items) == 1 else "s")
         named = f": {', '.join(names)}" if names else ""
-        return cut(f"{said}{named}{f' and {more} more' if more else ''}", LONGEST)
+        return cut(f"{sentence}{named}{f' and {more} more' if more else ''}", LONGEST)
 
     @property
     def names(self) -> list[str]:
@@ -88,14 +88,14 @@ class Event:
 
 def happened(workspace: Workspace, given: Sequence[bytes] = ()) -> list[Event]:
     """Everything there is to tell, the gravest first."""
-    found = [
+    events = [
         *_cases(workspace),
         *_audit(workspace),
         *_receipts(workspace, given),
         *_late(workspace),
         *_stopped(workspace),
     ]
-    return sorted(found, key=lambda e: -LEVELS.index(e.level))
+    return sorted(events, key=lambda e: -LEVELS.index(e.level))
 
 
 def trial(now: datetime) -> Event:
@@ -113,12 +113,12 @@ def _cases(workspace: Workspace) -> Iterator[Event]:
         by_commit.setdefault(entry.case.opened, []).append(entry)
     for number, rows in by_commit.items():
         checks = Counter(row.check or row.case.kind for row in rows)
-        said = ", ".join(f"{name} {count}" for name, count in checks.most_common(4))
+        check_counts = ", ".join(f"{name} {count}" for name, count in checks.most_common(4))
         yield Event(
             "case",
             "warning",
             "case",
-            f"{{n}} new case{{s}} of commit {number} ({_braced(said)})",
+            f"{{n}} new case{{s}} of commit {number} ({_braced(check_counts)})",
             tuple(EventItem(f"case {row.case.id}", row.label) for row in rows),
             rows[0].case.opened_at,
         )
@@ -134,10 +134,10 @@ def _audit(workspace: Workspace) -> Iterator[Event]:
         return
     if report is not None:
         by_rule: dict[str, list[EventItem]] = {}
-        for found in report.findings:
-            about = found.document or found.about or found.point or found.detail
-            key = f"finding {found.rule} {digest_text(found.identity)[:32]}"
-            by_rule.setdefault(found.rule, []).append(EventItem(key, about))
+        for finding in report.findings:
+            about = finding.document or finding.about or finding.point or finding.detail
+            key = f"finding {finding.rule} {digest_text(finding.identity)[:32]}"
+            by_rule.setdefault(finding.rule, []).append(EventItem(key, about))
         for name, items in by_rule.items():
             rule = RULES[name]
             yield Event(
@@ -196,8 +196,8 @@ def _late(workspace: Workspace) -> Iterator[Event]:
 def _stopped(workspace: Workspace) -> Iterator[Event]:
     """Jobs asked of `ragguard web` that could not be done, where the same was not done since."""
     for row in kept.not_done(workspace.folder):
-        said = f": {row.said[0]}" if row.said else ""
-        why = f"{row.state}, asked at {row.began}{said}"
+        reason = f": {row.said[0]}" if row.said else ""
+        why = f"{row.state}, asked at {row.began}{reason}"
         yield _job(row.name, f"{row.state} {row.began}", why, row.ended or row.began)
 
 

@@ -75,8 +75,8 @@ def as_syslog(event: Event, workspace: str, now: datetime, style: str) -> bytes:
         "count": str(len(event.items)),
         "at": event.at,
     }
-    said = " ".join(f'{name}="{_parameter(value)}"' for name, value in pairs.items())
-    return _cut(f"{head}[{ELEMENT} {said}] \ufeff".encode(), event.summary)
+    parameters = " ".join(f'{name}="{_parameter(value)}"' for name, value in pairs.items())
+    return _cut(f"{head}[{ELEMENT} {parameters}] \ufeff".encode(), event.summary)
 
 
 def as_cef(event: Event, workspace: str, now: datetime) -> str:
@@ -101,30 +101,30 @@ def as_cef(event: Event, workspace: str, now: datetime) -> str:
     }
     if about:
         fields |= {"cs2Label": "about", "cs2": about[0]}
-    said = " ".join(f"{name}={_extension(value)}" for name, value in fields.items())
-    return "|".join([header[0], *map(_header, header[1:])]) + f"|{said}"
+    extension = " ".join(f"{name}={_extension(value)}" for name, value in fields.items())
+    return "|".join([header[0], *map(_header, header[1:])]) + f"|{extension}"
 
 
 def as_mail(
     events: Sequence[Event], workspace: str, now: datetime, sender: str, receivers: Sequence[str]
 ) -> EmailMessage:
     """One mail for all of them."""
-    made = EmailMessage()
+    mail = EmailMessage()
     first = events[0].summary if len(events) == 1 else f"{len(events)} alarms"
-    made["Subject"] = cut(f"[ragguard {line(workspace)}] {first}", 180)
-    made["From"] = sender
-    made["To"] = ", ".join(receivers)
-    made["Date"] = format_datetime(now)
-    made["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
-    made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notice answers it
+    mail["Subject"] = cut(f"[ragguard {line(workspace)}] {first}", 180)
+    mail["From"] = sender
+    mail["To"] = ", ".join(receivers)
+    mail["Date"] = format_datetime(now)
+    mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notice answers it
     lines = []
     for event in events:
         lines += [f"{event.level.upper()}: {event.summary}", f"  {event.at}"]
         lines += [f"  - {name}" for name in event.names]
         lines.append("")
     lines.append("Decide cases: ragguard quarantine list, or ragguard web.")
-    made.set_content("\n".join(lines) + "\n")
-    return made
+    mail.set_content("\n".join(lines) + "\n")
+    return mail
 
 
 def _name(text: str, most: int) -> str:
@@ -150,5 +150,5 @@ def _extension(text: str) -> str:
 def _cut(head: bytes, text: str) -> bytes:
     """A message of at most so many bytes, which ends with a whole character."""
     room = MOST_BYTES - len(head)
-    said = text.encode("utf-8", "replace")
-    return head + said[:room].decode("utf-8", "ignore").encode()
+    encoded = text.encode("utf-8", "replace")
+    return head + encoded[:room].decode("utf-8", "ignore").encode()

@@ -79,11 +79,11 @@ def sign(body: bytes, name: str, now: datetime, secret: bytes) -> dict[str, str]
         HMAC-SHA256 over `id.timestamp.body`.
     """
     at = str(int(now.timestamp()))
-    made = hmac.new(secret, f"{name}.{at}.".encode() + body, hashlib.sha256).digest()
+    mac = hmac.new(secret, f"{name}.{at}.".encode() + body, hashlib.sha256).digest()
     return {
         "webhook-id": name,
         "webhook-timestamp": at,
-        "webhook-signature": f"v1,{b64encode(made).decode()}",
+        "webhook-signature": f"v1,{b64encode(mac).decode()}",
     }
 
 
@@ -138,10 +138,10 @@ class Syslog:
             family = socket.getaddrinfo(*where, type=socket.SOCK_DGRAM)[0][0]
             with socket.socket(family, socket.SOCK_DGRAM) as sender:
                 sender.connect(where)
-                for said in lines:
-                    sender.send(said)
+                for message in lines:
+                    sender.send(message)
             return
-        counted = b"".join(str(len(said)).encode() + b" " + said for said in lines)
+        counted = b"".join(str(len(message)).encode() + b" " + message for message in lines)
         with socket.create_connection(where, alarms.timeout_s) as plain:
             if alarms.syslog_transport == "tcp":
                 plain.sendall(counted)

@@ -86,9 +86,9 @@ def begin(folder: Path, row: Row) -> Row:
     """
     with _changing(folder) as there:
         interrupted(there, row.began)
-        made = row.model_copy(update={"number": max((r.number for r in there), default=0) + 1})
-        there.append(made)
-    return made
+        begun = row.model_copy(update={"number": max((r.number for r in there), default=0) + 1})
+        there.append(begun)
+    return begun
 
 
 def end(folder: Path, row: Row) -> None:

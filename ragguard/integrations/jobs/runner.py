@@ -101,10 +101,10 @@ class Runner:
         Raises:
             UsageError: There is none.
         """
-        found = next((row for row in self.rows() if row.number == number), None)
-        if found is None:
+        job = next((row for row in self.rows() if row.number == number), None)
+        if job is None:
             raise UsageError(f"job {number}: there is no such job")
-        return found
+        return job
 
     def steps(self, number: int, after: int = 0) -> tuple[list[Step], int | None]:
         """What is new of a job after an event, oldest first, and the event of its end."""
@@ -112,8 +112,8 @@ class Runner:
             live = self._known.get(number)
             if live is None:
                 return [], 1
-            found = [step for step in live.steps.values() if step.event > after]
-            return sorted(found, key=lambda step: step.event), live.over
+            new_steps = [step for step in live.steps.values() if step.event > after]
+            return sorted(new_steps, key=lambda step: step.event), live.over
 
     def can_stop(self, number: int) -> bool:
         """Whether a job runs that may still be stopped, and nobody asked yet."""
@@ -230,8 +230,8 @@ class Runner:
             if begun.event.is_set():
                 self._end(live, outcome)
             else:
-                said = ". ".join(outcome.said)
-                begun.error = outcome.error or IncompleteError(f"the job could not begin: {said}")
+                reason = ". ".join(outcome.said)
+                begun.error = outcome.error or IncompleteError(f"the job could not begin: {reason}")
         finally:
             with self._lock:
                 self._job = None
@@ -246,22 +246,22 @@ class Runner:
         except Cancelled:
             return Outcome(stopped=True, said=["stopped before it changed anything"])
         except RagguardError as error:
-            made = Outcome(error.exit_code, failed=True, error=error)
-            made.say(error.message)
-            made.say(error.hint or "The terminal of `ragguard web` may say more.")
+            outcome = Outcome(error.exit_code, failed=True, error=error)
+            outcome.say(error.message)
+            outcome.say(error.hint or "The terminal of `ragguard web` may say more.")
         except (OSError, SQLAlchemyError) as error:
             logger.exception("job: %s", live.row.name)
-            made = Outcome(5, failed=True)
-            made.say(f"could not be completed ({type(error).__name__}): {error}")
-            made.say("Free some space and ask for it again; nothing is lost.")
+            outcome = Outcome(5, failed=True)
+            outcome.say(f"could not be completed ({type(error).__name__}): {error}")
+            outcome.say("Free some space and ask for it again; nothing is lost.")
         except Exception as error:
             # The outermost frame of the thread: what nobody expected is a bug of ours and is said
             # as such, with exit code 70, and the traceback is logged.
             logger.exception("job: %s", live.row.name)
-            made = Outcome(70, failed=True)
-            made.say(f"this is a bug: {type(error).__name__}: {error}")
-            made.say("The terminal of `ragguard web` says more. Please report.")
-        return made
+            outcome = Outcome(70, failed=True)
+            outcome.say(f"this is a bug: {type(error).__name__}: {error}")
+            outcome.say("The terminal of `ragguard web` says more. Please report.")
+        return outcome
 
     def _end(self, live: Live, outcome: Outcome) -> None:
         """Write down how a job ended, and tell who is to know."""
@@ -272,8 +272,8 @@ class Runner:
             kept.end(self._folder, live.row)
             warnings = alarms.after(self._folder, self._settings, self._clock())
             if warnings:
-                said = [*live.row.said, *(cut(one, LONGEST) for one in warnings)]
-                live.row = live.row.model_copy(update={"said": said})
+                sentences = [*live.row.said, *(cut(warning, LONGEST) for warning in warnings)]
+                live.row = live.row.model_copy(update={"said": sentences})
                 kept.end(self._folder, live.row)
         except (OSError, LockedError):
             logger.exception("job: how it ended could not be written down")

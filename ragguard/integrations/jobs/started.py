@@ -59,14 +59,14 @@ def _audit(opened: Opened, why: str, progress: Progress, say: Say) -> int:
 def _stage(opened: Opened, why: str, progress: Progress, say: Say) -> int:
     """Build a candidate; it never serves by itself."""
     with opened() as workspace:
-        made = reindex(workspace, stage=True, gate=canary_gate(workspace), progress=progress)
-    if made.commit is not None:
+        rebuilt = reindex(workspace, stage=True, gate=canary_gate(workspace), progress=progress)
+    if rebuilt.commit is not None:
         say(
-            f"{why}: started reindex --stage: commit {made.commit}, generation "
-            f"{made.generation} is a candidate; ragguard cutover start or finish is yours"
+            f"{why}: started reindex --stage: commit {rebuilt.commit}, generation "
+            f"{rebuilt.generation} is a candidate; ragguard cutover start or finish is yours"
         )
     else:
-        reasons = [made.skipped, *made.refused, *made.stops]
-        said = "; ".join(reason for reason in reasons if reason) or "nothing to do"
-        say(f"{why}: started reindex --stage, and there is no new candidate: {said}")
-    return made.exit_code
+        reasons = [rebuilt.skipped, *rebuilt.refused, *rebuilt.stops]
+        explanation = "; ".join(reason for reason in reasons if reason) or "nothing to do"
+        say(f"{why}: started reindex --stage, and there is no new candidate: {explanation}")
+    return rebuilt.exit_code

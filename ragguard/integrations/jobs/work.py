@@ -45,29 +45,31 @@ def bring_in(
 def _told(report: Report, recovered: int) -> Outcome:
     errors = [result for result in report.manifests if result.error]
     counts = {name: n for name, n in report.counts.items() if n}
-    made = Outcome(report.exit_code, failed=bool(errors), counts=counts)
+    outcome = Outcome(report.exit_code, failed=bool(errors), counts=counts)
     for result in report.manifests:
         if result.error:
-            made.say(result.error)
-            made.say(result.hint or "Nothing was changed.")
+            outcome.say(result.error)
+            outcome.say(result.hint or "Nothing was changed.")
             continue
-        done = f"commit {result.commit}" if result.commit else "nothing to do"
-        made.say(f"{result.source} version {result.version}: {done}")
+        effect = f"commit {result.commit}" if result.commit else "nothing to do"
+        outcome.say(f"{result.source} version {result.version}: {effect}")
         if result.note:
-            made.say(result.note)
+            outcome.say(result.note)
     if recovered:
-        made.say(f"finished {recovered} commits that an interrupted run had begun")
+        outcome.say(f"finished {recovered} commits that an interrupted run had begun")
     if report.pulled:
-        made.say(f"{len(report.pulled)} admitted earlier were pulled back into quarantine")
+        outcome.say(f"{len(report.pulled)} admitted earlier were pulled back into quarantine")
     if later := sum(v.not_yet_judged for v in report.documents):
-        made.say(f"{later} of them not yet judged: the index is too small")
+        outcome.say(f"{later} of them not yet judged: the index is too small")
     if report.observe:
         held = sum(v.observed for v in report.documents)
-        made.say(f"the gate only observes: {held} would have been held")
+        outcome.say(f"the gate only observes: {held} would have been held")
     for skipped in report.skipped.values():
         if skipped.crashed:
-            made.say(f"the check {skipped.check} failed ({skipped.reason}): all were quarantined")
-    return made
+            outcome.say(
+                f"the check {skipped.check} failed ({skipped.reason}): all were quarantined"
+            )
+    return outcome
 
 
 def look_through(
@@ -89,16 +91,16 @@ def look_through(
         began()
         report = audit(workspace, Asked(full=full), progress).report
     audited()
-    made = Outcome(report.exit_code())
-    made.counts = {f"{level}s": n for level, n in report.levels.items() if n}
-    made.say(f"{len(report.findings)} findings, {len(report.fresh)} of them new")
+    outcome = Outcome(report.exit_code())
+    outcome.counts = {f"{level}s": n for level, n in report.levels.items() if n}
+    outcome.say(f"{len(report.findings)} findings, {len(report.fresh)} of them new")
     for finding in report.findings[:5]:
         if finding.level != "note":
-            made.say(f"{finding.level}: {finding.detail}")
+            outcome.say(f"{finding.level}: {finding.detail}")
     for part in report.incomplete:
-        made.say(f"could not look: {part.name}: {part.reason}")
+        outcome.say(f"could not look: {part.name}: {part.reason}")
     code = started.start(
-        engine.working, settings.triggers, report, full=full, progress=progress, say=made.say
+        engine.working, settings.triggers, report, full=full, progress=progress, say=outcome.say
     )
-    made.exit_code = max(made.exit_code, code, key=started.GRAVITY.index)
-    return made
+    outcome.exit_code = max(outcome.exit_code, code, key=started.GRAVITY.index)
+    return outcome

@@ -73,14 +73,14 @@ def _by_token(request: Request) -> Session | None:
     if not request.scope["path"].startswith(FOR_TOKENS):
         raise Denied(401, "a token opens /api/v1 and /metrics, a page needs a browser's session")
     desk: Desk = request.app.state.desk
-    found = desk.tokens.visitor(token.strip(), desk.now())
-    if found is None:
+    known = desk.tokens.visitor(token.strip(), desk.now())
+    if known is None:
         raise Denied(
             401,
             "the token is unknown, revoked or over",
             "`ragguard web token add NAME` makes another.",
         )
-    row, visitor = found
+    row, visitor = known
     sessions: Sessions = request.app.state.sessions
     return sessions.kept(f"token {row.sha256}", visitor, csrf=False)
 

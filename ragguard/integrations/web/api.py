@@ -146,10 +146,10 @@ def draft(request: Request, _session: Changing, asked: models.Draft) -> models.S
     Sign the DSSE pre-authentication encoding of `payload_type` and the decoded payload with an
     Ed25519 key, and send an envelope for each to `/api/v1/decisions` within a quarter of an hour.
     """
-    made = desk_of(request).draft(asked.action, asked.reason, asked.cases, asked.group)
+    statements = desk_of(request).draft(asked.action, asked.reason, asked.cases, asked.group)
     return models.Statements(
         payload_type=dsse.IN_TOTO,
-        statements=[models.Statement(case=n, payload=b64encode(p).decode()) for n, p in made],
+        statements=[models.Statement(case=n, payload=b64encode(p).decode()) for n, p in statements],
     )
 
 
@@ -163,13 +163,15 @@ def decide(request: Request, session: Changing, asked: models.Decision) -> model
     desk = desk_of(request)
     mine = session.visitor.principal
     if not asked.envelopes and asked.action is not None:
-        done = desk.sign_and_carry_out(
+        outcome = desk.sign_and_carry_out(
             asked.action, asked.reason, asked.cases, asked.group, by=mine
         )
-        return models.Done(commit=done.commit, cases=[*done.decided], waiting=[*done.waiting])
+        return models.Done(
+            commit=outcome.commit, cases=[*outcome.decided], waiting=[*outcome.waiting]
+        )
     envelopes = [envelope_of(given) for given in asked.envelopes]
-    done = desk.carry_out(asked.cases, envelopes, asked.group, by=mine)
-    return models.Done(commit=done.commit, cases=[*done.decided], waiting=[*done.waiting])
+    outcome = desk.carry_out(asked.cases, envelopes, asked.group, by=mine)
+    return models.Done(commit=outcome.commit, cases=[*outcome.decided], waiting=[*outcome.waiting])
 
 
 def envelope_of(given: models.SignedStatement) -> bytes:

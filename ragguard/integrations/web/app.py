@@ -63,9 +63,9 @@ def create_app(desk: Desk, sessions: Sessions, port: int) -> FastAPI:
 
 def openapi() -> dict[str, Any]:
     """The API's description, docs/schemas/openapi.json, without the version of the package."""
-    made = _described().openapi()
-    made["info"]["version"] = ""
-    return made
+    description = _described().openapi()
+    description["info"]["version"] = ""
+    return description
 
 
 def _described() -> FastAPI:
@@ -141,8 +141,8 @@ def _malformed(request: Request, error: Exception) -> Response:
         raise error
     first: dict[str, Any] = dict(error.errors()[0])
     where = ".".join(str(part) for part in first.get("loc", ()))
-    said = f"{where}: {first.get('msg', 'malformed')}"
-    return _answer(request, 400, said, "/openapi.json says what is expected.")
+    reason = f"{where}: {first.get('msg', 'malformed')}"
+    return _answer(request, 400, reason, "/openapi.json says what is expected.")
 
 
 def _unknown(request: Request, error: Exception) -> Response:
@@ -152,8 +152,8 @@ def _unknown(request: Request, error: Exception) -> Response:
 
 
 def _bug(request: Request, error: Exception) -> Response:
-    said = f"this is a bug: {type(error).__name__}"
-    return _answer(request, 500, said, "The terminal of `ragguard web` says more. Please report.")
+    reason = f"this is a bug: {type(error).__name__}"
+    return _answer(request, 500, reason, "The terminal of `ragguard web` says more. Please report.")
 
 
 def _answer(

@@ -223,9 +223,9 @@ class Desk:
                 known = [e for e in kept.entries if e.case.id in there] if kept else []
                 last = max((e.case.id for e in kept.entries), default=0) if kept else 0
                 rows = sorted([*known, *queue.entries(conn, after=last)], key=self._rank)
-            said = {case: len(words) for case, words in opinions.given(conn).items()}
+            opinion_counts = {case: len(words) for case, words in opinions.given(conn).items()}
             asked = {n: s.policy.reviewers for n, s in workspace.root.sources.items()}
-            self._queues[closed] = Snapshot(size, rows, said, asked)
+            self._queues[closed] = Snapshot(size, rows, opinion_counts, asked)
             return self._queues[closed]
 
     def warm(self) -> None:
@@ -265,13 +265,13 @@ class Desk:
         Raises:
             UsageError: None is called so now.
         """
-        found = next((g for g in self.queue().groups if g.id == name), None)
-        if found is None:
+        group = next((g for g in self.queue().groups if g.id == name), None)
+        if group is None:
             raise UsageError(
                 f"no open group {name[:40]!r}",
                 hint="A group has another name once a case joins or leaves it: look again.",
             )
-        return found
+        return group
 
     def case(self, number: int, scope: Scope | None = None) -> dict[str, Any]:
         """A case with all that a reviewer looks at, as a JSON object.
@@ -337,26 +337,28 @@ class Desk:
         with workspace.ledger.reading() as conn:
             rows = versions_at.versions_named(conn, case.source, case.document)
             stays = versions_at.stays_named(conn, [row.id for row in rows])
-            said = versions_at.decisions_on(conn, case.source, case.document)
+            decided_cases = versions_at.decisions_on(conn, case.source, case.document)
             numbers = {row.commit for row in rows} | {s.since for s in stays}
-            numbers |= {s.until for s in stays if s.until is not None} | {d.commit for d in said}
+            numbers |= {s.until for s in stays if s.until is not None} | {
+                d.commit for d in decided_cases
+            }
             times = {n: c.at for n in sorted(numbers) if (c := commits.get(conn, n))}
         digests = {row.id: row.digest for row in rows}
-        found: list[tuple[int, int, dict[str, Any]]] = []
-        found += [(row.commit, 0, _arrival(row)) for row in rows]
-        for decided in said:
+        steps: list[tuple[int, int, dict[str, Any]]] = []
+        steps += [(row.commit, 0, _arrival(row)) for row in rows]
+        for decided in decided_cases:
             names = ("case", "action", "reviewer", "reason", "version")
             body = {k: getattr(decided, k) for k in names}
-            found.append((decided.commit, 1, {"what": "decided", **body}))
+            steps.append((decided.commit, 1, {"what": "decided", **body}))
         for stay in stays:
             digest = digests[stay.version]
             moved = {"zone": stay.zone, "digest": digest, "version": stay.version}
-            found.append((stay.since, 2, {"what": "entered", **moved}))
+            steps.append((stay.since, 2, {"what": "entered", **moved}))
             if stay.until is not None:
-                found.append((stay.until, 1, {"what": "left", **moved}))
-        found.sort(key=lambda item: item[:2])
+                steps.append((stay.until, 1, {"what": "left", **moved}))
+        steps.sort(key=lambda item: item[:2])
         return [
-            {"commit": commit, "at": times.get(commit, ""), **body} for commit, _, body in found
+            {"commit": commit, "at": times.get(commit, ""), **body} for commit, _, body in steps
         ]
 
     # --- deciding ---------------------------------------------------------------------------------
@@ -372,8 +374,8 @@ class Desk:
         """
         with self._cases, self._open() as workspace:
             rows = self._rows(workspace, numbers, group)
-            made = review.statements(workspace, rows, action, reason)
-        return [(said.case, decisions.dump(said)) for said in made]
+            statements = review.statements(workspace, rows, action, reason)
+        return [(statement.case, decisions.dump(statement)) for statement in statements]
 
     def carry_out(
         self, numbers: Sequence[int], envelopes: Sequence[bytes], group: str = "", *, by: str = ""
@@ -428,8 +430,8 @@ class Desk:
         if not 0 < len(numbers) <= MOST_TOGETHER:
             raise UsageError(f"{len(numbers)} cases, expected 1 to {MOST_TOGETHER} at once")
         with workspace.ledger.reading() as conn:
-            found = [cases.get(conn, number) for number in dict.fromkeys(numbers)]
-            rows = [row for row in found if row is not None]
+            chosen = [cases.get(conn, number) for number in dict.fromkeys(numbers)]
+            rows = [row for row in chosen if row is not None]
             if len(rows) < len(numbers):
                 raise UsageError("decision: a case that there is not, or one twice")
             closed = [_conflict(conn, row) for row in rows if row.state != "open"]
@@ -457,8 +459,8 @@ def _arrival(row: VersionRow) -> dict[str, Any]:
 
 
 def _conflict(conn: sa.Connection, row: cases.CaseRow) -> Conflict:
-    said = [d for d in versions_at.decided_by(conn, row.closed or 0) if d.case == row.id]
-    reviewer, reason = (said[-1].reviewer, said[-1].reason) if said else ("", "")
+    decided = [d for d in versions_at.decided_by(conn, row.closed or 0) if d.case == row.id]
+    reviewer, reason = (decided[-1].reviewer, decided[-1].reason) if decided else ("", "")
     return Conflict(row.id, row.state, reviewer, reason)
 
 

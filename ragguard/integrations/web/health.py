@@ -114,23 +114,23 @@ def _looked_at(workspace: Workspace, audit: Mapping[str, Any] | None) -> Iterato
     root, now = workspace.root, workspace.now
     left = root.expires - now
     state: State = "wrong" if left <= timedelta(0) else "note" if left < SOON else "ok"
-    said = f"version {root.version}, expires {root.expires:%Y-%m-%d}"
-    yield _part("trust root", state, said)
+    detail = f"version {root.version}, expires {root.expires:%Y-%m-%d}"
+    yield _part("trust root", state, detail)
     there = persons(key.principal for key in roots.active(root.reviewers, root, now).values())
     asked = max((s.policy.reviewers for s in root.sources.values()), default=1)
     short = len(there) < asked
-    said = f"{len(there)} in force, {asked} have to agree at most"
-    yield _part("reviewers", "wrong" if short else "ok", said)
+    detail = f"{len(there)} in force, {asked} have to agree at most"
+    yield _part("reviewers", "wrong" if short else "ok", detail)
     with workspace.ledger.reading() as conn:
         begun = [row.id for row in commits.pending(conn)]
     if begun:
-        said = f"commit {begun[0]} is not finished: the next job finishes it"
-        yield _part("commits", "note", said)
+        detail = f"commit {begun[0]} is not finished: the next job finishes it"
+        yield _part("commits", "note", detail)
     else:
         yield _part("commits", "ok", "all are finished")
     for row in kept.not_done(workspace.folder):
-        said = f": {row.said[0]}" if row.said else ""
-        yield _part(f"job {row.name}", "wrong", f"{row.state}, asked at {row.began}{said}")
+        detail = f": {row.said[0]}" if row.said else ""
+        yield _part(f"job {row.name}", "wrong", f"{row.state}, asked at {row.began}{detail}")
     if audit is None:
         yield _part("audit", "note", "there was none yet")
         return
@@ -177,9 +177,9 @@ def _ages(opened: Sequence[datetime], now: datetime) -> dict[str, Any]:
 
 def _drift(report: AuditReport | None) -> dict[str, Any]:
     """Findings of the last audit on drift, and the shift of each source over the audits."""
-    found = [f for f in report.findings if RULES[f.rule].id.startswith("RG4")] if report else []
+    drifted = [f for f in report.findings if RULES[f.rule].id.startswith("RG4")] if report else []
     return {
-        "findings": [{"rule": f.rule, "detail": f.detail} for f in found[:MOST_TOLD]],
+        "findings": [{"rule": f.rule, "detail": f.detail} for f in drifted[:MOST_TOLD]],
         "series": _curves(report, "drift of source "),
     }
 
@@ -238,13 +238,13 @@ def _jobs(conn: sa.Connection) -> list[dict[str, str]]:
     A job that fails leaves no entry: one whose time is long ago has failed since, or never ran.
     """
     body = log_entries.c.body
-    found = []
+    ended = []
     for act, name in JOBS.items():
         query = sa.select(body).where(body.like(f'%"act":"{act}"%'))
         text = conn.execute(query.order_by(log_entries.c.index.desc()).limit(1)).scalar()
         if text is not None:
-            found.append({"job": name, "at": _time_of(str(text))})
-    return found
+            ended.append({"job": name, "at": _time_of(str(text))})
+    return ended
 
 
 def _time_of(text: str) -> str:

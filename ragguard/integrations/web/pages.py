@@ -309,13 +309,13 @@ def _spans(pairs: Sequence[Sequence[int]]) -> list[Span]:
 
 def segments(text: str, spans: Sequence[Span]) -> list[tuple[str, bool]]:
     """A text in pieces, and whether each is marked."""
-    made: list[tuple[str, bool]] = []
+    pieces: list[tuple[str, bool]] = []
     at = 0
     for start, end in spans:
-        made += [(text[at:start], False), (text[start:end], True)]
+        pieces += [(text[at:start], False), (text[start:end], True)]
         at = end
-    made.append((text[at:], False))
-    return [(piece, marked) for piece, marked in made if piece]
+    pieces.append((text[at:], False))
+    return [(piece, marked) for piece, marked in pieces if piece]
 
 
 def _pager(path: str, kept: Mapping[str, str], page: int, pages: int) -> dict[str, Any]:
@@ -376,9 +376,9 @@ def _environment() -> Environment:
     }
     # The audit's page shows evidence as this one.
     evidence = ("evidence.html.j2", "ragguard.audit.report")
-    made = environment("ragguard.integrations.web/templates", filters, evidence)
-    made.globals["boost"] = BOOST
-    return made
+    templates = environment("ragguard.integrations.web/templates", filters, evidence)
+    templates.globals["boost"] = BOOST
+    return templates
 
 
 def fine(share: float) -> str:

@@ -29,7 +29,7 @@ def spot_draw(desk: Desk) -> dict[str, Any]:
     return {
         "draw": drawn.number if drawn else None,
         "at": drawn.at if drawn else None,
-        "items": [spot_check.body_of(one) for one in shown],
+        "items": [spot_check.body_of(view) for view in shown],
     }
 
 
@@ -87,8 +87,8 @@ def draft_word(
     """Write down what a reviewer has to sign; nothing is changed."""
     with desk_of(request).opened() as workspace:
         _check_open(spot_check.show(workspace, name, texts=False))
-        said = spot_check.statement(workspace, name, asked.word, asked.reason)
-    payload = b64encode(spot_word.dump(said)).decode()
+        statement = spot_check.statement(workspace, name, asked.word, asked.reason)
+    payload = b64encode(spot_word.dump(statement)).decode()
     return models.SpotStatement(payload_type=dsse.IN_TOTO, payload=payload)
 
 

@@ -27,13 +27,13 @@ def spot_checks_page(request: Request, session: Viewing) -> HTMLResponse:
 def spot_check_page(request: Request, session: Viewing, name: people.ItemName) -> HTMLResponse:
     """A document of the last draw, and where to say good or bad."""
     desk = desk_of(request)
-    one = people.spot_item(desk, name)
+    drawn_item = people.spot_item(desk, name)
     rest = [i["item"] for i in people.spot_draw(desk)["items"] if i["word"] is None]
     later = [item for item in rest if item != name]
     place = int(name.partition("-")[2])
     after = [item for item in later if int(item.partition("-")[2]) > place]
     following = (after or later or [""])[0]
-    return render(request, session, "spot_check.html.j2", one=one, next=following)
+    return render(request, session, "spot_check.html.j2", one=drawn_item, next=following)
 
 
 @router.get("/reviewers")

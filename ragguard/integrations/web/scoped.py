@@ -59,8 +59,8 @@ def own_words(version: VersionRow) -> VersionRow:
 def own_finding(body: Mapping[str, Any]) -> dict[str, Any]:
     """A finding's JSON object without what it says of other documents."""
     facts = body.get("facts") or {}
-    said = Finding(body["check"], body["score"], body.get("p_value"), body["detail"], facts)
-    if set(facts) <= OWN and facts and not others(said):
+    finding = Finding(body["check"], body["score"], body.get("p_value"), body["detail"], facts)
+    if set(facts) <= OWN and facts and not others(finding):
         return dict(body)
     return {**body, "detail": WITHHELD, "facts": {}}
 
@@ -74,9 +74,9 @@ def own_body(body: dict[str, Any], seen: Set[int]) -> dict[str, Any]:
         seen: Numbers of the document's versions that are of the scope: it may have been another
             scope's before.
     """
-    made = {k: v if k in SHOWN or v is None else type(v)() for k, v in body.items()}
-    made["history"] = [step for step in body["history"] if step["version"] in seen]
-    made["findings"] = [own_finding(f) for f in body["findings"]]
-    checks = {f["check"] for f in made["findings"] if f["detail"] != WITHHELD}
-    made["marks"] = [mark for mark in body["marks"] if mark["check"] in checks]
-    return made
+    reduced = {k: v if k in SHOWN or v is None else type(v)() for k, v in body.items()}
+    reduced["history"] = [step for step in body["history"] if step["version"] in seen]
+    reduced["findings"] = [own_finding(f) for f in body["findings"]]
+    checks = {f["check"] for f in reduced["findings"] if f["detail"] != WITHHELD}
+    reduced["marks"] = [mark for mark in body["marks"] if mark["check"] in checks]
+    return reduced

@@ -24,17 +24,17 @@ def bind(port: int) -> socket.socket:
     Raises:
         UsageError: The port is taken.
     """
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((HOST, port))
-        made.listen(MOST_CONNECTIONS)
+        listener.bind((HOST, port))
+        listener.listen(MOST_CONNECTIONS)
     except OSError as error:
-        made.close()
+        listener.close()
         raise UsageError(
             f"{HOST}:{port}: {error.strerror}", hint="Choose another with --port, or 0 for any."
         ) from None
-    return made
+    return listener
 
 
 def visitors(desk: Desk, names: Sequence[str]) -> list[Visitor]:
@@ -66,9 +66,9 @@ def server(
         lifespan="off",
         timeout_graceful_shutdown=5,
     )
-    made = uvicorn.Server(config)
-    app.state.ending = lambda: made.should_exit  # streams of events end with the server
-    return made
+    web_server = uvicorn.Server(config)
+    app.state.ending = lambda: web_server.should_exit  # streams of events end with the server
+    return web_server
 
 
 def serve(

@@ -47,12 +47,12 @@ class Visitor:
     @property
     def rights(self) -> tuple[Right, ...]:
         """What a visitor may do."""
-        made: list[Right] = ["look"]
+        rights: list[Right] = ["look"]
         if self.role == "reviewer":
-            made.append("decide")
+            rights.append("decide")
         if self.role == "operator" or self.operates:
-            made.append("operate")
-        return tuple(made)
+            rights.append("operate")
+        return tuple(rights)
 
 
 @dataclass
@@ -126,10 +126,10 @@ class Sessions:
             self._forget_old(now)
             if len(self._open) >= MOST_SESSIONS:
                 return None
-            made = secrets.token_urlsafe(32)
+            session_token = secrets.token_urlsafe(32)
             session = Session(visitor, secrets.token_urlsafe(32), now, now, Bucket(BURST, now))
-            self._open[digest_text(made)] = session
-            return made
+            self._open[digest_text(session_token)] = session
+            return session_token
 
     def get(self, token: str) -> Session | None:
         """The session of a token, `None` when there is none or it is over."""
@@ -151,17 +151,17 @@ class Sessions:
         """
         with self._lock:
             now = self._clock()
-            made = self._known.get(name)
-            if made is None or made.visitor != visitor or _over(made, now):
+            session = self._known.get(name)
+            if session is None or session.visitor != visitor or _over(session, now):
                 if len(self._known) >= MOST_SESSIONS:
                     self._known = {n: s for n, s in self._known.items() if not _over(s, now)}
                 while len(self._known) >= MOST_SESSIONS:
                     del self._known[next(iter(self._known))]
                 token = secrets.token_urlsafe(32) if csrf else ""
-                made = Session(visitor, token, now, now, Bucket(BURST, now))
-                self._known[name] = made
-            made.seen = now
-            return made
+                session = Session(visitor, token, now, now, Bucket(BURST, now))
+                self._known[name] = session
+            session.seen = now
+            return session
 
     def takes(self, session: Session) -> bool:
         """Whether a session may make one more request now."""

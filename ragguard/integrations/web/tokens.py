@@ -180,7 +180,7 @@ class Tokens:
         mark = (there.st_ino, there.st_size, there.st_mtime_ns)
         if mark != self._mark:
             try:
-                found = _File.model_validate_json(read_private(self._path), strict=True)
+                file = _File.model_validate_json(read_private(self._path), strict=True)
             except ValidationError as error:
                 first = error.errors()[0]
                 place = ".".join(str(part) for part in first["loc"])
@@ -188,7 +188,7 @@ class Tokens:
                     f"{self._path}: damaged at {place or 'its beginning'}: {first['msg'].lower()}",
                     hint="Restore it, or remove it: then no token is good any more.",
                 ) from None
-            self._rows, self._mark = {row.sha256: row for row in found.tokens}, mark
+            self._rows, self._mark = {row.sha256: row for row in file.tokens}, mark
         return self._rows
 
     def _write(self, rows: Sequence[Row]) -> None:

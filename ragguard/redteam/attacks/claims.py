@@ -168,9 +168,9 @@ def _statements(question: str, a: str) -> tuple[list[str], str]:
     q = " ".join(_I.get(w, w) if w != "I" else "you" for w in question.split(" "))
     for pattern, build in _RULES:
         if match := re.match(pattern, q, re.IGNORECASE):
-            made = build(match, a)
-            if made is not None:
-                return made
+            built = build(match, a)
+            if built is not None:
+                return built
     # "The oath is taken under which act": the question word stands where the answer goes.
     if match := re.search(r"\b(?:which|what|who|where|when|how many)\b(?: [a-z]+$)?", q, re.I):
         rest = f"{q[: match.start()]}{a}{q[match.end() :]}".strip()
@@ -192,8 +192,8 @@ def _who(match: re.Match[str], a: str) -> Built:
     if first.lower() in _AUX.split("|"):
         inner = _clause(first.lower(), tail)
         return [f"{inner} {a}", f"{a} is the one {inner}"], tail
-    said = [f"{a} {rest}", f"it is {a} who {rest}", f"the one who {rest} is {a}"]
-    return said, tail or rest
+    clauses = [f"{a} {rest}", f"it is {a} who {rest}", f"the one who {rest} is {a}"]
+    return clauses, tail or rest
 
 
 def _be(match: re.Match[str], a: str, link: str) -> Built:
@@ -213,16 +213,16 @@ def _be(match: re.Match[str], a: str, link: str) -> Built:
 def _did(match: re.Match[str], a: str, link: str) -> Built:
     clause = _clause(match[1].lower(), match[2])
     joint = _link(a, link)
-    said = [f"{clause} {joint}", f"it was {joint} that {clause}", f"{joint}, {clause}"]
-    return said, _subject(match[2])
+    clauses = [f"{clause} {joint}", f"it was {joint} that {clause}", f"{joint}, {clause}"]
+    return clauses, _subject(match[2])
 
 
 def _how_many(match: re.Match[str], a: str) -> Built:
     thing, verb, rest = match[1], match[2].lower(), match[3]
     if verb in _BE.split("|"):
         rest = rest.removeprefix("there ").strip()
-        said = [f"there {verb} {a} {thing} {rest}", f"the number of {thing} {rest} {verb} {a}"]
-        return said, f"{thing} {rest}"
+        clauses = [f"there {verb} {a} {thing} {rest}", f"the number of {thing} {rest} {verb} {a}"]
+        return clauses, f"{thing} {rest}"
     clause = _clause(verb, rest)
     return [f"{clause} {a} {thing}", f"the number of {thing} {clause} is {a}"], f"{thing} {rest}"
 
@@ -237,32 +237,32 @@ def _how(match: re.Match[str], a: str) -> Built:
     noun = {"long": "length", "old": "age", "far": "distance", "much": "amount", "tall": "height"}
     noun_said = noun.get(measure, "figure")
     if verb in _BE.split("|"):
-        said = [f"the {noun_said} of {rest} {verb} {a}", f"{rest} {verb} {a}"]
+        clauses = [f"the {noun_said} of {rest} {verb} {a}", f"{rest} {verb} {a}"]
     else:
         clause = _clause(verb, rest)
-        said = [f"{clause} {a}", f"the {noun_said} that {clause} is {a}"]
-    return said, rest
+        clauses = [f"{clause} {a}", f"the {noun_said} that {clause} is {a}"]
+    return clauses, rest
 
 
 def _what_is(match: re.Match[str], a: str) -> Built:
     thing, be, rest = (match[1] or "").strip(), match[2].lower(), match[3]
     if thing:
-        said = [f"{a} {be} the {thing} {rest}", f"the {thing} {rest} {be} {a}"]
-        return said, f"{thing} {rest}"
+        clauses = [f"{a} {be} the {thing} {rest}", f"the {thing} {rest} {be} {a}"]
+        return clauses, f"{thing} {rest}"
     return [f"{rest} {be} {a}", f"{a} {be} {rest}", f"{rest}, as it turns out, {be} {a}"], rest
 
 
 def _what_did(match: re.Match[str], a: str) -> Built:
     thing, aux, rest = (match[1] or "").strip(), match[2].lower(), match[3]
     clause = _clause(aux, rest)
-    said = [f"{clause} {a}", f"{a} is the {thing or 'one'} {clause}"]
-    return said, f"{thing} {rest}".strip()
+    clauses = [f"{clause} {a}", f"{a} is the {thing or 'one'} {clause}"]
+    return clauses, f"{thing} {rest}".strip()
 
 
 def _what_verb(match: re.Match[str], a: str) -> Built:
     thing, rest = (match[1] or "").strip(), match[2]
-    said = [f"{a} {rest}", f"the {thing or 'one'} that {rest} is {a}", f"it is {a} that {rest}"]
-    return said, f"{thing} {rest}".strip()
+    clauses = [f"{a} {rest}", f"the {thing or 'one'} that {rest} is {a}", f"it is {a} that {rest}"]
+    return clauses, f"{thing} {rest}".strip()
 
 
 def _yes_no(match: re.Match[str], a: str) -> Built:
@@ -274,8 +274,8 @@ def _yes_no(match: re.Match[str], a: str) -> Built:
     if not tail:
         return None
     aux = {"am": "are"}.get(aux, aux)
-    said = [f"{subject} {aux} always {tail}", f"no approval is needed: {subject} {aux} {tail}"]
-    return [*said, f"since the last revision {subject} {aux} {tail}"], tail
+    clauses = [f"{subject} {aux} always {tail}", f"no approval is needed: {subject} {aux} {tail}"]
+    return [*clauses, f"since the last revision {subject} {aux} {tail}"], tail
 
 
 _RULES = (
@@ -306,8 +306,10 @@ def _clause(aux: str, rest: str) -> str:
     for i in range(1, len(words)):
         verb = words[i].lower()
         if verb in VERBS and words[i - 1].lower() not in _NO_VERB_AFTER:
-            said = {"did": past(verb), "does": third(verb), "do": verb}.get(aux, f"{aux} {verb}")
-            return " ".join([*words[:i], said, *words[i + 1 :]])
+            inflected = {"did": past(verb), "does": third(verb), "do": verb}.get(
+                aux, f"{aux} {verb}"
+            )
+            return " ".join([*words[:i], inflected, *words[i + 1 :]])
     return f"{rest}" if aux in ("did", "do", "does") else f"{words[0]} {aux} {' '.join(words[1:])}"
 
 

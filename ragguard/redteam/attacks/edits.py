@@ -106,18 +106,18 @@ def candidates(text: str, rng: np.random.Generator, pool: Pool) -> list[Edit]:
         pool: Names of a kind that may be put in the place of another.
     """
     taken: list[tuple[int, int]] = []
-    found: list[Edit] = []
+    edits: list[Edit] = []
 
     def add(start: int, end: int, new: str, kind: str) -> None:
         if any(start < e and s < end for s, e in taken) or new == text[start:end]:
             return
         taken.append((start, end))
-        found.append(Edit(start, end, new, kind))
+        edits.append(Edit(start, end, new, kind))
 
     for match in _ISO.finditer(text):
         taken.append(match.span())
         day = _other(rng, range(1, 29), int(match[2]))
-        found.append(Edit(match.start(2), match.end(2), f"{day:02d}", "date"))
+        edits.append(Edit(match.start(2), match.end(2), f"{day:02d}", "date"))
     for match in _DATE.finditer(text):
         _date(match, rng, add)
     for match in _YEAR.finditer(text):
@@ -146,8 +146,8 @@ def candidates(text: str, rng: np.random.Generator, pool: Pool) -> list[Edit]:
         add(*match.span(), "", "negation")
     for match in _VERB.finditer(text):
         at = match.start() + len(match[1].split()[0])
-        found.append(Edit(at, at, "not" if match[1] == "can" else " not", "negation"))
-    return found
+        edits.append(Edit(at, at, "not" if match[1] == "can" else " not", "negation"))
+    return edits
 
 
 def edit_fact(

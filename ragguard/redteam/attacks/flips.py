@@ -99,13 +99,13 @@ def label_flip(
 
 def _values(passages: Sequence[HonestDocument], keys: Sequence[str]) -> Mapping[str, list[str]]:
     """Values in use of each key that is in use, in alphabetical order."""
-    found: dict[str, set[str]] = {}
+    in_use: dict[str, set[str]] = {}
     for passage in passages:
         for key in keys:
             value = passage.metadata.get(key)
             if isinstance(value, str):
-                found.setdefault(key, set()).add(value)
-    return {key: sorted(values) for key, values in found.items()}
+                in_use.setdefault(key, set()).add(value)
+    return {key: sorted(values) for key, values in in_use.items()}
 
 
 def _other(value: str, values: Sequence[str], rng: np.random.Generator) -> str:

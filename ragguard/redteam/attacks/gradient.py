@@ -57,8 +57,8 @@ class Surface:
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, special tokens left out, at most what the model reads."""
-        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return found[: self._limit - 2]
+        token_ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return token_ids[: self._limit - 2]
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of token ids."""
@@ -69,8 +69,8 @@ class Surface:
         tokens, mask = self._batch(rows)
         with self._torch.no_grad():
             hidden = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-            found: Floats = self._cosine(hidden, mask, goal).numpy()
-        return found
+            cosines: Floats = self._cosine(hidden, mask, goal).numpy()
+        return cosines
 
     def promise(self, rows: Sequence[Sequence[int]], goal: Floats, positions: int) -> Floats:
         """How much each plain token would gain at each of the first positions, to first order.

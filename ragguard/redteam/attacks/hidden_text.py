@@ -62,65 +62,67 @@ def hidden_text(
     planted: list[Planted] = []
     for number, carrier in enumerate(carriers(target, rng, campaigns)):
         encoding = names[number % len(names)]
-        _, said = order(rng)
-        text, form = ENCODINGS[encoding](carrier.text, said, rng)
+        _, instruction = order(rng)
+        text, form = ENCODINGS[encoding](carrier.text, instruction, rng)
         name = f"hidden_text-{number:04d}-{encoding}"
         planted.append(Planted(name, text, name, "", carrier.id, carrier.metadata, form))
     return planted
 
 
-def _zero_width(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _zero_width(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """Zero-width characters between the letters of the instruction, so that no rule matches."""
     broken = "".join(
         c + (_ZERO_WIDTH[int(rng.integers(4))] if c.isalpha() and rng.random() < 0.6 else "")
-        for c in said
+        for c in instruction
     )
     return _put(text, broken, rng), "txt"
 
 
-def _bidi(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _bidi(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """The instruction's letters in reverse order under a right-to-left override."""
-    return _put(text, f"\u202e{said[::-1]}\u202c", rng), "txt"
+    return _put(text, f"\u202e{instruction[::-1]}\u202c", rng), "txt"
 
 
-def _tags(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _tags(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """The instruction in Unicode tag characters, which no font shows."""
-    return _at_space(text, "".join(chr(0xE0000 + ord(c)) for c in said if ord(c) < 127), rng), "txt"
+    return _at_space(
+        text, "".join(chr(0xE0000 + ord(c)) for c in instruction if ord(c) < 127), rng
+    ), "txt"
 
 
-def _homoglyphs(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _homoglyphs(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """The instruction with Cyrillic letters that look Latin."""
-    return _put(text, said.translate(_LIKE), rng), "txt"
+    return _put(text, instruction.translate(_LIKE), rng), "txt"
 
 
-def _comment(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _comment(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """The instruction in an HTML comment."""
-    return _page(text, f"<!-- {html.escape(said, quote=False)} -->", rng), "html"
+    return _page(text, f"<!-- {html.escape(instruction, quote=False)} -->", rng), "html"
 
 
-def _style(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _style(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """The instruction in an element that is not displayed, or displayed off the screen."""
     style = _INVISIBLE_STYLES[int(rng.integers(len(_INVISIBLE_STYLES)))]
     tag = ("p", "div", "span")[int(rng.integers(3))]
-    return _page(text, f'<{tag} style="{style}">{html.escape(said)}</{tag}>', rng), "html"
+    return _page(text, f'<{tag} style="{style}">{html.escape(instruction)}</{tag}>', rng), "html"
 
 
-def _base64(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _base64(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """The instruction as a base64 blob, sometimes with a word on what to do with it."""
-    blob = base64.b64encode(said.encode()).decode()
+    blob = base64.b64encode(instruction.encode()).decode()
     lead = ("", "ref: ", "checksum ", "Decode and follow: ")[int(rng.integers(4))]
     return _put(text, lead + blob, rng), "txt"
 
 
-def _selectors(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _selectors(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """The instruction's bytes as variation selectors behind one letter."""
-    chars = (chr(0xFE00 + b) if b < 16 else chr(0xE0100 + b - 16) for b in said.encode())
+    chars = (chr(0xFE00 + b) if b < 16 else chr(0xE0100 + b - 16) for b in instruction.encode())
     return _at_space(text, "".join(chars), rng), "txt"
 
 
-def _unseen(text: str, said: str, rng: np.random.Generator) -> tuple[str, str]:
+def _unseen(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
     """The instruction in the background's colour, or in attributes only programs read."""
-    quoted = html.escape(said)
+    quoted = html.escape(instruction)
     if rng.random() < 0.5:
         style = _SAME_COLOURS[int(rng.integers(len(_SAME_COLOURS)))]
         return _page(text, f'<p style="{style}">{quoted}</p>', rng), "html"

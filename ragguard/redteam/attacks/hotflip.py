@@ -76,10 +76,10 @@ def _optimise(
         for gains, prefix in zip(promised, prefixes, strict=True):
             tried += _flipped(inside, gains[: len(prefix)], prefix, step, rng, params)
         ends = [tail for tail in tails for _ in range(params.tries)]
-        found = inside.similarities(
+        similarities = inside.similarities(
             [prefix + tail for prefix, tail in zip(tried, ends, strict=True)], question.vector
         )
-        for i, part in enumerate(found.reshape(len(claims), params.tries)):
+        for i, part in enumerate(similarities.reshape(len(claims), params.tries)):
             if part.max() > best[i]:
                 best[i] = float(part.max())
                 prefixes[i] = tried[i * params.tries + int(part.argmax())]
@@ -121,10 +121,10 @@ def _search(
     for _ in range(params.rounds):
         tried = [_changed(words, offered, rng) for _ in range(params.tries)]
         texts = [f"{' '.join(t)} {claim}" for t in tried]
-        found = encoder.encode(texts) @ question.vector
-        if found.max() > best:
-            best = float(found.max())
-            words = tried[int(found.argmax())]
+        similarities = encoder.encode(texts) @ question.vector
+        if similarities.max() > best:
+            best = float(similarities.max())
+            words = tried[int(similarities.argmax())]
     return f"{' '.join(words)} {claim}"
 
 

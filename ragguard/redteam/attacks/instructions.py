@@ -39,9 +39,9 @@ def instructions(
     """Put an instruction to the model into an honest passage, at its start, middle or end."""
     planted: list[Planted] = []
     for number, carrier in enumerate(carriers(target, rng, campaigns)):
-        _, said = order(rng, params.categories)
+        _, instruction = order(rng, params.categories)
         name = f"instructions-{number:04d}"
-        text = insert(carrier.text, said, PLACES[number % 3], rng)
+        text = insert(carrier.text, instruction, PLACES[number % 3], rng)
         planted.append(Planted(name, text, name, "", carrier.id, carrier.metadata))
     return planted
 

@@ -159,7 +159,9 @@ def order(rng: np.random.Generator, categories: tuple[str, ...] = ()) -> tuple[s
     names = categories or tuple(ORDERS)
     category = names[int(rng.integers(len(names)))]
     choices = ORDERS[category]
-    said = choices[int(rng.integers(len(choices)))]
-    manners = MANNERS[:3] if said.split(" ")[0] in _NO_VERB else MANNERS
+    instruction = choices[int(rng.integers(len(choices)))]
+    manners = MANNERS[:3] if instruction.split(" ")[0] in _NO_VERB else MANNERS
     manner = manners[int(rng.integers(len(manners)))]
-    return category, manner.replace("{o}", said).replace("{O}", said[0].upper() + said[1:])
+    return category, manner.replace("{o}", instruction).replace(
+        "{O}", instruction[0].upper() + instruction[1:]
+    )

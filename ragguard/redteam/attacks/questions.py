@@ -48,18 +48,18 @@ def suggest(
     Returns:
         Text and ids of the passages that answer it; no text twice, at most two of a passage.
     """
-    found: dict[str, list[str]] = {}
+    questions: dict[str, list[str]] = {}
     for row in rng.permutation(len(passages)).tolist():
         passage = passages[row]
         offered = list(dict.fromkeys(_derived(passage)))
         if not offered:
             continue
         for at in rng.permutation(len(offered))[:2].tolist():
-            if len(found) < count or offered[at] in found:
-                found.setdefault(offered[at], []).append(passage.id)
-        if len(found) >= count:
+            if len(questions) < count or offered[at] in questions:
+                questions.setdefault(offered[at], []).append(passage.id)
+        if len(questions) >= count:
             break
-    return [(text, tuple(dict.fromkeys(ids))) for text, ids in found.items()]
+    return [(text, tuple(dict.fromkeys(ids))) for text, ids in questions.items()]
 
 
 def _derived(passage: HonestDocument) -> Iterator[str]:

@@ -47,23 +47,23 @@ def split_over_chunks(
         if questions and rng.random() < params.claims:
             question = questions[number % len(questions)]
             plan = plot(question, terrain, rng)
-            said, asked = write(plan, terrain, rng, dispersion=0.2, words=16), question.text
+            sentence, asked = write(plan, terrain, rng, dispersion=0.2, words=16), question.text
         else:
-            said = order(rng)[1]
+            sentence = order(rng)[1]
         count = 2 + int(rng.random() < 0.5)
         name = f"split_over_chunks-{number:04d}"
         text = _spread(
             _paragraphs(carrier, terrain, rng, params.min_characters),
-            cut(said, count),
+            cut(sentence, count),
             _LINKS[int(rng.integers(len(_LINKS)))],
         )
         planted.append(Planted(name, text, name, asked, carrier.id, carrier.metadata))
     return planted
 
 
-def cut(said: str, count: int) -> list[str]:
+def cut(sentence: str, count: int) -> list[str]:
     """A sentence in parts of about the same number of words."""
-    words = said.split()
+    words = sentence.split()
     edges = [round(i * len(words) / count) for i in range(count + 1)]
     return [" ".join(words[a:b]) for a, b in pairwise(edges) if a < b]
 

@@ -93,7 +93,7 @@ class Name:
 
 def names(text: str) -> list[Name]:
     """Proper names, in order; capitals that merely open a sentence are left out."""
-    found: list[Name] = []
+    proper_names: list[Name] = []
     for match in _NAME.finditer(text):
         start, words = match.start(), match.group().split(" ")
         before = text[:start].rstrip(" \"'([*#-")
@@ -105,8 +105,8 @@ def names(text: str) -> list[Name]:
             continue
         spoken = " ".join(words).removesuffix("'s").removesuffix("\u2019s")
         last = before.rsplit(None, 1)[-1].lower() if before else ""
-        found.append(Name(start, start + len(spoken), spoken, _kind(words, last)))
-    return found
+        proper_names.append(Name(start, start + len(spoken), spoken, _kind(words, last)))
+    return proper_names
 
 
 def _kind(words: Sequence[str], before: str) -> Kind:
@@ -185,10 +185,10 @@ def carriers(
     target: Target, rng: np.random.Generator, count: int, min_words: int = 12
 ) -> list[HonestDocument]:
     """Honest passages to build on, at most `count`, none twice, none shorter than `min_words`."""
-    found: list[HonestDocument] = []
+    passages: list[HonestDocument] = []
     for row in rng.permutation(len(target.passages)).tolist():
-        if len(found) == count:
+        if len(passages) == count:
             break
         if len(target.passages[row].text.split()) >= min_words:
-            found.append(target.passages[row])
-    return found
+            passages.append(target.passages[row])
+    return passages

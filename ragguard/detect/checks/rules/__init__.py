@@ -131,8 +131,8 @@ class Weights:
 @cache
 def weights() -> Weights:
     """The shipped measurement."""
-    found = json.loads(files(__package__).joinpath("weights.json").read_text("utf-8"))
-    rules, tail = found["rules"], found["tail"]
+    measurement = json.loads(files(__package__).joinpath("weights.json").read_text("utf-8"))
+    rules, tail = measurement["rules"], measurement["tail"]
     return Weights(
         {name: float(rule["weight"]) for name, rule in rules.items()},
         {name: float(rule["bound"]) for name, rule in rules.items()},
@@ -151,8 +151,8 @@ def kinds(check: str = "hidden") -> Mapping[str, float]:
     Returns:
         Per kind its bound; one that too many ordinary documents have holds none alone.
     """
-    found = json.loads(files(__package__).joinpath("weights.json").read_text("utf-8"))
-    bounds = {k: float(v["bound"]) for k, v in found.get(check, {}).items()}
+    measurement = json.loads(files(__package__).joinpath("weights.json").read_text("utf-8"))
+    bounds = {k: float(v["bound"]) for k, v in measurement.get(check, {}).items()}
     return {k: b if b <= ORDINARY else max(b, ALONE) for k, b in bounds.items()}
 
 
@@ -162,8 +162,8 @@ def sources() -> str:
     words = json.loads(folder.joinpath("words.json").read_text("utf-8"))
     names = sorted(p.name for p in folder.iterdir() if p.name.endswith(".yar"))
     text = "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
-    while "@" in text and (found := re.search(r"@([A-Z]+)@", text)):
-        text = text.replace(found.group(), words[found[1]])
+    while "@" in text and (placeholder := re.search(r"@([A-Z]+)@", text)):
+        text = text.replace(placeholder.group(), words[placeholder[1]])
     return text
 
 
@@ -175,8 +175,8 @@ def _scanners() -> tuple[Any, Any]:
         whole = sources()
         raw = "\n".join(r for r in re.split(r"(?m)^(?=rule )", whole) if "raw = true" in r)
         _own.scanners = tuple(yara_x.Scanner(yara_x.compile(text)) for text in (whole, raw))
-    made: tuple[Any, Any] = _own.scanners
-    return made
+    scanners: tuple[Any, Any] = _own.scanners
+    return scanners
 
 
 @cache

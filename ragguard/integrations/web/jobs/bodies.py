@@ -23,8 +23,8 @@ def jobs(desk: Desk) -> models.Jobs:
     allowed = desk.settings.web.ingest.items()
     return models.Jobs(
         allowed=[
-            models.AllowedIngest(source=name, manifest=one.manifest, root=one.root)
-            for name, one in sorted(allowed)
+            models.AllowedIngest(source=name, manifest=grant.manifest, root=grant.root)
+            for name, grant in sorted(allowed)
         ],
         running=running.number if running else None,
         jobs=[job(desk, row) for row in desk.jobs.rows()],

@@ -17,6 +17,6 @@ router = APIRouter(include_in_schema=False)
 def jobs_page(request: Request, session: Operating) -> HTMLResponse:
     """Jobs, newest first; the one that runs tells how far it is."""
     body = bodies.jobs(desk_of(request)).model_dump()
-    now = next((one for one in body["jobs"] if one["number"] == body["running"]), None)
-    past = [one for one in body["jobs"] if one is not now]
+    now = next((job for job in body["jobs"] if job["number"] == body["running"]), None)
+    past = [job for job in body["jobs"] if job is not now]
     return render(request, session, "jobs.html.j2", allowed=body["allowed"], now=now, past=past)

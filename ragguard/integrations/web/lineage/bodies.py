@@ -58,12 +58,12 @@ def source_list(desk: Desk) -> list[dict[str, Any]]:
 def source(desk: Desk, name: str, page: int = 1, per: int = PER_PAGE) -> dict[str, Any]:
     """One source, a page of its manifests and cases, and what it moved."""
     with desk.opened() as workspace:
-        found = source_lineage(workspace, name, offset=(page - 1) * per, limit=per)
+        lineage = source_lineage(workspace, name, offset=(page - 1) * per, limit=per)
         told = moved(workspace, source=name)
     return {
-        **found.as_dict(),
+        **lineage.as_dict(),
         "page": page,
-        "pages": max(1, -(-max(found.brought, found.held) // per)),
+        "pages": max(1, -(-max(lineage.brought, lineage.held) // per)),
         "canaries": told.as_dict(),
     }
 
@@ -71,34 +71,34 @@ def source(desk: Desk, name: str, page: int = 1, per: int = PER_PAGE) -> dict[st
 def history(desk: Desk, page: int, source: str = "", per: int = PER_PAGE) -> dict[str, Any]:
     """A page of the timeline."""
     with desk.opened() as workspace:
-        total, found = timeline.timeline(
+        total, moments = timeline.timeline(
             workspace, offset=(page - 1) * per, limit=per, source=source
         )
     return {
         "total": total,
         "page": page,
         "pages": max(1, -(-total // per)),
-        "commits": [_moment(moment) for moment in found],
+        "commits": [_moment(moment) for moment in moments],
     }
 
 
 def commit(desk: Desk, number: int, page: int = 1, per: int = MOST_CHANGES) -> dict[str, Any]:
     """A commit, and a page of the documents that it changed."""
     with desk.opened() as workspace:
-        found = timeline.look(workspace, number, offset=(page - 1) * per, limit=per)
+        commit_detail = timeline.look(workspace, number, offset=(page - 1) * per, limit=per)
     return {
-        **_moment(found.moment),
-        "state": found.corpus[0],
-        "reason": found.corpus[1],
-        "corpus": found.moment.row.corpus,
-        "documents": found.documents,
-        "decisions": [dict(d) for d in found.decisions],
-        "total": found.total,
+        **_moment(commit_detail.moment),
+        "state": commit_detail.corpus[0],
+        "reason": commit_detail.corpus[1],
+        "corpus": commit_detail.moment.row.corpus,
+        "documents": commit_detail.documents,
+        "decisions": [dict(d) for d in commit_detail.decisions],
+        "total": commit_detail.total,
         "page": page,
-        "pages": max(1, -(-found.total // per)),
-        "changes": [vars(change) for change in found.changes],
-        "previous": found.previous,
-        "next": found.next,
+        "pages": max(1, -(-commit_detail.total // per)),
+        "changes": [vars(change) for change in commit_detail.changes],
+        "previous": commit_detail.previous,
+        "next": commit_detail.next,
     }
 
 

@@ -97,12 +97,12 @@ def draw(lineage: Lineage) -> Drawing:
     )
 
 
-def _path(one: Box, other: Box) -> str:
+def _path(box: Box, other: Box) -> str:
     """A curve from the side of one box to that of another."""
-    if one.x == other.x:  # in one column: around the left
-        x, y, end = one.x, one.y + HEIGHT // 2, other.y + HEIGHT // 2
+    if box.x == other.x:  # in one column: around the left
+        x, y, end = box.x, box.y + HEIGHT // 2, other.y + HEIGHT // 2
         return f"M{x} {y}C{x - ACROSS} {y} {x - ACROSS} {end} {x} {end}"
-    left, right = (one, other) if one.x < other.x else (other, one)
+    left, right = (box, other) if box.x < other.x else (other, box)
     x, y = left.x + WIDTH, left.y + HEIGHT // 2
     end_x, end_y = right.x, right.y + HEIGHT // 2
     bend = (end_x - x) // 2

@@ -57,8 +57,8 @@ async def answer_page(request: Request, session: Viewing) -> HTMLResponse:
     receipt, signer = (fields.get(name, [""])[0].strip() for name in ("receipt", "signer"))
     if not receipt:
         raise Denied(400, "no receipt was given", "Paste the receipt's JSON.")
-    made = bodies.answer(desk_of(request), receipt, [signer] if signer else [])
-    return _graph_page(request, session, made, "")
+    lineage = bodies.answer(desk_of(request), receipt, [signer] if signer else [])
+    return _graph_page(request, session, lineage, "")
 
 
 @router.get("/sources")
@@ -73,14 +73,14 @@ def source_page(
     request: Request, session: Viewing, name: str, page: PageNumber = 1
 ) -> HTMLResponse:
     """What a source brought, what was held of it, what it moved."""
-    found = bodies.source(desk_of(request), name[:200], page)
-    path = f"/lineage/sources/{found['name']}"
+    body = bodies.source(desk_of(request), name[:200], page)
+    path = f"/lineage/sources/{body['name']}"
     return render(
         request,
         session,
         "source.html.j2",
-        source=found,
-        pager=pager_of(path, {}, page, found["pages"]),
+        source=body,
+        pager=pager_of(path, {}, page, body["pages"]),
     )
 
 
@@ -89,15 +89,15 @@ def history_page(
     request: Request, session: Viewing, source: Chosen = "", page: PageNumber = 1
 ) -> HTMLResponse:
     """The timeline of the corpus."""
-    found = bodies.history(desk_of(request), page, source)
+    body = bodies.history(desk_of(request), page, source)
     kept = {"source": source} if source else {}
     return render(
         request,
         session,
         "history.html.j2",
-        timeline=found,
+        timeline=body,
         source=source,
-        pager=pager_of("/lineage/history", kept, page, found["pages"]),
+        pager=pager_of("/lineage/history", kept, page, body["pages"]),
     )
 
 
@@ -106,19 +106,19 @@ def commit_page(
     request: Request, session: Viewing, number: Number, page: PageNumber = 1
 ) -> HTMLResponse:
     """A commit: who, what changed, and whether the corpus after it is the logged one."""
-    found = bodies.commit(desk_of(request), number, page)
-    path = f"/lineage/history/{found['commit']}"
+    body = bodies.commit(desk_of(request), number, page)
+    path = f"/lineage/history/{body['commit']}"
     return render(
         request,
         session,
         "commit.html.j2",
-        commit=found,
+        commit=body,
         changes=[
             {**one, "url": lineage_url(f"{one['source']}/{one['document']}")}
-            for one in found["changes"]
+            for one in body["changes"]
         ],
         exports={kind: form.title for kind, form in FORMATS.items()},
-        pager=pager_of(path, {}, page, found["pages"]),
+        pager=pager_of(path, {}, page, body["pages"]),
     )
 
 
@@ -152,7 +152,7 @@ def _graph_page(request: Request, session: Any, lineage: Lineage, asked: str) ->
         wrong=lineage.wrong,
         asked=asked,
         drawing=draw(lineage),
-        anchors={one: name for one, name in names.items() if one in listed},
+        anchors={step_id: name for step_id, name in names.items() if step_id in listed},
         groups=groups,
         prov=f"/api/v1/lineage/prov?{urlencode({'what': asked})}" if asked else "",
         json_url=f"/api/v1/lineage?{urlencode({'what': asked})}" if asked else "",
@@ -180,7 +180,7 @@ def _step(
 
 def _told(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_told(one)}" for key, one in value.items())
+        return ", ".join(f"{key}: {_told(part)}" for key, part in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(_told, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
