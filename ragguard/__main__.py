@@ -1,4 +1,4 @@
-"""`python -m ragguard`."""
+"""Run the command line as `python -m ragguard`."""
 
 from ragguard.cli import main
 

@@ -1,4 +1,4 @@
-"""Doctor: everything that can be wrong with a workspace, looked at, with what to do about it."""
+"""Diagnose a workspace: everything that can be wrong with it, and what to do about it."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ def _pending(workspace: Workspace) -> int:
 
 
 def _learned(workspace: Workspace, kept: calibration.Calibration) -> Iterator[DoctorFinding]:
-    """What `calibrate` left behind."""
+    """Tell what `calibrate` left behind."""
     reason = calibration.stale(workspace, kept)
     if reason:
         yield DoctorFinding(

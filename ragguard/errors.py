@@ -1,4 +1,4 @@
-"""Every error ragguard raises on purpose.
+"""Define every error ragguard raises on purpose.
 
 One tree under `RagguardError`. A class carries the exit code of the command line
 (docs/formats.md, "Exit codes"); an instance carries what happened and a hint that says what to do

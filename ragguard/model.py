@@ -1,4 +1,4 @@
-"""The nouns, as frozen dataclasses without behaviour.
+"""Define the nouns, as frozen dataclasses without behaviour.
 
 Signing:   `PublicKey`, `Grant`, `Policy`, `SourcePolicy`, `Root`, `Subject`, `Manifest`.
 Corpus:    `Document`, `Chunk`, `Recipe`, `Hidden`.

@@ -1,4 +1,4 @@
-"""The nightly audit: nothing in the index that we did not put there, nothing that went bad since.
+"""Audit a whole index at night: nothing in it that ragguard did not put there or that went bad.
 
 `audit` is the job; its parts stand beside it. Each part looks at one thing and answers with
 findings; none of them changes anything.

@@ -1,4 +1,4 @@
-"""What is looked at in a spool, ours or not: neighbourhoods, checks, a map, and what to compare.
+"""Analyse a spool: neighbourhoods, checks, a map, and what the next audit compares with.
 
 An audit of a workspace and one of a collection that ragguard never wrote differ in what they know
 beside the points; from the spool on they are the same.
@@ -121,13 +121,13 @@ def analyse(
 
 
 def serving(spool: Spool) -> Ints:
-    """Numbers of the documents that serve, ascending."""
+    """Return the numbers of the documents that serve, ascending."""
     documents = np.asarray(spool.documents, dtype=np.int64)
     return np.unique(documents[~spool.quarantined])
 
 
 def counted(spool: Spool) -> Lexicon:
-    """The lexicon of a spool, for what has none; of a sample where there are very many rows."""
+    """Count the lexicon of a spool that has none; of a sample where there are very many rows."""
     rows = np.flatnonzero(~spool.quarantined)
     share = min(1.0, COUNTED / max(1, len(rows)))
     if share < 1:
@@ -138,7 +138,7 @@ def counted(spool: Spool) -> Lexicon:
 
 
 def closeness(spool: Spool, graph: Graph) -> tuple[float, float]:
-    """How near a chunk's four nearest of other documents usually are: mean and deviation."""
+    """Tell how near a chunk's four nearest of other documents usually are: mean and deviation."""
     rows = np.flatnonzero(~spool.quarantined)
     if len(rows) < 10 * NEAREST:
         return float("nan"), float("nan")
@@ -153,7 +153,7 @@ def closeness(spool: Spool, graph: Graph) -> tuple[float, float]:
 
 
 def corpus_of(spool: Spool, analysis: Analysis, fresh: Bools | None) -> AuditedCorpus:
-    """What a snapshot is taken of: the serving rows."""
+    """Tell what a snapshot is taken of: the serving rows."""
     rows = np.flatnonzero(~spool.quarantined)
     numbers = serving(spool)
     place = np.full(len(spool.labels), -1, dtype=np.int64)
@@ -185,7 +185,7 @@ def source_rows(
     fresh: Bools | None,
     states: Mapping[str, str],
 ) -> list[SourceLine]:
-    """The table of sources, the largest first."""
+    """Return the table of sources, the largest first."""
     here = serving(spool)
     every = np.arange(len(spool.labels))
     waiting = np.unique(np.asarray(spool.documents, dtype=np.int64)[spool.quarantined])
@@ -213,7 +213,7 @@ def source_rows(
 def with_drift(
     rows: Sequence[SourceLine], shifts: Mapping[str, tuple[float, float]]
 ) -> list[SourceLine]:
-    """The table with the shift of each source, (effect, p-value)."""
+    """Return the table with the shift of each source, (effect, p-value)."""
     return [
         replace(row, drift=shifts[row.source][0], p_value=shifts[row.source][1])
         if row.source in shifts
@@ -223,7 +223,7 @@ def with_drift(
 
 
 def places(spool: Spool, suspects: Bools) -> list[MapPoint]:
-    """A map: the two directions in which a sample of the serving points differs most."""
+    """Return a map: the two directions in which a sample of the serving points differs most."""
     rows = np.flatnonzero(~spool.quarantined)
     if len(rows) < 3:
         return []
@@ -250,7 +250,7 @@ def places(spool: Spool, suspects: Bools) -> list[MapPoint]:
 
 
 def left_out(spool: Spool, collection: str) -> list[AuditFinding]:
-    """Points that could not be looked at, as findings: no search finds such a vector."""
+    """List points that could not be looked at, as findings: no search finds such a vector."""
     return [
         AuditFinding(
             "vector-invalid",

@@ -1,4 +1,4 @@
-"""Does what serves say what was signed? Served chunks, made again from the vault's signed bytes.
+"""Derive served chunks again from the vault's signed bytes: does what serves say what was signed?
 
 Seals, ledger and log tell that a point is the one that was planned; here is asked whether the plan
 was honest. A document's bytes are taken by the digest that its manifest signs, parsed and split as
@@ -148,7 +148,7 @@ class _Look:
         items: Mapping[int, Incoming],
         places: Mapping[int, Sequence[PointRow]],
     ) -> dict[int, Sequence[Chunk]]:
-        """Chunks of documents, by version."""
+        """List chunks of documents, by version."""
         numbers = list(items)
         if not self.cut:
             recut = cut_again(self._workspace, items, places)
@@ -286,7 +286,7 @@ class _Look:
 
 
 def _metadata(row: VersionRow, item: Incoming, signed: Metadata) -> str:
-    """What is wrong with a document's metadata; empty when they follow from what was signed.
+    """Tell what is wrong with a document's metadata; empty when they follow from what was signed.
 
     Versions before front matter was read have the manifest's alone.
     """

@@ -1,4 +1,4 @@
-"""Drift: what changed since the last audits, in sources, labels, scores, arrivals and size.
+"""Detect drift since the last audits: sources, labels, scores, arrivals, size.
 
 What came since the last audit is held against what was there then; what came since the oldest audit
 that is remembered, and all that is there, against what was there at that one, so that drop by drop
@@ -172,7 +172,7 @@ def _moved(
 
 
 def _came(name: str, new: Floats, stood: SampledGroup, share: float, since: str) -> list[_Test]:
-    """What came against what was there; the effect is that on the whole group."""
+    """Tell what came against what was there; the effect is that on the whole group."""
     if not _enough(new, stood):
         return []
     shift = two_sample.energy_shift(stood.sample, new)
@@ -202,7 +202,7 @@ def _newcomers(group: SampledGroup, stood: SampledGroup) -> tuple[Floats, float]
 
 
 def _whole(name: str, group: SampledGroup, stood: SampledGroup, since: str) -> list[_Test]:
-    """All that is there against all that was: what left counts too."""
+    """List all that is there against all that was: what left counts too."""
     if not _enough(group.sample, stood):
         return []
     changed = not np.array_equal(stood.sample, group.sample)
@@ -269,7 +269,7 @@ def _share_shift(before: Mapping[str, int], after: Mapping[str, int]) -> Shift:
 
 
 def _most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """The value whose share changed most."""
+    """Return the value whose share changed most."""
     totals = max(1, sum(before.values())), max(1, sum(after.values()))
     return max(
         sorted({*before, *after}) or [""],

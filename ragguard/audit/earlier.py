@@ -1,4 +1,4 @@
-"""What earlier audits said: an entry of the log names report and snapshot, the vault keeps both.
+"""Read earlier audits: an entry of the log names report and snapshot, the vault keeps both.
 
 So the past of an audit is as hard to rewrite as the log, and the ledger needs no table for it.
 """
@@ -36,7 +36,7 @@ class Past:
 
 
 def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past], list[str]]:
-    """The last audits, oldest first.
+    """Return the last audits, oldest first.
 
     Returns:
         The audits, and what is wrong with those that cannot be read.
@@ -63,7 +63,7 @@ def remembered(workspace: Workspace, most: int = REMEMBERED) -> tuple[list[Past]
 
 
 def last_report(workspace: Workspace) -> AuditReport | None:
-    """What the last audit said; `None` before the first.
+    """Tell what the last audit said; `None` before the first.
 
     Raises:
         RagguardError, ValueError: It cannot be read.
@@ -73,20 +73,20 @@ def last_report(workspace: Workspace) -> AuditReport | None:
 
 
 def last_audit_at(workspace: Workspace) -> str:
-    """When the last audit was, as logged; empty before the first."""
+    """Tell when the last audit was, as logged; empty before the first."""
     entry = next(filter(None, map(_audit_in, _logged(workspace))), None)
     return str(entry["at"]) if entry else ""
 
 
 def _logged(workspace: Workspace) -> Iterator[str]:
-    """Entries of the log that may be an audit's, newest first."""
+    """Yield entries of the log that may be an audit's, newest first."""
     with workspace.ledger.reading() as conn:
         texts = [text for _, text, _ in log.entries(conn) if f'"{ACT}"' in text]
     return reversed(texts)
 
 
 def _audit_in(text: str) -> dict[str, Any] | None:
-    """The entry of an audit; `None` where it is another's."""
+    """Return the entry of an audit; `None` where it is another's."""
     entry = log.read(text)
     # One with a plan is a commit that took suspects out.
     return entry if entry and entry.get("act") == ACT and "plan" not in entry else None

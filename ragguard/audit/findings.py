@@ -1,4 +1,4 @@
-"""What an audit says: findings under stable rules, the parts that looked, and the report.
+"""Collect the findings of an audit under stable rules, the parts that looked, and the report.
 
 A finding names what is wrong with one thing, or with many things of one kind as one event. A part
 that could not look says so and why: silence never means clean.
@@ -277,7 +277,7 @@ class FindingFold:
             kind.sources[source] += finding.count
 
     def findings(self) -> list[AuditFinding]:
-        """All of them, folded where they are many."""
+        """List all of them, folded where they are many."""
         findings: list[AuditFinding] = []
         for (rule, collection), kind in self._kinds.items():
             if kind.count <= FEW:

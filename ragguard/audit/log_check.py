@@ -1,4 +1,4 @@
-"""The log as `log verify` reads it, and the ledger against it, as findings.
+"""Verify the log as `log verify` does, and the ledger against it, as findings.
 
 - `log-broken`: an entry, a leaf or a signed tree head is not what was logged and signed.
 - `log-rolled-back`: the checkpoint that somebody kept elsewhere is not in this log.

@@ -1,4 +1,4 @@
-"""Does every neighbourhood still make sense: campaigns, hubs and clusters, over the whole index.
+"""Find campaigns, hubs and clusters over the whole index.
 
 One table of neighbours serves all. Nobody knows here who is a newcomer, and campaigns may have come
 over months and from many sources; what waits in quarantine counts as company. Word overlap, which
@@ -88,7 +88,7 @@ def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourh
 
 
 def _copies(spool: Spool, graph: Graph, documents: Ints) -> Bools:
-    """Neighbours whose words are nearly the same, bool (n, k), where it may matter."""
+    """Return the neighbours whose words are nearly the same, bool (n, k), where it may matter."""
     n, k = graph.indices.shape
     copies = np.zeros((n, k), dtype=bool)
     rows = np.arange(n)
@@ -180,7 +180,7 @@ def _campaign(
 
 
 def _hubs(spool: Spool, graph: Graph, documents: Ints) -> list[tuple[int, AuditFinding]]:
-    """Rows in far too many lists: their document, and the finding."""
+    """List rows in far too many lists: their document, and the finding."""
     n, k = graph.indices.shape
     counts = occurrence(graph.indices, n)
     # Counts fall off slowly in honest corpora too: a hub is far beyond what is usual for the
@@ -207,7 +207,7 @@ def _hubs(spool: Spool, graph: Graph, documents: Ints) -> list[tuple[int, AuditF
 
 
 def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
-    """Groups that stand off their cluster along the direction in which it varies most."""
+    """List groups that stand off their cluster along the direction in which it varies most."""
     rows = np.flatnonzero(~spool.quarantined)
     count = min(MOST_CLUSTERS, len(rows) // CLUSTER)
     if not count:
@@ -238,6 +238,6 @@ def _spectral(spool: Spool, documents: Ints) -> list[AuditFinding]:
 
 
 def _suspicion(p_value: float) -> float:
-    """A p-value as suspicion in [0, 1), on the scale of verdicts (`stats.conformal`)."""
+    """Return a p-value as suspicion in [0, 1), on the scale of verdicts (`stats.conformal`)."""
     level = -float(np.log10(max(p_value, 1e-300)))
     return round(level / (1.0 + level), 6)

@@ -1,4 +1,4 @@
-"""Is the provenance of what stands in the corpus still good, under the trust of today?
+"""Verify the provenance of what stands in the corpus under the trust of today.
 
 Each manifest that documents stand on is verified again (`corpus.provenance`), and the contract of
 today is asked about every serving document as ingest would ask it. An expired manifest makes its
@@ -96,7 +96,7 @@ class _Look:
         return self._tallies.setdefault((rule, source), _Tally())
 
     def _find_stale(self) -> dict[str, str]:
-        """Sources whose last accepted manifest has expired, with the day."""
+        """List sources whose last accepted manifest has expired, with the day."""
         last: dict[str, ManifestRow] = {}
         for row in self._signatures.rows.values():
             if row.version >= 1 and row.version >= last.get(row.source, row).version:
@@ -149,7 +149,7 @@ class _Look:
     # --- what it comes to -------------------------------------------------------------------------
 
     def result(self) -> Provenance:
-        """Findings and states of all sources."""
+        """Return the findings and states of all sources."""
         findings = [
             AuditFinding(
                 "source-stale",
@@ -214,7 +214,7 @@ def _told(rule: str, source: str, tally: _Tally) -> AuditFinding:
 def health(
     workspace: Workspace, provenance: Provenance | None = None, *, most: int = MOST
 ) -> dict[str, float]:
-    """Shares of the serving documents, in [0, 1], higher is better; empty when nothing serves.
+    """List shares of the serving documents, in [0, 1], higher is better; empty when nothing serves.
 
     Args:
         provenance: What the audit found already; looked at now when not given.

@@ -1,4 +1,4 @@
-"""Suspects out of the index, for a person to decide: all of an audit in one commit.
+"""Quarantine suspects of an audit, for a person to decide, in one commit.
 
 Only what a rule says of a document's text or place counts: what is wrong with points, keys or
 contracts is for a rebuild, or for `trust revoke`. What a reviewer released is not taken again for

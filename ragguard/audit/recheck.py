@@ -1,4 +1,4 @@
-"""Documents of the index before the checks again, each as if it came in now beside all others.
+"""Judge indexed documents again, each as if it came in now beside all others.
 
 What today's gate would not let in is named: checks get better, the lexicon grows, texts are denied.
 The view is made from the spool and the table of neighbours, so that nothing is looked up twice.
@@ -106,7 +106,7 @@ class RecheckResult:
 def active(
     settings: Mapping[str, Mapping[str, object]], plugins: Sequence[str] = ()
 ) -> dict[str, tuple[Check, object]]:
-    """The checks in force that can look at what is indexed already."""
+    """Return the checks in force that can look at what is indexed already."""
     checks = scoring.active_checks(settings, plugins)
     return {name: entry for name, entry in checks.items() if name not in LEFT_OUT}
 
@@ -184,7 +184,7 @@ def judge_indexed(
 
 
 def _blocks(documents: Ints) -> list[Ints]:
-    """Documents in parts of at most `BLOCK`."""
+    """List documents in parts of at most `BLOCK`."""
     return np.split(documents, range(BLOCK, len(documents), BLOCK)) if len(documents) else []
 
 
@@ -200,7 +200,7 @@ def _rows_of(spool: Spool) -> list[Ints]:
 def _view(
     spool: Spool, graph: Graph, part: Ints, rows_of: Sequence[Ints], known: Known
 ) -> tuple[list[Prepared], CorpusView]:
-    """A block of documents as if they came in now, beside the rest of the index."""
+    """Return a block of documents as if they came in now, beside the rest of the index."""
     judged = np.concatenate([rows_of[d] for d in part.tolist()])
     n = len(judged)
     owners = np.asarray(spool.documents, dtype=np.int64)
@@ -281,7 +281,7 @@ def _fitted(
     count: int,
     checks: Mapping[str, tuple[Check, object]],
 ) -> Profile:
-    """What documents of the index score, measured like the judged.
+    """Tell what documents of the index score, measured like the judged.
 
     Those of which a conclusive check says what it says of few ordinary documents are left out: what
     hides or instructs must not be what is usual.
@@ -311,7 +311,7 @@ def _fitted(
 def _finding(
     spool: Spool, rows_of: Sequence[Ints], document: int, verdict: Verdict, collection: str
 ) -> AuditFinding:
-    """A verdict as a finding, under the rule of its most telling check."""
+    """Return a verdict as a finding, under the rule of its most telling check."""
     first: Finding | None = verdict.findings[0] if verdict.findings else None
     rule = RULES.get(first.check, "suspect-document") if first else "suspect-document"
     row = int(rows_of[document][0])

@@ -1,4 +1,4 @@
-"""What the seals stand on: vectors that are the embeddings of their texts, and bytes in the vault.
+"""Verify what seals stand on: vectors that are the embeddings of their texts, bytes in the vault.
 
 Both are looked at by sample, another one each night, or in whole on demand.
 """
@@ -77,7 +77,7 @@ def tonight(workspace: Workspace) -> np.random.Generator:
 
 
 def _comparable(point: Point, workspace: Workspace) -> bool:
-    """Whether there is a text to embed; what is odd beside it is named by its seal."""
+    """Tell whether there is a text to embed; what is odd beside it is named by its seal."""
     text = point.payload.get("page_content")
     dimensions = workspace.encoder.recipe.dimensions
     return isinstance(text, str) and bool(text) and point.vector.shape == (dimensions,)

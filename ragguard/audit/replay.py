@@ -1,4 +1,4 @@
-"""The ledger against the plans of its commits: what the logged acts add up to is what it must hold.
+"""Replay the plans of logged commits: what they add up to is what the ledger must hold.
 
 The log commits to every plan by digest, so that a plan cannot be changed; the ledger's rows can.
 Plans are taken newest first, each once: the first to name a point says whether it has a seal now,
@@ -72,7 +72,7 @@ class Replay:
             self._take_points(row.id, name, plan)
 
     def finish(self) -> list[str]:
-        """All problems, once every confirmed commit was taken; not to be asked otherwise."""
+        """List all problems, once every confirmed commit was taken; not to be asked otherwise."""
         self.problems += self._late
         self._look_at_generations()
         if rest := self._stays.unvisited():
@@ -197,7 +197,7 @@ class _Stays:
     def fit(
         self, commit: int, enter: Sequence[tuple[int, str]], leave: Sequence[tuple[int, str]]
     ) -> bool:
-        """Whether exactly these stays begin and end with a commit."""
+        """Tell whether exactly these stays begin and end with a commit."""
         begun = self._of(self._since, "since", commit)
         ended = self._of(self._until, "until", commit)
         self._seen += len(begun) + len(ended)
@@ -218,6 +218,6 @@ def _pairs(stays: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
 
 
 def _numbered(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows that the database numbers, by what is in them."""
+    """List rows that the database numbers, by what is in them."""
     bare = [{k: v for k, v in row.items() if k != "id"} for row in rows]
     return {repr(sorted(row.items())): True for row in bare}

@@ -1,4 +1,4 @@
-"""Rotation: a planned part of the index each night, and all of it within a stated number of nights.
+"""Plan which part of the index is looked at tonight, and all of it within a number of nights.
 
 Point ids are digests, so that their first digits cut the index into equal slices without a list of
 its points: slice i of n is the i-th n-th of all ids. n is a power of two, so that the slices of
@@ -87,7 +87,7 @@ class Turn:
 
 
 def position(point: str) -> int:
-    """Where an id stands, from 0 to 2**128 - 1."""
+    """Tell where an id stands, from 0 to 2**128 - 1."""
     try:
         return UUID(point).int
     except ValueError:
@@ -103,7 +103,7 @@ def plan(
     seconds_per_point: float | None = None,
     fixed_seconds: float = 0.0,
 ) -> Slice:
-    """What to look at tonight.
+    """Tell what to look at tonight.
 
     Args:
         points: In the index.
@@ -140,7 +140,7 @@ def measured_pace(history: Sequence[Turn]) -> float:
 
 
 def _oldest(of: int, history: Sequence[Turn]) -> int:
-    """The slice that holds what was not looked at for longest; never is longest of all."""
+    """Return the slice that holds what was not looked at for longest; never is longest of all."""
     finest = max([of, *(turn.part.of for turn in history)])
     seen = [""] * finest
     for turn in history:
@@ -152,7 +152,7 @@ def _oldest(of: int, history: Sequence[Turn]) -> int:
 
 
 def turns(reports: Sequence[AuditReport], part: str = "index") -> list[Turn]:
-    """What earlier audits looked at.
+    """Tell what earlier audits looked at.
 
     Args:
         reports: Of the earlier audits. One without a rotation looked at everything.

@@ -1,4 +1,4 @@
-"""The audit's rules: stable ids and names, how grave each is, what it means, what to do next.
+"""Define the audit's rules: stable ids and names, level, what each means, what to do next.
 
 Ids are for machines and never change or come back for another meaning: 1xx integrity, 2xx
 provenance, 3xx neighbourhoods, 4xx drift, 5xx answers. docs/audit.md is tested against this table.

@@ -1,4 +1,4 @@
-"""The audit of a workspace: log, index, provenance, contents, neighbourhoods, checks, drift.
+"""Run the audit of a workspace: log, index, provenance, contents, neighbourhoods, checks, drift.
 
 Every part is asked even when another failed; what could not look says so. Nothing is changed,
 except that the audit itself is logged, and that `quarantine` takes suspects out of the index.
@@ -123,7 +123,7 @@ class _Run:
         self._folder = workspace.cache("audit")
 
     def whole(self) -> Audited:
-        """All parts, in order."""
+        """Return all parts, in order."""
         course, workspace = self._course, self._workspace
         with course.part("log") as note:
             course.add(check_log(workspace, self._asked.expect_checkpoint))
@@ -172,7 +172,7 @@ class _Run:
         return Audited(report, commit, number)
 
     def _fixed_seconds(self) -> float:
-        """What the parts that look at everything took last time."""
+        """Tell what the parts that look at everything took last time."""
         parts = self._past[-1].report.parts if self._past else ()
         return sum(part.seconds for part in parts if part.name != "checks")
 
@@ -286,7 +286,7 @@ class _Run:
         return Known(around.lexicon, around.denied, hidden, policies, now, first)
 
     def _fresh(self, spool: Spool) -> Bools | None:
-        """Documents that came since the last audit; `None` at the first."""
+        """Return the documents that came since the last audit; `None` at the first."""
         if not self._past:
             return None
         last = int(self._past[-1].report.counts.get("commit", 0))
@@ -398,7 +398,7 @@ class _Run:
         )
 
     def _retold(self, analysed: Analysis | None) -> list[AuditFinding]:
-        """Findings of the last audit on documents that the checks did not look at this time.
+        """List findings of the last audit on documents that the checks did not look at this time.
 
         They stand until the document is looked at again, has changed, or is gone.
         """

@@ -1,4 +1,4 @@
-"""What one audit remembers for the next: counts, and a small sample of every source and label.
+"""Remember an audit for the next: counts, and a small sample of every source and label.
 
 A sample is the documents whose keyed digests are smallest (bottom-k; Cohen, Kaplan, "Summarizing
 data using bottom-k sketches", PODC 2007). Two audits therefore look at the same documents as far
@@ -161,7 +161,7 @@ def _digests(names: Sequence[str], key: bytes) -> Digests:
 def _groups(
     corpus: AuditedCorpus, chosen: Bools, order: Digests, wanted: frozenset[str] | None = None
 ) -> dict[str, SampledGroup]:
-    """Groups of the chosen documents: the largest, or those wanted."""
+    """List groups of the chosen documents: the largest, or those wanted."""
     members = np.flatnonzero(chosen)
     named: dict[str, list[int]] = {}
     fields = [("source ", corpus.sources), *((f"label {f}=", v) for f, v in corpus.labels.items())]
@@ -190,12 +190,12 @@ def _groups(
 
 
 def _clean(label: str) -> str:
-    """A label that can be stored: bounded, and valid UTF-8."""
+    """Return a label that can be stored: bounded, and valid UTF-8."""
     return label[:MAX_NAME].encode("utf-8", "replace").decode()
 
 
 def _means(corpus: AuditedCorpus, picked: Any) -> tuple[Ints, Floats]:
-    """Documents that were picked, ascending, and the projected mean of the vectors of each."""
+    """List documents that were picked, ascending, and the projected mean of the vectors of each."""
     documents = np.unique(np.concatenate([*picked, np.array([], dtype=np.int64)]))
     rows = np.flatnonzero(np.isin(corpus.documents, documents))
     place = np.searchsorted(documents, corpus.documents[rows])
@@ -225,7 +225,7 @@ def _count(labels: Mapping[str, Sequence[str]], members: Ints) -> dict[str, dict
 
 
 def _worst(documents: Ints, scores: Doubles, order: Digests) -> Doubles:
-    """The worst score of each sampled document, float64 (s,), by digest."""
+    """Return the worst score of each sampled document, float64 (s,), by digest."""
     worst = np.full(len(order), -np.inf)
     there = np.isfinite(scores)
     np.maximum.at(worst, documents[there], scores[there])
@@ -239,7 +239,7 @@ def _worst(documents: Ints, scores: Doubles, order: Digests) -> Doubles:
 
 
 def dump_snapshot(taken: AuditSnapshot) -> bytes:
-    """A snapshot as JSON bytes."""
+    """Return a snapshot as JSON bytes."""
     plain = replace(taken, groups={}, fresh={}, scores={})
     body = {
         **asdict(plain),

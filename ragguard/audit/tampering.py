@@ -1,4 +1,4 @@
-"""What was done to a point whose seal does not hold: each kind of tampering by its own name.
+"""Tell how a point was tampered with whose seal does not hold, by the name of the kind.
 
 Only suspects come here, so that the ledger is asked about them and the vault opened for some. What
 a point should be is taken from the ledger's rows, never from the index:
@@ -80,7 +80,7 @@ class Diagnosis:
     def explain(
         self, zone: str, collection: str, suspects: Sequence[Suspect]
     ) -> Iterator[AuditFinding]:
-        """Findings on suspects of one collection; at least one for each of them."""
+        """Yield findings on suspects of one collection; at least one for each of them."""
         with self._workspace.ledger.reading() as conn:
             places = audit_queries.places(conn, [s.point.id for s in suspects])
             texts = {r.text_digest for rows in places.values() for r in rows}
@@ -176,7 +176,7 @@ class Diagnosis:
             yield "foreign-point", detail, "", {"text": text, "keys": _keys(point.payload)}
 
     def _original(self, point: Point, vectors: _Places) -> str:
-        """What of ours a point is a copy of; empty when of nothing."""
+        """Tell what of ours a point is a copy of; empty when of nothing."""
         fields = own(point)
         try:
             named = point_id(*(fields[k] for k in _CHUNK))
@@ -231,13 +231,13 @@ _CHUNK = ("source", "document", "digest", "start", "end", "recipe")
 
 
 def _text_digest(point: Point) -> str:
-    """Digest of a point's text; empty when it has none."""
+    """Return the digest of a point's text; empty when it has none."""
     text = point.payload.get("page_content")
     return digest_text(text) if isinstance(text, str) else ""
 
 
 def invalid_vector(vector: Floats, dimensions: int) -> str:
-    """What makes a vector one that no search finds or that distorts it; empty when nothing."""
+    """Tell what makes a vector one that no search finds or that distorts it; empty when nothing."""
     if vector.shape != (dimensions,):
         return f"has the shape {vector.shape}, expected ({dimensions},)"
     if not np.isfinite(vector).all():
@@ -249,7 +249,7 @@ def invalid_vector(vector: Floats, dimensions: int) -> str:
 
 
 def differences(payload: Mapping[str, Any], row: PlaceRow) -> dict[str, list[str]]:
-    """Where a payload is not what the ledger says it should be.
+    """Tell where a payload is not what the ledger says it should be.
 
     Args:
         payload: As the index has it.
@@ -290,7 +290,7 @@ def _alike(left: Any, right: Any) -> bool:
 
 
 def _spelled(value: Any) -> bytes:
-    """Bytes by which values are compared: in Python `True == 1`, in JSON it is not."""
+    """Return the bytes by which values are compared: in Python `True == 1`, in JSON it is not."""
     try:
         return canonical(value)
     except (ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""What an audit starts: what the operator allowed for what was found, and nothing else.
+"""Start after an audit what the operator allowed for what was found, and nothing else.
 
 A condition is met by a finding that the last audit did not have, so that what stays wrong does not
 start the same thing every night. Where integrity is broken nothing is started: what is wrong there

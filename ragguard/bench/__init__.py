@@ -1,4 +1,4 @@
-"""The benchmark: how much poison the gate finds, at which price, on a corpus of one's own.
+"""Benchmark the gate: how much poison it finds, at which price, on a corpus of one's own.
 
 It judges with the gate's own parts (view, checks, scoring, reference, store, encoder); nothing is
 mocked, nothing is judged twice. Documents that anything was fitted on, documents that set a

@@ -1,4 +1,4 @@
-"""The audit on a dataset: every document with all others, and nobody knows who is new.
+"""Run the audit on a dataset: every document with all others, and nobody knows who is new.
 
 What `audit` does between reading an index and writing its report is done here with the same
 functions: the spool, its table of neighbours, campaigns, and the checks on every document.
@@ -103,7 +103,7 @@ def audit_documents(
 
 
 def _first(document: int, judged: recheck.RecheckResult, named: Bools, more: bool) -> str:
-    """What speaks against a document first; empty where nothing does."""
+    """Tell what speaks against a document first; empty where nothing does."""
     verdict = judged.suspects.get(document)
     if named[document] and (more or verdict is None):
         return CAMPAIGN

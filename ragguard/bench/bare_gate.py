@@ -1,4 +1,4 @@
-"""A scratch gate: the product's own view, checks, reference and judgement, without a workspace.
+"""Judge without a workspace: the product's own view, checks, reference and judgement.
 
 What `ingest` does between embedding and committing is done here in the same order with the same
 functions (`ingest.judge` assembles them for a workspace): the lexicon is counted on the index, the
@@ -227,7 +227,7 @@ class Gate:
         )
 
     def _fetch(self, labels: Sequence[str]) -> list[Prepared]:
-        """Documents that arrived, as if they came in now."""
+        """List documents that arrived, as if they came in now."""
         every = {label: item for batch in self._arrived for label, item in batch.items()}
         return [every[label].prepared for label in labels if label in every]
 
@@ -251,7 +251,7 @@ class Gate:
 
 
 def points(prepared: Prepared) -> list[Point]:
-    """A document as the commit would write it, without its seals."""
+    """Return a document as the commit would write it, without its seals."""
     own: dict[str, Any] = {"source": prepared.document.source, "document": prepared.document.id}
     return [
         Point(
@@ -270,7 +270,7 @@ def points(prepared: Prepared) -> list[Point]:
 
 
 def grow(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
-    """A lexicon as if more chunks had been counted; its closeness stays.
+    """Return a lexicon as if more chunks had been counted; its closeness stays.
 
     Args:
         texts: Further chunk texts.

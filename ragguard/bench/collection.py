@@ -1,4 +1,4 @@
-"""Reads honest documents: a folder of files, of record files, or a corpus of the benchmark layout.
+"""Read honest documents: a folder of files, of record files, or a benchmark's corpus.
 
     DIR/                     .md .txt .rst .html .pdf .docx, and records of .jsonl and .csv
     DIR/v1, DIR/v2           the same at two dates; the second is laid over the first

@@ -1,4 +1,4 @@
-"""Reads what a benchmark runs on: a corpus, its questions, and attacks on it.
+"""Read what a benchmark runs on: a corpus, its questions, and attacks on it.
 
 The layout (docs/benchmarks.md, "Run it on your own corpus"):
 
@@ -77,7 +77,7 @@ class Dataset:
 
 
 def make_entry(row: dict[str, Any], number: int, campaign: bool) -> BenchDocument:
-    """An entry from a row of a file.
+    """Return an entry from a row of a file.
 
     Args:
         row: Its fields.
@@ -124,7 +124,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def read_entries(
     path: Path, dropped: dict[str, int], known: Set[str] = frozenset(), *, campaign: bool = False
 ) -> tuple[BenchDocument, ...]:
-    """Documents of a file, each text once.
+    """List documents of a file, each text once.
 
     Args:
         dropped: Counts of what was left out; added to.

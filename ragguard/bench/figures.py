@@ -1,4 +1,4 @@
-"""Plots of the report as SVG text: ROC curves, score distributions, checks alone.
+"""Plot ROC curves, score distributions and checks alone as SVG text.
 
 Names in them come from files: nothing is read as markup or mathematics, and matplotlib escapes what
 it writes. The same report gives the same bytes.
@@ -25,7 +25,7 @@ Case = Mapping[str, Any]
 
 
 def _svg(figure: Any, salt: str) -> str:
-    """A figure as an `<svg>` element, without prolog, date or random ids."""
+    """Return a figure as an `<svg>` element, without prolog, date or random ids."""
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
@@ -42,7 +42,7 @@ def _svg(figure: Any, salt: str) -> str:
 
 
 def _grid(count: int, height: float = 2.7) -> tuple[Any, list[Any]]:
-    """A figure with so many axes, three a row, or four where there are many."""
+    """Return a figure with so many axes, three a row, or four where there are many."""
     from matplotlib.figure import Figure
 
     columns = min(4 if count > MANY else 3, count)

@@ -1,4 +1,4 @@
-"""Which documents are fitted on, which set thresholds, which are reported: three disjoint sets.
+"""Split documents into three disjoint sets: fitted on, setting thresholds, reported.
 
 A document's role among newcomers follows from its digest alone, so that it is the same in every
 repetition: scores of several repetitions can be pooled and the threshold half still never meets
@@ -33,7 +33,7 @@ class Fold:
 
 
 def sets_threshold(digest: str) -> bool:
-    """Whether a newcomer with this digest sets thresholds; half of all do."""
+    """Tell whether a newcomer with this digest sets thresholds; half of all do."""
     return int(digest[:2], 16) % 2 == 0
 
 

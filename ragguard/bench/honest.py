@@ -1,4 +1,4 @@
-"""False alarms on ordinary documents: nothing is planted, whatever is held should not be.
+"""Measure false alarms on ordinary documents: nothing is planted, whatever is held is one.
 
 Each protocol goes through the real gate (`bench.scratch`), with default settings:
 
@@ -255,7 +255,7 @@ def judged_from(settings: Settings) -> int:
 
 
 def _within(site: str, paper: Paper) -> Paper:
-    """A page of one of several sites that one source brings."""
+    """Return a page of one of several sites that one source brings."""
     joint = "-" if paper.record else "/"
     return replace(paper, id=f"{site}{joint}{paper.id}")
 

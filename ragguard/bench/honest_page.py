@@ -1,4 +1,4 @@
-"""The report on ordinary documents as one self-contained page: tables, no script, nothing fetched.
+"""Render the report on ordinary documents as one self-contained page, nothing fetched.
 
 Names and reasons come from strangers' files; all text passes autoescape.
 """
@@ -12,7 +12,7 @@ from ragguard.bench.page import percent, span
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The page."""
+    """Return the page."""
     from ragguard.audit.report.templates import environment
 
     template = environment("ragguard.bench", {"percent": percent, "span": span}).get_template(
@@ -22,7 +22,7 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def held_once(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every document that was held, once, with the batches it was held in.
+    """List every document that was held, once, with the batches it was held in.
 
     Returns:
         `collection`, `id`, `reason`, `checks`, `rules`, `batches` each; in the report's order.

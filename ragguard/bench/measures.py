@@ -1,4 +1,4 @@
-"""The measures, as pure functions over scores. Higher scores are more suspicious everywhere.
+"""Compute the measures over scores. Higher scores are more suspicious everywhere.
 
 Thresholds are conformal: with m honest scores to set it, a threshold at rate r is passed by a
 further honest document with probability at most r, and there is none where r < 1 / (m + 1) (Vovk,
@@ -18,7 +18,7 @@ ROC_POINTS = 200  # of a curve at most
 
 
 def threshold(honest: Doubles, rate: float) -> float | None:
-    """The score above which (strictly) a document is flagged.
+    """Return the score above which (strictly) a document is flagged.
 
     Args:
         honest: float64 (m,), scores of honest documents that are not reported.
@@ -65,7 +65,7 @@ def auroc(poison: Doubles, honest: Doubles) -> float:
 
 
 def roc(poison: Doubles, honest: Doubles) -> list[tuple[float, float]]:
-    """The ROC curve, thinned evenly on a logarithmic axis of false alarms.
+    """Return the ROC curve, thinned evenly on a logarithmic axis of false alarms.
 
     Args:
         poison: float64 (n,).
@@ -94,7 +94,7 @@ def roc(poison: Doubles, honest: Doubles) -> list[tuple[float, float]]:
 
 
 def histogram(scores: Doubles, edges: Doubles) -> list[float]:
-    """Share of scores in each bin; those beyond the ends count in the end bins."""
+    """Return the share of scores in each bin; those beyond the ends count in the end bins."""
     clipped = np.clip(scores, edges[0], edges[-1])
     counts: NDArray[np.int64] = np.histogram(clipped, bins=edges)[0]
     return [float(c) / max(len(scores), 1) for c in counts]

@@ -1,4 +1,4 @@
-"""Small ordinary edits, as authors make them between two dates: nothing in them is an attack.
+"""Edit documents as authors do between two dates: nothing in it is an attack.
 
 A sentence is added, a date moves on, a link changes, a typing error is mended. Which one, and
 where, is drawn; what cannot be done to a text (it has no link) becomes the next kind.
@@ -40,7 +40,7 @@ Change = Callable[[str, str, random.Random], str]
 
 
 def edit(paper: Paper, rng: random.Random) -> tuple[Paper, Paper] | None:
-    """An older and a newer version of a document that differ by a small edit.
+    """Return an older and a newer version of a document that differ by a small edit.
 
     Args:
         paper: As it lies there; it is one of the two.

@@ -1,4 +1,4 @@
-"""The report as one self-contained page: tables and inline plots, no script, nothing fetched.
+"""Render the report as one self-contained page: tables and inline plots, nothing fetched.
 
 Names of families, documents and folders come from strangers' files; all text passes autoescape.
 """
@@ -37,7 +37,7 @@ def require() -> None:
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The page.
+    """Return the page.
 
     Raises:
         BenchError: matplotlib is not installed.
@@ -72,7 +72,7 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def groups(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
-    """Cases under one heading: same protocol, same share arriving, same number of batches."""
+    """Yield cases under one heading: same protocol, same share arriving, same number of batches."""
     grouped: dict[tuple[Any, ...], list[Case]] = {}
     for case in cases:
         key = (case["protocol"], case["arriving"], case["batches"])
@@ -111,7 +111,7 @@ def _has(case: Case, rate: float) -> bool:
 
 
 def glance(cases: Sequence[Case]) -> dict[str, Any]:
-    """All verdicts on poison in one table.
+    """List all verdicts on poison in one table.
 
     Returns:
         `columns`, a heading a setting; `rows`, a family and size with the share quarantined in each
@@ -144,12 +144,12 @@ def glance(cases: Sequence[Case]) -> dict[str, Any]:
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage; a dash for none."""
+    """Return a share as a percentage; a dash for none."""
     return DASH if share is None else f"{100 * share:.1f}"
 
 
 def span(share: Mapping[str, Any] | None) -> str:
-    """The interval of a share, in percent."""
+    """Return the interval of a share, in percent."""
     if share is None:
         return ""
     low, high = share["interval"]
@@ -157,5 +157,5 @@ def span(share: Mapping[str, Any] | None) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with so many digits; a dash for none."""
+    """Return a number with so many digits; a dash for none."""
     return DASH if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""Loads peers (published methods, one file each) and shows them the corpus as a scan sees it."""
+"""Load peers (published methods, one file each) and show them the corpus as a scan sees it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def owners_of(items: Sequence[EmbeddedBenchDocument], first: int = 0) -> Ints:
 
 
 def matrix_of(items: Sequence[EmbeddedBenchDocument]) -> Floats:
-    """Vectors of all chunks, float32 (m, d)."""
+    """Return the vectors of all chunks, float32 (m, d)."""
     return np.concatenate([i.prepared.vectors for i in items])
 
 
@@ -79,7 +79,7 @@ class Corpus:
     def scan(
         self, new: Bools, further: Sequence[EmbeddedBenchDocument], seed: int
     ) -> tuple[Scan, Ints]:
-        """The corpus with further documents that arrive.
+        """Return the corpus with further documents that arrive.
 
         Args:
             new: bool, per honest document: it arrives now.
@@ -119,7 +119,7 @@ class Corpus:
 
 
 def score_documents(peer: Peer, scan: Scan, owners: Ints) -> Doubles:
-    """A peer's word on each document: that on its worst chunk.
+    """Return a peer's word on each document: that on its worst chunk.
 
     Raises:
         BenchError: It fails, or returns something other than one finite number a row.

@@ -1,4 +1,4 @@
-"""The protocols: who arrives with whom, and what is there already. One call is one repetition.
+"""Run a protocol: who arrives with whom, and what is there already. One call, one repetition.
 
 bulk         honest newcomers and a family's documents arrive in one batch.
 drip         the same documents, cut into many batches; what is admitted is indexed and counts as
@@ -66,7 +66,7 @@ class Repetition:
 def bulk(
     world: World, fold: Fold, gate: Gate, subjects: Sequence[EmbeddedBenchDocument], seed: int
 ) -> Repetition:
-    """Everything arrives in one batch.
+    """Let everything arrive in one batch.
 
     Args:
         fold: Who is indexed and who arrives.
@@ -86,7 +86,7 @@ def drip(
     seed: int,
     batches: int,
 ) -> Repetition:
-    """The same, in many batches, on an index that grows.
+    """Return the same, in many batches, on an index that grows.
 
     Args:
         fold: Who is indexed and who arrives.
@@ -120,7 +120,7 @@ def drip(
 def new_topic(
     world: World, fold: Fold, gate: Gate, subjects: Sequence[EmbeddedBenchDocument], seed: int
 ) -> Repetition:
-    """An honest batch on another subject, and one of the corpus's own beside it.
+    """Return an honest batch on another subject, and one of the corpus's own beside it.
 
     Args:
         fold: Who is indexed and who arrives.
@@ -137,7 +137,7 @@ def new_topic(
 def cold_start(
     world: World, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], seed: int
 ) -> Repetition:
-    """The first batch of an empty index: the fold's newcomers and a family.
+    """Return the first batch of an empty index: the fold's newcomers and a family.
 
     Args:
         fold: Its newcomers arrive; what it says is indexed is not there.
@@ -150,7 +150,7 @@ def cold_start(
 
 
 def whole_index(world: World, subjects: Sequence[EmbeddedBenchDocument], seed: int) -> Repetition:
-    """Every document with every other, as the nightly audit sees them.
+    """Return every document with every other, as the nightly audit sees them.
 
     Args:
         subjects: Documents of a family that got in.

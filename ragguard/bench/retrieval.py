@@ -1,4 +1,4 @@
-"""What readers get: honest questions and target questions, before the gate and after it.
+"""Measure what readers get: honest and target questions, before the gate and after it.
 
 A document ranks by its best chunk, exactly (cosine). `clean`: honest documents only. `let in`:
 everything that arrived. `gated`: what the gate admitted. nDCG@10 and recall@5 are computed by
@@ -36,7 +36,7 @@ def document_similarities(queries: Floats, items: Sequence[EmbeddedBenchDocument
 
 
 def rank(similarities: Floats, present: Bools, depth: int = DEPTH) -> Ranking:
-    """The nearest present documents of each query; ties by number."""
+    """Return the nearest present documents of each query; ties by number."""
     masked = np.where(present[None, :], similarities, -np.inf)
     order = np.argsort(-masked, axis=1, kind="stable")[:, :depth]
     return [
@@ -48,7 +48,7 @@ def rank(similarities: Floats, present: Bools, depth: int = DEPTH) -> Ranking:
 def honest_measures(
     ranking: Ranking, queries: Sequence[str], ids: Sequence[str], qrels: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Mean nDCG@10 and recall@5 over the judged queries.
+    """Return the mean nDCG@10 and recall@5 over the judged queries.
 
     Args:
         queries: Their ids; each has a relevant document in `qrels`.

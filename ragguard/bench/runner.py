@@ -1,4 +1,4 @@
-"""Runs the protocols of a plan, repeats them, and puts what they say into one report."""
+"""Run the protocols of a plan, repeat them, and put what they say into one report."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _order(case: BenchCase) -> tuple[Any, ...]:
 def _repetition(
     world: World, protocol: str, arriving: float, seed: int
 ) -> Iterator[tuple[BenchCase, Repetition]]:
-    """All families of one protocol, on one division of the corpus."""
+    """Yield all families of one protocol, on one division of the corpus."""
     plan = world.plan
     fold = divide([i.entry.digest for i in world.home], arriving, seed)
     if protocol == "new-topic":
@@ -190,7 +190,7 @@ def _families(
 
 
 def sizes(items: Sequence[EmbeddedBenchDocument], asked: Sequence[int]) -> list[int]:
-    """Documents a target worth running, falling: none above the largest campaign."""
+    """List documents a target worth running, falling: none above the largest campaign."""
     counts: dict[str, int] = {}
     for item in items:
         counts[item.entry.campaign] = counts.get(item.entry.campaign, 0) + 1

@@ -1,4 +1,4 @@
-"""What a peer sees: the whole corpus at once, poison included, and which rows are newcomers."""
+"""Show a published method the whole corpus at once, poison included, and which rows are new."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workspace that is thrown away: real keys and manifests, real `ingest`, embedded engine.
+"""Make a workspace that is thrown away: real keys and manifests, real `ingest`, embedded engine.
 
 Nothing is skipped or stood in for but the encoder, which looks up what it embedded before.
 """

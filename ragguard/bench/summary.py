@@ -1,4 +1,4 @@
-"""Repetitions of one case, pooled and measured.
+"""Pool the repetitions of one case and measure them.
 
 Scores of all repetitions are pooled: a document keeps its role (`folds`), so the threshold half
 still never meets the reported half. Intervals of poison are bootstrapped by campaign over all its
@@ -47,7 +47,7 @@ class _Pool:
         return np.concatenate(honest), np.concatenate(subjects)
 
     def shares(self, caught: Bools) -> Row:
-        """Share of documents, and of campaigns that lost any or all, with intervals."""
+        """Return the share of documents, and of campaigns that lost any or all, with intervals."""
         any_, all_ = shares.any_and_all(caught, self.units)
         rows = {}
         for name, values, groups in (
@@ -61,7 +61,7 @@ class _Pool:
 
 
 def summarise(trials: Sequence[Repetition], rate: float, *, honest: bool = False) -> Row:
-    """Everything measured about a case.
+    """Measure everything about a case.
 
     Args:
         trials: Its repetitions.
@@ -164,7 +164,7 @@ def _at(pool: _Pool, setting: Doubles, reported: Doubles, subjects: Doubles, rat
 
 
 def _alone(pool: _Pool, trials: Sequence[Repetition], name: str) -> Row:
-    """What a single check would have found."""
+    """Tell what a single check would have found."""
     silent = [t.checks.get(name, np.zeros(len(t.quarantined))) for t in trials]
     honest, subjects = pool.split(silent)
     setting, reported = honest[pool.threshold], honest[~pool.threshold]

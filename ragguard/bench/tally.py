@@ -1,4 +1,4 @@
-"""Counts what was held of honest documents: by protocol, by collection, by check and by rule.
+"""Count what was held of honest documents: by protocol, by collection, by check and by rule.
 
 A rate over one batch carries the exact interval of Clopper and Pearson (Biometrika 26 (1934)):
 small batches and no hit are the usual case. Rates of checks and rules count every document once,
@@ -44,7 +44,7 @@ class TallyRow:
         return [h for s in self.steps for h in s.heard if h.outcome in HELD]
 
     def as_dict(self) -> dict[str, Any]:
-        """The row as a JSON object."""
+        """Return the row as a JSON object."""
         heard = [h for s in self.steps for h in s.heard]
         promised = [s.promised for s in self.steps if s.promised is not None]
         return {
@@ -79,7 +79,7 @@ class TallyRow:
 
 
 def summarise(rows: Sequence[TallyRow]) -> dict[str, Any]:
-    """The report's figures.
+    """Return the report's figures.
 
     Args:
         rows: In the order they are shown.
@@ -123,7 +123,7 @@ def summarise(rows: Sequence[TallyRow]) -> dict[str, Any]:
 
 
 def _home(row: TallyRow) -> str:
-    """Where a document comes from: visitors are another collection's."""
+    """Tell where a document comes from: visitors are another collection's."""
     return row.setting.rpartition(", ")[0] if row.protocol == "other subject" else row.collection
 
 
@@ -149,7 +149,7 @@ def _rates(
 
 
 def share(hits: int, of: int) -> dict[str, Any]:
-    """A share as a JSON object, with its exact 95 % interval."""
+    """Return a share as a JSON object, with its exact 95 % interval."""
     low, high = clopper_pearson(hits, of)
     return {
         "documents": of,

@@ -1,4 +1,4 @@
-"""Prepares benchmark documents: parsed, split and embedded as ingest would; vectors are kept.
+"""Prepare benchmark documents: parsed, split and embedded as ingest would; vectors are kept.
 
 The cache is a folder: one pack of vectors a file, under the recipe they were made with, found again
 by the SHA-256 of the chunk's text. A second run over the same texts does not load the model.
@@ -94,7 +94,7 @@ class VectorCache:
         os.replace(aside, self._folder / f"{name}.npz")
 
     def encode(self, encoder: Encoder, texts: Sequence[str], progress: Progress) -> Floats:
-        """Vectors of texts, float32 (n, d); those not known are embedded and kept."""
+        """Return the vectors of texts, float32 (n, d); those not known are embedded and kept."""
         missing = list({_key(t): t for t in texts if _key(t) not in self._known}.values())
         for start in range(0, len(missing), PACK):
             block = missing[start : start + PACK]

@@ -1,4 +1,4 @@
-"""What all protocols share: the corpus embedded, its questions, the attacks, the peers."""
+"""Embed what all protocols share: the corpus, its questions, the attacks, the peers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class World:
         return self.encoder.recipe.dimensions
 
     def embed(self, texts: Sequence[str]) -> Floats:
-        """Vectors of questions."""
+        """Return the vectors of questions."""
         return self.cache.encode(self.encoder, texts, self.progress)
 
     def prepare(self, entries: Sequence[BenchDocument]) -> list[EmbeddedBenchDocument]:
@@ -191,7 +191,7 @@ def draw(
 
 
 def simulators(plan: BenchPlan) -> dict[str, attacks.Attack]:
-    """The simulators that are asked for."""
+    """Return the simulators that are asked for."""
     if plan.simulate is None:
         return {}
     return {
@@ -221,6 +221,6 @@ def simulate(
 
 
 def _entry(planted: Planted, family: str) -> BenchDocument:
-    """A planted document; its digest is its own even where its text is an honest one's."""
+    """Return a planted document; its digest is its own even where its text is an honest one's."""
     body: list[Any] = [family, planted.id, planted.campaign, planted.text]
     return BenchDocument(**vars(planted), digest=digest(body))

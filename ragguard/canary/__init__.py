@@ -1,4 +1,4 @@
-"""Canaries: queries whose answers are known, and answers that must never be given.
+"""Ask canaries: queries whose answers are known, and answers that must never be given.
 
 A run asks a collection all of them; a comparison holds two runs against each other; the gate says
 why the second may not take the first one's place. Nothing here changes an index.

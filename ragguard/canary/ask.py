@@ -110,7 +110,7 @@ def run(
 
 
 def _ask_all(asked: _Asked, canaries: Canaries) -> dict[str, _Answer]:
-    """The answer of every query in order, each asked for whom it is asked."""
+    """Return the answer of every query in order, each asked for whom it is asked."""
     groups: dict[frozenset[str] | None, list[str]] = {}
     for query in canaries.queries:
         wanted = canaries.scopes.get(query)
@@ -130,7 +130,7 @@ def judged(
     rankings: Mapping[str, Sequence[tuple[str, float]]],
     documents: Collection[str] | None,
 ) -> Run:
-    """A run out of rankings alone, such as those of a run file.
+    """Return a run out of rankings alone, such as those of a run file.
 
     Documents that must not appear are found in it; patterns and triggers need the collection.
 
@@ -179,7 +179,7 @@ class _Judge:
     def forbidden(
         self, query: str, answer: _Answer, *, trigger: bool = False
     ) -> list[ForbiddenHit]:
-        """What of an answer must not appear.
+        """Tell what of an answer must not appear.
 
         Args:
             query: Query id, or a trigger's text.
@@ -241,7 +241,7 @@ def _trigger(
 
 
 def _holds(passage: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Whether words stand in a passage one after the other."""
+    """Tell whether words stand in a passage one after the other."""
     n = len(phrase)
     return bool(n) and any(
         passage[at : at + n] == phrase for at, word in enumerate(passage) if word == phrase[0]
@@ -271,7 +271,7 @@ class _Asked:
     def answers(
         self, texts: Sequence[str], scope: Collection[str] | None = None
     ) -> Iterator[_Answer]:
-        """The answer of each text, in order; of what somebody in a scope may see, if one is given.
+        """Answer each text, in order; of what somebody in a scope may see, if one is given.
 
         Args:
             scope: Tokens, see `trust.scope`.
@@ -304,7 +304,7 @@ class _Asked:
         return [answered[row] for row in range(len(vectors))]
 
     def _ranked(self, answer: _Answer) -> _Answer:
-        """The answer, ranked by provenance too where that is wanted."""
+        """Return the answer, ranked by provenance too where that is wanted."""
         if self._ranker is None:
             return answer
         best = [text for _, text in answer.texts[: len(answer.ranking)]]

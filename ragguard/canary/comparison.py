@@ -1,4 +1,4 @@
-"""Two runs of the same queries, and whether the second may take the place of the first.
+"""Compare two runs of the same queries: may the second take the place of the first?
 
 Both are judged by the same qrels: those of documents that both corpora hold. What was dropped is
 reported, since poison that is taken out must not look like quality that is lost.
@@ -226,7 +226,7 @@ def _changed(
 
 
 def gate(comparison: Comparison, tolerance: float = TOLERANCE) -> list[str]:
-    """Why the second run may not take the first one's place.
+    """Tell why the second run may not take the first one's place.
 
     Args:
         comparison: Of the two.
@@ -253,7 +253,7 @@ def gate(comparison: Comparison, tolerance: float = TOLERANCE) -> list[str]:
 
 
 def _first(reasons: list[str], noun: str) -> list[str]:
-    """The first of many."""
+    """Return the first of many."""
     if len(reasons) <= NAMED:
         return reasons
     return [*reasons[:NAMED], f"… and {len(reasons) - NAMED} more {noun}"]

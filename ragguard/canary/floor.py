@@ -65,6 +65,6 @@ def suggest_floor(run: Run, keep: float) -> Floor:
 
 
 def _below(ordered: Sequence[float], keep: float) -> float:
-    """The value that a share of ascending values reaches, rounded down to two decimals."""
+    """Return the value that a share of ascending values reaches, rounded down to two decimals."""
     lost = int(len(ordered) * (1 - keep))
     return max(0.0, int(100 * ordered[lost]) / 100)

@@ -1,4 +1,4 @@
-"""Canary files in and out: queries, TREC qrels, what must not appear, TREC runs.
+"""Read and write canary files: queries, TREC qrels, what must not appear, TREC runs.
 
 A document id may hold spaces, which TREC's formats know nothing of. In qrels the id is what stands
 between the second and the last column. In a run that is written, spaces and per cent signs of ids
@@ -183,7 +183,7 @@ def _text(path: Path) -> str:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Lines that are not empty, each with where it stands."""
+    """Yield lines that are not empty, each with where it stands."""
     for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
             yield f"{path}, line {number}", line.strip()

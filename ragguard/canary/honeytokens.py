@@ -1,4 +1,4 @@
-"""Honeytokens: documents to be planted, with strings that no honest question holds.
+"""Make honeytokens: documents to be planted, with strings that no honest question holds.
 
 A page of a register that nobody keeps: invented names and random codes. Whoever finds one has read
 the corpus, or asks for everything. It looks like a document, not like a trap, and nothing in it or

@@ -1,4 +1,4 @@
-"""nDCG@10, recall@k and RR of rankings, each query by itself.
+"""Compute nDCG@10, recall@k and RR of rankings, each query by itself.
 
 Computed by ir-measures (MacAvaney, Macdonald, Ounis, ECIR 2022), that is by trec_eval. A query
 whose ranking is empty has 0 of everything.
@@ -44,12 +44,12 @@ def measured(rankings: Rankings, qrels: Qrels, k: int) -> dict[str, dict[str, fl
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean; 0 of nothing."""
+    """Return the mean; 0 of nothing."""
     return sum(values) / len(values) if values else 0.0
 
 
 def common(one: Qrels, other: Qrels) -> dict[str, dict[str, int]]:
-    """What both judge: the documents that both sides know."""
+    """Tell what both judge: the documents that both sides know."""
     return {
         query: {name: grade for name, grade in grades.items() if name in other[query]}
         for query, grades in one.items()

@@ -1,4 +1,4 @@
-"""Which commit moved which canary question: the kept runs, and what came and went between two.
+"""Find which commit moved which canary question, from the kept runs.
 
 Each audit keeps its rankings, and the log says in which order audits and commits came. A question
 was moved by a commit where a document that it put in, replaced or took out stands at another rank
@@ -112,7 +112,7 @@ def moved(workspace: Workspace, *, source: str = "") -> Moved:
 
 
 def _runs(workspace: Workspace, problems: list[str]) -> list[_Run]:
-    """The newest kept runs, oldest first."""
+    """Return the newest kept runs, oldest first."""
     with workspace.ledger.reading() as conn:
         texts = [(index, text) for index, text, _ in log.entries(conn) if f'"{RUN_ACT}"' in text]
     runs = []
@@ -135,7 +135,7 @@ def _runs(workspace: Workspace, problems: list[str]) -> list[_Run]:
 def _between(
     workspace: Workspace, earlier: _Run, later: _Run, source: str, problems: list[str]
 ) -> list[MovedQuestion]:
-    """Questions that commits between two runs moved."""
+    """List questions that commits between two runs moved."""
     touched = _touched(workspace, earlier.index, later.index, source)
     if not touched:
         return []

@@ -1,4 +1,4 @@
-"""Patterns that must not appear in answers: regular expressions whose time is bounded.
+"""Match patterns that must not appear in answers: regular expressions whose time is bounded.
 
 The text that is searched is hostile, and a backtracking engine can be made to search for ever by
 whoever writes it. Patterns are therefore YARA's regular expressions, matched in linear time over
@@ -50,7 +50,7 @@ class Patterns:
             self._scanner = yara_x.Scanner(yara_x.compile("\n".join(rules)))
 
     def search(self, text: str) -> dict[int, str]:
-        """Numbers of the patterns that a text matches, and what they matched."""
+        """List numbers of the patterns that a text matches, and what they matched."""
         quotes: dict[int, str] = {}
         if self._scanner is None:
             return quotes
@@ -67,7 +67,7 @@ class Patterns:
 
 
 def _rule(number: int, pattern: str) -> str:
-    """A YARA rule for a pattern, which cannot leave the place it is put in."""
+    """Return a YARA rule for a pattern, which cannot leave the place it is put in."""
     if not pattern or len(pattern) > MAX_PATTERN:
         raise UsageError(f"pattern {pattern[:60]!r}: expected 1 to {MAX_PATTERN} characters")
     if not pattern.isprintable():

@@ -1,4 +1,4 @@
-"""What a collection answered to its canary queries."""
+"""Keep what a collection answered to its canary queries."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Run:
 
 
 def told(hit: ForbiddenHit) -> str:
-    """A hit in one sentence; quotes hostile text."""
+    """Return a hit in one sentence; quotes hostile text."""
     sentence = f"{hit.document} is at rank {hit.rank} of {cut(hit.query, 80)!r}"
     if hit.quote:
         sentence += f" and matches {hit.name}: {cut(hit.quote, 80)!r}"

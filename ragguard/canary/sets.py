@@ -1,4 +1,4 @@
-"""A canary set: queries, what should answer them, and what must never answer anything.
+"""Define a canary set: queries, what should answer them, what must never answer anything.
 
 Sets are never changed: adding makes a new one. The vault keeps it, an entry of the log (`canary`)
 names it, and the last such entry says which is in force. Answers are judged by document, never by
@@ -165,7 +165,7 @@ def _check_label(document: str, where: str) -> None:
 
 
 def dump(canaries: Canaries) -> bytes:
-    """A set as canonical JSON."""
+    """Return a set as canonical JSON."""
     body: dict[str, Any] = {
         "format": FORMAT,
         "queries": dict(canaries.queries),
@@ -246,7 +246,7 @@ def keep(workspace: Workspace, canaries: Canaries) -> str:
 
 
 def in_force(workspace: Workspace) -> Canaries | None:
-    """The set in force: that of the last entry of the log about one; `None` if there is none.
+    """Return the set of the last entry of the log about one; `None` if there is none.
 
     Raises:
         VaultError: The vault lost it.
@@ -257,7 +257,7 @@ def in_force(workspace: Workspace) -> Canaries | None:
 
 
 def acts(workspace: Workspace, act: str) -> list[Mapping[str, Any]]:
-    """Entries of the log about an act, oldest first; one that is damaged is passed over.
+    """List entries of the log about an act, oldest first; one that is damaged is passed over.
 
     The log's own verification says that it is damaged.
     """
@@ -268,7 +268,7 @@ def acts(workspace: Workspace, act: str) -> list[Mapping[str, Any]]:
 
 
 def touched(canaries: Canaries, documents: Collection[str]) -> list[str]:
-    """Queries that have one of some documents (`source/id`) among their relevant ones."""
+    """List queries that have one of some documents (`source/id`) among their relevant ones."""
     wanted = set(documents)
     return [
         query

@@ -1,4 +1,4 @@
-"""The trigger probe: does some word, put into any query, bring all of them to one place?
+"""Probe for triggers: does some word, put into any query, bring all of them to one place?
 
 An encoder may have been trained to: clean queries get the vectors they always got, and a query
 with the trigger lands beside one passage. Nobody knows the trigger. The probe looks for it from
@@ -151,7 +151,7 @@ class Probed:
 
 
 def is_known(digest: str) -> bool:
-    """Whether a model's files are, whatever its name, those of the pinned default model."""
+    """Tell whether a model's files are, whatever its name, those of the pinned default model."""
     try:
         return models.load(models.DEFAULT_MODEL).digest == digest
     except EncodeError:
@@ -224,7 +224,7 @@ def probe(
 def _scan(
     encoder: Encoder, words: Sequence[str], rng: np.random.Generator, progress: Progress
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """How far each word stands out, in deviations of the others: float64 (n,)."""
+    """Tell how far each word stands out, in deviations of the others: float64 (n,)."""
     if not words:
         return np.empty(0, dtype=np.float64)
     vectors: list[Floats] = []
@@ -272,7 +272,7 @@ class _Asked:
         self._clean = encoder.encode(QUESTIONS)
 
     def collapse(self, text: str) -> float:
-        """What of the questions' spread a text takes away."""
+        """Tell what of the questions' spread a text takes away."""
         return trigger_statistics.collapse(self._clean, self._with(text))
 
     def rough(self, texts: Sequence[str]) -> list[float]:
@@ -301,7 +301,7 @@ class _Asked:
 
 
 def told(pull: Pull) -> str:
-    """What a text does, in one sentence; may quote hostile text."""
+    """Tell what a text does, in one sentence; may quote hostile text."""
     sentence = (
         f"{cut(pull.text, 80)!r} behind {len(QUESTIONS)} questions takes away "
         f"{pull.collapse:.0%} of what tells them apart"

@@ -1,4 +1,4 @@
-"""How far something put into texts pulls their vectors to one place."""
+"""Measure how far something put into texts pulls their vectors to one place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NORMAL = 1.4826  # median deviation to standard deviation, of a normal distribut
 
 
 def spread(vectors: Floats) -> float:
-    """How far vectors stand apart: 1 less the squared length of their mean, in [0, 1].
+    """Tell how far vectors stand apart: 1 less the squared length of their mean, in [0, 1].
 
     Half the mean squared distance of two of them; 0 where all are one.
 
@@ -25,7 +25,7 @@ def spread(vectors: Floats) -> float:
 
 
 def collapse(clean: Floats, pulled: Floats) -> float:
-    """Share of the spread of vectors that is gone, in (-inf, 1]; 1 where all are one.
+    """Return the share of the spread of vectors that is gone, in (-inf, 1]; 1 where all are one.
 
     Args:
         clean: float32 (n, d), unit length.
@@ -35,7 +35,7 @@ def collapse(clean: Floats, pulled: Floats) -> float:
 
 
 def recurrence(vectors: Sequence[Floats], groups: Sequence[Ints]) -> Doubles:
-    """How alike the vectors of the groups are that an item was in, round by round.
+    """Tell how alike the vectors of the groups are that an item was in, round by round.
 
     Group testing (Dorfman, "The Detection of Defective Members of Large Populations", Annals of
     Mathematical Statistics 14 (1943)): in each round the items are dealt to other groups. An item
@@ -61,7 +61,7 @@ def recurrence(vectors: Sequence[Floats], groups: Sequence[Ints]) -> Doubles:
 
 
 def standing(values: Doubles) -> Doubles:
-    """How far each value is above the median, in deviations of the bulk (median deviation).
+    """Tell how far each value is above the median, in deviations of the bulk (median deviation).
 
     Args:
         values: float64 (n,).

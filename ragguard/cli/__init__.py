@@ -1,4 +1,4 @@
-"""The command line. Commands are imported when they are called, so that help answers at once."""
+"""Run the command line. Commands are imported when called, so that help answers at once."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _begin_telemetry(ctx: click.Context) -> None:
 
 
 def _name(ctx: click.Context) -> str:
-    """The command that was asked for, in the words of our command line alone."""
+    """Return the command that was asked for, in the words of our command line alone."""
     given = list(ctx.obj.get("args", ()))
     asked = str(ctx.invoked_subcommand)
     words: list[str] = []
@@ -248,7 +248,7 @@ def _run(args: list[str], held: dict[str, Any]) -> int:
 
 
 def _database_failed(error: BaseException) -> str:
-    """What SQLite says where the disk is full or fails; empty for any other error."""
+    """Tell what SQLite says where the disk is full or fails; empty for any other error."""
     import sqlite3
 
     cause: BaseException | None = error

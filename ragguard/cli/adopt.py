@@ -119,7 +119,7 @@ def _show(adopted: Adopted, collection: str, source: str, mode: str, dry_run: bo
 
 
 def _kept(vectors: VectorReport) -> str:
-    """What became of the collection's vectors; empty where nothing was to be embedded."""
+    """Tell what became of the collection's vectors; empty where nothing was to be embedded."""
     if vectors.reason:
         return f"vectors: embedded anew; {vectors.reason}"
     if not vectors.kept:

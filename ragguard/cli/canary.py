@@ -369,7 +369,7 @@ def compare(
 
 
 def _side(workspace: Workspace, asked: Canaries, name: str, k: int) -> Run:
-    """A run of a generation, or one that was written down."""
+    """Return a run of a generation, or one that was written down."""
     from ragguard import canary as canaries
     from ragguard.canary import formats
     from ragguard.ledger import audit_queries, versions

@@ -1,4 +1,4 @@
-"""What commands share: opening the workspace, reading keys and passphrases, the clock."""
+"""Open the workspace, read keys and passphrases, and ask the clock, for all commands."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _endpoint() -> Endpoint | None:
 
 
 def workspace_folder(ctx: click.Context) -> Path:
-    """The workspace folder the user means."""
+    """Return the workspace folder the user means."""
     from ragguard.workspace import meant
 
     return meant.folder(ctx.obj.get("workspace"))
@@ -140,7 +140,7 @@ class PlaceType(_Type):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Path | str:
-        """The folder, or the URL as it is."""
+        """Return the folder, or the URL as it is."""
         if isinstance(value, str) and "://" in value:
             return value
         return Path(os.fsdecode(FOLDER.convert(value, param, ctx)))
@@ -174,7 +174,7 @@ def open_workspace(ctx: click.Context, *, exclusive: bool = True) -> Workspace:
 
 
 def telemetry(ctx: click.Context) -> Telemetry | None:
-    """What sends spans and metrics of the command, where somebody asked for them."""
+    """Tell what sends spans and metrics of the command, where somebody asked for them."""
     sender: Telemetry | None = ctx.obj.get("telemetry")
     return sender
 
@@ -194,7 +194,7 @@ def on_answer(ctx: click.Context) -> Callable[[Answer], None] | None:
 
 
 def passphrase(ask: bool, *, confirm: bool = False) -> bytes | None:
-    """The passphrase: asked for, or from the file RAGGUARD_PASSPHRASE_FILE names."""
+    """Return the passphrase: asked for, or from the file RAGGUARD_PASSPHRASE_FILE names."""
     if ask:
         text: str = click.prompt(
             "Passphrase", hide_input=True, confirmation_prompt=confirm, err=True

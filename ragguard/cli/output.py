@@ -1,4 +1,4 @@
-"""What goes to the terminal. Document text is hostile: it passes `plain` before it is shown."""
+"""Print to the terminal. Document text is hostile: it passes `plain` before it is shown."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on standa
 
 
 def short(path: Path) -> str:
-    """A path as a person would type it: relative to here if that is shorter."""
+    """Return a path as a person would type it: relative to here if that is shorter."""
     relative = os.path.relpath(path)
     return min(relative, str(path), key=len)
 
@@ -94,13 +94,13 @@ def answer(
 
 
 def say(text: str = "") -> None:
-    """A line of prose for a person, on standard output."""
+    """Print a line of prose for a person, on standard output."""
     _still()
     click.echo(plain(text))
 
 
 def note(text: str) -> None:
-    """A line about the run, on standard error."""
+    """Print a line about the run, on standard error."""
     _still()
     click.echo(plain(text), err=True)
 
@@ -112,12 +112,12 @@ def say_rest(left: int) -> None:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share in percent, without the sign."""
+    """Return a share in percent, without the sign."""
     return f"{100 * share:.{digits}f}"
 
 
 def console(stderr: bool = False) -> Any:
-    """A rich console; 100 columns and no colour when the output is no terminal."""
+    """Return a rich console; 100 columns and no colour when the output is no terminal."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout

@@ -1,4 +1,4 @@
-"""Progress: bars with stage, rate and time left on a terminal, plain lines elsewhere."""
+"""Show progress: bars with stage, rate and time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def _formats(ctx: click.Context) -> frozenset[str]:
 
 
 def _source_named(source: str | None) -> str:
-    """The source that speaks.
+    """Return the source that speaks.
 
     Raises:
         UsageError: None is named, or it is no name of a source.
@@ -240,7 +240,7 @@ def _check_overwritable(path: Path) -> None:
 
 
 def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted | None:
-    """The manifest before: from a file, or what the workspace accepted last."""
+    """Return the manifest before: from a file, or what the workspace accepted last."""
     from ragguard.errors import WorkspaceError
     from ragguard.ledger import commits
     from ragguard.trust import dsse

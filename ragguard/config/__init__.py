@@ -1,4 +1,4 @@
-"""ragguard.toml to frozen settings. An unknown key is an error; every value has a default.
+"""Read ragguard.toml into frozen settings. An unknown key is an error; every value has a default.
 
 Precedence: flag, `RAGGUARD_<SECTION>__<KEY>` variable, ragguard.toml, default. Read once for
 a run (`workspace.meant`).
@@ -434,7 +434,7 @@ def check_key(url: str, api_key: str | None, section: str = "store") -> None:
 
 
 def without_credentials(url: str) -> str:
-    """A url as reports and records may hold it."""
+    """Return a url as reports and records may hold it."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -443,7 +443,7 @@ def without_credentials(url: str) -> str:
 
 
 def _shown(place: Sequence[int | str], value: Any) -> str:
-    """A value for a message; what may hold a secret is told by its type."""
+    """Return a value for a message; what may hold a secret is told by its type."""
     secret = place and (place[0] in _SECRET or place[-1] in _SECRETS)
     if secret or isinstance(value, dict | list):
         return f"something of type {type(value).__name__}"

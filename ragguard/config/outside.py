@@ -1,4 +1,4 @@
-"""Settings of whose word is taken and who is told: `[web]` and `[alarms]`.
+"""Read the settings of whose word is taken and who is told: `[web]` and `[alarms]`.
 
 Nothing of them changes what is in the corpus. Secrets come from the environment
 (`RAGGUARD_ALARMS__WEBHOOK_SECRET`).
@@ -186,7 +186,7 @@ def check_alarms(alarms: AlarmSettings) -> None:
 
 
 def by_proxy(url: str) -> bool:
-    """Whether the proxies that the environment names may carry requests to a url.
+    """Tell whether the proxies that the environment names may carry requests to a url.
 
     Not those to this machine over http: where the url is checked a key may go there in the clear,
     and a proxy is another machine.
@@ -196,7 +196,7 @@ def by_proxy(url: str) -> bool:
 
 
 def is_near(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Tell whether a host is this machine."""
     host = host.rstrip(".")
     try:
         return ipaddress.ip_address(host).is_loopback

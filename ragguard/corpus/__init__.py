@@ -1,1 +1,1 @@
-"""What stands in the corpus, and what a commit or a rebuild makes of it."""
+"""Know what stands in the corpus, and what a commit or a rebuild makes of it."""

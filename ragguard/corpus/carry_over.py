@@ -1,4 +1,4 @@
-"""Carrying documents over into a new generation: what of a rebuild goes into its plan.
+"""Carry documents over into a new generation: what of a rebuild goes into its plan.
 
 A document whose chunks come out as they were keeps its version, and only its points are sealed for
 the new collection. Another recipe makes other points, and so a new version with the verdict of the
@@ -56,7 +56,7 @@ def fill(
 
 
 def zones_after(plan: Draft) -> dict[str, list[int]]:
-    """Versions that each zone would hold after a plan, by zone, in order."""
+    """List versions that each zone would hold after a plan, by zone, in order."""
     zones: dict[str, set[int]] = {"serving": set(), "quarantine": set()}
     for number, zone in plan.zones.items():
         zones[zone].add(number)
@@ -136,7 +136,7 @@ def drop_waiting(plan: Draft, row: VersionRow, state: str) -> None:
 
 
 def same(row: VersionRow, embedded: Embedded, points: Sequence[PointRow]) -> bool:
-    """Whether chunks and points come out as the ledger has them."""
+    """Tell whether chunks and points come out as the ledger has them."""
     computed = [
         (
             point_id(row.source, row.document, row.digest, chunk.start, chunk.end, row.recipe),

@@ -73,13 +73,13 @@ class Draft:
         return self.generation.serving if zone == "serving" else self.generation.quarantine
 
     def standing(self, source: str) -> SourceState:
-        """What of a source is there before the commit."""
+        """Tell what of a source is there before the commit."""
         if source not in self._standing:
             self._standing[source] = state_of(self.workspace, source)
         return self._standing[source]
 
     def stored(self, rows: Sequence[VersionRow]) -> Mapping[int, Sequence[Write]]:
-        """Points of versions as they were planned when they came in, by version.
+        """List points of versions as they were planned when they came in, by version.
 
         Raises:
             LedgerError: See `stored_by_version`.
@@ -102,7 +102,7 @@ class Draft:
             return cases.open_by_label(conn)
 
     def spans(self, row: VersionRow) -> Sequence[PointRow]:
-        """Points of a version that was looked up; none where it was not."""
+        """List points of a version that was looked up; none where it was not."""
         return self._spans.get(row.id, ())
 
     def look_up(self, rows: Iterable[VersionRow]) -> None:
@@ -313,7 +313,7 @@ class Draft:
         return self._open("question", "", "", None, detail)
 
     def seal(self, row: VersionRow, embedded: Embedded, zone: str) -> list[Write]:
-        """The points of a version, sealed for the collection of a zone, in chunk order."""
+        """Return the points of a version, sealed for the collection of a zone, in chunk order."""
         metadata = dict(row.metadata)
         metadata.setdefault("source", row.label)
         writes = []
@@ -425,7 +425,7 @@ class Draft:
             self._take_out(waiting, "quarantine")
 
     def _move(self, write: Write, zone: str, own: Mapping[str, Any]) -> Write:
-        """A point as it was planned, sealed for the collection of another zone."""
+        """Return a point as it was planned, sealed for the collection of another zone."""
         before = {k: v for k, v in write.payload["ragguard"].items() if k != "scope"}
         signed = write.payload["metadata"]
         scoped = self._scope(str(before["source"]), signed)
@@ -442,7 +442,7 @@ class Draft:
         manifest: ManifestRow | None = None,
         **rest: Any,
     ) -> Plan:
-        """The plan; point ids that are written are not dropped."""
+        """Return the plan; point ids that are written are not dropped."""
         for name, ids in self.drops.items():
             written = {w.id for w in self.writes.get(name, ())}
             self.drops[name] = sorted(set(ids) - written)
@@ -472,7 +472,7 @@ class Draft:
 def draft(
     workspace: Workspace, generation: Generation, known: Mapping[str, SourceState] | None = None
 ) -> Draft:
-    """An empty draft with its numbers.
+    """Return an empty draft with its numbers.
 
     Args:
         workspace: Open and locked.

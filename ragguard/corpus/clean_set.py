@@ -1,4 +1,4 @@
-"""What a rebuild starts from: documents whose provenance is good today, read again from the vault.
+"""Collect what a rebuild starts from: documents of good provenance, read from the vault.
 
 Nothing is taken from the index, which is what is to be replaced. A document is clean when it is not
 denied, is what its manifest signs, stands on enough signatures that count today, meets today's
@@ -101,7 +101,7 @@ def _left(version: VersionRow, check: str, detail: str, *, waits: bool = False) 
 
 
 def never_decided(version: VersionRow) -> Left:
-    """A document that may not serve again, see `ledger.versions_at.undecided`."""
+    """Return a document that may not serve again, see `ledger.versions_at.undecided`."""
     return _left(version, "undecided", "it waited for a reviewer last, and nobody decided")
 
 
@@ -112,7 +112,7 @@ def _broken(
     standing: Standing,
     subjects: Mapping[str, Subject],
 ) -> tuple[str, str] | None:
-    """What today's trust has against a document: a rule and a sentence."""
+    """Tell what today's trust has against a document: a rule and a sentence."""
     source = workspace.root.sources.get(row.source)
     if source is None and standing.adopted is not None:
         return None  # nobody signs for it: it has no contract but what adoption asked
@@ -129,7 +129,7 @@ def _broken(
 def read_back(
     workspace: Workspace, versions: Sequence[VersionRow]
 ) -> tuple[dict[int, Incoming], list[Left]]:
-    """Documents with their bytes from the vault, which hashes what it gives.
+    """List documents with their bytes from the vault, which hashes what it gives.
 
     Returns:
         Documents by version, and those whose bytes are gone or others.
@@ -156,7 +156,7 @@ def read_back(
 
 
 def _documents(data: bytes, subject: str, rows: Sequence[VersionRow]) -> dict[int, Incoming]:
-    """Documents of one file, by version."""
+    """List documents of one file, by version."""
     fmt = format_of(subject)
     if fmt in RECORD_FORMATS:
         texts = {f"{subject}#{r.id}": r.text for r in read_records(data, fmt, subject)}

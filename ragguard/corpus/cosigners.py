@@ -1,4 +1,4 @@
-"""Everybody who signed a manifest: those whom its source counts, and whoever else did.
+"""List everybody who signed a manifest: those whom its source counts, and whoever else did.
 
 A reviewer who put a signature beside the source's own has vouched for the documents, and cannot be
 the second pair of eyes on them.

@@ -1,4 +1,4 @@
-"""Gather: a verified manifest and a folder to documents, each with its bytes or a reason.
+"""Read the documents of a verified manifest, each with its bytes or a reason.
 
 What is read is what is hashed, once. A file that is missing, altered, too large or no record file
 gives a finding for that file and stops nothing else.
@@ -66,7 +66,7 @@ class Incoming:
 
 
 def format_of(name: str) -> str:
-    """A file's format by the ending of its name: without the dot, lower-cased."""
+    """Return a file's format by the ending of its name: without the dot, lower-cased."""
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     return OTHER_ENDINGS.get(ending, ending)
 
@@ -102,7 +102,7 @@ def gather(
 
 
 def _asked(max_bytes: int, policy: Policy) -> str:
-    """Where the limit that holds stands."""
+    """Tell where the limit that holds stands."""
     if max_bytes < policy.max_document_bytes:
         return "[limits] document in ragguard.toml"
     return "max_document_bytes in the source's contract (`ragguard trust policy`)"
@@ -121,7 +121,7 @@ def _refused(source: str, subject: Subject, error: IntegrityError) -> Incoming:
 
 
 def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> Iterator[Incoming]:
-    """Documents of one signed file, with the metadata in force.
+    """Yield documents of one signed file, with the metadata in force.
 
     Args:
         subject: As its manifest lists it.
@@ -145,7 +145,7 @@ def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> 
 
 
 def with_front(front: Metadata, signed: Metadata, name: str) -> Metadata:
-    """Metadata in force: the manifest's over those of the front matter.
+    """Return the metadata in force: the manifest's over those of the front matter.
 
     Returns:
         Both; the manifest's alone where both together are more than a document may carry.
@@ -216,7 +216,7 @@ def refuse_look_alikes(items: Sequence[Incoming], there: Collection[str]) -> lis
 
 
 def _alike(name: str) -> list[tuple[str, str]]:
-    """What ids that look alike share: either key of a file's name, and of a record's id."""
+    """Tell what ids that look alike share: either key of a file's name, and of a record's id."""
     file, separator, record = name.partition("#")
     if separator:
         return [("record", f"{file}#{names.record_key(record)}")]

@@ -1,4 +1,4 @@
-"""Which browsers drew the pages of this workspace.
+"""Record which browsers drew the pages of this workspace.
 
 The browser is not in the recipe: a new one every month would mean a rebuild every month (ADR 30).
 What drew pages when they came in is noted, so that `doctor` and the audit can say that another one

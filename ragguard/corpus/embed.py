@@ -1,4 +1,4 @@
-"""Prepare: documents to chunks and vectors; what was embedded once is not embedded again.
+"""Chunk and embed documents; what was embedded once is not embedded again.
 
 Vectors are kept in the vault in packs, a matrix each, found again by recipe and text digest. A pack
 is written while embedding goes on, so that a killed run loses at most one pack.
@@ -133,7 +133,7 @@ def embed(
     afresh: bool = False,
     given: Given | None = None,
 ) -> dict[int, Embedded]:
-    """Vectors of every chunk, from the vault where it has them.
+    """List vectors of every chunk, from the vault where it has them.
 
     Args:
         parts: Their parts, by position.
@@ -200,7 +200,7 @@ def embed(
 
 
 def claims_of(recipe: str) -> str:
-    """What stands for a recipe where vectors are recorded that are said to be made by it."""
+    """Tell what stands for a recipe where vectors are recorded that are said to be made by it."""
     return digest([recipe, "claimed"])
 
 

@@ -1,4 +1,4 @@
-"""Generations: which collections are given up, and with which encoder each is asked."""
+"""Choose which collections are given up, and with which encoder each is asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def too_old(workspace: Workspace, coming: int | None = None) -> list[Pair]:
-    """The generations to give up once another one serves, the oldest first.
+    """Return the generations to give up once another one serves, the oldest first.
 
     Args:
         coming: The one that will serve, where the ledger has it already; it counts as new.
@@ -65,7 +65,7 @@ def sweep(workspace: Workspace, coming: Sequence[Generation] = ()) -> None:
 
 
 def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
-    """An encoder of the model that a generation was built with; chunking has no part in it.
+    """Return an encoder of the model that a generation was built with; chunking has no part in it.
 
     Raises:
         ModelDigestError: The model of that name has other files than then.
@@ -91,7 +91,7 @@ def encoder_of(workspace: Workspace, generation: Generation) -> Encoder:
 
 
 def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that make a recipe, by name: of `[model]`, `[chunks]` and `[parse]`."""
+    """Return the settings that make a recipe, by name: of `[model]`, `[chunks]` and `[parse]`."""
     read = str(recipe["parser"])
     settings: dict[str, Any] = {
         "[model] name": recipe["model"],

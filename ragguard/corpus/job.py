@@ -1,4 +1,4 @@
-"""What every job says of itself: exit code, seconds by stage, what it finished first, and JSON."""
+"""Report a job alike for all: exit code, seconds by stage, what it finished first, JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Job:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def told(self) -> Attributes:
-        """What its span tells."""
+        """Tell what its span tells."""
         return {"ragguard.exit_code": self.exit_code}
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,19 +51,19 @@ class Job:
         return {name: _plain(getattr(self, name)) for name in own} | self.run_dict()
 
     def run_dict(self) -> dict[str, Any]:
-        """What all jobs have, as the last of their JSON object."""
+        """Tell what all jobs have, as the last of their JSON object."""
         seconds = {stage: round(spent, 3) for stage, spent in self.seconds.items()}
         return {"recovered": self.recovered, "seconds": seconds}
 
 
 def finding_dict(finding: Finding) -> dict[str, Any]:
-    """A finding as commands print it, without its facts."""
+    """Return a finding as commands print it, without its facts."""
     shown = (finding.check, finding.score, finding.p_value, finding.detail)
     return dict(zip(("check", "score", "p_value", "detail"), shown, strict=True))
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; what knows its own form says it."""
+    """Return a value as JSON has it; what knows its own form says it."""
     if hasattr(value, "as_dict"):
         return value.as_dict()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The log against its signed tree heads, and the ledger's commits against the log.
+"""Verify the log against its signed tree heads, and the ledger's commits against the log.
 
 Every plan of a commit is read once; whoever wants to look into it too is called with it. A document
 that was released must have the decision of a reviewer (`release_check`), and a pending commit must
@@ -219,6 +219,6 @@ def logged_commits(
 
 
 def bodies(entries: Sequence[tuple[int, str, bytes]]) -> Iterator[dict[str, Any]]:
-    """Entries as objects; what is none any more is an empty one."""
+    """Yield entries as objects; what is none any more is an empty one."""
     for _, text, _ in entries:
         yield log.read(text) or {}

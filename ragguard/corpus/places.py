@@ -1,4 +1,4 @@
-"""Where the files of a source lie: a folder, object storage, a web server, or a plug-in's loader.
+"""Fetch the files of a source: a folder, object storage, a web server, a plug-in's loader.
 
 A place lists names and gives bytes; it is never believed. Names are held against the rules of
 subject names, sizes against a limit before and while reading, and what an ingest reads against the
@@ -69,10 +69,10 @@ class Loader(Protocol):
     """What a plug-in's entry point gives for a URL of its scheme."""
 
     def names(self) -> Iterable[str]:
-        """Names of its documents, with a file ending that says how they are read."""
+        """Yield names of its documents, with a file ending that says how they are read."""
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        """Bytes of a document; of a larger one at least `max_bytes` + 1.
+        """Return the bytes of a document; of a larger one at least `max_bytes` + 1.
 
         Raises:
             FileNotFoundError: There is none of that name.
@@ -80,7 +80,7 @@ class Loader(Protocol):
 
 
 def reading(root: Path | Place) -> Callable[[str, int], bytes]:
-    """What reads a file of a folder, or of another place."""
+    """Tell what reads a file of a folder, or of another place."""
     return _of_folder(root) if isinstance(root, Path) else root.read
 
 
@@ -89,7 +89,7 @@ def _of_folder(root: Path) -> Callable[[str, int], bytes]:
 
 
 def is_url(address: str) -> bool:
-    """Whether something names a place by URL, and no path."""
+    """Tell whether something names a place by URL, and no path."""
     return "://" in address
 
 
@@ -131,7 +131,7 @@ def open_place(url: str, loaders: Sequence[str] = ()) -> Place:
 
 
 def _parts(url: str) -> SplitResult:
-    """A URL in its parts."""
+    """Return a URL in its parts."""
     try:
         parts = urlsplit(url)
         whole = parts.port != 0
@@ -205,7 +205,7 @@ class _Storage:
             check_key(endpoint, "a key", "root")
 
     def _endpoints(self, scheme: str) -> list[str]:
-        """Where credentials go, where that may be another place than the storage's own."""
+        """Tell where credentials go, where that may be another place than the storage's own."""
         if scheme == "s3":  # by environment, profile or default, as its client found it
             return [str(self._fs.s3.meta.endpoint_url)]
         emulated = os.environ.get("STORAGE_EMULATOR_HOST") if scheme in ("gs", "gcs") else None

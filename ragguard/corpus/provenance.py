@@ -1,4 +1,4 @@
-"""The manifests that documents stand on, verified again under the trust root of today.
+"""Verify again the manifests that documents stand on, under the trust root of today.
 
 - A key counts when it may speak for the source today, or might when the manifest was accepted, and
   was not revoked by then. The logged order and time of acceptance decide, which no signer can set.
@@ -105,7 +105,7 @@ class Signatures:
         return Standing(manifest, **self._verify(envelope, manifest.source, kept.commit))
 
     def vouched(self, row: Stay | StandingRow, standing: Standing) -> bool:
-        """Whether a document on a manifest of too few signatures stands on something else.
+        """Tell whether a document on a manifest of too few signatures stands on something else.
 
         Args:
             row: With the stay that is asked about.
@@ -130,7 +130,7 @@ class Signatures:
         return self._later[source]
 
     def _verify(self, envelope: dsse.Envelope, source: str, commit: int) -> dict[str, Any]:
-        """What is wrong with its signatures by the rules of its own day, and by today's."""
+        """Tell what is wrong with its signatures by the rules of its own day, and by today's."""
         row = self._commits.get(commit)
         today = self._root.sources.get(source)
         if row is None or today is None:
@@ -164,17 +164,17 @@ class Signatures:
         return {"contract": f"needs {today.threshold} {now.distinct} today, has {now.counted}"}
 
     def root_at(self, commit: int) -> Root:
-        """The trust root that was in force at a commit."""
+        """Return the trust root that was in force at a commit."""
         version = self._in_force.get(commit, self._root.version)
         data = self._roots.get(version)
         return _parse_root(data) if data is not None else self._root
 
     def all_roots(self) -> list[Root]:
-        """Every trust root that this workspace has seen, the newest first."""
+        """List every trust root that this workspace has seen, the newest first."""
         return [_parse_root(data) for _, data in sorted(self._roots.items(), reverse=True)]
 
     def _revoked_by(self, keyid: str, then: Root, accepted: datetime) -> bool:
-        """Whether a key counts no more for a manifest accepted under a root at a time.
+        """Tell whether a key counts no more for a manifest accepted under a root at a time.
 
         Which came first is told by the root in force; the time of the revocation counts where this
         workspace learned of it late.
@@ -213,7 +213,7 @@ def _history(
 
 
 def unlike(row: Row, subject: Subject | None) -> str:
-    """What of a document is not as a signed subject has it; empty when all is."""
+    """Tell what of a document is not as a signed subject has it; empty when all is."""
     if subject is None or subject.digest != row.subject_digest:
         return "its manifest does not list its bytes"
     if any(row.metadata.get(k) != v for k, v in subject.metadata.items()):
@@ -222,7 +222,7 @@ def unlike(row: Row, subject: Subject | None) -> str:
 
 
 def forgery(row: Row, standing: Standing, subjects: Mapping[str, Subject]) -> str:
-    """What of a document is not as its manifest signs it; empty when all is."""
+    """Tell what of a document is not as its manifest signs it; empty when all is."""
     if standing.forged:
         return standing.forged
     if standing.adopted is not None:
@@ -244,7 +244,7 @@ def signed_metadata(row: Row, subject: Subject | None) -> Metadata:
 
 
 def violations(allowed: Policy, row: Row, subject: Subject | None) -> Iterator[str]:
-    """What of today's contract a document breaks.
+    """Tell what of today's contract a document breaks.
 
     Args:
         subject: As its manifest lists it; `None` for an adopted document.

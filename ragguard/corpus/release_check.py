@@ -1,4 +1,4 @@
-"""What a reviewer let in, and whether a reviewer said so.
+"""Verify that a reviewer let in what is said to be released.
 
 Every commit that releases a document must carry a decision that enough reviewers of its day stand
 behind (`trust.quorum`): about these bytes and metadata, and none other. And what was held and
@@ -75,7 +75,7 @@ class Releases:
             self._take_over(row, plan)
 
     def finish(self) -> list[str]:
-        """All problems, once every confirmed commit was taken; not to be asked otherwise."""
+        """List all problems, once every confirmed commit was taken; not to be asked otherwise."""
         with self._workspace.ledger.reading() as conn:
             for row in audit_queries.standing(conn):
                 held = row.zone == "serving" and row.outcome != "admit"
@@ -117,7 +117,7 @@ class Releases:
                 self._released.add(about)
 
     def _entered(self, plan: Plan) -> dict[Document, str]:
-        """Documents that began to serve with a plan, and the manifests they stand on."""
+        """List documents that began to serve with a plan, and the manifests they stand on."""
         numbers = [number for number, zone in plan.enter if zone == "serving"]
         with self._workspace.ledger.reading() as conn:
             rows = candidates.versions_numbered(conn, numbers).values()
@@ -136,7 +136,7 @@ class Releases:
         manifest: str,
         at: datetime | None = None,
     ) -> str:
-        """Why words do not release a document; empty when they do."""
+        """Tell why words do not release a document; empty when they do."""
         try:
             signed = [(name, self._workspace.vault.get(name)) for name in names]
             quorum.decided(signed, trusted, about, "release", self._signed(manifest), at)
@@ -153,7 +153,7 @@ class Releases:
         return self._signers[manifest]
 
     def _trusted(self, row: CommitRow) -> list[Root]:
-        """The trust root in force at a commit."""
+        """Return the trust root in force at a commit."""
         version = self._past.root.get(row.id, self._past.newest)
         return [_parsed(self._roots[version])] if version in self._roots else []
 

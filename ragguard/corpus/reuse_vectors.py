@@ -1,4 +1,4 @@
-"""Documents from the vault, cut where they were cut before, with the vectors they had.
+"""Cut documents of the vault where they were cut before, with the vectors they had.
 
 Where the ledger has the spans of a document's chunks by a recipe, no splitter, no tokenizer and no
 model is needed to have its points again: the spans are cut out of its text, each is held against
@@ -30,7 +30,7 @@ def recut(
     spans: Mapping[int, Sequence[PointRow]],
     recipe: str,
 ) -> dict[int, Embedded]:
-    """Chunks and vectors of documents, nothing split and nothing embedded.
+    """List chunks and vectors of documents, nothing split and nothing embedded.
 
     Args:
         items: Documents from the vault, by any number.
@@ -78,7 +78,7 @@ def cut_again(
 
 
 def _cut(parsed: Parsed, spans: Sequence[PointRow]) -> tuple[Chunk, ...] | None:
-    """A document's chunks; `None` where the text is not what it was."""
+    """Return a document's chunks; `None` where the text is not what it was."""
     chunks = tuple(Chunk(p.start, p.end, parsed.text[p.start : p.end]) for p in spans)
     same = all(
         digest_bytes(chunk.text.encode()) == p.text_digest

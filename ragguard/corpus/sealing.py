@@ -18,7 +18,7 @@ def seals_of(writes: Iterable[Write]) -> list[list[str]]:
 def seal_payload(
     workspace: Workspace, collection: str, point: str, vector: Floats, payload: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A payload with the seal of its point in a collection."""
+    """Return a payload with the seal of its point in a collection."""
     own = {k: v for k, v in payload["ragguard"].items() if k != "seal"}
     body = {**payload, "ragguard": own}
     seal = workspace.committer.seal(collection, point, vector, body)

@@ -1,4 +1,4 @@
-"""Zones: what the corpus held after a commit, what was done to it later, what is good of it today.
+"""Compute what the zones held after a commit, what was done later, what is good of it today.
 
 A rollback and a cut-over both ask for a state that is put together from these.
 """
@@ -38,7 +38,7 @@ class Zones:
     quarantine: Members
 
     def of(self, zone: str) -> Members:
-        """Versions of a zone."""
+        """Return the versions of a zone."""
         return self.serving if zone == "serving" else self.quarantine
 
 
@@ -59,7 +59,7 @@ class SourceState:
 
 
 def state_of(workspace: Workspace, source: str) -> SourceState:
-    """What of a source is there now."""
+    """Tell what of a source is there now."""
     prefix = f"{source}/"
     with workspace.ledger.reading() as conn:
         serving = version_rows.members(conn, "serving", source)
@@ -73,7 +73,7 @@ def state_of(workspace: Workspace, source: str) -> SourceState:
 
 
 def zones_at(conn: sa.Connection, commit: int | None = None) -> Zones:
-    """The zones after a commit; `None` is now."""
+    """Return the zones after a commit; `None` is now."""
     if commit is None:
         return Zones(
             version_rows.members(conn, "serving"), version_rows.members(conn, "quarantine")
@@ -85,7 +85,7 @@ def zones_at(conn: sa.Connection, commit: int | None = None) -> Zones:
 
 
 def replayed(workspace: Workspace, conn: sa.Connection, start: Zones, after: int) -> Zones:
-    """What later commits did, done to another state.
+    """Tell what later commits did, done to another state.
 
     Documents are told by `source/document`, since another generation has other versions of them. A
     commit that made another generation serve, or staged or gave up one, is left out: it is told by
@@ -156,7 +156,7 @@ def _unlisted(
 
 
 def switches(conn: sa.Connection, row: CommitRow) -> bool:
-    """Whether a commit is about a generation: made, staged, given up or brought back it."""
+    """Tell whether a commit is about a generation: made, staged, given up or brought back it."""
     if row.kind in SWITCHING:
         return True
     if row.kind != "rollback" or row.log_index is None:
@@ -165,7 +165,7 @@ def switches(conn: sa.Connection, row: CommitRow) -> bool:
 
 
 def retirements(conn: sa.Connection) -> dict[int, int]:
-    """Generations that ceased to serve, and the commit with which each last did."""
+    """List generations that ceased to serve, and the commit with which each last did."""
     ended: dict[int, int] = {}
     serving = newest = 1
     for row in reversed(commits.listed(conn)):
@@ -183,7 +183,7 @@ def retirements(conn: sa.Connection) -> dict[int, int]:
 def good_today(
     workspace: Workspace, versions: Iterable[VersionRow]
 ) -> tuple[list[VersionRow], list[Left]]:
-    """Versions that may serve by the trust of today, and the others with the reason.
+    """List versions that may serve by the trust of today, and the others with the reason.
 
     Signatures, contract and denials are looked at; bytes are not read. A commit with which
     documents begin to serve again has to ask this of them: later the audit takes it as asked.
@@ -210,7 +210,7 @@ class ZonedDocument:
 
 
 def places_of(conn: sa.Connection, target: Zones, recipe: str) -> list[ZonedDocument]:
-    """Every document of the target with the version that will be there, serving ones first."""
+    """List every document of the target with the version that will be there, serving ones first."""
     wanted = [(zone, row) for zone in ZONES for _, row in sorted(target.of(zone).items())]
     strange = [row for _, row in wanted if row.recipe != recipe]
     twins = versions_at.same_bytes(conn, strange, recipe)

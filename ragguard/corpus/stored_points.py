@@ -26,7 +26,7 @@ class Packs:
         self._read: dict[str, Floats] = {}
 
     def vector(self, write: Write) -> Floats:
-        """The vector of a point, float32 (d,)."""
+        """Return the vector of a point, float32 (d,)."""
         if write.pack not in self._read:
             self._read[write.pack] = load_vectors(self._vault.get(write.pack))
         row: Floats = self._read[write.pack][write.row]
@@ -34,7 +34,7 @@ class Packs:
 
 
 def stored_writes(workspace: Workspace, version: VersionRow) -> list[Write]:
-    """The points of a version as they were planned, from the vault and not from the index.
+    """Return the points of a version as they were planned, from the vault and not from the index.
 
     Raises:
         LedgerError: The version belongs to no confirmed commit, or its plan is not the logged one.
@@ -45,7 +45,7 @@ def stored_writes(workspace: Workspace, version: VersionRow) -> list[Write]:
 def stored_by_version(
     workspace: Workspace, versions: Iterable[VersionRow]
 ) -> dict[int, list[Write]]:
-    """The points of many versions, as `stored_writes` gives them; each plan is read once.
+    """Return the points of many versions, as `stored_writes` gives them; each plan is read once.
 
     A plan is the one that the signed log names, whatever the ledger's row of the commit says.
 

@@ -1,4 +1,4 @@
-"""Turning: a generation comes to hold a state of the corpus, whichever generation and state it is.
+"""Plan the commit that makes a generation hold a given corpus state.
 
 What a rollback and a cut-over share. `state` says what the two zones are to hold; `turn` plans one
 commit after which they hold just that, in the collections of one generation.
@@ -202,7 +202,7 @@ class _Turn:
         embed: bool,
         progress: Progress,
     ) -> dict[int, Embedded]:
-        """Chunks and vectors of documents, by the version asked for."""
+        """List chunks and vectors of documents, by the version asked for."""
         workspace, recipe = self._workspace, self._generation.recipe
         rows = [p.wanted for p in places]
         items, damaged = read_back(workspace, rows)

@@ -1,1 +1,1 @@
-"""What is measured about documents, and what verdict it makes."""
+"""Measure documents, and make a verdict of what is measured."""

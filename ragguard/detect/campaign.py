@@ -1,4 +1,4 @@
-"""How far a text and its companions among the newcomers stand out, and how much they agree.
+"""Measure how far a text and its companions among the newcomers stand out and agree.
 
 Paraphrase neighbours (high cosine, low word overlap) follow RAGSieve's score; the comparison of
 newcomers with the reference and the local ratio are ours. The ratio has LOF's shape (Breunig et
@@ -51,7 +51,7 @@ class Paraphrases:
 def paraphrases(
     view: CorpusView, neighbours: Neighbours, overlap: float, least: int
 ) -> Paraphrases:
-    """Neighbours that say something close in other words; worked out once a view.
+    """Return the neighbours that say something close in other words; worked out once a view.
 
     Newcomers of a source of tier `low` are no company for those of other sources: else whoever may
     sign for it makes a campaign of any document by writing around it.
@@ -101,7 +101,7 @@ def _paraphrases(
 
 
 def _vouched(view: CorpusView, rows: Ints, columns: Ints) -> Bools:
-    """Whether a neighbour's source is vouched for no less than the row's own, bool (p,)."""
+    """Tell whether a neighbour's source is vouched for no less than the row's own, bool (p,)."""
     low = np.array([source in view.low for source in view.sources])
     documents = view.documents
     vouched: Bools = ~low[documents[columns]] | low[documents[rows]]
@@ -147,7 +147,7 @@ def _weights(view: CorpusView) -> Doubles:
 
 
 def accord_excess(near: Paraphrases, known: Paraphrases, view: CorpusView, width: int) -> Doubles:
-    """How much more of its weight a text shares with its companions than is ordinary.
+    """Tell how much more of its weight a text shares with its companions than is ordinary.
 
     Args:
         near: Among the newcomers, (n, k).
@@ -205,7 +205,7 @@ def stand_out(
 def distinct(
     values: Doubles, rows: Ints, documents: Ints, by_value: bool = False
 ) -> tuple[Doubles, Ints]:
-    """A table with the nearest chunk of each other document only: companions are documents.
+    """Return a table with the nearest chunk of each other document only: companions are documents.
 
     Args:
         values: float64 (n, k), descending.
@@ -233,7 +233,7 @@ def distinct(
 
 
 def mutual(alone: Doubles, companions: Ints, near: Ints, documents: Ints) -> Doubles:
-    """What of a stand-out is borne out by the companions.
+    """Tell what of a stand-out is borne out by the companions.
 
     A campaign's documents stand out each by itself, and have one another for companions. An honest
     document beside a campaign has it for company, but the campaign's own companions are elsewhere.
@@ -266,7 +266,7 @@ def mutual(alone: Doubles, companions: Ints, near: Ints, documents: Ints) -> Dou
 
 
 def believed(view: CorpusView, scores: Doubles, known: Doubles, flagrant: float) -> Doubles:
-    """What of a score is believed, as far as the reference knows the region.
+    """Tell what of a score is believed, as far as the reference knows the region.
 
     A batch on a subject that the corpus never had is dense among itself for an honest reason; how
     dense is usual there, nothing tells. What is beyond that reason anywhere counts.
@@ -285,7 +285,7 @@ def believed(view: CorpusView, scores: Doubles, known: Doubles, flagrant: float)
 
 
 def familiarity(view: CorpusView, trusted: Doubles) -> Doubles:
-    """How well the reference knows each chunk's region, in (0, 1); 1 without a reference.
+    """Tell how well the reference knows each chunk's region, in (0, 1); 1 without a reference.
 
     Args:
         view: The view; its lexicon says how near neighbours usually are.
@@ -302,7 +302,7 @@ def familiarity(view: CorpusView, trusted: Doubles) -> Doubles:
 def companions_evidence(
     view: CorpusView, near: Doubles, rows: Ints, row: int, width: int
 ) -> Evidence:
-    """The sentence and the companions' names for a row."""
+    """Return the sentence and the companions' names for a row."""
     companions = [int(r) for r in rows[row, :width] if r >= 0]
     names = [view.labels[view.documents[r]] for r in companions]
     close = [round(float(s), 3) for s in near[row, : len(companions)]]

@@ -1,4 +1,4 @@
-"""Campaigns in a whole index, where nobody knows who is new: small groups that stand apart.
+"""Find campaigns in a whole index, where nobody knows who is new: small groups that stand apart.
 
 A group of documents written for one question says the same in other words, nearer to one another
 than to the rest of their region. The score of a row is a LOF-like log-ratio (Breunig et al., SIGMOD
@@ -85,7 +85,7 @@ def stand_apart(
 
 
 def _borne_out(near: Doubles, rows: Ints, owners: Ints, width: int) -> Doubles:
-    """What of a row's ratio its companions bear out, float64 (n,)."""
+    """Tell what of a row's ratio its companions bear out, float64 (n,)."""
     companions = near[:, :width].mean(axis=1)
     floor = near[:, 2 * width + 1]
     ratio = np.log(np.maximum(1.0 - floor, 1e-9) / (1.0 - companions + SOFTENING))
@@ -101,7 +101,7 @@ def _borne_out(near: Doubles, rows: Ints, owners: Ints, width: int) -> Doubles:
 
 
 def tail(scores: Doubles, upper_share: float = UPPER) -> Doubles:
-    """How usual scores are among themselves, as p-values.
+    """Tell how usual scores are among themselves, as p-values.
 
     Half of the rows lie above the median, and above it scores are taken to fall off exponentially,
     at the rate that the upper tenth shows. What is found unusual does not count for the next round.
@@ -194,7 +194,7 @@ def groups(
 
 
 def signature(vectors: Floats) -> tuple[Doubles, Doubles]:
-    """How far each row of a cluster stands off along the cluster's main direction.
+    """Tell how far each row of a cluster stands off along the cluster's main direction.
 
     Args:
         vectors: float32 (n, d), one cluster.

@@ -1,4 +1,4 @@
-"""The lexicon: what words, word pairs and letters the serving corpus's prose is made of.
+"""Count the words, word pairs and letters of the serving corpus's prose.
 
 Derived from the serving index, kept beside it in a cache file named by the digest of the corpus it
 was counted on, and counted anew when that is another one.
@@ -32,7 +32,7 @@ COUNTED = "prose-1"  # what of a chunk is counted; a cache of anything else is c
 
 
 def empty() -> Lexicon:
-    """The lexicon of an empty corpus."""
+    """Return the lexicon of an empty corpus."""
     return Lexicon(
         documents=0,
         words={},
@@ -69,7 +69,7 @@ def count(texts: Iterable[str], documents: int) -> Lexicon:
 
 
 def of_batch(texts: Iterable[str], documents: int) -> Lexicon:
-    """A lexicon counted on the batch itself, for a corpus too small to know any words.
+    """Return a lexicon counted on the batch itself, for a corpus too small to know any words.
 
     Args:
         texts: Chunk texts of the batch and of what is indexed.
@@ -79,7 +79,7 @@ def of_batch(texts: Iterable[str], documents: int) -> Lexicon:
 
 
 def without(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
-    """The lexicon as if some of its chunks had not been counted.
+    """Return the lexicon as if some of its chunks had not been counted.
 
     Args:
         texts: Chunk texts of that corpus.
@@ -105,7 +105,7 @@ def without(lexicon: Lexicon, texts: Sequence[str], documents: int) -> Lexicon:
 def of_index(
     store: Store, collection: str, documents: int, cache: Path, corpus: str, seal_key: bytes
 ) -> Lexicon:
-    """The lexicon of the serving index.
+    """Return the lexicon of the serving index.
 
     Args:
         corpus: Digest of the serving corpus.
@@ -125,12 +125,12 @@ def of_index(
 
 
 def with_closeness(lexicon: Lexicon, points: Sequence[Point]) -> Lexicon:
-    """A lexicon that also knows how near the corpus's chunks are to each other."""
+    """Return a lexicon that also knows how near the corpus's chunks are to each other."""
     return replace(lexicon, closeness=_closeness(points))
 
 
 def _closeness(points: Sequence[Point]) -> tuple[float, float]:
-    """How near a chunk's four nearest of other documents usually are: mean and deviation."""
+    """Tell how near a chunk's four nearest of other documents usually are: mean and deviation."""
     if len(points) < 10 * NEAREST:
         return float("nan"), float("nan")
     chosen = np.random.default_rng(0).permutation(len(points))[:SAMPLE]

@@ -1,4 +1,4 @@
-"""Compares odd passages with indexed ones on the same subject, as far as the index knows it.
+"""Compare odd passages with indexed ones on the same subject, as far as the index knows it.
 
 Some subjects are written in rare words and enumerations, others in plain sentences. What is odd in
 the corpus as a whole may be the way of its subject, so a score is taken relative to what the same

@@ -1,4 +1,4 @@
-"""Checks of other packages: what they return is looked at before it is believed.
+"""Run checks of other packages: what they return is looked at before it is believed.
 
 A check that cannot be loaded, raises, or returns something else than a signal of the right shape is
 a check that failed, and holds what it could not examine: never a pass. A plug-in is a family by
@@ -25,7 +25,7 @@ class NoParams:
 
 
 def plugged_checks(named: Sequence[str], known: Sequence[str]) -> dict[str, Check]:
-    """Checks that `[plugins] checks` names.
+    """List checks that `[plugins] checks` names.
 
     Args:
         named: `distribution:name` each.
@@ -71,7 +71,7 @@ def _broken(plugin: Plugin, reason: str) -> Check:
 
 
 def _measured(plugin: Plugin, check: Check, view: CorpusView, params: Any) -> Signal:
-    """What the check says, as arrays of the right shape.
+    """Tell what the check says, as arrays of the right shape.
 
     Raises:
         NotApplicable: The check says so.

@@ -1,4 +1,4 @@
-"""What clean documents score: profiles, fitted by rehearsing indexed documents as newcomers.
+"""Fit profiles of what clean documents score, by rehearsing indexed documents as newcomers.
 
 A check's raw score depends on who is a newcomer and on how many arrive. So the reference is
 measured as it will be used: documents of the serving index are drawn at random, taken out of the
@@ -85,12 +85,12 @@ class Rounds:
     together: int = 1
 
     def documents(self, wanted: int) -> int:
-        """How many documents to rehearse so that at least `wanted` are, in whole rounds."""
+        """Count how many documents to rehearse so that at least `wanted` are, in whole rounds."""
         return max(1, -(-wanted // self.size)) * self.size
 
 
 def rounds(arriving: int, indexed: int) -> Rounds:
-    """The rehearsal for a batch of a size: newcomers and reference in like proportion.
+    """Return the rehearsal for a batch of a size: newcomers and reference in like proportion.
 
     What collusion scores depends on how many arrive for each that is there: where half a corpus
     arrives, honest passages on one subject arrive together. Measured with batches of 256 instead
@@ -183,7 +183,7 @@ def bring_in(
 
 
 def leave_out(raw: Raw, gone: Bools) -> Raw:
-    """What checks said of the other documents.
+    """Tell what checks said of the other documents.
 
     Args:
         raw: Of all.
@@ -200,7 +200,7 @@ def leave_out(raw: Raw, gone: Bools) -> Raw:
 
 
 def as_if_new(around: Surroundings, again: Sequence[Prepared]) -> Surroundings:
-    """What indexed documents are held against when they come in again: without their words.
+    """Tell what indexed documents are held against when they come in again: without their words.
 
     Args:
         around: What newcomers are held against, these documents included.
@@ -211,7 +211,7 @@ def as_if_new(around: Surroundings, again: Sequence[Prepared]) -> Surroundings:
 
 
 def _labels(around: Surroundings) -> list[str]:
-    """Labels of all indexed documents, sorted."""
+    """List labels of all indexed documents, sorted."""
     labels = {point_label(p) for block in around.store.scan(around.serving) for p in block}
     return sorted(labels)
 
@@ -224,7 +224,7 @@ def assemble(
     digests: Sequence[str],
     learned: Mapping[str, float] = SHARES,
 ) -> Profile:
-    """A profile from the raw scores of clean chunks.
+    """Return a profile from the raw scores of clean chunks.
 
     Args:
         scores: Raw scores by check, float64.
@@ -248,7 +248,7 @@ def assemble(
 
 
 def folds_of(count: int) -> Ints:
-    """The fold of each of so many documents, the same wherever it is asked for."""
+    """Return the fold of each of so many documents, the same wherever it is asked for."""
     folds: Ints = np.random.default_rng(0).permutation(count) % FOLDS
     return folds
 
@@ -277,7 +277,7 @@ def clean_p_values(
     units: Mapping[str, float],
     count: int,
 ) -> tuple[list[str], Doubles]:
-    """P-values of clean documents, each computed against the others only.
+    """Return the p-values of clean documents, each computed against the others only.
 
     Documents are dealt into ten folds, and each fold is compared with the nine that it is not in.
 
@@ -319,7 +319,7 @@ def _silent(row: int) -> Evidence:
 
 
 def dump(profile: Profile) -> bytes:
-    """A profile as bytes."""
+    """Return a profile as bytes."""
     buffer = io.BytesIO()
     head = {
         "version": VERSION,

@@ -1,4 +1,4 @@
-"""Runs the checks on a view, turns raw scores into one p-value a document, and gives the verdict.
+"""Score a view with the checks: one p-value a document, and the verdict.
 
 What is done with scores, and what it promises, stands in `stats.conformal`. Per check, a
 document's p-value is that of its worst chunk times the number of its chunks (Bonferroni). Checks
@@ -108,7 +108,7 @@ UNCALIBRATED = Profile(FIRST_IMPORT, 0, {}, _NONE, "")
 
 
 def needed(least: int, rate: float) -> int:
-    """Indexed documents from which the index can say what is usual at a rate.
+    """Count indexed documents from which the index can say what is usual at a rate.
 
     Args:
         least: `[judge] least_documents`.
@@ -128,7 +128,7 @@ class Measured:
 def active_checks(
     settings: Mapping[str, Mapping[str, object]], plugins: Sequence[str] = ()
 ) -> dict[str, tuple[Check, object]]:
-    """Checks that are on, with their parameters.
+    """List checks that are on, with their parameters.
 
     Args:
         settings: The [checks.*] tables; `enabled` turns a check on or off.
@@ -240,7 +240,7 @@ def families_of(names: Sequence[str]) -> Families:
 
 
 def shares(names: Sequence[str], learned: Mapping[str, float] = SHARES) -> Doubles:
-    """Share of each family in the alarm budget, float64 (f,).
+    """Return the share of each family in the alarm budget, float64 (f,).
 
     Args:
         names: Families, in column order.
@@ -348,7 +348,7 @@ def judge(
 def conclusive_p_values(
     signals: Mapping[str, Signal], names: Sequence[str], documents: Ints
 ) -> tuple[Doubles, Ints]:
-    """What checks that know their own rarity say of each document.
+    """Tell what checks that know their own rarity say of each document.
 
     Args:
         signals: Raw scores by check; those of `names` have p-values.
@@ -381,7 +381,7 @@ def _together(p_values: Doubles) -> Doubles:
 
 
 def certain_p_values(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
-    """What all conclusive checks together say of each document, float64 (m,).
+    """Tell what all conclusive checks together say of each document, float64 (m,).
 
     Args:
         documents: int64 (n,), document of each judged chunk, ascending from 0 without gaps.
@@ -391,7 +391,7 @@ def certain_p_values(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
 
 
 def campaigns(signals: Mapping[str, Signal], documents: Ints) -> Doubles:
-    """What a batch says of campaigns in it by itself, where nothing else tells what is usual.
+    """Tell what a batch says of campaigns in it by itself, where nothing else tells what is usual.
 
     The batch is its own reference, as an index is in the audit: the tail of each campaign check is
     drawn through the middle of the batch, which poison that is less than a quarter of it hardly
@@ -437,7 +437,7 @@ def _findings(
     by_check: Mapping[str, tuple[float, int]],
     outcome: Outcome,
 ) -> list[Finding]:
-    """Findings worth telling, the most telling first.
+    """List findings worth telling, the most telling first.
 
     Args:
         profile: What clean documents score.

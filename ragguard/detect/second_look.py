@@ -1,4 +1,4 @@
-"""Campaign-level evidence: when one of five is caught, its companions are looked at again.
+"""Look again at the companions of a document that is caught: campaign-level evidence.
 
 The first documents of a campaign that comes drop by drop look like any lone newcomer and are let
 in. When a later one is caught colluding, those it colludes with that were admitted lately are
@@ -80,7 +80,7 @@ def _look(
     judging: Judging,
     fetch: Callable[[Sequence[str]], Sequence[Prepared]],
 ) -> list[tuple[Prepared, Verdict]]:
-    """The recent companions of what was caught of one source."""
+    """Return the recent companions of what was caught of one source."""
     arriving = {p.label for p in batch}
     named = {
         str(label)
@@ -114,7 +114,7 @@ def _look(
 
 
 def _may_pull(source: str, companion: Prepared, judging: Judging) -> bool:
-    """Whether a source's documents may have a companion judged once more."""
+    """Tell whether a source's documents may have a companion judged once more."""
     theirs = companion.document.source
     if theirs == source:
         return True

@@ -1,4 +1,4 @@
-"""Formats of secrets: where in a text one of them stands, and which are samples.
+"""Match formats of secrets: where in a text one of them stands, and which are samples.
 
 The formats are `checks/rules/secrets.toml`. A pattern is compiled and tried only where a text has
 one of its keywords, and every repeat in it is bounded, so the cost of a text grows with its length.
@@ -74,7 +74,7 @@ class Secret:
 
 @cache
 def formats() -> tuple[Format, ...]:
-    """The shipped formats."""
+    """Return the shipped formats."""
     place = files("ragguard.detect.checks.rules").joinpath("secrets.toml")
     rows = tomllib.loads(place.read_text("utf-8"))["format"]
     return tuple(Format(**{**row, "keywords": tuple(row["keywords"])}) for row in rows)
@@ -82,7 +82,7 @@ def formats() -> tuple[Format, ...]:
 
 @cache
 def _keywords() -> tuple[tuple[str, int], ...]:
-    """Every keyword, and the number of its format."""
+    """List every keyword, and the number of its format."""
     return tuple((word, at) for at, format_ in enumerate(formats()) for word in format_.keywords)
 
 
@@ -123,7 +123,7 @@ def _lead(text: str, start: int) -> str:
 
 
 def is_sample(value: str, format_: Format) -> bool:
-    """Whether a value is what documentation shows in place of a secret."""
+    """Tell whether a value is what documentation shows in place of a secret."""
     value = _BLANK.sub("", value)
     if value.startswith("eyJ") and "alg" in (_claims(value.split(".")[0]) or ()):
         return not grants(value)

@@ -1,4 +1,4 @@
-"""Builds what the checks see: the batch, what waits near it, and their neighbours in the index."""
+"""Build what checks see: the batch, what waits near it, and their neighbours in the index."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class _Context:
 
 
 def own(point: Point) -> Mapping[str, Any]:
-    """The fields ragguard keeps in a payload."""
+    """Return the fields ragguard keeps in a payload."""
     fields = point.payload.get("ragguard")
     return fields if isinstance(fields, Mapping) else {}
 
@@ -267,7 +267,7 @@ class _Lookup:
         return hits
 
     def _scan(self, collection: str, asked: int, known: Known) -> Hits:
-        """What the engine would answer for all rows, by reading the collection through once.
+        """Tell what the engine would answer for all rows, by reading the collection through once.
 
         An engine compares one query at a time with every vector; for thousands of queries a product
         of matrices is several times faster, and the points are at hand already.
@@ -334,7 +334,7 @@ class _Lookup:
 
 
 def _again(short: Sequence[int], asked: int) -> list[tuple[Ints, int]]:
-    """Rows to be searched for again, with four times as many hits."""
+    """List rows to be searched for again, with four times as many hits."""
     return [(np.array(short[i : i + 256]), 4 * asked) for i in range(0, len(short), 256)]
 
 

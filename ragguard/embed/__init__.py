@@ -1,1 +1,1 @@
-"""Texts to vectors: the encoder, its models on disk, the words it knows."""
+"""Embed texts as vectors: the encoder, its models on disk, the words it knows."""

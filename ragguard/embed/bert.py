@@ -1,4 +1,4 @@
-"""A BERT sentence encoder as an OpenVINO graph, built straight from verified weights.
+"""Build a BERT sentence encoder as an OpenVINO graph, straight from verified weights.
 
 The graph is the architecture of Devlin et al., "BERT" (NAACL 2019), with mean or first-token
 pooling and unit length at the end: what sentence-transformers computes for such a model, without
@@ -22,7 +22,7 @@ Weights = Mapping[str, NDArray[Any]]
 
 
 def supported(config: Mapping[str, Any]) -> bool:
-    """Whether a model's config.json describes the architecture built here."""
+    """Tell whether a model's config.json describes the architecture built here."""
     return (
         config.get("model_type") == "bert"
         and config.get("hidden_act") == "gelu"

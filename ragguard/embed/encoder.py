@@ -1,4 +1,4 @@
-"""Texts to unit vectors, and the recipe that names everything those vectors depend on.
+"""Embed texts as unit vectors, under a recipe that names everything the vectors depend on.
 
 Two runtimes give the same vectors (largest difference below 1e-6, tested): OpenVINO on a graph
 built from the verified weights (`embed.bert`), which needs no torch and is 1.4 to 1.6 times as
@@ -55,10 +55,10 @@ class Encoder(Protocol):
     pins: bytes
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, special tokens included, not truncated."""
+        """Count the tokens of each text, special tokens included, not truncated."""
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
-        """Vectors of texts.
+        """Embed texts.
 
         Args:
             texts: Texts of at most `recipe.max_tokens` tokens.
@@ -74,7 +74,7 @@ class Encoder(Protocol):
 def make_recipe(
     model: models.Model, dimensions: int, size: int, overlap: int, parser: str = PARSER
 ) -> Recipe:
-    """The recipe of a model, a chunking and a way to read."""
+    """Name the recipe of a model, a chunking and a way to read."""
     recipe = Recipe(
         parser=parser,
         splitter=f"{SPLITTER} size={size} overlap={overlap}",
@@ -190,7 +190,7 @@ class DirectEncoder:
         self._tokenizer.no_truncation()
 
     def _compile(self) -> Any:
-        """The inference queue, made when the first text is embedded."""
+        """Return the inference queue, made when the first text is embedded."""
         if self._model is not None:
             import openvino as ov
             from safetensors.numpy import load
@@ -340,7 +340,7 @@ def _check_version() -> None:
 
 
 def unit(vectors: Floats) -> Floats:
-    """Rows at unit length, computed in double precision.
+    """Scale rows to unit length, computed in double precision.
 
     Args:
         vectors: float32 (n, d).

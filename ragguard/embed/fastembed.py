@@ -102,7 +102,7 @@ def read(name: str, *, offline: bool = True, pooling: str = "") -> models.Model:
 
 
 def _pooling(name: str, files: Mapping[str, bytes], asked: str) -> str:
-    """The pooling that was asked for, if the folder's description agrees; else that one."""
+    """Return the pooling that was asked for, if the folder's description agrees; else that one."""
     if asked == "none" or (asked and "modules.json" not in files):
         return asked
     if "modules.json" not in files:
@@ -125,7 +125,7 @@ def _pooling(name: str, files: Mapping[str, bytes], asked: str) -> str:
 
 
 def _longest(name: str, files: Mapping[str, bytes]) -> int:
-    """The longest text in tokens, by the strictest of the descriptions."""
+    """Return the longest text in tokens, by the strictest of the descriptions."""
     tokenizer = models.json_of(files, "tokenizer_config.json")
     limits = [
         tokenizer.get("model_max_length"),
@@ -235,7 +235,7 @@ def _running(name: str) -> Iterator[None]:
 
 
 def _opened(model: models.Model, graph: str, folder: str) -> Any:
-    """A FastEmbed model over a folder."""
+    """Return a FastEmbed model over a folder."""
     _check_version()
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType

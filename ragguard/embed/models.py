@@ -1,4 +1,4 @@
-"""Embedding models on disk: where they are, and whether they are the pinned ones.
+"""Find embedding models on disk and verify that they are the pinned ones.
 
 Only safetensors weights are read and no code of a model's own is run: modules are of a list, and a
 description that names code, another model or other files is refused. A model's digest is SHA-256
@@ -204,7 +204,7 @@ def _check_pins(digests: Mapping[str, str], folder: Path) -> None:
 
 
 def _problems(files: Mapping[str, bytes]) -> Iterator[str]:
-    """What a model asks for beyond the files that were digested, a sentence each."""
+    """Tell what a model asks for beyond the files that were digested, a sentence each."""
     for name in files:
         base = PurePosixPath(name).name
         if base == "adapter_config.json":
@@ -220,7 +220,7 @@ def _problems(files: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def _names_code(value: Any) -> bool:
-    """Whether a description names classes of the model's own, at any depth."""
+    """Tell whether a description names classes of the model's own, at any depth."""
     if isinstance(value, dict):
         return "auto_map" in value or any(map(_names_code, value.values()))
     return isinstance(value, list) and any(map(_names_code, value))
@@ -235,7 +235,7 @@ def _arguments(name: str, body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _listed(files: Mapping[str, bytes]) -> Iterator[str]:
-    """What of modules.json is not of the kinds that are loaded, or outside of the folder."""
+    """Tell what of modules.json is not of the kinds that are loaded, or outside of the folder."""
     if "modules.json" not in files:
         return
     try:
@@ -260,7 +260,7 @@ def _listed(files: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def _weights(files: Mapping[str, bytes], path: str) -> bool:
-    """Whether a module's own folder has safetensors weights."""
+    """Tell whether a module's own folder has safetensors weights."""
     home = PurePosixPath(path or ".")
     return any(PurePosixPath(n).parent == home for n in files if n.endswith(".safetensors"))
 

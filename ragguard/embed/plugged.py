@@ -27,7 +27,7 @@ PLUGGED = "plugin "  # begins what a recipe has for pooling
 
 
 class PluggedModel(Protocol):
-    """What a plug-in's entry point gives for the name of a model.
+    """A model that a plug-in's entry point gives for a name.
 
     Attributes:
         max_tokens: Longest text it takes.
@@ -39,10 +39,10 @@ class PluggedModel(Protocol):
     digest: str
 
     def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
-        """Tokens of each text, special tokens included, not truncated."""
+        """Count the tokens of each text, special tokens included, not truncated."""
 
     def encode(self, texts: Sequence[str]) -> Any:
-        """Vectors of texts, (n, dimensions), of any length but 0."""
+        """Embed texts as (n, dimensions), of any length but 0."""
 
 
 class PluginEncoder:

@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where vectors come from, and how it is asked.
+    """An endpoint that vectors come from, and how it is asked.
 
     Attributes:
         url: Up to and without `/embeddings`, such as `https://api.openai.com/v1`.
@@ -288,7 +288,7 @@ class RemoteEncoder:
             return f"{type(error).__name__}: {line(str(error))[:200]}", None
 
     def _read(self, data: bytes, expected: int) -> Floats:
-        """Vectors of an answer, in the order of the texts."""
+        """Return the vectors of an answer, in the order of the texts."""
         try:
             rows = json.loads(data)["data"]
             places = [row.get("index", at) for at, row in enumerate(rows)]
@@ -319,7 +319,7 @@ class RemoteEncoder:
 
 
 def _seconds(text: str) -> float:
-    """Seconds of a Retry-After header; 0 for none, or a date."""
+    """Return the seconds of a Retry-After header; 0 for none, or a date."""
     try:
         return min(LONGEST_PAUSE, max(0.0, float(text)))
     except ValueError:

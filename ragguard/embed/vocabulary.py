@@ -1,4 +1,4 @@
-"""The words that a model has a token of its own for: what a scan for triggers goes through."""
+"""List the words that a model has a token of its own for, as a scan for triggers tries them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARK = "##"  # before such a piece, in WordPiece
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What of a vocabulary text can reach.
+    """The part of a vocabulary that text can reach.
 
     Attributes:
         words: Texts that are one token each, or that end in the piece they stand for.

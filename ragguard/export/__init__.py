@@ -1,4 +1,4 @@
-"""The trusted baseline, off this host: written, verified by a stranger, restored from.
+"""Export the trusted baseline off this host, verify it as a stranger, restore from it.
 
 - `write`: the clean set of a commit, its manifests, decisions, trust roots and the log, a folder.
 - `verify`: that folder verified with public keys alone; needs no workspace, no model, no engine.

@@ -1,4 +1,4 @@
-"""The corpus at a commit as a dataset card: Markdown with the front matter of Hugging Face's hub.
+"""Describe the corpus at a commit as a dataset card with the front matter of Hugging Face's hub.
 
 It holds no text of a document, no name of one, and of sources that are not for every reader their
 number alone: a card is made to be published.
@@ -31,7 +31,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#|!&~])")
 
 
 def dataset_card(corpus: CorpusAt) -> str:
-    """The card of the corpus at a commit; the same for the same commit."""
+    """Return the card of the corpus at a commit; the same for the same commit."""
     row = corpus.row
     shown = [source for source in corpus.sources if not source.restricted]
     hidden = [source for source in corpus.sources if source.restricted]
@@ -113,7 +113,7 @@ def _front_matter(corpus: CorpusAt) -> list[str]:
 
 
 def _plain(text: object) -> str:
-    """Text of others in Markdown: one line, no markup."""
+    """Return the text of others in Markdown: one line, no markup."""
     return _MARKUP.sub(r"\\\1", cut(line(str(text)), 200))
 
 

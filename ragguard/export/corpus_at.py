@@ -1,4 +1,4 @@
-"""The corpus at a commit as it is described to others: documents, sources, signers, recipe."""
+"""Describe the corpus at a commit: documents, sources, signers, recipe."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class CorpusAt:
         return sum(len(source.documents) for source in self.sources)
 
     def uuid(self, subject: str) -> str:
-        """A UUID (version 8) of something about this commit, the same each time."""
+        """Return a UUID (version 8) of something about this commit, the same each time."""
         raw = bytearray.fromhex(
             digest_bytes(f"{subject} {self.name} {self.row.plan}".encode())[:32]
         )
@@ -81,7 +81,7 @@ class CorpusAt:
 
 
 def license_of(row: VersionRow) -> str:
-    """The licence that a document's metadata names; empty where it names none."""
+    """Return the licence that a document's metadata names; empty where it names none."""
     for key in LICENSES:
         value = row.metadata.get(key)
         if isinstance(value, str) and value.strip():

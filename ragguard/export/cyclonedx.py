@@ -1,4 +1,4 @@
-"""The corpus at a commit as a bill of materials: CycloneDX 1.6 (ECMA-424), an ML-BOM.
+"""Describe the corpus at a commit as a bill of materials: CycloneDX 1.6 (ECMA-424), an ML-BOM.
 
 The corpus is a component of type `data`, its sources and their documents are in it, and the
 embedding model beside it. A document has the digest that was signed; the manifests it stands on
@@ -31,7 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def bill(corpus: CorpusAt) -> dict[str, Any]:
-    """The bill of the corpus at a commit; the same for the same commit."""
+    """Return the bill of the corpus at a commit; the same for the same commit."""
     row = corpus.row
     top = {
         "type": "data",

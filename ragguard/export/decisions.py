@@ -1,4 +1,4 @@
-"""What reviewers decided, as an export holds it, verified with public keys alone.
+"""Verify what reviewers decided, as an export holds it, with public keys alone.
 
 A decision counts when enough reviewers of its day stand behind it (`trust.quorum`), by the trust
 root in force at its commit, when it is about just these bytes and metadata, and when the log says
@@ -57,7 +57,7 @@ class Reviewed:
         self.notes: list[str] = []
 
     def releases(self) -> Iterator[str | tuple[About, tuple[Word, ...]]]:
-        """Every release that is listed: its words, or what is wrong."""
+        """Yield every release that is listed: its words, or what is wrong."""
         groups: dict[tuple[int, About, str, int], list[str]] = {}
         for entry in self._listed.decisions:
             try:
@@ -84,7 +84,7 @@ class Reviewed:
                 yield about, tally.words
 
     def denial(self, denial: Denied) -> Quorum | None:
-        """The words of a rejection; what is kept of the text is looked at too.
+        """Return the words of a rejection; what is kept of the text is looked at too.
 
         Returns:
             `None` where words that the vault had lost are needed: what no reviewer can be asked
@@ -118,7 +118,7 @@ class Reviewed:
             return None
 
     def opinions(self) -> Iterator[str]:
-        """What is wrong with the list of opinions; all releases and denials were looked at."""
+        """Tell what is wrong with the list of opinions; all releases and denials were looked at."""
         seen: set[tuple[int, str]] = set()
         taken_over = {(denial.log_index, about_of(denial)) for denial in self._listed.denied}
         for opinion in self._listed.opinions:
@@ -265,7 +265,7 @@ def _label(listed: Vouched | Denied) -> str:
 
 
 def read_kept(read: Read, name: str) -> bytes:
-    """What is kept of denied text, by its digest.
+    """Tell what is kept of denied text, by its digest.
 
     Raises:
         IntegrityError: Not there, or other bytes.
@@ -277,7 +277,7 @@ def read_kept(read: Read, name: str) -> bytes:
 
 
 def texts_of(data: bytes) -> list[str]:
-    """Texts of the chunks of a denied document.
+    """List texts of the chunks of a denied document.
 
     Raises:
         IntegrityError: No list of texts.

@@ -1,4 +1,4 @@
-"""What reviewers rejected goes into an export and comes into a new workspace.
+"""Export what reviewers rejected, and bring it into a new workspace.
 
 A workspace that has forgotten what was denied takes it in again, from the next manifest that lists
 it. So denials travel: the digest, which refuses the bytes, and what recognises their like. The
@@ -41,7 +41,7 @@ KIND = "restore"
 def gather(
     workspace: Workspace, files: dict[str, bytes], missing: list[str], *, texts: bool
 ) -> tuple[list[Denied], list[Vouched]]:
-    """All denials and the opinions on their cases, with what is kept of the texts.
+    """List all denials and the opinions on their cases, with what is kept of the texts.
 
     Args:
         files: Gets their files, by path in the export.
@@ -109,7 +109,7 @@ def gather(
 def _of_vault(
     workspace: Workspace, row: Mapping[str, Any], label: str, missing: list[str], *, texts: bool
 ) -> dict[str, bytes]:
-    """What is kept of a denied text and can be read, by what it is."""
+    """Tell what is kept of a denied text and can be read, by what it is."""
     names = ["sketches"]
     if texts:
         body = _read(workspace, row["texts"], label, missing)
@@ -139,7 +139,7 @@ def record(
     *,
     same_recipe: bool,
 ) -> Plan:
-    """A commit that takes a denial over, with the case and the words that it stands on.
+    """Return a commit that takes a denial over, with the case and the words that it stands on.
 
     Args:
         read: Gives a file of the export.

@@ -1,4 +1,4 @@
-"""What a corpus may be described as for other tools: OpenLineage, a dataset card, CycloneDX.
+"""List what a corpus may be described as: OpenLineage, a dataset card, CycloneDX.
 
 They describe the corpus at a commit, and hold no text of a document. What they say is read out of
 the ledger, whose documents have the digest that was logged; the proof of it is `export.write`.

@@ -1,4 +1,4 @@
-"""The inventory of an export (`export.json`): what is in it, and what each file must be.
+"""Read and write `export.json`: what is in an export, and what each file must be.
 
 Everything hangs on it: the log's key signs its digest (`export.note`), it holds the digest and the
 size of every other file. File names are digests and fixed words, never names that a signer chose.
@@ -138,7 +138,7 @@ class Denied:
 
 
 def about_of(row: VersionRow | Listed | Vouched | Denied) -> About:
-    """What a word on a document has to be about."""
+    """Tell what a word on a document has to be about."""
     return row.source, row.document, row.digest, row.metadata_digest
 
 
@@ -190,7 +190,7 @@ class Inventory:
 
 
 def dump(inventory: Inventory) -> bytes:
-    """An inventory as canonical JSON."""
+    """Return an inventory as canonical JSON."""
     body = {"format": FORMAT, **asdict(inventory)}
     if not inventory.opinions:  # one without them is what it was before there were any
         del body["opinions"]
@@ -250,43 +250,43 @@ def parse(data: bytes) -> Inventory:
 
 
 def paths(inventory: Inventory) -> dict[str, tuple[str, int]]:
-    """Digest and size of every file but inventory, note and sums, by path."""
+    """Return the digest and size of every file but inventory, note and sums, by path."""
     fixed_files = {path: (entry[0], entry[1]) for path, entry in inventory.files.items()}
     return fixed_files | {object_path(n): (n, size) for n, size in inventory.objects.items()}
 
 
 def object_path(digest: str) -> str:
-    """Where the bytes of a digest are."""
+    """Tell where the bytes of a digest are."""
     return f"objects/{digest[:2]}/{digest}"
 
 
 def root_path(version: int) -> str:
-    """Where a version of the trust root is."""
+    """Tell where a version of the trust root is."""
     return f"roots/root.{version}.json"
 
 
 def manifest_path(digest: str) -> str:
-    """Where a manifest or the record of an adoption is."""
+    """Tell where a manifest or the record of an adoption is."""
     return f"manifests/{digest}.intoto.json"
 
 
 def decision_path(envelope: str) -> str:
-    """Where a decision is."""
+    """Tell where a decision is."""
     return f"decisions/{envelope}.json"
 
 
 def denied_path(digest: str) -> str:
-    """Where what is kept of denied text is."""
+    """Tell where what is kept of denied text is."""
     return f"denied/{digest}"
 
 
 def sums(digests: Mapping[str, str]) -> bytes:
-    """What `sha256sum -c` reads: a line for each path."""
+    """Tell what `sha256sum -c` reads: a line for each path."""
     return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items())).encode()
 
 
 def note_text(origin: str, digest: str) -> str:
-    """What the log's key signs: that an inventory of this digest is an export of this log.
+    """Tell what the log's key signs: that an inventory of this digest is an export of this log.
 
     The first line is the format and the second is no number: it can be read as no checkpoint.
     """
@@ -313,7 +313,7 @@ _TYPES: Mapping[str, Any] = {
 
 
 def _read(kind: Any, body: object) -> Any:
-    """An object of a dataclass, with exactly its fields, each of its type."""
+    """Return an object of a dataclass, with exactly its fields, each of its type."""
     wanted = {f.name: str(f.type) for f in fields(kind)}
     if not isinstance(body, dict) or body.keys() != wanted.keys():
         raise MalformedError(f"{INVENTORY}: an entry has not exactly {', '.join(wanted)}")

@@ -1,4 +1,4 @@
-"""A commit as OpenLineage run events (https://openlineage.io/spec/2-0-2/OpenLineage.json).
+"""Describe a commit as OpenLineage events (https://openlineage.io/spec/2-0-2/OpenLineage.json).
 
 A commit is a run of the job named for its kind. Its inputs are the corpus before it and the
 source's manifest, its outputs the corpus after it and, where something was held, the quarantine.
@@ -54,7 +54,7 @@ def _facet(kind: str, edition: str, /, **values: Any) -> dict[str, Any]:
 
 
 def _own(**values: Any) -> dict[str, Any]:
-    """A facet of ours, named with our prefix."""
+    """Return a facet of ours, named with our prefix."""
     base = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/BaseFacet"
     return {"_producer": _producer(), "_schemaURL": base, **values}
 

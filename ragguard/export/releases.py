@@ -1,4 +1,4 @@
-"""What reviewers said for documents goes into an export: releases, and all opinions on their cases.
+"""Export what reviewers said for documents: releases, and all opinions on their cases.
 
 What was held and serves is exported only with its release: nobody else could be shown why it does.
 """
@@ -36,7 +36,7 @@ class Releases:
     lost: dict[About, str] = field(default_factory=dict)
 
     def unproved(self, rows: Iterable[VersionRow]) -> list[Left]:
-        """Documents that were held, serve, and have no release that can be shown."""
+        """List documents that were held, serve, and have no release that can be shown."""
         shown = {about_of(decision) for decision in self.decisions}
         return [
             _unproved(row, self.lost.get(about_of(row), "no release of it is in the ledger"))
@@ -55,7 +55,7 @@ class Releases:
         return Releases(decisions, heard, data, lost)
 
     def missing(self) -> list[str]:
-        """What is lost of them, a sentence each."""
+        """Tell what is lost of them, a sentence each."""
         return [f"release of '{s}/{d}': {why}" for (s, d, _, _), why in self.lost.items()]
 
     def files(self) -> Mapping[str, bytes]:
@@ -64,7 +64,7 @@ class Releases:
 
 
 def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> Releases:
-    """Releases that speak for documents."""
+    """Return the releases that speak for documents."""
     wanted = {about_of(row) for row in rows}
     with workspace.ledger.reading() as conn:
         tables = audit_queries.small_tables(conn)
@@ -97,12 +97,12 @@ def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> Releases:
 
 
 def opinions_on(heard: Iterable[tuple[int, Opinion]], version: VersionRow) -> list[Vouched]:
-    """Opinions on the case of a version."""
+    """List opinions on the case of a version."""
     return [vouched(version, opinion.envelope, index) for index, opinion in heard]
 
 
 def vouched(version: VersionRow, envelope: str, log_index: int) -> Vouched:
-    """A word about a version."""
+    """Return a word about a version."""
     return Vouched(envelope, *about_of(version), version.manifest, log_index)
 
 

@@ -1,4 +1,4 @@
-"""Restore: what the vault of a workspace lost or has damaged, put back from an export.
+"""Restore from an export what the vault of a workspace lost or has damaged.
 
 The export must verify by this workspace's own log key, be of its own past (its checkpoint is in
 the log, its trust roots are the ones seen), and then only bytes are put back, each under its own
@@ -102,7 +102,7 @@ def restore(
 
 
 def sound(checked: Checked, folder: Path) -> Inventory:
-    """The inventory of an export in which nothing is wrong.
+    """Return the inventory of an export in which nothing is wrong.
 
     Raises:
         IntegrityError: Something is.
@@ -135,7 +135,7 @@ def _check_past(workspace: Workspace, folder: Path, listed: Inventory) -> None:
 
 
 def _blobs(listed: Inventory) -> Iterator[tuple[str, str, str, int]]:
-    """What of an export the vault keeps: path, kind, digest and size."""
+    """Tell what of an export the vault keeps: path, kind, digest and size."""
     for name, size in sorted(listed.objects.items()):
         yield inventories.object_path(name), "documents", name, size
     for path, (name, size) in sorted(inventories.paths(listed).items()):
@@ -144,7 +144,7 @@ def _blobs(listed: Inventory) -> Iterator[tuple[str, str, str, int]]:
 
 
 def _lost(workspace: Workspace) -> dict[str, int]:
-    """What the vault should have and has not, by what it is."""
+    """Tell what the vault should have and has not, by what it is."""
     lost: Counter[str] = Counter()
     with workspace.ledger.reading() as conn:
         names = dict.fromkeys((name, kind) for kind, name in audit_queries.vault_names(conn))

@@ -1,4 +1,4 @@
-"""A new workspace from an export, after the old one is lost: its trust, its documents, its past.
+"""Restore a workspace from an export: its trust, its documents, its past.
 
 New are the keys of the service (checkpoint and seal) and the log; the root key stays where it is.
 The new log begins with the old one's checkpoint and the digest of the export. It then repeats the
@@ -301,7 +301,7 @@ class _Restoring:
         self._kept += len(ready)
 
     def _draft(self, generation: Generation) -> changes.Draft:
-        """An empty draft; the first version numbers are those of what is denied."""
+        """Return an empty draft; the first version numbers are those of what is denied."""
         plan = changes.draft(self._workspace, generation)
         plan.next_version = max(plan.next_version, len(self._denied) + 1)
         return plan
@@ -354,7 +354,7 @@ class _Restoring:
 
 
 def _version(number: int, listed: Listed) -> VersionRow:
-    """A document as a version that no ledger has yet, of no recipe: it gets a new one."""
+    """Return a document as a version that no ledger has yet, of no recipe: it gets a new one."""
     return VersionRow(
         id=-1 - number,
         source=listed.source,

@@ -1,4 +1,4 @@
-"""Reading a folder that anybody may have changed: only what the inventory names, and no more of it.
+"""Read a folder that anybody may have changed: only what the inventory names, and no more of it.
 
 Nothing is followed that is a link, nothing is read beyond the size that the inventory gives, and
 what is in the folder beside it is named, not opened.
@@ -26,7 +26,7 @@ class UnfitError(IntegrityError):
 
 
 def read(folder: Path, path: str, size: int) -> bytes:
-    """Bytes of a regular file of exactly this size, no link on the way.
+    """Return the bytes of a regular file of exactly this size, no link on the way.
 
     Args:
         size: In bytes.
@@ -38,7 +38,7 @@ def read(folder: Path, path: str, size: int) -> bytes:
 
 
 def read_upto(folder: Path, path: str, most: int) -> bytes:
-    """Bytes of a regular file of at most so many.
+    """Return the bytes of a regular file of at most so many.
 
     Raises:
         UnfitError: See `read`.
@@ -56,7 +56,7 @@ def read_upto(folder: Path, path: str, most: int) -> bytes:
 
 
 def read_named(folder: Path, path: str, digest: str, size: int) -> bytes:
-    """Bytes of a file with this digest and size.
+    """Return the bytes of a file with this digest and size.
 
     Raises:
         UnfitError: See `read`, or other bytes.
@@ -68,7 +68,7 @@ def read_named(folder: Path, path: str, digest: str, size: int) -> bytes:
 
 
 def problem(folder: Path, path: str, digest: str, size: int) -> str:
-    """What is wrong with a file that need not be kept in memory; empty when nothing is."""
+    """Tell what is wrong with a file that need not be kept in memory; empty when nothing is."""
     digester = sha256()
     try:
         for block in _blocks(folder, path, size):
@@ -97,7 +97,7 @@ def _blocks(folder: Path, path: str, size: int) -> Iterator[bytes]:
 
 
 def strangers(folder: Path, known: Mapping[str, object]) -> Iterator[str]:
-    """What is in the folder and does not belong there, a sentence each; links first of all."""
+    """Tell what is in the folder and does not belong there, a sentence each; links first of all."""
     own = {parent.as_posix() for path in known for parent in Path(path).parents}
     stack = [""]
     told = 0
@@ -123,6 +123,6 @@ def strangers(folder: Path, known: Mapping[str, object]) -> Iterator[str]:
 
 
 def check_sums(folder: Path, digests: Mapping[str, str]) -> str:
-    """What is wrong with the list that `sha256sum -c` reads; empty when nothing is."""
+    """Tell what is wrong with the list that `sha256sum -c` reads; empty when nothing is."""
     wanted = inventories.sums(digests)
     return problem(folder, inventories.SUMS, digest_bytes(wanted), len(wanted))

@@ -215,7 +215,7 @@ class _Check:
                 )
 
     def _manifest(self, name: str, index: int | None) -> VerifiedManifest:
-        """A manifest, verified by the root in force when it was accepted.
+        """Return a manifest, verified by the root in force when it was accepted.
 
         Raises:
             IntegrityError: Any rule it breaks.
@@ -260,7 +260,7 @@ class _Check:
     # --- documents --------------------------------------------------------------------------------
 
     def _documents(self) -> Iterator[str]:
-        """Every object once: its bytes, and all documents that are in it."""
+        """Yield every object once: its bytes, and all documents that are in it."""
         groups: dict[str, list[Listed]] = defaultdict(list)
         for row in self._listed.documents:
             groups[row.subject_digest].append(row)
@@ -291,7 +291,7 @@ class _Check:
         texts: Mapping[str, Mapping[str, Any]],
         data: bytes,
     ) -> str:
-        """What is wrong with a document; empty when nothing is."""
+        """Tell what is wrong with a document; empty when nothing is."""
         accepted = self._made.accepted.get(row.manifest)
         if accepted is None or accepted.source != row.source:
             return "the manifest it stands on is not there, or of another source"
@@ -371,7 +371,7 @@ class _Check:
 
 
 def _lists(accepted: VerifiedManifest | None, row: Listed) -> bool:
-    """Whether a manifest lists the file that a document is in, with these bytes."""
+    """Tell whether a manifest lists the file that a document is in, with these bytes."""
     if accepted is None or accepted.manifest is None or accepted.source != row.source:
         return False
     files = {subject.name: subject.digest for subject in accepted.manifest.subjects}

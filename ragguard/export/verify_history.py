@@ -1,4 +1,4 @@
-"""What an export proves about its past: the log, the trust roots, and the corpus of the commit."""
+"""Verify what an export says of its past: the log, trust roots, the corpus of the commit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class VerifiedHistory:
     in_force: Sequence[int]
 
     def root_at(self, index: int) -> Root:
-        """The trust root in force when an entry was logged."""
+        """Return the trust root in force when an entry was logged."""
         known = sum(since < index for since in self.in_force)
         return self.roots[max(known, 1) - 1]
 
@@ -100,7 +100,7 @@ def logged_roots(entries: Entries) -> dict[int, tuple[int, str]]:
 
 
 def accepting(entries: Entries) -> dict[str, int]:
-    """Manifests that commits of the log name, and the first that did."""
+    """List manifests that commits of the log name, and the first that did."""
     first_entries: dict[str, int] = {}
     for index, body in enumerate(entries):
         if "plan" in body and isinstance(body.get("manifest"), str):
@@ -109,7 +109,7 @@ def accepting(entries: Entries) -> dict[str, int]:
 
 
 def corpus_problems(listed: Inventory, entries: Entries) -> Iterator[str]:
-    """All documents of the commit, left out ones included, against the commit's entry."""
+    """Yield all documents of the commit, left out ones included, against the commit's entry."""
     everything: list[Listed | Omitted] = [*listed.documents, *listed.left]
     rows = [(r.source, r.document, r.digest, r.metadata_digest) for r in everything]
     if len({row[:2] for row in rows}) != len(rows):

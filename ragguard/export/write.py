@@ -1,4 +1,4 @@
-"""Export: the clean set of a commit in a folder that another host keeps and a stranger verifies.
+"""Write the clean set of a commit to a folder that another host keeps and a stranger verifies.
 
 Clean is what `corpus.clean_set` says: provenance good under the trust of today, not denied, bytes
 in the vault as they were signed. What waits for a reviewer today is not in it, whatever the commit.
@@ -108,7 +108,7 @@ def export(
 
 
 def _check_target(workspace: Workspace, target: Path) -> Path:
-    """Where the export goes, links followed."""
+    """Tell where the export goes, links followed."""
     place = Path(os.path.realpath(target))
     if place.is_relative_to(workspace.folder.resolve()):
         raise UsageError(
@@ -121,7 +121,7 @@ def _check_target(workspace: Workspace, target: Path) -> Path:
 
 
 def _commit(rows: Sequence[CommitRow], at: int | None) -> CommitRow:
-    """The commit that is meant; rows come newest first."""
+    """Return the commit that is meant; rows come newest first."""
     if not rows:
         raise UsageError(
             "nothing to export: no manifest was ingested yet",
@@ -250,7 +250,7 @@ def _sync_folders(top: Path) -> None:
 
 
 def _parts(rows: Sequence[VersionRow]) -> Iterator[list[VersionRow]]:
-    """Documents, all of a file together, few files at once."""
+    """Yield documents, all of a file together, few files at once."""
     files: dict[str, list[VersionRow]] = defaultdict(list)
     for row in rows:
         files[row.subject_digest].append(row)
@@ -262,7 +262,7 @@ def _parts(rows: Sequence[VersionRow]) -> Iterator[list[VersionRow]]:
 def _records(
     workspace: Workspace, records: log_check.Records, roots: Iterable[tuple[int, bytes, str]]
 ) -> Iterator[tuple[str, bytes]]:
-    """The log, the checkpoint that covers it, its key, and every trust root."""
+    """Return the log, the checkpoint that covers it, its key, and every trust root."""
     yield inventories.LOG, "".join(f"{text}\n" for _, text, _ in records.entries).encode()
     yield inventories.CHECKPOINT, records.kept[-1][1].encode()
     yield inventories.LOG_KEY, f"{workspace.log_key}\n".encode()
@@ -296,7 +296,7 @@ def _manifests(
 def _canaries(
     workspace: Workspace, records: log_check.Records, files: dict[str, bytes], missing: list[str]
 ) -> str | None:
-    """The canary set in force, which the log names last."""
+    """Return the canary set in force, which the log names last."""
     named = [b.get("digest") for b in log_check.bodies(records.entries) if b.get("act") == "canary"]
     if not named:
         return None

@@ -1,4 +1,4 @@
-"""The gate: from a signed manifest to a verdict on each document it lists.
+"""Judge each document of a signed manifest at the gate.
 
 Nothing is imported here, so that signing does not load what only judging needs.
 """

@@ -1,4 +1,4 @@
-"""Accept: whether a manifest may be taken at all, before any of its files is read.
+"""Decide whether a manifest may be taken at all, before any of its files is read.
 
 What is settled already: documents whose verdict stands, and those that have to be judged.
 """
@@ -88,7 +88,7 @@ def check_quota(
 
 
 def to_retry(manifest: Manifest, latest: Mapping[str, VersionRow]) -> bool:
-    """Whether documents of an accepted manifest never came in, their bytes being wrong."""
+    """Tell whether documents of an accepted manifest never came in, their bytes being wrong."""
     return any(
         row.manifest == manifest.digest
         and row.outcome == "reject"
@@ -100,7 +100,7 @@ def to_retry(manifest: Manifest, latest: Mapping[str, VersionRow]) -> bool:
 def as_before(
     manifest: Manifest, standing: SourceState, latest: Mapping[str, VersionRow]
 ) -> list[Verdict]:
-    """Verdicts of the documents of an accepted manifest that comes again: as they stand."""
+    """List verdicts of the documents of an accepted manifest that comes again: as they stand."""
     names = {s.name for s in manifest.subjects}
     verdicts = []
     for row in latest.values():
@@ -111,7 +111,7 @@ def as_before(
 
 
 def stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
-    """A recorded verdict, as it was or under another name.
+    """Return a recorded verdict, as it was or under another name.
 
     Args:
         row: The version it is on.
@@ -146,7 +146,7 @@ def sort_out(
     standing: SourceState,
     policy_digest: str,
 ) -> tuple[dict[str, Verdict], list[Incoming]]:
-    """Documents whose verdict stands, and documents to be judged."""
+    """List documents whose verdict stands, and documents to be judged."""
     generation = workspace.generation()
     recipe = generation.recipe if generation else ""
     settled: dict[str, Verdict] = {}

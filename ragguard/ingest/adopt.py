@@ -1,4 +1,4 @@
-"""Adopt: documents of a collection that ragguard never wrote, taken over as an unsigned source.
+"""Adopt documents of a collection that ragguard never wrote, as an unsigned source.
 
 Nobody speaks for such documents, and everything says so: the record that stands in place of a
 manifest has no signers, every document has the finding `unsigned`. Their text is taken and chunked
@@ -205,7 +205,7 @@ def _gather(
 def _refused_before(
     latest: Mapping[str, VersionRow], fresh: Sequence[Incoming], rules: str
 ) -> dict[str, Verdict]:
-    """Verdicts on documents that were rejected as they are now: they stand."""
+    """List verdicts on documents that were rejected as they are now: they stand."""
     refused = {}
     for item in fresh:
         row, document = latest.get(item.document.id), item.document
@@ -221,7 +221,7 @@ def _refused_before(
 
 
 def passed(verdict: Verdict) -> bool:
-    """Whether a document passed the checks, and waits, if it does, for a signature only."""
+    """Tell whether a document passed the checks, and waits, if it does, for a signature only."""
     return any(f.check == UNSIGNED and f.facts.get("passed") is True for f in verdict.findings)
 
 

@@ -1,4 +1,4 @@
-"""Foreign passages to documents: put together, named, and bounded; what could not be is counted.
+"""Put foreign passages together as documents, named and bounded; count what could not be.
 
 A document's passages are joined in the order they say, else in the order of their ids; where they
 say at which character they begin, what two of them share stands once.
@@ -44,7 +44,7 @@ class ForeignPiece:
 
 
 def document_id(name: str) -> str:
-    """A name that a ledger, a terminal and a person can hold; others are named by their digest."""
+    """Name a document so that ledger, terminal and person can hold it; else by its digest."""
     sound = (
         0 < len(name.encode()) <= MAX_ID_BYTES
         and unicodedata.is_normalized("NFC", name)
@@ -56,7 +56,7 @@ def document_id(name: str) -> str:
 
 
 def put_together(pieces: Iterable[ForeignPiece], *, offsets: bool) -> tuple[str, dict[str, Any]]:
-    """Text and metadata of a document.
+    """Return the text and metadata of a document.
 
     Args:
         pieces: Its passages, at least one.
@@ -90,7 +90,7 @@ def _place(piece: ForeignPiece) -> tuple[Any, ...]:
 
 
 def _joint(before: str, end: int, text: str, start: int | None) -> str:
-    """What a passage adds to the text before it, which ends at a character of the document."""
+    """Tell what a passage adds to the text before it, which ends at a character of the document."""
     if not before:
         return text
     if start is None or start > end + 1:
@@ -127,7 +127,7 @@ def documents_of(
     offsets: bool,
     max_bytes: int,
 ) -> list[Incoming]:
-    """Documents as unsigned records, with what is wrong with them already.
+    """List documents as unsigned records, with what is wrong with them already.
 
     Args:
         passages: Passages by what they say their document is.
@@ -162,7 +162,7 @@ def documents_of(
 
 
 def look_alikes(items: Sequence[Incoming]) -> dict[str, str]:
-    """Documents whose names a person cannot tell apart, with another of that likeness."""
+    """List documents whose names a person cannot tell apart, with another of that likeness."""
     first: dict[tuple[int, str], str] = {}
     alike: dict[str, str] = {}
     for item in items:

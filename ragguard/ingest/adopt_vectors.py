@@ -1,4 +1,4 @@
-"""Vectors of a collection that is adopted: kept where the recipe proves to be what made them.
+"""Keep vectors of an adopted collection where the recipe proves to be what made them.
 
 A foreign vector is a claim that it is the embedding of its text. Whether the model of the recipe
 made them is proved by sample: texts, drawn by a key of the workspace so that nobody else knows
@@ -90,7 +90,7 @@ class Claims:
             self._contradicted.add(name)
 
     def proved(self, texts: Mapping[str, str], encoder: Encoder, key: bytes) -> dict[str, Floats]:
-        """Vectors to keep; empty where the recipe is not shown to be what made them.
+        """List vectors to keep; empty where the recipe is not shown to be what made them.
 
         Args:
             texts: Texts to be embedded, by digest.

@@ -1,4 +1,4 @@
-"""calibration.json: the weights that `calibrate` learned, and all that they were learned on.
+"""Read and write calibration.json: weights that `calibrate` learned, and what they rest on.
 
 The file lies in the workspace and is used from the next ingest on, as long as the index was built
 with the recipe and is judged by the checks that it was made with. A file that does not fit any more
@@ -110,12 +110,12 @@ def settings_digest(workspace: Workspace) -> str:
 
 
 def dump(calibration: Calibration) -> bytes:
-    """The file's bytes; `digest` is SHA-256 of the canonical JSON of all the rest."""
+    """Return the file's bytes; `digest` is SHA-256 of the canonical JSON of all the rest."""
     return canonical(body_of(calibration)) + b"\n"
 
 
 def body_of(calibration: Calibration) -> dict[str, Any]:
-    """The file as docs/schemas/calibration.json describes it."""
+    """Return the file as docs/schemas/calibration.json describes it."""
     body = calibration.model_dump(mode="json")
     return {**body, "digest": digest(body)}
 
@@ -155,7 +155,7 @@ def save(workspace: Workspace, calibration: Calibration) -> None:
 
 
 def kept(workspace: Workspace) -> Calibration | None:
-    """The workspace's calibration, whether it still fits or not.
+    """Return the workspace's calibration, whether it still fits or not.
 
     Raises:
         IntegrityError: See `load`; or `calibrate` did not write it here, or a weight is out of
@@ -194,7 +194,7 @@ def _require_bounds(calibration: Calibration, name: str) -> None:
 
 
 def stale(workspace: Workspace, calibration: Calibration) -> str:
-    """Why a calibration does not fit any more; empty when it does."""
+    """Tell why a calibration does not fit any more; empty when it does."""
     generation = workspace.generation()
     if generation is None or generation.recipe != calibration.recipe:
         return "the index was built with another recipe"
@@ -204,7 +204,7 @@ def stale(workspace: Workspace, calibration: Calibration) -> str:
 
 
 def in_force(workspace: Workspace) -> tuple[Calibration | None, str]:
-    """The calibration that ingest uses, and why there is none although there is a file.
+    """Return the calibration that ingest uses, and why there is none although there is a file.
 
     Raises:
         IntegrityError: See `load`.
@@ -224,5 +224,5 @@ def shares_of(calibration: Calibration | None) -> Mapping[str, float]:
 
 
 def rounded(value: Any) -> float:
-    """A figure with the digits that a file keeps."""
+    """Return a figure with the digits that a file keeps."""
     return round(float(value), 6)

@@ -1,4 +1,4 @@
-"""What a contract wants a reviewer to see, whatever the checks say.
+"""Hold what a contract wants a reviewer to see, whatever the checks say.
 
 A rule (`all`, `label=VALUE`, `path=PATTERN`) holds every new or changed document it is about. A
 source on probation has every new or changed document held until reviewers have let in as many as
@@ -31,7 +31,7 @@ def hold_for_review(
     contract: Policy,
     releases: Mapping[str, Sequence[ReleaseRow]],
 ) -> dict[str, Verdict]:
-    """Verdicts with what the contract wants reviewed held.
+    """List verdicts with what the contract wants reviewed held.
 
     Args:
         items: New and changed documents of one source that were judged.
@@ -80,7 +80,7 @@ def _finding(item: Incoming, contract: Policy, let_in: int) -> Finding | None:
 
 
 def hold_with(verdict: Verdict, finding: Finding, *, first: bool = False) -> Verdict:
-    """A verdict that holds a document because its contract asks for it.
+    """Return a verdict that holds a document because its contract asks for it.
 
     Args:
         finding: What the contract asks for.

@@ -1,4 +1,4 @@
-"""Originals: honest documents that a rejected one was copied from.
+"""Find honest documents that a rejected one was copied from.
 
 Likeness to denied text must never cost the document that was there first. An original is a serving
 document, of which some version came in by an earlier commit than the rejected one, and which shares

@@ -1,4 +1,4 @@
-"""Fact changes: an authorised update in which nothing but facts is another.
+"""Find an authorised update in which nothing but facts is another.
 
 Somebody who may sign can change one number, and every signature is right. A source's contract
 says what happens then (`fact_changes`): `allow`; `review`, the new version waits for a reviewer
@@ -89,7 +89,7 @@ def hold_fact_changes(
     contract: Policy,
     principals: Set[str],
 ) -> dict[str, Verdict]:
-    """Verdicts with fact changes held as the contract asks.
+    """List verdicts with fact changes held as the contract asks.
 
     Args:
         items: New and changed documents of one source that were judged.
@@ -124,7 +124,7 @@ def hold_fact_changes(
 
 
 def _text(answer: Read | Unread) -> str:
-    """A document's parsed text; empty where it cannot be read any more."""
+    """Return a document's parsed text; empty where it cannot be read any more."""
     return answer.parsed.text if isinstance(answer, Read) else ""
 
 

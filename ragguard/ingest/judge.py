@@ -1,4 +1,4 @@
-"""Judging: the right reference for a batch, then view, checks and verdicts."""
+"""Judge a batch: the right reference, then view, checks and verdicts."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def not_yet_judged(
 def surroundings(
     workspace: Workspace, serving: Mapping[str, VersionRow], batch: Sequence[Prepared]
 ) -> Surroundings:
-    """What newcomers are held against: index, quarantine, lexicon, denied texts."""
+    """Tell what newcomers are held against: index, quarantine, lexicon, denied texts."""
     generation = workspace.generation()
     denied = denied_texts(workspace)
     with workspace.ledger.reading() as conn:
@@ -196,13 +196,13 @@ def surroundings(
 
 
 def low_sources(workspace: Workspace) -> frozenset[str]:
-    """Sources of tier `low` under the trust root in force."""
+    """List sources of tier `low` under the trust root in force."""
     sources = workspace.root.sources.items()
     return frozenset(name for name, source in sources if source.policy.tier == "low")
 
 
 def undecided(workspace: Workspace, generation: Generation, indexed: int) -> list[Prepared]:
-    """Documents that wait and arrived lately: suspects among newcomers, witnesses to nothing.
+    """List documents that wait and arrived lately: suspects among newcomers, witnesses to nothing.
 
     They expire as recent arrivals do: those of the last `recent_days`, the newest first, at most
     the configured share of the index.
@@ -220,7 +220,7 @@ def undecided(workspace: Workspace, generation: Generation, indexed: int) -> lis
 
 
 def recent_labels(workspace: Workspace, serving: Mapping[str, VersionRow]) -> frozenset[str]:
-    """Documents admitted lately: newcomers still, as far as campaigns are concerned.
+    """List documents admitted lately: newcomers still, as far as campaigns are concerned.
 
     Whole commits, the newest first, as long as they fit the configured share of the index: a first
     import is no news. What a reviewer released is not among them.
@@ -244,7 +244,7 @@ def recent_labels(workspace: Workspace, serving: Mapping[str, VersionRow]) -> fr
 
 
 def denied_texts(workspace: Workspace) -> list[DeniedText]:
-    """Everything reviewers rejected."""
+    """Load everything reviewers rejected."""
     with workspace.ledger.reading() as conn:
         rows = decided_rows.denied(conn)
         versions = {row.version: version_rows.version(conn, row.version) for row in rows}
@@ -353,7 +353,7 @@ def reference_rows(
     most: int,
     together: int = 1,
 ) -> list[VersionRow]:
-    """Indexed documents that say what is usual, in the order they are to be brought in.
+    """List indexed documents that say what is usual, in the order they are to be brought in.
 
     Args:
         met: Digests of texts that `calibrate` learned on: shares were chosen to let them pass, so
@@ -371,7 +371,7 @@ def reference_rows(
 def indexed_documents(
     workspace: Workspace, collection: str, rows: Sequence[VersionRow]
 ) -> list[Prepared]:
-    """Documents as they would be prepared if they came in now, read from a collection."""
+    """List documents as they would be prepared if they came in now, read from a collection."""
     with workspace.ledger.reading() as conn:
         points = version_rows.points_of(conn, [r.id for r in rows])
     wanted = [p.point for of_version in points.values() for p in of_version]

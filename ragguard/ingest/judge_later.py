@@ -1,4 +1,4 @@
-"""Judging later what came in while the index was too small to say what is usual.
+"""Judge later what came in while the index was too small to say what is usual.
 
 A document that came in so is part of the index by now, and part of what would say what is usual:
 held against itself, no document is ever unusual. So they are judged in blocks, each against the
@@ -29,7 +29,7 @@ LARGEST, SMALLEST = 0.5, 0.2  # shares of the index that may be, and must be, ju
 
 
 def block(indexed: int, least: int) -> int:
-    """How many documents can be judged together; 0 while too few would be left beside them.
+    """Count how many documents can be judged together; 0 while too few would be left beside them.
 
     Args:
         least: Documents that are needed to say what is usual.
@@ -107,7 +107,7 @@ def judge_later(
 
 
 def _copied_later(verdict: Verdict, label: str, arrived: Mapping[str, int]) -> bool:
-    """Whether a document is suspect first of all for a twin that is no older than itself.
+    """Tell whether a document is suspect first of all for a twin that is no older than itself.
 
     Of two twins the newcomer is suspect: an original must not be pulled back for its forgery. What
     is not indexed, arriving now or waiting, is the newer one: twins that were there before were

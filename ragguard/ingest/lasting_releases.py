@@ -1,4 +1,4 @@
-"""Releases that last: what a reviewer let pass is not held again, and nothing else passes with it.
+"""Apply releases that last: what a reviewer let pass is not held again, and nothing else passes.
 
 A release covers findings by their evidence: sentences, companions, changed facts of a twin, claims
 (docs/adr/0020-what-a-release-covers.md). In a later edition of the document the covered sentences
@@ -29,7 +29,7 @@ Judge = Callable[[Sequence[Prepared]], Sequence[Verdict]]
 
 
 def text_of(stored: Sequence[Write]) -> str:
-    """Text of a document out of its points, in chunk order."""
+    """Return the text of a document out of its points, in chunk order."""
     places = [(w.payload["ragguard"], str(w.payload["page_content"])) for w in stored]
     return evidence.rebuild([(int(p["start"]), int(p["end"]), text) for p, text in places])
 
@@ -57,7 +57,7 @@ def apply(
     releases: Sequence[Sequence[ReleaseRow]],
     judge: Judge,
 ) -> list[Verdict]:
-    """Verdicts with releases taken into account.
+    """List verdicts with releases taken into account.
 
     Args:
         verdicts: What was said of each.
@@ -138,7 +138,7 @@ def _covers_same(
 def _covered(
     workspace: Workspace, open_case: _Open, findings: Sequence[Finding]
 ) -> set[str] | None:
-    """Sentences to take out when all findings are covered, else `None`."""
+    """List sentences to take out when all findings are covered, else `None`."""
     prepared = open_case.prepared
     text = evidence.rebuild([(c.start, c.end, c.text) for c in prepared.chunks])
     hidden = [h.text for h in prepared.hidden]
@@ -166,7 +166,7 @@ def _places(text: str, hidden: Sequence[str], quote: str) -> list[str]:
 
 
 def _is_known(workspace: Workspace, open_case: _Open) -> bool:
-    """Whether every passage is mostly made of sentences that a reviewer released."""
+    """Tell whether every passage is mostly made of sentences that a reviewer released."""
     known = ""
     for release in (r for r in open_case.releases if not r.ended):
         with workspace.ledger.reading() as conn:
@@ -186,7 +186,7 @@ def _is_known(workspace: Workspace, open_case: _Open) -> bool:
 
 
 def _mask(prepared: Prepared, sentences: set[str]) -> Prepared | None:
-    """A document without some sentences; `None` when nothing is left of it."""
+    """Return a document without some sentences; `None` when nothing is left of it."""
     kept = [(n, _without(c.text, sentences)) for n, c in enumerate(prepared.chunks)]
     kept = [(n, text) for n, text in kept if evidence.same_line(text)]
     if not kept:
@@ -207,7 +207,7 @@ def _mask(prepared: Prepared, sentences: set[str]) -> Prepared | None:
 
 
 def _without(text: str, sentences: set[str]) -> str:
-    """A text without some sentences; at its ends also without what a cut left of them."""
+    """Return a text without some sentences; at its ends also without what a cut left of them."""
     spans = evidence.sentence_spans(text)
     out = []
     for number, (a, b) in enumerate(spans):

@@ -1,4 +1,4 @@
-"""What an ingest did, as one object; the commands and their JSON are drawn from it."""
+"""Report what an ingest did; the commands and their JSON are drawn from it."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ class Report(Job):
         return next((code for code in (70, 3, 5, 4, 2, 1) if code in codes), 0)
 
     def told(self) -> Attributes:
-        """What its span tells."""
+        """Tell what its span tells."""
         return {
             **super().told(),
             **{f"ragguard.documents.{outcome}": n for outcome, n in self.counts.items()},
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as docs/schemas/ingest.json describes it."""
+        """Return the report as docs/schemas/ingest.json describes it."""
         return {
             "manifests": [
                 {
@@ -151,7 +151,7 @@ class Report(Job):
 
 
 def verdict_body(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as a JSON object."""
+    """Return a verdict as a JSON object."""
     return {
         "source": verdict.source,
         "id": verdict.id,

@@ -1,4 +1,4 @@
-"""Ingest: signed manifests in; an admitted, quarantined or rejected document for each they list.
+"""Ingest signed manifests: admit, quarantine or reject each document they list.
 
 One manifest is one commit. The order, each step stopping what it must and no more: envelope and
 signatures, freshness, sequence, bytes against digests, contract and quota, denial, parsing,
@@ -204,7 +204,7 @@ def _check_root(manifest: Manifest, items: Sequence[Incoming], root: Path | Plac
 
 
 def _removed(manifest: Manifest, items: Sequence[Incoming], standing: SourceState) -> list[str]:
-    """Documents this manifest takes out."""
+    """List documents this manifest takes out."""
     listed = {i.document.id for i in items}
     # A file that could not be read says nothing about its records.
     broken = {

@@ -1,4 +1,4 @@
-"""Sign: files and record files of a source to a signed manifest. Needs no workspace."""
+"""Sign files and record files of a source as a manifest. Needs no workspace."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _listed(
 
 
 def says_the_same(envelope: bytes, newly_signed: Signed, key: PublicKey) -> bool:
-    """Whether a manifest of this signer lists what a new one would, and may still be ingested.
+    """Tell whether a manifest of this signer lists what a new one would, and may still be ingested.
 
     Args:
         envelope: The manifest file there is.
@@ -162,7 +162,7 @@ def says_the_same(envelope: bytes, newly_signed: Signed, key: PublicKey) -> bool
 
 
 def _wrong(record: Record, name: str) -> str:
-    """Why a record will be rejected; empty where it is one."""
+    """Tell why a record will be rejected; empty where it is one."""
     try:
         manifests.check_metadata(record.metadata, f"{name}#{record.id}")
     except PredicateError as error:

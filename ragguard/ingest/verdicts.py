@@ -1,4 +1,4 @@
-"""Verdicts: new and changed documents of one source, from bytes to what is said of each.
+"""Make verdicts on new and changed documents of one source, from their bytes.
 
 Denied bytes and broken contracts first, then parsing, splitting, embedding and the checks.
 """
@@ -38,7 +38,7 @@ def judge_documents(
     principals: Set[str] = frozenset(),
     given: Given | None = None,
 ) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
-    """Verdicts on new and changed documents, vectors of those that go in, and what is pulled.
+    """List verdicts on new and changed documents, vectors of those that go in, and what is pulled.
 
     Args:
         fresh: New and changed documents of one source.
@@ -125,7 +125,7 @@ def judge_documents(
 
 
 def observed(verdict: Verdict) -> Verdict:
-    """A verdict as it is written down while the gate only observes: a suspect comes in.
+    """Return a verdict as it is written down while the gate only observes: a suspect comes in.
 
     Args:
         verdict: As judged; one that rejects stays as it is.

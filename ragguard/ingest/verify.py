@@ -1,4 +1,4 @@
-"""Verify: a manifest and every byte it lists, without an index and without a model.
+"""Verify a manifest and every byte it lists, without an index and without a model.
 
 With a workspace the manifest must follow the last one accepted. Under a trust root alone, as on a
 machine that builds, nothing is known of earlier ones: an old manifest that has not expired passes.

@@ -1,4 +1,4 @@
-"""Doors for others: Python (`face`), frameworks, models' clients, browsers (`web`), `alarms`.
+"""Open doors for others: Python (`face`), frameworks, models' clients, browsers, alarms.
 
 Adapters of frameworks stand where documents go out and come in, one module for each; each needs its
 framework, which is an extra of the same name: `langchain`, `llamaindex`, `haystack`, `mcp`. They

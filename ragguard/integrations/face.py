@@ -1,4 +1,4 @@
-"""The face for Python: an open workspace with the words of the command line.
+"""Open a workspace from Python, with the words of the command line.
 
 Each method is the function behind the command of its name. What has no method here takes the open
 workspace as its first argument; docs/python-api.md names those functions.
@@ -80,7 +80,7 @@ class Workspace(workspace.Workspace):
         return ingest(self, paths, root=base, observe=observe, dry_run=dry_run)
 
     def _root_at(self, root: str) -> Path | Place:
-        """A folder, or another place by its URL."""
+        """Return a folder, or another place by its URL."""
         from ragguard.corpus.places import is_url, open_place
 
         return open_place(root, self.settings.plugins.loaders) if is_url(root) else Path(root)

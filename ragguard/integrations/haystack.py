@@ -1,4 +1,4 @@
-"""Haystack: a retriever that gives only what is proved, and a writer through the gate."""
+"""Retrieve in Haystack only what is proved, and write through the gate."""
 
 from __future__ import annotations
 

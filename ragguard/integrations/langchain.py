@@ -1,4 +1,4 @@
-"""LangChain: a retriever that gives only what is proved, and `index()` through the gate."""
+"""Retrieve in LangChain only what is proved, and `index()` through the gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ingest, quarantine and log as Prometheus metrics, counted in the ledger when they are asked for.
+"""Count ingest, quarantine and log in the ledger as Prometheus metrics.
 
 So every process sees the same and none has to run all the time. `/metrics` of the review page gives
 them to a scraper, `telemetry` sends them to a collector. The audit has its own
@@ -94,7 +94,7 @@ def _count(conn: sa.Connection, size: int) -> CollectorRegistry:
 
 
 def _largest(sources: set[str], documents: dict[tuple[str, str], int]) -> set[str]:
-    """The sources that are told one by one."""
+    """Return the sources that are told one by one."""
     sizes = {source: 0 for source in sources}
     for (source, _), count in documents.items():
         sizes[source] += count

@@ -1,4 +1,4 @@
-"""LlamaIndex: proved passages out, and the gate as the last step of an ingestion pipeline."""
+"""Retrieve in LlamaIndex only what is proved, with the gate as the last step of a pipeline."""
 
 from __future__ import annotations
 

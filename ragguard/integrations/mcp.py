@@ -1,4 +1,4 @@
-"""MCP: search with proof, trace, and what waits, for a model's client; nothing can be changed.
+"""Serve a model's client by MCP: search with proof, trace, what waits; nothing can be changed.
 
 What a tool returns is read by a model. Passages are given only where they are proved; the text of
 what waits is not given at all, nor what a check quotes of it: only names, numbers and checks.

@@ -263,7 +263,7 @@ class _File:
         return place
 
     def of_documents(self, documents: Collection[str]) -> set[str]:
-        """Keys of those documents that are records of this file."""
+        """List keys of those documents that are records of this file."""
         return {key for key, row in self.there.items() if row.document in documents}
 
     def name_pieces(self, *, keep: bool, drop: Collection[str] = ()) -> None:
@@ -297,7 +297,7 @@ class _File:
         self.keys = [keys[place] for place in range(len(self._records))]
 
     def dump(self, get: Callable[[str], bytes]) -> bytes:
-        """The record file.
+        """Return the record file.
 
         Args:
             get: Gives signed bytes by digest; asked for what stays and was not given.
@@ -370,12 +370,12 @@ def _by_number(entry: tuple[str, VersionRow]) -> tuple[int, str]:
 
 
 def _clean(text: str) -> str:
-    """Text that has a form in UTF-8: half a surrogate pair becomes U+FFFD."""
+    """Return the text that has a form in UTF-8: half a surrogate pair becomes U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def plain_metadata(metadata: Mapping[str, object]) -> dict[str, object]:
-    """Metadata as a document can carry it: scalars and lists of them.
+    """Return the metadata as a document can carry it: scalars and lists of them.
 
     Anything else keeps its meaning as text: what is nested as JSON, dates and others as they print.
     """

@@ -29,7 +29,7 @@ class Names:
         self._known: dict[str, str] = {}
 
     def of(self, origin: str) -> str:
-        """The name of an origin, without ending."""
+        """Return the name of an origin, without ending."""
         if origin not in self._known:
             self._known[origin] = self._find(origin)
         return self._known[origin]
@@ -49,7 +49,7 @@ class Names:
 
 
 def encoded(origin: str) -> str:
-    """An origin as a name; two origins never have the same."""
+    """Return an origin as a name; two origins never have the same."""
     name = _ODD.sub(lambda m: f"%{ord(m[0]):02X}", origin)
     if _allowed(name):
         return name

@@ -95,10 +95,10 @@ def asked(environment: Mapping[str, str]) -> Signals:
 
 
 def _wanted(environment: Mapping[str, str], signal: str) -> bool:
-    """Whether a signal is to be sent."""
+    """Tell whether a signal is to be sent."""
 
     def value(name: str) -> tuple[str, str]:
-        """What a variable of the signal says, else the one of all signals; and its name."""
+        """Tell what a variable of the signal says, else the one of all signals; and its name."""
         names = (f"OTEL_EXPORTER_OTLP_{signal}_{name}", f"OTEL_EXPORTER_OTLP_{name}")
         return next(((n, environment[n]) for n in names if environment.get(n)), (names[1], ""))
 
@@ -219,7 +219,7 @@ class Telemetry:
             self._send(self._count())
 
     def _count(self) -> list[Metric]:
-        """All metrics, as they are now."""
+        """List all metrics, as they are now."""
         registries = list(self._registries)
         if self._ledger is not None and (own_registry := self._ledger.read(self._say)) is not None:
             registries.append(own_registry)

@@ -1,1 +1,1 @@
-"""Nearest neighbours: exact, approximate, and the table of a whole index."""
+"""Find nearest neighbours: exactly, approximately, and as the table of a whole index."""

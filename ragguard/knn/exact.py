@@ -1,4 +1,4 @@
-"""Exact nearest neighbours of many rows among all, in tiles that stay in the processor's cache.
+"""Find exact nearest neighbours of many rows among all, in tiles that stay in the cache.
 
 Similarities are computed in float32, tile by tile, and an entry is kept when it beats the last one
 of its row. What survives is computed again in float64 and rounded to float32, so that the answer
@@ -171,7 +171,7 @@ def scan(
 
 
 def multiply(queries: Floats, base: Floats, columns: Ints, buffer: Floats) -> tuple[Floats, Rows]:
-    """A tile of similarities, filled up to whole strips with minus infinity.
+    """Compute a tile of similarities, filled up to whole strips with minus infinity.
 
     Args:
         queries: float32 (r, d).
@@ -194,7 +194,7 @@ def multiply(queries: Floats, base: Floats, columns: Ints, buffer: Floats) -> tu
 
 
 def in_threads(job: Callable[[int], T], jobs: range, workers: int) -> Iterator[T]:
-    """Results of a job, in order; the linear algebra inside runs on one thread each."""
+    """Run a job in threads, results in order; the linear algebra inside has one thread each."""
     from threadpoolctl import threadpool_limits
 
     count = workers or processors()
@@ -209,7 +209,7 @@ def in_threads(job: Callable[[int], T], jobs: range, workers: int) -> Iterator[T
 
 
 def settle(vectors: Floats, rows: Ints, candidates: Rows, k: int) -> tuple[Rows, Floats]:
-    """The k nearest of some candidates, by similarities computed in float64.
+    """Choose the k nearest of some candidates, by similarities computed in float64.
 
     Args:
         vectors: float32 (n, d), unit length.

@@ -1,4 +1,4 @@
-"""Neighbours of a whole index: the one table that all parts of an audit share.
+"""Build the neighbour table of a whole index that all parts of an audit share.
 
 `neighbour_table` finds the nearest of every row: exactly where that is quick, else approximately,
 with the recall measured against the exact neighbours of a sample. `refine` gives the exact
@@ -60,7 +60,7 @@ def neighbour_table(
     workers: int = 0,
     progress: Progress = _silent,
 ) -> Graph:
-    """All neighbours of all rows.
+    """Find all neighbours of all rows.
 
     Args:
         vectors: float32 (n, d), unit length, finite; may be mapped from disk.
@@ -152,7 +152,7 @@ def update(
 
 
 def occurrence(indices: Rows, n: int) -> Ints:
-    """How many lists of neighbours each row is in: its k-occurrence.
+    """Count how many lists of neighbours each row is in: its k-occurrence.
 
     Radovanović, Nanopoulos, Ivanović, "Hubs in Space", JMLR 11 (2010).
 
@@ -167,7 +167,7 @@ def occurrence(indices: Rows, n: int) -> Ints:
 
 
 def components(indices: Rows, similarities: Floats, least: float) -> Ints:
-    """Groups of rows that hang together by mutual neighbours.
+    """Group rows that hang together by mutual neighbours.
 
     Two rows are linked when each is in the other's list, at a similarity of at least `least`.
 

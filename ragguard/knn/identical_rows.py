@@ -1,4 +1,4 @@
-"""Rows that are the same bytes, so that each is looked for once.
+"""Group rows of the same bytes, so that each is looked for once.
 
 A corpus repeats its boilerplate, and whoever can write may pour in one vector by the hundred
 thousand: among copies every comparison is a tie, and the work grows with their square.
@@ -82,7 +82,7 @@ def find_twins(vectors: Floats) -> Twins:
 def spread(
     twins: Twins, vectors: Floats, rows: Ints, table: tuple[Rows, Floats]
 ) -> tuple[Rows, Floats]:
-    """Neighbours among all rows, from neighbours among first rows of groups.
+    """Spread neighbours among first rows of groups to all rows.
 
     Args:
         twins: The groups.

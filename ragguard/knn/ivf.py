@@ -1,4 +1,4 @@
-"""Approximate neighbours of all rows: cells around centres, and a look into the likely ones.
+"""Find approximate neighbours of all rows: cells around centres, the likely ones searched.
 
 Rows are dealt to cells by k-means (an inverted file, as in Jégou, Douze, Schmid, "Product
 Quantization for Nearest Neighbor Search", PAMI 33 (2011)). A row looks into every cell whose centre
@@ -103,7 +103,7 @@ def _nearest(vectors: Floats, rows: Ints | None, centres: Floats, workers: int) 
 def margin_for(
     cells: Cells, queries: Floats, owners: Rows, recall: float, most: int
 ) -> tuple[float, float]:
-    """The margin at which enough neighbours are met.
+    """Return the margin at which enough neighbours are met.
 
     Args:
         queries: float32 (s, d), sampled rows.
@@ -137,7 +137,7 @@ def join(
     workers: int,
     progress: Progress,
 ) -> tuple[Rows, Floats]:
-    """Neighbours of all rows of the base among the base.
+    """Find neighbours of all rows of the base among the base.
 
     Args:
         vectors: float32 (n, d), unit length.

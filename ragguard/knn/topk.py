@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine, in blocks of bounded memory."""
+"""Find exact nearest neighbours by cosine, in blocks of bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STRIP = 32  # columns looked at together where the largest are sought
 def top_k(
     queries: Floats, base: Floats, k: int, query_groups: Ints, base_groups: Ints
 ) -> tuple[Ints, Floats]:
-    """The k nearest rows of `base` for each query, rows of the query's own group left out.
+    """Find the k nearest rows of `base` for each query, but none of the query's own group.
 
     Args:
         queries: float32 (q, d), unit length.
@@ -64,7 +64,7 @@ def _leave_out(block: Floats, query_groups: Ints, base_groups: Ints) -> None:
 
 
 def _largest(block: Floats, width: int) -> Ints:
-    """Columns of the `width` largest entries of every row, in no order.
+    """Return the columns of the `width` largest entries of every row, in no order.
 
     Columns are dealt into strips. The largest entries lie in the strips with the largest maxima,
     so only those strips are looked through.
@@ -94,7 +94,7 @@ def _break_ties(block: Floats, nearest: Ints) -> None:
 
 
 def merge(first: tuple[Ints, Floats], second: tuple[Ints, Floats], k: int) -> tuple[Ints, Floats]:
-    """The k best of two neighbour tables over disjoint rows.
+    """Merge two neighbour tables over disjoint rows into the k best.
 
     Args:
         first: Indices and similarities (q, a).

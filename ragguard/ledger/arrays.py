@@ -1,4 +1,4 @@
-"""Arrays as the vault and an export keep them: npy, read as if anybody had written them.
+"""Read and write arrays (npy) as if anybody had written them.
 
 `numpy.load` raises whatever it trips over in a header, makes room for as many numbers as the header
 claims, and takes archives too. Here the header must be of the plain kind, and the bytes behind it
@@ -20,7 +20,7 @@ from ragguard.errors import LedgerError
 
 
 def dump_array(array: NDArray[Any]) -> bytes:
-    """An array as bytes (npy)."""
+    """Return an array as bytes (npy)."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Whole tables, read in one pass: what the audit compares with the index, the log and the vault.
+"""Read whole tables in one pass: what the audit compares with index, log and vault.
 
 Rows come as plain tuples and are never all in memory at once.
 """
@@ -41,13 +41,13 @@ def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[sa.Row[*tupl
 
 
 def all_generations(conn: sa.Connection) -> list[Generation]:
-    """Every generation there ever was, oldest first."""
+    """List every generation there ever was, oldest first."""
     query = sa.select(generations).order_by(generations.c.id)
     return [Generation(r.id, r.serving, r.quarantine, r.recipe) for r in conn.execute(query)]
 
 
 def count_seals(conn: sa.Connection, collection: str) -> int:
-    """Points that a collection should hold."""
+    """Count points that a collection should hold."""
     query = sa.select(sa.func.count()).where(seals.c.collection == collection)
     return int(conn.execute(query.select_from(seals)).scalar() or 0)
 
@@ -60,7 +60,7 @@ def current_seals(conn: sa.Connection, collection: str) -> Iterator[tuple[str, s
 
 
 def unexplained_seals(conn: sa.Connection, collection: str, zone: str) -> list[str]:
-    """Points with a seal for a collection that no document now in its zone has."""
+    """List points with a seal for a collection that no document now in its zone has."""
     here = (
         sa.select(points.c.version)
         .join(membership, membership.c.version == points.c.version)
@@ -75,7 +75,7 @@ def unexplained_seals(conn: sa.Connection, collection: str, zone: str) -> list[s
 
 
 def unsealed_points(conn: sa.Connection, collection: str, zone: str) -> list[str]:
-    """Points of documents now in a zone that have no seal for its collection."""
+    """List points of documents now in a zone that have no seal for its collection."""
     sealed = sa.select(seals.c.seal).where(
         seals.c.point == points.c.point, seals.c.collection == collection
     )
@@ -109,7 +109,7 @@ class PlaceRow(Labelled):
 
 
 def places(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[PlaceRow]]:
-    """Chunks that points are or were.
+    """List chunks that points are or were.
 
     Returns:
         By point id, the newest version first.
@@ -155,7 +155,7 @@ def stays(conn: sa.Connection) -> Iterator[tuple[int, str, int, int | None]]:
 
 
 def ended_stays(conn: sa.Connection) -> dict[str, list[tuple[int, int]]]:
-    """Stays in the serving zone that ended, and those that took their place, by document.
+    """List stays in the serving zone that ended, and those that took their place, by document.
 
     Returns:
         First commit and the commit that ended it, -1 for one that goes on, by `source/id`.
@@ -183,13 +183,13 @@ def ended_stays(conn: sa.Connection) -> dict[str, list[tuple[int, int]]]:
 
 
 def versions_of(conn: sa.Connection, commit: int) -> dict[int, VersionRow]:
-    """Versions that a commit made, by number."""
+    """List versions that a commit made, by number."""
     query = sa.select(versions).where(versions.c.commit == commit)
     return {r.id: version_of(r) for r in conn.execute(query)}
 
 
 def points_made(conn: sa.Connection, commit: int) -> dict[tuple[int, int], PointRow]:
-    """Points of a commit's versions, by version and ordinal."""
+    """List points of a commit's versions, by version and ordinal."""
     query = (
         sa.select(points)
         .join(versions, versions.c.id == points.c.version)
@@ -199,7 +199,7 @@ def points_made(conn: sa.Connection, commit: int) -> dict[tuple[int, int], Point
 
 
 def small_tables(conn: sa.Connection) -> dict[str, list[dict[str, Any]]]:
-    """Rows of manifests, cases, decisions and denials."""
+    """List rows of manifests, cases, decisions and denials."""
     return {
         table.name: [
             dict(r._mapping) for r in conn.execute(sa.select(table).order_by(*table.primary_key))
@@ -215,7 +215,7 @@ def all_roots(conn: sa.Connection) -> list[tuple[int, bytes, str]]:
 
 
 def vault_names(conn: sa.Connection) -> Iterator[tuple[str, str]]:
-    """Every digest that the vault must hold, with what it is; a digest may come again."""
+    """Yield every digest that the vault must hold, with what it is; a digest may come again."""
     sealed = sa.select(versions.c.subject_digest).where(versions.c.outcome != "reject").distinct()
     queries = {
         "plan of a commit": sa.select(commits.c.plan),
@@ -254,7 +254,7 @@ class StandingRow(Labelled):
 
 
 def standing(conn: sa.Connection) -> Iterator[StandingRow]:
-    """Documents now in a zone, ordered by manifest."""
+    """Yield documents now in a zone, ordered by manifest."""
     *own, _, _ = StandingRow.__dataclass_fields__
     query = (
         sa.select(*(versions.c[name] for name in own), membership.c.zone, membership.c.since)

@@ -1,4 +1,4 @@
-"""A generation on trial: what stands as a candidate, and which of its points may be shown."""
+"""Look up the generation on trial, and which of its points may be shown."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class CandidateDocument(Labelled):
 
 
 def candidate(conn: sa.Connection) -> Generation | None:
-    """The generation that is built and does not serve; there is one at a time."""
+    """Return the generation that is built and does not serve; there is one at a time."""
     generations = generations_in(conn, "candidate")
     return generations[-1] if generations else None
 
 
 def staged(conn: sa.Connection) -> CommitRow | None:
-    """The newest commit that built a candidate."""
+    """Return the newest commit that built a candidate."""
     query = sa.select(sa.func.max(commits.c.id)).where(
         commits.c.kind == "stage", commits.c.state == "confirmed"
     )
@@ -49,7 +49,7 @@ def behind(conn: sa.Connection, commit: int) -> int:
 
 
 def entries(conn: sa.Connection, generation: int) -> list[tuple[int, Mapping[str, Any]]]:
-    """What the log says of the trials of a generation, oldest first: index and entry."""
+    """Tell what the log says of the trials of a generation, oldest first: index and entry."""
     trials: list[tuple[int, Mapping[str, Any]]] = []
     for index, text, _ in log.entries(conn):
         if f'"{ACT}"' not in text:
@@ -65,7 +65,7 @@ def entries(conn: sa.Connection, generation: int) -> list[tuple[int, Mapping[str
 def held(
     conn: sa.Connection, collection: str, ids: Sequence[str]
 ) -> dict[tuple[str, int, str], CandidateDocument]:
-    """Documents of the points of a collection, by point, version and seal.
+    """List documents of the points of a collection, by point, version and seal.
 
     What no confirmed commit put there is not in it.
     """
@@ -98,7 +98,7 @@ def held(
 def serving_now(
     conn: sa.Connection, documents: Collection[str]
 ) -> dict[str, tuple[CandidateDocument, int]]:
-    """What serves of documents (ids, whatever their source), and since which commit, by label."""
+    """Find what serves of documents (ids, any source), and since which commit, by label."""
     serving: dict[str, tuple[CandidateDocument, int]] = {}
     names = sorted(documents)
     for start in range(0, len(names), BATCH):
@@ -124,7 +124,7 @@ def serving_now(
 
 
 def denied_among(conn: sa.Connection, digests: Collection[str]) -> set[str]:
-    """Which of some digests of documents a reviewer denied."""
+    """Tell which of some digests of documents a reviewer denied."""
     names = sorted(digests)
     denied: set[str] = set()
     for start in range(0, len(names), BATCH):
@@ -136,7 +136,7 @@ def denied_among(conn: sa.Connection, digests: Collection[str]) -> set[str]:
 
 
 def versions_numbered(conn: sa.Connection, numbers: Sequence[int]) -> dict[str, VersionRow]:
-    """Versions by `source/id`; at most one of each document is asked for."""
+    """List versions by `source/id`; at most one of each document is asked for."""
     by_label: dict[str, VersionRow] = {}
     for start in range(0, len(numbers), BATCH):
         query = sa.select(versions).where(versions.c.id.in_(numbers[start : start + BATCH]))

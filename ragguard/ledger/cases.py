@@ -1,4 +1,4 @@
-"""Cases: what waits for a person, and what a person decided."""
+"""Read and write cases: what waits for a person, and what a person decided."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _row(row: sa.Row[*tuple[Any, ...]]) -> CaseRow:
 
 
 def listed(conn: sa.Connection, *, state: str | None = "open") -> list[CaseRow]:
-    """Cases in a state (`None`: all), oldest first."""
+    """List cases in a state (`None`: all), oldest first."""
     query = _query().order_by(cases.c.id)
     if state is not None:
         query = query.where(cases.c.state == state)
@@ -89,12 +89,12 @@ def listed(conn: sa.Connection, *, state: str | None = "open") -> list[CaseRow]:
 
 
 def open_numbers(conn: sa.Connection) -> set[int]:
-    """Numbers of open cases."""
+    """List numbers of open cases."""
     return set(conn.execute(sa.select(cases.c.id).where(cases.c.state == "open")).scalars())
 
 
 def get(conn: sa.Connection, number: int) -> CaseRow | None:
-    """A case by number."""
+    """Return a case by number."""
     row = conn.execute(_query().where(cases.c.id == number)).first()
     return _row(row) if row else None
 
@@ -123,7 +123,7 @@ def open_removals(conn: sa.Connection, source: str) -> list[CaseRow]:
 
 
 def asks_removal(conn: sa.Connection, commit: int) -> bool:
-    """Whether a commit asked a reviewer to remove documents instead of doing it."""
+    """Tell whether a commit asked a reviewer to remove documents instead of doing it."""
     query = sa.select(cases.c.id).where(cases.c.opened == commit, cases.c.kind == "removal")
     return conn.execute(query).first() is not None
 
@@ -144,7 +144,7 @@ def add_decision(conn: sa.Connection, row: DecisionRow) -> None:
 
 
 def counts(conn: sa.Connection) -> dict[tuple[str, str], int]:
-    """Cases by (source, state)."""
+    """List cases by (source, state)."""
     query = sa.select(cases.c.source, cases.c.state, sa.func.count()).group_by(
         cases.c.source, cases.c.state
     )

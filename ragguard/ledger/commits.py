@@ -1,4 +1,4 @@
-"""Commits: one atomic change of the corpus each, first pending, then confirmed."""
+"""Read and write commits: one atomic change of the corpus each, first pending, then confirmed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _row(row: sa.Row[*tuple[Any, ...]]) -> CommitRow:
 
 
 def next_id(conn: sa.Connection, table: sa.Table) -> int:
-    """The id the next row of a table gets; valid while the caller holds the workspace lock."""
+    """Return the id the next row of a table gets; valid while the workspace lock is held."""
     return int(conn.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0) + 1
 
 
@@ -96,7 +96,7 @@ def give_up(conn: sa.Connection, commit: int) -> None:
 
 
 def pending(conn: sa.Connection) -> list[CommitRow]:
-    """Commits that were begun and not confirmed, oldest first."""
+    """List commits that were begun and not confirmed, oldest first."""
     query = sa.select(commits).where(commits.c.state == "pending").order_by(commits.c.id)
     return [_row(r) for r in conn.execute(query)]
 
@@ -108,7 +108,7 @@ def listed(conn: sa.Connection, *, limit: int | None = None) -> list[CommitRow]:
 
 
 def get(conn: sa.Connection, commit: int) -> CommitRow | None:
-    """A confirmed commit by number."""
+    """Return a confirmed commit by number."""
     query = sa.select(commits).where(commits.c.id == commit, commits.c.state == "confirmed")
     row = conn.execute(query).first()
     return _row(row) if row else None
@@ -164,7 +164,7 @@ def last_manifest(conn: sa.Connection, source: str) -> tuple[int, str] | None:
 
 
 def sources(conn: sa.Connection) -> set[str]:
-    """Sources that a manifest was ever accepted of, adoptions included."""
+    """List sources that a manifest was ever accepted of, adoptions included."""
     return set(conn.execute(sa.select(manifests.c.source).distinct()).scalars())
 
 
@@ -178,18 +178,18 @@ def next_adoption(conn: sa.Connection, source: str) -> int:
 
 
 def manifest_row(conn: sa.Connection, digest: str) -> ManifestRow | None:
-    """An accepted manifest by digest."""
+    """Return an accepted manifest by digest."""
     row = conn.execute(sa.select(manifests).where(manifests.c.digest == digest)).first()
     return ManifestRow(*row) if row else None
 
 
 def manifests_by_digest(conn: sa.Connection) -> dict[str, ManifestRow]:
-    """Every manifest in the ledger, whatever its commit."""
+    """List every manifest in the ledger, whatever its commit."""
     return {row.digest: ManifestRow(*row) for row in conn.execute(sa.select(manifests))}
 
 
 def accepted_manifests(conn: sa.Connection) -> list[AcceptedManifest]:
-    """All accepted manifests, oldest first."""
+    """List all accepted manifests, oldest first."""
     query = (
         sa.select(manifests, commits.c.log_index)
         .join(commits, commits.c.id == manifests.c.commit)
@@ -260,13 +260,13 @@ def load_switch(body: Mapping[str, Any]) -> Switch:
 
 
 def serving_generation(conn: sa.Connection) -> Generation | None:
-    """The generation that serves."""
+    """Return the generation that serves."""
     row = conn.execute(sa.select(generations).where(generations.c.state == "serving")).first()
     return Generation(row.id, row.serving, row.quarantine, row.recipe) if row else None
 
 
 def generations_in(conn: sa.Connection, state: str) -> list[Generation]:
-    """Generations in a state, oldest first."""
+    """List generations in a state, oldest first."""
     query = sa.select(generations).where(generations.c.state == state).order_by(generations.c.id)
     return [Generation(r.id, r.serving, r.quarantine, r.recipe) for r in conn.execute(query)]
 
@@ -298,7 +298,7 @@ def add_generation(
 
 
 def generation_states(conn: sa.Connection) -> dict[int, tuple[str, str]]:
-    """State (see `after_switch`) and time of building of every generation, by number."""
+    """Return the state (see `after_switch`) and time of building of every generation, by number."""
     query = sa.select(generations).order_by(generations.c.id)
     return {r.id: (r.state, r.at) for r in conn.execute(query)}
 
@@ -340,7 +340,7 @@ def switch_generation(conn: sa.Connection, row: Switch) -> None:
 
 
 def recipe_body(conn: sa.Connection, digest: str) -> Mapping[str, Any]:
-    """The recipe behind a digest."""
+    """Return the recipe behind a digest."""
     row = conn.execute(sa.select(recipes.c.body).where(recipes.c.digest == digest)).scalar()
     return dict(row or {})
 

@@ -1,4 +1,4 @@
-"""What reviewers decided about versions: releases that last, and denials."""
+"""Look up what reviewers decided about versions: releases that last, and denials."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ReleaseRow:
 
 
 def releases(conn: sa.Connection, source: str) -> dict[str, list[ReleaseRow]]:
-    """Releases of documents of a source by document id, oldest first."""
+    """List releases of documents of a source by document id, oldest first."""
     query = (
         sa.select(
             versions.c.document,
@@ -71,7 +71,7 @@ def releases(conn: sa.Connection, source: str) -> dict[str, list[ReleaseRow]]:
 
 
 def released(conn: sa.Connection, source: str) -> dict[tuple[str, str, str], set[str]]:
-    """What reviewers released: (document, digest, metadata digest) to the checks covered."""
+    """Tell what reviewers released: (document, digest, metadata digest) to the checks covered."""
     result: dict[tuple[str, str, str], set[str]] = {}
     for document, rows in releases(conn, source).items():
         for release in rows:
@@ -96,7 +96,7 @@ def let_in(conn: sa.Connection, source: str) -> int:
 
 
 def denied(conn: sa.Connection) -> list[DenialRow]:
-    """All denials, oldest first."""
+    """List all denials, oldest first."""
     names = DenialRow.__dataclass_fields__
     query = sa.select(*(denials.c[name] for name in names)).order_by(denials.c.id)
     return [DenialRow(*row) for row in conn.execute(query)]

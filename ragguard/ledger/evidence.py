@@ -1,4 +1,4 @@
-"""What a finding points at: stretches of text, other documents, claims; and its identity.
+"""Locate what a finding points at: stretches of text, other documents, claims; its identity.
 
 A finding's score, p-value and place drift from one edition and one batch to the next. What it is
 about does not: the sentence a rule matched, the companions, the twin and the changed words. That is
@@ -32,7 +32,7 @@ Span = tuple[int, int]
 
 
 def as_finding(body: Mapping[str, Any]) -> Finding:
-    """A finding out of its JSON object, as the ledger keeps it."""
+    """Return a finding out of its JSON object, as the ledger keeps it."""
     return Finding(
         str(body["check"]),
         float(body["score"]),
@@ -93,14 +93,14 @@ def evidence_key(finding: Finding) -> str:
 
 
 def is_particular(finding: Finding) -> bool:
-    """Whether a finding names anything: a sentence, a document, words; an outlier's does not."""
+    """Tell whether a finding names anything: a sentence, a document, words."""
     return set(_parts(finding)) != {_NOTHING}
 
 
 def evidence(
     finding: Finding, text: str, hidden: Sequence[str] = (), metadata: Mapping[str, Any] = _EMPTY
 ) -> frozenset[str]:
-    """Keys of all that a finding rests on, each for itself, so that less of it is covered too.
+    """List keys of all that a finding rests on, each for itself, so that less of it is covered too.
 
     One for each companion, changed fact, claim and sentence; for a finding that names nothing of
     the kind, such as an outlier's, one that says only that.
@@ -162,7 +162,7 @@ def locate(text: str, quote: str) -> list[Span]:
 
 
 def locate_words(stream: Sequence[tuple[str, Span]], wanted: Sequence[str]) -> list[Span]:
-    """The same in a text that is taken apart already, see `spans`."""
+    """Locate words in a text that is taken apart already, see `spans`."""
     places: list[Span] = []
     n, at = len(wanted), 0
     if not n:
@@ -179,12 +179,12 @@ def locate_words(stream: Sequence[tuple[str, Span]], wanted: Sequence[str]) -> l
 
 
 def spans(text: str) -> list[tuple[str, Span]]:
-    """Words of a text, folded (NFKC, lower case), with their places."""
+    """List words of a text, folded (NFKC, lower case), with their places."""
     return [(fold(m[0]), m.span()) for m in _WORD.finditer(text)]
 
 
 def fold(text: str) -> str:
-    """Text as it is compared: NFKC, lower case."""
+    """Return the text as it is compared: NFKC, lower case."""
     low = text.lower()
     return low if low.isascii() else unicodedata.normalize("NFKC", low).lower()
 
@@ -201,7 +201,7 @@ def sentence_spans(text: str) -> list[Span]:
 
 
 def same_line(text: str) -> str:
-    """A sentence as far as its identity goes: all of it but how its lines are broken.
+    """Return a sentence as far as its identity goes: all of it but how its lines are broken.
 
     Punctuation and invisible characters count: something may be written in them.
     """
@@ -209,7 +209,7 @@ def same_line(text: str) -> str:
 
 
 def holding(text: str, quote: str) -> list[str]:
-    """Sentences of a text that hold a quote, or a part of it, as `same_line`."""
+    """List sentences of a text that hold a quote, or a part of it, as `same_line`."""
     places = locate(text, quote)
     return [
         same_line(text[a:b])
@@ -252,7 +252,7 @@ def _atom(check: str, *parts: str) -> str:
 
 
 def _strings(value: Any) -> list[str]:
-    """Texts in a fact: one, a list of them, or of objects with a `text`."""
+    """List texts in a fact: one, a list of them, or of objects with a `text`."""
     if isinstance(value, str):
         return [value] if value else []
     if isinstance(value, list | tuple):
@@ -264,7 +264,7 @@ def _strings(value: Any) -> list[str]:
 
 
 def differing(ours: str, theirs: str) -> tuple[list[Span], list[Span]]:
-    """Places where two texts have other words than each other, as character spans of each.
+    """List places where two texts have other words than each other, as character spans of each.
 
     Words are lined up in order; case and punctuation are passed over, and so is what stands beyond
     `LONGEST` words.
@@ -284,7 +284,7 @@ def differing(ours: str, theirs: str) -> tuple[list[Span], list[Span]]:
 
 
 def pointed_at(finding: Finding, text: str) -> list[Span]:
-    """Places of a passage that a finding points at: quoted stretches, or single words."""
+    """List places of a passage that a finding points at: quoted stretches, or single words."""
     stream = spans(text)
     places: list[Span] = []
     for quote in quotes(finding):
@@ -297,7 +297,7 @@ def pointed_at(finding: Finding, text: str) -> list[Span]:
 
 
 def merged(places: Sequence[Span]) -> list[Span]:
-    """Spans in order, those that touch or overlap as one."""
+    """List spans in order, those that touch or overlap as one."""
     out: list[Span] = []
     for start, end in sorted(places):
         if out and start <= out[-1][1]:

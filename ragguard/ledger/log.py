@@ -1,4 +1,4 @@
-"""The log: every act, append-only, a Merkle tree as in RFC 6962.
+"""Append every act to the log, a Merkle tree as in RFC 6962.
 
 An entry is canonical JSON; its leaf hash is stored beside it, and both are compared when the log
 is verified. A tree head is signed as a C2SP checkpoint by the caller; here notes are only kept.
@@ -66,7 +66,7 @@ def leaves(conn: sa.Connection) -> list[bytes]:
 
 
 def entries(conn: sa.Connection) -> list[tuple[int, str, bytes]]:
-    """All entries: index, body text, stored leaf hash."""
+    """List all entries: index, body text, stored leaf hash."""
     query = sa.select(log_entries).order_by(log_entries.c.index)
     return [(index, str(text), bytes(leaf)) for index, text, leaf in conn.execute(query)]
 
@@ -81,7 +81,7 @@ def read(text: str) -> dict[str, Any] | None:
 
 
 def body(conn: sa.Connection, index: int) -> dict[str, Any]:
-    """The entry at an index.
+    """Return the entry at an index.
 
     Raises:
         LogError: It is missing, or is no entry any more.

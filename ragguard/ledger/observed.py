@@ -1,4 +1,4 @@
-"""The false-alarm rate as it was observed: what reviewers released, of the honest documents judged.
+"""Estimate the false-alarm rate as observed: what reviewers released of the honest judged.
 
 A document counts once for each text it came with. Honest is what was admitted and not rejected
 since, and what a reviewer released; a case that waits is not known yet, so a second rate says what
@@ -80,7 +80,7 @@ class ObservedRate:
         return self.rate if self.decided >= LEAST_DECIDED else 0.0
 
     def parts_from(self, asked: float) -> bool:
-        """Whether more is held than asked, beyond what chance explains."""
+        """Tell whether more is held than asked, beyond what chance explains."""
         return self.decided > 0 and self.interval[0] > asked
 
 
@@ -129,7 +129,7 @@ def observed(conn: sa.Connection) -> ObservedRate:
 
 
 def would_wait(conn: sa.Connection) -> list[Entry]:
-    """What came in while the gate only observed and would have been held, oldest first."""
+    """Tell what came in while the gate only observed and would have been held, oldest first."""
     query = (
         sa.select(*versions.c, commits.c.at.label("opened_at"))
         .join(commits, commits.c.id == versions.c.commit)

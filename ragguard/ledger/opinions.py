@@ -1,4 +1,4 @@
-"""Opinions: what reviewers said of cases that need the word of more than one.
+"""Read the opinions of reviewers on cases that need the word of more than one.
 
 Each is a signed decision that took no effect yet: the vault keeps it, an entry of the log
 (`opinion`) names it, and no table does. Who speaks again on a case takes the earlier word back.
@@ -19,7 +19,7 @@ from ragguard.trust.quorum import OPINION, Action, Opinion, by_case
 
 
 def acts(conn: sa.Connection, act: str) -> list[dict[str, Any]]:
-    """Entries of the log of one act, oldest first."""
+    """List entries of the log of one act, oldest first."""
     return [body for _, body in _acts(conn, act)]
 
 
@@ -34,12 +34,12 @@ def _acts(conn: sa.Connection, act: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 def heard(conn: sa.Connection) -> dict[int, list[tuple[int, Opinion]]]:
-    """All opinions on each case, see `by_case`."""
+    """List all opinions on each case, see `by_case`."""
     return by_case(_acts(conn, OPINION))
 
 
 def given(conn: sa.Connection) -> dict[int, list[Opinion]]:
-    """Opinions by case, the last word of each reviewer, oldest first."""
+    """List opinions by case, the last word of each reviewer, oldest first."""
     latest: dict[int, dict[str, Opinion]] = {}
     for case, words in heard(conn).items():
         mine = latest.setdefault(case, {})
@@ -50,12 +50,12 @@ def given(conn: sa.Connection) -> dict[int, list[Opinion]]:
 
 
 def disagree(words: Sequence[Opinion]) -> bool:
-    """Whether two of the opinions are not the same."""
+    """Tell whether two of the opinions are not the same."""
     return len({opinion.action for opinion in words}) > 1
 
 
 def told(words: Sequence[Opinion], *, closed: bool) -> list[dict[str, Any]]:
-    """Opinions as JSON objects, their content left out while it could sway who comes next.
+    """List opinions as JSON objects, their content left out while it could sway who comes next.
 
     Who has spoken is told at once. What he said is told when two disagree or the case is closed:
     an opinion that knows the one before is none.
@@ -73,7 +73,7 @@ def told(words: Sequence[Opinion], *, closed: bool) -> list[dict[str, Any]]:
 
 
 def every_word(conn: sa.Connection) -> dict[int, dict[str, tuple[str, Action]]]:
-    """The last word of each reviewer on each case, opinions and decisions together.
+    """Return the last word of each reviewer on each case, opinions and decisions together.
 
     Without what `told` does not tell: opinions on an open case while all agree. Figures that grow
     by one tell the next reviewer what the last one said.

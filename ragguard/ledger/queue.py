@@ -1,4 +1,4 @@
-"""The queue of a reviewer: cases with the versions they are about, chosen and grouped.
+"""Choose and group the cases of a reviewer's queue, with the versions they are about.
 
 Cases of one cause are one group, to be decided once. A cause is a campaign (what the first finding
 names: companions, a twin, a copy, a rejected text) or a family (one source, one check, one and the
@@ -85,7 +85,7 @@ class Choice:
     commit: int | None = None
 
     def takes(self, entry: Entry) -> bool:
-        """Whether a case is among them."""
+        """Tell whether a case is among them."""
         case = entry.case
         return (
             (not self.checks or entry.check in self.checks)
@@ -129,7 +129,7 @@ def entries(
     choice: Choice | None = None,
     after: int = 0,
 ) -> list[Entry]:
-    """Cases in a state (`None`: all, `closed`: all but open ones) with versions, oldest first.
+    """List cases in a state (`None`: all, `closed`: all but open ones) with versions, oldest first.
 
     Args:
         state: Of the cases.
@@ -169,13 +169,13 @@ def _entry(row: sa.Row[*tuple[Any, ...]]) -> Entry:
 
 
 def as_entry(case: CaseRow, version: VersionRow | None) -> Entry:
-    """A case with its version and what is said of it."""
+    """Return a case with its version and what is said of it."""
     findings = tuple(as_finding(f) for f in version.findings) if version else ()
     return Entry(case, version, findings)
 
 
 def groups(rows: Iterable[Entry]) -> list[Group]:
-    """Cases by cause: connected by what their first findings name, or by the same evidence.
+    """List cases by cause: connected by what their first findings name, or by the same evidence.
 
     Returns:
         The groups, most suspicious first; removals are each alone.

@@ -1,4 +1,4 @@
-"""A point's id and its seal: who holds no key cannot change a point unnoticed."""
+"""Seal points with a key: who holds none cannot change a point unnoticed."""
 
 from __future__ import annotations
 

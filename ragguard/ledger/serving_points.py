@@ -50,7 +50,7 @@ class ServingPoint(Labelled):
 
 
 def _open(stay: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Whether a stay goes on, said so that no index on its end is used.
+    """Tell whether a stay goes on, said so that no index on its end is used.
 
     Nearly every stay goes on: a planner that begins there reads the whole table for ten points.
     """
@@ -116,7 +116,7 @@ def serving_points(
 
 
 def stays_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, Stay]:
-    """Versions that serve now, each with its stay, by number."""
+    """List versions that serve now, each with its stay, by number."""
     stays: dict[int, Stay] = {}
     for start in range(0, len(numbers), BATCH):
         for row in conn.execute(_STAYS, {"numbers": list(numbers[start : start + BATCH])}):
@@ -136,7 +136,7 @@ _STAYS = (
 
 
 def zone_of_point(conn: sa.Connection, point: str) -> str | None:
-    """The zone that a point's document is in now, as the ledger has it.
+    """Return the zone that a point's document is in now, as the ledger has it.
 
     Returns:
         `serving`, `quarantine`, an empty text for one that is in none any more, `None` for a point
@@ -158,7 +158,7 @@ def zone_of_point(conn: sa.Connection, point: str) -> str | None:
 
 
 def log_size(conn: sa.Connection) -> int:
-    """Entries in the log: it grows with whatever changes corpus or trust."""
+    """Count entries in the log: it grows with whatever changes corpus or trust."""
     return int(conn.execute(_NEWEST).scalar() or 0)
 
 

@@ -1,4 +1,4 @@
-"""The ledger's tables (SQLAlchemy Core) and how its database is opened.
+"""Define the ledger's tables (SQLAlchemy Core), and open its database.
 
 SQLite runs in WAL mode with `synchronous = FULL`; a writer takes its lock at BEGIN. Another
 database is reached by URL. Rows of a commit that is not confirmed yet belong to nobody: readers
@@ -257,7 +257,7 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection that sees one consistent state and writes nothing."""
+        """Return a connection that sees one consistent state and writes nothing."""
         with self.engine.connect() as conn:
             conn = conn.execution_options(ragguard_read=True)
             yield conn
@@ -265,7 +265,7 @@ class Ledger:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction; all of it is durable when the block ends, or none.
+        """Return a transaction; all of it is durable when the block ends, or none.
 
         Raises:
             IncompleteError: The database refused (disk full, locked).
@@ -314,7 +314,7 @@ def _begin_sqlite(conn: sa.Connection) -> None:
 
 
 def get_meta(conn: sa.Connection, key: str) -> str | None:
-    """A value of the `meta` table."""
+    """Return a value of the `meta` table."""
     return conn.execute(sa.select(meta.c.value).where(meta.c.key == key)).scalar()
 
 

@@ -1,4 +1,4 @@
-"""Totals of the ledger, counted by the database: what is watched over time."""
+"""Count totals of the ledger in the database: what is watched over time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ragguard.ledger.tables import cases, commits, manifests, membership, versio
 
 
 def documents(conn: sa.Connection) -> dict[tuple[str, str], int]:
-    """Documents that are in a zone now, by (source, zone)."""
+    """List documents that are in a zone now, by (source, zone)."""
     query = (
         sa.select(versions.c.source, membership.c.zone, sa.func.count())
         .join(versions, versions.c.id == membership.c.version)
@@ -19,7 +19,7 @@ def documents(conn: sa.Connection) -> dict[tuple[str, str], int]:
 
 
 def verdicts(conn: sa.Connection) -> dict[tuple[str, str], int]:
-    """Versions of documents that arrived, by (source, outcome)."""
+    """List versions of documents that arrived, by (source, outcome)."""
     query = (
         sa.select(versions.c.source, versions.c.outcome, sa.func.count())
         .join(commits, commits.c.id == versions.c.commit)
@@ -30,7 +30,7 @@ def verdicts(conn: sa.Connection) -> dict[tuple[str, str], int]:
 
 
 def commits_by_kind(conn: sa.Connection) -> dict[str, tuple[int, str]]:
-    """How many confirmed commits of each kind there are, and when the last was."""
+    """Count how many confirmed commits of each kind there are, and when the last was."""
     query = (
         sa.select(commits.c.kind, sa.func.count(), sa.func.max(commits.c.at))
         .where(commits.c.state == "confirmed")
@@ -40,7 +40,7 @@ def commits_by_kind(conn: sa.Connection) -> dict[str, tuple[int, str]]:
 
 
 def oldest_open_case(conn: sa.Connection) -> str:
-    """When the open case was opened that waits longest; empty where none waits."""
+    """Tell when the open case was opened that waits longest; empty where none waits."""
     query = (
         sa.select(sa.func.min(commits.c.at))
         .join(cases, cases.c.opened == commits.c.id)
@@ -50,7 +50,7 @@ def oldest_open_case(conn: sa.Connection) -> str:
 
 
 def expiries(conn: sa.Connection) -> dict[str, str]:
-    """When the last manifest of each source expires."""
+    """Tell when the last manifest of each source expires."""
     last = (
         sa.select(manifests.c.source, sa.func.max(manifests.c.version).label("version"))
         .group_by(manifests.c.source)

@@ -1,4 +1,4 @@
-"""Content-addressed bytes: raw documents, vectors, commit plans, by SHA-256.
+"""Store bytes by SHA-256: raw documents, vectors, commit plans.
 
 A name is the digest of the content, so that nothing is ever overwritten with something else,
 writing twice is harmless, and what is read is checked against its name. On a local disk a blob is
@@ -116,11 +116,11 @@ class Vault:
         return True
 
     def has(self, digest: str) -> bool:
-        """Whether the vault holds a digest."""
+        """Tell whether the vault holds a digest."""
         return bool(self._fs.exists(self._path(digest)))
 
     def get(self, digest: str) -> bytes:
-        """Bytes of a digest.
+        """Return the bytes of a digest.
 
         Raises:
             VaultError: Not there, or not these bytes.

@@ -1,4 +1,4 @@
-"""What is in the corpus, now and at any commit: versions of documents and the zones they are in."""
+"""Look up versions of documents and the zones they are in, now and at any commit."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ class PointRow:
 
 
 def version_of(row: sa.Row[*tuple[Any, ...]] | VersionRow) -> VersionRow:
-    """The version in a row that has all of its columns."""
+    """Return the version in a row that has all of its columns."""
     return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
 
 
 def stay_of(row: sa.Row[*tuple[Any, ...]]) -> Stay:
-    """The stay in a row that has all columns of a version, and `since`."""
+    """Return the stay in a row that has all columns of a version, and `since`."""
     return Stay(*(getattr(row, name) for name in Stay.__dataclass_fields__))
 
 
 def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[str, VersionRow]:
-    """Versions now in a zone, by `source/document`.
+    """List versions now in a zone, by `source/document`.
 
     Args:
         zone: `serving` or `quarantine`.
@@ -106,7 +106,7 @@ def zones(conn: sa.Connection) -> dict[int, str]:
 
 
 def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str, VersionRow]]:
-    """Versions of a document now in a zone, with the zone: the serving one first."""
+    """List versions of a document now in a zone, with the zone: the serving one first."""
     query = (
         sa.select(versions, membership.c.zone)
         .join(membership, membership.c.version == versions.c.id)
@@ -122,7 +122,7 @@ def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str,
 
 
 def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Stay]:
-    """What is in a zone, or was once a commit was done, ordered by number.
+    """Tell what is in a zone, or was once a commit was done, ordered by number.
 
     Args:
         zone: `serving` or `quarantine`.
@@ -143,7 +143,7 @@ def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[
 
 
 def _counts() -> sa.ColumnElement[bool]:
-    """Versions of confirmed commits, but for those that a candidate alone has."""
+    """Return the versions of confirmed commits, but for those that a candidate alone has."""
     stays = sa.select(membership.c.id).where(membership.c.version == versions.c.id)
     return sa.and_(
         commits.c.state == "confirmed", sa.or_(commits.c.kind != "stage", stays.exists())
@@ -151,7 +151,7 @@ def _counts() -> sa.ColumnElement[bool]:
 
 
 def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
-    """The newest confirmed version of each document of a source, whatever its verdict."""
+    """Return the newest confirmed version of each document of a source, whatever its verdict."""
     newest = (
         sa.select(sa.func.max(versions.c.id).label("id"))
         .join(commits, commits.c.id == versions.c.commit)
@@ -164,7 +164,7 @@ def latest(conn: sa.Connection, source: str) -> dict[str, VersionRow]:
 
 
 def newest(conn: sa.Connection, source: str, document: str) -> VersionRow | None:
-    """The newest confirmed version of a document, whatever its verdict."""
+    """Return the newest confirmed version of a document, whatever its verdict."""
     query = (
         sa.select(versions)
         .join(commits, commits.c.id == versions.c.commit)
@@ -177,7 +177,7 @@ def newest(conn: sa.Connection, source: str, document: str) -> VersionRow | None
 
 
 def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
-    """Commits that brought documents in after a time.
+    """List commits that brought documents in after a time.
 
     Args:
         since: Time as text, as commits have it.
@@ -192,7 +192,7 @@ def arrivals(conn: sa.Connection, since: str) -> dict[int, str]:
 
 
 def version(conn: sa.Connection, number: int) -> VersionRow | None:
-    """A version by its number."""
+    """Return a version by its number."""
     row = conn.execute(sa.select(versions).where(versions.c.id == number)).first()
     return version_of(row) if row else None
 
@@ -219,7 +219,7 @@ def leave(conn: sa.Connection, rows: Iterable[tuple[int, str]], commit: int) -> 
 
 
 def entered(conn: sa.Connection, number: int) -> list[int]:
-    """Commits with which a version began a stay in the serving zone."""
+    """List commits with which a version began a stay in the serving zone."""
     query = sa.select(membership.c.since).where(
         membership.c.version == number, membership.c.zone == "serving"
     )
@@ -261,7 +261,7 @@ def corpus_digest(conn: sa.Connection) -> str:
 
 
 def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[PointRow]]:
-    """Points of versions, in chunk order."""
+    """List points of versions, in chunk order."""
     result: dict[int, list[PointRow]] = {n: [] for n in numbers}
     for start in range(0, len(numbers), BATCH):
         query = (
@@ -275,7 +275,7 @@ def points_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, list[Poi
 
 
 def stays(conn: sa.Connection, row: VersionRow) -> list[int]:
-    """Commits about a version and earlier ones of the same bytes from the same manifest.
+    """List commits about a version and earlier ones of the same bytes from the same manifest.
 
     A document that was admitted, pulled back and released has three.
     """
@@ -298,7 +298,7 @@ def stays(conn: sa.Connection, row: VersionRow) -> list[int]:
 
 
 def version_of_point(conn: sa.Connection, point: str) -> VersionRow | None:
-    """The newest confirmed version a point belongs to."""
+    """Return the newest confirmed version a point belongs to."""
     query = (
         sa.select(versions)
         .join(points, points.c.version == versions.c.id)
@@ -337,7 +337,7 @@ def drop_seals(conn: sa.Connection, collection: str, ids: Sequence[str]) -> None
 
 
 def seal_of(conn: sa.Connection, collection: str, point: str) -> str | None:
-    """The current seal of a point."""
+    """Return the current seal of a point."""
     query = sa.select(seals.c.seal).where(seals.c.collection == collection, seals.c.point == point)
     return conn.execute(query).scalar()
 
@@ -348,7 +348,7 @@ def seal_of(conn: sa.Connection, collection: str, point: str) -> str | None:
 def known_vectors(
     conn: sa.Connection, recipe: str, digests: Sequence[str], seal_key: bytes
 ) -> dict[str, tuple[str, int]]:
-    """Where the vault keeps vectors already computed: text digest to (pack, row).
+    """Tell where the vault keeps vectors already computed: text digest to (pack, row).
 
     A row that this workspace did not write, or that an older version wrote, says nothing: its
     vectors are computed again.
@@ -412,7 +412,7 @@ def arrivals_since(conn: sa.Connection, source: str, since: str) -> int:
 
 
 def removed_since(conn: sa.Connection, source: str, since: str) -> set[str]:
-    """Documents that manifests of a source took out of the serving zone at or after a time.
+    """List documents that manifests of a source took out of the serving zone at or after a time.
 
     What a reviewer let go, what was updated, and what was pulled back into quarantine is not meant.
     """

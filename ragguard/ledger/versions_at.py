@@ -1,4 +1,4 @@
-"""The corpus at any commit, and all that the ledger holds about one document."""
+"""Look up the corpus at any commit, and all that the ledger holds about one document."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _decided(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Decide
 
 
 def members_at(conn: sa.Connection, zone: str, commit: int) -> dict[str, VersionRow]:
-    """Versions that were in a zone after a commit, by `source/document`."""
+    """List versions that were in a zone after a commit, by `source/document`."""
     query = (
         sa.select(versions)
         .join(membership, membership.c.version == versions.c.id)
@@ -62,7 +62,7 @@ def members_at(conn: sa.Connection, zone: str, commit: int) -> dict[str, Version
 
 
 def digest_of(members: Sequence[VersionRow]) -> str:
-    """State of a corpus: Merkle root, hex, over its documents in (source, id) order."""
+    """Return the state of a corpus: Merkle root, hex, over its documents in (source, id) order."""
     rows = sorted((r.source, r.document, r.digest, r.metadata_digest) for r in members)
     return merkle.root([merkle.leaf_hash(canonical(list(r))) for r in rows]).hex()
 
@@ -85,7 +85,7 @@ def corpus_at(conn: sa.Connection, commit: int) -> tuple[str, int]:
 
 
 def moves(conn: sa.Connection, commit: int) -> list[tuple[VersionRow, str, bool]]:
-    """Versions that a commit put into a zone (true) or took out of it (false)."""
+    """List versions that a commit put into a zone (true) or took out of it (false)."""
     query = (
         sa.select(versions, membership.c.zone, membership.c.since, membership.c.until)
         .join(membership, membership.c.version == versions.c.id)
@@ -102,7 +102,7 @@ def moves(conn: sa.Connection, commit: int) -> list[tuple[VersionRow, str, bool]
 
 
 def versions_named(conn: sa.Connection, source: str, document: str) -> list[VersionRow]:
-    """Every confirmed version of a document, oldest first."""
+    """List every confirmed version of a document, oldest first."""
     query = (
         sa.select(versions)
         .join(commits, commits.c.id == versions.c.commit)
@@ -117,7 +117,7 @@ def versions_named(conn: sa.Connection, source: str, document: str) -> list[Vers
 
 
 def first_commits(conn: sa.Connection, labels: Collection[str]) -> dict[str, int]:
-    """Commits that brought the first version of documents, whatever became of it.
+    """List commits that brought the first version of documents, whatever became of it.
 
     Args:
         labels: Documents, `source/id`; a source has no slash in its name.
@@ -144,7 +144,7 @@ def first_commits(conn: sa.Connection, labels: Collection[str]) -> dict[str, int
 
 
 def stays_named(conn: sa.Connection, numbers: Sequence[int]) -> list[Membership]:
-    """Stays of versions in zones, in order."""
+    """List stays of versions in zones, in order."""
     query = (
         sa.select(*(membership.c[name] for name in Membership.__dataclass_fields__))
         .where(membership.c.version.in_(list(numbers)))
@@ -154,12 +154,12 @@ def stays_named(conn: sa.Connection, numbers: Sequence[int]) -> list[Membership]
 
 
 def decisions_on(conn: sa.Connection, source: str, document: str) -> list[DecidedCase]:
-    """Decisions on the cases of a document, oldest first."""
+    """List decisions on the cases of a document, oldest first."""
     return _decided(conn, cases.c.source == source, cases.c.document == document)
 
 
 def decided_by(conn: sa.Connection, commit: int) -> list[DecidedCase]:
-    """Decisions that a commit carried out, in order."""
+    """List decisions that a commit carried out, in order."""
     return _decided(conn, decisions.c.commit == commit)
 
 
@@ -167,7 +167,7 @@ def decided_by(conn: sa.Connection, commit: int) -> list[DecidedCase]:
 
 
 def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Stay]:
-    """Versions by number, each with the last stay that it had.
+    """List versions by number, each with the last stay that it had.
 
     Returns:
         With the commit with which its last stay in the serving zone began, or the commit that made
@@ -195,7 +195,7 @@ def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Stay]:
 def same_bytes(
     conn: sa.Connection, rows: Sequence[VersionRow], recipe: str
 ) -> dict[tuple[str, str, str], list[VersionRow]]:
-    """Versions by a recipe that hold the bytes of others.
+    """List versions by a recipe that hold the bytes of others.
 
     Args:
         rows: The others.
@@ -226,7 +226,7 @@ def same_bytes(
 
 
 def undecided(conn: sa.Connection, rows: Sequence[VersionRow]) -> set[int]:
-    """Versions whose bytes waited for a reviewer last, and nobody released them since.
+    """List versions whose bytes waited for a reviewer last, and nobody released them since.
 
     They may wait no more: a newer version came, or the document was removed.
 
@@ -263,12 +263,12 @@ def undecided(conn: sa.Connection, rows: Sequence[VersionRow]) -> set[int]:
 
 
 def count_vectors(conn: sa.Connection) -> int:
-    """Texts that the vault has vectors of, counted once for each recipe."""
+    """Count texts that the vault has vectors of, counted once for each recipe."""
     return int(conn.execute(sa.select(sa.func.count()).select_from(vectors)).scalar() or 0)
 
 
 def serving_with(conn: sa.Connection, digest: str) -> list[str]:
-    """Documents (`source/document`) that serve with these bytes, sorted."""
+    """List documents (`source/document`) that serve with these bytes, sorted."""
     query = (
         sa.select(versions.c.source, versions.c.document)
         .join(membership, membership.c.version == versions.c.id)

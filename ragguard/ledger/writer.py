@@ -1,4 +1,4 @@
-"""The two-phase commit: the one writer of ledger, vault and store.
+"""Commit in two phases: the one writer of ledger, vault and store.
 
 A plan says everything a commit will do, and is on disk before anything is done:
 
@@ -134,7 +134,7 @@ _ROWS: Mapping[str, Callable[..., Any]] = {
 
 
 def dump_plan(plan: Plan) -> bytes:
-    """A plan as JSON bytes: one decision and its denial have fields of their own there."""
+    """Return a plan as JSON bytes: one decision and its denial have fields of their own there."""
     body = asdict(plan)
     body["manifest"] = body["manifest"] or {}
     body["generation"] = plan.generation.as_dict() if plan.generation else {}
@@ -243,7 +243,7 @@ class Committer:
         return len(begun)
 
     def begun(self, row: CommitRow) -> Plan:
-        """The plan of a pending commit, authenticated.
+        """Return the plan of a pending commit, authenticated.
 
         Raises:
             LedgerError: It was not planned here, or for another state of the log, or is done.
@@ -338,7 +338,7 @@ class Committer:
         self._confirm(plan, digest)
 
     def _built(self, plan: Plan, generation: Generation) -> bool:
-        """Whether the collections of a new generation hold just what the plan writes."""
+        """Tell whether the collections of a new generation hold just what the plan writes."""
         store = self.store()
         for name in (generation.serving, generation.quarantine):
             if not store.exists(name) or store.count(name) != len(plan.writes.get(name, ())):
@@ -453,7 +453,7 @@ def _unplanned(commit: int, why: str) -> LedgerError:
 
 
 def _names(text: str, commit: int) -> bool:
-    """Whether a log entry says that a commit was done or given up."""
+    """Tell whether a log entry says that a commit was done or given up."""
     body = log.read(text) or {}
     return body.get("abandoned") == commit or ("plan" in body and body.get("commit") == commit)
 
@@ -474,7 +474,7 @@ def append_entry(
 
 
 def dump_vectors(vectors: Floats) -> bytes:
-    """A matrix of vectors as bytes (npy)."""
+    """Return a matrix of vectors as bytes (npy)."""
     return dump_array(np.ascontiguousarray(vectors, dtype="<f4"))
 
 
@@ -491,5 +491,5 @@ def load_vectors(data: bytes) -> Floats:
 
 
 def first_generation(collection: str, recipe: str) -> Generation:
-    """Names of a workspace's first pair of collections."""
+    """Return the names of a workspace's first pair of collections."""
     return Generation(1, f"{collection}-g1", f"{collection}-g1-quarantine", recipe)

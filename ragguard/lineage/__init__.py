@@ -1,1 +1,1 @@
-"""From a document to its signer, from a bad answer to its documents; what proves it."""
+"""Trace a document to its signer and a bad answer to its documents, and prove it."""

@@ -1,4 +1,4 @@
-"""The lineage of an answer: its receipt, the checkpoint, and each passage then and now."""
+"""Draw the lineage of an answer: its receipt, the checkpoint, each passage then and now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much an answer rests on each of the passages it was made from, without a language model.
+"""Attribute an answer to the passages it was made from, without a language model.
 
 A passage is held responsible by what it says and by what it is:
 
@@ -63,7 +63,7 @@ class Support:
 
 @dataclass(frozen=True)
 class Signs:
-    """What is known of `n` passages retrieved for a question, closest first.
+    """Measures of `n` passages retrieved for a question, closest first.
 
     Attributes:
         held: float64 (n,), share of the answer's words it holds, in [0, 1].
@@ -81,7 +81,7 @@ class Signs:
 
 
 def answer_terms(answer: Sequence[str], question: Sequence[str]) -> list[str]:
-    """Words of an answer that its question does not hold; all of them when none is left."""
+    """List the words of an answer that its question lacks; all of them when none is left."""
     asked = set(question)
     terms = list(dict.fromkeys(w for w in answer if len(w) > 2 or not w.isalpha()))
     terms = terms or list(dict.fromkeys(answer))
@@ -89,7 +89,7 @@ def answer_terms(answer: Sequence[str], question: Sequence[str]) -> list[str]:
 
 
 def holds(terms: Sequence[str], words: Sequence[str]) -> list[bool]:
-    """Which terms a text holds, one wrong letter or another ending of a long word forgiven."""
+    """Tell which terms a text holds, one wrong letter or another ending of a long word forgiven."""
     known = set(words)
     long = [word for word in known if len(word) >= SHORTEST_MISSPELT - 1]
     return [
@@ -103,7 +103,7 @@ def holds(terms: Sequence[str], words: Sequence[str]) -> list[bool]:
 
 
 def _one_stem(left: str, right: str) -> bool:
-    """Whether two words differ in their ending only."""
+    """Tell whether two words differ in their ending only."""
     longest = max(len(left), len(right))
     least = max(STEM, longest - ENDING)
     return min(len(left), len(right)) >= least and left[:least] == right[:least]
@@ -121,7 +121,7 @@ def _one_edit(left: str, right: str) -> bool:
 
 
 def share_out(held: Bools, similarities: Doubles) -> Support:
-    """Share an answer out among passages.
+    """Return the share an answer out among passages.
 
     A passage supports an answer by the words it shares with it, weighed by how close the passage
     is to the question. The support of each word is shared out among the passages that hold it.
@@ -142,7 +142,7 @@ def share_out(held: Bools, similarities: Doubles) -> Support:
 
 
 def window(text: str, terms: Sequence[str], question: Sequence[str]) -> str:
-    """The stretch of a passage that speaks most of an answer; all of a short passage.
+    """Cut the stretch of a passage that speaks most of an answer; all of a short passage.
 
     Args:
         text: Normalised.
@@ -209,7 +209,7 @@ def strangeness(
 
 
 def chances(signs: Signs, first: int) -> Doubles:
-    """How likely each passage is to be responsible for the answer.
+    """Compute how likely each passage is to be responsible for the answer.
 
     Args:
         signs: Of n passages.
@@ -230,7 +230,7 @@ def chances(signs: Signs, first: int) -> Doubles:
 
 
 def chances_unasked(close: Doubles, strange: Doubles, vectors: Floats, first: int) -> Doubles:
-    """The same without an answer, from what the passages are: good for a ranking, for no verdict.
+    """Compute the same without an answer, from what the passages are: for a ranking, no verdict.
 
     Args:
         close: float64 (n,), cosine to the question.
@@ -249,7 +249,7 @@ def chances_unasked(close: Doubles, strange: Doubles, vectors: Floats, first: in
 
 
 def company_of(vectors: Floats) -> Doubles:
-    """Mean cosine of each passage to the three nearest of the others, float64 (n,)."""
+    """Return the mean cosine of each passage to the three nearest of the others, float64 (n,)."""
     n = len(vectors)
     similarities = vectors.astype(np.float64) @ vectors.astype(np.float64).T
     np.fill_diagonal(similarities, -np.inf)
@@ -261,7 +261,7 @@ def company_of(vectors: Floats) -> Doubles:
 
 
 def responsible(chance: Doubles, vectors: Floats) -> Bools:
-    """Which passages the answer rests on: likely ones, and less likely ones that say the same.
+    """Tell which passages the answer rests on: likely ones, and less likely ones that say the same.
 
     Args:
         chance: float64 (n,), of `chances`.

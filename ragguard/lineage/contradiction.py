@@ -1,4 +1,4 @@
-"""Which passages say something else than an answer: the page with the right figure is no culprit.
+"""Tell which passages contradict an answer: the page with the right figure is no culprit.
 
 A passage that an answer seems to rest on is let off where it states another fact instead:
 
@@ -83,7 +83,7 @@ def _lacks(
     held: Mapping[str, set[str]],
     answer: str,
 ) -> bool:
-    """Whether a passage lacks a fact of the answer that its near-copy has."""
+    """Tell whether a passage lacks a fact of the answer that its near-copy has."""
     mine, theirs = words(normalise(text)), words(normalise(other))
     if shared_words(mine, theirs) < COPY:
         return False
@@ -114,12 +114,12 @@ def _sentences(text: str) -> list[str]:
 
 
 def negates(text: str) -> bool:
-    """Whether a sentence says no, in English."""
+    """Tell whether a sentence says no, in English."""
     return any(word in NEGATIONS or word.endswith("n't") for word in words(normalise(text)))
 
 
 def facts(text: str) -> dict[str, set[str]]:
-    """Figures, dates and addresses of a text, each written in one way.
+    """List figures, dates and addresses of a text, each written in one way.
 
     Returns:
         By kind: `figure` (digits, without separators of thousands; words for numbers as digits),
@@ -138,7 +138,7 @@ def facts(text: str) -> dict[str, set[str]]:
 
 
 def _spelt(row: Sequence[str]) -> Iterator[str]:
-    """Numbers in words, as digits; `one` counts before a unit only."""
+    """Yield numbers in words, as digits; `one` counts before a unit only."""
     total, current, spoken = 0, 0, 0
     for word in [*row, ""]:
         if word in _VALUES:

@@ -1,4 +1,4 @@
-"""Custody: how a document came in, verified link by link.
+"""Verify the chain of custody of a document, link by link.
 
 The chain is verified with what `log prove` gives a stranger, and beyond it what only the workspace
 can: bytes in the vault, points and seals in the index, decisions of reviewers.

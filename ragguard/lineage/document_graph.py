@@ -1,4 +1,4 @@
-"""The lineage of a document or a chunk: from its points to the checkpoint, each step verified.
+"""Draw the lineage of a document or a chunk, points to checkpoint, each step verified.
 
 Beside the chain of custody (`custody`), which is what the log proves to a stranger, this holds
 every row of the ledger about the document against the plan that the log names, and says of each
@@ -104,7 +104,7 @@ class _Document:
         self._logged = Logged(workspace, self._sketch)
 
     def whole(self) -> Lineage:
-        """All steps, the newest version first."""
+        """Draw all steps, the newest version first."""
         newest = ""
         for row in reversed(self._rows.versions):
             name = self._version(row)
@@ -185,7 +185,7 @@ class _Document:
         return self._standings[digest]
 
     def _manifest(self, row: VersionRow) -> str:
-        """The manifest of a version, its signers, and the commit that accepted it."""
+        """Return the manifest of a version, its signers, and the commit that accepted it."""
         name = f"manifest:{row.manifest}"
         if name in self._sketch:
             return name
@@ -268,7 +268,7 @@ class _Document:
             self._sketch.link(manifest, "signed by", name)
 
     def _vouched(self, digest: str, standing: Standing) -> bool:
-        """Whether what stands on a manifest of a revoked key stands on something else too."""
+        """Tell whether what stands on a manifest of a revoked key stands on something else too."""
         here = [s for s in self._rows.stays if s.until is None]
         rows = [Stay(**vars(self._rows.at[s.version]), since=s.since) for s in here]
         mine = [row for row in rows if row.manifest == digest]
@@ -338,7 +338,7 @@ class _Document:
             self._sketch.link(name, "signed by", person)
 
     def _check_decision(self, row: DecidedCase) -> tuple[Checked, str]:
-        """Whether a reviewer of that day signed just this, and the key that did."""
+        """Tell whether a reviewer of that day signed just this, and the key that did."""
         about = self._rows.at.get(row.version or 0)
         if about is None:
             return wrong("it is about a version that there is not"), ""
@@ -364,7 +364,7 @@ class _Document:
         return verified("signed by a reviewer of its day who did not sign the document"), keyid
 
     def _taken_over(self, row: DecidedCase) -> bool:
-        """Whether a decision was made in another workspace, on a case with another number."""
+        """Tell whether a decision was made in another workspace, on a case with another number."""
         commit = self._logged.rows.get(row.commit)
         return commit is not None and commit.kind == "restore"
 
@@ -484,7 +484,7 @@ class _Document:
         kept: Mapping[str, str | None],
         logged: Mapping[str, str],
     ) -> str:
-        """The ledger's seals of points, held against those that the log's plans have."""
+        """Return the ledger's seals of points, held against those that the log's plans have."""
         lacking = [point for point in kept if point not in logged]
         others = [p for p, value in kept.items() if p in logged and value != logged[p]]
         if others:

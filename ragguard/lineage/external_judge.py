@@ -1,4 +1,4 @@
-"""A judge in place of the built-in measure: an outside command, one number a passage.
+"""Ask an outside command how far an answer rests on each passage, one number a passage.
 
 The command gets one JSON object a line on its standard input, `{"question", "answer", "passage"}`,
 and prints one number in [0, 1] a line, in the same order; its standard error is shown as it is. A
@@ -24,7 +24,7 @@ HINT = "docs/incident-response.md says what a judge reads and prints."
 def command_judge(
     command: str, timeout_s: float
 ) -> Callable[[str, str, Sequence[str]], list[float]]:
-    """A judge that is a command.
+    """Make a judge of a command.
 
     Args:
         command: Program and arguments, quoted as for a shell; no shell runs it.

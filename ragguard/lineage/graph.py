@@ -1,4 +1,4 @@
-"""The graph of a lineage: steps that were verified, and what hangs on what.
+"""Build the graph of a lineage: steps that were verified, and what hangs on what.
 
 A step is verified when it is shown, by itself: each says whether *it* holds. A step that cannot be
 verified because another is wrong is `unproved`, and names the other, so that what is wrong stands
@@ -56,7 +56,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Edge:
-    """What one step has to do with another.
+    """The relation of one step to another.
 
     Attributes:
         source: Id of the step that is said something of.
@@ -71,7 +71,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a document, a chunk or an answer comes from.
+    """The origin of a document, a chunk or an answer.
 
     Attributes:
         subject: Document (`source/id`), or digest of an answer's question.
@@ -96,7 +96,7 @@ class Lineage:
         return sum(step.state == state for step in self.steps)
 
     def as_dict(self) -> dict[str, Any]:
-        """As docs/schemas/lineage.json describes it."""
+        """Return the lineage as docs/schemas/lineage.json describes it."""
         return {
             "subject": self.subject,
             "kind": self.kind,
@@ -120,7 +120,7 @@ class Sketch:
         return name in self._steps
 
     def state(self, name: str) -> State:
-        """State of a step."""
+        """Return the state of a step."""
         return self._steps[name].state
 
     def add(
@@ -147,7 +147,7 @@ class Sketch:
         self._edges[Edge(source, target, relation)] = None
 
     def finish(self, subject: str, kind: Literal["document", "answer"], focus: str = "") -> Lineage:
-        """The graph, its steps in the order of the chain."""
+        """Finish the graph, its steps in the order of the chain."""
         for looked in ("commit", "entry"):  # looked at, and found to have nothing to do with it
             meant = {edge.target for edge in self._edges if edge.source in self._steps}
             self._steps = {n: s for n, s in self._steps.items() if s.kind != looked or n in meant}
@@ -159,20 +159,20 @@ class Sketch:
 
 
 def verified(reason: str) -> tuple[State, str]:
-    """What holds, and what that was told by."""
+    """Say that a step holds, and what that was told by."""
     return "verified", reason
 
 
 def wrong(reason: str) -> tuple[State, str]:
-    """What does not hold, and why."""
+    """Say that a step does not hold, and why."""
     return "wrong", reason
 
 
 def unproved(reason: str) -> tuple[State, str]:
-    """What nothing proves or refutes, and why."""
+    """Say that nothing proves or refutes a step, and why."""
     return "unproved", reason
 
 
 def differing(ours: object, theirs: object, names: Iterable[str]) -> list[str]:
-    """Names of the attributes in which two rows differ."""
+    """Name the attributes in which two rows differ."""
     return [name for name in names if getattr(ours, name) != getattr(theirs, name)]

@@ -1,4 +1,4 @@
-"""History: what one commit changed, and what came and went between two.
+"""List what one commit changed, and what came and went between two.
 
 The state of the corpus at a commit is a query on the ledger. Its digest is recomputed here from
 that query, and compared with the one that the log holds for the commit.
@@ -55,7 +55,7 @@ class CommitView:
 
 @dataclass(frozen=True)
 class CorpusDifference:
-    """What is different between the corpus at two commits.
+    """Difference of the corpus between two commits.
 
     Attributes:
         added: Documents that serve at the second only.

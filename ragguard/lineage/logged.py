@@ -1,4 +1,4 @@
-"""Commits of the ledger held against the log: entry, plan and signed checkpoint, step by step.
+"""Hold commits of the ledger against the log: entry, plan, signed checkpoint.
 
 The checkpoint signs the tree of the leaves that were stored, an entry is the one of its leaf, a
 commit is the one of its entry, and its plan the one that the entry names. So each is told by
@@ -54,7 +54,7 @@ class Logged:
         )
 
     def _head(self, note: str) -> tuple[State, str]:
-        """Whether the newest checkpoint signs the tree of the stored leaves."""
+        """Tell whether the newest checkpoint signs the tree of the stored leaves."""
         workspace = self._workspace
         if not note:
             return wrong("the log has no signed checkpoint")
@@ -104,17 +104,17 @@ class Logged:
         return name
 
     def plan(self, number: int) -> Plan | None:
-        """The plan of a commit that is the logged one; `None` where that is not proved."""
+        """Read the plan of a commit that is the logged one; `None` where that is not proved."""
         self.add(number)
         return self._plans.get(number)
 
     def manifest_of(self, number: int) -> str:
-        """Digest of the manifest that a commit brought, as its verified plan has it."""
+        """Return the digest of the manifest that a commit brought, as its verified plan has it."""
         plan = self.plan(number)
         return plan.manifest.digest if plan is not None and plan.manifest is not None else ""
 
     def _entry(self, index: int | None, text: str | None) -> tuple[Mapping[str, Any], str]:
-        """The entry at an index, and the id of its step."""
+        """Return the entry at an index, and the id of its step."""
         body: Mapping[str, Any] = {}
         whole = index is not None and text is not None and index < len(self._leaves)
         if not whole or index is None or text is None:
@@ -168,7 +168,7 @@ class Logged:
     def newest_seals(
         self, points: Iterable[str], collection: str, numbers: Iterable[int]
     ) -> dict[str, tuple[str, int]]:
-        """Seals with which points were last written into a collection, by logged plans.
+        """Read the seals with which points were last written into a collection, by logged plans.
 
         Args:
             numbers: Commits that may have written them.

@@ -1,4 +1,4 @@
-"""A chain of custody as W3C PROV-JSON (https://www.w3.org/submissions/prov-json/).
+"""Write a chain of custody as W3C PROV-JSON (https://www.w3.org/submissions/prov-json/).
 
 Documents, their manifest and their points are entities; commits are activities; signers, reviewers
 and whoever acted are agents.
@@ -14,7 +14,7 @@ PREFIXES = {"rg": "urn:ragguard:", "prov": "http://www.w3.org/ns/prov#"}
 
 
 def prov_json(chains: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """PROV-JSON of chains of custody.
+    """Write PROV-JSON of chains of custody.
 
     Returns:
         An object with prefix, entity, activity, agent, and the relations between them.

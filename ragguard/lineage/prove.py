@@ -1,4 +1,4 @@
-"""The log, verified; and the proof that a document came in the way it did, for a stranger.
+"""Verify the log, and prove to a stranger that a document came in the way it did.
 
 A bundle holds one chain: document, its commit's entry in the log, a signed checkpoint, and the
 signed manifest that brought it. It is verified with the log's public key alone; the manifest's
@@ -29,7 +29,7 @@ MAX_BUNDLE = 64_000_000
 
 
 def find_version(workspace: Workspace, what: str) -> VersionRow:
-    """The version that a point id or a document (`source/id`) names.
+    """Find the version that a point id or a document (`source/id`) names.
 
     Raises:
         UsageError: Nothing of that name was ever committed.
@@ -48,7 +48,7 @@ def find_version(workspace: Workspace, what: str) -> VersionRow:
 
 
 def prove(workspace: Workspace, what: str, since: str = "") -> dict[str, Any]:
-    """A bundle for a point id or a document (`source/id`).
+    """Make the bundle that proves a point id or a document (`source/id`).
 
     It has a link for the commit that brought the document, one for each that pulled it back into
     quarantine, and one for each with which a reviewer released it.

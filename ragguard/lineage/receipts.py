@@ -1,4 +1,4 @@
-"""Receipts, verified: whether an answer rested on what was good then, and whether it is good now.
+"""Verify receipts: whether an answer rested on what was good then, and is good now.
 
 A receipt alone shows who signed it and that its entries are below a checkpoint of the log. With
 the ledger, and without index or model, it shows whether the log has those entries, whether the
@@ -62,7 +62,7 @@ class ReceiptPassage:
 
 
 def is_receipt(data: bytes) -> bool:
-    """Whether bytes are an envelope, and no bundle of `log prove`."""
+    """Tell whether bytes are an envelope, and no bundle of `log prove`."""
     return b'"payloadType"' in data[: receipts.MAX_RECEIPT]
 
 
@@ -155,7 +155,7 @@ class _Past:
         return f"it did not serve since commit {hit['commit']} with these bytes"
 
     def _before(self, commit: int | None) -> bool:
-        """Whether a commit is below the checkpoint."""
+        """Tell whether a commit is below the checkpoint."""
         row: CommitRow | None = self._commits.get(commit or 0)
         return row is not None and row.log_index is not None and row.log_index < len(self._entries)
 
@@ -164,7 +164,7 @@ class _Past:
         return Signatures(self._workspace, root=self._root())
 
     def _root(self) -> Root:
-        """The trust root in force under the checkpoint."""
+        """Return the trust root in force under the checkpoint."""
         numbers = [e["version"] for e in self._entries if "root" in e and "version" in e]
         data = self._roots.get(numbers[-1] if numbers else min(self._roots))
         if data is None:
@@ -203,7 +203,7 @@ def now(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage]
 
 
 def _still(workspace: Workspace, hit: Mapping[str, Any], judged: Proof | Refused | None) -> str:
-    """Why a passage is not good any more; empty when it is."""
+    """Tell why a passage is not good any more; empty when it is."""
     if isinstance(judged, Proof):
         return "" if judged.digest == hit["digest"] else "its document has other bytes now"
     if judged is not None:

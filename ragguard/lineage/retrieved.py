@@ -1,4 +1,4 @@
-"""When a document was among the answers, as the retrieval log has it."""
+"""Find when a document was among the answers, as the retrieval log has it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Retrieved:
-    """When a document was found.
+    """Answers that a document was found for.
 
     Attributes:
         document: `source/id`.

@@ -1,4 +1,4 @@
-"""The lineage of a source: what it brought, under whose signatures, and what became of it."""
+"""Draw the lineage of a source: what it brought, under whose signatures, what became of it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class SourceRow:
     last: str
 
     def as_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """Return the source as a JSON object."""
         record = self.record
         counts = {k: getattr(record, k) for k in ("admitted", "released", "rejected", "open")}
         told = {**counts, "rate": record.rate, "interval": list(record.interval)}
@@ -89,7 +89,7 @@ class SourceRow:
 
 @dataclass(frozen=True)
 class SourceLineage:
-    """What there is to know of a source.
+    """History of a source.
 
     Attributes:
         keys: Principal, key id, and time of revocation of each of its signers, if there was one.
@@ -109,7 +109,7 @@ class SourceLineage:
     held: int
 
     def as_dict(self) -> dict[str, Any]:
-        """As docs/schemas/source.json describes it, but for the canaries."""
+        """Return the source as docs/schemas/source.json describes it, but for the canaries."""
         return {
             **self.row.as_dict(),
             "threshold": self.threshold,
@@ -131,7 +131,7 @@ class SourceLineage:
 
 
 def sources(workspace: Workspace) -> list[SourceRow]:
-    """Every source that ever brought something, or may."""
+    """List every source that ever brought something, or may."""
     with workspace.ledger.reading() as conn:
         names = commits.sources(conn) | set(workspace.root.sources)
         rates = observed.observed(conn).by_source

@@ -1,4 +1,4 @@
-"""The history of the corpus, a timeline: what each commit added, changed and took out."""
+"""List the history of the corpus: what each commit added, changed and took out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHAT = ("added", "changed", "gone", "held", "let go")
 
 @dataclass(frozen=True)
 class DocumentChange:
-    """What a commit did to one document.
+    """Change of one document by a commit.
 
     Attributes:
         what: `added`, `changed` or `gone` of what serves; else `held`, when it came into
@@ -159,7 +159,7 @@ def look(workspace: Workspace, number: int, *, offset: int = 0, limit: int = 100
 
 
 def moment_of(conn: sa.Connection, row: CommitRow) -> Moment:
-    """A commit with what it changed."""
+    """Describe a commit with what it changed."""
     return Moment(row, _signers(conn, row), _counted(conn, [row.id])[row.id])
 
 
@@ -169,7 +169,7 @@ def _signers(conn: sa.Connection, row: CommitRow) -> list[str]:
 
 
 def _touched(*commit: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Stays that commits began or ended."""
+    """Return the stays that commits began or ended."""
     return (
         sa.select(
             versions.c.source,
@@ -185,7 +185,7 @@ def _touched(*commit: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 
 def _counted(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, int]]]:
-    """Documents by commit, source and what became of them."""
+    """List documents by commit, source and what became of them."""
     wanted = set(numbers)
     seen: dict[tuple[int, str, str], set[tuple[str, bool]]] = defaultdict(set)
     query = _touched(membership.c.since.in_(numbers), membership.c.until.in_(numbers))
@@ -215,7 +215,7 @@ def _what(moves: set[tuple[str, bool]]) -> str:
 def _changes(
     conn: sa.Connection, number: int, offset: int, limit: int
 ) -> tuple[int, list[DocumentChange]]:
-    """How many documents a commit changed, and some of them."""
+    """Count how many documents a commit changed, and some of them."""
     rows = _touched(membership.c.since == number, membership.c.until == number)
     names = rows.with_only_columns(versions.c.source, versions.c.document).distinct()
     total = int(conn.execute(sa.select(sa.func.count()).select_from(names.subquery())).scalar_one())

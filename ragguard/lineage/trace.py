@@ -1,4 +1,4 @@
-"""Trace: from a bad answer back to the documents that made it, and to what came with them.
+"""Trace a bad answer to the documents that made it, and to what came with them.
 
 Passages retrieved for the question are ranked by how much the answer rests on them, by what
 `lineage.attribution` measures or by a judge. It names suspects for a person; it changes nothing,
@@ -240,7 +240,7 @@ def read_signs(
     vectors: Floats,
     known: Mapping[str, int],
 ) -> Signs:
-    """What is known of passages that were retrieved, in the order of the ranking.
+    """Measure passages that were retrieved, in the order of the ranking.
 
     Args:
         answer: The bad answer, or nothing.
@@ -287,7 +287,7 @@ def read_on(named: Callable[[int], Bools], n: int, k: int) -> tuple[int, Bools]:
 
 
 def _known(workspace: Workspace) -> Mapping[str, int]:
-    """How many chunks of the serving index write each word."""
+    """Count how many chunks of the serving index write each word."""
     generation = workspace.generation()
     if generation is None:
         return {}

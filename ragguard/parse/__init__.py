@@ -1,1 +1,1 @@
-"""Bytes to text to chunks: what a reader sees, and apart from it what he does not."""
+"""Parse bytes into text and chunks: what a reader sees, and apart from it what he does not."""

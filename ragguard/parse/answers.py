@@ -1,4 +1,4 @@
-"""What a worker answers about a document, looked through before it is believed."""
+"""Check what a worker answers about a document before it is believed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Unread:
 
 
 def checked(answer: bytes) -> Read | Unread:
-    """An answer as values; a worker may have been taken over, so that nothing is believed."""
+    """Check an answer, of a worker that may have been taken over, and return it as values."""
     try:
         body: dict[str, Any] = json.loads(answer.decode("utf-8", "surrogatepass"))
         if "reason" in body:

@@ -1,4 +1,4 @@
-"""A Chromium that draws pages: without network, without their scripts, in its own sandbox.
+"""Draw pages in a Chromium without network, without their scripts, in its own sandbox.
 
 The browser is told what to do over a pipe (the DevTools protocol), so there is no port that others
 could reach; it ends when the pipe does, so with this process. It starts with an empty profile, an
@@ -92,7 +92,7 @@ class Late(Exception):
 
 
 def find(path: str) -> str:
-    """The browser to use.
+    """Return the browser to use.
 
     Args:
         path: As set; empty: the first of `NAMES` that is installed.
@@ -300,7 +300,7 @@ class Browser:
     # --- the protocol -----------------------------------------------------------------------------
 
     def _said(self, expression: str) -> bytes:
-        """A string that an expression gives in our world of the page."""
+        """Return a string that an expression gives in our world of the page."""
         asked = {"expression": expression, "contextId": self._context, "returnByValue": True}
         answer = self._call("Runtime.evaluate", asked)
         if "exceptionDetails" in answer:
@@ -414,7 +414,7 @@ class Browsers:
 
     @contextlib.contextmanager
     def borrowed(self, path: str) -> Iterator[Browser]:
-        """A browser for one page; after one that went wrong it is not used again.
+        """Return a browser for one page; after one that went wrong it is not used again.
 
         Args:
             path: Of the program; empty for the one that is installed.

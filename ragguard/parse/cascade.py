@@ -1,4 +1,4 @@
-"""Which declarations hold for which element of a page: its style sheets, matched and in order.
+"""Match style sheets: which declarations hold for which element of a page, in order.
 
 See `parse.style_sheets` for which rules apply at all, and `parse.css` for what they hide.
 """
@@ -45,7 +45,7 @@ def _sheets(tree: LexborHTMLParser) -> list[str]:
 
 
 def styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, str]]:
-    """What the style sheets inside a page declare: by memory id of the node; variables."""
+    """Tell what the style sheets inside a page declare: by memory id of the node; variables."""
     sheet_rules = [rule for sheet in _sheets(tree) for rule in rules(sheet)]
     variables: dict[str, str] = {}
     for _, body in sheet_rules:
@@ -90,7 +90,7 @@ def styled(tree: LexborHTMLParser) -> tuple[dict[int, Declarations], dict[str, s
 
 
 def _of_element(selector: str, declared: Declarations) -> tuple[str, Declarations]:
-    """A selector of a part of an element as one of the element, with what counts for it.
+    """Return a selector of a part of an element as one of the element, with what counts for it.
 
     A first line that is hidden may be all of the text, and what is put before or behind it may lie
     over it.
@@ -105,7 +105,7 @@ def _of_element(selector: str, declared: Declarations) -> tuple[str, Declaration
 
 
 def _alternatives(selectors: str) -> list[str]:
-    """The members of a selector list; commas inside brackets and strings part nothing."""
+    """Return the members of a selector list; commas inside brackets and strings part nothing."""
     members: list[list[str]] = [[]]
     depth = 0
     for piece in _BRACKETS.findall(selectors):

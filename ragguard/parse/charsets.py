@@ -1,4 +1,4 @@
-"""Which encoding a page declares, by the labels that browsers know.
+"""Tell which encoding a page declares, by the labels that browsers know.
 
 Asked only of what is not UTF-8: a page that is, is read as UTF-8 whatever it says.
 Source: WHATWG Encoding Standard, section 4.2; HTML Standard, "prescan a byte stream".
@@ -59,7 +59,7 @@ _UNICODE = re.compile(r"(?:x-)?(?:unicode-?)?(?:utf|ucs)-?(?:8|16|2|32).*|unicod
 
 
 def declared(data: bytes) -> tuple[str, str | None]:
-    """The label a page declares, and the codec that reads it.
+    """Return the label a page declares, and the codec that reads it.
 
     Args:
         data: A page that is not UTF-8 and has no mark of UTF-16.

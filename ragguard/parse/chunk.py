@@ -1,4 +1,4 @@
-"""Text to chunks: structure-aware, and never longer than the encoder reads.
+"""Split text into chunks: structure-aware, and never longer than the encoder reads.
 
 The splitters are langchain-text-splitters; sections are found here, so that no title is cut from
 what stands under it, and nothing without a letter or a digit becomes a chunk.
@@ -57,7 +57,7 @@ class _Section:
 
 
 def _titles(text: str, fmt: str) -> Iterator[tuple[int, int]]:
-    """Where titles begin and end, with their rules and the anchors right before them."""
+    """Tell where titles begin and end, with their rules and the anchors right before them."""
     lines = text.split("\n")
     starts = [0]
     for line in lines:
@@ -90,7 +90,7 @@ def _titles(text: str, fmt: str) -> Iterator[tuple[int, int]]:
 
 
 def _underlined(lines: Sequence[str], at: int, fmt: str) -> bool:
-    """Whether a line is a title by the rule under it."""
+    """Tell whether a line is a title by the rule under it."""
     title = lines[at].strip()
     if at + 1 >= len(lines) or not _WORDED.search(title) or len(title) > _LONGEST_TITLE:
         return False
@@ -101,7 +101,7 @@ def _underlined(lines: Sequence[str], at: int, fmt: str) -> bool:
 
 
 def _sections(text: str, fmt: str) -> list[_Section]:
-    """A text as sections; only the last may be a title with nothing under it."""
+    """Return a text as sections; only the last may be a title with nothing under it."""
     sections: list[_Section] = []
     if fmt != "pdf":
         for start, end in _titles(text, fmt):
@@ -146,7 +146,7 @@ def _pieces(text: str, base: int, fmt: str, size: int, overlap: int) -> list[Chu
 
 
 def _led(text: str, base: int, before: Chunk, last: Chunk, size: int) -> Chunk:
-    """A last title with as much of the text before it as there is room for."""
+    """Return a last title with as much of the text before it as there is room for."""
     start = max(before.start + 1, last.end - size) - base
     while start < last.start - base and not text[start - 1].isspace():
         start += 1

@@ -1,4 +1,4 @@
-"""Colours of CSS as red, green and blue, roughly: to tell whether text differs from its ground.
+"""Read colours of CSS as red, green and blue: to tell whether text differs from its ground.
 
 Sources: CSS Color Level 4 and 5. Wide gamuts count as sRGB, and colours are mixed in it.
 """
@@ -31,7 +31,7 @@ _FROM_XYZ = (
 
 @lru_cache(maxsize=4096)
 def colour(value: str) -> tuple[Colour, float]:
-    """A colour and its alpha; `(None, 1)` when it is none that can be computed.
+    """Return a colour and its alpha; `(None, 1)` when it is none that can be computed.
 
     Args:
         value: A value in lower case.
@@ -106,7 +106,7 @@ def _parted(tokens: list[Any]) -> list[list[Any]]:
 
 
 def _base(tokens: list[Any]) -> tuple[float, float, float, float] | None:
-    """The colour that a relative one is made from, where no channel is changed."""
+    """Return the colour that a relative one is made from, where no channel is changed."""
     first = _parted(tokens)[0]
     if len(first) < 2 or first[0].type != "ident" or first[0].lower_value != "from":
         return None
@@ -176,7 +176,7 @@ def stops(value: str) -> tuple[tuple[Colour, float], ...]:
 
 @lru_cache(maxsize=4096)
 def first(value: str) -> tuple[Colour, float]:
-    """The first colour among the values of a property, and its alpha; `(None, 1)` without any.
+    """Return the first colour among a property's values, and its alpha; `(None, 1)` without any.
 
     Args:
         value: A value in lower case.
@@ -199,7 +199,7 @@ def over(fore: Colour, alpha: float, ground: Colour) -> Colour:
 
 
 def blended(mode: str, fore: Colour, ground: Colour) -> Colour:
-    """What is seen of a colour on a ground under a blend mode; of some modes, the colour itself."""
+    """Blend a colour into a ground, under a blend mode; of some modes, the colour itself."""
     if mode not in _BLENDS or not isinstance(fore, tuple) or not isinstance(ground, tuple):
         return fore
     red, green, blue = (_BLENDS[mode](f, g) for f, g in zip(fore, ground, strict=True))
@@ -231,7 +231,7 @@ def changed(shade: Colour, change: Callable[[float, float], float], share: float
 
 
 def gradient(value: str, ground: Colour) -> Colour:
-    """The ground that gradients make: their colour where they have one alone, else unknown."""
+    """Return the ground that gradients make: their one colour, else unknown."""
     shades = [over(shade, alpha, ground) for shade, alpha in stops(value)]
     known = [shade for shade in shades if isinstance(shade, tuple)]
     if not known or "url(" in value or len(known) < len(shades):

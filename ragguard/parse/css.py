@@ -1,4 +1,4 @@
-"""CSS as far as it decides whether a reader sees a text.
+"""Evaluate CSS as far as it decides whether a reader sees a text.
 
 Read are style attributes and the style sheets inside a page, as a wide screen in its usual light
 state would apply them. Where a rule may or may not apply, it counts when it hides: a text wrongly
@@ -76,7 +76,7 @@ class Look:
     blend: str = ""
 
     def hides(self) -> str:
-        """How it hides text; empty when it does not."""
+        """Tell how it hides text; empty when it does not."""
         if not self.shown:
             return "css-visibility"
         if self.opacity < _FAINT:
@@ -93,7 +93,7 @@ class Look:
         return "css-colour" if same or self.alpha < _FAINT else ""
 
     def under(self, declared: Declarations) -> Look:
-        """The look of an element with these declarations, in the order they are applied."""
+        """Return the look of an element with these declarations, in the order they are applied."""
         look = self
         clipped = False
         for name, value, _ in declared:
@@ -165,7 +165,7 @@ def _split(style: str) -> list[str]:
 
 
 def removes(declared: Declarations) -> str:
-    """How declarations hide an element with all that is in it; empty when they do not."""
+    """Tell how declarations hide an element with all that is in it; empty when they do not."""
     last = {name: value for name, value, _ in declared}
     values: dict[str, list[str]] = {}
     for name, value, _ in declared:
@@ -199,7 +199,7 @@ _WIDTHS = frozenset({"width", "inline-size"})
 
 
 def _squeezed(last: dict[str, str], clipped: bool) -> bool:
-    """Whether the way an element is laid out leaves its content no room."""
+    """Tell whether the way an element is laid out leaves its content no room."""
     contained = last.get("contain", "").split()
     if "strict" in contained or ("size" in contained and clipped):
         return not any(max(lengths(last.get(n, "")), default=0) > _LOW for n in _HIGH)
@@ -291,7 +291,7 @@ _TURNS = {"deg": math.pi / 180, "rad": 1.0, "grad": math.pi / 200, "turn": 2 * m
 
 
 def _masks(name: str, value: str, last: dict[str, str]) -> str:
-    """How a mask leaves nothing of an element, or may."""
+    """Tell how a mask leaves nothing of an element, or may."""
     plain = name.removeprefix("-webkit-")
     if plain in ("mask-size", "mask-position"):
         at = lengths(value)
@@ -333,14 +333,14 @@ def covers(declared: Declarations) -> bool:
 
 
 def _pushed(name: str, value: str, clipped: bool) -> bool:
-    """Whether text is pushed out of its box, which shows nothing beyond its edges."""
+    """Tell whether text is pushed out of its box, which shows nothing beyond its edges."""
     if not clipped or not name.startswith(("text-indent", "padding")):
         return False
     return any(unit == "%" and float(n) >= 99 for n, unit in NUMBER.findall(value))
 
 
 def _far(value: str, across: bool) -> bool:
-    """Whether a distance leads off the page; down there it may be scrolled to."""
+    """Tell whether a distance leads off the page; down there it may be scrolled to."""
     for number, unit in NUMBER.findall(value):
         pixels = float(number) * PIXELS.get(unit, 1.0)
         if float(number) <= -100 or pixels <= -_FAR_PX or pixels >= 3 * _FAR_PX:
@@ -383,14 +383,14 @@ def _sides(numbers: list[tuple[float, str]]) -> list[tuple[float, str]]:
 
 
 def _cut(side: tuple[float, str], other: tuple[float, str], most: float) -> bool:
-    """Whether two sides that are cut off leave nothing, or may."""
+    """Tell whether two sides that are cut off leave nothing, or may."""
     share = sum(n for n, unit in (side, other) if unit == "%")
     pixels = sum(n * PIXELS.get(unit, 1.0) for n, unit in (side, other) if unit != "%")
     return share > 90 or pixels >= most
 
 
 def _extent(numbers: list[float]) -> float:
-    """The lesser of width and height of the points that alternate in a list."""
+    """Return the lesser of width and height of the points that alternate in a list."""
     xs, ys = numbers[::2], numbers[1::2]
     if not xs or not ys:
         return 0.0
@@ -426,7 +426,7 @@ _OF_PARENT = {"em": 1.0, "%": 0.01, "ex": 0.5, "ch": 0.5}
 
 
 def _filtered(look: Look, value: str, own: bool) -> Look:
-    """A look after its filters.
+    """Return a look after its filters.
 
     Args:
         look: Before them.
@@ -457,7 +457,7 @@ _FILTERS: dict[str, Callable[[float, float], float]] = {
 
 
 def _plain(text: str) -> str:
-    """Text without backslash escapes."""
+    """Return the text without backslash escapes."""
     return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
 
 

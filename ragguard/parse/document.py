@@ -1,4 +1,4 @@
-"""Documents to text: what will be served, and apart from it what a reader would not see.
+"""Parse documents: what will be served, and apart from it what a reader would not see.
 
 `.md .txt .rst` and records keep their decoded text as it is, so that spans point into the file;
 `.html .pdf .docx` give their visible text. Line ends become line feeds; nothing else is changed.
@@ -72,7 +72,7 @@ class Parsed:
 
 
 def parser_of(settings: ParseSettings) -> str:
-    """What a recipe calls the parser: what is read with other settings is other text."""
+    """Tell what a recipe calls the parser: what is read with other settings is other text."""
     render = f" render={settings.render}" if settings.render != "rules" else ""
     details = f" details={settings.details}" if settings.details != "closed" else ""
     return PARSER + render + details
@@ -150,17 +150,17 @@ def _only_unreadable(format_name: str) -> Iterator[None]:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a plain text holds nothing to parse: what `read_record` gives is the text itself."""
+    """Tell whether a plain text holds nothing to parse: `read_record` gives the text itself."""
     return not _MARKUP.search(text)
 
 
 def has_words(text: str) -> bool:
-    """Whether a text has a letter or a digit of any script: without one there is no passage."""
+    """Tell whether a text has a letter or digit of any script: without one it has no passage."""
     return _WORDED.search(text) is not None
 
 
 def front_of(data: bytes, fmt: str) -> Front:
-    """What a file says about itself; nothing where it cannot be read, which `parse` will tell."""
+    """Read what a file says about itself; nothing where it cannot be read, as `parse` will tell."""
     if fmt not in FORMATS:
         return NONE
     try:
@@ -176,7 +176,7 @@ def _lines(text: str) -> str:
 
 
 def read_text(text: str, fmt: str) -> Parsed:
-    """A text format: the text itself, and what its rendering would hide."""
+    """Return a text format: the text itself, and what its rendering would hide."""
     text = _lines(text)
     front = read_front(text, fmt)
     begin = front.end if has_words(text[front.end :]) else 0
@@ -204,7 +204,7 @@ def decode_text(data: bytes, fmt: str = "") -> str:
 
 
 def _decode(data: bytes, fmt: str) -> tuple[str, int]:
-    """The text, and in how many places of a page U+FFFD stands for what is no UTF-8."""
+    """Return the text, and in how many places of a page U+FFFD stands for what is no UTF-8."""
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     encoding, name = ("utf-16", "UTF-16") if marked else ("utf-8-sig", "UTF-8")
     replaced = 0
@@ -260,7 +260,7 @@ def _markdown(text: str) -> list[Hidden]:
 
 
 def _rst_meta(text: str) -> list[Hidden]:
-    """What `meta` directives say elsewhere than at the beginning."""
+    """Tell what `meta` directives say elsewhere than at the beginning."""
     metas = (" ".join(match["rest"].split()) for match in _RST_META.finditer(text))
     return [Hidden("front-matter", meta) for meta in metas if meta]
 

@@ -1,4 +1,4 @@
-"""DOCX to the text a reader sees, and apart from it the text he does not.
+"""Parse DOCX into the text a reader sees, and apart from it the text he does not.
 
 Read is the body: paragraphs, tables, text boxes, equations, the base of ruby, tracked insertions as
 Word shows them. Formatting is what styles, the run and what lies behind it add up to. Not read, and
@@ -101,7 +101,7 @@ def read_docx(data: bytes) -> tuple[str, tuple[Hidden, ...]]:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Any:
-    """The root element of an XML member.
+    """Return the root element of an XML member.
 
     Raises:
         UnreadableError: It is too large.
@@ -122,7 +122,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> Any:
 
 
 def _related(archive: zipfile.ZipFile, name: str, kind: str) -> str | None:
-    """The member that another one names as its document or styles.
+    """Return the member that another one names as its document or styles.
 
     Args:
         name: The member that names it; empty for the package.
@@ -192,7 +192,7 @@ class _Reader:
                         self._theme[alias] = shade
 
     def _shade(self, item: Any, of: str = "") -> str | None:
-        """A colour that a theme names, made lighter or darker as the element says."""
+        """Return a colour that a theme names, made lighter or darker as the element says."""
         shade = self._theme.get(value_of(item, f"theme{of or 'Color'}") or "")
         for change, end in (("Tint", 255), ("Shade", 0)):
             part = value_of(item, f"theme{of}{change}")
@@ -216,7 +216,7 @@ class _Reader:
         return known[0] if len(set(known)) == 1 else None
 
     def _change(self, name: str | None) -> _Format:
-        """What a style and those it is based on say; one in a circle ends it."""
+        """Tell what a style and those it is based on say; one in a circle ends it."""
         lineage: list[str] = []
         seen: set[str] = set()
         format_: _Format = {}
@@ -235,7 +235,7 @@ class _Reader:
         return format_
 
     def _formatted(self, format_: _Format, properties: Any) -> _Format:
-        """A format changed by run properties."""
+        """Return a format changed by run properties."""
         if properties is None:
             return format_
         changed = self._shaded(dict(format_), properties)
@@ -350,7 +350,7 @@ class _Reader:
         return body
 
     def _boxed(self, box: Any, behind: _Format) -> _Format:
-        """What is behind the text of a box, and whether the box shows."""
+        """Tell what is behind the text of a box, and whether the box shows."""
         format_ = dict(behind)
         for above in box.iterancestors():
             name = above.tag.rpartition("}")[2]
@@ -374,7 +374,7 @@ class _Reader:
 
 
 def _text(run: Any) -> str:
-    """What a run says."""
+    """Tell what a run says."""
     parts = []
     for child in run:
         tag = child.tag

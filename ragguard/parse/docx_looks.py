@@ -1,4 +1,4 @@
-"""What of a DOCX's formatting hides text: places off the page, no height, no contrast.
+"""Find formatting of a DOCX that hides text: places off the page, no height, no contrast.
 
 Measures are in twips (twentieths of a point) unless a name says other; boxes are in EMU, of which a
 twip has 635. See `parse.docx` for what formatting adds up to.
@@ -29,7 +29,7 @@ _SLIVER_EMU = 50_000  # width or height of a box, in which nothing is read
 
 
 def number_of(text: str | None, parts: float = 1.0) -> float | None:
-    """A measure as a number; with a unit (as in strict files), in `parts` of a point."""
+    """Return a measure as a number; with a unit (as in strict files), in `parts` of a point."""
     text = (text or "").strip()
     unit = _POINTS.get(text[-2:])
     try:
@@ -41,12 +41,12 @@ def number_of(text: str | None, parts: float = 1.0) -> float | None:
 
 
 def value_of(element: Any, name: str = "val") -> str | None:
-    """An attribute of an element that may be missing."""
+    """Return an attribute of an element that may be missing."""
     return None if element is None else element.get(W + name)
 
 
 def off_page(drawing: Any, wide: float) -> bool:
-    """Whether a drawing is hidden, has no size, or stands off the page."""
+    """Tell whether a drawing is hidden, has no size, or stands off the page."""
     if any(p.get("hidden") in ("1", "true", "on") for p in drawing.iterfind("{*}docPr")):
         return True
     extent = drawing.find("{*}extent")
@@ -67,7 +67,7 @@ def off_page(drawing: Any, wide: float) -> bool:
 
 
 def off_table(properties: Any, wide: float) -> bool:
-    """Whether a table stands off a page of this width."""
+    """Tell whether a table stands off a page of this width."""
     if properties is None:
         return False
     indent, place = properties.find(W + "tblInd"), properties.find(W + "tblpPr")
@@ -79,7 +79,7 @@ def off_table(properties: Any, wide: float) -> bool:
 
 
 def slit(row: Any, cell: Any) -> bool:
-    """Whether a cell of a fixed height is too narrow for words."""
+    """Tell whether a cell of a fixed height is too narrow for words."""
     high = row.find(f"{W}trPr/{W}trHeight")
     width = cell.find(f"{W}tcPr/{W}tcW")
     if value_of(high, "hRule") != "exact" or value_of(width, "type") not in (None, "dxa"):
@@ -88,13 +88,13 @@ def slit(row: Any, cell: Any) -> bool:
 
 
 def attribute(element: Any, name: str) -> str | None:
-    """An attribute whatever its name space."""
+    """Return an attribute whatever its name space."""
     values = (v for k, v in element.attrib.items() if k.rpartition("}")[2] == name)
     return next(values, None)
 
 
 def hexadecimal(text: str) -> int:
-    """A number as digits to 16; 255 for what is none."""
+    """Return a number as digits to 16; 255 for what is none."""
     try:
         return int(text, 16)
     except ValueError:
@@ -102,7 +102,7 @@ def hexadecimal(text: str) -> int:
 
 
 def between(shade: str, other: str, share: float) -> str:
-    """A colour between two: `share` of the first."""
+    """Return a colour between two: `share` of the first."""
     a, b = colour("#" + shade.lower())[0], colour("#" + other.lower())[0]
     if not isinstance(a, tuple) or not isinstance(b, tuple):
         return shade
@@ -112,12 +112,12 @@ def between(shade: str, other: str, share: float) -> str:
 
 
 def low(height: str | None) -> bool:
-    """Whether nothing is read in a line of this exact height."""
+    """Tell whether nothing is read in a line of this exact height."""
     return (number_of(height, 20) or 0) < _LOW_TWIPS
 
 
 def out_of_sight(properties: Any, wide: float) -> bool:
-    """Whether a paragraph stands off a page of this width or has lines of no height."""
+    """Tell whether a paragraph stands off a page of this width or has lines of no height."""
     if properties is None:
         return False
     spacing = properties.find(W + "spacing")
@@ -138,7 +138,7 @@ def out_of_sight(properties: Any, wide: float) -> bool:
 
 
 def hides(format_: Format, text: str) -> bool:
-    """Whether a run of this format and text is not read."""
+    """Tell whether a run of this format and text is not read."""
     letters, worded = len(text), any(map(str.isalpha, text))
     if format_.get("web") and worded:  # the numbers of a table of contents are so, too
         return True
@@ -160,7 +160,7 @@ def hides(format_: Format, text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _merges(ink: str, behind: str) -> bool:
-    """Whether text of a colour cannot be told from what is behind it."""
+    """Tell whether text of a colour cannot be told from what is behind it."""
     fore, _ = colour("#" + ink)
     if fore is None:
         return False

@@ -1,4 +1,4 @@
-"""What a reader sees of a page that a browser drew: which characters leave legible ink.
+"""Read a page as a browser drew it: which characters leave legible ink.
 
 The page is drawn window by window, as it is scrolled, with its text and without. A glyph is seen if
 what changes in its own box is legible (`ink`) in one of them. Texts that lie on one another are
@@ -89,7 +89,7 @@ def look(view: View, markup: str, texts: Sequence[str]) -> list[bytes]:
 
 
 def _matched(shown: Sequence[Shown], texts: Sequence[str]) -> list[bytes]:
-    """What is seen, told for the text nodes of another parser: characters are counted."""
+    """Tell what is seen, told for the text nodes of another parser: characters are counted."""
     theirs, flags = _said("".join(s.text for s in shown), b"".join(s.seen for s in shown))
     ours = "".join("".join(text.split()) for text in texts)
     if ours != theirs:
@@ -110,13 +110,13 @@ def _matched(shown: Sequence[Shown], texts: Sequence[str]) -> list[bytes]:
 
 
 def _alike(text: Iterable[str], other: Iterable[str]) -> int:
-    """How many characters two texts have in common before they part."""
+    """Count how many characters two texts have in common before they part."""
     same = takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False))
     return sum(1 for _ in same)
 
 
 def _said(text: str, seen: bytes) -> tuple[str, bytes]:
-    """A text and its flags without white space."""
+    """Return a text and its flags without white space."""
     kept = [place for place, sign in enumerate(text) if not sign.isspace()]
     return "".join(map(text.__getitem__, kept)), bytes(map(seen.__getitem__, kept))
 
@@ -201,7 +201,7 @@ class _Page:
     # --- scrolling --------------------------------------------------------------------------------
 
     def _under(self, boxes: Sequence[Any]) -> Mask:
-        """Which glyphs lie under some boxes."""
+        """Tell which glyphs lie under some boxes."""
         under = np.zeros(len(self._seen), np.bool_)
         for box in boxes[:_PARTS]:
             left, top, right, bottom = (integers(box) / 4).tolist()
@@ -311,7 +311,7 @@ class _Page:
         pictures: tuple[Picture, Picture],
         at: list[int],
     ) -> Mask:
-        """Which glyphs are legible where some lie on others: text by text is taken away."""
+        """Tell which glyphs are legible where some lie on others: text by text is taken away."""
         whole, bare = pictures
         kept = np.ones(len(glyphs), np.bool_)
         nodes = np.unique(self._owners[glyphs[crowded]])
@@ -363,7 +363,7 @@ class _Page:
         return _joined(text, shown, {place for begin, end in places for place in range(begin, end)})
 
     def _read(self, first: int, word: list[int], before: int) -> int:
-        """Whether a word is read; one without letters is if the one before it is."""
+        """Tell whether a word is read; one without letters is if the one before it is."""
         glyphs = first + np.array(word)
         letters = glyphs[self._letter[glyphs]]
         if not letters.size:
@@ -374,7 +374,7 @@ class _Page:
 
 
 def _joined(text: str, shown: bytearray, drawn: Container[int] | None = None) -> bytes:
-    """What is no glyph, such as white space, is seen where what stands before it is.
+    """Tell what is no glyph, such as white space, is seen where what stands before it is.
 
     Args:
         shown: Per character; changed.
@@ -390,7 +390,7 @@ def _joined(text: str, shown: bytearray, drawn: Container[int] | None = None) ->
 
 
 def _sharp(inked: Mask, boxes: Boxes, upright: Mask) -> Mask:
-    """Which glyphs have ground beside their ink, and, where letters stand on a line, feet."""
+    """Tell which glyphs have ground beside their ink, and, where letters stand on a line, feet."""
     left, top, right, bottom = boxes.T
     feet = boxes.copy()
     feet[:, 1] = bottom - np.maximum((bottom - top) // 3, 1)
@@ -401,7 +401,7 @@ def _sharp(inked: Mask, boxes: Boxes, upright: Mask) -> Mask:
 
 
 def _edges(whole: Picture, bare: Picture) -> Mask:
-    """Where what the text adds begins or ends within a pixel: what is blurred has no edges."""
+    """Tell where what the text adds begins or ends within a pixel: what is blurred has no edges."""
     added = _light(whole) - _light(bare)
     edges = np.zeros(added.shape, np.bool_)
     edges[:, 1:] = np.abs(added[:, 1:] - added[:, :-1]) >= _EDGE
@@ -409,7 +409,7 @@ def _edges(whole: Picture, bare: Picture) -> Mask:
 
 
 def _light(picture: Picture) -> npt.NDArray[np.int16]:
-    """How light each pixel is: green counts most, blue least."""
+    """Tell how light each pixel is: green counts most, blue least."""
     blue, green, red, _ = np.moveaxis(picture, 2, 0)
     light: npt.NDArray[np.int16] = blue.astype(np.int16)
     light += 5 * green.astype(np.int16)
@@ -419,7 +419,7 @@ def _light(picture: Picture) -> npt.NDArray[np.int16]:
 
 
 def _sums_in(mask: Mask, boxes: Boxes) -> npt.NDArray[np.int32]:
-    """How much of a mask is in each box."""
+    """Tell how much of a mask is in each box."""
     sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
     np.cumsum(mask, axis=0, dtype=np.int32, out=sums[1:, 1:])
     np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
@@ -428,7 +428,7 @@ def _sums_in(mask: Mask, boxes: Boxes) -> npt.NDArray[np.int32]:
 
 
 def _crowded(boxes: Boxes) -> Mask:
-    """Which glyphs have others on the middle of their boxes."""
+    """Tell which glyphs have others on the middle of their boxes."""
     left, top, right, bottom = boxes.T
     wide, high = right - left, bottom - top
     x, y = (_CORE * wide).astype(np.int64), (_CORE * high).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Front matter: what a file says about itself before its text, as metadata.
+"""Read front matter, what a file says about itself before its text, as metadata.
 
 Read are the YAML (`---`) and TOML (`+++`) blocks that open a Markdown file, the field list and the
 `.. meta::` directive that open a reStructuredText file, and the title and description in the head
@@ -104,7 +104,7 @@ def _markdown(text: str) -> Front:
 
 
 def _yaml(body: str) -> Mapping[Any, Any] | None:
-    """A block of YAML; `None` where it is none, or names a thing twice by an alias."""
+    """Return a block of YAML; `None` where it is none, or names a thing twice by an alias."""
     import yaml
 
     try:
@@ -175,7 +175,7 @@ def _flat(values: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _scalar(value: object) -> str | int | float | bool | None:
-    """A value as JSON has it; `None` for what is nothing, nested, or too large."""
+    """Return a value as JSON has it; `None` for what is nothing, nested, or too large."""
     if isinstance(value, str):
         text = " ".join(value.split())
         return text if text and len(text) <= MAX_VALUE and text.isprintable() else None
@@ -187,7 +187,7 @@ def _scalar(value: object) -> str | int | float | bool | None:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """All words of a value, however deep they stand."""
+    """Yield all words of a value, however deep they stand."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if isinstance(key, str) and len(key.split()) > 1:

@@ -1,4 +1,4 @@
-"""HTML to the text a reader sees, and apart from it the text he does not.
+"""Parse HTML into the text a reader sees, and apart from it the text he does not.
 
 Visible text keeps its structure in Markdown's manner (`#` headings, `-` items, blank lines between
 blocks), so that chunks follow sections. Hidden is what a browser would not show: comments, elements
@@ -285,12 +285,12 @@ class _Walker:
                 stack.append((child, depth + 1, verbatim, below))
 
     def _folds(self, tag: str, node: LexborNode) -> bool:
-        """Whether an element shows its summary only; a browser tells that itself."""
+        """Tell whether an element shows its summary only; a browser tells that itself."""
         closed = tag == "details" and "open" not in node.attributes
         return closed and self._page and self._seen is None
 
     def _folded(self, children: list[LexborNode]) -> list[LexborNode]:
-        """What is seen of details that nobody opened: their summary."""
+        """Tell what is seen of details that nobody opened: their summary."""
         summary = [child for child in children if child.tag == "summary"][:1]
         rest = [
             c.text(deep=True, separator=" ")
@@ -301,7 +301,7 @@ class _Walker:
         return summary
 
     def _covered(self, children: list[LexborNode]) -> int:
-        """How many of an element's children lie under another of them."""
+        """Count how many of an element's children lie under another of them."""
         for place, child in reversed([*enumerate(children)]):
             styled = child.is_element_node and (
                 child.mem_id in self._styled or "position" in (child.attributes.get("style") or "")
@@ -433,7 +433,7 @@ def _frame(tag: str, node: LexborNode) -> tuple[str, str]:
 
 
 def _follows(node: LexborNode) -> bool:
-    """Whether an element stands behind another of the same parent."""
+    """Tell whether an element stands behind another of the same parent."""
     before = node.prev
     while before is not None and not before.is_element_node:
         before = before.prev
@@ -441,12 +441,12 @@ def _follows(node: LexborNode) -> bool:
 
 
 def _inked(look: Look) -> Look:
-    """The look in which a drawing begins: black, unless something above it hides."""
+    """Return the look in which a drawing begins: black, unless something above it hides."""
     return look if look.hides() else replace(look, fore=(0.0, 0.0, 0.0), alpha=1.0, size=16.0)
 
 
 def _as_ink(declared: tuple[str, str, bool]) -> tuple[str, str, bool]:
-    """A drawing's declaration as one of text."""
+    """Return a drawing's declaration as one of text."""
     name, value, urgent = declared
     if name == "fill":
         return "color", "transparent" if value == "none" else value, urgent
@@ -474,7 +474,7 @@ def _extent(svg: LexborNode) -> tuple[float, float, float, float]:
 
 
 def _inside(attributes: Mapping[str, str | None], place: tuple[float, float, float, float]) -> bool:
-    """Whether a text begins inside its drawing."""
+    """Tell whether a text begins inside its drawing."""
     for name, least, most in (("x", place[0], place[2]), ("y", place[1], place[3])):
         given = attributes.get(name) or ""
         coordinates = [float(n) for n in _NUMBERS.findall(given)] if "%" not in given else []

@@ -1,4 +1,4 @@
-"""What leaves ink: which glyphs change a picture that a reader could read them from.
+"""Find glyphs that leave ink: which change a picture that a reader could read them from.
 
 Two pictures of a page are compared, one with the text and one without it. A glyph is legible where
 the difference has a reader's contrast and spreads over the glyph's own box; a sliver, a shadow or
@@ -36,7 +36,7 @@ _BESIDE = 0.75  # marks around a word, by those in it
 
 
 def ink(with_text: Picture, without: Picture) -> Mask:
-    """Where two pictures differ so that a reader sees it, shape (h, w)."""
+    """Tell where two pictures differ so that a reader sees it, shape (h, w)."""
     whole: Mask = with_text.view(np.uint32)[..., 0] != without.view(np.uint32)[..., 0]
     a, b = with_text[whole], without[whole]  # most of a page is the same
     whole[whole] = ((np.maximum(a, b) - np.minimum(a, b))[:, :3] >= _SEEN).any(axis=1)
@@ -44,7 +44,7 @@ def ink(with_text: Picture, without: Picture) -> Mask:
 
 
 def legible(inked: Mask, boxes: Boxes, thin: Mask | None = None) -> Mask:
-    """Which glyphs a reader could read: ink in two thirds of their height and of their width.
+    """Tell which glyphs a reader could read: ink in two thirds of their height and of their width.
 
     Args:
         inked: Where there is ink, shape (h, w).
@@ -111,7 +111,7 @@ def layers(boxes: Boxes, owners: Sequence[int], signs: Sequence[str], most: int)
 
 
 def overprinted(boxes: Boxes, parts: npt.NDArray[np.int64], seen: Mask) -> Mask:
-    """Which glyphs lie on others of their size, so that neither can be read.
+    """Tell which glyphs lie on others of their size, so that neither can be read.
 
     Returns:
         Shape (n,).
@@ -161,20 +161,20 @@ def _touched(boxes: Boxes, owners: npt.NDArray[np.int64], count: int) -> set[int
 
 
 def _free(taken: Mask, placed: set[tuple[str, int, int]], sign: str, box: list[int]) -> bool:
-    """Whether a glyph has its place for itself, or shares it with the same glyph."""
+    """Tell whether a glyph has its place for itself, or shares it with the same glyph."""
     x0, y0, x1, y1 = box
     near = taken[y0:y1, x0:x1]
     return bool(np.count_nonzero(near) <= _CROWDED * near.size) or _said(placed, sign, box)
 
 
 def _said(placed: set[tuple[str, int, int]], sign: str, box: list[int]) -> bool:
-    """Whether the same is said in the same place, to two pixels or so."""
+    """Tell whether the same is said in the same place, to two pixels or so."""
     x, y = (box[0] + box[2]) // 4, (box[1] + box[3]) // 4
     return any((sign, x + i, y + j) in placed for i in (-1, 0, 1) for j in (-1, 0, 1))
 
 
 def _heaped(boxes: Boxes) -> bool:
-    """Whether glyphs of one owner lie on one another, so that none can be read."""
+    """Tell whether glyphs of one owner lie on one another, so that none can be read."""
     if len(boxes) < 3:
         return False
     left, top = boxes[:, 0].min(), boxes[:, 1].min()
@@ -190,7 +190,7 @@ def _heaped(boxes: Boxes) -> bool:
 
 
 def marked(picture: Picture, word: tuple[int, int, int, int], letters: int) -> tuple[bool, bool]:
-    """Whether a picture has marks in the shape of a word in its place.
+    """Tell whether a picture has marks in the shape of a word in its place.
 
     Returns:
         Whether it has, and whether it has any marks there at all.
@@ -223,7 +223,7 @@ def marked(picture: Picture, word: tuple[int, int, int, int], letters: int) -> t
 
 
 def _at(values: npt.NDArray[Any], share: float) -> int:
-    """The value below which a share of all values is."""
+    """Return the value below which a share of all values is."""
     ordered = np.sort(values, axis=None)
     return int(ordered[int(share * (len(ordered) - 1))])
 

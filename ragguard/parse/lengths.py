@@ -1,4 +1,4 @@
-"""Lengths of CSS in pixels, roughly: relative units as on a wide screen.
+"""Convert lengths of CSS to pixels, roughly: relative units as on a wide screen.
 
 Source: CSS Values Level 4.
 """
@@ -18,7 +18,7 @@ MAX_NESTING = 8
 
 
 def lengths(value: str) -> list[float]:
-    """All lengths in a value in pixels, roughly: relative units as on a wide screen."""
+    """List all lengths in a value in pixels, roughly: relative units as on a wide screen."""
     if not re.match(r"[\d.+-]|calc\(|min\(|max\(|clamp\(", value):
         return []
     return [
@@ -28,7 +28,7 @@ def lengths(value: str) -> list[float]:
 
 
 def computed(value: str, percent: float) -> str:
-    """A value with `calc`, `min`, `max` and `clamp` computed as far as they can be, in pixels."""
+    """Compute `calc`, `min`, `max` and `clamp` in a value as far as they can be, in pixels."""
     for _ in range(MAX_NESTING):
         match = _COMPARED.search(value)
         if match is None:
@@ -45,7 +45,7 @@ def computed(value: str, percent: float) -> str:
 
 
 def _sum(text: str, percent: float) -> float:
-    """A sum of products of lengths in pixels; what cannot be read is left out."""
+    """Return a sum of products of lengths in pixels; what cannot be read is left out."""
     total, product, sign, divides = 0.0, 0.0, 1.0, None
     for word in text.replace("*", " * ").replace("/", " / ").split():
         if word in ("*", "/"):

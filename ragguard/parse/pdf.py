@@ -1,4 +1,4 @@
-"""PDF to the text a reader sees, and apart from it the text he does not.
+"""Parse PDF into the text a reader sees, and apart from it the text he does not.
 
 PDFium reads the text and draws the pages: what is asked is not which operators a text was written
 with, but whether it leaves ink. Each page is drawn with its text and without, and the two pictures
@@ -245,14 +245,14 @@ class _Text:
             lib.FPDFText_SetText(self.drawn[owner], letters)
 
     def honest(self) -> Mask:
-        """Which glyphs say no more than a ligature does."""
+        """Tell which glyphs say no more than a ligature does."""
         again = (self.boxes[1:] == self.boxes[:-1]).all(axis=1)
         first = np.flatnonzero(np.concatenate([[True], ~again]))
         lengths = np.diff(np.append(first, len(self.boxes)))
         return np.repeat(lengths <= _LIGATURE, lengths)
 
     def parted(self, seen: Mask) -> tuple[str, str]:
-        """What is seen and what is not; white space stands in both.
+        """Tell what is seen and what is not; white space stands in both.
 
         Of a word that is hidden for the most part nothing is shown.
         """
@@ -321,7 +321,7 @@ class _Sight:
     height: int = field(init=False)
 
     def seen(self) -> Mask:
-        """Which glyphs are seen, shape (n,)."""
+        """Tell which glyphs are seen, shape (n,)."""
         lib, text = self.lib, self.text
         wide, high = lib.FPDF_GetPageWidthF(self.page), lib.FPDF_GetPageHeightF(self.page)
         large = np.array([h >= _SMALLEST and w >= _NARROWEST for h, w in text.sizes], np.bool_)
@@ -341,7 +341,7 @@ class _Sight:
         return seen
 
     def _look(self, wanted: Mask) -> Mask:
-        """Which of the glyphs that are asked for are seen at this size."""
+        """Tell which of the glyphs that are asked for are seen at this size."""
         places = self._on_picture(self.text.boxes)
         seen = np.zeros(len(places), np.bool_)
         middle = (places[:, 1] + places[:, 3]) / 2
@@ -378,7 +378,7 @@ class _Sight:
     def _strip(
         self, top: int, bottom: int, near: npt.NDArray[np.int64], places: npt.NDArray[np.float64]
     ) -> Mask:
-        """Which glyphs of a strip are seen."""
+        """Tell which glyphs of a strip are seen."""
         text = self.text
         boxes = _whole(places - np.array([0, top, 0, top]), self.width, bottom - top)
         of = [text.owners[n] for n in near.tolist()]
@@ -409,7 +409,7 @@ class _Sight:
         base: Picture,
         boxes: Boxes,
     ) -> Mask:
-        """Which glyphs are seen of objects that share their place with others.
+        """Tell which glyphs are seen of objects that share their place with others.
 
         They are to leave ink both where all else is, which may cover them, and where no other text
         is, which they may cut into.
@@ -467,7 +467,7 @@ def _whole(places: npt.NDArray[np.float64], width: int, height: int) -> Boxes:
 
 
 def _lines(text: _Text, near: npt.NDArray[np.int64], seen: Mask) -> Iterator[list[list[int]]]:
-    """Words that are not seen, by lines: positions in `near`."""
+    """Yield words that are not seen, by lines: positions in `near`."""
     line: list[list[int]] = []
     last = -2
     for position, number in enumerate(near.tolist()):

@@ -1,4 +1,4 @@
-"""Parsers of other packages, for file formats that ragguard does not read.
+"""Run parsers of other packages, for file formats that ragguard does not read.
 
 They run in the worker processes, under the same limits as ours: whatever one does, it costs the
 document. What it returns is text, or a `Parsed`; anything else, and every exception, makes the
@@ -34,7 +34,7 @@ def plugged_parsers(named: Sequence[str]) -> dict[str, Plugin]:
 
 
 def parsers_of(named: Sequence[str]) -> str:
-    """What a recipe adds to the name of the parser; empty where there are none."""
+    """Tell what a recipe adds to the name of the parser; empty where there are none."""
     parsers = sorted(plugged_parsers(named).items())
     return "".join(f" +{ending}={p.distribution}@{p.version}" for ending, p in parsers)
 
@@ -68,7 +68,7 @@ def _loaded(plugin: Plugin) -> Parser:
 
 
 def _checked(answer: object, plugin: Plugin) -> Parsed:
-    """What a parser returned, as a document's text.
+    """Tell what a parser returned, as a document's text.
 
     Raises:
         UnreadableError: It is none, or is too long, or has no words.

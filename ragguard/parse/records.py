@@ -1,4 +1,4 @@
-"""Record files: one signed file, many documents.
+"""Read record files: one signed file, many documents.
 
 `.jsonl`: a line is `{"id", "text", "metadata"}`; other keys are ignored. `.csv`: a header with a
 `text` column, an `id` column if there is one (else the row number), all other columns metadata.
@@ -99,7 +99,7 @@ def _record(number: int, name: str, key: Any, text: Any, metadata: Any) -> Recor
 
 
 def _as_utf8(data: bytes, name: str) -> bytes:
-    """Bytes without the mark that some programs put first; those of UTF-16 in UTF-8."""
+    """Return the bytes without the mark that some programs put first; those of UTF-16 in UTF-8."""
     if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.removeprefix(b"\xef\xbb\xbf")
     try:

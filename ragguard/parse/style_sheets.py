@@ -1,4 +1,4 @@
-"""Style sheets inside a page: which rules apply on a wide screen, in what order, to what.
+"""Read the style sheets inside a page: which rules apply on a wide screen, in what order.
 
 See `parse.css` for what a rule's declarations hide. Sources: CSS Cascading Level 4, Media Queries
 Level 4, Nesting, Animations Level 1.
@@ -90,7 +90,7 @@ def _hidden_by(declared: Declarations) -> str:
 
 
 def animated(declared: Declarations, hiding: dict[str, tuple[str, bool]]) -> str:
-    """How an element's animation hides it: as long as it runs, or for good at its end."""
+    """Tell how an element's animation hides it: as long as it runs, or for good at its end."""
     if not hiding:
         return ""
     words = " ".join(v for n, v, _ in declared if "animation" in n).replace(",", " ").split()
@@ -105,7 +105,7 @@ def animated(declared: Declarations, hiding: dict[str, tuple[str, bool]]) -> str
 
 
 def _within(text: str, stack: list[tuple[str, list[str]]]) -> str:
-    """What a block's rules select: its selectors under those it is nested in."""
+    """Tell what a block's rules select: its selectors under those it is nested in."""
     outer = next((s for s, _ in reversed(stack) if s != "@"), "")
     if outer == "@skip" or outer.startswith(_FRAME) or len(stack) >= MAX_NESTING:
         return "@skip"
@@ -128,7 +128,7 @@ def _within(text: str, stack: list[tuple[str, list[str]]]) -> str:
 
 
 def applies(query: str) -> bool:
-    """Whether a media query holds on a wide screen in its usual state; unknown parts hold."""
+    """Tell whether a media query holds on a wide screen in its usual state; unknown parts hold."""
     return any(map(_holds, " ".join(query.lower().split()).split(",")))
 
 
@@ -147,6 +147,6 @@ def _holds(query: str) -> bool:
 
 
 def weight(selector: str) -> tuple[int, int, int]:
-    """A selector's specificity, roughly: ids, classes, element names."""
+    """Return a selector's specificity, roughly: ids, classes, element names."""
     classes = len(re.findall(r"[.\[]|(?<!:):(?!is|where|not|:)", selector))
     return selector.count("#"), classes, len(re.findall(r"(?:^|[\s>+~(,])[a-z]", selector, re.I))

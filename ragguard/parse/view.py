@@ -1,4 +1,4 @@
-"""A page in a browser as it is looked at, and what the browser says as values.
+"""Look at a page in a browser, and check what the browser says as values.
 
 What it says is believed by nobody: whatever is not of the shape is an error that `drawn.look` turns
 into an unreadable page.
@@ -25,7 +25,7 @@ class View(Protocol):
         """Load a page; what `begin` of `page.js` says."""
 
     def picture(self, x: int, y: int, hidden: Sequence[int] | None) -> tuple[Any, bytes]:
-        """Where it scrolled to, and a PNG of the window without the text of these nodes."""
+        """Tell where it scrolled to, and a PNG of the window without the text of these nodes."""
 
     def turn(self, asked: Sequence[tuple[int, int]]) -> Any:
         """Scroll inner boxes; what `turn` of `page.js` says."""
@@ -65,7 +65,7 @@ def decoded(png: bytes, size: tuple[int, int]) -> Picture:
 
 
 def units(text: str) -> Any:
-    """A function from places in UTF-16, as scripts count, to places in a text."""
+    """Return a function from places in UTF-16, as scripts count, to places in a text."""
     if text.isascii() or max(text) <= "\uffff":
         return lambda place: place
     starts = np.cumsum([0, *(1 + (sign > "\uffff") for sign in text)])
@@ -73,14 +73,14 @@ def units(text: str) -> Any:
 
 
 def string(value: Any) -> str:
-    """A text, or `TypeError`."""
+    """Return a text, or `TypeError`."""
     if not isinstance(value, str):
         raise TypeError("text")
     return value
 
 
 def integers(value: Any) -> Integers:
-    """A list of numbers, shape (n,), or `ValueError`."""
+    """Return a list of numbers, shape (n,), or `ValueError`."""
     numbers = np.asarray(value if len(value) else np.zeros(0), np.int64)
     if numbers.ndim != 1:
         raise ValueError("numbers")

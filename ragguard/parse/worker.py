@@ -1,4 +1,4 @@
-"""The process that documents are read in: started by `workers`, shut in, and forked for each group.
+"""Read documents in a process that `workers` started, shut in, and forked for each group.
 
 The first process imports the parsers and then shuts itself in: where the system lets it, it has no
 network and an empty root folder. It forks a worker for each group of documents it is asked for, and
@@ -271,7 +271,7 @@ class _Browser:
 
 
 def _receive() -> bytes | None:
-    """A message; `None` at the end."""
+    """Return a message; `None` at the end."""
     length = _exactly(LENGTH.size)
     return None if length is None else _exactly(LENGTH.unpack(length)[0])
 

@@ -1,4 +1,4 @@
-"""Documents are read in processes with limits; whatever one does to its process, the others go on.
+"""Read documents in processes with limits; whatever one does to its own, the others go on.
 
 A parser is the door that hostile bytes come through. So none runs here: `read_documents` hands each
 document to a worker (`worker`), which has no network and no files, and limits of processor time,
@@ -66,7 +66,7 @@ class Source:
 
 
 def record(text: str) -> Source:
-    """The text of a record, to be read."""
+    """Return the text of a record, to be read."""
     return Source(text.encode("utf-8", "surrogatepass"), RECORD)
 
 
@@ -124,7 +124,7 @@ def start(settings: ParseSettings, plugins: Sequence[str] = ()) -> None:
 
 
 def _in_place(source: Source, size: int, overlap: int) -> Read | None:
-    """A plain text of one chunk; `None` for what is to be parsed."""
+    """Return a plain text of one chunk; `None` for what is to be parsed."""
     if len(source.data) > size:  # a character is a byte or more
         return None
     try:
@@ -451,7 +451,7 @@ def _received(teller: socket.socket, size: int) -> bytes:
 
 
 def _death(teller: socket.socket, processor: int, memory: int) -> Exception:
-    """How a worker ended that closed its end."""
+    """Tell how a worker ended that closed its end."""
     teller.settimeout(10)
     told = _received(teller, STATUS.size)
     if len(told) < STATUS.size:

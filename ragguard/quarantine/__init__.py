@@ -1,1 +1,1 @@
-"""What waits for a reviewer: put there, looked at, decided, let out again."""
+"""Hold suspects for a reviewer, show them, carry decisions out, revoke keys and sources."""

@@ -1,4 +1,4 @@
-"""Cases and groups as JSON objects: what `quarantine list` and `show` print and the page shows."""
+"""Render cases and groups as JSON objects for `quarantine list`, `show` and the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BY_HAND = frozenset({"held", "revoked", "unsigned", ALWAYS_REVIEW, PROBATION})
 
 
 def sureness(version: VersionRow | None, asked: float) -> tuple[float | None, Level | None]:
-    """How sure the gate is that a case is poison, as a number and a word.
+    """Tell how sure the gate is that a case is poison, as a number and a word.
 
     `None` where the gate said nothing: a removal, or what a person held.
     """
@@ -32,7 +32,7 @@ def _by_hand(version: VersionRow) -> bool:
 
 
 def case_body(case: CaseRow, version: VersionRow | None, asked: float) -> dict[str, Any]:
-    """A case as a JSON object, without what only `shown_body` looks up."""
+    """Render a case as a JSON object, without what only `shown_body` looks up."""
     value, word = sureness(version, asked)
     return {
         "case": case.id,
@@ -56,7 +56,7 @@ def case_body(case: CaseRow, version: VersionRow | None, asked: float) -> dict[s
 
 
 def head_body(shown: CaseView, asked: float) -> dict[str, Any]:
-    """A case with who signed it and whether it is an update."""
+    """Render a case with who signed it and whether it is an update."""
     return {
         **case_body(shown.case, shown.version, asked),
         "signed_by": [principal for _, principal in shown.signers],
@@ -67,7 +67,7 @@ def head_body(shown: CaseView, asked: float) -> dict[str, Any]:
 
 
 def shown_body(shown: CaseView, asked: float) -> dict[str, Any]:
-    """A case with texts, marks, and what stands beside it."""
+    """Render a case with texts, marks, and what stands beside it."""
     return {
         **head_body(shown, asked),
         "texts": list(shown.texts),
@@ -93,7 +93,7 @@ def shown_body(shown: CaseView, asked: float) -> dict[str, Any]:
 
 
 def group_body(group: Group) -> dict[str, Any]:
-    """A group as a JSON object."""
+    """Render a group as a JSON object."""
     scores = [e.version.score for e in group.entries if e.version]
     return {
         "group": group.id,
@@ -108,7 +108,7 @@ def group_body(group: Group) -> dict[str, Any]:
 
 
 def described(entry: Entry) -> str:
-    """Why a case waits, in a line."""
+    """Describe in a line why a case waits."""
     if entry.case.kind == "question":
         return f"{entry.case.detail['kind']}: {entry.case.detail['question']}"
     if entry.version is None:

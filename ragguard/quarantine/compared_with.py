@@ -1,4 +1,4 @@
-"""What a reviewer compares a held document with: its twin, its companions, its nearest neighbours.
+"""Find what a held document is compared with: its twin, companions or nearest neighbours.
 
 Texts come from the vault, as everything that a decision rests on; only which indexed passages are
 nearest is asked of the index. All of it is hostile text.
@@ -82,7 +82,7 @@ class Beside:
 
 
 def marks(findings: Sequence[Finding], texts: Sequence[str]) -> list[Mark]:
-    """What findings point at in passages, in order."""
+    """List what findings point at in passages, in order."""
     marked = [
         Mark(number, start, end, finding.check)
         for number, text in enumerate(texts)
@@ -98,7 +98,7 @@ def beside(
     findings: Sequence[Finding],
     stored: Sequence[Write],
 ) -> list[Beside]:
-    """Documents that findings name, with their nearest passages; else the nearest indexed ones.
+    """Find documents that findings name, with their nearest passages; else the nearest indexed.
 
     Args:
         findings: Of it, the most telling first.
@@ -140,7 +140,7 @@ def beside(
 
 
 def _pair(close: Floats, ours: Sequence[str], theirs: Sequence[str]) -> tuple[int, int]:
-    """The two passages to set side by side: the nearest that differ, if any are near at all.
+    """Return the two passages to set side by side: the nearest that differ, if any are near at all.
 
     A document that is a copy but for a word has passages that say nothing of it.
     """
@@ -163,7 +163,7 @@ def _named(finding: Finding) -> Iterator[tuple[str, str]]:
 
 
 def _nearest(workspace: Workspace, version: VersionRow, own: Floats) -> list[str]:
-    """Labels of the nearest indexed documents; none when the index cannot be asked now."""
+    """List labels of the nearest indexed documents; none when the index cannot be asked now."""
     generation = workspace.generation()
     if generation is None:
         return []

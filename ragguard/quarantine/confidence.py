@@ -1,4 +1,4 @@
-"""How sure the gate is that a held document is poison, as a number a reviewer can sort by.
+"""Compute how sure the gate is that a held document is poison, to sort cases by.
 
 It ranks cases for people and is no probability: a p-value says how rarely an honest document looks
 like this, and nothing of how often poison comes.
@@ -38,5 +38,5 @@ def confidence(p_value: float | None, asked: float) -> float:
 
 
 def level(value: float) -> Level:
-    """The same in a word: `high` from 0.95, `medium` from 0.7, else `low`."""
+    """Say the same in a word: `high` from 0.95, `medium` from 0.7, else `low`."""
     return "high" if value >= HIGH else "medium" if value >= MEDIUM else "low"

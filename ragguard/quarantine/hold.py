@@ -1,4 +1,4 @@
-"""Holding: named documents go out of the serving index into quarantine, for a reviewer to decide.
+"""Hold named documents: out of the serving index into quarantine, for a reviewer to decide.
 
 What a trace or a person names is contained at once and in one commit; nothing is denied and nothing
 is lost. `quarantine release --commit` undoes it. Unlike a decision it needs no key: it can only
@@ -25,7 +25,7 @@ SHOWN = 5  # unknown names that an error tells
 
 @dataclass(frozen=True)
 class Held:
-    """What was taken out.
+    """Documents that were taken out.
 
     Attributes:
         commit: Number of the commit; `None` when nothing of it serves.

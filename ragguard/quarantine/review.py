@@ -1,4 +1,4 @@
-"""Review: a reviewer's signed word on a case, and what follows from it.
+"""Review cases: verify a reviewer's signed decision and carry it out.
 
 Release brings the document into the serving index. Reject denies its digest, takes it out of the
 quarantine, and keeps what it looked like, so that its like is quarantined from now on. On a removal
@@ -75,7 +75,7 @@ class CaseView:
 
 
 def find(ledger: Ledger, reference: str) -> CaseRow:
-    """The case a reviewer means: its number, a document id, or `source/id`.
+    """Find the case a reviewer means: its number, a document id, or `source/id`.
 
     Raises:
         UsageError: None or several.
@@ -100,7 +100,7 @@ def find(ledger: Ledger, reference: str) -> CaseRow:
 
 
 def look(workspace: Workspace, case: CaseRow, *, texts: bool = False) -> CaseView:
-    """A case with what a reviewer needs to see."""
+    """Read a case with what a reviewer needs to see."""
     (view,) = views(workspace, [case])
     version = view.version
     with workspace.ledger.reading() as conn:
@@ -231,7 +231,7 @@ def _generation(workspace: Workspace) -> Generation:
 
 
 def _decidable(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
-    """Cases that may be decided together, with their versions and signers."""
+    """List cases that may be decided together, with their versions and signers."""
     for case in chosen:
         if case.state != "open":
             raise UsageError(f"case {case.id} is closed ({case.state})")
@@ -382,7 +382,7 @@ def check_may_decide(workspace: Workspace, shown: Sequence[CaseView], key: keys.
 
 
 def views(workspace: Workspace, chosen: Sequence[CaseRow]) -> list[CaseView]:
-    """Cases with their versions and signers.
+    """List cases with their versions and signers.
 
     Raises:
         IntegrityError: A document case is about no version.

@@ -1,4 +1,4 @@
-"""Revoking since a day: a key or a source counts no more, and what it brought since then waits.
+"""Revoke a key or a source since a day; what it brought since then waits for a reviewer.
 
 The day is held against the time at which the log says that a manifest came in. Whoever stole a key
 can write any date into a manifest, and none into the log.
@@ -37,7 +37,7 @@ CHECK = "revoked"
 
 @dataclass(frozen=True)
 class RevokeTarget:
-    """What is revoked.
+    """A key or a source that is revoked.
 
     Attributes:
         key: The key; `None` where a source is.
@@ -80,7 +80,7 @@ class Touched:
 
 @dataclass(frozen=True)
 class Radius:
-    """What a revocation would touch.
+    """Documents that a revocation would touch.
 
     Attributes:
         target: What is revoked.
@@ -115,7 +115,7 @@ class Radius:
 
 
 def find_target(root: Root, key: str | None, source: str | None) -> RevokeTarget:
-    """What a person means: a key as `amend_root.find_key` knows it, a revoked one, or a source.
+    """Find what a person means: a key (see `amend_root.find_key`), a revoked one, or a source.
 
     Raises:
         UsageError: Neither or both, or no such key.
@@ -136,7 +136,7 @@ def find_target(root: Root, key: str | None, source: str | None) -> RevokeTarget
 
 
 def blast_radius(workspace: Workspace, target: RevokeTarget, since: datetime) -> Radius:
-    """What would be touched; changes nothing.
+    """List what would be touched; changes nothing.
 
     Args:
         target: What is revoked.
@@ -183,7 +183,7 @@ def blast_radius(workspace: Workspace, target: RevokeTarget, since: datetime) ->
 
 
 def _after(root: Root, target: RevokeTarget, now: datetime, reason: str) -> Root:
-    """The trust root once it is revoked; the same if it is already."""
+    """Return the trust root once it is revoked; the same if it is already."""
     if not target.in_force:
         return root
     if target.key is None:
@@ -198,7 +198,7 @@ def _is_of(manifest: AcceptedManifest, target: RevokeTarget) -> bool:
 
 
 def _logged_time(conn: sa.Connection, manifest: AcceptedManifest) -> str:
-    """When a manifest came in, out of the log, whose tree heads are signed."""
+    """Tell when a manifest came in, out of the log, whose tree heads are signed."""
     body = log.body(conn, manifest.log_index)
     if body.get("commit") != manifest.commit or not isinstance(body.get("at"), str):
         raise LogError(

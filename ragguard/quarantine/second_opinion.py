@@ -1,4 +1,4 @@
-"""Second opinions: a case is decided when as many reviewers agree as its source's contract asks.
+"""Decide a case when as many reviewers agree as its source's contract asks.
 
 A word that does not decide yet is an *opinion*: verified as a decision is, kept, logged, and
 verified again when the one comes that decides (`trust.quorum`).
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decided:
-    """What became of cases that a reviewer gave his word on.
+    """Cases that a reviewer spoke on, and what became of them.
 
     Attributes:
         commit: Number of the commit; `None` where no case was decided.
@@ -43,7 +43,7 @@ class Decided:
 
 
 def spoken(workspace: Workspace, chosen: Iterable[int]) -> dict[int, list[Signed]]:
-    """All opinions on cases that the vault has, oldest first."""
+    """Read all opinions on cases that the vault has, oldest first."""
     with workspace.ledger.reading() as conn:
         every = opinions.heard(conn)
     words_by_case: dict[int, list[Signed]] = {}
@@ -101,7 +101,7 @@ def keep(workspace: Workspace, words: Sequence[Word]) -> None:
 
 
 def reviewers_body(conn: sa.Connection) -> dict[str, Any]:
-    """What reviewers said and how far they agree, as a JSON object.
+    """Render what reviewers said and how far they agree, as a JSON object.
 
     Returns:
         `reviewers`: released and rejected of each, with Wilson's interval of the share released;

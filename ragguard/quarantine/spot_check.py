@@ -1,4 +1,4 @@
-"""Spot checks: served documents that nobody looked at, mixed with held ones and judged blind.
+"""Spot-check served documents that nobody looked at, mixed with held ones and judged blind.
 
 What no detector can tell about itself: how much bad it let in, and how many honest documents it
 holds. Each draw takes as many of either kind as are asked for and shows them in one row; which is
@@ -210,7 +210,7 @@ def _entries(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def draws(workspace: Workspace, past: Iterable[Mapping[str, Any]] | None = None) -> list[Draw]:
-    """All draws, oldest first.
+    """Read all draws, oldest first.
 
     Raises:
         LedgerError: One of them is not what was kept.
@@ -232,12 +232,12 @@ def draws(workspace: Workspace, past: Iterable[Mapping[str, Any]] | None = None)
 
 
 def words(past: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Words by item."""
+    """Read reviewers' words by item."""
     return {str(entry["item"]): entry for entry in past if entry["did"] == "word"}
 
 
 def latest(workspace: Workspace) -> tuple[Draw | None, list[DrawItemView]]:
-    """The last draw, `None` before the first, and its documents in order, without texts."""
+    """Read the last draw, `None` before the first, and its documents in order, without texts."""
     drawn, given_words = _latest(workspace)
     items = drawn.items if drawn else ()
     return drawn, [_shown(workspace, item, given_words, texts=False) for item in items]
@@ -250,7 +250,7 @@ def _latest(workspace: Workspace) -> tuple[Draw | None, dict[str, Mapping[str, A
 
 
 def show(workspace: Workspace, name: str, *, texts: bool = True) -> DrawItemView:
-    """A document of the last draw.
+    """Read a document of the last draw.
 
     Raises:
         UsageError: There is no such item in it.
@@ -381,7 +381,7 @@ def _take_out(workspace: Workspace, shown: DrawItemView, reason: str) -> int | N
 
 
 def body_of(shown: DrawItemView) -> dict[str, Any]:
-    """A document of a draw as a JSON object: nothing in it tells which it was before its word."""
+    """Render a document of a draw as a JSON object: nothing in it tells which it was."""
     row, word = shown.version, shown.word or {}
     was = "served" if shown.item.zone == "serving" else "held"
     return {

@@ -1,4 +1,4 @@
-"""What spot checks tell: how much bad is in, and how many honest documents are held."""
+"""Estimate from spot checks how much bad is in, and how many honest documents are held."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW = timedelta(days=90)  # draws that count together
 
 
 def figures(workspace: Workspace) -> dict[str, Any]:
-    """Estimates from the draws of the last 90 days, as a JSON object.
+    """Estimate from the draws of the last 90 days, as a JSON object.
 
     Shares carry Clopper's and Pearson's interval: exact for a sample of independent documents, and
     wider than it need be where a good part of them all was drawn. `documents` scales it to what

@@ -1,4 +1,4 @@
-"""What a reviewer signs about a case: these bytes and metadata, this evidence, a reason, a time."""
+"""Build the statement a reviewer signs: bytes, metadata, evidence, a reason, a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_reason(reason: str) -> None:
 
 
 def about(kind: str, detail: Mapping[str, Any]) -> str:
-    """What a decision on a case without a document is about: the digest of what it asks."""
+    """Digest what a case without a document asks, which a decision on it is about."""
     return str(detail["manifest" if kind == "removal" else "digest"])
 
 
@@ -49,7 +49,7 @@ def decisions_on(
     reason: str,
     at: datetime | None = None,
 ) -> list[Decision]:
-    """What a reviewer signs about each case, at a time; the workspace's by default."""
+    """Build what a reviewer signs about each case, at a time; the workspace's by default."""
     stored = plan.stored([view.version for view in shown if view.version is not None])
     return [
         _decision(view, action, reason, at or workspace.now, stored[view.version.id])

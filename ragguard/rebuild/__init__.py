@@ -1,1 +1,1 @@
-"""Another generation of the index: rebuilt, tried beside the old one, gone back to."""
+"""Rebuild the index as another generation, try it beside the old one, and go back."""

@@ -1,4 +1,4 @@
-"""Two collections side by side: labels that their neighbours contradict, and how vectors lie.
+"""Compare two collections: labels that neighbours contradict, and how vectors lie.
 
 Before and after a rebuild. Both sides are sampled by the same rule, documents by a hash of their
 names, so that the same documents are looked at as far as both hold them. What is measured says
@@ -101,7 +101,7 @@ class Contrast:
     neighbours: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the comparison as a JSON object."""
         return asdict(self)
 
 
@@ -156,7 +156,7 @@ def contrast(store: Store, before: str, after: str, *, most: int = MOST_POINTS) 
 
 
 def lines(delta: Contrast) -> Iterator[str]:
-    """The same in a few lines; values of metadata are hostile text."""
+    """Render the comparison in a few lines; values of metadata are hostile text."""
     old, new = delta.before, delta.after
     distance = "" if delta.distance is None else f", distance {delta.distance:.3f}"
     yield (
@@ -178,7 +178,7 @@ def _told(noise: Noise | None) -> str:
 
 
 def _sample(store: Store, collection: str, most: int) -> _Sample:
-    """Documents with the smallest hashes, whole ones, as long as their chunks fit."""
+    """Return the documents with the smallest hashes, whole ones, as long as their chunks fit."""
     points: dict[str, list[str]] = {}
     known: dict[str, Mapping[str, Any]] = {}
     chunks, held, bound = 0, 0, (2**32, "")
@@ -228,7 +228,7 @@ def _rank(label: str) -> tuple[int, str]:
 
 
 def _labels(point: Point) -> dict[str, str]:
-    """Metadata values that may be labels."""
+    """Return the metadata values that may be labels."""
     fields = point.payload.get("metadata")
     if not isinstance(fields, Mapping):
         return {}
@@ -240,7 +240,7 @@ def _labels(point: Point) -> dict[str, str]:
 
 
 def _shared_keys(labels: Mapping[str, Counter[str]]) -> list[str]:
-    """Keys that few values share, the most frequent first."""
+    """List keys that few values share, the most frequent first."""
     shared = [
         (-sum(values.values()), key)
         for key, values in labels.items()
@@ -283,7 +283,7 @@ def _noise(sample: _Sample, every: label_vote.Ballots, key: str) -> Noise:
 
 
 def _by_document(vectors: Floats, owners: Ints, places: Sequence[int]) -> Floats:
-    """Mean direction of each of some documents: float32 (len(places), d)."""
+    """Return the mean direction of each of some documents: float32 (len(places), d)."""
     if not places:
         return vectors[:0]
     sums = np.zeros((int(owners.max()) + 1, vectors.shape[1]))

@@ -1,4 +1,4 @@
-"""Cut-over: a candidate on trial beside the serving index, then in its place, or given up.
+"""Cut over to a candidate that was on trial beside the serving index, or give it up.
 
 The order of a cut-over: `ragguard reindex --from-clean --stage` builds a candidate; `start` lets
 it answer a share of the queries; `finish` brings it up to date, lets the canary gate compare once
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Status:
-    """How a candidate stands.
+    """State of a candidate on trial.
 
     Attributes:
         state: `staged`, `running`, `over` or `stopped`.
@@ -60,7 +60,7 @@ class Status:
 
 @dataclass
 class Finished(Job):
-    """What a cut-over did.
+    """Result of a cut-over.
 
     Attributes:
         generation: Number of the generation that serves.
@@ -95,7 +95,7 @@ class Finished(Job):
         return 1 if self.left else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """Return the result as a JSON object."""
         body = super().as_dict()
         del body["recovered"]
         names = ("source", "id", "quarantine")
@@ -109,7 +109,7 @@ class Finished(Job):
 
 @dataclass(frozen=True)
 class Aborted:
-    """What giving a candidate up did."""
+    """Result of giving a candidate up."""
 
     generation: int
     commit: int
@@ -148,7 +148,7 @@ def start(
 
 
 def status(workspace: Workspace) -> Status | None:
-    """How the candidate stands; `None` where there is none.
+    """Report how the candidate stands; `None` where there is none.
 
     Args:
         workspace: Open; nothing is changed.
@@ -338,7 +338,7 @@ class _Finish:
 
 
 def _zones_of(workspace: Workspace, there: Trial) -> Zones:
-    """What the candidate was built to hold, by the plan of its commit."""
+    """Tell what the candidate was built to hold, by the plan of its commit."""
     with workspace.ledger.reading() as conn:
         row = commits.get(conn, there.built)
     plan = workspace.committer.logged_plans([row])[row.id] if row else None

@@ -1,4 +1,4 @@
-"""The gate of a rebuild: old and new index are asked the canaries in force, and compared.
+"""Gate a rebuild: ask old and new index the canaries in force, and compare the answers.
 
 Before that, a model that did not serve so far is probed for triggers: the canaries know only those
 that somebody named. The default model's own files are known and are not probed again.
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def canary_gate(workspace: Workspace) -> Callable[[str, str], Sequence[str]] | None:
-    """What compares two collections; `None` where there is nothing to ask.
+    """Return what compares two collections; `None` where there is nothing to ask.
 
     That is: no canaries, and no change of the model either (or `[reindex] probe` is off).
 
@@ -66,7 +66,7 @@ def canary_gate(workspace: Workspace) -> Callable[[str, str], Sequence[str]] | N
 
 
 def _other_model(workspace: Workspace) -> bool:
-    """Whether a rebuild would be by a model of another name, and that is probed."""
+    """Tell whether a rebuild would be by a model of another name, and that is probed."""
     generation = workspace.generation()
     if generation is None or not workspace.settings.reindex.probe:
         return False
@@ -78,7 +78,7 @@ def _other_model(workspace: Workspace) -> bool:
 def _probed(
     workspace: Workspace, old: Encoder, new: Encoder, collection: str, canaries: Canaries | None
 ) -> list[str]:
-    """What speaks against a model that did not serve; nothing where it did, or is known."""
+    """Tell what speaks against a model that did not serve; nothing where it did, or is known."""
     recipe = new.recipe
     if recipe.model_digest == old.recipe.model_digest or not workspace.settings.reindex.probe:
         return []
@@ -106,7 +106,7 @@ def _encoder(workspace: Workspace, collection: str) -> Encoder:
 
 
 def _documents(workspace: Workspace, collection: str) -> set[str]:
-    """Documents (`source/id`) in a collection."""
+    """List documents (`source/id`) in a collection."""
     return {
         point_label(point) for block in workspace.open_store().scan(collection) for point in block
     }

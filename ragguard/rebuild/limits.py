@@ -1,4 +1,4 @@
-"""When a rebuild stops to ask: much would go, a label would vanish, or what stays is suspect."""
+"""Stop a rebuild to ask: much would go, a label would vanish, or what stays is suspect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def questions(
     left: Sequence[Left],
     suspects: int,
 ) -> list[str]:
-    """Why somebody should look before a rebuild goes on.
+    """List why somebody should look before a rebuild goes on.
 
     Returns:
         Sentences; may quote hostile text.
@@ -45,7 +45,7 @@ def questions(
 def _thinned(
     key: str, before: Sequence[VersionRow], after: Sequence[VersionRow], most: float
 ) -> Iterator[str]:
-    """Labels that lose more than a part of their share of the corpus."""
+    """Yield labels that lose more than a part of their share of the corpus."""
     was = Counter(str(row.metadata.get(key)) for row in before if row.metadata.get(key))
     stays = Counter(str(row.metadata.get(key)) for row in after if row.metadata.get(key))
     for value, count in sorted(was.items()):

@@ -1,4 +1,4 @@
-"""Reindex: a new generation from what is clean, and the switch to it.
+"""Reindex: build a new generation from what is clean, and switch to it.
 
 The order: the clean set (provenance under the trust of today, no denial), its bytes from the vault
 hashed again, parsed, cut and embedded by the recipe of today, judged again; what must be asked is
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Rebuilt(Job):
-    """What a rebuild did, or would do.
+    """Result of a rebuild, or of its dry run.
 
     Attributes:
         generation: Number of the new generation; that of the serving one where nothing was done.
@@ -100,7 +100,7 @@ class Rebuilt(Job):
         return 1 if asked or self.left or self.suspects or self.gone else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """Return the result as a JSON object."""
         names = ("source", "id", "score", "p_value")
         suspects = [{name: getattr(v, name) for name in names} for v in self.suspects]
         return super().as_dict() | {"skipped": self.skipped or None, "suspects": suspects}
@@ -249,7 +249,7 @@ class _Run:
         rebuilt.chunks = sum(len(self._ready[r.id].text_digests) for r in self._kept)
 
     def _without_waiting(self, clean: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
-        """An old state must not bring back what waits for a reviewer, or waited last."""
+        """Return an old state must not bring back what waits for a reviewer, or waited last."""
         now = {row.id for row in self._now}
         waits = {_bytes(row) for row in self._waiting}
         again = [row for row in clean if row.id not in now]
@@ -297,7 +297,7 @@ class _Run:
         return screening.screen(self._workspace, rows, documents, self._progress)
 
     def questions(self) -> list[str]:
-        """Why somebody should look before it goes on."""
+        """List why somebody should look before it goes on."""
         limits = self._workspace.settings.reindex
         reasons = [f"a check failed, {crashed}" for crashed in self._crashed]
         return reasons + stops.questions(

@@ -1,4 +1,4 @@
-"""Rollback: the corpus as it was after a commit, or an older generation that serves again.
+"""Roll back to the corpus as it was after a commit, or to an older generation.
 
 Going back is one more commit; history is never rewritten. Bytes and vectors come from the vault.
 
@@ -37,7 +37,7 @@ NAMED = 20  # documents named in a refusal
 
 @dataclass
 class RolledBack(Job):
-    """What going back did, or would do.
+    """Result of a rollback, or of its dry run.
 
     Attributes:
         to: Where to, in words.
@@ -78,7 +78,7 @@ class RolledBack(Job):
         return 1 if self.left or self.waiting else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """Return the result as a JSON object."""
         body = super().as_dict()
         del body["switched"]
         names = ("source", "id", "digest", "findings")
@@ -147,7 +147,7 @@ class _Run:
     # --- to a commit ------------------------------------------------------------------------------
 
     def to_commit(self, number: int, leave_out: bool, dry_run: bool) -> None:
-        """The corpus as after a commit, in the generation that serves."""
+        """Bring back the corpus as after a commit, in the generation that serves."""
         rolled_back, now = self.made, self._now
         rolled_back.to = f"commit {number}"
         with self._workspace.ledger.reading() as conn:
@@ -177,7 +177,7 @@ class _Run:
         self._carry_out(self._serving, Zones(serves, now.quarantine), embed=False, row=None)
 
     def _provable(self, rows: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
-        """What may serve, and whose bytes are there."""
+        """Tell what may serve, and whose bytes are there."""
         clean, left = good_today(self._workspace, rows)
         _, lost = read_back(self._workspace, clean)
         gone = {document.version.id for document in lost}
@@ -187,7 +187,7 @@ class _Run:
     def _decided(
         self, clean: Sequence[VersionRow], left: Sequence[Left]
     ) -> tuple[list[VersionRow], list[Left]]:
-        """What was taken out for a reviewer does not come back because it waits no more."""
+        """Tell what was taken out for a reviewer does not come back because it waits no more."""
         with self._workspace.ledger.reading() as conn:
             open_yet = versions_at.undecided(conn, clean)
         held = [never_decided(row) for row in clean if row.id in open_yet]
@@ -197,7 +197,7 @@ class _Run:
     # --- to a generation --------------------------------------------------------------------------
 
     def to_generation(self, number: int, dry_run: bool) -> None:
-        """A kept generation serves again, with what happened since."""
+        """Let a kept generation serve again, with what happened since."""
         workspace, rolled_back, now = self._workspace, self.made, self._now
         rolled_back.to = f"generation {number}"
         generation, ended = self._find(number)
@@ -228,7 +228,7 @@ class _Run:
         self._carry_out(generation, Zones(serves, waits), embed=True, row=row)
 
     def _find(self, number: int) -> tuple[Generation, int]:
-        """A generation that is kept, and the commit with which it ceased to serve."""
+        """Return a generation that is kept, and the commit with which it ceased to serve."""
         with self._workspace.ledger.reading() as conn:
             known = {g.id: g for g in audit_queries.all_generations(conn)}
             states = {n: state for n, (state, _) in commits.generation_states(conn).items()}
@@ -320,7 +320,7 @@ class _Run:
 
 
 def _alike(these: Members, others: Members, label: str) -> bool:
-    """Whether a document is in both with the same bytes and metadata."""
+    """Tell whether a document is in both with the same bytes and metadata."""
     a, b = these[label], others.get(label)
     return b is not None and (a.digest, a.metadata_digest) == (b.digest, b.metadata_digest)
 

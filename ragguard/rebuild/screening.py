@@ -1,4 +1,4 @@
-"""Screening: documents of the index judged again, as if each had only now come in.
+"""Judge documents of the index again, as if each had only now come in.
 
 They are judged in a few parts, each held against the index without that part, with the reference
 that ingest uses. What a reviewer released is not suspect again for what the release covered.
@@ -24,7 +24,7 @@ LIKENESS = "denylist"  # the check that compares with what reviewers rejected
 
 @dataclass(frozen=True)
 class Screened:
-    """What the gate of today says of documents that serve.
+    """Verdicts of today's gate on documents that serve.
 
     Attributes:
         strong: Suspects that do not stay, by label.
@@ -82,7 +82,7 @@ def _is_strong(verdict: Verdict, rate: float) -> bool:
 
 
 def _covered(workspace: Workspace, sources: set[str]) -> dict[tuple[str, str, str, str], set[str]]:
-    """What reviewers released, and the checks that each release covers."""
+    """Tell what reviewers released, and the checks that each release covers."""
     with workspace.ledger.reading() as conn:
         return {
             (source, *key): checks

@@ -1,1 +1,1 @@
-"""Attacks on the user's own corpus: what would get through, what checks are worth."""
+"""Attack the user's own corpus: what would get through, what checks are worth."""

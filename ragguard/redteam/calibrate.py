@@ -1,4 +1,4 @@
-"""Calibrate: learn on the user's own corpus each family's share of the alarm budget.
+"""Learn on the user's own corpus each family's share of the alarm budget.
 
 The serving index is attacked with the built-in simulators, in a scratch view: nothing of it is
 written but calibration.json. Documents are split by digest into three parts. On `fit` shares are
@@ -120,7 +120,7 @@ def calibrate(
 def _measure(
     workspace: Workspace, asked: float, campaigns: int, seed: int, progress: Progress
 ) -> Calibration:
-    """All of `calibrate` but the file."""
+    """Return all of `calibrate` but the file."""
     generation = workspace.generation()
     with workspace.ledger.reading() as conn:
         serving = versions.members(conn, "serving")
@@ -208,7 +208,7 @@ def _require(parts: Sequence[Sequence[VersionRow]], rate: float, indexed: int, l
 
 
 def _p_values(bench: _Bench, raw: Raw) -> Doubles:
-    """P-values of documents that were brought in, against the reference part."""
+    """Return the p-values of documents that were brought in, against the reference part."""
     table = np.full((len(raw.digests), len(bench.names)), np.nan)
     for column, name in enumerate(bench.names):
         if name not in raw.scores:
@@ -224,7 +224,7 @@ def _p_values(bench: _Bench, raw: Raw) -> Doubles:
 
 
 def _by_family(bench: _Bench, p_values: Doubles) -> Doubles:
-    """P-values of families, float64 (n, f), from those of checks, float64 (n, c)."""
+    """Return the p-values of families, float64 (n, f), from those of checks, float64 (n, c)."""
     return scoring.family_p_values(p_values, bench.families, bench.usual)
 
 
@@ -346,7 +346,7 @@ def _share(hits: Bools, groups: Ints) -> Share:
 
 
 def _mean(shares: Sequence[tuple[str, float]]) -> float:
-    """Mean over families of the mean over their attacks."""
+    """Return the mean over families of the mean over their attacks."""
     families = sorted({family for family, _ in shares})
     means = [np.mean([s for f, s in shares if f == family]) for family in families]
     return rounded(np.mean(means)) if means else 0.0

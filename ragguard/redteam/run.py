@@ -1,4 +1,4 @@
-"""Red team: attack the user's own corpus in a scratch view, and tell what would get through.
+"""Attack the user's own corpus in a scratch view, and tell what would get through.
 
 Each simulator plants its documents among honest ones that are taken out of the index and brought in
 again; the batch is judged exactly as `ingest` would judge it now, and thrown away. Nothing is
@@ -95,7 +95,7 @@ class Outcome:
         return self.share >= self.floor
 
     def as_dict(self) -> dict[str, Any]:
-        """The outcome as docs/schemas/redteam.json describes it."""
+        """Return the outcome as docs/schemas/redteam.json describes it."""
         groups = number_groups(self.campaigns)
         each: dict[str, Any] = dict.fromkeys(("documents", "campaigns_any", "campaigns_all"))
         if len(self.stopped):
@@ -162,7 +162,7 @@ class Redteam:
         return 0 if all(o.holds for o in self.outcomes) else 1
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as docs/schemas/redteam.json describes it."""
+        """Return the result as docs/schemas/redteam.json describes it."""
         honest = sum(o.honest for o in self.outcomes)
         hits = sum(o.honest_held for o in self.outcomes)
         return {
@@ -277,7 +277,7 @@ def _judge(
     honest: Sequence[Prepared],
     progress: Progress,
 ) -> tuple[list[Verdict], str, str]:
-    """Verdicts on what was planted, then on the honest documents that came with it."""
+    """List verdicts on what was planted, then on the honest documents that came with it."""
     policies = {name: source.policy for name, source in workspace.root.sources.items()}
     poison = [s.prepared for s in staged if s.prepared is not None]
     batch = [*poison, *honest]
@@ -298,7 +298,7 @@ def _judge(
 
 
 def _refused(poisoned: Staged, policies: Mapping[str, Policy]) -> Verdict | None:
-    """A rejection that needs no check: unreadable, or against the contract of its source."""
+    """Return a rejection that needs no check: unreadable, or against the contract of its source."""
     if poisoned.prepared is None:
         return Verdict("", poisoned.planted.id, "", "reject", 1.0, None, poisoned.findings)
     document = poisoned.prepared.document

@@ -1,4 +1,4 @@
-"""Staging: an attack on the serving index, brought as far as the checks, with nothing written.
+"""Stage an attack on the serving index as far as the checks, with nothing written.
 
 Documents read from the index become what a simulator may attack; what it plants is parsed, split
 and embedded as `ingest` does it. A vector that a simulator writes straight into the index takes the
@@ -69,7 +69,7 @@ def chosen_attacks(names: Sequence[str]) -> dict[str, Attack]:
 def target_of(
     workspace: Workspace, documents: Sequence[Prepared], campaigns: int, seed: int
 ) -> Target:
-    """Indexed documents as a simulator sees them, and questions that they answer.
+    """Return the indexed documents as a simulator sees them, and questions that they answer.
 
     Args:
         documents: Documents that stay indexed while the attack arrives.
@@ -97,7 +97,7 @@ def target_of(
 
 
 def whole_text(chunks: Sequence[Chunk]) -> str:
-    """The text of a document, put together from its chunks, what they share written once."""
+    """Return the text of a document, put together from its chunks, what they share written once."""
     text, end = "", 0
     for chunk in sorted(chunks, key=lambda c: (c.start, c.end)):
         if chunk.start > end and text:
@@ -144,7 +144,7 @@ def stage(
 
 
 def _incoming(attack: str, planted: Planted, source: str) -> Incoming:
-    """A planted document as if a manifest of that source had listed it."""
+    """Return a planted document as if a manifest of that source had listed it."""
     name = f"{attack}/{planted.id}.{planted.format}"
     # Two equal texts are two documents: a flood repeats itself.
     body = planted.text.encode("utf-8", "replace")

@@ -1,1 +1,1 @@
-"""What readers get: search, the published copy, a candidate on trial."""
+"""Serve readers: search, the published copy, a candidate on trial."""

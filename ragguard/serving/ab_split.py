@@ -1,4 +1,4 @@
-"""Which queries take part in a trial: a plain function of the query, the share and a salt.
+"""Choose which queries take part in a trial, by the query, the share and a salt.
 
 The same query falls on the same side in every process and on every machine, and whoever took part
 at a smaller share takes part at a larger one. Source: Kohavi, Longbotham, Sommerfield, Henne,
@@ -14,12 +14,12 @@ _BITS = 64
 
 
 def plain_query(query: str) -> str:
-    """A query as the split sees it: neither case nor spaces nor its Unicode form make another."""
+    """Fold a query as the split sees it: case, spaces and Unicode form make no other."""
     return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
 
 
 def takes_part(query: str, share: float, salt: str) -> bool:
-    """Whether a query is among the share of all queries that takes part.
+    """Tell whether a query is among the share of all queries that takes part.
 
     Args:
         query: Any text.
@@ -33,12 +33,12 @@ def takes_part(query: str, share: float, salt: str) -> bool:
 
 
 def query_digest(query: str) -> str:
-    """SHA-256, hex, of a query as the split sees it."""
+    """Return the sHA-256, hex, of a query as the split sees it."""
     return sha256(_bytes(plain_query(query))).hexdigest()
 
 
 def _place(query: str, salt: str) -> int:
-    """Where between 0 and 2**64 a query stands."""
+    """Tell where between 0 and 2**64 a query stands."""
     # The salt is hashed first, so that no salt and query run into one another.
     data = sha256(_bytes(salt)).digest() + _bytes(plain_query(query))
     return int.from_bytes(sha256(data).digest()[: _BITS // 8], "big")

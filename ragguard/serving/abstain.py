@@ -1,4 +1,4 @@
-"""Abstain: when no passage is to be given, and what is said instead.
+"""Abstain: give no passage where none is near enough, and say so.
 
 A retriever gives nothing where nothing that was found is proved, where the nearest proved passage
 is further from the question than passages that answer questions are, and where passages of two
@@ -73,7 +73,7 @@ class Rules:
 
 
 def key_of(question: str) -> str:
-    """What questions are the same by: their words."""
+    """Tell what questions are the same by: their words."""
     return " ".join(words(normalise(question)))
 
 

@@ -212,7 +212,7 @@ class AgainstLedger:
         )
 
     def _sealed(self, point: Point, collection: str, known: str) -> bool:
-        """Whether a point is the one that was sealed; its payload may be anything."""
+        """Tell whether a point is the one that was sealed; its payload may be anything."""
         carried = own(point).get("seal")
         try:
             seal = self._workspace.committer.seal(collection, point.id, point.vector, point.payload)
@@ -228,7 +228,7 @@ class AgainstLedger:
             self._merit[stay.id, stay.since] = plain, waits
 
     def _scope(self, row: Stay, subject: Subject | None) -> tuple[str, ...]:
-        """Tokens of a document by its source's contract of today; none where it says none."""
+        """List tokens of a document by its source's contract of today; none where it says none."""
         known = self._workspace.root.sources.get(row.source)
         rules = known.policy.scope if known is not None else ()
         try:
@@ -237,7 +237,7 @@ class AgainstLedger:
             return ()
 
     def _provenance(self, row: Stay) -> tuple[str, Subject | None]:
-        """What today's trust has against a document, empty when nothing; and what signs it."""
+        """Tell what today's trust has against a document, empty when nothing; and what signs it."""
         signatures = self._signatures
         if signatures is None:
             return "its provenance is unknown", None

@@ -1,4 +1,4 @@
-"""What the guarded retriever answers: passages with their proof, and what it refused to give."""
+"""Answer with passages and their proof, and tell what was refused."""
 
 from __future__ import annotations
 

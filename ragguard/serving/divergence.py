@@ -1,4 +1,4 @@
-"""How far a candidate's answers are from the serving index's: a line for each query of a trial.
+"""Measure how far a candidate's answers are from the serving index's, query by query.
 
 The lines are in `cutover/gN.jsonl` of the workspace. They hold digests of queries, never their
 text. A line that a kill cut short, or that is none of ours, is passed over. Each carries the sums
@@ -81,7 +81,7 @@ class TrialFigures:
 
 
 def path_of(workspace: Workspace, generation: int) -> Path:
-    """Where the lines about a generation are."""
+    """Tell where the lines about a generation are."""
     return workspace.folder / FOLDER / f"g{generation}.jsonl"
 
 
@@ -111,7 +111,7 @@ def record(path: Path, line: TrialQuery) -> TrialQuery:
 
 
 def lines(path: Path, trial: int) -> Iterator[TrialQuery]:
-    """The lines of a trial, oldest first."""
+    """Return the lines of a trial, oldest first."""
     if path.is_file():
         with open(path, "rb") as file:
             for text in _short(file):
@@ -120,7 +120,7 @@ def lines(path: Path, trial: int) -> Iterator[TrialQuery]:
 
 
 def _short(file: IO[bytes]) -> Iterator[str]:
-    """Lines of a file, but for those that are longer than any of ours."""
+    """Yield lines of a file, but for those that are longer than any of ours."""
     whole = True  # whether the next block begins a line
     while block := file.readline(LONGEST):
         ends = block.endswith(b"\n")
@@ -130,7 +130,7 @@ def _short(file: IO[bytes]) -> Iterator[str]:
 
 
 def figures(path: Path, trial: int) -> TrialFigures:
-    """What the lines of a trial add up to.
+    """Tell what the lines of a trial add up to.
 
     Args:
         path: The file; it need not exist.
@@ -165,7 +165,7 @@ def figures(path: Path, trial: int) -> TrialFigures:
 
 
 def _last(path: Path, trial: int) -> TrialQuery | None:
-    """The last whole line of a trial."""
+    """Return the last whole line of a trial."""
     if not path.is_file():
         return None
     with open(path, "rb") as file:
@@ -179,7 +179,7 @@ def _last(path: Path, trial: int) -> TrialQuery | None:
 
 
 def _read(text: str) -> TrialQuery | None:
-    """A line; `None` where it is cut short or none of ours."""
+    """Return a line; `None` where it is cut short or none of ours."""
     try:
         body = json.loads(text)
         line = TrialQuery(**body)

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a retriever, for the /metrics of the application that it answers in.
+"""Export Prometheus metrics of a retriever, for the /metrics of its application.
 
     count = RetrievalMetrics()
     answer = retriever.retrieve(question)

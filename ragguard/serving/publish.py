@@ -1,4 +1,4 @@
-"""Publish: a copy of the serving collection for readers in other processes.
+"""Publish a copy of the serving collection for readers in other processes.
 
 The embedded engine lets one process open an index, readers included. A published folder is an
 index of its own: a collection a state, named `<generation>-<commit>`, and `aliases.json`, which

@@ -1,4 +1,4 @@
-"""A receipt: the signed statement of what an answer rested on.
+"""Sign a receipt: the statement of what an answer rested on.
 
 An in-toto statement in a DSSE envelope. Its subject is the question, by digest: neither question
 nor passage stands in it. It names each passage by document, digest and entry in the log, and the
@@ -72,12 +72,12 @@ class Receipt:
 
 
 def question_digest(question: str) -> str:
-    """Digest by which a receipt names a question."""
+    """Return the digest by which a receipt names a question."""
     return digest_text(question)
 
 
 def hit_body(hit: Hit) -> dict[str, Any]:
-    """A passage as a receipt has it."""
+    """Return a passage as a receipt has it."""
     return {
         "rank": hit.rank,
         "document": hit.document,

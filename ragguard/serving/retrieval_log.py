@@ -1,4 +1,4 @@
-"""The retrieval log: which passages which questions were answered with. Opt-in.
+"""Log which passages which questions were answered with. Opt-in.
 
 A folder of numbered files, JSON lines, one an answer: when, the digest of the question, its vector
 or text where that is asked for, and the passages by point, document, digest and commit, in the
@@ -299,7 +299,7 @@ def read(folder: Path, told: ReadNotes) -> Iterator[AnswerRecord]:
 
 
 def segments(folder: Path) -> list[Path]:
-    """Files of a retrieval log, the oldest first."""
+    """List files of a retrieval log, the oldest first."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -317,7 +317,7 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _lines(readline: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Lines of a file; of one that is too long its beginning."""
+    """Yield lines of a file; of one that is too long its beginning."""
     while line := readline(LONGEST + 1):
         yield line
         while len(line) > LONGEST and not line.endswith(b"\n"):
@@ -346,7 +346,7 @@ def _place(hit: Hit) -> RetrievedPassage:
 
 
 def _text(text: str, longest: int) -> str:
-    """Text that UTF-8 can hold, cut off."""
+    """Return the text that UTF-8 can hold, cut off."""
     return text[:longest].encode("utf-8", "replace").decode("utf-8")
 
 

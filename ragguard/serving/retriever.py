@@ -1,4 +1,4 @@
-"""The guarded retriever: a question in, passages out, each of them proved now.
+"""Retrieve passages for a question, each of them proved now.
 
 Long-lived: the model is loaded once and the clock is not that of one run. What the index finds and
 the evidence does not prove is refused, told and never given out; more is asked of the index in its
@@ -79,7 +79,7 @@ class Evidence(Protocol):
 
 
 def _told(answer: Answer) -> Attributes:
-    """What the span of an answer tells."""
+    """Tell what the span of an answer tells."""
     return {
         "ragguard.hits": len(answer.hits),
         "ragguard.refused": len(answer.refused),

@@ -1,4 +1,4 @@
-"""Search: what the serving index answers, with where it comes from.
+"""Search the serving index, and say where each answer comes from.
 
 While a candidate is on trial, a share of the queries is answered by it. It was built before, so
 that what the ledger serves no more is taken out of its answers. Where both are asked, what they
@@ -212,7 +212,7 @@ class _Index:
         self._vectors: dict[str, Floats] = {}
 
     def first(self, query: str, k: int, vectors: bool) -> tuple[list[Found], float]:
-        """The first k passages that may be shown, and the milliseconds that took."""
+        """Return the first k passages that may be shown, and the milliseconds that took."""
         self._encoded(query)  # a model is loaded with the first query: that is no time of the index
         start = time.perf_counter()
         passages = self._ask(query, k, vectors, lambda passages: len(passages) >= k)[:k]
@@ -221,7 +221,7 @@ class _Index:
     def documents(
         self, query: str, k: int, kept: Callable[[Collection[str]], set[str]]
     ) -> list[str]:
-        """The first k documents that count, each at its best passage."""
+        """Return the first k documents that count, each at its best passage."""
 
         def counted(passages: Sequence[Found]) -> list[str]:
             labels = list(dict.fromkeys(point_label(point) for point, _ in passages))
@@ -239,7 +239,7 @@ class _Index:
     def _ask(
         self, query: str, k: int, vectors: bool, enough: Callable[[Sequence[Found]], bool]
     ) -> list[Found]:
-        """Passages that may be shown, the nearest first: more, until they are enough."""
+        """List passages that may be shown, the nearest first: more, until they are enough."""
         store, name = self._workspace.open_store(), self.generation.serving
         vector = self._encoded(query)
         while True:
@@ -260,7 +260,7 @@ class _Index:
         return self._vectors[query]
 
     def hits(self, passages: Sequence[Found], proof: bool) -> list[Hit]:
-        """Passages as they are given out."""
+        """List passages as they are given out."""
         name = self.generation.serving
         return [
             Hit(
@@ -305,7 +305,7 @@ def _that_serve(workspace: Workspace, collection: str, points: Sequence[Point]) 
 
 
 def _prove(workspace: Workspace, collection: str, point: Any) -> dict[str, Any]:
-    """Whether a point is the one ragguard wrote, and where it comes from."""
+    """Tell whether a point is the one ragguard wrote, and where it comes from."""
     fields = own(point)
     with workspace.ledger.reading() as conn:
         known = versions.seal_of(conn, collection, point.id)

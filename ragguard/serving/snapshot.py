@@ -1,4 +1,4 @@
-"""The signed snapshot: what readers without a secret hold passages against.
+"""Sign the snapshot that readers without a secret hold passages against.
 
 A file: the line `ragguard-snapshot-v1`, the length of an envelope (8 bytes, little-endian), the
 envelope, and the table. The envelope is DSSE by the log's key over an in-toto statement whose
@@ -96,7 +96,7 @@ class Head:
 
 
 def payload_digest(point: str, payload: Mapping[str, Any]) -> bytes:
-    """Digest of what a reader sees of a point: its id and its payload without the seal.
+    """Return the digest of what a reader sees of a point: its id and its payload without the seal.
 
     Raises:
         ValueError, TypeError, RecursionError: The payload has no canonical form.
@@ -107,7 +107,7 @@ def payload_digest(point: str, payload: Mapping[str, Any]) -> bytes:
 
 
 def vector_digest(point: str, vector: bytes) -> bytes:
-    """Digest of a point's id and vector bytes (float32, little-endian)."""
+    """Return the digest of a point's id and vector bytes (float32, little-endian)."""
     return sha256(UUID(point).bytes + vector).digest()[:VECTOR]
 
 
@@ -117,7 +117,7 @@ def honeytoken_digest(point: str) -> str:
 
 
 def dump_table(rows: Sequence[SnapshotRow], *, ranked: bool = False) -> bytes:
-    """The table's bytes, with merits where it is for ranking."""
+    """Return the table's bytes, with merits where it is for ranking."""
     ordered = sorted(rows, key=lambda row: UUID(row.point).bytes)
     numbers = np.array(
         [[r.commit, r.log_index | (WAITS if r.newer_waits else 0)] for r in ordered], dtype="<u4"
@@ -135,7 +135,7 @@ def dump_table(rows: Sequence[SnapshotRow], *, ranked: bool = False) -> bytes:
 
 
 def dump(head: Head, table: bytes, key: keys.KeyPair) -> bytes:
-    """A snapshot's bytes, signed by the log's key."""
+    """Return a snapshot's bytes, signed by the log's key."""
     predicate: dict[str, Any] = {f.name: getattr(head, f.name) for f in fields(head)}
     predicate.update({"at": format_time(head.at), "recipe": asdict(head.recipe)})
     if head.honeytokens:
@@ -179,7 +179,7 @@ class Snapshot:
         self._commits, self._entries = numbers[:n], numbers[n:]
 
     def is_honeytoken(self, point: str) -> bool:
-        """Whether a point is planted."""
+        """Tell whether a point is planted."""
         if not self._planted:
             return False
         try:
@@ -188,7 +188,7 @@ class Snapshot:
             return False
 
     def find(self, point: str) -> SnapshotRow | None:
-        """What it has of a point, found by bisection; `None` where it has none of that id."""
+        """Tell what it has of a point, found by bisection; `None` where it has none of that id."""
         try:
             raw = UUID(point).bytes
         except ValueError:

@@ -1,4 +1,4 @@
-"""The trial of a candidate: what the log says of it, and the alias that follows.
+"""Run the trial of a candidate: what the log says of it, and the alias that follows.
 
 A candidate is a generation that is built and sealed and does not serve. Its trial begins with an
 entry in the log, and ends by itself when its days are over or when the two answer too differently;
@@ -50,7 +50,7 @@ class Trial:
     stopped: Mapping[str, Any] = field(default_factory=dict)
 
     def state(self, now: datetime) -> State:
-        """What of the trial is true at a time."""
+        """Tell what of the trial is true at a time."""
         if self.number is None:
             return "staged"
         if self.stopped:
@@ -59,7 +59,7 @@ class Trial:
 
 
 def current(workspace: Workspace) -> Trial | None:
-    """The candidate and its trial, `None` where there is no candidate.
+    """Return the candidate and its trial, `None` where there is no candidate.
 
     Raises:
         LedgerError: No commit built it, or the log's entry on it is none that was written here.

@@ -1,1 +1,1 @@
-"""Statistics as pure functions: arrays in, arrays out."""
+"""Compute statistics as pure functions: arrays in, arrays out."""

@@ -1,4 +1,4 @@
-"""How far two raters agree, beyond what chance would have them agree.
+"""Measure how far two raters agree beyond chance.
 
 Source: Cohen, "A Coefficient of Agreement for Nominal Scales", Educational and Psychological
 Measurement 20 (1960). The interval is Wilson's of the share of agreement, with chance taken as it
@@ -17,7 +17,7 @@ from ragguard.stats.intervals import Interval, wilson
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two raters agree.
+    """Agreement of two raters.
 
     Attributes:
         n: Things that both rated.
@@ -34,7 +34,7 @@ class Agreement:
 
 
 def cohen(pairs: Sequence[tuple[str, str]]) -> Agreement:
-    """Cohen's kappa of two raters.
+    """Compute Cohen's kappa of two raters.
 
     Args:
         pairs: What the first and the second said of each thing.

@@ -1,4 +1,4 @@
-"""How alike two rankings are, and whether one set of queries is answered worse than before.
+"""Compare two rankings, and test whether queries are answered worse than before.
 
 Rankings are sequences of distinct names, best first. What is random is seeded.
 """
@@ -20,7 +20,7 @@ _BLOCK = 1_000_000  # numbers drawn at once
 
 
 def overlap(left: Sequence[str], right: Sequence[str], k: int) -> float:
-    """Share of the first k names that two rankings have in common, whatever their order.
+    """Return the share of the first k names that two rankings have in common, whatever their order.
 
     Args:
         left: Distinct names, best first.

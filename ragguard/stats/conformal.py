@@ -1,4 +1,4 @@
-"""From raw scores to p-values, and from many p-values to one.
+"""Turn raw scores into p-values, and many p-values into one.
 
 1. A raw score becomes a p-value against the raw scores of clean reference chunks. Inside the
    reference it is the conformal (1 + #{r >= s}) / (n + 1) (Vovk, Gammerman, Shafer, "Algorithmic
@@ -38,7 +38,7 @@ FEW = 8  # distinct exceedances below which the tail's scale is the check's own 
 
 
 def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Doubles:
-    """P-values of a check's raw scores, finely resolved in the tail.
+    """Compute p-values of a check's raw scores, finely resolved in the tail.
 
     Args:
         scores: float64 (n,), higher is worse.
@@ -60,7 +60,7 @@ def tail_p_values(scores: Doubles, reference: Doubles, unit: float = 1.0) -> Dou
 
 
 def family_p_values(statistics: Doubles, reference: Doubles, products: Doubles) -> Doubles:
-    """P-values of what a family of checks says: counted, and a tail where it is steady.
+    """Compute p-values of a family of checks: counted, and a tail where it is steady.
 
     A family that speaks of most documents has a tail that goes through its reference, so that one
     odd honest document among thousands does not stand before all that is nearly as odd. One that
@@ -147,7 +147,7 @@ def family_products(p_values: Doubles, groups: NDArray[np.int64]) -> Doubles:
 
 
 def statistic_of(p_values: Doubles) -> Doubles:
-    """The Cauchy statistic whose tail a p-value is, so that `suspicion` can rank it with others.
+    """Return the Cauchy statistic whose tail a p-value is, to rank it with others.
 
     Args:
         p_values: float64 (n,) in [0, 1].
@@ -177,7 +177,7 @@ def suspicion(statistic: Doubles) -> Doubles:
 
 
 def conformal_p_values(statistics: Doubles, reference: Doubles) -> Doubles:
-    """P-values that keep their promise: (1 + #{r >= s}) / (m + 1).
+    """Compute p-values that keep their promise: (1 + #{r >= s}) / (m + 1).
 
     Args:
         statistics: float64 (n,), higher is worse.

@@ -1,4 +1,4 @@
-"""A sum of small decision trees, evaluated on arrays.
+"""Evaluate a sum of small decision trees on arrays.
 
 What a tree says is a number in a leaf; the score is the sum. Fitted elsewhere, shipped as JSON.
 Source: Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of Statistics
@@ -77,7 +77,7 @@ class _Flat:
     def leaves(
         self, features: NDArray[np.float64], roots: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """What each row ends in, float64 (r, trees)."""
+        """Tell what each row ends in, float64 (r, trees)."""
         rows = np.arange(len(features))[:, None]
         at = np.broadcast_to(roots, (len(features), len(roots)))
         while True:
@@ -90,7 +90,7 @@ class _Flat:
 
 
 def load(text: str) -> Trees:
-    """Trees from JSON: `names`, `bias`, `trees`."""
+    """Read trees from JSON: `names`, `bias`, `trees`."""
     body = json.loads(text)
     trees = tuple(tuple(_node(node) for node in tree) for tree in body["trees"])
     return Trees(tuple(body["names"]), float(body["bias"]), trees)

@@ -1,4 +1,4 @@
-"""Shares of documents and campaigns, with the interval they are known to.
+"""Compute shares of documents and campaigns with their confidence intervals.
 
 Honest documents are taken as independent: Wilson's interval (JASA 22 (1927)). Documents of one
 campaign stand or fall together, so shares of poison carry a percentile interval over a bootstrap
@@ -21,7 +21,7 @@ Interval = tuple[float, float]
 
 
 def wilson(hits: int, of: int) -> Interval:
-    """Wilson's 95 % interval of a share.
+    """Compute Wilson's 95 % interval of a share.
 
     Args:
         of: Trials; (0, 1) when there was none.
@@ -36,7 +36,7 @@ def wilson(hits: int, of: int) -> Interval:
 
 
 def clopper_pearson(hits: int, of: int) -> Interval:
-    """The exact 95 % interval of a share (Clopper, Pearson, Biometrika 26 (1934)).
+    """Compute the exact 95 % interval of a share (Clopper, Pearson, Biometrika 26 (1934)).
 
     It holds the true share at least so often whatever that is, which Wilson's does on average.
 
@@ -60,7 +60,7 @@ def number_groups(names: Sequence[str]) -> Ints:
 
 
 def share_by_group(hits: Bools, groups: Ints) -> tuple[float, Interval]:
-    """Share of documents that were hit, and its interval, bootstrapped by group.
+    """Return the share of documents that were hit, and its interval, bootstrapped by group.
 
     Args:
         hits: bool (n,), one a document, at least one.
@@ -79,7 +79,7 @@ def share_by_group(hits: Bools, groups: Ints) -> tuple[float, Interval]:
 
 
 def grouped_mean(values: Doubles, groups: Ints) -> tuple[float, Interval]:
-    """A mean over documents and its interval, bootstrapped by group.
+    """Compute a mean over documents and its interval, bootstrapped by group.
 
     Args:
         values: float64 (n,), one a document, at least one.
@@ -99,7 +99,7 @@ def grouped_mean(values: Doubles, groups: Ints) -> tuple[float, Interval]:
 
 
 def any_and_all(hits: Bools, groups: Ints) -> tuple[Bools, Bools]:
-    """Which groups have a document that was hit, and which had all of theirs hit.
+    """Tell which groups have a document that was hit, and which had all of theirs hit.
 
     Args:
         hits: bool (n,), one a document.
@@ -114,5 +114,5 @@ def any_and_all(hits: Bools, groups: Ints) -> tuple[Bools, Bools]:
 
 
 def as_body(share: float, interval: Interval) -> dict[str, object]:
-    """A share as a JSON object, four digits."""
+    """Render a share as a JSON object, four digits."""
     return {"share": round(share, 4), "interval": [round(interval[0], 4), round(interval[1], 4)]}

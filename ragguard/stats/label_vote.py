@@ -1,4 +1,4 @@
-"""What the neighbours of documents say about them, and what their vectors do.
+"""Predict documents' labels from their neighbours and from their vectors.
 
 Two estimates of the same thing. The nearest documents vote, weighted by similarity (k-NN): right
 where a subject is small. A ridge regression of the values on the vectors (least-squares classifier;
@@ -19,7 +19,7 @@ from ragguard.model import Bools, Doubles, Floats, Ints
 
 @dataclass(frozen=True)
 class Ballots:
-    """Who votes on which document, one row a pair.
+    """Votes of neighbours on documents, one row a pair.
 
     Attributes:
         documents: int64 (p,), the document voted on.
@@ -33,7 +33,7 @@ class Ballots:
 
 
 def ballots(owners: Ints, voters: Ints, similarities: Floats, k: int, sharpness: float) -> Ballots:
-    """The nearest documents of each document: each once, by its nearest chunk.
+    """List the nearest documents of each document: each once, by its nearest chunk.
 
     Args:
         owners: int64 (p,), document of a chunk.
@@ -57,7 +57,7 @@ def ballots(owners: Ints, voters: Ints, similarities: Floats, k: int, sharpness:
 
 
 def shares(ballots: Ballots, codes: Ints, count: int, values: int) -> tuple[Doubles, Ints]:
-    """Share of the weight behind each value.
+    """Return the share of the weight behind each value.
 
     Args:
         ballots: The ballots.
@@ -93,7 +93,7 @@ class Ridge:
         self._inverse = np.linalg.inv(gram + penalty * np.eye(gram.shape[0]))
 
     def predict(self, codes: Ints, values: int, vectors: Floats) -> Doubles:
-        """How much each value is expected of vectors.
+        """Predict how much each value is expected of vectors.
 
         Args:
             codes: int64 (m,), value of each vector fitted on; -1 for none.
@@ -113,7 +113,7 @@ class Ridge:
 
 
 def surprise(odds: Doubles, values: Ints, known_odds: Doubles, known_values: Ints) -> Doubles:
-    """-log of how often a known document with that value has such odds against it.
+    """Return -log of how often a known document with that value has such odds against it.
 
     Each value is held against its own kind, and against all by four more that stand for them, for
     some values are always at odds with their neighbours (confident learning's class thresholds).
@@ -139,7 +139,7 @@ def surprise(odds: Doubles, values: Ints, known_odds: Doubles, known_values: Int
 
 
 def agreement(right: Bools, values: Ints) -> float:
-    """How far neighbours know a key, beyond chance (Cohen's kappa with the values' own shares).
+    """Measure how far neighbours know a key beyond chance (Cohen's kappa, the values' own shares).
 
     Args:
         right: bool (m,), whether the vote on a document is its own value.
@@ -156,7 +156,7 @@ def agreement(right: Bools, values: Ints) -> float:
 
 
 def margins(parts: Doubles, own: Ints, prior: float) -> Doubles:
-    """Log-odds of the leading value against one's own.
+    """Compute log-odds of the leading value against one's own.
 
     Args:
         parts: float64 (n, values), shares.
@@ -168,7 +168,7 @@ def margins(parts: Doubles, own: Ints, prior: float) -> Doubles:
 
 
 def disagreement(ballots: Ballots, codes: Ints, values: int, least: int) -> tuple[Bools, Bools]:
-    """Which documents the vote of their neighbours contradicts.
+    """Tell which documents the vote of their neighbours contradicts.
 
     Args:
         ballots: The ballots.

@@ -1,4 +1,4 @@
-"""Whether two samples are of one distribution: how far apart, and how surprising that is.
+"""Test whether two samples are of one distribution, and measure how far they are apart.
 
 Vectors: the energy distance (Székely, Rizzo, "Energy statistics", J. Statist. Plann. Inference
 143 (2013)), which is the maximum mean discrepancy (Gretton et al., "A Kernel Two-Sample Test", JMLR
@@ -34,7 +34,7 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class Shift:
-    """How far two samples are apart.
+    """Distance of two samples, and how surprising it is.
 
     Attributes:
         effect: At least 0, higher is farther; each function says its unit.
@@ -49,7 +49,7 @@ NO_SHIFT = Shift(0.0, 1.0)
 
 
 def project(vectors: Floats, dimensions: int) -> Floats:
-    """Vectors in fewer dimensions, by a fixed random rotation cut short.
+    """Project vectors to fewer dimensions, by a fixed random rotation cut short.
 
     Distances keep their order of size (Johnson, Lindenstrauss 1984); equal dimensions give
     equal projections, so that what was kept at one audit compares with the next.
@@ -121,7 +121,7 @@ def energy_shift(before: Floats, after: Floats, seed: int = 0) -> Shift:
 
 
 def _tail(seen: float, drawn: Doubles) -> float:
-    """How often a draw is at least as large, by an exponential tail through the largest."""
+    """Tell how often a draw is at least as large, by an exponential tail through the largest."""
     largest = np.sort(drawn)[-TAIL - 1 :]
     excess = WIDER * float((largest[1:] - largest[0]).mean())
     share = TAIL / len(drawn)
@@ -173,7 +173,7 @@ def _coefficient(distances: Doubles, n: int) -> float:
 
 
 def share_shift(before: Ints, after: Ints) -> Shift:
-    """Whether two rows of counts have the same shares.
+    """Test whether two rows of counts have the same shares.
 
     By chi-square; where a label is too rare for its distribution (Cochran, Biometrics 10 (1954)),
     by the exact hypergeometric tail of the most surprising label (Fisher), corrected for both tails
@@ -204,7 +204,7 @@ def share_shift(before: Ints, after: Ints) -> Shift:
 
 
 def score_shift(before: Doubles, after: Doubles) -> tuple[Shift, float]:
-    """Kolmogorov-Smirnov test of two samples of scores, and how far they moved.
+    """Test two samples of scores by Kolmogorov-Smirnov, and measure how far they moved.
 
     Args:
         before: float64 (n,).
@@ -224,7 +224,7 @@ def score_shift(before: Doubles, after: Doubles) -> tuple[Shift, float]:
 
 
 def burst(count: int, length: float, counts: Doubles, lengths: Doubles) -> Shift:
-    """How surprising a count is after earlier ones.
+    """Compute how surprising a count is after earlier ones.
 
     The predictive distribution is a negative binomial: its mean is the mean earlier rate, its
     spread the larger of what the earlier counts show, what so few of them leave open, and
@@ -257,7 +257,7 @@ def burst(count: int, length: float, counts: Doubles, lengths: Doubles) -> Shift
 
 
 def jump(sizes: Doubles) -> Shift:
-    """How surprising the last step of a series of sizes is.
+    """Compute how surprising the last step of a series of sizes is.
 
     Steps are logarithms of ratios; the last is compared with the median of the others, in units of
     their median absolute deviation (at least a hundredth), on a Student's t of as many degrees of
@@ -278,7 +278,7 @@ def jump(sizes: Doubles) -> Shift:
 
 
 def holm(p_values: Doubles) -> Doubles:
-    """P-values corrected for their number: the chance that any honest one gets as small.
+    """Correct p-values for their number: the chance that any honest one gets as small.
 
     Args:
         p_values: float64 (n,).

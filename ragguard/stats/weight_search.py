@@ -1,4 +1,4 @@
-"""Weights of checks, learned from p-values of simulated poison and of honest documents.
+"""Learn weights of checks from p-values of simulated poison and of honest documents.
 
 Coordinate search: one weight after the other is tried at a few multiples of its prior, and the
 best is kept, until a whole pass changes nothing. P-values are computed once; a step only recombines
@@ -25,7 +25,7 @@ SOFT = 0.1  # share of the objective that sees how near a document is to the thr
 
 
 def terms(p_values: Doubles) -> Doubles:
-    """Summands of the Cauchy combination, see `conformal.combine`.
+    """Compute the summands of the Cauchy combination, see `conformal.combine`.
 
     Args:
         p_values: float64 (n, c) in (0, 1]; NaN where a check had nothing to say.
@@ -35,7 +35,7 @@ def terms(p_values: Doubles) -> Doubles:
 
 
 def threshold(statistics: Doubles, rate: float) -> float:
-    """The statistic above which (strictly) a document is flagged, set on honest ones.
+    """Return the statistic above which (strictly) a document is flagged, set on honest ones.
 
     Args:
         statistics: float64 (m,), of honest documents.
@@ -85,7 +85,7 @@ def learn(
     prior: Doubles,
     rate: float,
 ) -> Doubles:
-    """Weights that find more of the poison at a rate.
+    """Learn weights that find more of the poison at a rate.
 
     Args:
         poison: Terms of each attack's documents, float64 (n_i, c), none empty.

@@ -1,4 +1,4 @@
-"""Vectors and payloads: one `Store` protocol over several engines.
+"""Store vectors and payloads: one `Store` protocol over several engines.
 
 Qdrant in this process, a Qdrant server, and numpy as the exact reference.
 
@@ -59,7 +59,7 @@ class Hits:
 
 
 class Store(Protocol):
-    """What ragguard asks of a vector engine. Collections are physical names unless said."""
+    """Everything ragguard asks of a vector engine. Collections are physical names unless said."""
 
     def create(self, collection: str, dimensions: int) -> None:
         """Make a collection with its payload indexes; nothing happens if it is there and fits.
@@ -69,7 +69,7 @@ class Store(Protocol):
         """
 
     def exists(self, collection: str) -> bool:
-        """Whether a collection (or alias) is there."""
+        """Tell whether a collection (or alias) is there."""
 
     def drop(self, collection: str) -> None:
         """Delete a collection and its points, if it is there."""
@@ -86,7 +86,7 @@ class Store(Protocol):
         """Delete points by id; unknown ids are no error."""
 
     def get(self, collection: str, ids: Sequence[str], *, vectors: bool = False) -> list[Point]:
-        """Points by id, in the order asked; ids that are not there are left out."""
+        """Fetch points by id, in the order asked; ids that are not there are left out."""
 
     def search(
         self,
@@ -129,7 +129,7 @@ class Store(Protocol):
     def scan(
         self, collection: str, *, vectors: bool = False, batch: int = 1000
     ) -> Iterator[list[Point]]:
-        """All points, in id order, in batches."""
+        """Read all points, in id order, in batches."""
 
     def count(self, collection: str) -> int:
         """Number of points."""
@@ -145,7 +145,7 @@ class Store(Protocol):
         """
 
     def aliases(self) -> dict[str, str]:
-        """Alias to physical collection."""
+        """Return the physical collection of each alias."""
 
     def set_alias(self, alias: str, collection: str) -> None:
         """Point an alias at a collection, atomically."""

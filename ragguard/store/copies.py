@@ -1,4 +1,4 @@
-"""Copies of engine folders: taken under the engine's own lock, without the holes in its files.
+"""Copy engine folders under the engine's own lock, without the holes in their files.
 
 The engine makes files of 32 MiB that are mostly holes; a plain copy of a small shard takes 260 MiB,
 a copy that keeps the holes less than one.
@@ -53,7 +53,7 @@ def held(shard: Path) -> Iterator[None]:
 
 
 def used(folder: Path) -> int:
-    """Bytes a folder takes on disk, holes not counted."""
+    """Count the bytes a folder takes on disk, holes not counted."""
     return sum(p.lstat().st_blocks * 512 for p in folder.rglob("*"))
 
 
@@ -116,7 +116,7 @@ def copy_file(source: Path, target: Path, durable: bool = False) -> None:
 
 
 def shard_of(folder: Path) -> Path:
-    """The shard folder that a collection's settings name; it lies beside them and nowhere else.
+    """Find the shard folder that a collection's settings name; it lies beside them, nowhere else.
 
     Raises:
         StoreError: No settings, or they name something else.
@@ -128,7 +128,7 @@ def shard_of(folder: Path) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of an index.
+    """Read a JSON object of an index.
 
     Raises:
         StoreError: Not there, or no JSON object.

@@ -1,4 +1,4 @@
-"""Qdrant Edge, Qdrant's own engine in this process, spoken to as a `QdrantClient`.
+"""Speak to Qdrant Edge, Qdrant's own engine in this process, as to a `QdrantClient`.
 
 `EdgeBackend` implements the part of qdrant-client's interface that ragguard and the readers of its
 index need, over one shard folder a collection; `open_edge` returns a `QdrantClient` on it. What the
@@ -50,7 +50,7 @@ _SCHEMAS = {
 
 
 def open_edge(root: Path, *, writable: bool = False) -> QdrantClient:
-    """A `QdrantClient` on an embedded index, to read it.
+    """Open a `QdrantClient` on an embedded index, to read it.
 
     Args:
         root: Folder of the index; made when missing, if it may be written.
@@ -114,7 +114,7 @@ class EdgeBackend(QdrantBase):
         return True
 
     def collection_exists(self, collection_name: str, **kwargs: Any) -> bool:
-        """Whether a collection or alias is there."""
+        """Tell whether a collection or alias is there."""
         return self._shards.exists(collection_name)
 
     def delete_collection(self, collection_name: str, **kwargs: Any) -> bool:
@@ -123,7 +123,7 @@ class EdgeBackend(QdrantBase):
         return True
 
     def get_collections(self, **kwargs: Any) -> models.CollectionsResponse:
-        """Names of all collections."""
+        """Return the names of all collections."""
         return models.CollectionsResponse(
             collections=[models.CollectionDescription(name=n) for n in self._shards.names()]
         )
@@ -216,7 +216,7 @@ class EdgeBackend(QdrantBase):
         return True
 
     def get_aliases(self, **kwargs: Any) -> models.CollectionsAliasesResponse:
-        """All aliases."""
+        """Return all aliases."""
         listed = [
             models.AliasDescription(alias_name=a, collection_name=c)
             for a, c in sorted(self._shards.aliases().items())
@@ -226,7 +226,7 @@ class EdgeBackend(QdrantBase):
     def get_collection_aliases(
         self, collection_name: str, **kwargs: Any
     ) -> models.CollectionsAliasesResponse:
-        """Aliases of one collection."""
+        """Return the aliases of one collection."""
         every = self.get_aliases().aliases
         kept = [a for a in every if a.collection_name == collection_name]
         return models.CollectionsAliasesResponse(aliases=kept)
@@ -282,7 +282,7 @@ class EdgeBackend(QdrantBase):
         with_vectors: Any = False,
         **kwargs: Any,
     ) -> list[models.Record]:
-        """Points by id."""
+        """List points by id."""
         wanted = [to_id(i) for i in ids]
         with self._shards.held(collection_name) as shard:
             records = call(shard.retrieve, wanted, to_payload(with_payload), bool(with_vectors))
@@ -299,7 +299,7 @@ class EdgeBackend(QdrantBase):
         with_vectors: Any = False,
         **kwargs: Any,
     ) -> tuple[list[models.Record], Any]:
-        """Points in id order, a page at a time."""
+        """List points in id order, a page at a time."""
         if order_by is not None:
             raise StoreError("embedded index: scroll in id order only")
         request = edge.ScrollRequest(
@@ -330,7 +330,7 @@ class EdgeBackend(QdrantBase):
         exact: bool = False,
         **kwargs: Any,
     ) -> models.FacetResponse:
-        """Counts by value of an indexed payload field."""
+        """Return the counts by value of an indexed payload field."""
         request = edge.FacetRequest(
             key=key, limit=limit, exact=exact, filter=to_filter(facet_filter)
         )
@@ -342,7 +342,7 @@ class EdgeBackend(QdrantBase):
     def nearest(
         self, collection_name: str, vectors: list[list[float]], k: int, exact: bool
     ) -> list[list[tuple[str, float]]]:
-        """Ids and similarities of the nearest points of many vectors, without payloads.
+        """Find the nearest points of many vectors: ids and similarities, without payloads.
 
         What `query_batch_points` does, without a model object for every hit: neighbour search asks
         for hundreds of thousands of them.
@@ -358,7 +358,7 @@ class EdgeBackend(QdrantBase):
     def nearest_points(
         self, collection_name: str, vector: list[float], k: int, exact: bool, where: Any
     ) -> list[tuple[str, float, Mapping[str, Any] | None, list[float]]]:
-        """Ids, similarities, payloads and vectors of the nearest points of a vector.
+        """Find the nearest points of a vector: ids, similarities, payloads and vectors.
 
         What `query_points` does, without a model object for the question and for every hit: a
         retriever asks while somebody waits.
@@ -431,7 +431,7 @@ class EdgeBackend(QdrantBase):
         return [QueryResponse(points=[to_scored(p) for p in b]) for b in batches]
 
     def _short(self, name: str, wanted: int, got: int, where: Any, after: int = 0) -> bool:
-        """Whether fewer points came than asked for: the graph may have missed some."""
+        """Tell whether fewer points came than asked for: the graph may have missed some."""
         if got >= wanted:
             return False
         return where is not None or got + after < self.count(name).count

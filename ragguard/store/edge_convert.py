@@ -1,4 +1,4 @@
-"""Requests and answers of qdrant-client in the words of Qdrant Edge, and back.
+"""Convert requests and answers of qdrant-client to those of Qdrant Edge, and back.
 
 What the engine does not honour is refused.
 """
@@ -16,7 +16,7 @@ from ragguard.errors import StoreError
 
 
 def to_id(value: Any) -> Any:
-    """A point id as the engine takes it: an integer or a UUID."""
+    """Convert a point id to what the engine takes: an integer or a UUID."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:
@@ -97,7 +97,7 @@ def _values(values: Any) -> Any:
 
 
 def structs(points: Any) -> Iterable[models.PointStruct]:
-    """Points as `PointStruct`s, from a list or a `Batch`."""
+    """List points as `PointStruct`s, from a list or a `Batch`."""
     if isinstance(points, models.Batch):
         payloads: Any = points.payloads or [None] * len(points.ids)
         vectors: Any = points.vectors
@@ -109,7 +109,7 @@ def structs(points: Any) -> Iterable[models.PointStruct]:
 
 
 def dense(vector: Any) -> list[float]:
-    """The one dense vector of a point.
+    """Return the one dense vector of a point.
 
     Raises:
         StoreError: Named, sparse or multi-vectors.
@@ -120,20 +120,20 @@ def dense(vector: Any) -> list[float]:
 
 
 def filter_of(selector: Any) -> models.Filter | None:
-    """The filter in a selector, if it is one."""
+    """Return the filter in a selector, if it is one."""
     if isinstance(selector, models.FilterSelector):
         return selector.filter
     return selector if isinstance(selector, models.Filter) else None
 
 
 def ids_of(selector: Any) -> list[Any]:
-    """The ids in a selector."""
+    """List the ids in a selector."""
     ids = selector.points if isinstance(selector, models.PointIdsList) else selector
     return [to_id(i) for i in ids]
 
 
 def to_payload(selector: Any) -> Any:
-    """A payload selector as the engine takes it."""
+    """Convert a payload selector to what the engine takes."""
     if isinstance(selector, models.PayloadSelectorInclude):
         return edge.PayloadSelector.Include(selector.include)
     if isinstance(selector, models.PayloadSelectorExclude):
@@ -142,19 +142,19 @@ def to_payload(selector: Any) -> Any:
 
 
 def plain(point_id: Any) -> Any:
-    """A point id as qdrant-client gives it."""
+    """Convert a point id to what qdrant-client gives."""
     return str(point_id) if isinstance(point_id, UUID) else point_id
 
 
 def to_record(record: Any) -> models.Record:
-    """A stored point."""
+    """Convert a stored point."""
     return models.Record.model_construct(
         id=plain(record.id), payload=record.payload, vector=record.vector
     )
 
 
 def to_scored(point: Any) -> models.ScoredPoint:
-    """A found point."""
+    """Convert a found point."""
     return models.ScoredPoint.model_construct(
         id=plain(point.id),
         version=point.version,

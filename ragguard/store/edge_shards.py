@@ -1,4 +1,4 @@
-"""Qdrant Edge shards in folders: which collections there are, and who has them open.
+"""Open Qdrant Edge shards in folders: which collections there are, and who has them open.
 
 Layout: `<root>/<collection>/collection.json` names the shard folder in use, the dimension and the
 payload indexes; `aliases.json` the aliases. Both are replaced atomically, so that a search graph is
@@ -123,11 +123,11 @@ class Shards:
             self._aliases = None, {}
 
     def names(self) -> list[str]:
-        """Collections, sorted."""
+        """List collections, sorted."""
         return sorted(p.parent.name for p in self.root.glob("*/collection.json"))
 
     def exists(self, name: str) -> bool:
-        """Whether a collection or alias is there."""
+        """Tell whether a collection or alias is there."""
         with self._lock:
             return self._is_there(self.aliases().get(name, name))
 
@@ -135,7 +135,7 @@ class Shards:
         return os.path.exists(f"{self.root}/{physical}/collection.json")
 
     def resolve(self, name: str) -> str:
-        """The collection behind a name or alias.
+        """Return the collection behind a name or alias.
 
         Raises:
             StoreError: There is none.
@@ -147,7 +147,7 @@ class Shards:
             return physical
 
     def settings(self, physical: str) -> dict[str, Any]:
-        """What `collection.json` says: shard, size, distance, indexes.
+        """Tell what `collection.json` says: shard, size, distance, indexes.
 
         Raises:
             StoreError: It is damaged.
@@ -200,7 +200,7 @@ class Shards:
         shutil.rmtree(self.root / physical)
 
     def shard(self, name: str) -> Any:
-        """The open shard of a collection or alias; another thread may close it any time."""
+        """Return the open shard of a collection or alias; another thread may close it any time."""
         with self._lock:
             physical = self.resolve(name)
             if physical not in self._open:

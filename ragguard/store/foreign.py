@@ -1,4 +1,4 @@
-"""A collection that something else wrote, to be read and never written.
+"""Read a collection that something else wrote; it is never written.
 
 How it is reached, and why nothing is written: `readers`.
 
@@ -94,7 +94,7 @@ class ForeignCollection:
         return self._reader.count()
 
     def scan(self, batch: int = 1000) -> Iterator[list[ForeignPoint]]:
-        """All points in id order, in batches.
+        """Read all points in id order, in batches.
 
         Raises:
             StoreError: The store does not answer, or is damaged.
@@ -111,7 +111,7 @@ class ForeignCollection:
             offset = following
 
     def sample(self, size: int = 200) -> list[ForeignPoint]:
-        """The first points in id order."""
+        """Read the first points in id order."""
         return next(self.scan(size), [])
 
     def _points(self, records: Sequence[Any]) -> list[ForeignPoint]:
@@ -135,7 +135,7 @@ class ForeignCollection:
         return points
 
     def _values(self, vector: Any) -> tuple[list[Any], str]:
-        """What stands for a point's vector, and what is wrong with it already."""
+        """Tell what stands for a point's vector, and what is wrong with it already."""
         if isinstance(vector, Mapping):
             vector = vector.get(self.vector)
         if vector is None or vector == []:
@@ -193,5 +193,5 @@ def open_foreign(
 
 
 def _number(value: Any) -> float:
-    """A number, or NaN for what is none."""
+    """Return a number, or NaN for what is none."""
     return float(value) if isinstance(value, int | float) else float("nan")

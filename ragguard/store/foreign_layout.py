@@ -1,4 +1,4 @@
-"""Where a foreign collection keeps text, metadata and documents: found from a sample, or told.
+"""Find where a foreign collection keeps text, metadata and documents, from a sample or as told.
 
 Layouts as the libraries' own source writes them:
 
@@ -67,7 +67,7 @@ class Stored(Protocol):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are, as dotted paths into a payload.
+    """Dotted paths into a payload where things are.
 
     Attributes:
         metadata: An object; empty when metadata lie flat beside the text.
@@ -92,7 +92,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class ForeignPassage:
-    """What a point says.
+    """Text, document and metadata of a point.
 
     Attributes:
         text: Hostile text; empty when there is none.
@@ -153,7 +153,7 @@ def detect(
 
 
 def read(point: Stored, layout: Layout) -> ForeignPassage:
-    """What a point says, under a layout.
+    """Read a point under a layout.
 
     Args:
         layout: From `detect`.
@@ -190,7 +190,7 @@ def read(point: Stored, layout: Layout) -> ForeignPassage:
 
 
 def at(payload: Any, path: str) -> Any:
-    """What is at a dotted path; a marker that is no JSON value when nothing is.
+    """Look up a dotted path; a marker that is no JSON value when nothing is there.
 
     A key that itself holds dots is found by its whole name first.
     """
@@ -204,12 +204,12 @@ def at(payload: Any, path: str) -> Any:
 
 
 def sound(text: str) -> str:
-    """Text without lone surrogates, which no UTF-8 holds."""
+    """Return the text without lone surrogates, which no UTF-8 holds."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _opened(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A payload with LlamaIndex's node in it parsed, where that can be done."""
+    """Return a payload with LlamaIndex's node in it parsed, where that can be done."""
     text = payload.get(_NODE)
     if not isinstance(text, str) or len(text) > MAX_NODE:
         return payload
@@ -229,7 +229,7 @@ def _node_text(payload: Mapping[str, Any]) -> Any:
 
 
 def _flat(payload: Mapping[str, Any], layout: Layout) -> Mapping[str, Any]:
-    """Metadata that lie beside the text."""
+    """Return the metadata that lie beside the text."""
     own = _LLAMA_OWN if layout.name == "llamaindex" else {layout.text}
     return {k: v for k, v in payload.items() if k not in own}
 
@@ -238,7 +238,7 @@ def _flat(payload: Mapping[str, Any], layout: Layout) -> Mapping[str, Any]:
 
 
 def _known(payloads: Sequence[Mapping[str, Any]]) -> Layout | None:
-    """The layout most of the sample has; the more telling one first."""
+    """Return the layout most of the sample has; the more telling one first."""
     chosen: tuple[float, Layout] | None = None
     for layout in _CANDIDATES:
         share = _share(payloads, layout.text)
@@ -277,19 +277,19 @@ _CANDIDATES = (
 
 
 def _share(payloads: Sequence[Mapping[str, Any]], path: str) -> float:
-    """Share of payloads with a non-empty string at a path."""
+    """Return the share of payloads with a non-empty string at a path."""
     hits = sum(1 for p in payloads if isinstance(v := at(p, path), str) and v.strip())
     return hits / len(payloads) if payloads else 0.0
 
 
 def _holds(payloads: Sequence[Mapping[str, Any]], path: str) -> float:
-    """Share of payloads with an object, or with nothing said, at a key that is there."""
+    """Return the share of payloads with an object, or with nothing said, at a key that is there."""
     hits = sum(1 for p in payloads if (v := at(p, path)) is None or isinstance(v, Mapping))
     return hits / len(payloads) if payloads else 0.0
 
 
 def _holder(payloads: Sequence[Mapping[str, Any]]) -> str:
-    """The key of an object that holds metadata; empty when they lie flat."""
+    """Return the key of an object that holds metadata; empty when they lie flat."""
     for name in _HOLDERS:
         if sum(isinstance(p.get(name), Mapping) for p in payloads) * 2 > len(payloads):
             return name
@@ -297,7 +297,7 @@ def _holder(payloads: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _longest(payloads: Sequence[Mapping[str, Any]]) -> str:
-    """The key of the longest strings that read like text, if most payloads have it."""
+    """Return the key of the longest strings that read like text, if most payloads have it."""
     best, length = "", 20.0
     keys = sorted({str(k) for p in payloads for k in list(p)[:MAX_KEYS]})
     for key in keys[:1000]:
@@ -308,7 +308,7 @@ def _longest(payloads: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _with_document(layout: Layout, payloads: Sequence[Mapping[str, Any]]) -> Layout:
-    """The layout with paths of document, source and place, where something says them."""
+    """Return the layout with paths of document, source and place, where something says them."""
     prefix = f"{layout.metadata}." if layout.metadata else ""
     document = next(
         (p for p in (prefix + n for n in _DOCUMENTS) if _names_documents(payloads, p)), None
@@ -342,7 +342,7 @@ def _names_documents(payloads: Sequence[Mapping[str, Any]], path: str) -> bool:
 
 
 def _seen(payloads: Sequence[Mapping[str, Any]]) -> str:
-    """The keys of the sample, for a message."""
+    """Return the keys of the sample, for a message."""
     keys = sorted({str(k)[:60] for p in payloads for k in list(p)[:MAX_KEYS]})
     return f"Its payloads have: {', '.join(keys[:20]) or 'nothing'}."
 
@@ -351,7 +351,7 @@ def _seen(payloads: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _word(value: Any) -> str:
-    """A name: a short string or a whole number as text; else empty."""
+    """Return a name: a short string or a whole number as text; else empty."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     text = sound(str(value)).strip() if not isinstance(value, int) or abs(value) < 2**64 else ""
@@ -359,7 +359,7 @@ def _word(value: Any) -> str:
 
 
 def _bounded(held: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Metadata as a small flat object, and whether anything was left out."""
+    """Return the metadata as a small flat object, and whether anything was left out."""
     bounded: dict[str, Any] = {}
     cut = False
     for key, value in _leaves(held, "", 0):
@@ -382,7 +382,7 @@ def _leaves(held: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[
 
 
 def _kept(value: Any) -> tuple[Any, bool]:
-    """A value within bounds, and whether it is all of it."""
+    """Return a value within bounds, and whether it is all of it."""
     if value is None or isinstance(value, bool):
         return value, True
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""The exact numpy reference: the slow, obvious store that the engines are measured against.
+"""Keep points in numpy arrays: the slow, obvious store that the engines are measured against.
 
 Nothing is kept on disk. Ties are broken by point id.
 """

@@ -1,4 +1,4 @@
-"""A published index, read through a private copy: any number of readers, beside a writer.
+"""Read a published index through a private copy: any number of readers, beside a writer.
 
 Opening an index writes to it and locks it, so what is published is copied and the copy opened.
 """
@@ -23,13 +23,13 @@ ATTEMPTS = 3  # a state may be deleted while it is copied; the alias names a new
 
 
 def aliases(folder: Path) -> dict[str, str]:
-    """Alias to collection of a published folder; empty when nothing is published there."""
+    """Return the collection of each alias of a published folder; empty if none is published."""
     path = folder / ALIASES
     return {str(k): str(v) for k, v in read_json(path).items()} if path.is_file() else {}
 
 
 def open_published(folder: Path) -> QdrantClient:
-    """A client of what is published; close it to delete its copy.
+    """Open a client of what is published; close it to delete its copy.
 
     It stays at the state it was opened at: open it again to see a newer one.
 

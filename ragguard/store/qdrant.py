@@ -1,4 +1,4 @@
-"""The one store implementation over `QdrantClient`: embedded, server or cluster."""
+"""Store points through `QdrantClient`: embedded, server or cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXACT = models.SearchParams(exact=True)
 
 
 def connect(url: str, api_key: str | None) -> QdrantClient:
-    """A client of a Qdrant server.
+    """Connect a client to a Qdrant server.
 
     Raises:
         ConfigError: The key would go over the network in the clear.

@@ -1,4 +1,4 @@
-"""How a foreign collection is reached: pages of a server's, or of a copy of an embedded shard.
+"""Read a foreign collection by pages: a server's, or of a copy of an embedded shard.
 
 On a server `get_collections`, `get_aliases`, `get_collection`, `count` and `scroll` are called,
 nothing else. Opening a shard writes (measured with qdrant-edge-py 0.9.0: opening, scrolling and
@@ -25,7 +25,7 @@ NAMES = 20  # names listed in a message
 
 @dataclass(frozen=True)
 class Shape:
-    """What is declared of one dense vector of a collection.
+    """Declaration of one dense vector of a collection.
 
     Attributes:
         size: Dimensions.
@@ -63,7 +63,7 @@ class Opened(NamedTuple):
 
 
 def _choose(shapes: Mapping[str, Shape], vector: str, name: str, sparse: bool) -> str:
-    """The vector to read.
+    """Return the vector to read.
 
     Raises:
         UsageError: See `open_foreign`.

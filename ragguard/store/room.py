@@ -1,4 +1,4 @@
-"""Room on the disk, asked for before the engine touches a page.
+"""Check that the disk has room before the engine touches a page.
 
 The engine maps files that are mostly holes (160 MB for a collection of a few documents, of which 10
 are on disk). Touching a hole of a mapped file on a full disk is no error that can be caught: the
@@ -26,7 +26,7 @@ _TRIES = 120  # seconds a child may take to open a shard
 
 
 def holes(folder: Path) -> int:
-    """Bytes of a folder's files that are on no disk yet."""
+    """Count the bytes of a folder's files that are on no disk yet."""
     missing = 0
     for place, _, names in os.walk(folder):
         for name in names:

@@ -1,1 +1,1 @@
-"""Texts as pure functions: words, differences, hiding places, what is safe to show."""
+"""Look at texts as pure functions: words, differences, hiding places, what is safe to show."""

@@ -1,4 +1,4 @@
-"""What a reader reads of a source text: markup, entities, hyphens, accents and lines resolved.
+"""Resolve a source text to what a reader reads: markup, entities, hyphens, accents, lines.
 
 A phrase is the same phrase when it is emphasised, linked, spread over list items or lines,
 hyphenated at a line's end, accented, coloured for a terminal or spelled with dots between its
@@ -87,7 +87,7 @@ def rendered(text: str) -> str:
 
 
 def _uncommented(text: str) -> str:
-    """A text without its HTML comments; one that does not end is none."""
+    """Return a text without its HTML comments; one that does not end is none."""
     kept, at = [], 0
     while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
         kept.append(text[at:start])
@@ -117,7 +117,7 @@ def joined(text: str) -> str:
 
 
 def _as_quotation(match: re.Match[str]) -> str:
-    """A quoted block as a quotation in its own line."""
+    """Return a quoted block as a quotation in its own line."""
     quoted = " ".join(_ITEM.sub("", match.group()).split())
     return f"\u201c{quoted}\u201d\n" if quoted else "\n"
 
@@ -131,7 +131,7 @@ def unaccented(text: str) -> str:
 
 
 def _without_marks(run: re.Match[str]) -> str:
-    """What follows a plain letter, without the marks that stand on it."""
+    """Tell what follows a plain letter, without the marks that stand on it."""
     return "".join(dropwhile(unicodedata.combining, run.group()))
 
 
@@ -148,7 +148,7 @@ def unspelled(text: str) -> str:
 
 
 def spelled(text: str) -> list[str]:
-    """Words written letter by letter or with the first letter last, in lower case.
+    """List words written letter by letter or with the first letter last, in lower case.
 
     Returns:
         Words of four letters and more; an initialism in capitals (`N.A.T.O.`) is none.
@@ -164,5 +164,5 @@ def spelled(text: str) -> list[str]:
 
 
 def read(text: str) -> str:
-    """What a reader reads: `rendered`, `joined`, `unspelled`, `unaccented`."""
+    """Tell what a reader reads: `rendered`, `joined`, `unspelled`, `unaccented`."""
     return unaccented(unspelled(joined(rendered(text))))

@@ -1,4 +1,4 @@
-"""What one text says otherwise than another that it was made from.
+"""Find what one text says otherwise than another that it was made from.
 
 Texts are lined up word by word. Ends that are the same are taken off first; what is between them is
 lined up by longest matching blocks (Ratcliff, Metzener, "Pattern Matching: The Gestalt Approach",
@@ -102,7 +102,7 @@ class Sentences:
 
 
 def tokens(text: str) -> list[str]:
-    """Words, numbers (with their separators) and currency signs, in order, as written.
+    """List words, numbers (with their separators) and currency signs, in order, as written.
 
     Addresses, tags and the marks of footnotes are no words.
     """
@@ -110,7 +110,7 @@ def tokens(text: str) -> list[str]:
 
 
 def sentences(text: str) -> Sentences:
-    """Where the sentences of a text are; tokens are numbered as by `tokens`."""
+    """Tell where the sentences of a text are; tokens are numbered as by `tokens`."""
     read = _UNREAD.sub(_blank, text)
     matches = list(_TOKEN.finditer(read))[:LONGEST]
     of: list[int] = []
@@ -135,7 +135,7 @@ def sentences(text: str) -> Sentences:
 
 
 def _parts(text: str, start: int, end: int) -> bool:
-    """Whether what stands between two tokens ends a sentence."""
+    """Tell whether what stands between two tokens ends a sentence."""
     between = text[start:end]
     if "\n" in between:
         line = text[text.rfind("\n", 0, start) + 1 : start]
@@ -166,7 +166,7 @@ class Alignment:
 
 
 def surroundings(diff: Difference, at: Change, of: Sequence[int]) -> Alignment:
-    """How the sentence around a change lines up.
+    """Tell how the sentence around a change lines up.
 
     Args:
         diff: The difference the change is of.
@@ -231,7 +231,7 @@ def difference(ours: Sequence[str], theirs: Sequence[str]) -> Difference:
 
 
 def _pieces(mine: Sequence[str], other: Sequence[str], whole: _Piece) -> list[_Piece]:
-    """What is not lined up within a piece, in order."""
+    """Tell what is not lined up within a piece, in order."""
     a, b, c, d = whole.a, whole.b, whole.c, whole.d
     while a < b and c < d and mine[a] == other[c]:
         a, c = a + 1, c + 1

@@ -1,4 +1,4 @@
-"""Other texts a language model reads out of a text: spelled out, in digits, backwards, shifted.
+"""Decode other texts a language model reads out of a text: spelled out, in digits, backwards.
 
 Models follow instructions written so (Wei et al., "Jailbroken: How Does LLM Safety Training
 Fail?", NeurIPS 2023, on obfuscation), and rules that look for words do not see them. Only readings
@@ -62,7 +62,7 @@ _BEFORE = 0.25  # of the words as written that may be plain
 
 
 def readings(text: str) -> Iterator[tuple[str, str]]:
-    """What else can be read out of a text.
+    """Tell what else can be read out of a text.
 
     Yields:
         The way it was disguised, and the reading.
@@ -121,14 +121,14 @@ def deciphered(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _prose(match: re.Match[str]) -> str:
-    """A run of characters, or a stop where it is an address, a path or a name in code."""
+    """Return a run of characters, or a stop where it is an address, a path or a name in code."""
     run = match.group()
     written = "_" in run or "=" in run or "://" in run or run.count("/") > 1 or "\\" in run
     return " . " if written or ("(" in run and _CALL.search(run[:200])) else run
 
 
 def _may_read(text: str) -> bool:
-    """Whether enough words close together are plain ones when read in one way.
+    """Tell whether enough words close together are plain ones when read in one way.
 
     Asked of the whole text, so that most texts need not be taken apart.
     """
@@ -155,7 +155,7 @@ def _may_read(text: str) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    """What `_TOKEN` finds in a lower-cased text."""
+    """Tell what `_TOKEN` finds in a lower-cased text."""
     return text.translate(_ASCII_TOKENS).split() if text.isascii() else _TOKEN.findall(text)
 
 
@@ -169,7 +169,7 @@ def _stretches(text: str) -> Iterator[list[str]]:
 
 
 def _read(tokens: list[str], how: str, hits: list[int]) -> str:
-    """What a stretch reads as in one way; empty when it is no English in that way either."""
+    """Tell what a stretch reads as in one way; empty when it is no English in that way either."""
     for first in hits:
         window = tokens[first : first + WINDOW]
         words = [_decode(token, how) for token in window]
@@ -213,7 +213,7 @@ _TABLES["letters mirrored"] = str.maketrans(ascii_lowercase, ascii_lowercase[::-
 
 
 def _encode() -> dict[str, tuple[str, ...]]:
-    """Every plain word as it looks in each disguise, so that a word costs one look-up."""
+    """List every plain word as it looks in each disguise, so that a word costs one look-up."""
     ways_of: dict[str, list[str]] = {}
     for word in sorted(_PLAIN):
         ways_of.setdefault(word[::-1], []).append(_BACKWARDS_WAY)

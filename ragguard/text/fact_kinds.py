@@ -1,4 +1,4 @@
-"""What kind of fact a change of words states otherwise: a number, a date, a name, or the sense.
+"""Tell what kind of fact a change of words states otherwise: number, date, name or sense.
 
 A fact is what a reader would look up: a figure, a date, a name, whether something is so or not. A
 change of one is a substitution by another of its kind, or a negation that comes or goes. Whatever
@@ -123,7 +123,7 @@ _AUXILIARIES = frozenset({"do", "does", "did", "be", "is", "are", "was", "were",
 
 
 def kind(ours: Sequence[str], theirs: Sequence[str], ordinary: Container[str] = ()) -> Kind:
-    """What kind of fact a changed piece states.
+    """Tell what kind of fact a changed piece states.
 
     Args:
         ours: Our tokens there, as written; may be empty.
@@ -177,7 +177,7 @@ def _is_name(piece: Sequence[str], ordinary: Container[str]) -> bool:
 
 
 def _negates(a: Sequence[str], b: Sequence[str]) -> bool:
-    """Whether the lower-cased pieces are one thing and its negation.
+    """Tell whether the lower-cased pieces are one thing and its negation.
 
     `may` and `may not`, `contains` and `does not contain`, `can` and `cannot`, `aware` and
     `unaware`.

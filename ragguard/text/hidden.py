@@ -1,4 +1,4 @@
-"""What a document hides: invisible characters, look-alikes, encoded blobs, text out of sight.
+"""Find what a document hides: invisible characters, look-alikes, encoded blobs.
 
 Weights are logarithmic: 0.1 is a note, something many ordinary documents have (a comment, a skip
 link, front matter, a form's fields); 4 and more something they do not have. How often ordinary
@@ -178,7 +178,7 @@ def _may_be_pushed(raw: str) -> bool:
 
 
 def _parsed_weight(item: Hidden, served: str | None) -> float:
-    """What found hidden text weighs: nothing but a note where no model will see it."""
+    """Tell what found hidden text weighs: nothing but a note where no model will see it."""
     if item.kind in NOTES:
         return NOTE
     start = " ".join(normalise(item.text).split())[:_COMPARED]
@@ -188,12 +188,12 @@ def _parsed_weight(item: Hidden, served: str | None) -> float:
 
 
 def _words_in(text: str) -> int:
-    """Words of a text; where a script parts none, every two characters count as one."""
+    """Count words of a text; where a script parts none, every two characters count as one."""
     return max(len(text.split()), 0 if text.isascii() else len(text) // 2)
 
 
 def kind_of(find: Find) -> str:
-    """The kind of a find, without what is particular to it."""
+    """Return the kind of a find, without what is particular to it."""
     return _COUNT.sub("", find[1]).partition(":")[0]
 
 
@@ -249,7 +249,7 @@ def _only_flags(raw: str) -> bool:
 
 
 def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
-    """Words that mix scripts so as to look like Latin ones."""
+    """List words that mix scripts so as to look like Latin ones."""
     mixed: list[str] = []
     plain = 0  # words of another script that look like none of Latin: somebody writes in it
     foreign = {word for word in _WORD.findall(raw) if not word.isascii()}
@@ -281,13 +281,13 @@ def _look_alikes(raw: str) -> list[tuple[float, str, str]]:
 
 
 def _mostly_latin(raw: str) -> bool:
-    """Whether a text is written in Latin letters."""
+    """Tell whether a text is written in Latin letters."""
     of_latin = [script_of(c) == "LATIN" for c in raw if c.isalpha()]
     return sum(of_latin) > max(40, _LATIN * len(of_latin))
 
 
 def _folded(word: str) -> str:
-    """A word as it looks in Latin letters, lower-cased."""
+    """Return a word as it looks in Latin letters, lower-cased."""
     return "".join(c if c.isascii() else skeleton(c) for c in word).lower()
 
 
@@ -297,7 +297,7 @@ def _poses_as_latin(char: str) -> bool:
 
 
 def _blobs(raw: str, blob_words: int) -> list[tuple[float, str, str]]:
-    """Base64, hex and escape sequences that decode to readable text."""
+    """Return the base64, hex and escape sequences that decode to readable text."""
     hits: list[tuple[float, str, str]] = []
     pieces = raw.split()
     regular = [] if len(raw) > _LONG else _grouped(pieces)

@@ -1,4 +1,4 @@
-"""Languages: which texts are of a language that a corpus does not speak.
+"""Tell which texts are of a language that a corpus does not speak.
 
 Word counts of an English corpus find every word of a German page odd. Such a page is honest as
 often as any other, so what counts words says nothing of it; everything else does. A language is
@@ -81,7 +81,7 @@ WORDS: Mapping[str, frozenset[str]] = {
 
 
 def _scripts(words: Iterable[str]) -> Counter[str]:
-    """How many letters of words are in each script."""
+    """Count how many letters of words are in each script."""
     letters: Counter[str] = Counter()
     for word in words:
         if word.isascii():

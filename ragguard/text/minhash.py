@@ -1,4 +1,4 @@
-"""MinHash sketches of word triples, with datasketch."""
+"""Sketch word triples by MinHash, with datasketch."""
 
 from __future__ import annotations
 

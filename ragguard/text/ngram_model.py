@@ -1,4 +1,4 @@
-"""How unlikely letters and word pairs are, against counts of a reference text.
+"""Measure how unlikely letters and word pairs are, against counts of a reference text.
 
 Characters: a trigram model, bits a character. Words: a pair model interpolated with single words,
 bits a word. Counts are hashed (CRC-32), so collisions make things look a little more
@@ -54,7 +54,7 @@ def _modulo(values: Ints) -> Ints:
 
 
 def count_trigrams(texts: Iterable[str]) -> Floats:
-    """Counts over texts: the lower half holds trigrams, the upper half their contexts.
+    """Return the counts over texts: the lower half holds trigrams, the upper half their contexts.
 
     Returns:
         float32 (2**16,).

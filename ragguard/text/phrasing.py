@@ -1,4 +1,4 @@
-"""How a request is put: a logistic model over short runs of a sentence's words.
+"""Score how a request is put: a logistic model over short runs of a sentence's words.
 
 Everyday words stand as they are, the others by their kind (`<n>` a number, `<u>` an address, `<P>`
 a name, `<w>` any word), so that what counts is the form of words and not the subject. A model
@@ -45,7 +45,7 @@ _ENDINGS = ("ing", "ed", "ly", "s")
 
 
 def masked(text: str, known: Collection[str]) -> list[str]:
-    """Words of a sentence, those that are not everyday words by their kind.
+    """List words of a sentence, those that are not everyday words by their kind.
 
     Args:
         known: Everyday words, lower-cased.
@@ -89,7 +89,7 @@ def runs(words: Sequence[str]) -> list[int]:
 
 
 def shape(sentence: Sentence, words: Sequence[str]) -> tuple[float, ...]:
-    """What `NAMES` lists after the forms."""
+    """Tell what `NAMES` lists after the forms."""
     count = len(sentence.tokens)
     text = sentence.text
     return (
@@ -123,7 +123,7 @@ class Phrasing:
     about: str
 
     def score(self, sentences: Sequence[Sentence], forms: Doubles) -> Doubles:
-        """How much sentences are worded like planted orders.
+        """Tell how much sentences are worded like planted orders.
 
         Args:
             forms: float64 (s, forms), columns as in `requests.FEATURES`.
@@ -148,7 +148,7 @@ class Phrasing:
 
 
 def company(scores: Doubles, rows: Ints) -> Doubles:
-    """How much the other sentences of a passage are worded like orders.
+    """Tell how much the other sentences of a passage are worded like orders.
 
     Args:
         scores: float64 (s,), as from `Phrasing.score`.
@@ -171,7 +171,7 @@ def company(scores: Doubles, rows: Ints) -> Doubles:
 
 
 def load(data: bytes) -> Phrasing:
-    """A model from the bytes of its npz file.
+    """Return a model from the bytes of its npz file.
 
     Args:
         data: Arrays `known` (words parted by line feeds, UTF-8 bytes), `keys`, `weights`, `linear`,
@@ -189,7 +189,7 @@ def load(data: bytes) -> Phrasing:
 
 
 def dump(model: Phrasing) -> bytes:
-    """The bytes that `load` reads; the same model gives the same bytes."""
+    """Return the bytes that `load` reads; the same model gives the same bytes."""
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,

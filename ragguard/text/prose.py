@@ -1,4 +1,4 @@
-"""Prose: what of a passage is sentences, apart from code, addresses, tables and markup.
+"""Cut prose out of a passage: its sentences, apart from code, addresses, tables and markup.
 
 Measures of wording (repetition, odd words, shared words) are made for sentences. A page of
 documentation is also commands, tables, addresses and lines that stand on every page of its site;
@@ -130,7 +130,7 @@ def prose(text: str) -> str:
 
 
 def prose_rows(texts: Sequence[str], documents: Ints, sources: Sequence[str]) -> list[str]:
-    """Prose of many passages, without the lines a source repeats on page after page.
+    """Return the prose of many passages, without the lines a source repeats on page after page.
 
     Headers, footers, "Last reviewed" and menus are in every document of a site. Numbers in such
     lines may differ. A passage that is hardly anything else is not furnished but copied, and keeps
@@ -177,7 +177,7 @@ def _joined(lines: Sequence[str]) -> str:
 
 
 def _entry(line: str) -> bool:
-    """Whether a line is an entry of a menu or a field of a record."""
+    """Tell whether a line is an entry of a menu or a field of a record."""
     if _FIELD.match(line):
         return True
     plain = line.strip()
@@ -189,7 +189,7 @@ def _entry(line: str) -> bool:
 
 
 def _pattern(line: str) -> str:
-    """A line, whatever its numbers are."""
+    """Return a line, whatever its numbers are."""
     return re.sub(r"\d+", "0", line.strip()).lower()
 
 
@@ -242,7 +242,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
 
 
 def _begins_inside(lines: Sequence[str]) -> bool:
-    """Whether a passage begins inside a fence: what names a language can only open one."""
+    """Tell whether a passage begins inside a fence: what names a language can only open one."""
     marks = [
         (at, m["of"].strip()) for at, line in enumerate(lines) if (m := _FENCE.fullmatch(line))
     ]
@@ -256,13 +256,13 @@ def _begins_inside(lines: Sequence[str]) -> bool:
 
 
 def _coded(lines: Sequence[str]) -> float:
-    """Share of lines that look like code."""
+    """Return the share of lines that look like code."""
     written = [line for line in lines if line.strip()]
     return sum(map(_looks_like_code, written)) / max(1, len(written))
 
 
 def _sentences(lines: list[str]) -> list[str]:
-    """What of a block is sentences."""
+    """Tell what of a block is sentences."""
     raw = _without_markup("\n".join(lines))
     if any(_PROMPT.match(line) for line in lines):
         closed_lines = [_closed(line) for line in raw if not _PROMPT.match(line)]
@@ -311,7 +311,7 @@ def _looks_like_code(line: str) -> bool:
 
 
 def _reads(lines: Sequence[str], least: int) -> bool:
-    """Whether lines are sentences: nearly all words, enough of them on a line, and ended."""
+    """Tell whether lines are sentences: nearly all words, enough of them on a line, and ended."""
     tokens = " ".join(lines).split()
     if not tokens:
         return False
@@ -342,12 +342,12 @@ def _without_markup(block: str) -> list[str]:
 
 
 def _closed(line: str) -> str:
-    """A line without the marks of what was taken out."""
+    """Return a line without the marks of what was taken out."""
     return _HOLE.sub("", line).replace(_GONE, " ") if _GONE in line else line
 
 
 def _spoken(match: re.Match[str]) -> str:
-    """What of a text between backticks is sentences, or a link's label."""
+    """Tell what of a text between backticks is sentences, or a link's label."""
     inside = match[2]
     label, pointed, _ = inside.partition("<")
     if pointed and label.strip() and (match["link"] or match[0][0] == ":"):

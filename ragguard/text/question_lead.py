@@ -1,4 +1,4 @@
-"""Question-shaped leads: where a text asks, and how much of the question it then says again.
+"""Find where a text asks, and how much of the question it then says again.
 
 A question is told by its mark, or by the word it opens with and what follows that; readers type
 neither marks nor capitals. Ten languages are known by their commonest question words. No grammar is
@@ -101,7 +101,7 @@ class Lead:
 
 
 def leads(text: str) -> Iterator[Lead]:
-    """Stretches of a text that look like questions, the opening first.
+    """Yield stretches of a text that look like questions, the opening first.
 
     Args:
         text: Normalised text.
@@ -137,7 +137,7 @@ def _with_preface(text: str, lead: Lead) -> Iterator[Lead]:
 
 
 def _opening(text: str, end: int) -> float:
-    """How much the first stretch of a text looks like a question, in [0, 1]."""
+    """Tell how much the first stretch of a text looks like a question, in [0, 1]."""
     stretch = text[:end].lstrip(_BEFORE)
     if not stretch.strip(_MARKS):
         return 0.0
@@ -182,7 +182,7 @@ def _asked(first: str, second: str, lower: bool, title: bool) -> float:
 
 
 def _titled(stretch: str) -> bool:
-    """Whether the second word is written with a capital, as in a title."""
+    """Tell whether the second word is written with a capital, as in a title."""
     return stretch.partition(" ")[2][:1].isupper()
 
 
@@ -193,7 +193,7 @@ def _marked(stretch: str) -> float:
 
 
 def echo(text: str, lead: Lead, value: Callable[[str], float], least: float) -> float:
-    """How much of a lead is said again near it.
+    """Tell how much of a lead is said again near it.
 
     Args:
         text: Normalised text.
@@ -218,7 +218,7 @@ def echo(text: str, lead: Lead, value: Callable[[str], float], least: float) -> 
 def telling(
     text: str, lead: Lead, value: Callable[[str], float], least: float
 ) -> tuple[dict[str, float], list[str]]:
-    """Words of a lead that say what it asks about.
+    """List words of a lead that say what it asks about.
 
     Args:
         text: Normalised text.

@@ -1,4 +1,4 @@
-"""Sentences that ask somebody to do something: orders, requests, questions, offers.
+"""Find sentences that ask somebody to do something: orders, requests, questions, offers.
 
 English only. What counts is the form a sentence has, never what it is about; whether a request
 belongs where it stands is for the caller to judge. Everybody's how-to guide is full of them.
@@ -181,7 +181,7 @@ def sentences(text: str) -> list[Sentence]:
 
 
 def _unwrapped(text: str) -> list[str]:
-    """Lines, those of one wrapped paragraph joined."""
+    """List lines, those of one wrapped paragraph joined."""
     if "\n" not in text:
         return [text]
     joined: list[list[str]] = []
@@ -200,7 +200,7 @@ def _unwrapped(text: str) -> list[str]:
 
 
 def _pieces(line: str) -> list[str]:
-    """Sentences of a line."""
+    """List sentences of a line."""
     cuts = [0]
     for match in _END.finditer(line):
         after = line[match.end() : match.end() + 1]
@@ -217,7 +217,7 @@ def _pieces(line: str) -> list[str]:
 
 
 def form(sentence: Sentence) -> tuple[float, ...]:
-    """What form a sentence has.
+    """Tell what form a sentence has.
 
     Returns:
         A value in [0, 1] for each of `FEATURES`; higher is more like a request.
@@ -277,19 +277,19 @@ def _later(text: str) -> tuple[float, float]:
 
 
 def _dialled(tokens: tuple[str, ...]) -> bool:
-    """Whether a telephone number stands in it."""
+    """Tell whether a telephone number stands in it."""
     if not any(map(str.isdigit, tokens)):
         return False
     return sum(len(t) in (3, 4) and t.isdigit() for t in tokens) >= 2
 
 
 def _led(tokens: tuple[str, ...]) -> bool:
-    """Whether it may be asked whether somebody could: `and could`, `now would`."""
+    """Tell whether it may be asked whether somebody could: `and could`, `now would`."""
     return tokens[:1] != () and tokens[0] in _LEADS and not _ASKED.isdisjoint(tokens[1:4])
 
 
 def _strange(text: str, tokens: tuple[str, ...]) -> float:
-    """How unlike written English: no everyday word among several, or hardly a letter."""
+    """Tell how unlike written English: no everyday word among several, or hardly a letter."""
     letters = len(text.encode("ascii", "ignore").translate(None, _NO_LETTERS))
     if len(text) >= 8 and letters < 0.5 * len(text):
         return 1.0
@@ -309,7 +309,7 @@ def content(sentence: Sentence) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """The beginning of a word, so that its forms agree; crude on purpose."""
+    """Return the beginning of a word, so that its forms agree; crude on purpose."""
     if word.endswith("ies"):
         word = word[:-3] + "y"
     elif word.endswith("s") and not word.endswith("ss"):

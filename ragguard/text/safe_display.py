@@ -1,4 +1,4 @@
-"""Text as a person may be shown it: nothing in it steers a terminal or deceives a reader.
+"""Make text safe to show: nothing in it steers a terminal or deceives a reader.
 
 Document text, file names and payloads are written by strangers. Whatever shows them, terminal or
 page, shows them through here.
@@ -12,7 +12,7 @@ _KEPT = {"\n", "\t"}
 
 
 def plain(text: str) -> str:
-    """Text without anything that steers a terminal or deceives a reader.
+    """Return the text without anything that steers a terminal or deceives a reader.
 
     Control characters, escape sequences, bidirectional controls, zero-width and other format
     characters, surrogates and unassigned code points become visible escapes.

@@ -1,4 +1,4 @@
-"""Families: texts of one template, which share a skeleton of words and differ in their slots.
+"""Group texts of one template, which share a skeleton of words and differ in their slots.
 
 "X is a city in Y County", pages of a distribution, job titles, releases, pages of an interface:
 tight together and full of the same words, yet each about something else. A campaign is the
@@ -66,7 +66,7 @@ class TemplateFamilies:
     own: Any
 
     def same(self, left: Ints, right: Ints) -> Bools:
-        """Whether rows are texts of one template about different things.
+        """Tell whether rows are texts of one template about different things.
 
         Args:
             left: int64 rows of the view; -1 for none.
@@ -83,7 +83,7 @@ class TemplateFamilies:
         return result
 
     def skeleton(self, row: int, words: Sequence[str]) -> Bools:
-        """Which words of a row are its family's, bool (w,); none where it has no family."""
+        """Tell which words of a row are its family's, bool (w,); none where it has no family."""
         number = int(self.of[row])
         if number < 0:
             return np.zeros(len(words), dtype=np.bool_)
@@ -111,7 +111,7 @@ def families(view: CorpusView) -> TemplateFamilies:
 
 
 def plain(words: Sequence[str]) -> list[str]:
-    """Words with every number as `#`, so that a number is never what two texts differ in."""
+    """List words with every number as `#`, so that a number is never what two texts differ in."""
     return ["#" if any(c.isdigit() for c in w) else w for w in words]
 
 
@@ -147,7 +147,7 @@ def _find(view: CorpusView) -> TemplateFamilies:
 
 
 def _with_own(view: CorpusView, of: Ints, families: Sequence[_Family]) -> TemplateFamilies:
-    """The families as arrays."""
+    """Return the families as arrays."""
     from scipy.sparse import csr_matrix
 
     serving = np.array([zone == "serving" for zone in view.zones], dtype=np.bool_)
@@ -187,7 +187,7 @@ def _related(view: CorpusView) -> tuple[Ints, Ints]:
 
 
 def _pair_matrix(texts: Sequence[Sequence[str]]) -> tuple[Any, list[tuple[str, str]]]:
-    """Which text holds which word pair: scipy CSR float32 (t, p), and the pairs."""
+    """Tell which text holds which word pair: scipy CSR float32 (t, p), and the pairs."""
     from scipy.sparse import csr_matrix
 
     numbers: dict[tuple[str, str], int] = {}
@@ -225,7 +225,7 @@ def _of_one_form(
     pairs: Any,
     names: Sequence[tuple[str, str]],
 ) -> tuple[frozenset[tuple[str, str]], Ints | None]:
-    """The skeleton of a group, and its members that have it and differ in their slots."""
+    """Return the skeleton of a group, and its members that have it and differ in their slots."""
     counts = np.asarray(pairs[members].sum(axis=0)).ravel()
     held = np.flatnonzero(counts >= max(2.0, HELD * len(members)))
     skeleton = frozenset(names[i] for i in held.tolist())
@@ -246,7 +246,7 @@ def _of_one_form(
 
 
 def _covered(words: Sequence[str], skeleton: frozenset[tuple[str, str]]) -> Bools:
-    """Which words stand in a word pair of the skeleton."""
+    """Tell which words stand in a word pair of the skeleton."""
     cover = np.zeros(len(words), dtype=np.bool_)
     for i, pair in enumerate(pairwise(words)):
         if pair in skeleton:
@@ -297,5 +297,5 @@ def _weights(
 
 
 def _knows(view: CorpusView) -> bool:
-    """Whether the corpus is large enough to tell how rare a word is."""
+    """Tell whether the corpus is large enough to tell how rare a word is."""
     return view.lexicon.documents >= KNOWN and not view.lexicon.includes_batch

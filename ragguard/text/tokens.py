@@ -1,4 +1,4 @@
-"""Words of many texts as numbers, so that a measure runs over all of them at once.
+"""Number the words of many texts, so that a measure runs over all of them at once.
 
 The worst stretch of a sequence.
 """
@@ -70,7 +70,7 @@ def own_counts(keys: Ints, rows: Ints, documents: Ints, span: int) -> Ints:
 
 
 def elsewhere(texts: Tokens, documents: Ints, most: int) -> Ints:
-    """How many other documents of the same batch write a word.
+    """Count how many other documents of the same batch write a word.
 
     Honest newcomers on a new subject share its words. So may poison, and with few documents it
     could vouch for itself: no more than `most` count.

@@ -1,4 +1,4 @@
-"""Words of texts, and how much two texts share.
+"""Split texts into words, and measure how much two texts share.
 
 Texts are compared after NFKC, without invisible characters, in lower case: what a reader would take
 for the same words is the same words here.
@@ -122,7 +122,7 @@ def name_flags(text: str) -> list[bool]:
 
 
 def term_matrix(rows: Sequence[Sequence[str]]) -> Any:
-    """Which row holds which word.
+    """Tell which row holds which word.
 
     Args:
         rows: Words of each text.
@@ -149,7 +149,7 @@ def term_matrix(rows: Sequence[Sequence[str]]) -> Any:
 def jaccard(
     terms: Any, left: NDArray[np.int64], right: NDArray[np.int64], block: int = 200_000
 ) -> NDArray[np.float32]:
-    """Word-set overlap of pairs of rows: shared over all distinct words.
+    """Return the word-set overlap of pairs of rows: shared over all distinct words.
 
     Args:
         terms: Matrix of `term_matrix`.
@@ -215,7 +215,7 @@ def stable_hash(text: str) -> int:
 
 
 def common_words(counts: Mapping[str, int], top: int) -> frozenset[str]:
-    """The most frequent words; ties in alphabetical order."""
+    """Return the most frequent words; ties in alphabetical order."""
     if not 0 < top < len(counts):
         return frozenset(counts if top > 0 else ())
     numbers = np.fromiter(counts.values(), dtype=np.int64, count=len(counts))

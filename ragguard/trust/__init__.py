@@ -1,4 +1,4 @@
-"""Who may say what: keys, envelopes, the trust root, manifests, decisions.
+"""Decide who may say what: keys, envelopes, the trust root, manifests, decisions.
 
 Bytes in, nouns out; no disk.
 """

@@ -1,4 +1,4 @@
-"""The record of an adoption: what ragguard took from a collection that nobody signed.
+"""Record an adoption: what ragguard took from a collection that nobody signed.
 
 It stands where a manifest would stand, and is none: an in-toto statement of its own predicate type,
 signed by nobody, refused wherever a manifest is read. See docs/adr/0013-adopting-unsigned.md.

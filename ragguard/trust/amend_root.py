@@ -1,4 +1,4 @@
-"""Changes of the trust root: from the root in force to the next one, not yet signed."""
+"""Amend the trust root: from the root in force to the next one, not yet signed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _next(root: Root, now: datetime, **changes: Any) -> Root:
 
 
 def find_key(root: Root, reference: str) -> PublicKey:
-    """A key by id, by the beginning of its id, or by its principal if he has one key in force.
+    """Find a key by id, the beginning of its id, or its principal if he has one in force.
 
     Raises:
         UsageError: None or several.
@@ -162,7 +162,7 @@ def revoke_source(root: Root, source: str, now: datetime) -> Root:
 
 
 def _without(root: Root, source: SourcePolicy, keyid: str) -> SourcePolicy:
-    """A source without a key; one it needs stays listed (revoked keys never count)."""
+    """Return a source without a key; one it needs stays listed (revoked keys never count)."""
     left = replace(source, signers=tuple(g for g in source.signers if g.keyid != keyid))
     if len(roots.holders(root, left)) < source.threshold:
         return source
@@ -198,7 +198,7 @@ def rotate(root: Root, old: PublicKey, new: PublicKey, now: datetime) -> Root:
 
 
 def renew(root: Root, now: datetime) -> Root:
-    """The same root, with a new year to live."""
+    """Renew the root: the same, with a new year to live."""
     return replace(root, version=root.version + 1, issued=now, expires=now + LIFE)
 
 

@@ -1,4 +1,4 @@
-"""Canonical bytes (RFC 8785), digests of them, and times as they are read and written."""
+"""Encode canonical bytes (RFC 8785), digest them, and read and write times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def canonical(value: Any) -> bytes:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value holds only what both encoders spell alike; subclasses never count."""
+    """Tell whether a value holds only what both encoders spell alike; subclasses never count."""
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return True
@@ -50,22 +50,22 @@ def _is_plain(value: Any) -> bool:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 hex of a value's canonical JSON."""
+    """Return the SHA-256 hex of a value's canonical JSON."""
     return sha256(canonical(value)).hexdigest()
 
 
 def digest_bytes(data: bytes) -> str:
-    """SHA-256 hex of bytes."""
+    """Return the SHA-256 hex of bytes."""
     return sha256(data).hexdigest()
 
 
 def digest_text(text: str) -> str:
-    """SHA-256 hex of a text in UTF-8, half a surrogate pair included."""
+    """Return the SHA-256 hex of a text in UTF-8, half a surrogate pair included."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def now() -> datetime:
-    """The run's one reading of the clock, to the second."""
+    """Return the run's one reading of the clock, to the second."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

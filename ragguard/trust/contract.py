@@ -1,4 +1,4 @@
-"""A source's contract: what its documents may be and claim.
+"""Check a document against its source's contract: what it may be and claim.
 
 A broken contract rejects a document. What a contract wants reviewed always waits for a reviewer,
 whatever the checks say: `all` of a source, `label=VALUE` (of the metadata key `label`), or
@@ -17,7 +17,7 @@ from ragguard.trust import scope
 def violations(
     policy: Policy, fmt: str, metadata: Metadata, signed: Metadata | None = None
 ) -> list[Finding]:
-    """What of a contract a document breaks.
+    """Tell what of a contract a document breaks.
 
     Args:
         fmt: File ending without the dot.
@@ -67,7 +67,7 @@ def check_rules(rules: Iterable[str]) -> None:
 
 
 def review_rule(rules: Iterable[str], document: str, metadata: Metadata) -> str:
-    """The rule by which a document always waits for a reviewer; empty where none does.
+    """Return the rule by which a document always waits for a reviewer; empty where none does.
 
     Args:
         rules: Of the source's contract.

@@ -1,4 +1,4 @@
-"""A reviewer's signed word on a case (`review_statement`).
+"""Build and verify a reviewer's signed decision on a case (`review_statement`).
 
 The subject is the document's digest (for a removal case, the manifest that asks for it), so that
 the decision is about these bytes and no others. A release says which findings it covers.

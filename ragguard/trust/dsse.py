@@ -1,4 +1,4 @@
-"""DSSE envelopes with Ed25519: sign, and verify k of n.
+"""Sign DSSE envelopes with Ed25519, and verify k of n signatures.
 
 Rules (https://github.com/secure-systems-lab/dsse, protocol.md and envelope.md):
 
@@ -111,7 +111,7 @@ class VerificationResult:
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """Pre-authentication encoding, the bytes that are signed."""
+    """Return the pre-authentication encoding, the bytes that are signed."""
     kind = payload_type.encode("utf-8")
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 

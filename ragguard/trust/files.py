@@ -1,4 +1,4 @@
-"""Files that must be whole or not at all: private keys, and files that others may be reading.
+"""Write files that must be whole or not at all: private keys, and what others may be reading.
 
 Files are made 0600 and folders 0700 from the first write, but for what is written for others
 (`shared`). What is written aside has a name nobody can foresee and is never somebody else's file or
@@ -123,7 +123,7 @@ def share(folder: Path) -> None:
 
 
 def open_to_others(folder: Path) -> list[str]:
-    """Files and folders below a folder, itself included, that group or others may reach.
+    """List files and folders below a folder, itself included, that group or others may reach.
 
     What lies in a folder that is closed to them is not reached, whatever its own mode.
     """

@@ -1,4 +1,4 @@
-"""Files beneath a signed root folder, without ever leaving it.
+"""Open files beneath a signed root folder, without ever leaving it.
 
 A subject is opened part by part with O_NOFOLLOW, so that a symbolic link, also one that appears
 between listing and reading, is refused and not followed. A file is read once, up to a limit; what
@@ -130,7 +130,7 @@ def _classify(base: Path, path: Path, formats: frozenset[str]) -> str | SkippedF
 
 
 def classify(name: str, formats: frozenset[str]) -> str | SkippedFile:
-    """A file's name as a subject name, or why it is not taken.
+    """Return a file's name as a subject name, or why it is not taken.
 
     Args:
         name: As found, relative to the root.

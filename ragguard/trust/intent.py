@@ -1,4 +1,4 @@
-"""What makes a plan ours: a keyed digest of it, kept beside the commit until that is done.
+"""Authenticate a plan by a keyed digest, kept beside the commit until that is done.
 
 Who can write ledger and vault has no key of this workspace, and so cannot make one. It binds a plan
 to one commit of one log that stood at one tree head: it is good for nothing else, and not again.
@@ -38,17 +38,17 @@ class Intent:
 
 
 def key_of(commit: int) -> str:
-    """Where the ledger keeps what authenticates a commit."""
+    """Tell where the ledger keeps what authenticates a commit."""
     return f"intent:{commit}"
 
 
 def dump(intent: Intent, seal_key: bytes) -> str:
-    """What the ledger keeps: tree head and tag; the rest is known from elsewhere."""
+    """Tell what the ledger keeps: tree head and tag; the rest is known from elsewhere."""
     return json.dumps({"size": intent.size, "root": intent.root, "tag": _tag(intent, seal_key)})
 
 
 def authenticate(text: str, origin: str, commit: int, plan: str, seal_key: bytes) -> Intent | None:
-    """The intent that a text authenticates, `None` where it does not.
+    """Return the intent that a text authenticates, `None` where it does not.
 
     Args:
         text: As `dump` wrote it, or anything.

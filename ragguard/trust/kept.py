@@ -1,4 +1,4 @@
-"""What a workspace keeps to save itself work, and believes only where it kept it itself.
+"""Tag what a workspace keeps to save itself work, and believe it only with its tag.
 
 Profiles, word counts and places of vectors can all be made again, and are in no log. Who can write
 cache, ledger and vault has no key of this workspace: a keyed tag tells what is its own. What has
@@ -15,7 +15,7 @@ SIZE = 32  # bytes of a tag
 
 
 def tag(seal_key: bytes, name: str, *parts: bytes) -> bytes:
-    """The tag of something kept.
+    """Return the tag of something kept.
 
     Args:
         seal_key: 32 bytes.
@@ -34,16 +34,16 @@ def tag(seal_key: bytes, name: str, *parts: bytes) -> bytes:
 
 
 def fits(stored: bytes, seal_key: bytes, name: str, *parts: bytes) -> bool:
-    """Whether a tag is the one that `tag` makes."""
+    """Tell whether a tag is the one that `tag` makes."""
     return hmac.compare_digest(stored, tag(seal_key, name, *parts))
 
 
 def wrap(data: bytes, seal_key: bytes, name: str) -> bytes:
-    """A file's bytes, its tag before them."""
+    """Return a file's bytes, its tag before them."""
     return tag(seal_key, name, data) + data
 
 
 def unwrap(data: bytes, seal_key: bytes, name: str) -> bytes | None:
-    """What `wrap` wrapped; `None` where its tag is not ours."""
+    """Tell what `wrap` wrapped; `None` where its tag is not ours."""
     body = data[SIZE:]
     return body if fits(data[:SIZE], seal_key, name, body) else None

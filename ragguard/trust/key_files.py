@@ -1,4 +1,4 @@
-"""Key files on disk; what is wrong with one is said with its name."""
+"""Read key files on disk; what is wrong with one is said with its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Key files: Ed25519 key pairs, the private half optionally under a passphrase.
+"""Read and write Ed25519 key files, the private half optionally under a passphrase.
 
 A public key file is a TUF-style key object plus the principal's name. A private key file holds
 the 32-byte seed, either in the clear or in a libsodium secretbox (XSalsa20-Poly1305) under
@@ -38,7 +38,7 @@ class KeyPair:
 
 
 def key_object(public: bytes) -> dict[str, Any]:
-    """The TUF key object whose canonical digest is the key id."""
+    """Return the TUF key object whose canonical digest is the key id."""
     return {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public.hex()}}
 
 
@@ -71,13 +71,13 @@ def generate(principal: str) -> KeyPair:
 
 
 def pair(signing_key: SigningKey, principal: str) -> KeyPair:
-    """A private key with its public half."""
+    """Return a private key with its public half."""
     public = bytes(signing_key.verify_key)
     return KeyPair(signing_key, PublicKey(keyid(public), public, principal))
 
 
 def dump_public(key: PublicKey) -> bytes:
-    """Bytes of a public key file."""
+    """Return the bytes of a public key file."""
     body = {
         "format": PUBLIC_FORMAT,
         "keyid": key.keyid,
@@ -119,7 +119,7 @@ def check_public(public: bytes, principal: str) -> PublicKey:
 
 
 def dump_private(key: KeyPair, passphrase: bytes | None) -> bytes:
-    """Bytes of a private key file.
+    """Return the bytes of a private key file.
 
     Args:
         passphrase: Encrypts the seed; `None` leaves it in the clear.
@@ -143,7 +143,7 @@ def dump_private(key: KeyPair, passphrase: bytes | None) -> bytes:
 
 
 def is_encrypted(data: bytes) -> bool:
-    """Whether a private key file asks for a passphrase.
+    """Tell whether a private key file asks for a passphrase.
 
     Raises:
         KeyFileError: Not a private key file.

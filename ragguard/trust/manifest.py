@@ -1,4 +1,4 @@
-"""Corpus manifests: in-toto Statement v1 to and from `Manifest`, and the rules of acceptance.
+"""Read and write corpus manifests (in-toto Statement v1), and apply the rules of acceptance.
 
 Takes bytes and a state, never a disk or a clock. The legal order is:
 
@@ -69,7 +69,7 @@ class Accepted:
 
 
 def is_source_name(name: object) -> bool:
-    """Whether a source may be called so: 1 to 64 of a-z, 0-9, `_`, `.`, `-`."""
+    """Tell whether a source may be called so: 1 to 64 of a-z, 0-9, `_`, `.`, `-`."""
     return isinstance(name, str) and bool(_SOURCE.fullmatch(name))
 
 

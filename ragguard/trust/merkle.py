@@ -1,4 +1,4 @@
-"""Merkle trees as in RFC 6962.
+"""Compute and verify Merkle trees as in RFC 6962.
 
 Building follows RFC 6962, section 2.1; verifying a proof RFC 9162, sections 2.1.3.2 and 2.1.4.2.
 A leaf's hash is SHA-256(0x00 || entry), a node's SHA-256(0x01 || left || right): the prefixes
@@ -113,7 +113,7 @@ def _subproof(leaves: Sequence[bytes], m: int, whole: bool) -> list[bytes]:
 def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], tree_root: bytes
 ) -> bool:
-    """Whether the proof leads from a leaf hash to the root.
+    """Tell whether the proof leads from a leaf hash to the root.
 
     Args:
         leaf: 32-byte leaf hash.
@@ -138,7 +138,7 @@ def verify_inclusion(
 def verify_consistency(
     old_size: int, new_size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
 ) -> bool:
-    """Whether the newer tree extends the older one."""
+    """Tell whether the newer tree extends the older one."""
     if not 0 < old_size <= new_size:
         return False
     if old_size == new_size:

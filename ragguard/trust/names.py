@@ -1,4 +1,4 @@
-"""Subject names: which are allowed, and which two a person cannot tell apart.
+"""Check subject names: which are allowed, and which two a person cannot tell apart.
 
 Look-alikes follow Unicode TR39 ("confusable" characters share a skeleton) after NFKC and case
 folding.
@@ -68,7 +68,7 @@ def check_name(name: object) -> str:
 
 
 def invisible(name: str) -> str:
-    """The first character of a name that a reader cannot see, or that no script needs there.
+    """Return the first character of a name that a reader cannot see, or that no script needs there.
 
     Allowed are letters, marks, numbers, punctuation and symbols that leave ink, plain spaces, and
     where their script needs them: joiners within Arabic and Indic words and within emoji, and the
@@ -149,7 +149,7 @@ def _skeletons() -> dict[str, str]:
 
 
 def skeleton(text: str) -> str:
-    """TR39 skeleton: texts that look alike have equal skeletons."""
+    """Return the TR39 skeleton: texts that look alike have equal skeletons."""
     table = _skeletons()
     for _ in range(2):  # what stands for a character may hold look-alikes itself
         text = "".join(table.get(c, c) for c in unicodedata.normalize("NFD", text))
@@ -168,7 +168,7 @@ def collision_keys(name: str) -> tuple[str, str]:
 
 
 def record_key(name: str) -> str:
-    """What ids of records that look alike have in common.
+    """Tell what ids of records that look alike have in common.
 
     Case, and `1` and `l` in plain letters, tell records apart: ids are often drawn at random.
 
@@ -184,5 +184,5 @@ def record_key(name: str) -> str:
 
 @cache
 def _plain(char: str) -> str:
-    """The plain letter that a character looks like; itself where there is none."""
+    """Return the plain letter that a character looks like; itself where there is none."""
     return next((c for c in _ASCII if skeleton(c) == skeleton(char)), char)

@@ -1,4 +1,4 @@
-"""Who is behind a principal's name: names that a reader takes for one another are one person.
+"""Tell who is behind a principal's name: names taken for one another are one person.
 
 "Alice", "alice.", and the same word with a Cyrillic letter count once, wherever people are counted
 or kept apart: thresholds, reviewers who signed, second signatures. A new key whose principal looks
@@ -14,7 +14,7 @@ from ragguard.trust.names import skeleton
 
 
 def person(principal: str) -> str:
-    """What names that look alike have in common.
+    """Tell what names that look alike have in common.
 
     Returns:
         Its look-alike skeleton, case-folded, without blanks, invisible characters and marks, and
@@ -29,5 +29,5 @@ def person(principal: str) -> str:
 
 
 def persons(principals: Iterable[str]) -> set[str]:
-    """The persons behind names."""
+    """Return the persons behind names."""
     return {person(name) for name in principals}

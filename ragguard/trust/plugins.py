@@ -1,4 +1,4 @@
-"""Plug-ins: parsers, encoders, checks and loaders of other packages, run only where they are named.
+"""Load plug-ins of other packages: parsers, encoders, checks, loaders; only those that are named.
 
 A package offers them as entry points of the groups `ragguard.parsers`, `ragguard.encoders`,
 `ragguard.checks` and `ragguard.loaders`. That it is installed loads nothing: `[plugins]` in

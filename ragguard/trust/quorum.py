@@ -1,4 +1,4 @@
-"""Who decides a case: as many persons as its source's contract asks for, who say the same.
+"""Decide a case by as many persons as its source's contract asks for, who say the same.
 
 The one rule of all who count: the desk that takes a word, `log verify`, the audit, and whoever
 verifies an export or restores from it.
@@ -90,7 +90,7 @@ class Quorum:
 def by_case(
     entries: Iterable[tuple[int, Mapping[str, Any]]],
 ) -> dict[int, list[tuple[int, Opinion]]]:
-    """All opinions on each case, oldest first, each with the index of its entry.
+    """List all opinions on each case, oldest first, each with the index of its entry.
 
     Args:
         entries: Of a log, with their indices; those that are no opinions are passed over.
@@ -109,7 +109,7 @@ def by_case(
 
 
 def needed(root: Root, source: str) -> int:
-    """How many reviewers have to agree on a case of a source."""
+    """Count how many reviewers have to agree on a case of a source."""
     known = root.sources.get(source)
     return known.policy.reviewers if known is not None else 1
 
@@ -194,7 +194,7 @@ def decided(
 
 
 def _what(decision: Decision) -> tuple[object, ...]:
-    """All that a decision says but why and when."""
+    """List all that a decision says but why and when."""
     return (
         decision.case,
         decision.action,

@@ -1,4 +1,4 @@
-"""What a reviewer signs about a document: an in-toto statement of one subject in a DSSE envelope.
+"""Sign and verify what a reviewer says about a document: an in-toto statement in DSSE.
 
 The rules, whatever is said: the subject is the digest of the bytes; a reviewer in force signed, who
 is not a person that signed the document; nothing is parsed before it is verified; and a payload is
@@ -79,7 +79,7 @@ class ReviewStatement(Generic[T]):
             raise PredicateError(f"{self.what}: malformed ({error})") from None
 
     def unverified(self, data: bytes) -> T:
-        """What an envelope says, whoever signed it: only to look up by what to verify it.
+        """Tell what an envelope says, whoever signed it: only to look up by what to verify it.
 
         Raises:
             IntegrityError: No envelope, or no such statement.

@@ -1,4 +1,4 @@
-"""The trust root: which keys may speak for which source.
+"""Read and verify the trust root: which keys may speak for which source.
 
 And how many must, until when, under which contract.
 
@@ -86,7 +86,7 @@ def _dump_grants(grants: Iterable[Grant]) -> dict[str, Any]:
 
 
 def dump_policy(policy: Policy) -> dict[str, Any]:
-    """A policy as a JSON object; fields that came later are named where they are not the default.
+    """Write a policy as a JSON object; later fields only where they are not the default.
 
     So the signed bytes of a root that never heard of them stay what they were.
     """
@@ -101,7 +101,7 @@ def dump_policy(policy: Policy) -> dict[str, Any]:
 
 
 def judged_under(policy: Policy) -> dict[str, Any]:
-    """What of a policy a verdict rests on: who has to review what is no reason to judge anew."""
+    """Return what of a policy a verdict rests on: who has to review is no reason to judge anew."""
     return dump_policy(
         replace(policy, **{k: getattr(Policy, k) for k in ("review", "honeytoken", *_COUNTS)})
     )
@@ -263,7 +263,7 @@ def check_root(root: Root) -> None:
 
 
 def holders(root: Root, source: SourcePolicy) -> set[str]:
-    """What a source's threshold counts: its signers' key ids, or their principals."""
+    """Tell what a source's threshold counts: its signers' key ids, or their principals."""
     if source.distinct == "principals":
         return {root.keys[g.keyid].principal for g in source.signers}
     return {g.keyid for g in source.signers}
@@ -412,7 +412,7 @@ def _say_why(
 
 
 def active(grants: Iterable[Grant], root: Root, now: datetime) -> dict[str, PublicKey]:
-    """Keys whose grant is in force: not revoked, not expired."""
+    """List keys whose grant is in force: not revoked, not expired."""
     return {
         g.keyid: root.keys[g.keyid]
         for g in grants
@@ -421,5 +421,5 @@ def active(grants: Iterable[Grant], root: Root, now: datetime) -> dict[str, Publ
 
 
 def principals_of(root: Root, keyids: Iterable[str]) -> set[str]:
-    """Principals behind key ids; a key the root no longer knows stands for itself."""
+    """List principals behind key ids; a key the root no longer knows stands for itself."""
     return {root.keys[i].principal if i in root.keys else i for i in keyids}

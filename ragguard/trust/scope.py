@@ -1,4 +1,4 @@
-"""Access scopes: which readers a document is for, said by its source's contract.
+"""Enforce access scopes: which readers a document is for, said by its source's contract.
 
 The contract has rules. `public` stands alone and lets every reader see the source's documents.
 Else each rule names a key and a value, or where the value stands in the signed metadata:
@@ -131,12 +131,12 @@ class Scope:
     tokens: frozenset[str] | None
 
     def sees(self, document: Iterable[str]) -> bool:
-        """Whether he may see a document of these tokens."""
+        """Tell whether he may see a document of these tokens."""
         return self.tokens is None or not self.tokens.isdisjoint(document)
 
 
 def scope_of(wanted: Wanted) -> Scope:
-    """The scope of a reader.
+    """Return the scope of a reader.
 
     Args:
         wanted: His values by key, such as `{"tenant": "acme", "roles": ["hr", "lead"]}`; none at
@@ -177,10 +177,10 @@ def scope_of(wanted: Wanted) -> Scope:
 
 
 def is_on(root: Root) -> bool:
-    """Whether scopes are on: a source of the root has rules."""
+    """Tell whether scopes are on: a source of the root has rules."""
     return any(source.policy.scope for source in root.sources.values())
 
 
 def enforced(root: Root, policy: Policy) -> Policy:
-    """A source's contract with what the scopes of other sources demand of it."""
+    """Return a source's contract with what the scopes of other sources demand of it."""
     return policy if policy.scope or not is_on(root) else replace(policy, scope=UNSCOPED)

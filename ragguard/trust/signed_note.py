@@ -1,4 +1,4 @@
-"""Signed notes and checkpoints as C2SP defines them (https://c2sp.org/signed-note, https://c2sp.org/tlog-checkpoint).
+"""Write and verify signed notes and checkpoints (https://c2sp.org/signed-note, tlog-checkpoint).
 
 A note is text ending in a newline, a blank line, and signature lines `— name base64(key id ||
 signature)`. A checkpoint is a note whose text is origin, tree size and base64 root, a line each.
@@ -46,7 +46,7 @@ def key_id(name: str, public: bytes) -> bytes:
 
 
 def verifier_key(name: str, public: bytes) -> str:
-    """The one-line form `name+keyid+base64` in which a log's public key is handed on."""
+    """Return the one-line form `name+keyid+base64` in which a log's public key is handed on."""
     encoded = base64.b64encode(ED25519 + public).decode()
     return f"{name}+{key_id(name, public).hex()}+{encoded}"
 
@@ -73,7 +73,7 @@ def parse_verifier_key(text: str) -> tuple[str, bytes]:
 
 
 def valid_name(name: str) -> bool:
-    """Whether a key name may stand in a note: not empty, no space, no plus."""
+    """Tell whether a key name may stand in a note: not empty, no space, no plus."""
     return bool(name) and "+" not in name and not any(c.isspace() for c in name)
 
 
@@ -115,7 +115,7 @@ def split(note: str) -> tuple[str, list[NoteSignature]]:
 
 
 def checkpoint_text(checkpoint: Checkpoint) -> str:
-    """The note text of a checkpoint."""
+    """Return the note text of a checkpoint."""
     root = base64.b64encode(checkpoint.root).decode()
     return f"{checkpoint.origin}\n{checkpoint.size}\n{root}\n"
 

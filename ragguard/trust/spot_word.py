@@ -1,4 +1,4 @@
-"""A reviewer's signed word on a document of a spot check (`review_statement`).
+"""Build and verify a reviewer's signed word on a document of a spot check (`review_statement`).
 
 It says `good` or `bad` about these bytes under this metadata, and covers nothing: who said it was
 not told what the checks say.

@@ -1,4 +1,4 @@
-"""JSON as it may appear under a signature: UTF-8, bounded, unambiguous.
+"""Parse JSON as it may appear under a signature: UTF-8, bounded, unambiguous.
 
 Refused, because two parsers could read two things: a byte order mark, duplicate keys, NaN and
     infinities, lone

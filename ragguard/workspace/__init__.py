@@ -1,4 +1,4 @@
-"""The workspace: opens configuration, trust, ledger, vault, store and encoder, and holds the lock.
+"""Open a workspace: its configuration, trust, ledger, vault, store, encoder and lock.
 
 The only place where the parts are put together. What costs time to open (store, encoder) is opened
 when it is first used. Layout:
@@ -61,7 +61,7 @@ LOCK_FILE = ".lock"
 
 
 def find(start: Path, *, named: bool = False) -> Path:
-    """The workspace a folder is in: itself or the nearest above it with a ragguard.toml.
+    """Find the workspace a folder is in: itself or the nearest above it with a ragguard.toml.
 
     Args:
         start: The folder.
@@ -307,7 +307,7 @@ class Workspace:
         self._borrowed = self._repaired = store is not None
 
     def open_store(self, *, repair: bool = True) -> Store:
-        """The store, opened once; collections that the ledger names are there afterwards.
+        """Open the store, once; collections that the ledger names are there afterwards.
 
         Args:
             repair: Make what is missing and set the alias back. The audit looks at the store as
@@ -355,12 +355,12 @@ class Workspace:
         self._repaired = True
 
     def generation(self) -> Generation | None:
-        """The serving generation, `None` before the first ingest."""
+        """Return the serving generation, `None` before the first ingest."""
         with self.ledger.reading() as conn:
             return commits.serving_generation(conn)
 
     def ensure_generation(self, recipe: Recipe) -> Generation:
-        """The serving generation, made with this recipe if there is none yet.
+        """Return the serving generation, made with this recipe if there is none yet.
 
         Raises:
             ModelDigestError: The model of that name has other files than when the index was built.
@@ -449,7 +449,7 @@ class Workspace:
             self.open_store().maintain(generation.serving, self.settings.store.index_after)
 
     def cache(self, name: str) -> Path:
-        """A file in the cache folder."""
+        """Name a file in the cache folder."""
         return self._cache / name
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The alias that readers ask: it follows the ledger, after a commit that makes a generation serve.
+"""Point the alias that readers ask at the generation that the ledger says serves.
 
 That of a candidate on trial is moved by `serving.trial`.
 """
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def of_candidate(settings: Settings) -> str:
-    """The alias of a candidate while it is on trial."""
+    """Name the alias of a candidate while it is on trial."""
     return f"{settings.store.collection}-candidate"
 
 

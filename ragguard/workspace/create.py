@@ -1,4 +1,4 @@
-"""Making a workspace: keys of the service, the first trust root, an empty ledger, its settings.
+"""Create a workspace: keys of the service, the first trust root, an empty ledger, its settings.
 
 `ragguard.toml` is written last: a folder without it is no workspace, whatever was left in it.
 """
@@ -97,7 +97,7 @@ def found(
 
 
 def ledger_url(folder: Path, url: str) -> str:
-    """A ledger's URL; a relative SQLite path is one below the workspace."""
+    """Return a ledger's URL; a relative SQLite path is one below the workspace."""
     prefix = "sqlite:///"
     if url.startswith(prefix) and not url.startswith("sqlite:////"):
         return f"{prefix}{folder.absolute() / url.removeprefix(prefix)}"

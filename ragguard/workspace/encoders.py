@@ -1,4 +1,4 @@
-"""Encoders of a workspace: a model on this machine, or one that an endpoint serves.
+"""Open the encoder of a workspace: a model on this machine, or one that an endpoint serves.
 
 What pins an endpoint's model (`embed.remote`) is in the vault, under the model digest of the recipe
 that the ledger has.
@@ -79,7 +79,7 @@ def open_named(
 
 
 def endpoint_of(model: ModelSettings) -> Endpoint | None:
-    """The endpoint that settings name, if they do."""
+    """Return the endpoint that settings name, if they do."""
     from ragguard.embed.remote import Endpoint
 
     if not model.url:
@@ -95,7 +95,7 @@ def endpoint_of(model: ModelSettings) -> Endpoint | None:
 
 
 def pins_of(workspace: Workspace, recipe: Mapping[str, Any]) -> bytes | None:
-    """What pins an endpoint's model; `None` where the recipe is of a model with files.
+    """Return what pins an endpoint's model; `None` where the recipe is of a model with files.
 
     Raises:
         VaultError: It is not in the vault, or is other bytes.

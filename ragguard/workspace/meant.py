@@ -1,4 +1,4 @@
-"""The workspace a caller means, and its settings: the same for the command line and for Python."""
+"""Find the workspace a caller means and its settings, alike for command line and Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ragguard.workspace import find
 
 
 def folder(named: str | os.PathLike[str] | None) -> Path:
-    """The workspace folder a caller means.
+    """Return the workspace folder a caller means.
 
     Args:
         named: The folder; else the one `RAGGUARD_WORKSPACE` names, else the one the current folder
@@ -35,7 +35,7 @@ def folder(named: str | os.PathLike[str] | None) -> Path:
 
 
 def settings(folder: Path) -> Settings:
-    """Settings of a workspace: `RAGGUARD_*` variables before its file.
+    """Read the settings of a workspace: `RAGGUARD_*` variables before its file.
 
     Raises:
         ConfigError: See `config.load`.

@@ -1,4 +1,4 @@
-"""The trust root in force: what a workspace has seen last, followed up, never back.
+"""Load the trust root in force: the last one seen, followed up, never back.
 
 The ledger remembers every root it has seen. A file with an older version, or with another root of
 the same version, is refused; newer ones are followed link by link, each signed by the one before.
@@ -23,7 +23,7 @@ Log = Callable[[Mapping[str, Any], Any], None]
 
 
 def load_root(ledger: Ledger, path: Path, log: Log) -> Root:
-    """The trust root in force: verified from the last one the ledger has seen.
+    """Load the trust root in force, verified from the last one the ledger has seen.
 
     Args:
         ledger: Open; newer roots are written down.

@@ -1,1 +1,1 @@
-"""What was answered: the canaries of the night, and the retrieval log."""
+"""Audit answers: the canaries of the night, and the retrieval log."""

@@ -1,4 +1,4 @@
-"""The audit's canaries: the set in force is asked, and held against what it answered before.
+"""Ask the canary set in force at night, and compare with what it answered before.
 
 A poisoned corpus shows here first: something that must not appear does, or honest questions lose
 their answers. Each audit keeps its rankings in the vault, and an entry of the log (`canary run`)
@@ -92,7 +92,7 @@ def _forbidden(answered: Run) -> list[AuditFinding]:
 def _earlier(
     workspace: Workspace, canaries: canary.Canaries, answered: Run, course: Course
 ) -> list[tuple[str, Run]]:
-    """The last run of this set, and the oldest that is remembered: drop by drop adds up."""
+    """Return the last run of this set, and the oldest that is remembered: drop by drop adds up."""
     with workspace.ledger.reading() as conn:
         serving = versions.members(conn, "serving").keys()
     same = [
@@ -115,7 +115,7 @@ def _earlier(
 
 
 def _lost(answered: Run, earlier: Sequence[tuple[str, Run]]) -> list[AuditFinding]:
-    """What nDCG@10 lost, where that is no chance; the worse of the two comparisons."""
+    """Tell what nDCG@10 lost, where that is no chance; the worse of the two comparisons."""
     compared = [(at, canary.compare(run, answered)) for at, run in earlier if run.rankings]
     worse = [
         finding

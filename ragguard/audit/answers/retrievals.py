@@ -1,4 +1,4 @@
-"""What the retrieval log says: who dominates answers, and what must never be in one.
+"""Audit the retrieval log: who dominates answers, and what must never be in one.
 
 Exact: a passage that was given after its document had been taken out, and a honeytoken that was
 found. Statistical: a newcomer that far more questions were answered with than with any document
@@ -101,7 +101,7 @@ class Window:
         return len(self.last)
 
     def asked_since(self, at: str) -> int:
-        """How many questions were asked at a time or later."""
+        """Count how many questions were asked at a time or later."""
         return len(self._sorted) - bisect_left(self._sorted, at)
 
     def _is_sampled(self, number: int) -> bool:
@@ -329,7 +329,7 @@ def dominating(
 
 
 def likeness(window: Window, asked: Set[int]) -> float | None:
-    """Mean cosine of two questions of a set.
+    """Return the mean cosine of two questions of a set.
 
     Returns:
         In [-1, 1], more is alike; `None` where fewer than `FEWEST` vectors are kept.
@@ -344,7 +344,7 @@ def likeness(window: Window, asked: Set[int]) -> float | None:
 
 
 def drawn(window: Window, count: int) -> float:
-    """How alike as many questions drawn from all are at most, in 99 % of the draws."""
+    """Tell how alike as many questions drawn from all are at most, in 99 % of the draws."""
     pool = np.stack([window.vectors[n] for n in sorted(window.vectors)])
     size = min(count, MOST, len(pool))
     rng = np.random.default_rng(size)

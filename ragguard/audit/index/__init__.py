@@ -1,1 +1,1 @@
-"""The index, read once: every point against its seal, and the spool that later parts read."""
+"""Read the index once: every point against its seal, and the spool that later parts read."""

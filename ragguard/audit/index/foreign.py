@@ -1,4 +1,4 @@
-"""The audit of a collection that ragguard never wrote: what can be said without provenance.
+"""Audit a collection that ragguard never wrote: what can be said without provenance.
 
 Who wrote it, and whether it is what was written, nobody can tell here; that is said. Neighbourhoods
 and checks are the same as in a workspace. Nothing is changed, and nothing is kept.
@@ -111,7 +111,7 @@ def audit_collection(
 def _read(
     course: Course, opened: ForeignCollection, layout: layouts.Layout, folder: Path
 ) -> Spool | None:
-    """All points once, into a spool."""
+    """Return all points once, into a spool."""
     spool: Spool | None = None
     faults: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
@@ -162,7 +162,7 @@ def _read(
 
 
 def _taken(opened: ForeignCollection, layout: layouts.Layout) -> str:
-    """Which fields of a payload are taken for what, and which vector is compared."""
+    """Tell which fields of a payload are taken for what, and which vector is compared."""
 
     def named(path: str | None, otherwise: str) -> str:
         return repr(path) if path else otherwise

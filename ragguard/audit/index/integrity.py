@@ -1,4 +1,4 @@
-"""Is every point the one we wrote? The index against the ledger's seals, both ways.
+"""Reconcile the index with the ledger's seals, both ways: is every point the one we wrote?
 
 One streaming pass: each point's seal is computed anew and compared with the one it carries and with
 the ledger's current one, so that an old state with its old, valid seal is found too. What is left
@@ -95,7 +95,7 @@ class Reconciler:
             self._accuse(zone, collection, suspects)
 
     def finish(self) -> list[AuditFinding]:
-        """What was found, and which points were not fed."""
+        """Tell what was found, and which points were not fed."""
         for zone in self._zones:
             self._miss(zone)
         self._look_into_ledger()
@@ -190,7 +190,7 @@ class _Expected:
             self.drops[name] = self.drops.get(name, frozenset()) | frozenset(ids)
 
     def writes(self, collection: str, point: str, seal: str) -> bool:
-        """Whether a point in this state is one that an unfinished commit writes."""
+        """Tell whether a point in this state is one that an unfinished commit writes."""
         return bool(self._writes) and self._writes.get((collection, point)) == seal
 
 
@@ -288,7 +288,7 @@ class Likeness:
         return float((self._sum @ self._sum - n) / (n * (n - 1)))
 
     def sentence(self) -> str:
-        """What they have in common, for a person."""
+        """Tell what they have in common, for a person."""
         parts = []
         if self.similarity is not None:
             low, high = self._norms
@@ -304,7 +304,7 @@ class Likeness:
         return ", ".join(parts)
 
     def facts(self) -> dict[str, Any]:
-        """The same for machines."""
+        """Return the same for machines."""
         return {
             "mean_similarity": self.similarity,
             "lengths": list(self._norms) if self._usable else [],

@@ -1,4 +1,4 @@
-"""One pass over the index: seals are compared and the spool is written from the same points.
+"""Read the index in one pass that compares seals and writes the spool from the same points.
 
 The table of neighbours is kept beside the spool. At the next audit rows that are as they were keep
 theirs, and only what came, went or changed is looked up again; a run that was killed after the
@@ -77,7 +77,7 @@ def neighbours(
     *,
     fresh: bool = False,
 ) -> Graph:
-    """Neighbours of all rows, carried over from the last audit where that can be.
+    """Return the neighbours of all rows, carried over from the last audit where that can be.
 
     Args:
         spool: The index as it is.
@@ -113,7 +113,7 @@ def keep(folder: Path, seal_key: bytes, graph: Graph) -> None:
 
 
 def _digests(folder: Path) -> Iterator[bytes]:
-    """SHA-256 of each file that neighbours are carried over by."""
+    """Return the SHA-256 of each file that neighbours are carried over by."""
     for name in (GRAPH, *ORIGIN):
         with (folder / name).open("rb") as file:
             yield hashlib.file_digest(file, "sha256").digest()

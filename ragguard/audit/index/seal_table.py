@@ -1,4 +1,4 @@
-"""The seals a collection should hold, in arrays: 49 bytes a point, found by binary search."""
+"""Look seals up that a collection should hold: 49 bytes a point, found by binary search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEVER = b"\0" * _SEAL  # no keyed digest is all zeros
 
 
 def raw_id(point: str) -> bytes | None:
-    """The 16 bytes of a UUID, `None` for anything else (an engine may hold integer ids)."""
+    """Return the 16 bytes of a UUID, `None` for anything else (an engine may hold integer ids)."""
     try:
         raw = bytes.fromhex(point.replace("-", ""))
     except ValueError:
@@ -25,7 +25,7 @@ def raw_id(point: str) -> bytes | None:
 
 
 def raw_seal(seal: str) -> bytes:
-    """The 32 bytes of a seal; what is none equals no seal."""
+    """Return the 32 bytes of a seal; what is none equals no seal."""
     try:
         raw = bytes.fromhex(seal)
     except ValueError:
@@ -84,7 +84,7 @@ class SealTable:
         return np.where(known, rows, -1)
 
     def same(self, rows: Ints, seals: Sequence[bytes]) -> NDArray[np.bool_]:
-        """Whether rows of the table hold these seals; False for row -1.
+        """Tell whether rows of the table hold these seals; False for row -1.
 
         Args:
             rows: int64 (k,).
@@ -97,7 +97,7 @@ class SealTable:
         return equal
 
     def unmarked(self) -> Iterator[str]:
-        """Ids of points that were not come across, ascending."""
+        """Yield ids of points that were not come across, ascending."""
         for row in np.flatnonzero(~self.marked):
             yield text_id(bytes(self.ids[row]))
 

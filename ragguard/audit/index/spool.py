@@ -1,4 +1,4 @@
-"""The spool: one reading of collections, kept on disk, so that an audit of any size fits in memory.
+"""Keep one reading of collections on disk, so that an audit of any size fits in memory.
 
 An engine is read once; every part of the audit then works on the spool. Vectors lie in a matrix
 that is mapped, not loaded; texts in one file with offsets; what belongs to documents in another,
@@ -137,7 +137,7 @@ class Spool:
         return waiting
 
     def texts(self, rows: Sequence[int] | Ints) -> list[str]:
-        """Texts of some rows, as they are stored, in the order asked."""
+        """List texts of some rows, as they are stored, in the order asked."""
         return [self._texts[int(row)] for row in rows]
 
     def ids(self, rows: Sequence[int] | Ints) -> list[str]:
@@ -145,12 +145,12 @@ class Spool:
         return [bytes(i).decode() for i in self._ids[np.asarray(rows, dtype=np.int64)]]
 
     def metadata(self, document: int) -> Metadata:
-        """Metadata of a document, as the first of its points has it."""
+        """Return the metadata of a document, as the first of its points has it."""
         metadata: dict[str, Any] = json.loads(self._metadata[document])
         return metadata
 
     def origin(self, before: Spool) -> Ints:
-        """Where rows were in another spool: same id, zone and vector bytes.
+        """Tell where rows were in another spool: same id, zone and vector bytes.
 
         Returns:
             int64 (n,), row there; -1 where it is new or its vector has changed.
@@ -182,7 +182,7 @@ def _read_index(folder: Path) -> Index:
 
 
 def _mapped(path: Path, kind: Any, shape: tuple[int, ...]) -> Any:
-    """A file as an array; the file must be exactly as large."""
+    """Return a file as an array; the file must be exactly as large."""
     size = int(np.prod(shape)) * np.dtype(kind).itemsize
     try:
         found = path.stat().st_size

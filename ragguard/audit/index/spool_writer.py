@@ -1,4 +1,4 @@
-"""Writes a spool, block by block, as points come from an engine.
+"""Write a spool, block by block, as points come from an engine.
 
 Points come from hostile hands: what has no text, or no vector that a search could find, is counted
 and left out by name, and nothing in a payload is trusted to be of its type.
@@ -72,7 +72,7 @@ class _Own:
 
 
 def read_own(point: Point) -> SpooledPassage:
-    """A point as ragguard writes it."""
+    """Return a point as ragguard writes it."""
     fields = own(point)
     metadata = point.payload.get("metadata")
     return _Own(
@@ -178,7 +178,7 @@ class Spooler:
             ) from error
 
     def _passage(self, point: Point) -> SpooledPassage | None:
-        """What a point says, or `None` when it is left out."""
+        """Tell what a point says, or `None` when it is left out."""
         if len(point.id.encode("utf-8", "replace")) > ID_BYTES or not point.id.isascii():
             self._leave_out("id", point.id)
             return None

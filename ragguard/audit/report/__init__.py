@@ -1,4 +1,4 @@
-"""The reports of an audit: JSON, SARIF, a Prometheus textfile and a page, drawn from one report.
+"""Report an audit as JSON, SARIF, a Prometheus textfile and a page, drawn from one report.
 
 Each has `dump(report) -> bytes` in its module; `write_all` puts those that are asked for in their
 files, whole or not at all.

@@ -1,4 +1,4 @@
-"""The report as one self-contained page for a person: no script, nothing fetched.
+"""Render the report as one self-contained page for a person: no script, nothing fetched.
 
 Documents, payloads and names are written by strangers. Every text that the template puts out is
 made plain (control and bidirectional characters become visible escapes) and escaped; the content
@@ -74,12 +74,12 @@ class Card:
 
 
 def dump(report: AuditReport) -> bytes:
-    """The page's bytes, UTF-8."""
+    """Return the page's bytes, UTF-8."""
     return render(report).encode("utf-8", "backslashreplace")
 
 
 def render(report: AuditReport) -> str:
-    """The page."""
+    """Return the page."""
     change = wording.change(report)
     cards = _cards(report, {id(f) for f in change.new})
     numbers: dict[str, int] = {}
@@ -112,7 +112,7 @@ def render(report: AuditReport) -> str:
 
 
 def _cards(report: AuditReport, new: set[int]) -> list[Card]:
-    """Rules with findings, the gravest first; so many findings as a page can bear."""
+    """List rules with findings, the gravest first; so many findings as a page can bear."""
     groups = wording.grouped(report.findings)
     cards: list[Card] = []
     number = 0
@@ -148,7 +148,7 @@ def _cards(report: AuditReport, new: set[int]) -> list[Card]:
 
 
 def _sources(rows: Sequence[SourceLine]) -> list[SourceLine]:
-    """Sources that the page shows: suspects first, then the largest."""
+    """List sources that the page shows: suspects first, then the largest."""
     ranked = sorted(rows, key=lambda s: (-s.suspects, -s.documents, s.source))
     return ranked[:MOST_SOURCES]
 

@@ -1,4 +1,4 @@
-"""Facts of a finding as blocks that a page can show: quotes, changes, tables, lists, pairs.
+"""Render facts of a finding as blocks of the page: quotes, changes, tables, lists, pairs.
 
 Some names are understood: `question`, `text` (of the suspect), `twin_text` and `nearest_text` (set
 beside it, differing words marked), `neighbours` (a list of `document`, `similarity`, `text`),
@@ -51,7 +51,7 @@ class Block:
 
 
 def blocks(facts: Mapping[str, Any]) -> list[Block]:
-    """Evidence of a finding, what is understood first."""
+    """Return the evidence of a finding, what is understood first."""
     left = {str(k): v for k, v in facts.items() if v not in (None, "", [], {})}
     evidence = list(_known(left))
     pairs: list[Sequence[Segments]] = []
@@ -90,7 +90,7 @@ def marked(ours: str, theirs: str) -> tuple[Segments, Segments]:
 
 
 def words(name: str) -> str:
-    """A name of a fact as words."""
+    """Return a name of a fact as words."""
     return name.replace("_", " ").strip()
 
 
@@ -137,7 +137,7 @@ def _changes(left: dict[str, Any]) -> Iterator[Block]:
 
 
 def _neighbours(rows: Sequence[Mapping[str, Any]], text: str) -> Block:
-    """A table; texts much like `text` have the words marked that it has not."""
+    """Return a table; texts much like `text` have the words marked that it has not."""
     table = _table("nearest neighbours", rows)
     if not text or "text" not in table.columns:
         return table
@@ -152,7 +152,7 @@ def _neighbours(rows: Sequence[Mapping[str, Any]], text: str) -> Block:
 
 
 def _by_shape(title: str, value: Any) -> Block | Segments:
-    """A block, or a cell for what is one value."""
+    """Return a block, or a cell for what is one value."""
     if _is_rows(value):
         return _table(title, value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Geometry of the page's drawings: the map of the embedding space, and sparklines.
+"""Draw the page's map of the embedding space, and sparklines.
 
 Numbers only; the template writes the SVG, and autoescape what stands in it.
 """

@@ -1,4 +1,4 @@
-"""The report as JSON, and back: the next audit reads it to say what changed.
+"""Write the report as JSON, and read it back: the next audit says what changed.
 
 Everything else is drawn for people or other tools and may leave things out; this leaves out nothing
 but the ends of very long texts. docs/schemas/audit.json describes it.
@@ -138,12 +138,12 @@ class _Body(_Kept):
 
 
 def fingerprint(finding: AuditFinding) -> str:
-    """SHA-256 hex of what makes a finding the same one tomorrow."""
+    """Return the SHA-256 hex of what makes a finding the same one tomorrow."""
     return digest(_text(finding.identity))
 
 
 def body_of(report: AuditReport) -> dict[str, Any]:
-    """The report as docs/schemas/audit.json describes it."""
+    """Return the report as docs/schemas/audit.json describes it."""
     levels = report.levels
     body = {
         "format": FORMAT,
@@ -188,7 +188,7 @@ def body_of(report: AuditReport) -> dict[str, Any]:
 
 
 def dump(report: AuditReport) -> bytes:
-    """The report's bytes: JSON in ASCII, one object, indented."""
+    """Return the report's bytes: JSON in ASCII, one object, indented."""
     return json.dumps(body_of(report), indent=1, allow_nan=False).encode("ascii") + b"\n"
 
 
@@ -205,7 +205,7 @@ def load(data: bytes, name: str = "audit report") -> AuditReport:
 
 
 def report_of(body: Any, name: str = "audit report") -> AuditReport:
-    """The report that `body_of` described.
+    """Return the report that `body_of` described.
 
     Raises:
         IntegrityError: See `load`.
@@ -253,7 +253,7 @@ def report_of(body: Any, name: str = "audit report") -> AuditReport:
 
 
 def json_safe(value: Any, depth: int = DEEPEST) -> Any:
-    """A value of facts as strict JSON can carry it, whatever a stranger's payload held.
+    """Return a value of facts as strict JSON can carry it, whatever a stranger's payload held.
 
     Numbers that are none become null, numpy's become Python's, halves of surrogate pairs become
     escapes, long texts lose their ends, and what is nested too deeply becomes a text.
@@ -318,7 +318,7 @@ def _answers(kept: _Answers | None) -> Answers | None:
 
 
 def _utf8(value: Any) -> Any:
-    """A body whose texts are all such that UTF-8 can hold them."""
+    """Return a body whose texts are all such that UTF-8 can hold them."""
     if isinstance(value, str):
         return value if value.isascii() else _text(value)
     if isinstance(value, dict):
@@ -327,7 +327,7 @@ def _utf8(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    """Text that UTF-8 can hold."""
+    """Return the text that UTF-8 can hold."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -336,5 +336,5 @@ def _number(value: float | None) -> float | None:
 
 
 def _share(value: float) -> float:
-    """A number in [0, 1]; 1, the worst, for one that is none."""
+    """Return a number in [0, 1]; 1, the worst, for one that is none."""
     return min(max(float(value), 0.0), 1.0) if math.isfinite(value) else 1.0

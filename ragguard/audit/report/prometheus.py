@@ -1,4 +1,4 @@
-"""The report as a Prometheus textfile, for the textfile collector of the node exporter.
+"""Write the report as a Prometheus textfile, for the textfile collector of the node exporter.
 
 All are gauges with the label `audit`: several workspaces of one machine may each have a file. The
 time of the last success outlives failed runs: it is read from the file that is replaced. A run is a
@@ -60,14 +60,14 @@ class _Sheet:
 
 
 def dump(report: AuditReport, exit_code: int, last_success: float = 0.0) -> bytes:
-    """The file's bytes, in the text format 0.0.4; arguments as of `measure`."""
+    """Return the file's bytes, in the text format 0.0.4; arguments as of `measure`."""
     return generate_latest(measure(report, exit_code, last_success))
 
 
 def measure(
     report: AuditReport, exit_code: int, last_success: float | None = None
 ) -> CollectorRegistry:
-    """All metrics of an audit.
+    """Return all metrics of an audit.
 
     Args:
         last_success: Unix seconds of the last success before this run, 0 when there was none;

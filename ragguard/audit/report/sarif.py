@@ -1,4 +1,4 @@
-"""The report as SARIF 2.1.0, for code scanning and other viewers of findings.
+"""Write the report as SARIF 2.1.0, for code scanning and other viewers of findings.
 
 A result keeps its fingerprint as long as the finding keeps its identity: scores, times and wording
 drift and are not in it. Document text becomes plain text: in SARIF messages, brackets make links
@@ -46,12 +46,12 @@ _NOTICES: dict[State, tuple[Level, str]] = {
 
 
 def dump(report: AuditReport) -> bytes:
-    """The file's bytes: JSON in ASCII."""
+    """Return the file's bytes: JSON in ASCII."""
     return json.dumps(sarif_of(report), indent=1, allow_nan=False).encode("ascii") + b"\n"
 
 
 def sarif_of(report: AuditReport) -> dict[str, Any]:
-    """The report as a SARIF log of one run.
+    """Return the report as a SARIF log of one run.
 
     Results stand in the report's order, the gravest first; beyond `MOST` they are counted in a
     notification.
@@ -189,7 +189,7 @@ def _name(full: str, kind: str) -> dict[str, str]:
 
 
 def _uri(finding: AuditFinding, collection: str) -> str:
-    """A relative reference that stays below the folder it is resolved in."""
+    """Return a relative reference that stays below the folder it is resolved in."""
     if finding.document:
         path = finding.document
         base, _, _ = path.partition("#")

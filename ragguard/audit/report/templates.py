@@ -1,4 +1,4 @@
-"""Templates of pages: strict, escaped, and every text of strangers made plain before.
+"""Render templates of pages: strict, escaped, every text of strangers made plain before.
 
 One place for how pages are made, so that none is made with less care than another.
 """
@@ -46,7 +46,7 @@ def environment(
 
 
 def read_text(package: str, name: str) -> str:
-    """A file of a package, or of a folder in it."""
+    """Return a file of a package, or of a folder in it."""
     package, _, folder = package.partition("/")
     return files(package).joinpath(*filter(None, (folder, name))).read_text("utf-8")
 
@@ -57,12 +57,12 @@ def shown(value: Any, most: int = LONGEST) -> str:
 
 
 def number(value: float | None) -> str:
-    """A number with three significant digits, a whole one with all of them; a dash for none."""
+    """Render a number with three significant digits, a whole one with all; a dash for none."""
     if value is None or not math.isfinite(value):
         return "\N{EN DASH}"
     return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
 
 
 def _finalize(value: Any) -> Any:
-    """What a template puts out, made plain; markup of ours stays."""
+    """Tell what a template puts out, made plain; markup of ours stays."""
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value

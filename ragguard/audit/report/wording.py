@@ -1,4 +1,4 @@
-"""What terminal and page say in the same words: the headline, what changed, what a thing is called.
+"""Word what terminal and page say alike: the headline, what changed, what a thing is called.
 
 Pure text; whoever shows it makes it plain.
 """
@@ -97,7 +97,7 @@ def things(rule: str, number: int) -> str:
 
 
 def mood(report: AuditReport) -> Mood:
-    """The gravest of what an audit has to say."""
+    """Return the gravest of what an audit has to say."""
     if any(RULES[f.rule].integrity for f in report.findings):
         return "broken"
     if report.incomplete:
@@ -106,7 +106,7 @@ def mood(report: AuditReport) -> Mood:
 
 
 def headline(report: AuditReport) -> str:
-    """What must be looked at, in one sentence."""
+    """Tell what must be looked at, in one sentence."""
     altered = [f for f in report.findings if RULES[f.rule].integrity]
     missed = _some([p.name for p in report.incomplete], "part")
     if altered:
@@ -125,13 +125,13 @@ def headline(report: AuditReport) -> str:
 
 
 def kinds(findings: Iterable[AuditFinding]) -> str:
-    """The gravest kinds of findings with how many things they speak for."""
+    """Return the gravest kinds of findings with how many things they speak for."""
     sums = totals(findings)
     return _some([things(rule, number) for rule, number in sums.items()], "kind")
 
 
 def totals(findings: Iterable[AuditFinding]) -> dict[str, int]:
-    """How many things findings speak for by rule, the gravest rules first."""
+    """Count how many things findings speak for by rule, the gravest rules first."""
     sums: Counter[str] = Counter()
     for finding in findings:
         sums[finding.rule] += finding.count
@@ -145,7 +145,7 @@ def rank(rule: str, number: int) -> tuple[int, int, int, str]:
 
 
 def grouped(findings: Iterable[AuditFinding]) -> dict[str, list[AuditFinding]]:
-    """Findings by rule, the gravest rules first; their order within a rule stays."""
+    """List findings by rule, the gravest rules first; their order within a rule stays."""
     groups: dict[str, list[AuditFinding]] = {}
     for finding in findings:
         groups.setdefault(finding.rule, []).append(finding)
@@ -154,7 +154,7 @@ def grouped(findings: Iterable[AuditFinding]) -> dict[str, list[AuditFinding]]:
 
 
 def change(report: AuditReport) -> FindingChanges:
-    """What changed since the last audit."""
+    """Tell what changed since the last audit."""
     new = [f for f in report.findings if not report.previous or f.identity in report.fresh]
     ours = set(map(id, new))
     still = [f for f in report.findings if id(f) not in ours]
@@ -162,7 +162,7 @@ def change(report: AuditReport) -> FindingChanges:
 
 
 def subject(finding: AuditFinding) -> str:
-    """What a finding is about: a document, a point, a source or the like; may be empty."""
+    """Tell what a finding is about: a document, a point, a source or the like; may be empty."""
     if finding.document:
         return finding.document
     if finding.point:
@@ -173,7 +173,7 @@ def subject(finding: AuditFinding) -> str:
 
 
 def reason(finding: AuditFinding) -> str:
-    """Its detail, without what it is about where it begins with that."""
+    """Return its detail, without what it is about where it begins with that."""
     about = subject(finding)
     return finding.detail.removeprefix(f"{about}: ") if about else finding.detail
 
@@ -184,13 +184,13 @@ def joined(names: Sequence[str]) -> str:
 
 
 def _some(names: Sequence[str], noun: str) -> str:
-    """The first few, and how many there are beside."""
+    """Return the first few, and how many there are beside."""
     rest = len(names) - NAMED
     return joined([*names[:NAMED], counted(rest, f"further {noun}")] if rest > 0 else names)
 
 
 def size(count: int) -> str:
-    """Bytes for a person."""
+    """Return the bytes for a person."""
     amount = float(count)
     for unit in ("B", "KiB", "MiB"):
         if amount < 1024:
@@ -200,7 +200,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a person."""
+    """Return the seconds for a person."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -209,5 +209,5 @@ def duration(seconds: float) -> str:
 
 
 def moment(at: str) -> str:
-    """A time of the report without its letters."""
+    """Return a time of the report without its letters."""
     return at.replace("T", " ").replace(":00Z", " UTC").replace("Z", " UTC")

@@ -1,4 +1,4 @@
-"""The audit on one screen: what must be looked at, what changed, where the reports are.
+"""Print the audit on one screen: what must be looked at, what changed, where the reports are.
 
 At most `MOST_LINES` lines of the given width, whatever was found: a screen of 24 lines keeps room
 for the prompt. The widest names and longest lists give way; counts and what failed do not.
@@ -46,7 +46,7 @@ def show(report: AuditReport, written: Mapping[str, Path], quarantined: bool = F
 def summary(
     report: AuditReport, written: Mapping[str, Path], width: int, quarantined: bool = False
 ) -> list[str]:
-    """The lines, none wider than `width` columns.
+    """Return the lines, none wider than `width` columns.
 
     Args:
         quarantined: Whether suspects were taken out by this run.
@@ -140,7 +140,7 @@ def _reports(written: Mapping[str, Path], width: int) -> list[str]:
 
 
 def _about(report: AuditReport) -> list[str]:
-    """Where the gravest rule that found something is explained."""
+    """Tell where the gravest rule that found something is explained."""
     from ragguard.audit.report import wording
     from ragguard.audit.rules import RULES
     from ragguard.text.documentation import rule_address
@@ -180,7 +180,7 @@ def _wrapped(text: str, width: int, most: int) -> list[str]:
 
 
 def _cut(row: str, width: int) -> str:
-    """A row of at most `width` columns; wide characters count two."""
+    """Return a row of at most `width` columns; wide characters count two."""
     from rich.cells import cell_len, set_cell_size
 
     return row if cell_len(row) <= width else set_cell_size(row, width - 1).rstrip() + "…"

@@ -261,7 +261,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _best(case: dict[str, Any], peers: list[str], rate: float) -> list[str]:
-    """The published method that finds most, and its name; the page shows them all."""
+    """Return the published method that finds most, and its name; the page shows them all."""
     shares = [(share, name) for name in peers if (share := _detected(case, name, rate)) is not None]
     if not shares:
         return ["-", ""]

@@ -1,4 +1,4 @@
-"""`ragguard bench --honest`: what a person sees of false alarms on ordinary documents."""
+"""Print what `ragguard bench --honest` finds: false alarms on ordinary documents."""
 
 from __future__ import annotations
 

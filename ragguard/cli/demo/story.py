@@ -1,4 +1,4 @@
-"""The story the demo tells, step by step, on the shipped corpus; real keys, index and verdicts."""
+"""Tell the demo's story, step by step, on the shipped corpus; real keys, index and verdicts."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def begin(folder: Path, now: datetime) -> Story:
 
 
 def open_story(story: Story) -> Workspace:
-    """The demo's workspace, open."""
+    """Return the demo's workspace, open."""
     return Workspace(story.folder, config.load(story.folder / config.FILE, {}), story.now)
 
 
@@ -124,7 +124,7 @@ def by_default() -> tuple[float, int]:
 
 
 def alone(verdict: Verdict, report: Report) -> bool:
-    """Whether a held document is wrong by itself, whatever the index is like.
+    """Tell whether a held document is wrong by itself, whatever the index is like.
 
     No comparison with an index gives a p-value below the smallest it can promise.
     """
@@ -156,7 +156,7 @@ def sign_folder(story: Story, root: Path, metadata: Path, key: keys.KeyPair, nam
 
 
 def bring_handbook(story: Story, workspace: Workspace, progress: Progress) -> Report:
-    """The honest batch: the handbook, signed by alice."""
+    """Return the honest batch: the handbook, signed by alice."""
     root = story.corpus / "handbook/v1"
     path = sign_folder(
         story, root, story.corpus / "handbook/metadata.json", story.alice, "handbook.intoto.json"
@@ -165,7 +165,7 @@ def bring_handbook(story: Story, workspace: Workspace, progress: Progress) -> Re
 
 
 def bring_poison(story: Story, workspace: Workspace, progress: Progress) -> Report:
-    """The poisoned batch, signed with alice's stolen key: the signature is perfectly good."""
+    """Bring the poisoned batch, signed with alice's stolen key: its signature is good."""
     root = story.corpus / "poison/documents"
     path = sign_folder(
         story, root, story.corpus / "poison/metadata.json", story.alice, "poison.intoto.json"
@@ -174,7 +174,7 @@ def bring_poison(story: Story, workspace: Workspace, progress: Progress) -> Repo
 
 
 def ask_unguarded(workspace: Workspace) -> list[tuple[float, str, str]]:
-    """What an index would answer that took everything in: similarity, document, text."""
+    """Tell what an index would answer that took everything in: similarity, document, text."""
     generation = workspace.generation()
     if generation is None:
         return []
@@ -209,7 +209,7 @@ def review(story: Story, workspace: Workspace) -> tuple[list[str], int]:
 
 
 def trace_and_hold(workspace: Workspace) -> list[str]:
-    """What the wrong answer rests on leaves the index; returns the documents (`source/id`)."""
+    """Tell what the wrong answer rests on leaves the index; returns the documents (`source/id`)."""
     named = trace_answer(workspace, WRONGLY, ANSWER).documents
     hold(workspace, named, "a wrong answer rests on it")
     return named

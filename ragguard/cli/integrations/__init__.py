@@ -1,1 +1,1 @@
-"""Commands that open a door to other programs."""
+"""Open doors to other programs: `alarm`, `mcp`, `web`."""

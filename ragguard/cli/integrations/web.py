@@ -90,7 +90,7 @@ def _to_stderr(line: str) -> None:
 
 
 def _desk(ctx: click.Context, key: Path | None = None, ask: bool = False) -> Desk:
-    """The workspace as the page has it.
+    """Return the workspace as the page has it.
 
     Raises:
         UsageError: The extra is not installed.
@@ -232,5 +232,5 @@ def _spelt(scope: dict[str, list[str]]) -> str:
 
 
 def _body(row: Row) -> dict[str, object]:
-    """A token as JSON, without its digest."""
+    """Return a token as JSON, without its digest."""
     return {k: v for k, v in row.model_dump().items() if k != "sha256"}

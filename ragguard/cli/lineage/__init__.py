@@ -1,1 +1,1 @@
-"""Commands that say where something came from."""
+"""Say where something came from: `history`, `log`, `trace`."""

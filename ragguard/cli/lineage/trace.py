@@ -117,7 +117,7 @@ def trace(
 
 
 def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fmt: str) -> int:
-    """Whether the passages that a receipt names are still proved."""
+    """Tell whether the passages that a receipt names are still proved."""
     from ragguard.lineage import receipts
     from ragguard.lineage.answer_graph import answer_lineage
 

@@ -1,4 +1,4 @@
-"""`ragguard quarantine`: the group, and the list; the other commands have files of their own."""
+"""Group the commands of `ragguard quarantine`, and list cases."""
 
 from __future__ import annotations
 

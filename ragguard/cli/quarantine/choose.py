@@ -1,4 +1,4 @@
-"""Which cases a command is about: the filters that `quarantine list|release|reject` share."""
+"""Choose the cases a command is about: the filters that `list`, `release` and `reject` share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def choice(
 
 
 def _begin(text: str) -> datetime:
-    """A day or UTC time, or a length of time before now."""
+    """Return a day or UTC time, or a length of time before now."""
     return context.now() - duration(text) if text.strip()[-1:] in tuple("mhdw") else moment(text)
 
 
@@ -62,7 +62,7 @@ def chosen(
     every: bool,
     spared: tuple[str, ...],
 ) -> list[Entry]:
-    """The open cases that a decision is about, oldest first; one named twice once.
+    """Return the open cases that a decision is about, oldest first; one named twice once.
 
     Raises:
         UsageError: No way of choosing or more than one, or nothing is chosen.

@@ -1,4 +1,4 @@
-"""`ragguard quarantine release` and `reject`: one case, many, or all of one cause."""
+"""Release or reject by `ragguard quarantine`: one case, many, or all of one cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A case's text for a person: what the reasons point at is marked, what it is compared with beside.
+"""Show a case's text to a person: what reasons point at is marked, its comparison beside it.
 
 On a terminal marks are bold and reversed; elsewhere a row with a mark begins with `|>` and has
 carets below it, which no document can fake. All text is hostile and made plain piece by piece, so
@@ -28,7 +28,7 @@ NARROWEST = 16
 
 
 def page(shown: CaseView, width: int, terminal: bool) -> Iterator[Text]:
-    """Rows of a case's texts and of what stands beside them.
+    """Yield rows of a case's texts and of what stands beside them.
 
     Args:
         shown: The case, with texts.
@@ -69,7 +69,7 @@ def _beside(shown: CaseView, other: Beside, width: int, terminal: bool) -> Itera
 
 
 def _column(text: str, spans: Sequence[Span], width: int, terminal: bool) -> Iterator[Text]:
-    """A text in rows with a gutter."""
+    """Return a text in rows with a gutter."""
     for row in _wrapped(text, spans, width - 4):
         under = "" if terminal else _carets(row)
         yield _joined("  |>" if under else "  | ", row)
@@ -78,7 +78,7 @@ def _column(text: str, spans: Sequence[Span], width: int, terminal: bool) -> Ite
 
 
 def _pairs(left: Sequence[Any], right: Sequence[Any], half: int, terminal: bool) -> Iterator[Text]:
-    """Rows of two texts, one beside the other."""
+    """Yield rows of two texts, one beside the other."""
     for one, two in zip_longest(left, right, fillvalue=""):
         a, b = (_bare(x) if isinstance(x, str) else x for x in (one, two))
         under = ["", ""] if terminal else [_carets(a), _carets(b)]
@@ -91,7 +91,7 @@ def _pairs(left: Sequence[Any], right: Sequence[Any], half: int, terminal: bool)
 
 
 def _wrapped(text: str, spans: Sequence[Span], width: int) -> list[Text]:
-    """A text in rows of at most `width` columns, marks in place."""
+    """Return a text in rows of at most `width` columns, marks in place."""
     from rich.console import Console
     from rich.text import Text
 
@@ -114,7 +114,7 @@ def _wrapped(text: str, spans: Sequence[Span], width: int) -> list[Text]:
 
 
 def _carets(row: Text) -> str:
-    """A row of carets below what is marked; empty when nothing is."""
+    """Return a row of carets below what is marked; empty when nothing is."""
     from rich.cells import cell_len
 
     out = ""

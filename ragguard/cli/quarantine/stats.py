@@ -205,7 +205,7 @@ def _rate_row(name: str, rate: ObservedRate) -> list[str]:
 
 
 def verdict(rate: ObservedRate, asked: float) -> list[str]:
-    """Sentences that hold the observed rate against the asked one, and what to do next."""
+    """List sentences that hold the observed rate against the asked one, and what to do next."""
     low, high = rate.interval
     rates = f"asked {_percent(asked)}, observed {_percent(rate.rate)}"
     rates += f" ({_percent(low)}-{_percent(high)})"
@@ -231,7 +231,7 @@ def verdict(rate: ObservedRate, asked: float) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    """A share in percent, with the digits it needs."""
+    """Return a share in percent, with the digits it needs."""
     value = 100 * share
     return f"{value:.2g} %" if 0 < value < 1 else f"{value:.1f} %"
 

@@ -1,1 +1,1 @@
-"""Commands that make another generation serve."""
+"""Make another generation serve: `reindex`, `cutover`, `rollback`."""

@@ -1,1 +1,1 @@
-"""Commands that hand out what serves."""
+"""Hand out what serves: `search`, `publish`."""

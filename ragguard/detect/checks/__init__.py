@@ -1,4 +1,4 @@
-"""Checks: each measures one thing about chunks, in one file. Scoring judges.
+"""Register checks: each measures one thing about chunks, in one file. Scoring judges.
 
 A check is a function of a `CorpusView` and its parameters that returns a `Signal`. It knows no
 threshold, weight or other check, and reaches for nothing outside the view. How to write one:
@@ -68,14 +68,14 @@ def check(
 
 
 def registry() -> Mapping[str, Check]:
-    """All checks by name; imports every module of this package (`rules` holds none)."""
+    """List all checks by name; imports every module of this package (`rules` holds none)."""
     for module in (m for m in pkgutil.iter_modules(__path__) if not m.ispkg):
         importlib.import_module(f"{__name__}.{module.name}")
     return dict(sorted(_REGISTRY.items()))
 
 
 def parameters(check_: Check, values: Mapping[str, Any]) -> Any:
-    """A check's parameters with configured values in place of defaults.
+    """Return a check's parameters with configured values in place of defaults.
 
     Raises:
         ConfigError: An unknown parameter, or one of another type.

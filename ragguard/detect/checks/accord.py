@@ -1,4 +1,4 @@
-"""Accord: newcomers that stand out together and share the rare words, not only the template.
+"""Find newcomers that stand out together and share the rare words, not only the template.
 
 Pages of one template ("X is a city in Y County") stand as close together as a campaign does; what
 they share is what everybody writes, and each has its own subject. The texts of a campaign share the

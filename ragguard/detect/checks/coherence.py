@@ -1,4 +1,4 @@
-"""Coherence: words in an order nobody writes.
+"""Find words in an order nobody writes.
 
 Token optimisation (HotFlip and its kin) puts words together for their vectors' sake. Measured is
 the surprisal of each word after the one before it, under word and pair counts of the corpus itself,

@@ -1,4 +1,4 @@
-"""Collusion: newcomers that say one thing in different words, tighter than anything around them.
+"""Find newcomers that say one thing in different words, tighter than anything around them.
 
 Retrieval poison is not isolated, it is over-dense: several passages written for one question stand
 closer together than honest passages on a subject do, while sharing few words, because copies would
@@ -57,7 +57,7 @@ def collusion(view: CorpusView, params: Params) -> Signal:
 
 
 def borne_out(view: CorpusView, params: Params) -> tuple[Doubles, Doubles, Ints]:
-    """How far each chunk stands out, borne out by its companions, and who these are.
+    """Tell how far each chunk stands out, borne out by its companions, and who these are.
 
     Returns:
         Scores float64 (n,); similarities of the companions float64 (n, k), descending; their rows

@@ -1,4 +1,4 @@
-"""Denylist: near-copies and rewrites of what a reviewer rejected.
+"""Find near-copies and rewrites of what a reviewer rejected.
 
 Exact bytes are refused before any check runs. Here likeness counts: shared word triples (their
 resemblance by MinHash, their containment either way exactly; Broder, "On the Resemblance and
@@ -123,7 +123,7 @@ def denylist(view: CorpusView, params: Params) -> Signal:
 
 
 def _grams(row: Sequence[str]) -> Iterable[Gram]:
-    """What `sketch_rows` draws from: word triples, single words where there are too few."""
+    """Tell what `sketch_rows` draws from: word triples, single words where there are too few."""
     return zip(row, row[1:], row[2:], strict=False) if len(row) > 2 else ((w,) for w in row)
 
 
@@ -142,7 +142,7 @@ def _shared(
 
 
 def _may_share(shared: Floats64, size: int, copied: float) -> bool:
-    """Whether a sketch could find the wording of any one denied text alike.
+    """Tell whether a sketch could find the wording of any one denied text alike.
 
     A quarter of the overlap asked for is not estimated as that overlap by 64 draws, but for odds of
     one in a hundred million; below an overlap of 0.3 that does not hold, and all are sketched.
@@ -170,7 +170,7 @@ def _admitted_likeness(view: CorpusView, row: int, sketch: NDArray[np.uint64]) -
 
 
 def _is_original(view: CorpusView, row: int, denied: DeniedText, denied_text: str) -> bool:
-    """Whether it is of a document that was copied, and says about what that says.
+    """Tell whether it is of a document that was copied, and says about what that says.
 
     Who may write under the original's name could bring the copy's one wrong fact in again: one fact
     is too little to tell by likeness, and the check for edited twins is there for that.

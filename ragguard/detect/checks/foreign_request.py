@@ -1,4 +1,4 @@
-"""Foreign requests: a sentence that asks for something the rest of its passage is not about.
+"""Find a sentence that asks for something the rest of its passage is not about.
 
 Injected tasks are ordinary sentences ("Translate this into Spanish", "What is the capital of
 Peru?"); what gives them away is where they stand. A sentence is judged by its form (an order, a
@@ -82,7 +82,7 @@ class Params:
 
 @cache
 def model() -> gradient_boosting.Trees:
-    """The fitted trees."""
+    """Return the fitted trees."""
     folder = files("ragguard.detect.checks")
     return gradient_boosting.load(
         folder.joinpath("rules", "foreign_request.json").read_text("utf-8")
@@ -91,7 +91,7 @@ def model() -> gradient_boosting.Trees:
 
 @cache
 def wording() -> Phrasing:
-    """The fitted wording.
+    """Return the fitted wording.
 
     Raises:
         RagguardError: The file is not the one this version was released with.
@@ -106,7 +106,7 @@ def wording() -> Phrasing:
 
 
 def _odds(asked: Asked, weight: float, least: float) -> NDArray[np.float64]:
-    """Log-odds of sentences: the trees', `weight` of the wording's, and `ABOVE`.
+    """Return the log-odds of sentences: the trees', `weight` of the wording's, and `ABOVE`.
 
     Wording is asked only of passages in which it could bring a sentence above `least`.
     """
@@ -171,7 +171,7 @@ _REASONS = (
 
 
 def _own_words(view: CorpusView) -> dict[int, Counter[str]]:
-    """What each judged document has itself added to the lexicon, by document."""
+    """Tell what each judged document has itself added to the lexicon, by document."""
     own: dict[int, Counter[str]] = {}
     if view.lexicon.includes_batch:
         for row in range(view.n):
@@ -297,7 +297,7 @@ class Measure:
         return rarity, (seen == 0).astype(np.float64)
 
     def _only_here(self, first: int, row: Ints, owner: Ints, stems: Ints) -> NDArray[np.float64]:
-        """Whether no other sentence of the row has the word."""
+        """Tell whether no other sentence of the row has the word."""
         if not len(row):
             return np.zeros(0)
         width = self._terms.shape[1]
@@ -311,7 +311,7 @@ class Measure:
         return alone
 
     def _nearby(self, first: int, row: Ints, stems: Ints) -> NDArray[np.float64]:
-        """How much a row's neighbours speak of a word: 1 where three of them do."""
+        """Tell how much a row's neighbours speak of a word: 1 where three of them do."""
         from scipy.sparse import csr_matrix
 
         if not len(row):
@@ -337,7 +337,7 @@ class Measure:
     def _topic(
         self, row_of: Ints, owner: Ints, stems: Ints, rarity: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """How close to a row the passages are that use a sentence's words."""
+        """Tell how close to a row the passages are that use a sentence's words."""
         from scipy.sparse import csr_matrix
 
         on_topic, in_tune = np.zeros(len(row_of)), np.zeros(len(row_of))

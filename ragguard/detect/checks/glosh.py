@@ -1,4 +1,4 @@
-"""Outliers of the local hierarchy: HDBSCAN with GLOSH on the batch and its Qdrant neighbourhood.
+"""Find outliers of the local hierarchy: HDBSCAN with GLOSH on the batch and its neighbourhood.
 
 HDBSCAN on a whole corpus in raw dimensions takes minutes; here it runs once for each connected
 neighbourhood, capped in size, on a few principal components. Sources: Campello, Moulavi, Zimek,

@@ -1,4 +1,4 @@
-"""Hidden text: what a reader does not see and a model does.
+"""Find text that a reader does not see and a model does.
 
 Looked at are the raw characters before normalisation (Unicode tag characters, zero-width characters
 inside words, bidirectional controls, look-alike letters, encoded blobs, text pushed out of sight by

@@ -1,4 +1,4 @@
-"""Hubness: chunks that stand in the very middle of what is indexed around them.
+"""Find chunks that stand in the very middle of what is indexed around them.
 
 A passage made to be retrieved for many questions at once lies where its neighbours' mean lies,
 nearer to all of them than they are to each other; an honest passage has something of its own and

@@ -1,4 +1,4 @@
-"""Instructions: text that speaks to the model instead of the reader.
+"""Find text that speaks to the model instead of the reader.
 
 Rules (`rules/`) over the text as a reader reads it (`text.as_read`), over the source, and over
 whatever was hidden, encoded or disguised in it. Scores are nats of evidence, and the p-value is the

@@ -1,4 +1,4 @@
-"""Isolation: chunks far from everything.
+"""Find chunks far from everything.
 
 Noise vectors, off-topic junk and gibberish have no near neighbours, neither in the index nor among
 the newcomers. Distance to the nearest few is what finds them: Ramaswamy, Rastogi, Shim, "Efficient

@@ -1,4 +1,4 @@
-"""Metadata conflict: near-copies of one text that claim different things about it.
+"""Find near-copies of one text that claim different things about it.
 
 The same text as `legal, confidential` and as `marketing, public`: one of the two is wrong, and the
 newcomer is the one to be asked. Also the same document changing what it claims from one version to
@@ -117,5 +117,5 @@ def _differing(mine: Metadata, theirs: Metadata, keys: tuple[str, ...]) -> list[
 
 
 def _plain(value: object) -> object:
-    """A list in whatever order is the same list."""
+    """Return a list in whatever order is the same list."""
     return sorted(map(str, value)) if isinstance(value, list | tuple) else value

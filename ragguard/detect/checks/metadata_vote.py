@@ -1,4 +1,4 @@
-"""Metadata vote: a document whose label is not its neighbours' label.
+"""Find a document whose label is not its neighbours' label.
 
 A confidential text filed as public under another department sits, by its vector, among the texts it
 came from. The indexed neighbours of all its chunks vote, and a regression on their vectors has its
@@ -181,7 +181,7 @@ def _odds(
     values: int,
     params: Params,
 ) -> tuple[Doubles, Doubles, np.ndarray]:
-    """Shares of the vote, odds against each document's own value, and who can be judged."""
+    """List shares of the vote, odds against each document's own value, and who can be judged."""
     count = len(electorate.documents)
     parts, voters = label_vote.shares(electorate.ballots, codes, count, values)
     own = codes[electorate.documents]
@@ -198,7 +198,7 @@ def _odds(
 
 
 def _shared_keys(view: CorpusView, known: Ints, params: Params) -> list[str]:
-    """Keys of indexed documents that few values share, the most frequent first."""
+    """List keys of indexed documents that few values share, the most frequent first."""
     seen: dict[str, Counter[str]] = {}
     for document in known.tolist():
         for key, value in view.metadata[document].items():
@@ -215,7 +215,7 @@ def _shared_keys(view: CorpusView, known: Ints, params: Params) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """A metadata value as comparable text; empty when absent."""
+    """Return a metadata value as comparable text; empty when absent."""
     if value is None:
         return ""
     if isinstance(value, list):

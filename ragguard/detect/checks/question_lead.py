@@ -1,4 +1,4 @@
-"""Question leads: passages that ask the reader's question and then take it up.
+"""Find passages that ask the reader's question and then take it up.
 
 Poison that must be retrieved for a question has no simpler means than to begin with the question
 itself; honest text seldom asks what it answers, and where it does (a list of frequent questions,
@@ -85,7 +85,7 @@ class _Asking:
         self._value = lambda word: math.log(most / (counts.get(word, 0) + 1))
 
     def of(self, row: int) -> _Asked | None:
-        """The question that any row takes up most; `None` where it asks none."""
+        """Return the question that any row takes up most; `None` where it asks none."""
         if row not in self._known:
             self._known[row] = self._find(row)
         return self._known[row]
@@ -116,7 +116,7 @@ class _Asking:
         return sum(most) / self._params.company
 
     def _telling(self, row: int) -> dict[str, float]:
-        """What a row's question asks about, by word; nothing where it asks none."""
+        """Tell what a row's question asks about, by word; nothing where it asks none."""
         asked = self.of(row)
         if asked is None:
             return {}

@@ -1,4 +1,4 @@
-"""Secrets: keys, tokens and passwords that were never meant to be served.
+"""Find keys, tokens and passwords that were never meant to be served.
 
 Formats of secrets are looked for (`detect.secret_formats`), and detect-secrets' detectors asked
 (https://github.com/Yelp/detect-secrets), which are given only lines that could hold a secret. What
@@ -97,7 +97,7 @@ def kinds_in(raw: str) -> set[str]:
 
 @contextmanager
 def _detectors(params: Params) -> Iterator[None]:
-    """The detectors' settings for as long as they are asked."""
+    """Return the detectors' settings for as long as they are asked."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     from detect_secrets.settings import default_settings
 
@@ -125,7 +125,7 @@ def _hits(raw: str, params: Params) -> list[tuple[str, int, str]]:
 
 
 def _line(raw: str, start: int) -> int:
-    """The number of the line, from 1, in which a character stands."""
+    """Return the number of the line, from 1, in which a character stands."""
     return len((raw[:start] + ".").splitlines())
 
 
@@ -151,7 +151,7 @@ def _detected(raw: str, params: Params) -> Iterator[tuple[int, str, str]]:
 
 
 def _sample(secret: Any, line: str, after: list[str]) -> bool:
-    """Whether a find is what documentation shows in place of a secret."""
+    """Tell whether a find is what documentation shows in place of a secret."""
     value = str(secret.secret_value or "")
     if secret.type == "Private Key":  # its body is a key only where one follows
         body = " ".join([line.split("-----")[-1], *after[:_BODY]]).replace("\\n", " ")
@@ -174,7 +174,7 @@ def _whole(token: str, line: str) -> str:
 
 
 def _marks(all_marks: list[str]) -> list[str]:
-    """What tells these secrets from others; many of them have one mark together."""
+    """Tell what tells these secrets from others; many of them have one mark together."""
     marks = sorted(set(all_marks))
     if len(marks) <= MOST_MARKS:
         return marks
@@ -182,7 +182,7 @@ def _marks(all_marks: list[str]) -> list[str]:
 
 
 def _may_hold(raw: str) -> bool:
-    """Whether anything in a text is likely; no pattern reaches over white space."""
+    """Tell whether anything in a text is likely; no pattern reaches over white space."""
     return any(
         _LIKELY.search(piece)
         for piece in raw.split()
@@ -191,7 +191,7 @@ def _may_hold(raw: str) -> bool:
 
 
 def _pieces(line: str, longest: int) -> list[str]:
-    """A line, cut at spaces where it is long."""
+    """Return a line, cut at spaces where it is long."""
     if len(line) <= longest:
         return [line]
     cut = re.findall(rf"\S{{{longest},}}|.{{1,{longest}}}(?!\S)", line)

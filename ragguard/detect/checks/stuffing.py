@@ -1,4 +1,4 @@
-"""Stuffing: the same words over and over, to be found for them. Only prose is looked at.
+"""Find the same words over and over, to be found for them. Only prose is looked at.
 
 Source: Ntoulas et al., "Detecting Spam Web Pages through Content Analysis", WWW 2006 (repetition of
 n-grams and share of the most frequent words).
@@ -51,7 +51,7 @@ def _long(row: Sequence[str], params: Params) -> list[str]:
 
 
 def _repetition(row: Sequence[str], params: Params) -> float:
-    """The two shares added, in [0, 2]."""
+    """Return the two shares added, in [0, 2]."""
     long = _long(row, params)
     if len(long) < params.least:
         return 0.0

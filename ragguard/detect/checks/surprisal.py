@@ -1,4 +1,4 @@
-"""Surprisal: runs of characters that the corpus makes unlikely.
+"""Find runs of characters that the corpus makes unlikely.
 
 Gibberish, encoded payloads and foreign scripts in the middle of ordinary prose: the highest mean
 over a window, since a short burst disappears in the mean over a chunk. The idea of the perplexity

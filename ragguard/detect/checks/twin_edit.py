@@ -1,4 +1,4 @@
-"""Near twins: an existing text again, with a number, a date, a name or a "not" changed.
+"""Find an existing text again, with a number, a date, a name or a "not" changed.
 
 The edit keeps the vector and the words, so it inherits the honest text's rank in every search. A
 changed name can move the vector of a short passage a long way; so twins are told by the words they
@@ -170,7 +170,7 @@ class _Bench:
         self._ordinary: set[str] | None = None
 
     def line_up(self) -> dict[int, list[_Twin]]:
-        """Each judged row with the texts it is alike; none where one is the same."""
+        """List each judged row with the texts it is alike; none where one is the same."""
         view, params = self._view, self._params
         pairs: dict[int, set[tuple[str, str]]] = {}
         lined: dict[int, list[_Twin]] = {}
@@ -203,7 +203,7 @@ class _Bench:
         return lined
 
     def _waits_and_came_later(self, row: int, other: int) -> bool:
-        """Whether a text is no witness against one that was there before it.
+        """Tell whether a text is no witness against one that was there before it.
 
         What waits undecided may be a copy that somebody made to discredit the original.
         """
@@ -214,7 +214,7 @@ class _Bench:
         return view.first.get(mine, math.inf) < view.first.get(theirs, -math.inf)
 
     def copied(self, lined: dict[int, list[_Twin]]) -> dict[tuple[int, int], float]:
-        """Share of a judged document that another has too, by (document, document).
+        """Return the share of a judged document that another has too, by (document, document).
 
         Passages that the other has word for word are the most of it: an edit is in one of many.
         """
@@ -237,7 +237,7 @@ class _Bench:
         return {pair: count / max(1, sizes[pair[0]]) for pair, count in shared.items()}
 
     def tokens(self, row: int) -> list[str]:
-        """Tokens of a row."""
+        """List tokens of a row."""
         if row not in self._cut:
             self._cut[row] = tokens(self._view.prose[row])
         return self._cut[row]
@@ -290,7 +290,7 @@ class _Bench:
     def _is_fact(
         self, row: int, diff: Difference, change: Change, ordinary: Container[str]
     ) -> bool:
-        """Whether a change is one of a fact, in a sentence that both texts have otherwise."""
+        """Tell whether a change is one of a fact, in a sentence that both texts have otherwise."""
         change_kind = kind(change.ours, change.theirs, ordinary)
         if change_kind == "wording":
             return False
@@ -334,7 +334,7 @@ class _Bench:
         )
 
     def _is_constant(self, row: int, change: Change, members: list[int]) -> bool:
-        """Whether the other texts of a family all have in a place what the twin has there."""
+        """Tell whether the other texts of a family all have in a place what the twin has there."""
         ours = [t.lower() for t in self.tokens(row)]
         end = change.start + len(change.ours)
         before, after = ours[max(0, change.start - 2) : change.start], ours[end : end + 2]
@@ -423,7 +423,7 @@ def _is_same(diff: Difference) -> bool:
 
 
 def _is_blank(change: Change, fillers: dict[int, Counter[tuple[str, ...]]]) -> bool:
-    """Whether indexed twins fill a place with different things, none of them the rule.
+    """Tell whether indexed twins fill a place with different things, none of them the rule.
 
     The measure is the effective number of fillers, one over the sum of their squared shares: that
     of a fact and its mirrors stays near one when a stray copy has something else.
@@ -436,7 +436,7 @@ def _is_blank(change: Change, fillers: dict[int, Counter[tuple[str, ...]]]) -> b
 
 
 def _title(text: str) -> str:
-    """The first line of a document, if it is a heading and no sentence."""
+    """Return the first line of a document, if it is a heading and no sentence."""
     lines = text.lstrip().split("\n", 1)
     heading = re.sub(r"^[#=*\s]+", "", lines[0])
     return heading if len(heading) <= LONGEST_TITLE and not _SENTENCE.search(heading) else ""

@@ -1,4 +1,4 @@
-"""Unseen words: stretches full of words that nobody in the corpus writes.
+"""Find stretches full of words that nobody in the corpus writes.
 
 Typing errors, pasted word pieces and random strings are words of no document. A new subject brings
 new words too, but between them stand the corpus's commonest words, as in any honest sentence; in

@@ -1,4 +1,4 @@
-"""Alarms: who is to know is told what happened, by webhook, mail, or syslog.
+"""Send alarms: who is to know is told what happened, by webhook, mail or syslog.
 
 `send` looks at what the ledger and the last audit say, and tells each target of `[alarms]` what it
 was not told yet. What a target takes is noted for it alone: one that fails gets it the next time,

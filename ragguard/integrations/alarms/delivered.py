@@ -1,4 +1,4 @@
-"""What each target was told, so that it is told once: `alarms.json` of the workspace, 0600.
+"""Record what each target was told, so that it is told once: `alarms.json`, 0600.
 
 It holds keys, times and the last error, no text of documents but names in keys of jobs. Losing it
 costs a repetition.
@@ -61,12 +61,12 @@ class Told:
         self._now = now
 
     def is_known(self, key: str, again_hours: int) -> bool:
-        """Whether it was told of this lately."""
+        """Tell whether it was told of this lately."""
         at = self.record.told.get(key)
         return at is not None and self._now - parse_time(at) < timedelta(hours=again_hours)
 
     def in_the_last_hour(self) -> int:
-        """Messages sent."""
+        """Count messages sent."""
         kept = [at for at in self.record.sent if self._now - parse_time(at) < HOUR]
         self.record.sent = kept
         return len(kept)
@@ -96,7 +96,7 @@ class Told:
         self.record.failing_since = self.record.failing_since or format_time(self._now)
 
     def summary(self, now: datetime) -> Event:
-        """An event that says how many were over the limit."""
+        """Return an event that says how many were over the limit."""
         text = (
             f"{self.record.held_back} more alarms were over the limit of an hour and are not told"
         )
@@ -118,7 +118,7 @@ class State:
         return self._file.targets
 
     def of(self, target: str, now: datetime) -> Told:
-        """What a target was told."""
+        """Tell what a target was told."""
         return Told(self._file.targets.setdefault(target, TargetRecord()), now)
 
     def dump(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What happened that somebody is to know, read from the ledger, its log and the last audit.
+"""Read from ledger, log and last audit what happened that somebody is to know.
 
 An event has keys for what it is about: whoever was told all of them is not told again, and is told
 only of those that are new.
@@ -77,17 +77,17 @@ class Event:
         return [cut(line(item.name), LONGEST) for item in self.items[:50] if item.name]
 
     def at_least(self, level: Level) -> bool:
-        """Whether a finding is of this level or graver; all else always is."""
+        """Tell whether a finding is of this level or graver; all else always is."""
         return self.kind != "finding" or LEVELS.index(self.level) >= LEVELS.index(level)
 
     def without(self, known: Callable[[str], bool]) -> Event | None:
-        """The event about what is not known yet; `None` where all is."""
+        """Return the event about what is not known yet; `None` where all is."""
         left = tuple(item for item in self.items if not known(item.key))
         return replace(self, items=left) if left else None
 
 
 def happened(workspace: Workspace, given: Sequence[bytes] = ()) -> list[Event]:
-    """Everything there is to tell, the gravest first."""
+    """List everything there is to tell, the gravest first."""
     events = [
         *_cases(workspace),
         *_audit(workspace),
@@ -99,7 +99,7 @@ def happened(workspace: Workspace, given: Sequence[bytes] = ()) -> list[Event]:
 
 
 def trial(now: datetime) -> Event:
-    """An event that says nothing, to try whether it arrives."""
+    """Return an event that says nothing, to try whether it arrives."""
     text = "a trial of ragguard's alarms; nothing happened"
     return Event("test", "note", "test", text, (EventItem("test", ""),), format_time(now))
 
@@ -125,7 +125,7 @@ def _cases(workspace: Workspace) -> Iterator[Event]:
 
 
 def _audit(workspace: Workspace) -> Iterator[Event]:
-    """Findings of the last audit, those of one rule together, and its parts that failed."""
+    """Yield findings of the last audit, those of one rule together, and its parts that failed."""
     try:
         report = last_report(workspace)
     except (RagguardError, ValueError) as error:
@@ -154,7 +154,7 @@ def _audit(workspace: Workspace) -> Iterator[Event]:
 
 
 def _receipts(workspace: Workspace, given: Sequence[bytes]) -> Iterator[Event]:
-    """Answers that rested on what is good no more."""
+    """Yield answers that rested on what is good no more."""
     for data in given:
         name = f"sha256 {digest_bytes(data)}"
         try:

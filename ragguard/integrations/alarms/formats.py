@@ -1,4 +1,4 @@
-"""Events as JSON, RFC 5424, CEF and mail; in each, hostile text is escaped as it has to be there.
+"""Format events as JSON, RFC 5424, CEF and mail, hostile text escaped as each needs it.
 
 Every text has passed `line` before: it has no control characters, so that none ends a line of
 syslog or a header of mail. What only a format takes for its own is escaped here.
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[^!-~]")
 
 
 def as_json(events: Sequence[Event], workspace: str, now: datetime) -> bytes:
-    """The body that a webhook gets."""
+    """Return the body that a webhook gets."""
     body: dict[str, Any] = {
         "type": "ragguard.alarms",
         "timestamp": format_time(now),
@@ -56,7 +56,7 @@ def as_json(events: Sequence[Event], workspace: str, now: datetime) -> bytes:
 
 
 def as_syslog(event: Event, workspace: str, now: datetime, style: str) -> bytes:
-    """A message of RFC 5424; with style `cef` its text is a CEF event.
+    """Return a message of RFC 5424; with style `cef` its text is a CEF event.
 
     It is cut so that it fits a datagram that every receiver takes.
     """
@@ -80,7 +80,7 @@ def as_syslog(event: Event, workspace: str, now: datetime, style: str) -> bytes:
 
 
 def as_cef(event: Event, workspace: str, now: datetime) -> str:
-    """An event of the Common Event Format, version 0."""
+    """Return an event of the Common Event Format, version 0."""
     header = (
         "CEF:0",
         "ragguard",
@@ -128,27 +128,27 @@ def as_mail(
 
 
 def _name(text: str, most: int) -> str:
-    """A field of a syslog header: printable ASCII without blanks."""
+    """Return a field of a syslog header: printable ASCII without blanks."""
     return _NAME.sub("", text)[:most] or "-"
 
 
 def _parameter(text: str) -> str:
-    """A value of structured data (RFC 5424, 6.3.3)."""
+    """Return a value of structured data (RFC 5424, 6.3.3)."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]")
 
 
 def _header(text: str) -> str:
-    """A field of a CEF header: a pipe would end it."""
+    """Return a field of a CEF header: a pipe would end it."""
     return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _extension(text: str) -> str:
-    """A value of a CEF extension: an equals sign would begin another."""
+    """Return a value of a CEF extension: an equals sign would begin another."""
     return text.replace("\\", "\\\\").replace("=", "\\=")
 
 
 def _cut(head: bytes, text: str) -> bytes:
-    """A message of at most so many bytes, which ends with a whole character."""
+    """Return a message of at most so many bytes, which ends with a whole character."""
     room = MOST_BYTES - len(head)
     encoded = text.encode("utf-8", "replace")
     return head + encoded[:room].decode("utf-8", "ignore").encode()

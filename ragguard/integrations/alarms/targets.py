@@ -1,4 +1,4 @@
-"""Where alarms go: a webhook, a mail server, a collector of syslog. Each may fail on its own."""
+"""Deliver to a webhook, a mail server, a collector of syslog. Each may fail on its own."""
 
 from __future__ import annotations
 

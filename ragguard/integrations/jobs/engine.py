@@ -1,4 +1,4 @@
-"""The index of a process that serves and works: a request reads it at a time, or a job lends it.
+"""Share the index of a process that serves and works: requests read it, or a job has it.
 
 The embedded engine opens an index once. A job that works on it lends its own to requests, so that
 they are answered meanwhile. Only while the job writes its commit they wait: between the first point
@@ -48,7 +48,7 @@ class Engine:
 
     @contextmanager
     def working(self) -> Iterator[Workspace]:
-        """The workspace for a job, locked; it is opened and closed in one thread.
+        """Return the workspace for a job, locked; it is opened and closed in one thread.
 
         Raises:
             RagguardError: See `Workspace`.

@@ -1,4 +1,4 @@
-"""What became of jobs, in `jobs.json` of the workspace: who asked for what, and how it ended.
+"""Keep what became of jobs in `jobs.json`: who asked for what, and how it ended.
 
 A job is written down when it begins and when it ends. One that stands there as running while nobody
 holds the workspace was interrupted: its process was killed. The corpus is recovered by the next job

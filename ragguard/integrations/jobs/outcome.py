@@ -1,4 +1,4 @@
-"""What came of a job, as it is written down and told."""
+"""Word what came of a job, as it is written down and told."""
 
 from __future__ import annotations
 

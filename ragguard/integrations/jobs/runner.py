@@ -90,13 +90,13 @@ class Runner:
         return job.row if job else None
 
     def rows(self) -> list[Row]:
-        """All that are remembered, newest first."""
+        """List all that are remembered, newest first."""
         with self._lock:
             known = {number: live.row for number, live in self._known.items()}
         return [known.get(row.number, row) for row in kept.rows(self._folder)[::-1]]
 
     def row(self, number: int) -> Row:
-        """A job by its number.
+        """Return a job by its number.
 
         Raises:
             UsageError: There is none.
@@ -107,7 +107,7 @@ class Runner:
         return job
 
     def steps(self, number: int, after: int = 0) -> tuple[list[Step], int | None]:
-        """What is new of a job after an event, oldest first, and the event of its end."""
+        """Tell what is new of a job after an event, oldest first, and the event of its end."""
         with self._lock:
             live = self._known.get(number)
             if live is None:
@@ -116,7 +116,7 @@ class Runner:
             return sorted(new_steps, key=lambda step: step.event), live.over
 
     def can_stop(self, number: int) -> bool:
-        """Whether a job runs that may still be stopped, and nobody asked yet."""
+        """Tell whether a job runs that may still be stopped, and nobody asked yet."""
         with self._lock:
             job = self._job
             return (

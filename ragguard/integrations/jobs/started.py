@@ -1,4 +1,4 @@
-"""What an audit starts when it is done: a full audit, a rebuild beside what serves."""
+"""Start what an audit calls for: a full audit, a rebuild beside what serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job does: an ingest that the settings name, or an audit, and what it says of it."""
+"""Do a job: an ingest that the settings name, or an audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may use a route: a session's visitor, with its CSRF token where something changes.
+"""Authorise a route: a session's visitor, with its CSRF token where something changes.
 
 Whoever asks is known by one of three things, in this order: a token of an API client, the word of
 the one proxy that the settings name, or the cookie of a session that a one-time link opened. A
@@ -38,12 +38,12 @@ class Denied(Exception):
 
 
 def cookie_of(request: Request) -> str:
-    """The name of the session's cookie: cookies know no ports, so it has the port in it."""
+    """Return the name of the session's cookie: cookies know no ports, so it has the port in it."""
     return f"ragguard-{request.app.state.port}"
 
 
 def looking(request: Request) -> Session:
-    """The session of a request, whoever it is of.
+    """Return the session of a request, whoever it is of.
 
     Raises:
         Denied: There is none, or it asks too often.
@@ -63,7 +63,7 @@ def looking(request: Request) -> Session:
 
 
 def _by_token(request: Request) -> Session | None:
-    """The session of a client that sends a token; `None` where none is sent."""
+    """Return the session of a client that sends a token; `None` where none is sent."""
     given = request.headers.getlist("authorization")
     if not given:
         return None
@@ -109,7 +109,7 @@ def _by_proxy(request: Request) -> Session | None:
 
 
 def session_of(request: Request, session: Annotated[Session, Depends(looking)]) -> Session:
-    """The session of a request by somebody who is shown every document.
+    """Return the session of a request by somebody who is shown every document.
 
     Raises:
         Denied: The visitor is shown those of a scope.
@@ -120,7 +120,7 @@ def session_of(request: Request, session: Annotated[Session, Depends(looking)]) 
 
 
 def changing(request: Request, session: Annotated[Session, Depends(session_of)]) -> Session:
-    """The session of a request that decides; a browser's brings the session's token.
+    """Return the session of a request that decides; a browser's brings the session's token.
 
     Raises:
         Denied: It does not, or the visitor is no reviewer.
@@ -131,7 +131,7 @@ def changing(request: Request, session: Annotated[Session, Depends(session_of)])
 
 
 def operating(request: Request, session: Annotated[Session, Depends(session_of)]) -> Session:
-    """The session of a request that operates the corpus without deciding on a document.
+    """Return the session of a request that operates the corpus without deciding on a document.
 
     Raises:
         Denied: It does not come from the session's page, or the visitor is no operator.

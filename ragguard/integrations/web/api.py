@@ -1,4 +1,4 @@
-"""The JSON of all that the pages show, and the decisions: `/api/v1`, described by /openapi.json."""
+"""Answer `/api/v1`: all that the pages show, and decisions; described by /openapi.json."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Number = Annotated[int, Path(ge=1, lt=2**53)]  # of a case or a commit; the ledg
 
 
 def desk_of(request: Request) -> Desk:
-    """The desk of this server."""
+    """Return the desk of this server."""
     desk: Desk = request.app.state.desk
     return desk
 
@@ -175,7 +175,7 @@ def decide(request: Request, session: Changing, asked: models.Decision) -> model
 
 
 def envelope_of(given: models.SignedStatement) -> bytes:
-    """The envelope that a client sent, as it is kept.
+    """Return the envelope that a client sent, as it is kept.
 
     Raises:
         MalformedError: Something in it is no base64.

@@ -1,4 +1,4 @@
-"""The application: pages, API, and what becomes of errors."""
+"""Build the application: pages, API, and what becomes of errors."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def guarded(
     web: WebSettings | None = None,
     log: Callable[[str], None] | None = None,
 ) -> Guard:
-    """The application behind its guard, under the names that a browser may give a loopback.
+    """Return the application behind its guard, under the names that a browser may give a loopback.
 
     Args:
         web: Names the proxy and the address that it serves the page at, if there is one.
@@ -159,7 +159,7 @@ def _bug(request: Request, error: Exception) -> Response:
 def _answer(
     request: Request, status: int, error: str, hint: str, conflicts: Sequence[Conflict] = ()
 ) -> Response:
-    """An error as JSON for a program, as a page for a person."""
+    """Return an error as JSON for a program, as a page for a person."""
     error = cut(line(error), 2_000)
     if request.url.path.startswith("/api/") or "hx-request" in request.headers:
         body = {"error": error, "hint": hint, "conflicts": [vars(c) for c in conflicts]}

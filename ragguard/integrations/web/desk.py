@@ -1,4 +1,4 @@
-"""What the page shows and does, as functions of a workspace that is opened for each of them.
+"""Do what the page shows and decides, in a workspace that is opened for each request.
 
 Between two requests nothing is locked: an ingest or an audit on the same host goes on beside it.
 One that is asked for here (`jobs`) lends requests its index, and decisions wait for its end.
@@ -105,7 +105,7 @@ class Desk:
         return self.settings.judge.false_alarm_rate
 
     def now(self) -> datetime:
-        """The time of a request."""
+        """Return the time of a request."""
         return self._clock()
 
     def _open(self, *, exclusive: bool = False) -> Workspace:
@@ -115,7 +115,7 @@ class Desk:
     def opened(
         self, *, index: bool = False, exclusive: bool = False, without: bool = False
     ) -> Iterator[Workspace]:
-        """The workspace for one request.
+        """Return the workspace for one request.
 
         Args:
             index: Whether the index is read too; one request at a time does.
@@ -146,7 +146,7 @@ class Desk:
             yield workspace
 
     def role_of(self, principal: str) -> Role:
-        """What a principal's session is for: a reviewer has a reviewer's key in force.
+        """Tell what a principal's session is for: a reviewer has a reviewer's key in force.
 
         Raises:
             UsageError: The trust root has no such principal.
@@ -173,7 +173,7 @@ class Desk:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """The ledger, read in one consistent state."""
+        """Return the ledger, read in one consistent state."""
         with self._open() as workspace, workspace.ledger.reading() as conn:
             yield conn
 
@@ -237,7 +237,7 @@ class Desk:
                 self.case(snapshot.entries[0].case.id)
 
     def queue_of(self, scope: Scope | None, *, closed: bool = False) -> Sequence[Entry]:
-        """Cases as somebody of a scope is shown them; see `scoped`.
+        """List cases as somebody of a scope is shown them; see `scoped`.
 
         Args:
             scope: Whose documents; `None`: all.
@@ -260,7 +260,7 @@ class Desk:
         )
 
     def group(self, name: str) -> Group:
-        """An open group by its name.
+        """Return an open group by its name.
 
         Raises:
             UsageError: None is called so now.
@@ -274,7 +274,7 @@ class Desk:
         return group
 
     def case(self, number: int, scope: Scope | None = None) -> dict[str, Any]:
-        """A case with all that a reviewer looks at, as a JSON object.
+        """Return a case with all that a reviewer looks at, as a JSON object.
 
         Args:
             scope: Of who looks; `None`: everything is shown. See `scoped`.
@@ -301,7 +301,7 @@ class Desk:
         return scoped.own_body(body, seen)
 
     def _looked_at(self, workspace: Workspace, row: cases.CaseRow, size: int) -> dict[str, Any]:
-        """A case's JSON object, kept as long as the log does not grow."""
+        """Return a case's JSON object, kept as long as the log does not grow."""
         number = row.id
         at, kept = self._kept.get(number, (-1, {}))
         if at == size:
@@ -319,7 +319,7 @@ class Desk:
         return body
 
     def _signers(self, workspace: Workspace, label: str) -> list[str]:
-        """Who signed the manifest of a document that is there."""
+        """Tell who signed the manifest of a document that is there."""
         source, _, document = label.partition("/")
         with workspace.ledger.reading() as conn:
             there = versions.standing(conn, source, document)
@@ -330,7 +330,7 @@ class Desk:
         return list(dict.fromkeys(principal for _, principal in signers))
 
     def _history(self, workspace: Workspace, shown: CaseView) -> list[dict[str, Any]]:
-        """What happened to a document, oldest first: its versions, stays and decisions."""
+        """Tell what happened to a document, oldest first: its versions, stays and decisions."""
         case = shown.case
         if not case.document:
             return []
@@ -470,6 +470,6 @@ def _told(conflict: Conflict) -> str:
 
 
 def listed_body(entry: Entry, asked: float) -> dict[str, Any]:
-    """A case as `quarantine list` has it."""
+    """Return a case as `quarantine list` has it."""
     body = case_body(entry.case, entry.version, asked)
     return {k: v for k, v in body.items() if k not in ("digest", "metadata", "detail")}

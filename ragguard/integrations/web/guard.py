@@ -1,4 +1,4 @@
-"""What every request passes first, and every answer last: limits, where it came from, headers.
+"""Guard every request and answer: limits, origin, headers.
 
 A page elsewhere that has a name of its own pointed at this address (DNS rebinding) is told by its
 Host header. A request that changes anything has to come from our own pages, by its Origin, and to
@@ -123,7 +123,7 @@ class Guard:
         return None
 
     def _may_name(self, host: str, scope: MutableMapping[str, Any]) -> bool:
-        """Whether whoever connects may ask for this Host: the proxy alone for the proxy's."""
+        """Tell whether whoever connects may ask for this Host: the proxy alone for the proxy's."""
         if self._proxy is None or host != self._proxy[1]:
             return True
         client = scope.get("client")

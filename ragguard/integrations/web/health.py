@@ -1,4 +1,4 @@
-"""What a dashboard shows: health, open cases, drift, canaries, the record of sources, jobs.
+"""Collect a dashboard: health, open cases, drift, canaries, the record of sources, jobs.
 
 All of it is read from ledger, log and the last audit's report; nothing is asked of the index. It is
 worked out once for each state of the log.
@@ -61,7 +61,7 @@ class Board:
         self._kept: tuple[int, dict[str, Any]] = (-1, {})
 
     def body(self) -> dict[str, Any]:
-        """All of it as a JSON object."""
+        """List all of it as a JSON object."""
         entries = self._desk.queue().entries
         opened = [parse_time(entry.case.opened_at) for entry in entries]
         with self._lock, self._desk.opened() as workspace:
@@ -81,7 +81,7 @@ class Board:
 
 
 def _of_log(workspace: Workspace) -> dict[str, Any]:
-    """What changes only when the log grows."""
+    """Tell what changes only when the log grows."""
     past, damaged = earlier.remembered(workspace, 1)
     report = past[0].report if past else None
     with workspace.ledger.reading() as conn:
@@ -176,7 +176,7 @@ def _ages(opened: Sequence[datetime], now: datetime) -> dict[str, Any]:
 
 
 def _drift(report: AuditReport | None) -> dict[str, Any]:
-    """Findings of the last audit on drift, and the shift of each source over the audits."""
+    """List findings of the last audit on drift, and the shift of each source over the audits."""
     drifted = [f for f in report.findings if RULES[f.rule].id.startswith("RG4")] if report else []
     return {
         "findings": [{"rule": f.rule, "detail": f.detail} for f in drifted[:MOST_TOLD]],
@@ -201,7 +201,7 @@ def _curves(report: AuditReport | None, prefix: str) -> list[dict[str, Any]]:
 
 
 def sources(rate: ObservedRate) -> list[dict[str, Any]]:
-    """Sources with their record, the worst first.
+    """List sources with their record, the worst first.
 
     A source has a bad record when at least three of its documents were rejected, and the share that
     was, at the lower end of its interval, lies above the upper end of that of all other sources
@@ -233,7 +233,7 @@ def sources(rate: ObservedRate) -> list[dict[str, Any]]:
 
 
 def _jobs(conn: sa.Connection) -> list[dict[str, str]]:
-    """When each job ended well the last time, as logged; jobs that never did are left out.
+    """Tell when each job ended well the last time, as logged; jobs that never did are left out.
 
     A job that fails leaves no entry: one whose time is long ago has failed since, or never ran.
     """

@@ -1,4 +1,4 @@
-"""`/metrics`: what the ledger counts, for a Prometheus scraper with a token."""
+"""Answer `/metrics`: what the ledger counts, for a Prometheus scraper with a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of the API: what is asked, checked before anything else, and what is answered."""
+"""Define the bodies of the API: what is asked, checked before anything else, and answered."""
 
 from __future__ import annotations
 

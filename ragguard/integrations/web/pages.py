@@ -1,4 +1,4 @@
-"""The pages. Texts of documents reach them only through the template's escaping.
+"""Render the pages. Texts of documents reach them only through the template's escaping.
 
 A request by HTMX gets the part that changes, any other the whole page around it, so that every
 address can be loaded, kept and sent. Everything is made plain first, as on the terminal: control
@@ -92,7 +92,7 @@ async def enter(request: Request) -> Response:
 
 
 def _by_https(request: Request) -> bool:
-    """Whether a browser asked the proxy, over TLS, and not this process on its own machine."""
+    """Tell whether a browser asked the proxy, over TLS, and not this process on its own machine."""
     public = desk_of(request).settings.web.public_url.rstrip("/").lower()
     return bool(public) and f"https://{request.headers.get('host', '').lower()}" == public
 
@@ -308,7 +308,7 @@ def _spans(pairs: Sequence[Sequence[int]]) -> list[Span]:
 
 
 def segments(text: str, spans: Sequence[Span]) -> list[tuple[str, bool]]:
-    """A text in pieces, and whether each is marked."""
+    """Return a text in pieces, and whether each is marked."""
     pieces: list[tuple[str, bool]] = []
     at = 0
     for start, end in spans:
@@ -330,7 +330,7 @@ def _url(path: str, query: Mapping[str, str]) -> str:
 
 
 def _is_part(request: Request, target: str) -> bool:
-    """Whether HTMX asks for what goes into an element of this id."""
+    """Tell whether HTMX asks for what goes into an element of this id."""
     headers = request.headers
     return headers.get("hx-target") == target and "hx-history-restore-request" not in headers
 
@@ -341,7 +341,7 @@ def _is_part(request: Request, target: str) -> bool:
 def render(
     request: Request, session: Session | None, template: str, *, status: int = 200, **given: Any
 ) -> HTMLResponse:
-    """A template as a page, or the part of one that it is."""
+    """Return a template as a page, or the part of one that it is."""
     desk = desk_of(request)
     text = (
         _environment()
@@ -361,7 +361,7 @@ def render(
 
 
 def problem_page(request: Request, status: int, error: str, hint: str) -> HTMLResponse:
-    """A page that says what went wrong."""
+    """Return a page that says what went wrong."""
     return render(request, None, "problem.html.j2", status=status, error=error, hint=hint)
 
 
@@ -382,7 +382,7 @@ def _environment() -> Environment:
 
 
 def fine(share: float) -> str:
-    """A share in percent, with the digits it needs."""
+    """Return a share in percent, with the digits it needs."""
     value = 100 * share
     return f"{value:.2g} %" if 0 < value < 1 else f"{value:.0f} %"
 

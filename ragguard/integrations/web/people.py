@@ -1,4 +1,4 @@
-"""The API about reviewers, spot checks and health."""
+"""Answer the API about reviewers, spot checks and health."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ItemName = Annotated[str, Path(max_length=40)]
 
 
 def spot_draw(desk: Desk) -> dict[str, Any]:
-    """The last draw as a JSON object, without texts."""
+    """Return the last draw as a JSON object, without texts."""
     with desk.opened() as workspace:
         drawn, shown = spot_check.latest(workspace)
     return {
@@ -34,7 +34,7 @@ def spot_draw(desk: Desk) -> dict[str, Any]:
 
 
 def spot_item(desk: Desk, name: str) -> dict[str, Any]:
-    """A document of the last draw as a JSON object."""
+    """Return a document of the last draw as a JSON object."""
     with desk.opened() as workspace:
         return spot_check.body_of(spot_check.show(workspace, name))
 
@@ -48,7 +48,7 @@ def reviewers(desk: Desk) -> dict[str, Any]:
 
 
 def board_of(request: Request) -> Board:
-    """The dashboard of this server, made for the first who asks."""
+    """Return the dashboard of this server, made for the first who asks."""
     state = request.app.state
     if not hasattr(state, "board"):
         state.board = Board(desk_of(request))

@@ -1,4 +1,4 @@
-"""Bodies of the API about reviewers, spot checks and health."""
+"""Define the bodies of the API about reviewers, spot checks and health."""
 
 from __future__ import annotations
 

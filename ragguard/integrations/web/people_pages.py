@@ -1,4 +1,4 @@
-"""Pages about people and health: spot checks, what reviewers said, and the dashboard."""
+"""Render pages about people and health: spot checks, reviewers, the dashboard."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def health_page(request: Request, session: Viewing) -> HTMLResponse:
 
 
 def _drawn(curve: dict[str, Any]) -> dict[str, Any]:
-    """A curve with the points of its line, in a box of `WIDTH` by `HEIGHT`."""
+    """Return a curve with the points of its line, in a box of `WIDTH` by `HEIGHT`."""
     values = [row["value"] for row in curve["values"]]
     return {
         **curve,

@@ -1,4 +1,4 @@
-"""Plans of commits looked at lately: reading a large one takes longer than showing a case.
+"""Keep plans of commits looked at lately: reading a large one is slower than showing a case.
 
 They are named by the SHA-256 of their bytes, so that one that is kept is the one that is meant.
 """

@@ -1,4 +1,4 @@
-"""What a visitor of an access scope is shown: documents of that scope, and what they say.
+"""Limit what a visitor of an access scope is shown to documents of that scope.
 
 A document's scope comes from its source's contract of today and its signed metadata (ADR 32). What
 a reason says of other documents is left out, for they may be another scope's: of such a finding
@@ -32,7 +32,7 @@ WITHHELD = "it is about other documents too: shown to whoever sees all of them"
 
 
 def is_visible(version: VersionRow | None, scope: Scope, root: Root) -> bool:
-    """Whether a document's version is of a scope; one without rules is of none."""
+    """Tell whether a document's version is of a scope; one without rules is of none."""
     known = root.sources.get(version.source) if version else None
     if version is None or known is None:
         return False
@@ -43,7 +43,7 @@ def is_visible(version: VersionRow | None, scope: Scope, root: Root) -> bool:
 
 
 def visible(entries: Sequence[Entry], scope: Scope, root: Root) -> list[Entry]:
-    """Cases of documents of a scope, without what their findings say of others."""
+    """List cases of documents of a scope, without what their findings say of others."""
     return [
         as_entry(entry.case, own_words(entry.version))
         for entry in entries
@@ -52,12 +52,12 @@ def visible(entries: Sequence[Entry], scope: Scope, root: Root) -> list[Entry]:
 
 
 def own_words(version: VersionRow) -> VersionRow:
-    """A version whose findings say nothing of other documents."""
+    """Return a version whose findings say nothing of other documents."""
     return replace(version, findings=[own_finding(f) for f in version.findings])
 
 
 def own_finding(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A finding's JSON object without what it says of other documents."""
+    """Return a finding's JSON object without what it says of other documents."""
     facts = body.get("facts") or {}
     finding = Finding(body["check"], body["score"], body.get("p_value"), body["detail"], facts)
     if set(facts) <= OWN and facts and not others(finding):
@@ -66,7 +66,7 @@ def own_finding(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own_body(body: dict[str, Any], seen: Set[int]) -> dict[str, Any]:
-    """A case's JSON object (`Desk.case`) without other documents: what is not on the list is empty.
+    """Cut a case's JSON object (`Desk.case`) down to its own document.
 
     So a field that is new is not shown before somebody has said that it is the document's own.
 

@@ -17,7 +17,7 @@ MOST_CONNECTIONS = 128
 
 
 def bind(port: int) -> socket.socket:
-    """A socket that listens on the loopback address; port 0 takes any that is free.
+    """Return a socket that listens on the loopback address; port 0 takes any that is free.
 
     Who follows a link before the server runs waits, and is not refused.
 
@@ -38,7 +38,7 @@ def bind(port: int) -> socket.socket:
 
 
 def visitors(desk: Desk, names: Sequence[str]) -> list[Visitor]:
-    """Who gets a link: principals of the trust root; without names whoever starts the server.
+    """Tell who gets a link: principals of the trust root; without names whoever starts the server.
 
     Raises:
         UsageError: The trust root has no such principal.
@@ -51,7 +51,7 @@ def visitors(desk: Desk, names: Sequence[str]) -> list[Visitor]:
 def server(
     desk: Desk, sessions: Sessions, port: int, log: Callable[[str], None] | None = None
 ) -> uvicorn.Server:
-    """A server of the page on a port that is listened to already; `log`: see `Guard`."""
+    """Return a server of the page on a port that is listened to already; `log`: see `Guard`."""
     app = create_app(desk, sessions, port)
     config = uvicorn.Config(
         guarded(app, port, desk.settings.web, log),

@@ -1,4 +1,4 @@
-"""Who looks: one-time links, the sessions they open, and how often anybody may ask.
+"""Open sessions by one-time links, and bound how often anybody may ask.
 
 Tokens are 256 random bits; only their SHA-256 is kept, in memory, and compared in constant time by
 being looked up under it. A session ends after a while of silence, after half a day, and with the
@@ -132,7 +132,7 @@ class Sessions:
             return session_token
 
     def get(self, token: str) -> Session | None:
-        """The session of a token, `None` when there is none or it is over."""
+        """Return the session of a token, `None` when there is none or it is over."""
         with self._lock:
             now = self._clock()
             session = self._open.get(digest_text(token))
@@ -164,7 +164,7 @@ class Sessions:
             return session
 
     def takes(self, session: Session) -> bool:
-        """Whether a session may make one more request now."""
+        """Tell whether a session may make one more request now."""
         with self._lock:
             return session.bucket.take(self._clock(), RATE, BURST)
 

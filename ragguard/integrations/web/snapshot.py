@@ -1,4 +1,4 @@
-"""The queue at a size of the log, with what is counted and grouped of it once."""
+"""Keep the queue at a size of the log, with what is counted and grouped of it once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Snapshot:
     needed: Mapping[str, int]
 
     def waits_for(self, entry: Entry) -> tuple[int, int]:
-        """Opinions on a case, and how many reviewers have to agree."""
+        """List opinions on a case, and how many reviewers have to agree."""
         return self.opinions.get(entry.case.id, 0), self.needed.get(entry.case.source, 1)
 
     @cached_property
@@ -47,7 +47,7 @@ class Snapshot:
 
 
 def counted(entries: Sequence[Entry]) -> tuple[dict[str, int], dict[str, int]]:
-    """Cases by check and by source, the most frequent first."""
+    """List cases by check and by source, the most frequent first."""
     checks = Counter(e.check for e in entries if e.check)
     sources = Counter(e.case.source for e in entries)
     return dict(checks.most_common()), dict(sources.most_common())

@@ -1,4 +1,4 @@
-"""Tokens of API clients: who may ask without a browser, in a file that holds no token.
+"""Issue tokens of API clients, in a file that holds no token.
 
 `keys/web-tokens.json`, 0600, has for each its name, role, scope, end, and the SHA-256 of the token.
 A token is 256 random bits, so that its digest needs no slow function. The file is read again when
@@ -59,7 +59,7 @@ class Row(BaseModel):
         return Visitor(self.name, self.role, None if self.scope is None else scope_of(self.scope))
 
     def is_over(self, now: datetime) -> bool:
-        """Whether its time is up."""
+        """Tell whether its time is up."""
         return now >= parse_time(self.expires)
 
 
@@ -91,7 +91,7 @@ class Tokens:
         self._rows: Mapping[str, Row] = {}
 
     def rows(self) -> Sequence[Row]:
-        """All of them, oldest first.
+        """List all of them, oldest first.
 
         Raises:
             KeyFileError: The file is damaged, or others may read it.
@@ -99,7 +99,7 @@ class Tokens:
         return list(self._read().values())
 
     def visitor(self, token: str, now: datetime) -> tuple[Row, Visitor] | None:
-        """Who comes with a token; `None` when there is no such one, or it is over."""
+        """Tell who comes with a token; `None` when there is no such one, or it is over."""
         if not token.startswith(PREFIX):
             return None
         row = self._read().get(digest_text(token))
@@ -171,7 +171,7 @@ class Tokens:
             yield self.rows()
 
     def _read(self) -> Mapping[str, Row]:
-        """Tokens by digest; read again only when the file is another."""
+        """List tokens by digest; read again only when the file is another."""
         try:
             there = self._path.stat()
         except FileNotFoundError:

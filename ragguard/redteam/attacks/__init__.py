@@ -1,4 +1,4 @@
-"""Attack simulators: poison for an honest corpus, seeded, without a language model.
+"""Register attack simulators: poison for an honest corpus, seeded, without a language model.
 
 They serve `calibrate` (what poison scores), `redteam` (what would get through) and tests. A
 simulator is a function in a file of its own, registered under a name and a family; it takes a
@@ -138,7 +138,7 @@ def attack(
 
 
 def registry() -> Mapping[str, Attack]:
-    """All simulators by name; imports every module of this package."""
+    """List all simulators by name; imports every module of this package."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     return dict(sorted(_REGISTRY.items()))

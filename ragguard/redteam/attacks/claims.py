@@ -1,4 +1,4 @@
-"""From a question to a claim that answers it wrongly, by rules.
+"""Turn a question into a claim that answers it wrongly, by rules.
 
 A question is turned into statements by its question word and its verb, the wrong answer being of
 the kind that was asked for: another name, number, date or place, out of the corpus where it has
@@ -116,7 +116,7 @@ def recase(question: str, near: list[HonestDocument]) -> str:
 def _answers(
     question: str, near: list[HonestDocument], terrain: Terrain, rng: np.random.Generator
 ) -> tuple[str, str]:
-    """What seems right, and something wrong of the same kind."""
+    """Tell what seems right, and something wrong of the same kind."""
     low = f" {question.lower()} "
     if match := re.search(r"\bhow (many|much|long|old|far|tall|high|big|large|often|fast)\b", low):
         right = _found(question, near, _NUMBER)
@@ -151,7 +151,7 @@ def _answers(
 
 
 def _found(question: str, near: list[HonestDocument], pattern: re.Pattern[str]) -> str:
-    """The first match in the sentence that shares most words with the question."""
+    """Return the first match in the sentence that shares most words with the question."""
     asked = set(words_of(question)) - STOPWORDS
     best, most = "", 0
     for passage in near[:3]:
@@ -197,7 +197,7 @@ def _who(match: re.Match[str], a: str) -> Built:
 
 
 def _be(match: re.Match[str], a: str, link: str) -> Built:
-    """When or where something is, was, is held."""
+    """Tell when or where something is, was, is held."""
     be, rest = match[1].lower(), match[2]
     words = rest.split(" ")
     joint = _link(a, link)

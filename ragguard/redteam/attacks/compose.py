@@ -1,4 +1,4 @@
-"""Passages that make a claim: frames filled, propped up with sentences out of the corpus."""
+"""Compose passages that make a claim, propped up with sentences out of the corpus."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def against_questions(
 def write(
     plan: Plot, terrain: Terrain, rng: np.random.Generator, *, dispersion: float, words: int
 ) -> str:
-    """A passage that claims the wrong answer.
+    """Return a passage that claims the wrong answer.
 
     Args:
         dispersion: 0: the claim and what is nearest to it, so that all documents of the campaign
@@ -113,7 +113,7 @@ def _claimed(claim: Claim, terrain: Terrain, rng: np.random.Generator) -> str:
 
 
 def _source(line: str, claim: Claim, terrain: Terrain, rng: np.random.Generator) -> str:
-    """A sentence of the corpus, false from now on."""
+    """Return a sentence of the corpus, false from now on."""
     if claim.answer in line:
         return line
     edited = edit_fact(line, rng, terrain.pool)

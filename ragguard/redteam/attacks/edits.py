@@ -1,4 +1,4 @@
-"""Changing one fact of a text: a number, date, time, name, an antonym, a negation.
+"""Change one fact of a text: a number, date, time, name, an antonym, a negation.
 
 The text stays the same but for one span, as in counterfactual corpora (Chen et al., "Benchmarking
 Large Language Models in Retrieval-Augmented Generation", AAAI 2024) and entity swaps (Longpre et
@@ -92,7 +92,7 @@ class Edit:
     kind: str
 
     def apply(self, text: str) -> str:
-        """The changed text."""
+        """Return the changed text."""
         return text[: self.start] + self.new + text[self.end :]
 
 
@@ -100,7 +100,7 @@ Pool = Callable[[Kind], Sequence[str]]
 
 
 def candidates(text: str, rng: np.random.Generator, pool: Pool) -> list[Edit]:
-    """Every fact that could be changed, each with one new value; in order of kind.
+    """List every fact that could be changed, each with one new value; in order of kind.
 
     Args:
         pool: Names of a kind that may be put in the place of another.
@@ -173,7 +173,7 @@ def edit_fact(
 
 
 def other_number(number: str, rng: np.random.Generator) -> str:
-    """A number of the same form and about the same size, not the same."""
+    """Return a number of the same form and about the same size, not the same."""
     plain = number.replace(",", "")
     decimals = len(plain.partition(".")[2])
     value = float(plain)

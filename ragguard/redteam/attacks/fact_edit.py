@@ -1,4 +1,4 @@
-"""One-fact edits: an indexed passage, word for word, with one fact changed."""
+"""Simulate one-fact edits: an indexed passage, word for word, with one fact changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata and label flips: honest text that claims to be of another department, access or class.
+"""Simulate label flips: honest text that claims another department, access or class.
 
 A passage of Legal that says it is public is read by people it was not written for; a training
 label that is another class's teaches the wrong thing (Steinhardt et al., "Certified Defenses for
@@ -119,7 +119,7 @@ def _other(value: str, values: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def _blend(kin: Sequence[HonestDocument], rng: np.random.Generator) -> str:
-    """A text of its own out of the paragraphs of passages of one class."""
+    """Return a text of its own out of the paragraphs of passages of one class."""
     paragraphs = [p.strip() for passage in kin for p in passage.text.split("\n\n") if p.strip()]
     if len(paragraphs) < 2 * len(kin):
         paragraphs = [s for passage in kin for s in passage.text.split(". ") if s]

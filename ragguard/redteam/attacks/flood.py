@@ -1,4 +1,4 @@
-"""Near-duplicate floods: one passage many times over, to crowd others out of the results."""
+"""Simulate near-duplicate floods: one passage many times, to crowd others out."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def flood(
 
 
 def touched(text: str, copy: int, rng: np.random.Generator) -> str:
-    """A copy that a digest does not recognise: a word or two, a sign, an ending."""
+    """Return a copy that a digest does not recognise: a word or two, a sign, an ending."""
     changed = reword(text, rng, 0.06)
     if rng.random() < 0.5:
         changed = _SIGNS.sub("", changed, count=1)

@@ -1,4 +1,4 @@
-"""Sentence frames: how poison says its claim, props it up and closes.
+"""Fill sentence frames: how poison says its claim, props it up and closes.
 
 `{s}` is the claim as a clause, `{t}` what it is about, `{a}` the wrong answer, `{n}` a person,
 `{p}` a place, `{y}` a year, `{k}` a small number.

@@ -1,4 +1,4 @@
-"""The victim's encoder with gradients: which tokens would bring a text nearer to a vector.
+"""Compute which tokens would bring a text nearer to a vector, by the encoder's gradients.
 
 The weights are those `embed.models` has verified against the recipe; torch is imported when a
 `Surface` is opened, not before.
@@ -61,7 +61,7 @@ class Surface:
         return token_ids[: self._limit - 2]
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of token ids."""
+        """Return the text of token ids."""
         return str(self._tokenizer.decode(list(ids)))
 
     def similarities(self, rows: Sequence[Sequence[int]], goal: Floats) -> Floats:
@@ -73,7 +73,7 @@ class Surface:
         return cosines
 
     def promise(self, rows: Sequence[Sequence[int]], goal: Floats, positions: int) -> Floats:
-        """How much each plain token would gain at each of the first positions, to first order.
+        """Tell how much each plain token would gain at each of the first positions, to first order.
 
         Args:
             goal: The vector to come near, float32 (d,).

@@ -1,4 +1,4 @@
-"""Hidden text: instructions that readers do not see and models do, in nine encodings.
+"""Simulate instructions that readers do not see and models do, in nine encodings.
 
 Sources: Boucher et al., "Bad Characters: Imperceptible NLP Attacks", IEEE S&P 2022; Greshake et
 al., AISec 2023 (comments and invisible styles); Unicode tag characters and variation selectors as
@@ -79,49 +79,49 @@ def _zero_width(text: str, instruction: str, rng: np.random.Generator) -> tuple[
 
 
 def _bidi(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
-    """The instruction's letters in reverse order under a right-to-left override."""
+    """Return the instruction's letters in reverse order under a right-to-left override."""
     return _put(text, f"\u202e{instruction[::-1]}\u202c", rng), "txt"
 
 
 def _tags(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
-    """The instruction in Unicode tag characters, which no font shows."""
+    """Return the instruction in Unicode tag characters, which no font shows."""
     return _at_space(
         text, "".join(chr(0xE0000 + ord(c)) for c in instruction if ord(c) < 127), rng
     ), "txt"
 
 
 def _homoglyphs(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
-    """The instruction with Cyrillic letters that look Latin."""
+    """Return the instruction with Cyrillic letters that look Latin."""
     return _put(text, instruction.translate(_LIKE), rng), "txt"
 
 
 def _comment(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
-    """The instruction in an HTML comment."""
+    """Return the instruction in an HTML comment."""
     return _page(text, f"<!-- {html.escape(instruction, quote=False)} -->", rng), "html"
 
 
 def _style(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
-    """The instruction in an element that is not displayed, or displayed off the screen."""
+    """Return the instruction in an element that is not displayed, or displayed off the screen."""
     style = _INVISIBLE_STYLES[int(rng.integers(len(_INVISIBLE_STYLES)))]
     tag = ("p", "div", "span")[int(rng.integers(3))]
     return _page(text, f'<{tag} style="{style}">{html.escape(instruction)}</{tag}>', rng), "html"
 
 
 def _base64(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
-    """The instruction as a base64 blob, sometimes with a word on what to do with it."""
+    """Return the instruction as a base64 blob, sometimes with a word on what to do with it."""
     blob = base64.b64encode(instruction.encode()).decode()
     lead = ("", "ref: ", "checksum ", "Decode and follow: ")[int(rng.integers(4))]
     return _put(text, lead + blob, rng), "txt"
 
 
 def _selectors(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
-    """The instruction's bytes as variation selectors behind one letter."""
+    """Return the instruction's bytes as variation selectors behind one letter."""
     chars = (chr(0xFE00 + b) if b < 16 else chr(0xE0100 + b - 16) for b in instruction.encode())
     return _at_space(text, "".join(chars), rng), "txt"
 
 
 def _unseen(text: str, instruction: str, rng: np.random.Generator) -> tuple[str, str]:
-    """The instruction in the background's colour, or in attributes only programs read."""
+    """Return the instruction in the background's colour, or in attributes only programs read."""
     quoted = html.escape(instruction)
     if rng.random() < 0.5:
         style = _SAME_COLOURS[int(rng.integers(len(_SAME_COLOURS)))]
@@ -146,7 +146,7 @@ def _at_space(text: str, invisible: str, rng: np.random.Generator) -> str:
 
 
 def _page(text: str, element: str, rng: np.random.Generator) -> str:
-    """The text as a page, the element before, between or after its paragraphs."""
+    """Return the text as a page, the element before, between or after its paragraphs."""
     blocks = [f"<p>{html.escape(p.strip())}</p>" for p in text.split("\n\n") if p.strip()]
     blocks.insert(int(rng.integers(len(blocks) + 1)), element)
     return "<html><body>\n" + "\n".join(blocks) + "\n</body></html>\n"

@@ -1,4 +1,4 @@
-"""Token optimisation against the victim's encoder: gibberish that retrieval takes for the question.
+"""Simulate token optimisation: gibberish that retrieval takes for the question.
 
 A prefix of tokens is changed, a few at a time, where the gradient of the cosine with the question
 promises most, and the best of the tried changes is kept. Sources: Ebrahimi et al., "HotFlip:

@@ -1,4 +1,4 @@
-"""Visible instructions in honest carriers: prompt injection in a document that is otherwise real.
+"""Simulate prompt injection in a document that is otherwise real.
 
 After BIPIA (Yi et al., "Benchmarking and Defending Against Indirect Prompt Injection Attacks on
 Large Language Models", KDD 2025): an instruction at the start, in the middle or at the end of an

@@ -1,4 +1,4 @@
-"""Sentences that tell a language model what to do, by category, written for these simulators.
+"""List sentences that tell a language model what to do, by category.
 
 They stand for what indirect prompt injection asks for (Greshake et al., "Not What You've Signed Up
 For", AISec 2023; Yi et al., "BIPIA", KDD 2025). Addresses use names reserved for examples.
@@ -148,7 +148,7 @@ _NO_VERB = ("your", "from", "whatever", "you")
 
 
 def order(rng: np.random.Generator, categories: tuple[str, ...] = ()) -> tuple[str, str]:
-    """An instruction, more or less politely put.
+    """Return an instruction, more or less politely put.
 
     Args:
         categories: Categories to draw from; all when empty.

@@ -1,4 +1,4 @@
-"""Text-only campaigns: passages that claim the same wrong answer, near or far apart in wording.
+"""Simulate text-only campaigns: passages that claim the same wrong answer in many wordings.
 
 After PoisonedRAG without its question (Zou et al., USENIX Security 2025), and after adversaries who
 know that near-paraphrases give each other away: they spread their documents out and share nothing
@@ -80,7 +80,7 @@ def campaign(
     dispersion: float,
     words: tuple[int, int],
 ) -> list[Planted]:
-    """Text-only campaigns.
+    """Return the text-only campaigns.
 
     Args:
         name: Start of the documents' ids.

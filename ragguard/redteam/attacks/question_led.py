@@ -1,4 +1,4 @@
-"""Question-led poison: the question itself, then a passage that claims a wrong answer.
+"""Simulate question-led poison: the question itself, then a passage with a wrong answer.
 
 After PoisonedRAG in its black-box form (Zou et al., "PoisonedRAG: Knowledge Corruption Attacks to
 Retrieval-Augmented Generation of Large Language Models", USENIX Security 2025): the question makes

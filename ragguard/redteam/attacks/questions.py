@@ -1,4 +1,4 @@
-"""Questions a corpus answers, made from its passages by rules, for users who have no queries.
+"""Make questions a corpus answers, by rules, for users who have no queries.
 
 Titles, headings and sentences of a few plain forms are turned around. They are plain, but they
 lie where readers' questions lie, which is all that a simulated attack needs.
@@ -63,7 +63,7 @@ def suggest(
 
 
 def _derived(passage: HonestDocument) -> Iterator[str]:
-    """All questions of one passage, the sharpest first."""
+    """Yield all questions of one passage, the sharpest first."""
     for line in sentences(passage.text):
         plain = " ".join(re.sub(r"[*_`\[\]#|]", "", line).split()).rstrip(".")
         if plain.endswith("?") and "." not in plain and 6 <= len(plain.split()) <= 25:
@@ -86,7 +86,7 @@ def _derived(passage: HonestDocument) -> Iterator[str]:
 
 
 def _turned(line: str) -> Iterator[str]:
-    """A sentence turned into questions."""
+    """Return a sentence turned into questions."""
     if match := _DID.match(line):
         subject, be, verb, tail = _lower(match[1]), match[2], match[3], match[4]
         if _WHEN.search(tail):
@@ -124,7 +124,7 @@ def _titled(title: str) -> Iterator[str]:
 
 
 def _fit(subject: str) -> bool:
-    """Whether words before a verb look like a subject a question could name."""
+    """Tell whether words before a verb look like a subject a question could name."""
     words = subject.lower().split()
     named = words[1:] if words[0] in ("the", "a", "an") else words
     opens = {"at", "use", "in", "for", "if", "when", "while", "where", "no", "there", "only", "but"}
@@ -132,7 +132,7 @@ def _fit(subject: str) -> bool:
 
 
 def _lower(phrase: str) -> str:
-    """A phrase without the capital of a sentence's beginning; names keep theirs."""
+    """Return a phrase without the capital of a sentence's beginning; names keep theirs."""
     first, _, rest = phrase.partition(" ")
     if first in ("The", "A", "An") or (first.endswith("ing") and first.istitle()):
         return f"{first.lower()} {rest}".strip()

@@ -1,4 +1,4 @@
-"""Splitting over chunks: an instruction or a claim cut into parts that lie far apart.
+"""Simulate an instruction or a claim cut into parts that lie far apart.
 
 Each part alone looks harmless to a check that sees one chunk; a model that is given the document's
 chunks together reads the whole.
@@ -62,7 +62,7 @@ def split_over_chunks(
 
 
 def cut(sentence: str, count: int) -> list[str]:
-    """A sentence in parts of about the same number of words."""
+    """Return a sentence in parts of about the same number of words."""
     words = sentence.split()
     edges = [round(i * len(words) / count) for i in range(count + 1)]
     return [" ".join(words[a:b]) for a, b in pairwise(edges) if a < b]
@@ -71,7 +71,7 @@ def cut(sentence: str, count: int) -> list[str]:
 def _paragraphs(
     carrier: HonestDocument, terrain: Terrain, rng: np.random.Generator, min_characters: int
 ) -> list[str]:
-    """Paragraphs of the carrier and of passages like it, until they fill several chunks."""
+    """List paragraphs of the carrier and of passages like it, until they fill several chunks."""
     paragraphs = [p.strip() for p in carrier.text.split("\n\n") if p.strip()]
     order_of = np.argsort(-(terrain.vectors @ carrier.vector), kind="stable")[1:12]
     for row in rng.permutation(order_of).tolist():

@@ -1,4 +1,4 @@
-"""Keyword stuffing: the question's words, over and over, around a claim.
+"""Simulate keyword stuffing: the question's words, over and over, around a claim.
 
 The oldest trick of search spam (Gyöngyi, Garcia-Molina, "Web Spam Taxonomy", AIRWeb 2005), still
 good against word-matching retrieval.
@@ -41,7 +41,7 @@ def stuffing(
 
 
 def stuff(question: str, claim: str, rng: np.random.Generator, repeats: int) -> str:
-    """A claim with the question's content words before and after it."""
+    """Return a claim with the question's content words before and after it."""
     content = [word for word in words_of(question) if word not in STOPWORDS] or words_of(question)
     lists = [" ".join(rng.permutation(content).tolist()) for _ in range(repeats)]
     cut = int(rng.integers(len(lists) + 1))

@@ -1,4 +1,4 @@
-"""What a simulator knows of the corpus: what lies near a question, which names occur."""
+"""Survey the corpus for a simulator: what lies near a question, which names occur."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ def _kind(words: Sequence[str], before: str) -> Kind:
 
 
 def words_of(text: str) -> list[str]:
-    """Words, lower-cased."""
+    """List words, lower-cased."""
     return _WORD.findall(text.lower())
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences of a text, without footnote marks; headings and short rests count as such."""
+    """List sentences of a text, without footnote marks; headings and short rests count as such."""
     plain = _MARKS.sub("", text)
     parts = (" ".join(part.split()).strip("#*->| ") for part in _SENTENCE_END.split(plain))
     return [part for part in parts if part]
@@ -160,7 +160,7 @@ class Terrain:
         return {kind: tuple(pool) for kind, pool in pools.items()}
 
     def pool(self, kind: Kind) -> tuple[str, ...]:
-        """Names of a kind that the corpus uses; spare ones where it has few."""
+        """List names of a kind that the corpus uses; spare ones where it has few."""
         own = self._names[kind]
         return own if len(own) >= 8 else own + SPARE[kind]
 
@@ -176,7 +176,7 @@ class Terrain:
 
 
 def choose(target: Target, rng: np.random.Generator, count: int) -> list[Question]:
-    """Questions to attack, at most `count`, none twice."""
+    """List questions to attack, at most `count`, none twice."""
     order = rng.permutation(len(target.questions))[:count]
     return [target.questions[int(row)] for row in order]
 

@@ -1,4 +1,4 @@
-"""Trigger soup: strings of rare tokens hung on claims, as optimisers leave them.
+"""Simulate strings of rare tokens hung on claims, as optimisers leave them.
 
 What white-box attacks leave behind looks much the same whatever they optimised: words that nobody
 writes next to each other, pieces of words, odd punctuation (Cheng et al., "TrojanRAG", 2024;
@@ -108,7 +108,7 @@ def trigger_soup(
 
 
 def rare_words(target: Target, rng: np.random.Generator) -> list[str]:
-    """Words that only one of some passages has, in alphabetical order."""
+    """List words that only one of some passages has, in alphabetical order."""
     seen: dict[str, int] = {}
     for row in rng.permutation(len(target.passages))[:300].tolist():
         for word in set(words_of(target.passages[row].text)):

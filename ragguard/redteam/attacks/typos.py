@@ -1,4 +1,4 @@
-"""Typing errors: a relevant passage with mistyped words, as in GARAG.
+"""Simulate typing errors: a relevant passage with mistyped words, as in GARAG.
 
 Source: Cho et al., "Typos that Broke the RAG's Back: Genetic Attack on RAG Pipeline by Simulating
 Documents in the Wild via Low-level Perturbations", EMNLP Findings 2024. The errors are a keyboard's

@@ -1,4 +1,4 @@
-"""Rewrites that slip past word overlap and paraphrase counting: substituted words, mixed campaigns.
+"""Simulate rewrites that slip past word overlap and paraphrase counting.
 
 The adversary knows what the gatekeeper looks for. Word substitution after Jin et al., "Is BERT
 Really Robust?", AAAI 2020; mixing ways within one campaign leaves no two documents alike.

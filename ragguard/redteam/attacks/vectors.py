@@ -1,4 +1,4 @@
-"""Vectors written straight into the index: hubs that everything is near to, and noise.
+"""Simulate vectors written straight into the index: hubs near everything, and noise.
 
 They never came in by the door: text and vector do not belong together. Hubs sit at the centroids of
 the corpus's regions, where they are near many questions at once (Xue et al., "BadRAG", 2024; Chen

@@ -1,4 +1,4 @@
-"""Other words for the same thing: a table of synonyms, inflected, and what swaps them in.
+"""Swap words for synonyms, inflected, from a table.
 
 The tables are written by hand and small: some 330 everyday words. They are not meant to be elegant;
 word substitution attacks (Jin et al., "Is BERT Really Robust?", AAAI 2020, and its many kin) live
@@ -146,7 +146,7 @@ approve travel order print install configure rotate deploy
 
 
 def words_in(listing: str) -> frozenset[str]:
-    """The words of a listing, parted by white space."""
+    """Return the words of a listing, parted by white space."""
     return frozenset(listing.split())
 
 
@@ -170,7 +170,7 @@ _ARTICLE = re.compile(r"\b([Aa])n?(?= (?!one|once|eu)([a-gi-tv-z]))")
 
 
 def plural(noun: str) -> str:
-    """A noun's plural, by rule."""
+    """Return a noun's plural, by rule."""
     irregular = {"person": "people", "child": "children", "woman": "women", "people": "people"}
     if noun in irregular:
         return irregular[noun]
@@ -182,22 +182,22 @@ def plural(noun: str) -> str:
 
 
 def third(verb: str) -> str:
-    """The form of "she ...s"."""
+    """Return the form of "she ...s"."""
     return {"have": "has", "be": "is", "do": "does", "go": "goes"}.get(verb) or _tail(verb, plural)
 
 
 def past(verb: str) -> str:
-    """The simple past."""
+    """Return the simple past."""
     return _FORMS[verb][0] if verb in _FORMS else _tail(verb, _regular_past)
 
 
 def participle(verb: str) -> str:
-    """The past participle."""
+    """Return the past participle."""
     return _FORMS[verb][1] if verb in _FORMS else _tail(verb, _regular_past)
 
 
 def gerund(verb: str) -> str:
-    """The form in -ing."""
+    """Return the form in -ing."""
     return _tail(verb, _regular_gerund)
 
 
@@ -287,7 +287,7 @@ def articles(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """A sentence: first letter upper case, a full stop at the end, single spaces."""
+    """Return a sentence: first letter upper case, a full stop at the end, single spaces."""
     clean = " ".join(text.split()).rstrip(" ,;:")
     if not clean:
         return ""

@@ -1,4 +1,4 @@
-"""Rules: phrases that speak to a model, what they weigh, and what ordinary documents score.
+"""Load the rules: phrases that speak to a model, their weights, what ordinary documents score.
 
 Rules are YARA (`*.yar`), with words from `words.json` put in where `@WORD@` stands. Their weights
 are measured (`weights.json`, made by benchmarks/measure_rules.py): the log of how often a text with
@@ -130,7 +130,7 @@ class Weights:
 
 @cache
 def weights() -> Weights:
-    """The shipped measurement."""
+    """Return the shipped measurement."""
     measurement = json.loads(files(__package__).joinpath("weights.json").read_text("utf-8"))
     rules, tail = measurement["rules"], measurement["tail"]
     return Weights(
@@ -157,7 +157,7 @@ def kinds(check: str = "hidden") -> Mapping[str, float]:
 
 
 def sources() -> str:
-    """The rules, words put in."""
+    """Return the rules, words put in."""
     folder = files(__package__)
     words = json.loads(folder.joinpath("words.json").read_text("utf-8"))
     names = sorted(p.name for p in folder.iterdir() if p.name.endswith(".yar"))
@@ -181,19 +181,19 @@ def _scanners() -> tuple[Any, Any]:
 
 @cache
 def weak() -> frozenset[str]:
-    """Rules that ordinary sentences match too: they hold no document alone."""
+    """List rules that ordinary sentences match too: they hold no document alone."""
     parts = re.split(r"(?m)^(?=rule )", sources())
     return frozenset(p.split()[1] for p in parts if "weak = true" in p)
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Every rule."""
+    """List every rule."""
     return (*re.findall(r"(?m)^rule (\w+)", sources()), SPELLED)
 
 
 def scan(text: str) -> list[Hit]:
-    """Rules that match what a reader reads of a text, or the text as it stands.
+    """List rules that match what a reader reads of a text, or the text as it stands.
 
     Args:
         text: Normalised source text (NFKC, no invisible characters).
@@ -223,7 +223,7 @@ def scan(text: str) -> list[Hit]:
 
 
 def score(hits: Iterable[Hit], measured: Weights) -> tuple[float, float]:
-    """What hits weigh together, and how rare that is among ordinary documents.
+    """Tell what hits weigh together, and how rare that is among ordinary documents.
 
     Args:
         hits: At most one a rule.
@@ -249,7 +249,7 @@ def score(hits: Iterable[Hit], measured: Weights) -> tuple[float, float]:
 
 
 def _apart(hits: list[Hit]) -> bool:
-    """Whether two rules match different words close together."""
+    """Tell whether two rules match different words close together."""
     spans = sorted((h.start, h.start + len(h.phrase), h.rule) for h in hits)
     return any(
         end <= other < end + CLOSE and rule != also
@@ -293,7 +293,7 @@ def _matches(scanner: Any, text: str) -> Iterable[Hit]:
 
 
 def _before(text: str, start: int) -> str:
-    """What stands before in the same sentence, at most 80 characters of it."""
+    """Tell what stands before in the same sentence, at most 80 characters of it."""
     part = text[max(0, start - 80) : start]
     cuts = [m.end() for m in _STOP.finditer(part)]
     return part[cuts[-1] :] if cuts else part
@@ -302,7 +302,7 @@ def _before(text: str, start: int) -> str:
 def _quoted(
     text: str, start: int, quoted: list[tuple[int, int]], openings: list[int], markup: bool
 ) -> bool:
-    """Whether a phrase is quoted: in quotation marks or code, and somebody talks about it.
+    """Tell whether a phrase is quoted: in quotation marks or code, and somebody talks about it.
 
     Markup of prompts and calls of tools are quoted by standing in code at all.
     """
@@ -318,7 +318,7 @@ def _quoted(
 
 
 def _may_order(before: str, first: str) -> bool:
-    """Whether an order can stand behind these words of its sentence."""
+    """Tell whether an order can stand behind these words of its sentence."""
     lead = before.rstrip()
     if not lead or not (lead[-1].isalnum() or lead[-1] == "'") or first.isupper():
         return True

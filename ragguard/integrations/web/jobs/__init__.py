@@ -1,1 +1,1 @@
-"""Jobs in the browser and as JSON: an operator asks for an ingest or an audit, and sees it run."""
+"""Show jobs in the browser and as JSON: an operator asks for one and sees it run."""

@@ -1,4 +1,4 @@
-"""Jobs as JSON, and their progress as server-sent events."""
+"""Answer jobs as JSON, and their progress as server-sent events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages and API tell about jobs."""
+"""Word what pages and API tell about jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ragguard.integrations.web.jobs import models
 
 
 def job(desk: Desk, row: Row) -> models.JobRun:
-    """A job with how far it is."""
+    """Return a job with how far it is."""
     steps, _ = desk.jobs.steps(row.number)
     return models.JobRun(
         **row.model_dump(),
@@ -18,7 +18,7 @@ def job(desk: Desk, row: Row) -> models.JobRun:
 
 
 def jobs(desk: Desk) -> models.Jobs:
-    """All that are remembered, and what may be asked for."""
+    """Return all that are remembered, and what may be asked for."""
     running = desk.jobs.running
     allowed = desk.settings.web.ingest.items()
     return models.Jobs(

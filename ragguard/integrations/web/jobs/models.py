@@ -1,4 +1,4 @@
-"""Bodies of the API about jobs."""
+"""Define the bodies of the API about jobs."""
 
 from __future__ import annotations
 

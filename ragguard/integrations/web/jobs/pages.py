@@ -1,4 +1,4 @@
-"""The page of jobs: what may be asked for, what runs, what was."""
+"""Render the page of jobs: what may be asked for, what runs, what was."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where things come from, in the browser and as JSON: documents, answers, sources, history."""
+"""Show in the browser and as JSON where documents, answers and sources come from."""

@@ -1,4 +1,4 @@
-"""Lineage as JSON: documents, answers, sources, the history of the corpus, and its exports."""
+"""Answer lineage as JSON: documents, answers, sources, the corpus's history and exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages and the API tell about lineage, as JSON objects of one shape."""
+"""Word what pages and API tell about lineage, as JSON objects of one shape."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MOST_CHANGES = 100
 
 
 def document(desk: Desk, what: str) -> Lineage:
-    """The lineage of a document or a chunk. See `document_lineage`."""
+    """Return the lineage of a document or a chunk. See `document_lineage`."""
     with desk.opened(index=True) as workspace:
         return document_lineage(workspace, what)
 
 
 def answer(desk: Desk, receipt: str, signers: Sequence[str] = ()) -> Lineage:
-    """The lineage of an answer, from its receipt. See `answer_lineage`.
+    """Return the lineage of an answer, from its receipt. See `answer_lineage`.
 
     Raises:
         MalformedError: No receipt of this log, or one that none of the keys signed.
@@ -44,13 +44,13 @@ def answer(desk: Desk, receipt: str, signers: Sequence[str] = ()) -> Lineage:
 
 
 def provenance(desk: Desk, what: str) -> dict[str, Any]:
-    """The chain of custody of a document as W3C PROV-JSON."""
+    """Return the chain of custody of a document as W3C PROV-JSON."""
     with desk.opened(index=True) as workspace:
         return prov_json([asdict(trace_document(workspace, what))])
 
 
 def source_list(desk: Desk) -> list[dict[str, Any]]:
-    """All sources with their record."""
+    """List all sources with their record."""
     with desk.opened() as workspace:
         return [row.as_dict() for row in sources(workspace)]
 
@@ -69,7 +69,7 @@ def source(desk: Desk, name: str, page: int = 1, per: int = PER_PAGE) -> dict[st
 
 
 def history(desk: Desk, page: int, source: str = "", per: int = PER_PAGE) -> dict[str, Any]:
-    """A page of the timeline."""
+    """Return a page of the timeline."""
     with desk.opened() as workspace:
         total, moments = timeline.timeline(
             workspace, offset=(page - 1) * per, limit=per, source=source
@@ -83,7 +83,7 @@ def history(desk: Desk, page: int, source: str = "", per: int = PER_PAGE) -> dic
 
 
 def commit(desk: Desk, number: int, page: int = 1, per: int = MOST_CHANGES) -> dict[str, Any]:
-    """A commit, and a page of the documents that it changed."""
+    """Return a commit, and a page of the documents that it changed."""
     with desk.opened() as workspace:
         commit_detail = timeline.look(workspace, number, offset=(page - 1) * per, limit=per)
     return {

@@ -1,4 +1,4 @@
-"""A lineage drawn as SVG: steps in columns, from what is served on the left to the checkpoint.
+"""Draw a lineage as SVG: columns from what is served on the left to the checkpoint.
 
 Only places and lines are made here; the template writes the text, which the page escapes. Nothing
 is told by the drawing alone: the list beside it has every step in words.
@@ -98,7 +98,7 @@ def draw(lineage: Lineage) -> Drawing:
 
 
 def _path(box: Box, other: Box) -> str:
-    """A curve from the side of one box to that of another."""
+    """Return a curve from the side of one box to that of another."""
     if box.x == other.x:  # in one column: around the left
         x, y, end = box.x, box.y + HEIGHT // 2, other.y + HEIGHT // 2
         return f"M{x} {y}C{x - ACROSS} {y} {x - ACROSS} {end} {x} {end}"

@@ -1,4 +1,4 @@
-"""Bodies of the API about lineage: what is asked, and what is answered."""
+"""Define the bodies of the API about lineage."""
 
 from __future__ import annotations
 

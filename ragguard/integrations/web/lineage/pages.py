@@ -1,4 +1,4 @@
-"""The pages of lineage: a document or an answer as a graph, sources, the history of the corpus."""
+"""Render the pages of lineage: a document or answer as a graph, sources, history."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _graph_page(request: Request, session: Any, lineage: Lineage, asked: str) ->
 def _step(
     step: Step, lineage: Lineage, names: dict[str, str], labels: dict[str, Step]
 ) -> dict[str, Any]:
-    """A step of the list, with what it hangs on and where more of it is told."""
+    """Return a step of the list, with what it hangs on and where more of it is told."""
     return {
         "id": step.id,
         "anchor": names[step.id],
