@@ -39,7 +39,7 @@ import numpy as np
 
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect.scoring import active_checks, measure
-from ragguard.detect.view import Prepared, Surroundings, build_view
+from ragguard.detect.view import PreparedDocument, Surroundings, build_view
 from ragguard.model import Chunk, DeniedText, Document, Floats
 from ragguard.store import Hits, Point, Store, open_store
 from ragguard.store.memory import MemoryStore
@@ -124,11 +124,11 @@ class Clocked:
         return found
 
 
-def document(number: int, text: str, vector: Floats) -> Prepared:
+def document(number: int, text: str, vector: Floats) -> PreparedDocument:
     """A document of one passage."""
     metadata = {"department": f"d{number % 5}", "label": "public"}
     name = f"new-{number}"
-    return Prepared(
+    return PreparedDocument(
         Document("bench", name, uuid.uuid5(uuid.NAMESPACE_OID, name).hex, metadata, name, ""),
         text,
         (),

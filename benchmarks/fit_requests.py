@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from ragguard.detect import lexicon as lexicons
-from ragguard.detect.checks.foreign_request import NAMES, Asked, Measure, model
+from ragguard.detect.checks.foreign_request import NAMES, Measure, RequestSentences, model
 from ragguard.embed.encoder import open_encoder
 from ragguard.knn.topk import top_k
 from ragguard.model import CorpusView, Neighbours
@@ -215,7 +215,7 @@ class World:
         self._reference = Neighbours(np.where(at >= 0, at + n, -1), close)
         self._newcomers = Neighbours(*top_k(mine, mine, 24, np.arange(n), np.arange(n)))
 
-    def measure(self, texts: Sequence[str]) -> tuple[Asked, int]:
+    def measure(self, texts: Sequence[str]) -> tuple[RequestSentences, int]:
         """Features of passages that stand in the place of the judged ones."""
         n = len(self.rows)
         said = [prose(t) for t in texts]

@@ -72,7 +72,7 @@ def guarded(corpus: Path) -> dict[str, Any]:
     from ragguard.model import Root
     from ragguard.trust import amend_root, dsse, keys
     from ragguard.trust import root as roots
-    from ragguard.trust.manifest import Accepted
+    from ragguard.trust.manifest import LastAccepted
     from ragguard.workspace import Workspace
     from ragguard.workspace.create import create
 
@@ -99,7 +99,7 @@ def guarded(corpus: Path) -> dict[str, Any]:
                 expires=timedelta(days=9),
                 previous=before,
             )
-            before = Accepted(made.manifest.version, made.manifest.digest)
+            before = LastAccepted(made.manifest.version, made.manifest.digest)
             manifests.append(home / f"{number}.intoto.json")
             manifests[-1].write_bytes(made.envelope)
         signed = time.perf_counter()

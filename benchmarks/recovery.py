@@ -49,7 +49,7 @@ from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import Action, decide
 from ragguard.quarantine.revoke import blast_radius, find_target, revoke
 from ragguard.rebuild.gate import canary_gate
-from ragguard.rebuild.reindex import Rebuilt, reindex
+from ragguard.rebuild.reindex import ReindexResult, reindex
 from ragguard.text.minhash import shared_words
 from ragguard.text.words import normalise, words
 from ragguard.trust import keys
@@ -139,7 +139,7 @@ def settle(
     return len(opened)
 
 
-def read_on(incident: Incident, made: Rebuilt, poison: Mapping[str, str]) -> dict[str, int]:
+def read_on(incident: Incident, made: ReindexResult, poison: Mapping[str, str]) -> dict[str, int]:
     """Read what a rebuild left out and what it calls suspect, and decide it."""
     left = {one.label for one in made.left if one.waits}
     suspects = {f"{v.source}/{v.id}" for v in made.suspects}
@@ -236,7 +236,7 @@ def _equal(one: Sequence[tuple[str, str, float]], other: Sequence[tuple[str, str
     return keyed[0] == keyed[1]
 
 
-def rebuilt(made: Rebuilt, poison: Mapping[str, str]) -> dict[str, Any]:
+def rebuilt(made: ReindexResult, poison: Mapping[str, str]) -> dict[str, Any]:
     """Figures of a rebuild."""
     left = {one.label for one in made.left}
     weak = {f"{v.source}/{v.id}" for v in made.suspects}

@@ -36,8 +36,8 @@ from incident import Incident
 
 from ragguard.corpus import changes
 from ragguard.corpus.documents import documents_of
-from ragguard.corpus.embed import Embedded
-from ragguard.detect.view import Prepared
+from ragguard.corpus.embed import EmbeddedDocument
+from ragguard.detect.view import PreparedDocument
 from ragguard.ingest.sign import sign
 from ragguard.ledger.commits import ManifestRow, last_manifest
 from ragguard.ledger.writer import dump_vectors
@@ -49,7 +49,7 @@ from ragguard.trust import amend_root
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest, digest_bytes, format_time
 from ragguard.trust.keys import KeyPair
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 from ragguard.workspace import Workspace
 
 SOURCE = "nq"
@@ -81,7 +81,7 @@ def write_block(
     path.write_text("\n".join(lines) + "\n", "utf-8")
     with workspace.ledger.reading() as conn:
         found = last_manifest(conn, SOURCE)
-    last = Accepted(*found) if found else None
+    last = LastAccepted(*found) if found else None
     made = sign(
         [path],
         root=folder,
@@ -111,9 +111,9 @@ def _commit(
     for row, item in enumerate(items):
         document = item.document
         chunk = Chunk(0, len(item.text), item.text)
-        prepared = Prepared(document, item.text, (), (chunk,), vectors[row : row + 1])
+        prepared = PreparedDocument(document, item.text, (), (chunk,), vectors[row : row + 1])
         digests = (digest_bytes(item.text.encode()),)
-        embedded[document.id] = Embedded(prepared, digests, ((pack, row),))
+        embedded[document.id] = EmbeddedDocument(prepared, digests, ((pack, row),))
         verdicts.append((item, Verdict(SOURCE, document.id, document.digest, "admit", 0.0, 0.5)))
     plan = changes.draft(workspace, generation)
     policy_digest = digest(roots.dump_policy(policy))

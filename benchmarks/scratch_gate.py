@@ -22,7 +22,7 @@ import numpy as np
 
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect import reference, scoring
-from ragguard.detect.view import Prepared, Surroundings, build_view
+from ragguard.detect.view import PreparedDocument, Surroundings, build_view
 from ragguard.embed.encoder import open_encoder
 from ragguard.ingest.sign import read_metadata
 from ragguard.model import Chunk, Document, Floats, Metadata, Policy, Verdict
@@ -114,7 +114,7 @@ class Gate:
         return verdicts, scores, spent, profile
 
 
-def prepare(texts: Sequence[Text]) -> list[Prepared]:
+def prepare(texts: Sequence[Text]) -> list[PreparedDocument]:
     """Documents ready to be judged, in the order of their first passages."""
     grouped: dict[str, list[Text]] = {}
     for text in texts:
@@ -125,7 +125,9 @@ def prepare(texts: Sequence[Text]) -> list[Prepared]:
         code = digest_bytes(whole.encode())
         document = Document(SOURCE, name, code, parts[0].metadata, name, code)
         chunks = tuple(Chunk(0, len(t.text), t.text) for t in parts)
-        made.append(Prepared(document, whole, (), chunks, np.stack([t.vector for t in parts])))
+        made.append(
+            PreparedDocument(document, whole, (), chunks, np.stack([t.vector for t in parts]))
+        )
     return made
 
 

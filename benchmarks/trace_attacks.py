@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from ragguard.embed.encoder import Encoder, open_encoder
-from ragguard.lineage.attribution import Signs, chances, chances_unasked, company_of
+from ragguard.lineage.attribution import PassageSigns, chances, chances_unasked, company_of
 from ragguard.lineage.trace import LIMIT, named, read_on, read_signs
 from ragguard.text.words import normalise, words
 
@@ -77,7 +77,7 @@ class Asked:
     query: str
     answer: str
     texts: Sequence[str]
-    signs: Signs
+    signs: PassageSigns
     vectors: np.ndarray
     poison: np.ndarray
 
@@ -181,7 +181,7 @@ def fitted(families: Sequence[Sequence[Asked]], k: int, top: int = 30) -> dict[s
         table, guilty, weights = [], [], []
         for family in families:
             for one in family:
-                s = {f.name: getattr(one.signs, f.name) for f in fields(Signs)}
+                s = {f.name: getattr(one.signs, f.name) for f in fields(PassageSigns)}
                 close = s["close"] - s["close"][:k].max()
                 if name == "WITH_ANSWER":
                     both = s["both"] - s["both"][:k].max()

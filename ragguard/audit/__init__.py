@@ -4,6 +4,6 @@
 findings; none of them changes anything.
 """
 
-from ragguard.audit.run import Asked, Audited, audit
+from ragguard.audit.run import AuditRequest, AuditResult, audit
 
-__all__ = ["Asked", "Audited", "audit"]
+__all__ = ["AuditRequest", "AuditResult", "audit"]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ragguard.audit import neighbourhoods, recheck
-from ragguard.audit.findings import AuditFinding, Course, MapPoint, SourceLine
+from ragguard.audit.findings import AuditFinding, MapPoint, RunningAudit, SourceLine
 from ragguard.audit.index.spool import Spool
 from ragguard.audit.neighbourhoods import Neighbourhoods
-from ragguard.audit.recheck import Known, RecheckResult
+from ragguard.audit.recheck import RecheckContext, RecheckResult
 from ragguard.audit.snapshot import AuditedCorpus
 from ragguard.config import Settings
 from ragguard.detect import lexicon as lexicons
@@ -48,10 +48,10 @@ class Analysis:
 
 
 def analyse(
-    course: Course,
+    course: RunningAudit,
     spool: Spool,
     graph: Callable[[], Graph],
-    known: Callable[[], Known],
+    known: Callable[[], RecheckContext],
     chosen: Callable[[Graph], Ints],
     settings: Settings,
     collection: str,

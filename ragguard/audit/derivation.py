@@ -22,7 +22,7 @@ from ragguard.audit.findings import AuditFinding, FindingFold
 from ragguard.audit.reembedding import BLOCK, tonight
 from ragguard.corpus import drawn_by
 from ragguard.corpus.clean_set import read_back
-from ragguard.corpus.documents import Incoming, documents_of
+from ragguard.corpus.documents import IncomingDocument, documents_of
 from ragguard.corpus.embed import take_apart
 from ragguard.corpus.provenance import Signatures
 from ragguard.corpus.reuse_vectors import cut_again
@@ -45,7 +45,7 @@ _ANY = Policy()  # the contract is asked about elsewhere
 
 
 @dataclass(frozen=True)
-class Derived:
+class DerivationResult:
     """What making chunks again came to.
 
     Attributes:
@@ -66,7 +66,7 @@ def check_derivation(
     *,
     vectors: bool = True,
     progress: Progress = lambda stage, done, total: None,
-) -> Derived:
+) -> DerivationResult:
     """Make served chunks again and compare.
 
     Args:
@@ -81,12 +81,12 @@ def check_derivation(
         serving = versions.members(conn, "serving")
         built = commits.recipe_body(conn, generation.recipe) if generation else {}
     if generation is None or not serving or sample == 0:
-        return Derived([], 0, len(serving))
+        return DerivationResult([], 0, len(serving))
     workspace.check_recipe(workspace.encoder.recipe, cut=False)
     mine = workspace.encoder.recipe
     if built.get("parser") != mine.parser:
         less = f"the index was built by {built.get('parser')}, this is {mine.parser}: rebuild it"
-        return Derived([], 0, len(serving), less)
+        return DerivationResult([], 0, len(serving), less)
     rows = sorted(serving.values(), key=lambda row: (row.manifest, row.id))
     chosen = rows
     if sample is not None and sample < len(rows):
@@ -106,7 +106,7 @@ def check_derivation(
         less = "; ".join(
             filter(None, (less, f"{other}: a page among the findings may be cut otherwise"))
         )
-    return Derived(findings, done, len(rows), less)
+    return DerivationResult(findings, done, len(rows), less)
 
 
 class _Look:
@@ -145,7 +145,7 @@ class _Look:
     def _chunks(
         self,
         rows: Mapping[int, VersionRow],
-        items: Mapping[int, Incoming],
+        items: Mapping[int, IncomingDocument],
         places: Mapping[int, Sequence[PointRow]],
     ) -> dict[int, Sequence[Chunk]]:
         """List chunks of documents, by version."""
@@ -160,7 +160,7 @@ class _Look:
             self._say(rows[numbers[place]], f"its bytes cannot be read ({finding.detail})")
         return {numbers[place]: part.chunks for place, part in parts.items()}
 
-    def _signed(self, manifest: str, rows: Sequence[VersionRow]) -> dict[int, Incoming]:
+    def _signed(self, manifest: str, rows: Sequence[VersionRow]) -> dict[int, IncomingDocument]:
         """Documents out of the bytes that the manifest signs, with the metadata that follow."""
         standing = self._signatures.examine(manifest)
         if standing.manifest is None:  # adopted, or named by the part that looks at provenance
@@ -172,7 +172,7 @@ class _Look:
         files: dict[str, list[VersionRow]] = defaultdict(list)
         for row in rows:
             files[row.subject].append(row)
-        documents: dict[int, Incoming] = {}
+        documents: dict[int, IncomingDocument] = {}
         for name, group in files.items():
             if name not in subjects:
                 for row in group:
@@ -285,7 +285,7 @@ class _Look:
         self.fold.add(AuditFinding("vault-damaged", f"{label}: {problem}", label))
 
 
-def _metadata(row: VersionRow, item: Incoming, signed: Metadata) -> str:
+def _metadata(row: VersionRow, item: IncomingDocument, signed: Metadata) -> str:
     """Tell what is wrong with a document's metadata; empty when they follow from what was signed.
 
     Versions before front matter was read have the manifest's alone.

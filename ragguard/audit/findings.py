@@ -314,7 +314,7 @@ class Note:
 
 
 @dataclass
-class Course:
+class RunningAudit:
     """Parts and findings of the audit that runs."""
 
     progress: Progress

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ragguard.audit.findings import SAMPLE, AuditFinding
-from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
+from ragguard.corpus.provenance import ManifestStanding, Signatures, forgery, violations
 from ragguard.ledger import audit_queries, commits, versions
 from ragguard.ledger.audit_queries import StandingRow
 from ragguard.ledger.commits import ManifestRow
@@ -133,7 +133,7 @@ class _Look:
         self,
         row: StandingRow,
         label: str,
-        standing: Standing,
+        standing: ManifestStanding,
         subjects: Mapping[str, Subject],
         vouched: bool,
     ) -> None:

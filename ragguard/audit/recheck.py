@@ -23,8 +23,8 @@ from ragguard.audit.index.spool import Spool
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect import reference, scoring
 from ragguard.detect.checks import Check
-from ragguard.detect.scoring import Measured, Profile
-from ragguard.detect.view import Prepared
+from ragguard.detect.scoring import CheckSignals, Profile
+from ragguard.detect.view import PreparedDocument
 from ragguard.knn.graph import Graph
 from ragguard.model import (
     Bools,
@@ -63,7 +63,7 @@ RULES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Known:
+class RecheckContext:
     """What the judged are held against, beside their neighbours.
 
     Attributes:
@@ -115,7 +115,7 @@ def judge_indexed(
     spool: Spool,
     graph: Graph,
     chosen: Ints,
-    known: Known,
+    known: RecheckContext,
     checks: Mapping[str, tuple[Check, object]],
     *,
     rate: float,
@@ -145,7 +145,7 @@ def judge_indexed(
     profile = scoring.UNCALIBRATED
     if len(serving) >= least:
         total += -(-len(drawn) // BLOCK)
-        measured: list[tuple[Ints, Measured]] = []
+        measured: list[tuple[Ints, CheckSignals]] = []
         for part in _blocks(drawn):
             progress("judge", len(measured), total)
             _, view = _view(spool, graph, part, rows_of, known)
@@ -198,8 +198,8 @@ def _rows_of(spool: Spool) -> list[Ints]:
 
 
 def _view(
-    spool: Spool, graph: Graph, part: Ints, rows_of: Sequence[Ints], known: Known
-) -> tuple[list[Prepared], CorpusView]:
+    spool: Spool, graph: Graph, part: Ints, rows_of: Sequence[Ints], known: RecheckContext
+) -> tuple[list[PreparedDocument], CorpusView]:
     """Return a block of documents as if they came in now, beside the rest of the index."""
     judged = np.concatenate([rows_of[d] for d in part.tolist()])
     n = len(judged)
@@ -234,7 +234,7 @@ def _view(
         source = spool.sources[document]
         name = spool.labels[document].removeprefix(f"{source}/")
         batch.append(
-            Prepared(
+            PreparedDocument(
                 Document(source, name, "", metadata[at], name, ""),
                 "\n".join(mine),
                 tuple(known.hidden.get(spool.labels[document], ())),
@@ -277,7 +277,7 @@ def _table(place: Ints, near: Ints, close: Floats, keep: Bools) -> Neighbours:
 
 
 def _fitted(
-    measured: Sequence[tuple[Ints, Measured]],
+    measured: Sequence[tuple[Ints, CheckSignals]],
     count: int,
     checks: Mapping[str, tuple[Check, object]],
 ) -> Profile:

@@ -70,7 +70,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Turn:
+class FinishedSlice:
     """A slice that an audit has looked at.
 
     Attributes:
@@ -97,7 +97,7 @@ def position(point: str) -> int:
 
 def plan(
     points: int,
-    history: Sequence[Turn] = (),
+    history: Sequence[FinishedSlice] = (),
     *,
     max_minutes: float,
     seconds_per_point: float | None = None,
@@ -131,7 +131,7 @@ def plan(
     return Slice(_oldest(of, history), of)
 
 
-def measured_pace(history: Sequence[Turn]) -> float:
+def measured_pace(history: Sequence[FinishedSlice]) -> float:
     """Seconds a point: the median of the last nights, or a cautious guess before there were any."""
     timed = sorted((t for t in history if t.points and t.seconds > 0), key=lambda t: t.at)
     if not timed:
@@ -139,7 +139,7 @@ def measured_pace(history: Sequence[Turn]) -> float:
     return float(np.median([t.seconds / t.points for t in timed[-PACES:]]))
 
 
-def _oldest(of: int, history: Sequence[Turn]) -> int:
+def _oldest(of: int, history: Sequence[FinishedSlice]) -> int:
     """Return the slice that holds what was not looked at for longest; never is longest of all."""
     finest = max([of, *(turn.part.of for turn in history)])
     seen = [""] * finest
@@ -151,7 +151,7 @@ def _oldest(of: int, history: Sequence[Turn]) -> int:
     return min(range(of), key=lambda i: (min(seen[i * wide : (i + 1) * wide]), i))
 
 
-def turns(reports: Sequence[AuditReport], part: str = "index") -> list[Turn]:
+def turns(reports: Sequence[AuditReport], part: str = "index") -> list[FinishedSlice]:
     """Tell what earlier audits looked at.
 
     Args:
@@ -165,5 +165,7 @@ def turns(reports: Sequence[AuditReport], part: str = "index") -> list[Turn]:
         number, of = report.rotation.get("slice", 0), report.rotation.get("of", 1)
         fits = 1 <= of <= MOST and of & (of - 1) == 0 and 0 <= number < of
         if parts and fits:
-            turns.append(Turn(report.at, Slice(number, of), parts[0].looked_at, parts[0].seconds))
+            turns.append(
+                FinishedSlice(report.at, Slice(number, of), parts[0].looked_at, parts[0].seconds)
+            )
     return turns

@@ -22,8 +22,8 @@ from ragguard.audit.findings import (
     Answers,
     AuditFinding,
     AuditReport,
-    Course,
     MapPoint,
+    RunningAudit,
     SourceLine,
     peak_memory,
 )
@@ -34,7 +34,7 @@ from ragguard.audit.log_check import check_log
 from ragguard.audit.provenance import Provenance, check_provenance, health
 from ragguard.audit.quarantine import take_out
 from ragguard.audit.recheck import RULES as JUDGED
-from ragguard.audit.recheck import Known
+from ragguard.audit.recheck import RecheckContext
 from ragguard.audit.reembedding import check_reembedding, check_vault
 from ragguard.audit.rotation import Slice, plan, turns
 from ragguard.audit.snapshot import AuditSnapshot, snapshot
@@ -54,7 +54,7 @@ BESIDE = 5  # neighbours of what is new that are judged again
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuditRequest:
     """What this audit is to do.
 
     Attributes:
@@ -73,7 +73,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Audited:
+class AuditResult:
     """What came of it.
 
     Attributes:
@@ -90,9 +90,9 @@ class Audited:
 @traced("audit", lambda audited: {"ragguard.findings": len(audited.report.findings)})
 def audit(
     workspace: Workspace,
-    asked: Asked = Asked(),
+    asked: AuditRequest = AuditRequest(),
     progress: Progress = lambda stage, done, total: None,
-) -> Audited:
+) -> AuditResult:
     """Audit the whole index.
 
     Args:
@@ -103,14 +103,14 @@ def audit(
         LockedError: Another process has the index open.
         UsageError: So little time that no part of the index fits in it.
     """
-    run = _Run(workspace, asked, Course(progress))
+    run = _Run(workspace, asked, RunningAudit(progress))
     return run.whole()
 
 
 class _Run:
     """One audit of a workspace."""
 
-    def __init__(self, workspace: Workspace, asked: Asked, course: Course) -> None:
+    def __init__(self, workspace: Workspace, asked: AuditRequest, course: RunningAudit) -> None:
         self._workspace = workspace
         self._asked = asked
         self._course = course
@@ -122,7 +122,7 @@ class _Run:
         self._slice: Slice | None = None
         self._folder = workspace.cache("audit")
 
-    def whole(self) -> Audited:
+    def whole(self) -> AuditResult:
         """Return all parts, in order."""
         course, workspace = self._course, self._workspace
         with course.part("log") as note:
@@ -169,7 +169,7 @@ class _Run:
         report = self._report(spool, analysed, sources, measures, series, shown)
         report = replace(report, answers=answers)
         earlier.remember(workspace, report, taken)
-        return Audited(report, commit, number)
+        return AuditResult(report, commit, number)
 
     def _fixed_seconds(self) -> float:
         """Tell what the parts that look at everything took last time."""
@@ -270,7 +270,7 @@ class _Run:
             partly,
         )
 
-    def _known(self) -> Known:
+    def _known(self) -> RecheckContext:
         around = surroundings(self._workspace, self._serving, [])
         hidden = {
             label: [Hidden(kind, text) for kind, text in row.hidden]
@@ -283,7 +283,7 @@ class _Run:
             labels = waiting.keys() | self._serving.keys() if waiting else ()
             first = versions_at.first_commits(conn, labels)
         now = self._workspace.now
-        return Known(around.lexicon, around.denied, hidden, policies, now, first)
+        return RecheckContext(around.lexicon, around.denied, hidden, policies, now, first)
 
     def _fresh(self, spool: Spool) -> Bools | None:
         """Return the documents that came since the last audit; `None` at the first."""

@@ -59,7 +59,7 @@ def audit_documents(
             spool,
             graph,
             np.arange(len(spool.labels)),
-            recheck.Known(lexicon, (), {}, {}, NOW),
+            recheck.RecheckContext(lexicon, (), {}, {}, NOW),
             recheck.active({}),
             rate=rate,
             sample=settings.judge.reference_documents,

@@ -26,8 +26,8 @@ from ragguard.detect import lexicon as lexicons
 from ragguard.detect import reference, scoring
 from ragguard.detect.reference import Rounds
 from ragguard.detect.scoring import Profile
-from ragguard.detect.second_look import Judging, second_look
-from ragguard.detect.view import Prepared, Surroundings, build_view
+from ragguard.detect.second_look import JudgingMethod, second_look
+from ragguard.detect.view import PreparedDocument, Surroundings, build_view
 from ragguard.model import Bools, Doubles, Lexicon, Policy, Skipped
 from ragguard.store import Point, Store
 
@@ -156,7 +156,7 @@ class Gate:
             recent += batch
         return frozenset(recent)
 
-    def _around(self, batch: Sequence[Prepared]) -> Surroundings:
+    def _around(self, batch: Sequence[PreparedDocument]) -> Surroundings:
         lexicon = self._lexicon
         if self.indexed < reference.COLD:
             texts = [c.text for p in batch for c in p.chunks] + self._texts
@@ -204,7 +204,7 @@ class Gate:
         ticks.append(time.perf_counter())
         policies = {SOURCE: Policy()}
         verdicts = scoring.judge(batch, view, measured, profile, self._checks, policies, self._rate)
-        judging = Judging(self._checks, profile, policies, self._rate)
+        judging = JudgingMethod(self._checks, profile, policies, self._rate)
         pulled = second_look(batch, verdicts, around, judging, self._fetch)
         ticks.append(time.perf_counter())
         names = sorted(measured.signals)
@@ -226,7 +226,7 @@ class Gate:
             {p.label: verdict.score for p, verdict in pulled},
         )
 
-    def _fetch(self, labels: Sequence[str]) -> list[Prepared]:
+    def _fetch(self, labels: Sequence[str]) -> list[PreparedDocument]:
         """List documents that arrived, as if they came in now."""
         every = {label: item for batch in self._arrived for label, item in batch.items()}
         return [every[label].prepared for label in labels if label in every]
@@ -250,7 +250,7 @@ class Gate:
             self._store.upsert("quarantine", [p for i in waiting for p in points(i.prepared)])
 
 
-def points(prepared: Prepared) -> list[Point]:
+def points(prepared: PreparedDocument) -> list[Point]:
     """Return a document as the commit would write it, without its seals."""
     own: dict[str, Any] = {"source": prepared.document.source, "document": prepared.document.id}
     return [

@@ -26,7 +26,7 @@ from ragguard.bench.bare_gate import BatchVerdicts, Gate
 from ragguard.bench.folds import Fold, divide, require_disjoint, sets_threshold
 from ragguard.bench.peers import OURS, score_documents
 from ragguard.bench.vectors import EmbeddedBenchDocument
-from ragguard.bench.world import World
+from ragguard.bench.world import EmbeddedDataset
 from ragguard.model import Bools, Doubles
 
 
@@ -64,7 +64,11 @@ class Repetition:
 
 
 def bulk(
-    world: World, fold: Fold, gate: Gate, subjects: Sequence[EmbeddedBenchDocument], seed: int
+    world: EmbeddedDataset,
+    fold: Fold,
+    gate: Gate,
+    subjects: Sequence[EmbeddedBenchDocument],
+    seed: int,
 ) -> Repetition:
     """Let everything arrive in one batch.
 
@@ -79,7 +83,7 @@ def bulk(
 
 
 def drip(
-    world: World,
+    world: EmbeddedDataset,
     fold: Fold,
     gate: Gate,
     subjects: Sequence[EmbeddedBenchDocument],
@@ -118,7 +122,11 @@ def drip(
 
 
 def new_topic(
-    world: World, fold: Fold, gate: Gate, subjects: Sequence[EmbeddedBenchDocument], seed: int
+    world: EmbeddedDataset,
+    fold: Fold,
+    gate: Gate,
+    subjects: Sequence[EmbeddedBenchDocument],
+    seed: int,
 ) -> Repetition:
     """Return an honest batch on another subject, and one of the corpus's own beside it.
 
@@ -135,7 +143,7 @@ def new_topic(
 
 
 def cold_start(
-    world: World, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], seed: int
+    world: EmbeddedDataset, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], seed: int
 ) -> Repetition:
     """Return the first batch of an empty index: the fold's newcomers and a family.
 
@@ -149,7 +157,9 @@ def cold_start(
         return _trial(world, alone, gate.fitted, subjects, judged, seed)
 
 
-def whole_index(world: World, subjects: Sequence[EmbeddedBenchDocument], seed: int) -> Repetition:
+def whole_index(
+    world: EmbeddedDataset, subjects: Sequence[EmbeddedBenchDocument], seed: int
+) -> Repetition:
     """Return every document with every other, as the nightly audit sees them.
 
     Args:
@@ -163,7 +173,7 @@ def whole_index(world: World, subjects: Sequence[EmbeddedBenchDocument], seed: i
     return _trial(world, fold, set(), subjects, whole, seed)
 
 
-def _newcomers(world: World, fold: Fold) -> list[EmbeddedBenchDocument]:
+def _newcomers(world: EmbeddedDataset, fold: Fold) -> list[EmbeddedBenchDocument]:
     return [world.home[i] for i in fold.newcomers.tolist()]
 
 
@@ -193,7 +203,7 @@ def _together(
 
 
 def _trial(
-    world: World,
+    world: EmbeddedDataset,
     fold: Fold,
     fitted: set[str],
     subjects: Sequence[EmbeddedBenchDocument],
@@ -239,7 +249,7 @@ def _trial(
 
 
 def _peers(
-    world: World, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], seed: int
+    world: EmbeddedDataset, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], seed: int
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
     """Scores of every peer on the fold's newcomers and the subjects, and the seconds it took.
 
@@ -268,7 +278,10 @@ def _peers(
 
 
 def _readers(
-    world: World, fold: Fold, subjects: Sequence[EmbeddedBenchDocument], quarantined: Bools
+    world: EmbeddedDataset,
+    fold: Fold,
+    subjects: Sequence[EmbeddedBenchDocument],
+    quarantined: Bools,
 ) -> dict[str, Any]:
     """Honest and target questions on what is there: clean, let in, gated."""
     newcomers = _newcomers(world, fold)

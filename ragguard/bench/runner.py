@@ -13,7 +13,7 @@ from ragguard.bench.folds import Fold, divide
 from ragguard.bench.protocols import Repetition
 from ragguard.bench.summary import summarise
 from ragguard.bench.vectors import EmbeddedBenchDocument
-from ragguard.bench.world import PROTOCOLS, World, draw, simulate, simulators
+from ragguard.bench.world import PROTOCOLS, EmbeddedDataset, draw, simulate, simulators
 from ragguard.errors import BenchError
 from ragguard.ingest.calibration import body_of, shares_of
 from ragguard.trust.canonical import digest
@@ -32,7 +32,7 @@ class BenchCase:
     batches: int | None = None
 
 
-def run(world: World) -> dict[str, Any]:
+def run(world: EmbeddedDataset) -> dict[str, Any]:
     """Run everything the plan asks for.
 
     Returns:
@@ -103,7 +103,7 @@ def _order(case: BenchCase) -> tuple[Any, ...]:
 
 
 def _repetition(
-    world: World, protocol: str, arriving: float, seed: int
+    world: EmbeddedDataset, protocol: str, arriving: float, seed: int
 ) -> Iterator[tuple[BenchCase, Repetition]]:
     """Yield all families of one protocol, on one division of the corpus."""
     plan = world.plan
@@ -143,7 +143,7 @@ def _repetition(
         world.progress(protocol, number, len(families))
 
 
-def _gate(world: World, fold: Fold, known: Profiles | None = None) -> Gate:
+def _gate(world: EmbeddedDataset, fold: Fold, known: Profiles | None = None) -> Gate:
     indexed = [world.home[i] for i in fold.indexed.tolist()]
     if not indexed:
         raise BenchError("--arriving 1 leaves nothing indexed; cold-start is that protocol")
@@ -159,7 +159,7 @@ def _gate(world: World, fold: Fold, known: Profiles | None = None) -> Gate:
 
 
 def _families(
-    world: World, fold: Fold, there: Fold | None, seed: int
+    world: EmbeddedDataset, fold: Fold, there: Fold | None, seed: int
 ) -> Iterator[tuple[str, int, list[EmbeddedBenchDocument]]]:
     """Name, documents a target and documents of every family in this repetition.
 

@@ -24,7 +24,7 @@ from ragguard.model import Finding, Floats, Root, Verdict
 from ragguard.trust import amend_root, dsse, keys
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import digest_bytes
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 from ragguard.workspace import Workspace, create
 
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)  # figures must not depend on the day they are made
@@ -59,7 +59,7 @@ class KnownVectors:
 
 
 @dataclass(frozen=True)
-class Heard:
+class GateAnswer:
     """What the gate said of one document.
 
     Attributes:
@@ -94,7 +94,7 @@ class ScratchStep:
         silent: Documents that were judged and let be, and are not in `heard`.
     """
 
-    heard: tuple[Heard, ...]
+    heard: tuple[GateAnswer, ...]
     waited: int
     profile: str
     promised: float | None
@@ -128,7 +128,7 @@ class Scratch:
         pair = (root_key.public.keyid, root_key.signing_key)
         envelope = dsse.sign(roots.dump_root(root), roots.ROOT_TYPE, [pair])
         create.create(self._folder / "w", root_key, envelope, BEGIN)
-        self._last: dict[str, Accepted] = {}
+        self._last: dict[str, LastAccepted] = {}
         self._places: dict[tuple[str, str], str] = {}  # record file of (source, paper)
         self._rows: dict[tuple[str, str], dict[str, bytes]] = {}  # lines of (source, file)
         self._ids: dict[str, str] = {}  # paper by the gate's label
@@ -159,7 +159,7 @@ class Scratch:
             raise BenchError(f"honest documents of {source!r} were refused: {manifest.error}")
         step = self._listen(report, labels)
         if keep:
-            self._last[source] = Accepted(manifest.version, manifest.digest)
+            self._last[source] = LastAccepted(manifest.version, manifest.digest)
             self._waiting |= {v_label(v) for v in (*report.documents, *report.pulled) if _held(v)}
         return step
 
@@ -232,7 +232,7 @@ def _held(verdict: Verdict) -> bool:
     return verdict.outcome == "quarantine" or bool(verdict_body(verdict).get("observed"))
 
 
-def _heard(verdict: Verdict, id_: str, outcome: str) -> Heard:
+def _heard(verdict: Verdict, id_: str, outcome: str) -> GateAnswer:
     body: dict[str, Any] = verdict_body(verdict)
     if body.get("observed"):
         outcome = "quarantine"
@@ -240,7 +240,7 @@ def _heard(verdict: Verdict, id_: str, outcome: str) -> Heard:
     rules: dict[str, None] = {}
     for finding in findings:
         rules |= dict.fromkeys(_rules(finding))
-    return Heard(
+    return GateAnswer(
         id_,
         outcome,
         tuple(dict.fromkeys(f.check for f in findings)),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ragguard.bench.scratch import Heard, ScratchStep
+from ragguard.bench.scratch import GateAnswer, ScratchStep
 from ragguard.stats.intervals import clopper_pearson
 
 HELD = frozenset({"quarantine", "pulled"})
@@ -39,7 +39,7 @@ class TallyRow:
         return sum(len(s.heard) + s.silent for s in self.steps)
 
     @property
-    def held(self) -> list[Heard]:
+    def held(self) -> list[GateAnswer]:
         """Those that wait."""
         return [h for s in self.steps for h in s.heard if h.outcome in HELD]
 

@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ragguard.bench.dataset import BenchDocument
-from ragguard.detect.view import Prepared
+from ragguard.detect.view import PreparedDocument
 from ragguard.embed.encoder import Encoder
 from ragguard.errors import UnreadableError
 from ragguard.model import Document, Floats, Progress
@@ -42,7 +42,7 @@ class EmbeddedBenchDocument:
     """
 
     entry: BenchDocument
-    prepared: Prepared
+    prepared: PreparedDocument
     texts: tuple[str, ...]
     words: tuple[list[str], ...]
 
@@ -168,7 +168,7 @@ def prepare(
         items.append(
             EmbeddedBenchDocument(
                 entry,
-                Prepared(document, raw, parsed_entry.hidden, part, matrix),
+                PreparedDocument(document, raw, parsed_entry.hidden, part, matrix),
                 texts,
                 tuple(words(t) for t in texts),
             )

@@ -20,7 +20,7 @@ from ragguard.embed.encoder import Encoder
 from ragguard.ingest.calibration import Calibration
 from ragguard.model import Floats, Progress
 from ragguard.redteam import attacks
-from ragguard.redteam.attacks import HonestDocument, Planted, Question, Target
+from ragguard.redteam.attacks import HonestDocument, PoisonDocument, Question, Target
 from ragguard.trust.canonical import digest
 
 PROTOCOLS = ("bulk", "drip", "new-topic", "cold-start", "whole-index")
@@ -58,7 +58,7 @@ class BenchPlan:
 
 
 @dataclass
-class World:
+class EmbeddedDataset:
     """A dataset, embedded.
 
     Attributes:
@@ -129,7 +129,7 @@ def build(
     chunks: ChunkSettings | None = None,
     judge: JudgeSettings | None = None,
     learned: Calibration | None = None,
-) -> World:
+) -> EmbeddedDataset:
     """Embed everything that is known beforehand.
 
     Args:
@@ -139,7 +139,7 @@ def build(
         judge: Sizes of the reference.
         learned: What `calibrate` learned; its documents must not be reported.
     """
-    world = World(
+    world = EmbeddedDataset(
         dataset,
         plan,
         encoder,
@@ -203,7 +203,7 @@ def simulators(plan: BenchPlan) -> dict[str, attacks.Attack]:
 
 
 def simulate(
-    world: World, entry: attacks.Attack, fold: Fold, seed: int
+    world: EmbeddedDataset, entry: attacks.Attack, fold: Fold, seed: int
 ) -> list[EmbeddedBenchDocument]:
     """Attack the indexed part of a fold (all of it when nothing is indexed)."""
     key = (entry.name, seed, len(fold.indexed))  # protocols that share a fold share its attacks
@@ -220,7 +220,7 @@ def simulate(
     return world.planted[key]
 
 
-def _entry(planted: Planted, family: str) -> BenchDocument:
+def _entry(planted: PoisonDocument, family: str) -> BenchDocument:
     """Return a planted document; its digest is its own even where its text is an honest one's."""
     body: list[Any] = [family, planted.id, planted.campaign, planted.text]
     return BenchDocument(**vars(planted), digest=digest(body))

@@ -16,5 +16,5 @@ from ragguard.canary.sets import in_force as in_force
 from ragguard.canary.sets import keep as keep
 from ragguard.canary.sets import merge as merge
 from ragguard.canary.sets import touched as touched
-from ragguard.canary.suggestions import Suggested as Suggested
+from ragguard.canary.suggestions import SuggestedQueries as SuggestedQueries
 from ragguard.canary.suggestions import suggest as suggest

@@ -18,7 +18,7 @@ from ragguard.canary.result import Run, told
 from ragguard.errors import UsageError
 from ragguard.stats.compare_rankings import (
     DRAWS,
-    Paired,
+    PairedDifference,
     overlap,
     paired_bootstrap,
     rank_biased_overlap,
@@ -45,12 +45,12 @@ class MeasureDifference:
 
     before: float
     after: float
-    paired: Paired
+    paired: PairedDifference
     p_value: float | None
 
 
 @dataclass(frozen=True)
-class Changed:
+class QueryChange:
     """One query, before and after.
 
     Attributes:
@@ -95,7 +95,7 @@ class Comparison:
     k: int
     seed: int
     differences: Mapping[str, MeasureDifference]
-    queries: Sequence[Changed]
+    queries: Sequence[QueryChange]
     dropped: Sequence[tuple[str, str]]
 
     @property
@@ -195,7 +195,7 @@ def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
     )
 
 
-def _corrected(pairs: Mapping[str, Paired]) -> dict[str, float | None]:
+def _corrected(pairs: Mapping[str, PairedDifference]) -> dict[str, float | None]:
     p_values = {name: p.p_value for name, p in pairs.items() if p.p_value is not None}
     raised = holm(np.array(list(p_values.values()), dtype=np.float64)).tolist()
     return {name: dict(zip(p_values, raised, strict=True)).get(name) for name in pairs}
@@ -207,12 +207,12 @@ def _changed(
     old: Mapping[str, Mapping[str, float]],
     new: Mapping[str, Mapping[str, float]],
     k: int,
-) -> list[Changed]:
+) -> list[QueryChange]:
     changed = []
     for query in left:
         before, after = [n for n, _ in left[query]], [n for n, _ in right[query]]
         changed.append(
-            Changed(
+            QueryChange(
                 query,
                 overlap(before, after, k),
                 rank_biased_overlap(before, after),

@@ -68,7 +68,7 @@ class MovedQuestion:
 
 
 @dataclass(frozen=True)
-class Moved:
+class MovedCanaries:
     """What commits did to the canaries.
 
     Attributes:
@@ -96,7 +96,7 @@ class _Run:
     rankings: Mapping[str, Sequence[tuple[str, float]]]
 
 
-def moved(workspace: Workspace, *, source: str = "") -> Moved:
+def moved(workspace: Workspace, *, source: str = "") -> MovedCanaries:
     """Find which commit moved which canary question.
 
     Args:
@@ -108,7 +108,7 @@ def moved(workspace: Workspace, *, source: str = "") -> Moved:
     for earlier, later in pairwise(runs):
         if (earlier.canaries, earlier.k) == (later.canaries, later.k):
             questions += _between(workspace, earlier, later, source, problems)
-    return Moved(len(runs), questions[::-1], list(dict.fromkeys(problems)))
+    return MovedCanaries(len(runs), questions[::-1], list(dict.fromkeys(problems)))
 
 
 def _runs(workspace: Workspace, problems: list[str]) -> list[_Run]:

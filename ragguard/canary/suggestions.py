@@ -31,7 +31,7 @@ _NOWHERE = np.zeros(0, dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class Suggested:
+class SuggestedQueries:
     """Queries that were derived.
 
     Attributes:
@@ -45,7 +45,7 @@ class Suggested:
     held_apart: str
 
 
-def suggest(workspace: Workspace, count: int, seed: int = 0) -> Suggested:
+def suggest(workspace: Workspace, count: int, seed: int = 0) -> SuggestedQueries:
     """Derive queries from the serving documents.
 
     Args:
@@ -75,7 +75,7 @@ def suggest(workspace: Workspace, count: int, seed: int = 0) -> Suggested:
         query: dict.fromkeys(relevant, 1)
         for query, (_, relevant) in zip(queries, questions, strict=True)
     }
-    return Suggested(Canaries(queries, qrels), len(rows), held_apart)
+    return SuggestedQueries(Canaries(queries, qrels), len(rows), held_apart)
 
 
 def _fit(workspace: Workspace) -> tuple[list[VersionRow], str]:

@@ -84,7 +84,7 @@ QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Pull:
+class TriggerPull:
     """What a text does to the questions it is put behind.
 
     Attributes:
@@ -114,7 +114,7 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeResult:
     """What the probe found.
 
     Attributes:
@@ -131,16 +131,16 @@ class Probed:
     known: bool
     scanned: int
     vocabulary: int
-    pulls: Sequence[Pull]
+    pulls: Sequence[TriggerPull]
     seconds: float
 
     @property
-    def alive(self) -> list[Pull]:
+    def alive(self) -> list[TriggerPull]:
         """Those that set off the alarm."""
         return [p for p in self.pulls if p.alive]
 
     @property
-    def near(self) -> list[Pull]:
+    def near(self) -> list[TriggerPull]:
         """Those below the bar that a person may want to look at."""
         return [p for p in self.pulls if NEAR * p.bar <= p.collapse < p.bar]
 
@@ -167,7 +167,7 @@ def probe(
     words: Sequence[str] | None = None,
     seed: int = 0,
     progress: Progress = lambda done, total: None,
-) -> Probed:
+) -> ProbeResult:
     """Look for triggers in an encoder.
 
     Args:
@@ -202,13 +202,13 @@ def probe(
     candidates = [vocab.words[i] for i in dict.fromkeys([*scanned[order].tolist(), *long])]
     rough = np.array(asked.rough(candidates))
     kept = [candidates[i] for i in np.argsort(-rough, kind="stable")[:KEPT].tolist()]
-    singles = [Pull(word, asked.collapse(word), standing.get(word)) for word in kept]
+    singles = [TriggerPull(word, asked.collapse(word), standing.get(word)) for word in kept]
     pulls = [*singles, *_lengthened(asked, singles)]
-    pulls += [Pull(text, asked.collapse(text)) for text in dict.fromkeys(triggers)]
+    pulls += [TriggerPull(text, asked.collapse(text)) for text in dict.fromkeys(triggers)]
     pulls = [
         asked.located(p, store, collection) if p.alive and store is not None else p for p in pulls
     ]
-    probed = Probed(
+    probed = ProbeResult(
         recipe.model,
         recipe.model_digest,
         is_known(recipe.model_digest),
@@ -245,10 +245,10 @@ def _scan(
     return trigger_statistics.standing(trigger_statistics.recurrence(vectors, groups))
 
 
-def _lengthened(asked: _Asked, singles: Sequence[Pull]) -> list[Pull]:
+def _lengthened(asked: _Asked, singles: Sequence[TriggerPull]) -> list[TriggerPull]:
     """Phrases that pull most: of a trigger of several words, one by itself may pull little."""
     ranked = sorted((p for p in singles if not p.alive), key=lambda p: (-p.collapse, p.text))
-    phrases: dict[str, Pull] = {}
+    phrases: dict[str, TriggerPull] = {}
     for start in ranked[:STARTS]:
         words = [start.text]
         while len(words) < MOST_LENGTH:
@@ -258,7 +258,7 @@ def _lengthened(asked: _Asked, singles: Sequence[Pull]) -> list[Pull]:
             rough = asked.rough([" ".join([*words, other]) for other in others])
             words.append(others[int(np.argmax(rough))])
             text = " ".join(words)
-            phrases[text] = Pull(text, asked.collapse(text))
+            phrases[text] = TriggerPull(text, asked.collapse(text))
             if phrases[text].alive:
                 break
     return list(phrases.values())
@@ -284,7 +284,7 @@ class _Asked:
         parts = rows.reshape(len(texts), len(few), -1)
         return [trigger_statistics.collapse(self._clean[: len(few)], part) for part in parts]
 
-    def located(self, pull: Pull, store: Store, collection: str) -> Pull:
+    def located(self, pull: TriggerPull, store: Store, collection: str) -> TriggerPull:
         """Name the document that it brings up."""
         hits = store.search(collection, self._with(pull.text), 1)
         first = [ids[0] for ids in hits.ids if ids]
@@ -300,7 +300,7 @@ class _Asked:
         return self._encoder.encode([f"{question} {text}" for question in QUESTIONS])
 
 
-def told(pull: Pull) -> str:
+def told(pull: TriggerPull) -> str:
     """Tell what a text does, in one sentence; may quote hostile text."""
     sentence = (
         f"{cut(pull.text, 80)!r} behind {len(QUESTIONS)} questions takes away "

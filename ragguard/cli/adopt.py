@@ -14,7 +14,7 @@ from ragguard.cli.output import answer, format_option, note, plain, say
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.ingest.adopt import Adopted
+    from ragguard.ingest.adopt import AdoptResult
     from ragguard.ingest.adopt_vectors import VectorReport
 
 KEY = "RAGGUARD_FOREIGN_API_KEY"
@@ -92,7 +92,7 @@ def adopt(ctx: click.Context, /, url: str, path: Path | None, exit_zero: bool, *
     )
 
 
-def _show(adopted: Adopted, collection: str, source: str, mode: str, dry_run: bool) -> None:
+def _show(adopted: AdoptResult, collection: str, source: str, mode: str, dry_run: bool) -> None:
     from ragguard.ingest.adopt import passed
 
     report, layout = adopted.report, adopted.layout

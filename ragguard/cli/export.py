@@ -12,7 +12,7 @@ from ragguard.cli.context import FILE, NEW_FOLDER, open_workspace
 from ragguard.cli.output import emit, format_option, note, say, short
 
 if TYPE_CHECKING:
-    from ragguard.export.verify import Checked
+    from ragguard.export.verify import ExportVerification
 
 SHOWN = 20  # problems and documents named on the terminal
 
@@ -203,7 +203,7 @@ def _verify(folder: Path, log_key: str, pin: str | None, fmt: str) -> int:
     return code
 
 
-def _tell_verified(check: Checked) -> None:
+def _tell_verified(check: ExportVerification) -> None:
     listed, root = check.inventory, check.root
     if listed is None or root is None:
         return

@@ -12,7 +12,7 @@ from ragguard.cli.progress import Progress
 from ragguard.model import FIRST_IMPORT
 
 if TYPE_CHECKING:
-    from ragguard.redteam.run import Redteam
+    from ragguard.redteam.run import RedteamResult
 
 SHOWN = 2  # examples of an attack
 
@@ -75,7 +75,7 @@ def redteam(
     return answer(fmt, exercise, lambda: _show(exercise), exit_zero=exit_zero)
 
 
-def _show(exercise: Redteam) -> None:
+def _show(exercise: RedteamResult) -> None:
     """Worst first: what would get through, and some of it."""
     body = exercise.as_dict()
     if exercise.stale:
@@ -123,7 +123,7 @@ def _show(exercise: Redteam) -> None:
         )
 
 
-def _say_more(exercise: Redteam, body: dict[str, Any], ran: list[dict[str, Any]]) -> None:
+def _say_more(exercise: RedteamResult, body: dict[str, Any], ran: list[dict[str, Any]]) -> None:
     """What the columns mean, and the price."""
     floors = sorted({a["floor"] for a in ran})
     asked = " to ".join(f"{100 * f:g}" for f in dict.fromkeys((floors[0], floors[-1])))

@@ -26,10 +26,10 @@ from ragguard.cli.context import (
 from ragguard.cli.output import emit, format_option, line, note, say, short, table
 
 if TYPE_CHECKING:
-    from ragguard.ingest.sign import Signed
-    from ragguard.ingest.verify import Verified
+    from ragguard.ingest.sign import SignResult
+    from ragguard.ingest.verify import VerifyResult
     from ragguard.trust.keys import KeyPair
-    from ragguard.trust.manifest import Accepted
+    from ragguard.trust.manifest import LastAccepted
 
 
 NAMED = 10  # sources in a warning
@@ -162,7 +162,7 @@ def sign(
     say(f"next: ragguard ingest {output} --root {where}")
 
 
-def _tell(run: Signed, output: Path, pair: KeyPair) -> None:
+def _tell(run: SignResult, output: Path, pair: KeyPair) -> None:
     """What was signed, and what was not."""
     manifest = run.manifest
     say(
@@ -239,18 +239,18 @@ def _check_overwritable(path: Path) -> None:
     )
 
 
-def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted | None:
+def _before(ctx: click.Context, source: str, previous: Path | None) -> LastAccepted | None:
     """Return the manifest before: from a file, or what the workspace accepted last."""
     from ragguard.errors import WorkspaceError
     from ragguard.ledger import commits
     from ragguard.trust import dsse
     from ragguard.trust import manifest as manifests
-    from ragguard.trust.manifest import Accepted
+    from ragguard.trust.manifest import LastAccepted
 
     if previous is not None:
         envelope = dsse.parse_envelope(previous.read_bytes(), max_bytes=LARGEST)
         before = manifests.parse(envelope.payload, max_bytes=LARGEST)
-        return Accepted(before.version, before.digest)
+        return LastAccepted(before.version, before.digest)
     try:
         workspace_folder(ctx)
     except WorkspaceError:
@@ -263,7 +263,7 @@ def _before(ctx: click.Context, source: str, previous: Path | None) -> Accepted 
                 f"warning: this workspace trusts no source {source!r} (it knows: {known}); it will "
                 f"refuse the manifest until `ragguard trust add KEY.pub --source {source}`"
             )
-    return Accepted(*last) if last else None
+    return LastAccepted(*last) if last else None
 
 
 @click.command()
@@ -324,7 +324,7 @@ def verify(
     return worst
 
 
-def _body(verified: Verified, path: Path) -> dict[str, Any]:
+def _body(verified: VerifyResult, path: Path) -> dict[str, Any]:
     body = verified.manifest
     return {
         "path": str(path),
@@ -339,7 +339,7 @@ def _body(verified: Verified, path: Path) -> dict[str, Any]:
     }
 
 
-def _show(verified: Verified, path: Path, root: Path | str | None) -> None:
+def _show(verified: VerifyResult, path: Path, root: Path | str | None) -> None:
     body = verified.manifest
     who = ", ".join(k.principal for k in verified.signed.signed)
     say(

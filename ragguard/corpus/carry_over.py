@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ragguard.corpus.changes import Draft
-from ragguard.corpus.clean_set import Left
-from ragguard.corpus.embed import Embedded
+from ragguard.corpus.clean_set import ExcludedDocument
+from ragguard.corpus.embed import EmbeddedDocument
 from ragguard.corpus.sealing import seals_of
 from ragguard.ledger.seals import point_id
 from ragguard.ledger.versions import PointRow, VersionRow
@@ -20,9 +20,9 @@ from ragguard.ledger.versions import PointRow, VersionRow
 def fill(
     plan: Draft,
     kept: Sequence[VersionRow],
-    left: Sequence[Left],
+    left: Sequence[ExcludedDocument],
     waiting: Sequence[VersionRow],
-    ready: Mapping[int, Embedded],
+    ready: Mapping[int, EmbeddedDocument],
 ) -> None:
     """Everything that a rebuild does with documents.
 
@@ -73,7 +73,7 @@ def only_build(plan: Draft) -> None:
         listed.clear()
 
 
-def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str) -> None:
+def carry(plan: Draft, row: VersionRow, embedded: EmbeddedDocument, zone: str) -> None:
     """Take a document over as it is.
 
     Args:
@@ -98,7 +98,7 @@ def carry(plan: Draft, row: VersionRow, embedded: Embedded, zone: str) -> None:
     plan.tell(row, "kept" if zone == "serving" else "waiting", seals_of(writes))
 
 
-def leave_out(plan: Draft, left: Left, embedded: Embedded | None) -> None:
+def leave_out(plan: Draft, left: ExcludedDocument, embedded: EmbeddedDocument | None) -> None:
     """Take a document out of the serving zone: into quarantine with a case, or out altogether.
 
     An open case about it must be closed by the caller.
@@ -135,7 +135,7 @@ def drop_waiting(plan: Draft, row: VersionRow, state: str) -> None:
         plan.closes.append((case.id, state))
 
 
-def same(row: VersionRow, embedded: Embedded, points: Sequence[PointRow]) -> bool:
+def same(row: VersionRow, embedded: EmbeddedDocument, points: Sequence[PointRow]) -> bool:
     """Tell whether chunks and points come out as the ledger has them."""
     computed = [
         (

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import Embedded
+from ragguard.corpus.documents import IncomingDocument
+from ragguard.corpus.embed import EmbeddedDocument
 from ragguard.corpus.sealing import seal_payload, seals_of
 from ragguard.corpus.state import SourceState, state_of
 from ragguard.corpus.stored_points import Packs, stored_by_version
@@ -124,8 +124,8 @@ class Draft:
 
     def admit(
         self,
-        judged: Sequence[tuple[Incoming, Verdict]],
-        embedded: Mapping[str, Embedded],
+        judged: Sequence[tuple[IncomingDocument, Verdict]],
+        embedded: Mapping[str, EmbeddedDocument],
         source: str,
         policy_digest: str,
         manifest: str,
@@ -247,7 +247,7 @@ class Draft:
             self.tell(row, "denied", decision=decision)
 
     def migrate(
-        self, row: VersionRow, embedded: Embedded, zone: str, **changes: Any
+        self, row: VersionRow, embedded: EmbeddedDocument, zone: str, **changes: Any
     ) -> tuple[VersionRow, list[Write]]:
         """Bring a document in again as the generation's recipe cuts and embeds it.
 
@@ -312,7 +312,7 @@ class Draft:
         """Ask a person a question that nothing answered; returns the number of the case."""
         return self._open("question", "", "", None, detail)
 
-    def seal(self, row: VersionRow, embedded: Embedded, zone: str) -> list[Write]:
+    def seal(self, row: VersionRow, embedded: EmbeddedDocument, zone: str) -> list[Write]:
         """Return the points of a version, sealed for the collection of a zone, in chunk order."""
         metadata = dict(row.metadata)
         metadata.setdefault("source", row.label)
@@ -391,7 +391,7 @@ class Draft:
         self.next_case += 1
         return case.id
 
-    def _bring_in(self, row: VersionRow, embedded: Embedded, zone: str) -> list[Write]:
+    def _bring_in(self, row: VersionRow, embedded: EmbeddedDocument, zone: str) -> list[Write]:
         writes = self.seal(row, embedded, zone)
         self.points += [
             PointRow(row.id, ordinal, write.id, chunk.start, chunk.end, text_digest)
@@ -491,6 +491,6 @@ def draft(
         )
 
 
-def _hidden(embedded: Embedded | None) -> list[list[str]]:
+def _hidden(embedded: EmbeddedDocument | None) -> list[list[str]]:
     pieces: Sequence[Hidden] = embedded.prepared.hidden[:MAX_HIDDEN] if embedded else ()
     return [[piece.kind, piece.text[:MAX_HIDDEN_TEXT]] for piece in pieces]

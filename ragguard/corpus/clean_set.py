@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragguard.corpus.documents import Incoming, format_of
+from ragguard.corpus.documents import IncomingDocument, format_of
 from ragguard.corpus.job import finding_dict
-from ragguard.corpus.provenance import Signatures, Standing, forgery, violations
+from ragguard.corpus.provenance import ManifestStanding, Signatures, forgery, violations
 from ragguard.errors import RagguardError, VaultError
 from ragguard.ledger import decided as decided_rows
 from ragguard.ledger import versions as version_rows
-from ragguard.ledger.versions import Stay, VersionRow
+from ragguard.ledger.versions import VersionRow, ZoneStay
 from ragguard.model import Document, Finding, Subject
 from ragguard.parse.records import RECORD_FORMATS, read_records
 from ragguard.trust import scope
@@ -27,7 +27,7 @@ from ragguard.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Left:
+class ExcludedDocument:
     """A document that a rebuild leaves out of the serving index.
 
     Attributes:
@@ -62,7 +62,9 @@ class Left:
         }
 
 
-def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], list[Left]]:
+def sift(
+    workspace: Workspace, rows: Sequence[ZoneStay]
+) -> tuple[list[VersionRow], list[ExcludedDocument]]:
     """Clean documents, and those that are left out, with the reason.
 
     Args:
@@ -71,11 +73,11 @@ def sift(workspace: Workspace, rows: Sequence[Stay]) -> tuple[list[VersionRow], 
     signatures = Signatures(workspace)
     with workspace.ledger.reading() as conn:
         denied = {row.digest for row in decided_rows.denied(conn)}
-    groups: dict[str, list[Stay]] = defaultdict(list)
+    groups: dict[str, list[ZoneStay]] = defaultdict(list)
     for row in rows:
         groups[row.manifest].append(row)
     clean: list[VersionRow] = []
-    left: list[Left] = []
+    left: list[ExcludedDocument] = []
     for name, group in groups.items():
         standing = signatures.examine(name)
         subjects = {s.name: s for s in standing.manifest.subjects} if standing.manifest else {}
@@ -96,11 +98,11 @@ def _order(row: VersionRow) -> tuple[str, str]:
     return row.source, row.document
 
 
-def _left(version: VersionRow, check: str, detail: str, *, waits: bool = False) -> Left:
-    return Left(version, (Finding(check, 1.0, None, detail),), waits)
+def _left(version: VersionRow, check: str, detail: str, *, waits: bool = False) -> ExcludedDocument:
+    return ExcludedDocument(version, (Finding(check, 1.0, None, detail),), waits)
 
 
-def never_decided(version: VersionRow) -> Left:
+def never_decided(version: VersionRow) -> ExcludedDocument:
     """Return a document that may not serve again, see `ledger.versions_at.undecided`."""
     return _left(version, "undecided", "it waited for a reviewer last, and nobody decided")
 
@@ -108,8 +110,8 @@ def never_decided(version: VersionRow) -> Left:
 def _broken(
     workspace: Workspace,
     signatures: Signatures,
-    row: Stay,
-    standing: Standing,
+    row: ZoneStay,
+    standing: ManifestStanding,
     subjects: Mapping[str, Subject],
 ) -> tuple[str, str] | None:
     """Tell what today's trust has against a document: a rule and a sentence."""
@@ -128,7 +130,7 @@ def _broken(
 
 def read_back(
     workspace: Workspace, versions: Sequence[VersionRow]
-) -> tuple[dict[int, Incoming], list[Left]]:
+) -> tuple[dict[int, IncomingDocument], list[ExcludedDocument]]:
     """List documents with their bytes from the vault, which hashes what it gives.
 
     Returns:
@@ -137,8 +139,8 @@ def read_back(
     files: dict[tuple[str, str], list[VersionRow]] = defaultdict(list)
     for row in versions:
         files[row.subject, row.subject_digest].append(row)
-    documents: dict[int, Incoming] = {}
-    left: list[Left] = []
+    documents: dict[int, IncomingDocument] = {}
+    left: list[ExcludedDocument] = []
     for (subject, name), rows in files.items():
         try:
             items = _documents(workspace.vault.get(name), subject, rows)
@@ -155,13 +157,15 @@ def read_back(
     return documents, left
 
 
-def _documents(data: bytes, subject: str, rows: Sequence[VersionRow]) -> dict[int, Incoming]:
+def _documents(
+    data: bytes, subject: str, rows: Sequence[VersionRow]
+) -> dict[int, IncomingDocument]:
     """List documents of one file, by version."""
     fmt = format_of(subject)
     if fmt in RECORD_FORMATS:
         texts = {f"{subject}#{r.id}": r.text for r in read_records(data, fmt, subject)}
         return {
-            row.id: Incoming(_document(row), "txt", text=texts[row.document])
+            row.id: IncomingDocument(_document(row), "txt", text=texts[row.document])
             for row in rows
             if row.document in texts and digest_bytes(texts[row.document].encode()) == row.digest
         }
@@ -169,9 +173,9 @@ def _documents(data: bytes, subject: str, rows: Sequence[VersionRow]) -> dict[in
         raise VaultError(f"{subject!r}: the ledger's digests of the document and its file differ")
     return {
         # An adopted document is kept as plain text under another name than its own.
-        row.id: Incoming(_document(row), fmt, data)
+        row.id: IncomingDocument(_document(row), fmt, data)
         if row.document == subject
-        else Incoming(_document(row), "txt", text=data.decode("utf-8", "replace"))
+        else IncomingDocument(_document(row), "txt", text=data.decode("utf-8", "replace"))
         for row in rows
     }
 

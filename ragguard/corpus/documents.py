@@ -42,7 +42,7 @@ INTEGRITY = {
 
 
 @dataclass(frozen=True)
-class Incoming:
+class IncomingDocument:
     """A document of a manifest, before anything is known about it.
 
     Attributes:
@@ -73,7 +73,7 @@ def format_of(name: str) -> str:
 
 def gather(
     manifest: Manifest, policy: Policy, root: Path | Place, max_bytes: int
-) -> tuple[list[Incoming], dict[str, bytes]]:
+) -> tuple[list[IncomingDocument], dict[str, bytes]]:
     """Read every document of a manifest.
 
     Args:
@@ -85,7 +85,7 @@ def gather(
         Documents in manifest order, and the bytes of the files read, by digest.
     """
     limit = min(max_bytes, policy.max_document_bytes)
-    incoming: list[Incoming] = []
+    incoming: list[IncomingDocument] = []
     files: dict[str, bytes] = {}
     read = reading(root)
     for subject in manifest.subjects:
@@ -108,19 +108,21 @@ def _asked(max_bytes: int, policy: Policy) -> str:
     return "max_document_bytes in the source's contract (`ragguard trust policy`)"
 
 
-def _refused(source: str, subject: Subject, error: IntegrityError) -> Incoming:
+def _refused(source: str, subject: Subject, error: IntegrityError) -> IncomingDocument:
     rule = INTEGRITY.get(type(error), "integrity")
     document = Document(
         source, subject.name, subject.digest, subject.metadata, subject.name, subject.digest
     )
-    return Incoming(
+    return IncomingDocument(
         document,
         format_of(subject.name),
         findings=(Finding(rule, 1.0, None, error.message, {"integrity": True}),),
     )
 
 
-def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> Iterator[Incoming]:
+def documents_of(
+    source: str, subject: Subject, data: bytes, policy: Policy
+) -> Iterator[IncomingDocument]:
     """Yield documents of one signed file, with the metadata in force.
 
     Args:
@@ -138,7 +140,7 @@ def documents_of(source: str, subject: Subject, data: bytes, policy: Policy) -> 
         document = Document(
             source, subject.name, subject.digest, metadata, subject.name, subject.digest
         )
-        yield Incoming(document, fmt, data, findings=broken)
+        yield IncomingDocument(document, fmt, data, findings=broken)
         return
     for record in read_records(data, fmt, subject.name):
         yield _record(source, subject, record, fmt, policy)
@@ -158,7 +160,9 @@ def with_front(front: Metadata, signed: Metadata, name: str) -> Metadata:
         return signed
 
 
-def _record(source: str, subject: Subject, record: Record, fmt: str, policy: Policy) -> Incoming:
+def _record(
+    source: str, subject: Subject, record: Record, fmt: str, policy: Policy
+) -> IncomingDocument:
     name = f"{subject.name}#{record.id}"
     findings: tuple[Finding, ...]
     metadata: Metadata
@@ -179,10 +183,12 @@ def _record(source: str, subject: Subject, record: Record, fmt: str, policy: Pol
         subject.name,
         subject.digest,
     )
-    return Incoming(document, "txt", text=record.text, findings=findings)
+    return IncomingDocument(document, "txt", text=record.text, findings=findings)
 
 
-def refuse_look_alikes(items: Sequence[Incoming], there: Collection[str]) -> list[Incoming]:
+def refuse_look_alikes(
+    items: Sequence[IncomingDocument], there: Collection[str]
+) -> list[IncomingDocument]:
     """Refuse newcomers whose id a person cannot tell from one of the same source that stays.
 
     Files are compared as a file system and a reader do, records by letters of another script (see
@@ -223,10 +229,10 @@ def _alike(name: str) -> list[tuple[str, str]]:
     return list(zip(("folded", "skeleton"), names.collision_keys(name), strict=True))
 
 
-def _without_repeats(incoming: list[Incoming]) -> list[Incoming]:
+def _without_repeats(incoming: list[IncomingDocument]) -> list[IncomingDocument]:
     """Refuse a document id that stands twice: a file named like a record of another file."""
     seen: set[str] = set()
-    result: list[Incoming] = []
+    result: list[IncomingDocument] = []
     for item in incoming:
         if item.document.id in seen:
             detail = f"the id {item.document.id!r} stands twice in this manifest"
@@ -238,6 +244,6 @@ def _without_repeats(incoming: list[Incoming]) -> list[Incoming]:
     return result
 
 
-def _with(item: Incoming, finding: Finding) -> Incoming:
+def _with(item: IncomingDocument, finding: Finding) -> IncomingDocument:
     values: dict[str, Any] = {**item.__dict__, "findings": (*item.findings, finding)}
-    return Incoming(**values)
+    return IncomingDocument(**values)

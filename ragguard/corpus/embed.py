@@ -13,14 +13,14 @@ from html import unescape
 
 import numpy as np
 
-from ragguard.corpus.documents import Incoming
-from ragguard.detect.view import Prepared
+from ragguard.corpus.documents import IncomingDocument
+from ragguard.detect.view import PreparedDocument
 from ragguard.ledger import versions
 from ragguard.ledger.writer import dump_vectors, load_vectors
 from ragguard.model import Chunk, Finding, Floats, Hidden, Metadata
 from ragguard.parse import workers
 from ragguard.parse.chunk import refine
-from ragguard.parse.document import Parsed, decode_text
+from ragguard.parse.document import ParsedDocument, decode_text
 from ragguard.parse.workers import Read, Source, Unread
 from ragguard.trust.canonical import digest, digest_bytes
 from ragguard.workspace import Workspace
@@ -33,7 +33,7 @@ Given = Callable[[Mapping[str, str]], Mapping[str, Floats]]
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedDocument:
     """A prepared document and where the vault keeps its vectors.
 
     Attributes:
@@ -42,7 +42,7 @@ class Embedded:
         places: (pack, row) of each chunk's vector; empty on a dry run.
     """
 
-    prepared: Prepared
+    prepared: PreparedDocument
     text_digests: tuple[str, ...]
     places: tuple[tuple[str, int], ...]
 
@@ -57,7 +57,7 @@ class Parts:
 
 
 def take_apart(
-    workspace: Workspace, items: Sequence[Incoming]
+    workspace: Workspace, items: Sequence[IncomingDocument]
 ) -> tuple[dict[int, Parts], dict[int, Finding]]:
     """Parse and split documents.
 
@@ -95,7 +95,7 @@ def take_apart(
     return parts, unreadable
 
 
-def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | Unread]:
+def read_items(workspace: Workspace, items: Sequence[IncomingDocument]) -> list[Read | Unread]:
     """Read documents in workers, within `[parse]`.
 
     Returns:
@@ -115,7 +115,7 @@ def read_items(workspace: Workspace, items: Sequence[Incoming]) -> list[Read | U
     )
 
 
-def _source_text(item: Incoming, parsed: Parsed) -> str:
+def _source_text(item: IncomingDocument, parsed: ParsedDocument) -> str:
     """What raw inspection reads: markup with its character references resolved, else the text."""
     if item.fmt == "html":
         return unescape(decode_text(item.data, item.fmt))
@@ -124,7 +124,7 @@ def _source_text(item: Incoming, parsed: Parsed) -> str:
 
 def embed(
     workspace: Workspace,
-    items: Sequence[Incoming],
+    items: Sequence[IncomingDocument],
     parts: dict[int, Parts],
     before: dict[str, Metadata],
     *,
@@ -132,7 +132,7 @@ def embed(
     progress: Callable[[int, int], None],
     afresh: bool = False,
     given: Given | None = None,
-) -> dict[int, Embedded]:
+) -> dict[int, EmbeddedDocument]:
     """List vectors of every chunk, from the vault where it has them.
 
     Args:
@@ -174,7 +174,7 @@ def embed(
         if keep:
             places.update(_keep(workspace, recipe, block, vectors))
     packs: dict[str, Floats] = {}
-    result: dict[int, Embedded] = {}
+    result: dict[int, EmbeddedDocument] = {}
     for number, part in parts.items():
         rows = []
         for name in digests[number]:
@@ -186,7 +186,7 @@ def embed(
                 packs[pack] = load_vectors(workspace.vault.get(pack))
             rows.append(packs[pack][row])
         item = items[number]
-        prepared = Prepared(
+        prepared = PreparedDocument(
             item.document,
             part.raw,
             part.hidden,
@@ -195,7 +195,7 @@ def embed(
             before.get(item.document.id),
         )
         kept = tuple(places[d] for d in digests[number]) if keep else ()
-        result[number] = Embedded(prepared, digests[number], kept)
+        result[number] = EmbeddedDocument(prepared, digests[number], kept)
     return result
 
 

@@ -23,7 +23,7 @@ from ragguard.corpus.documents import format_of
 from ragguard.errors import IntegrityError, RagguardError
 from ragguard.ledger import audit_queries, commits, log
 from ragguard.ledger.audit_queries import StandingRow
-from ragguard.ledger.versions import Stay, VersionRow
+from ragguard.ledger.versions import VersionRow, ZoneStay
 from ragguard.model import Manifest, Metadata, Policy, Root, Subject
 from ragguard.trust import adoption, contract, dsse, root
 from ragguard.trust import manifest as manifests
@@ -36,7 +36,7 @@ MAX_BYTES = 1 << 30  # it was accepted once, under the limits of that day
 
 
 @dataclass(frozen=True)
-class Standing:
+class ManifestStanding:
     """A manifest that documents stand on, looked at today.
 
     Attributes:
@@ -83,28 +83,28 @@ class Signatures:
             self._in_force, self._since = _history(log.entries(conn))
         self._later: dict[str, Mapping[str, Subject]] = {}
 
-    def examine(self, name: str) -> Standing:
+    def examine(self, name: str) -> ManifestStanding:
         """Look at a manifest by digest."""
         kept = self.rows.get(name)
         if kept is None:
-            return Standing(forged="its manifest was never accepted")
+            return ManifestStanding(forged="its manifest was never accepted")
         try:
             data = self._vault.get(kept.envelope)
         except RagguardError as error:
-            return Standing(damaged=error.message)
+            return ManifestStanding(damaged=error.message)
         try:
             record = adoption.parse(data, max_bytes=MAX_BYTES)
             if record is not None:
-                return Standing(adopted=record.documents)
+                return ManifestStanding(adopted=record.documents)
             envelope = dsse.parse_envelope(data, max_bytes=MAX_BYTES)
             manifest = manifests.parse(envelope.payload, max_bytes=MAX_BYTES)
         except IntegrityError as error:
-            return Standing(forged=f"its manifest cannot be read ({error.message})")
+            return ManifestStanding(forged=f"its manifest cannot be read ({error.message})")
         if (manifest.digest, manifest.source) != (name, kept.source):
-            return Standing(forged="its manifest is not the one of its digest and source")
-        return Standing(manifest, **self._verify(envelope, manifest.source, kept.commit))
+            return ManifestStanding(forged="its manifest is not the one of its digest and source")
+        return ManifestStanding(manifest, **self._verify(envelope, manifest.source, kept.commit))
 
-    def vouched(self, row: Stay | StandingRow, standing: Standing) -> bool:
+    def vouched(self, row: ZoneStay | StandingRow, standing: ManifestStanding) -> bool:
         """Tell whether a document on a manifest of too few signatures stands on something else.
 
         Args:
@@ -124,7 +124,7 @@ class Signatures:
         if source not in self._later:
             own = [r for r in self.rows.values() if r.source == source and r.version >= 1]
             newest = max(own, key=lambda r: r.version, default=None)
-            standing = self.examine(newest.digest) if newest is not None else Standing()
+            standing = self.examine(newest.digest) if newest is not None else ManifestStanding()
             listed = standing.manifest if standing.signed else None
             self._later[source] = {s.name: s for s in listed.subjects} if listed else {}
         return self._later[source]
@@ -221,7 +221,7 @@ def unlike(row: Row, subject: Subject | None) -> str:
     return ""
 
 
-def forgery(row: Row, standing: Standing, subjects: Mapping[str, Subject]) -> str:
+def forgery(row: Row, standing: ManifestStanding, subjects: Mapping[str, Subject]) -> str:
     """Tell what of a document is not as its manifest signs it; empty when all is."""
     if standing.forged:
         return standing.forged

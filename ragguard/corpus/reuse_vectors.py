@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import Embedded, read_items
-from ragguard.detect.view import Prepared
+from ragguard.corpus.documents import IncomingDocument
+from ragguard.corpus.embed import EmbeddedDocument, read_items
+from ragguard.detect.view import PreparedDocument
 from ragguard.ledger import versions
 from ragguard.ledger.versions import PointRow
 from ragguard.ledger.writer import load_vectors
 from ragguard.model import Chunk, Floats
-from ragguard.parse.document import Parsed
+from ragguard.parse.document import ParsedDocument
 from ragguard.parse.workers import Read
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
@@ -26,10 +26,10 @@ from ragguard.workspace import Workspace
 
 def recut(
     workspace: Workspace,
-    items: Mapping[int, Incoming],
+    items: Mapping[int, IncomingDocument],
     spans: Mapping[int, Sequence[PointRow]],
     recipe: str,
-) -> dict[int, Embedded]:
+) -> dict[int, EmbeddedDocument]:
     """List chunks and vectors of documents, nothing split and nothing embedded.
 
     Args:
@@ -48,7 +48,7 @@ def recut(
     with workspace.ledger.reading() as conn:
         places = versions.known_vectors(conn, recipe, sorted(digests), workspace.seal_key)
     packs: dict[str, Floats] = {}
-    embedded: dict[int, Embedded] = {}
+    embedded: dict[int, EmbeddedDocument] = {}
     for number, (parsed, chunks) in cut.items():
         texts = tuple(str(p.text_digest) for p in spans[number])
         if not all(text in places for text in texts):
@@ -59,25 +59,27 @@ def recut(
                 packs[pack] = load_vectors(workspace.vault.get(pack))
         vectors = np.stack([packs[pack][row] for pack, row in kept])
         document = items[number].document
-        prepared = Prepared(document, parsed.text, parsed.hidden, chunks, vectors, None)
-        embedded[number] = Embedded(prepared, texts, kept)
+        prepared = PreparedDocument(document, parsed.text, parsed.hidden, chunks, vectors, None)
+        embedded[number] = EmbeddedDocument(prepared, texts, kept)
     return embedded
 
 
 def cut_again(
-    workspace: Workspace, items: Mapping[int, Incoming], spans: Mapping[int, Sequence[PointRow]]
-) -> dict[int, tuple[Parsed, tuple[Chunk, ...]]]:
+    workspace: Workspace,
+    items: Mapping[int, IncomingDocument],
+    spans: Mapping[int, Sequence[PointRow]],
+) -> dict[int, tuple[ParsedDocument, tuple[Chunk, ...]]]:
     """Text and chunks of documents, by number; left out where the text is not what it was."""
     listed = [number for number in items if spans.get(number)]
     read = read_items(workspace, [items[number] for number in listed])
-    cut: dict[int, tuple[Parsed, tuple[Chunk, ...]]] = {}
+    cut: dict[int, tuple[ParsedDocument, tuple[Chunk, ...]]] = {}
     for number, answer in zip(listed, read, strict=True):
         if isinstance(answer, Read) and (chunks := _cut(answer.parsed, spans[number])) is not None:
             cut[number] = (answer.parsed, chunks)
     return cut
 
 
-def _cut(parsed: Parsed, spans: Sequence[PointRow]) -> tuple[Chunk, ...] | None:
+def _cut(parsed: ParsedDocument, spans: Sequence[PointRow]) -> tuple[Chunk, ...] | None:
     """Return a document's chunks; `None` where the text is not what it was."""
     chunks = tuple(Chunk(p.start, p.end, parsed.text[p.start : p.end]) for p in spans)
     same = all(

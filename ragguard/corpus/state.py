@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import sqlalchemy as sa
 
-from ragguard.corpus.clean_set import Left, sift
+from ragguard.corpus.clean_set import ExcludedDocument, sift
 from ragguard.corpus.provenance import MAX_BYTES
 from ragguard.ledger import cases, commits, log, versions_at
 from ragguard.ledger import versions as version_rows
@@ -182,7 +182,7 @@ def retirements(conn: sa.Connection) -> dict[int, int]:
 
 def good_today(
     workspace: Workspace, versions: Iterable[VersionRow]
-) -> tuple[list[VersionRow], list[Left]]:
+) -> tuple[list[VersionRow], list[ExcludedDocument]]:
     """List versions that may serve by the trust of today, and the others with the reason.
 
     Signatures, contract and denials are looked at; bytes are not read. A commit with which

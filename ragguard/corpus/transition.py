@@ -19,7 +19,7 @@ from ragguard.corpus import embed as prepare
 from ragguard.corpus.carry_over import same
 from ragguard.corpus.changes import Draft
 from ragguard.corpus.clean_set import read_back
-from ragguard.corpus.embed import Embedded
+from ragguard.corpus.embed import EmbeddedDocument
 from ragguard.corpus.reuse_vectors import recut
 from ragguard.corpus.sealing import seals_of
 from ragguard.corpus.state import (
@@ -201,7 +201,7 @@ class _Turn:
         places: Sequence[ZonedDocument],
         embed: bool,
         progress: Progress,
-    ) -> dict[int, Embedded]:
+    ) -> dict[int, EmbeddedDocument]:
         """List chunks and vectors of documents, by the version asked for."""
         workspace, recipe = self._workspace, self._generation.recipe
         rows = [p.wanted for p in places]
@@ -247,7 +247,7 @@ class _Turn:
         )
         return ready | {lacking[place].id: embedded for place, embedded in by_place.items()}
 
-    def _put(self, place: ZonedDocument, ready: Mapping[int, Embedded]) -> int:
+    def _put(self, place: ZonedDocument, ready: Mapping[int, EmbeddedDocument]) -> int:
         """A document into its zone, or left where it is; returns the version that is there then."""
         plan, zone, wanted, version = self.plan, place.zone, place.wanted, place.version
         embedded = ready.get(wanted.id)

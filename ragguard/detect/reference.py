@@ -34,7 +34,13 @@ from ragguard.detect.scoring import (
     measure,
     shares,
 )
-from ragguard.detect.view import Prepared, Surroundings, build_view, near_suspects, point_label
+from ragguard.detect.view import (
+    PreparedDocument,
+    Surroundings,
+    build_view,
+    near_suspects,
+    point_label,
+)
 from ragguard.errors import LedgerError
 from ragguard.model import Bools, Doubles, Evidence, Ints, Signal
 from ragguard.stats import conformal
@@ -54,7 +60,7 @@ Placed = TypeVar("Placed")
 
 
 @dataclass(frozen=True)
-class Raw:
+class RehearsalScores:
     """What checks said of clean documents that were brought in as newcomers.
 
     Attributes:
@@ -127,7 +133,7 @@ def in_runs(places: Sequence[Placed], together: int) -> list[Placed]:
 
 
 def rehearse(
-    documents: Sequence[Prepared],
+    documents: Sequence[PreparedDocument],
     around: Surroundings,
     checks: Mapping[str, tuple[Check, object]],
     held: Rounds,
@@ -149,12 +155,12 @@ def rehearse(
 
 
 def bring_in(
-    documents: Sequence[Prepared],
+    documents: Sequence[PreparedDocument],
     around: Surroundings,
     checks: Mapping[str, tuple[Check, object]],
     held: Rounds,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Raw:
+) -> RehearsalScores:
     """Bring indexed documents in again, in rounds; see `rehearse`."""
     parts: dict[str, list[Doubles]] = {}
     owners: dict[str, list[Ints]] = {}
@@ -179,10 +185,10 @@ def bring_in(
     units = {check: entry.unit for check, (entry, _) in checks.items()}
     scores = {check: np.concatenate(pieces) for check, pieces in parts.items()}
     rows = {check: np.concatenate(pieces) for check, pieces in owners.items()}
-    return Raw(scores, rows, units, [p.document.digest for p in documents])
+    return RehearsalScores(scores, rows, units, [p.document.digest for p in documents])
 
 
-def leave_out(raw: Raw, gone: Bools) -> Raw:
+def leave_out(raw: RehearsalScores, gone: Bools) -> RehearsalScores:
     """Tell what checks said of the other documents.
 
     Args:
@@ -191,7 +197,7 @@ def leave_out(raw: Raw, gone: Bools) -> Raw:
     """
     number = np.cumsum(~gone) - 1
     kept = {check: ~gone[owners] for check, owners in raw.owners.items()}
-    return Raw(
+    return RehearsalScores(
         {check: scores[kept[check]] for check, scores in raw.scores.items()},
         {check: number[owners[kept[check]]] for check, owners in raw.owners.items()},
         raw.units,
@@ -199,7 +205,7 @@ def leave_out(raw: Raw, gone: Bools) -> Raw:
     )
 
 
-def as_if_new(around: Surroundings, again: Sequence[Prepared]) -> Surroundings:
+def as_if_new(around: Surroundings, again: Sequence[PreparedDocument]) -> Surroundings:
     """Tell what indexed documents are held against when they come in again: without their words.
 
     Args:

@@ -25,7 +25,7 @@ from ragguard.detect import checks as checks_package
 from ragguard.detect.checks import Check
 from ragguard.detect.index_campaigns import tail
 from ragguard.detect.plugged import plugged_checks
-from ragguard.detect.view import Prepared
+from ragguard.detect.view import PreparedDocument
 from ragguard.errors import ConfigError, NotApplicable
 from ragguard.model import (
     FIRST_IMPORT,
@@ -118,7 +118,7 @@ def needed(least: int, rate: float) -> int:
 
 
 @dataclass(frozen=True)
-class Measured:
+class CheckSignals:
     """Signals of all checks on one view."""
 
     signals: Mapping[str, Signal]
@@ -154,7 +154,7 @@ def active_checks(
     return result
 
 
-def measure(view: CorpusView, checks: Mapping[str, tuple[Check, object]]) -> Measured:
+def measure(view: CorpusView, checks: Mapping[str, tuple[Check, object]]) -> CheckSignals:
     """Run checks; one that fails is reported as such and stops nothing."""
     signals: dict[str, Signal] = {}
     skipped: list[Skipped] = []
@@ -168,7 +168,7 @@ def measure(view: CorpusView, checks: Mapping[str, tuple[Check, object]]) -> Mea
             # it could not examine, exits 5, and the traceback is logged.
             logger.exception("check %s failed", name)
             skipped.append(Skipped(name, f"{type(error).__name__}: {error}"[:300], crashed=True))
-    return Measured(signals, tuple(skipped))
+    return CheckSignals(signals, tuple(skipped))
 
 
 def document_p_values(
@@ -272,9 +272,9 @@ def family_p_values(
 
 
 def judge(
-    batch: Sequence[Prepared],
+    batch: Sequence[PreparedDocument],
     view: CorpusView,
-    measured: Measured,
+    measured: CheckSignals,
     profile: Profile,
     checks: Mapping[str, tuple[Check, object]],
     policies: Mapping[str, Policy],

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from ragguard.detect.checks import Check
 from ragguard.detect.scoring import Profile, judge, measure
-from ragguard.detect.view import Prepared, Surroundings, build_view
+from ragguard.detect.view import PreparedDocument, Surroundings, build_view
 from ragguard.model import Policy, Verdict
 
 MOST = 256  # companions looked at again at once
@@ -27,7 +27,7 @@ CHECKS = frozenset({"collusion", "accord"})
 
 
 @dataclass(frozen=True)
-class Judging:
+class JudgingMethod:
     """How documents are judged: the same for newcomers and for their companions.
 
     Attributes:
@@ -43,12 +43,12 @@ class Judging:
 
 
 def second_look(
-    batch: Sequence[Prepared],
+    batch: Sequence[PreparedDocument],
     verdicts: Sequence[Verdict],
     around: Surroundings,
-    judging: Judging,
-    fetch: Callable[[Sequence[str]], Sequence[Prepared]],
-) -> list[tuple[Prepared, Verdict]]:
+    judging: JudgingMethod,
+    fetch: Callable[[Sequence[str]], Sequence[PreparedDocument]],
+) -> list[tuple[PreparedDocument, Verdict]]:
     """Judge the recent companions of what was caught colluding.
 
     Args:
@@ -64,7 +64,7 @@ def second_look(
     for i, verdict in enumerate(verdicts):
         if verdict.outcome == "quarantine" and _colludes(verdict):
             caught.setdefault(verdict.source, []).append(i)
-    companions: dict[str, tuple[Prepared, Verdict]] = {}
+    companions: dict[str, tuple[PreparedDocument, Verdict]] = {}
     for source, numbers in sorted(caught.items()):
         for prepared, verdict in _look(source, numbers, batch, verdicts, around, judging, fetch):
             companions.setdefault(prepared.label, (prepared, verdict))
@@ -74,12 +74,12 @@ def second_look(
 def _look(
     source: str,
     caught: Sequence[int],
-    batch: Sequence[Prepared],
+    batch: Sequence[PreparedDocument],
     verdicts: Sequence[Verdict],
     around: Surroundings,
-    judging: Judging,
-    fetch: Callable[[Sequence[str]], Sequence[Prepared]],
-) -> list[tuple[Prepared, Verdict]]:
+    judging: JudgingMethod,
+    fetch: Callable[[Sequence[str]], Sequence[PreparedDocument]],
+) -> list[tuple[PreparedDocument, Verdict]]:
     """Return the recent companions of what was caught of one source."""
     arriving = {p.label for p in batch}
     named = {
@@ -113,7 +113,7 @@ def _look(
     ]
 
 
-def _may_pull(source: str, companion: Prepared, judging: Judging) -> bool:
+def _may_pull(source: str, companion: PreparedDocument, judging: JudgingMethod) -> bool:
     """Tell whether a source's documents may have a companion judged once more."""
     theirs = companion.document.source
     if theirs == source:

@@ -41,7 +41,7 @@ Table = tuple[Ints, Floats]  # rows of the view and similarities, see `Neighbour
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedDocument:
     """A document ready to be judged.
 
     Attributes:
@@ -85,12 +85,14 @@ class Surroundings:
     denied: Sequence[DeniedText]
     now: datetime
     recent: Set[str] = frozenset()
-    suspects: Sequence[Prepared] = ()
+    suspects: Sequence[PreparedDocument] = ()
     low: Set[str] = frozenset()
     first: Mapping[str, int] = field(default_factory=dict)
 
 
-def near_suspects(batch: Sequence[Prepared], suspects: Sequence[Prepared]) -> list[Prepared]:
+def near_suspects(
+    batch: Sequence[PreparedDocument], suspects: Sequence[PreparedDocument]
+) -> list[PreparedDocument]:
     """Undecided documents that are near a batch: they are judged beside it.
 
     Returns:
@@ -158,11 +160,11 @@ def point_label(point: Point) -> str:
 
 
 def build_view(
-    batch: Sequence[Prepared],
+    batch: Sequence[PreparedDocument],
     around: Surroundings,
     *,
     absent: Set[str] = frozenset(),
-    beside: Sequence[Prepared] = (),
+    beside: Sequence[PreparedDocument] = (),
 ) -> CorpusView:
     """Look a batch up in the index.
 

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from ragguard.errors import IntegrityError
 from ragguard.export import inventory as inventories
-from ragguard.export.inventory import Denied, Inventory, Vouched, about_of
+from ragguard.export.inventory import DeniedDocument, Inventory, ReviewerWord, about_of
 from ragguard.export.verify_history import VerifiedHistory
 from ragguard.trust import decision, quorum, strict_json
 from ragguard.trust.canonical import digest, digest_bytes, parse_time
@@ -25,7 +25,7 @@ Read = Callable[[str], bytes]  # a file of the inventory, by its path
 RESTORE = "restore"  # a commit that took decisions over: the log does not say when they were made
 
 
-class Reviewed:
+class DecisionVerifier:
     """Verifies the words of reviewers in an export.
 
     Args:
@@ -83,7 +83,7 @@ class Reviewed:
             else:
                 yield about, tally.words
 
-    def denial(self, denial: Denied) -> Quorum | None:
+    def denial(self, denial: DeniedDocument) -> Quorum | None:
         """Return the words of a rejection; what is kept of the text is looked at too.
 
         Returns:
@@ -211,7 +211,7 @@ class Reviewed:
             at = self._time(index)
         return quorum.decided(signed, trusted, about, action, self._signers(about, manifest), at)
 
-    def _opinion(self, listed: Vouched, logged: Opinion) -> None:
+    def _opinion(self, listed: ReviewerWord, logged: Opinion) -> None:
         """Verify an opinion by the trust root in force when it was logged.
 
         Raises:
@@ -230,7 +230,7 @@ class Reviewed:
         ):
             raise IntegrityError("it is not what was logged")
 
-    def _check_kept(self, denial: Denied) -> None:
+    def _check_kept(self, denial: DeniedDocument) -> None:
         if digest(dict(denial.metadata)) != denial.metadata_digest:
             raise IntegrityError("its metadata is not the one of its digest")
         for name in (denial.sketches, denial.vectors):
@@ -256,11 +256,11 @@ class Reviewed:
         except (KeyError, TypeError, ValueError):
             raise IntegrityError(f"entry {index} of the log has no time") from None
 
-    def _note(self, denial: Denied, reason: str) -> None:
+    def _note(self, denial: DeniedDocument, reason: str) -> None:
         self.notes.append(f"{_label(denial)}: denied, but {reason}")
 
 
-def _label(listed: Vouched | Denied) -> str:
+def _label(listed: ReviewerWord | DeniedDocument) -> str:
     return f"{listed.source}/{listed.document}"
 
 
@@ -290,7 +290,7 @@ def texts_of(data: bytes) -> list[str]:
     return texts
 
 
-def left_out(past: VerifiedHistory, listed: Iterable[Denied]) -> Iterator[str]:
+def left_out(past: VerifiedHistory, listed: Iterable[DeniedDocument]) -> Iterator[str]:
     """Rejections that the log knows and the inventory does not, a sentence each.
 
     Where one commit carried out many, its entry has their number and no names: just so many

@@ -21,7 +21,7 @@ from ragguard.export import decisions as decided
 from ragguard.export import inventory as inventories
 from ragguard.export import releases
 from ragguard.export.decisions import Read
-from ragguard.export.inventory import Denied, Vouched
+from ragguard.export.inventory import DeniedDocument, ReviewerWord
 from ragguard.ledger import audit_queries, commits, opinions
 from ragguard.ledger import versions as version_rows
 from ragguard.ledger.arrays import dump_array, load_array
@@ -40,7 +40,7 @@ KIND = "restore"
 
 def gather(
     workspace: Workspace, files: dict[str, bytes], missing: list[str], *, texts: bool
-) -> tuple[list[Denied], list[Vouched]]:
+) -> tuple[list[DeniedDocument], list[ReviewerWord]]:
     """List all denials and the opinions on their cases, with what is kept of the texts.
 
     Args:
@@ -85,7 +85,7 @@ def gather(
             words += others
             files |= {inventories.decision_path(name): data for name, data in read.items()}
         denied.append(
-            Denied(
+            DeniedDocument(
                 envelope=envelope,
                 source=version.source,
                 document=version.document,
@@ -132,7 +132,7 @@ def _read(workspace: Workspace, name: str, label: str, missing: list[str]) -> by
 def record(
     plan: changes.Draft,
     read: Read,
-    one: Denied,
+    one: DeniedDocument,
     words: Sequence[Word],
     number: int,
     manifest: ManifestRow | None,
@@ -181,7 +181,9 @@ def record(
     return plan.finish(KIND, who, one.source, manifest, decision=one.envelope)
 
 
-def _kept(workspace: Workspace, read: Read, denial: Denied, same_recipe: bool) -> list[bytes]:
+def _kept(
+    workspace: Workspace, read: Read, denial: DeniedDocument, same_recipe: bool
+) -> list[bytes]:
     """Sketches, vectors and texts by which the like of a denied text is recognised.
 
     Sketches are made again from the texts: nothing in an export is believed that can be computed.

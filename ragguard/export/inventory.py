@@ -37,7 +37,7 @@ _FIXED = re.compile(
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedDocument:
     """A document of the clean set.
 
     Attributes:
@@ -69,7 +69,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Omitted:
+class OmittedDocument:
     """A document that served after the commit and is not in the clean set; its bytes are not here.
 
     Attributes:
@@ -85,7 +85,7 @@ class Omitted:
 
 
 @dataclass(frozen=True)
-class Vouched:
+class ReviewerWord:
     """A reviewer's word: a release of a document of the clean set, or an opinion.
 
     Attributes:
@@ -104,7 +104,7 @@ class Vouched:
 
 
 @dataclass(frozen=True)
-class Denied:
+class DeniedDocument:
     """What a reviewer rejected: enough to refuse its bytes and to recognise its like.
 
     Attributes:
@@ -137,7 +137,7 @@ class Denied:
     texts: str | None
 
 
-def about_of(row: VersionRow | Listed | Vouched | Denied) -> About:
+def about_of(row: VersionRow | ListedDocument | ReviewerWord | DeniedDocument) -> About:
     """Tell what a word on a document has to be about."""
     return row.source, row.document, row.digest, row.metadata_digest
 
@@ -177,16 +177,16 @@ class Inventory:
     size: int
     roots: Sequence[str]
     recipe: Mapping[str, Any]
-    documents: Sequence[Listed]
-    left: Sequence[Omitted]
+    documents: Sequence[ListedDocument]
+    left: Sequence[OmittedDocument]
     manifests: Mapping[str, str]
-    decisions: Sequence[Vouched]
-    denied: Sequence[Denied]
+    decisions: Sequence[ReviewerWord]
+    denied: Sequence[DeniedDocument]
     canaries: str | None
     missing: Sequence[str]
     objects: Mapping[str, int]
     files: Mapping[str, Sequence[Any]]
-    opinions: Sequence[Vouched] = field(default_factory=list)
+    opinions: Sequence[ReviewerWord] = field(default_factory=list)
 
 
 def dump(inventory: Inventory) -> bytes:
@@ -213,11 +213,11 @@ def parse(data: bytes) -> Inventory:
     inventory = Inventory(
         **{
             **{f.name: getattr(inventory, f.name) for f in fields(inventory)},
-            "documents": [_read(Listed, row) for row in inventory.documents],
-            "left": [_read(Omitted, row) for row in inventory.left],
-            "decisions": [_read(Vouched, row) for row in inventory.decisions],
-            "denied": [_read(Denied, row) for row in inventory.denied],
-            "opinions": [_read(Vouched, row) for row in inventory.opinions],
+            "documents": [_read(ListedDocument, row) for row in inventory.documents],
+            "left": [_read(OmittedDocument, row) for row in inventory.left],
+            "decisions": [_read(ReviewerWord, row) for row in inventory.decisions],
+            "denied": [_read(DeniedDocument, row) for row in inventory.denied],
+            "opinions": [_read(ReviewerWord, row) for row in inventory.opinions],
         }
     )
     digests = [

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ragguard.corpus.clean_set import Left
+from ragguard.corpus.clean_set import ExcludedDocument
 from ragguard.errors import VaultError
 from ragguard.export import inventory as inventories
-from ragguard.export.inventory import Vouched, about_of
+from ragguard.export.inventory import ReviewerWord, about_of
 from ragguard.ledger import audit_queries, commits, opinions, versions
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding
@@ -30,12 +30,12 @@ class Releases:
         lost: Of whom some word is lost, a sentence each by document.
     """
 
-    decisions: list[Vouched] = field(default_factory=list)
-    opinions: list[Vouched] = field(default_factory=list)
+    decisions: list[ReviewerWord] = field(default_factory=list)
+    opinions: list[ReviewerWord] = field(default_factory=list)
     data: dict[str, bytes] = field(default_factory=dict)
     lost: dict[About, str] = field(default_factory=dict)
 
-    def unproved(self, rows: Iterable[VersionRow]) -> list[Left]:
+    def unproved(self, rows: Iterable[VersionRow]) -> list[ExcludedDocument]:
         """List documents that were held, serve, and have no release that can be shown."""
         shown = {about_of(decision) for decision in self.decisions}
         return [
@@ -96,16 +96,16 @@ def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> Releases:
     return releases
 
 
-def opinions_on(heard: Iterable[tuple[int, Opinion]], version: VersionRow) -> list[Vouched]:
+def opinions_on(heard: Iterable[tuple[int, Opinion]], version: VersionRow) -> list[ReviewerWord]:
     """List opinions on the case of a version."""
     return [vouched(version, opinion.envelope, index) for index, opinion in heard]
 
 
-def vouched(version: VersionRow, envelope: str, log_index: int) -> Vouched:
+def vouched(version: VersionRow, envelope: str, log_index: int) -> ReviewerWord:
     """Return a word about a version."""
-    return Vouched(envelope, *about_of(version), version.manifest, log_index)
+    return ReviewerWord(envelope, *about_of(version), version.manifest, log_index)
 
 
-def _unproved(row: VersionRow, why: str) -> Left:
+def _unproved(row: VersionRow, why: str) -> ExcludedDocument:
     finding = Finding("unproved", 1.0, None, f"it was held, and nothing shows its release: {why}")
-    return Left(row, (finding,), waits=False)
+    return ExcludedDocument(row, (finding,), waits=False)

@@ -17,7 +17,7 @@ from ragguard.errors import IntegrityError, LogError
 from ragguard.export import inventory as inventories
 from ragguard.export import safe_read, verify
 from ragguard.export.inventory import Inventory
-from ragguard.export.verify import Checked
+from ragguard.export.verify import ExportVerification
 from ragguard.ledger import audit_queries
 from ragguard.model import Progress
 from ragguard.trust.canonical import format_time
@@ -27,7 +27,7 @@ ACT = "restore"
 
 
 @dataclass(frozen=True)
-class Restored:
+class VaultRestoreResult:
     """What was put back.
 
     Attributes:
@@ -59,7 +59,7 @@ def restore(
     folder: Path,
     *,
     progress: Progress = lambda stage, done, total: None,
-) -> Restored:
+) -> VaultRestoreResult:
     """Put back into the vault what an export holds and the vault does not.
 
     Raises:
@@ -90,7 +90,7 @@ def restore(
     # A plan that is lost could not be finished: what was begun is, now that its blobs are back.
     # No plan waits for an opinion; those on open cases are in no export.
     recovered = 0 if lost.keys() - {"opinion"} else workspace.recover()
-    return Restored(
+    return VaultRestoreResult(
         listed.commit,
         counts["documents"],
         counts["others"],
@@ -101,7 +101,7 @@ def restore(
     )
 
 
-def sound(checked: Checked, folder: Path) -> Inventory:
+def sound(checked: ExportVerification, folder: Path) -> Inventory:
     """Return the inventory of an export in which nothing is wrong.
 
     Raises:

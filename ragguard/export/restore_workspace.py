@@ -29,15 +29,15 @@ from ragguard import config
 from ragguard.canary import sets
 from ragguard.corpus import changes
 from ragguard.corpus.carry_over import carry
-from ragguard.corpus.clean_set import Left, read_back
-from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.clean_set import ExcludedDocument, read_back
+from ragguard.corpus.embed import EmbeddedDocument, embed, take_apart
 from ragguard.errors import UsageError
 from ragguard.export import denials as denying
 from ragguard.export import inventory as inventories
 from ragguard.export import safe_read, verify
-from ragguard.export.inventory import Inventory, Listed
+from ragguard.export.inventory import Inventory, ListedDocument
 from ragguard.export.restore_vault import ACT, sound
-from ragguard.export.verify import Checked, VerifiedManifest
+from ragguard.export.verify import ExportVerification, VerifiedManifest
 from ragguard.ledger import commits
 from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.versions import VersionRow
@@ -52,7 +52,7 @@ _SPLITTER = re.compile(r".* size=(\d{1,6}) overlap=(\d{1,6})")
 
 
 @dataclass(frozen=True)
-class Refounded:
+class WorkspaceRestoreResult:
     """The new workspace.
 
     Attributes:
@@ -71,7 +71,7 @@ class Refounded:
     documents: int
     releases: int
     denials: int
-    left: Sequence[Left] = ()
+    left: Sequence[ExcludedDocument] = ()
     recipe_changed: bool = False
     notes: tuple[str, ...] = field(default=())
 
@@ -90,7 +90,7 @@ def restore_into(
     root: str | None = None,
     environment: Mapping[str, str] | None = None,
     progress: Progress = lambda stage, done, total: None,
-) -> Refounded:
+) -> WorkspaceRestoreResult:
     """Make a new workspace from an export.
 
     Args:
@@ -127,7 +127,9 @@ def restore_into(
     return restored
 
 
-def _found(folder: Path, aside: Path, checked: Checked, listed: Inventory, now: datetime) -> None:
+def _found(
+    folder: Path, aside: Path, checked: ExportVerification, listed: Inventory, now: datetime
+) -> None:
     """The empty workspace, on the first trust root."""
     act = {
         "act": ACT,
@@ -163,7 +165,7 @@ class _Restoring:
         self,
         workspace: Workspace,
         folder: Path,
-        checked: Checked,
+        checked: ExportVerification,
         listed: Inventory,
         progress: Progress,
     ) -> None:
@@ -173,13 +175,13 @@ class _Restoring:
         self._listed = listed
         self._progress = progress
         self._files = inventories.paths(listed)
-        self._by_manifest: dict[str, list[tuple[VersionRow, Embedded]]] = defaultdict(list)
+        self._by_manifest: dict[str, list[tuple[VersionRow, EmbeddedDocument]]] = defaultdict(list)
         self._commit: int | None = None
         self._releases = 0
         self._denied = sorted(checked.denied, key=lambda pair: pair[0].log_index)
         self._kept = 0
 
-    def run(self, place: Path) -> Refounded:
+    def run(self, place: Path) -> WorkspaceRestoreResult:
         """Everything; `place` is where the workspace will be."""
         workspace, listed = self._workspace, self._listed
         self._fill_vault()
@@ -203,7 +205,7 @@ class _Restoring:
         if listed.canaries is not None:
             path = inventories.CANARIES
             sets.keep(workspace, sets.load(_read(self._folder, listed, path)))
-        return Refounded(
+        return WorkspaceRestoreResult(
             place,
             workspace.origin,
             self._commit,
@@ -230,7 +232,7 @@ class _Restoring:
             self._workspace.vault.put_many(blobs)
         self._progress("vault", len(kept), len(kept))
 
-    def _prepare(self) -> list[Left]:
+    def _prepare(self) -> list[ExcludedDocument]:
         """Parse, cut and embed every document; returns those that cannot be."""
         workspace = self._workspace
         rows = [_version(n, document) for n, document in enumerate(self._listed.documents)]
@@ -238,7 +240,9 @@ class _Restoring:
         good = [row for row in rows if row.id in items]
         listed = [items[row.id] for row in good]
         parts, unreadable = take_apart(workspace, listed)
-        left += [Left(good[n], (finding,), waits=False) for n, finding in unreadable.items()]
+        left += [
+            ExcludedDocument(good[n], (finding,), waits=False) for n, finding in unreadable.items()
+        ]
         embedded = embed(
             workspace,
             listed,
@@ -284,7 +288,7 @@ class _Restoring:
         generation: Generation,
         name: str,
         verified: VerifiedManifest,
-        ready: Sequence[tuple[VersionRow, Embedded]],
+        ready: Sequence[tuple[VersionRow, EmbeddedDocument]],
     ) -> None:
         """One commit: a manifest is accepted, and documents that stand on it serve."""
         workspace = self._workspace
@@ -353,7 +357,7 @@ class _Restoring:
         )
 
 
-def _version(number: int, listed: Listed) -> VersionRow:
+def _version(number: int, listed: ListedDocument) -> VersionRow:
     """Return a document as a version that no ledger has yet, of no recipe: it gets a new one."""
     return VersionRow(
         id=-1 - number,

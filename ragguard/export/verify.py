@@ -24,8 +24,8 @@ from ragguard.corpus.documents import format_of, with_front
 from ragguard.errors import IntegrityError
 from ragguard.export import decisions, safe_read
 from ragguard.export import inventory as inventories
-from ragguard.export.decisions import Reviewed
-from ragguard.export.inventory import Denied, Inventory, Listed, about_of
+from ragguard.export.decisions import DecisionVerifier
+from ragguard.export.inventory import DeniedDocument, Inventory, ListedDocument, about_of
 from ragguard.export.verify_history import VerifiedHistory, accepting, corpus_problems, read_past
 from ragguard.model import Manifest, PublicKey, Root
 from ragguard.parse.document import front_of
@@ -62,7 +62,7 @@ class VerifiedManifest:
 
 
 @dataclass
-class Checked:
+class ExportVerification:
     """What verifying an export found.
 
     Attributes:
@@ -83,12 +83,12 @@ class Checked:
     pinned: int | None = None
     accepted: dict[str, VerifiedManifest] = field(default_factory=dict)
     released: list[tuple[About, tuple[Word, ...]]] = field(default_factory=list)
-    denied: list[tuple[Denied, tuple[Word, ...]]] = field(default_factory=list)
+    denied: list[tuple[DeniedDocument, tuple[Word, ...]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
-def verify(folder: Path, log_key: str, *, root: str | None = None) -> Checked:
+def verify(folder: Path, log_key: str, *, root: str | None = None) -> ExportVerification:
     """Verify an export.
 
     Args:
@@ -101,7 +101,7 @@ def verify(folder: Path, log_key: str, *, root: str | None = None) -> Checked:
     """
     name, public = signed_note.parse_verifier_key(log_key)
     data = safe_read.read_upto(folder, inventories.INVENTORY, inventories.MAX_INVENTORY)
-    checked = Checked(digest=digest_bytes(data))
+    checked = ExportVerification(digest=digest_bytes(data))
     try:
         signed = safe_read.read_upto(folder, inventories.NOTE, safe_read.MAX_NOTE)
         text = dsse.open_note(signed.decode("utf-8", "replace"), name, public)
@@ -128,7 +128,7 @@ class _Check:
     """One verification; its parts yield what is wrong."""
 
     def __init__(
-        self, folder: Path, listed: Inventory, name: str, public: bytes, checked: Checked
+        self, folder: Path, listed: Inventory, name: str, public: bytes, checked: ExportVerification
     ) -> None:
         self._folder = folder
         self._listed = listed
@@ -137,7 +137,7 @@ class _Check:
         self._files = inventories.paths(listed)
         self._past = VerifiedHistory((), (), ())
         self._seen: set[str] = set()
-        self._bearing: dict[About, list[Listed]] = defaultdict(list)
+        self._bearing: dict[About, list[ListedDocument]] = defaultdict(list)
         for row in listed.documents:
             self._bearing[about_of(row)].append(row)
 
@@ -166,7 +166,7 @@ class _Check:
         yield from corpus_problems(self._listed, self._past.entries)
         yield from self._manifests()
         yield from self._documents()
-        reviewed = decisions.Reviewed(
+        reviewed = decisions.DecisionVerifier(
             self._read, self._past, self._listed, self._files, self._signers
         )
         yield from self._releases(reviewed)
@@ -261,7 +261,7 @@ class _Check:
 
     def _documents(self) -> Iterator[str]:
         """Yield every object once: its bytes, and all documents that are in it."""
-        groups: dict[str, list[Listed]] = defaultdict(list)
+        groups: dict[str, list[ListedDocument]] = defaultdict(list)
         for row in self._listed.documents:
             groups[row.subject_digest].append(row)
         listed = {
@@ -286,7 +286,7 @@ class _Check:
 
     def _document(
         self,
-        row: Listed,
+        row: ListedDocument,
         subjects: Mapping[str, Any],
         texts: Mapping[str, Mapping[str, Any]],
         data: bytes,
@@ -324,7 +324,7 @@ class _Check:
 
     # --- decisions --------------------------------------------------------------------------------
 
-    def _releases(self, reviewed: Reviewed) -> Iterator[str]:
+    def _releases(self, reviewed: DecisionVerifier) -> Iterator[str]:
         for release in reviewed.releases():
             if isinstance(release, str):
                 yield release
@@ -335,7 +335,7 @@ class _Check:
             if row.outcome != "admit" and about_of(row) not in shown:
                 yield f"{row.source}/{row.document}: was held, and no release of it is in it"
 
-    def _denials(self, reviewed: Reviewed) -> Iterator[str]:
+    def _denials(self, reviewed: DecisionVerifier) -> Iterator[str]:
         yield from decisions.left_out(self._past, self._listed.denied)
         refused = {denial.digest for denial in self._listed.denied}
         for row in self._listed.documents:
@@ -370,7 +370,7 @@ class _Check:
         return [keyid for verified in verified_manifests for keyid in verified.everybody]
 
 
-def _lists(accepted: VerifiedManifest | None, row: Listed) -> bool:
+def _lists(accepted: VerifiedManifest | None, row: ListedDocument) -> bool:
     """Tell whether a manifest lists the file that a document is in, with these bytes."""
     if accepted is None or accepted.manifest is None or accepted.source != row.source:
         return False
@@ -378,7 +378,7 @@ def _lists(accepted: VerifiedManifest | None, row: Listed) -> bool:
     return files.get(row.subject) == row.subject_digest
 
 
-def _came_with(denial: Denied, accepted: VerifiedManifest) -> None:
+def _came_with(denial: DeniedDocument, accepted: VerifiedManifest) -> None:
     """Look for a denied document in the manifest it came with.
 
     Raises:
@@ -393,7 +393,7 @@ def _came_with(denial: Denied, accepted: VerifiedManifest) -> None:
         raise IntegrityError("its manifest does not list it")
 
 
-def _texts(data: bytes, rows: Sequence[Listed]) -> dict[str, dict[str, Any]]:
+def _texts(data: bytes, rows: Sequence[ListedDocument]) -> dict[str, dict[str, Any]]:
     """Records of a record file, by the names it goes by and document id; empty for other files."""
     records_by_subject: dict[str, dict[str, Any]] = {}
     for subject in {row.subject for row in rows}:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ragguard.errors import IntegrityError
 from ragguard.export import inventory as inventories
-from ragguard.export.inventory import Inventory, Listed, Omitted
+from ragguard.export.inventory import Inventory, ListedDocument, OmittedDocument
 from ragguard.model import Root
 from ragguard.trust import dsse, merkle, signed_note, strict_json
 from ragguard.trust import root as policy
@@ -110,7 +110,7 @@ def accepting(entries: Entries) -> dict[str, int]:
 
 def corpus_problems(listed: Inventory, entries: Entries) -> Iterator[str]:
     """Yield all documents of the commit, left out ones included, against the commit's entry."""
-    everything: list[Listed | Omitted] = [*listed.documents, *listed.left]
+    everything: list[ListedDocument | OmittedDocument] = [*listed.documents, *listed.left]
     rows = [(r.source, r.document, r.digest, r.metadata_digest) for r in everything]
     if len({row[:2] for row in rows}) != len(rows):
         yield f"{inventories.INVENTORY}: a document stands in it twice"

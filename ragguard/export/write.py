@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragguard.corpus import log_check
-from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
+from ragguard.corpus.clean_set import ExcludedDocument, never_decided, read_back, sift
 from ragguard.errors import LedgerError, LogError, UsageError, VaultError
 from ragguard.export import denials, releases
 from ragguard.export import inventory as inventories
-from ragguard.export.inventory import Inventory, Listed, Omitted, about_of
+from ragguard.export.inventory import Inventory, ListedDocument, OmittedDocument, about_of
 from ragguard.ledger import audit_queries, commits, log, versions, versions_at
 from ragguard.ledger.commits import AcceptedManifest, CommitRow
 from ragguard.ledger.versions import VersionRow
@@ -35,7 +35,7 @@ _WRITERS = 8
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was exported.
 
     Attributes:
@@ -65,7 +65,7 @@ def export(
     at: int | None = None,
     denied_texts: bool = True,
     progress: Progress = lambda stage, done, total: None,
-) -> Exported:
+) -> ExportResult:
     """Write the clean set into a folder.
 
     Args:
@@ -104,7 +104,7 @@ def export(
         raise
     sync_folder(target.parent)
     digest = digest_bytes(inventories.dump(inventory))
-    return Exported(target, inventory, digest, size, workspace.log_key, recovered)
+    return ExportResult(target, inventory, digest, size, workspace.log_key, recovered)
 
 
 def _check_target(workspace: Workspace, target: Path) -> Path:
@@ -308,8 +308,8 @@ def _canaries(
     return str(named[-1])
 
 
-def _listed(row: VersionRow, since: int) -> Listed:
-    return Listed(
+def _listed(row: VersionRow, since: int) -> ListedDocument:
+    return ListedDocument(
         source=row.source,
         document=row.document,
         digest=row.digest,
@@ -329,14 +329,14 @@ def _listed(row: VersionRow, since: int) -> Listed:
     )
 
 
-def _omitted(left: Left) -> Omitted:
+def _omitted(left: ExcludedDocument) -> OmittedDocument:
     first = left.findings[0]
-    return Omitted(*about_of(left.version), first.check, first.detail)
+    return OmittedDocument(*about_of(left.version), first.check, first.detail)
 
 
-def _waits(row: VersionRow) -> Left:
+def _waits(row: VersionRow) -> ExcludedDocument:
     finding = Finding("waits", 1.0, None, "the same bytes wait for a reviewer today")
-    return Left(row, (finding,), waits=True)
+    return ExcludedDocument(row, (finding,), waits=True)
 
 
 def _order(row: VersionRow) -> tuple[str, str]:

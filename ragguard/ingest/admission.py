@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from ragguard.corpus.documents import Incoming
+from ragguard.corpus.documents import IncomingDocument
 from ragguard.corpus.state import SourceState
 from ragguard.errors import QuotaError, UsageError
 from ragguard.ledger import commits, versions
@@ -19,7 +19,7 @@ from ragguard.trust import manifest as manifests
 from ragguard.trust import root
 from ragguard.trust.canonical import format_time
 from ragguard.trust.dsse import VerificationResult
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 from ragguard.workspace import Workspace
 
 RATE_WINDOW = timedelta(days=1)
@@ -41,7 +41,7 @@ def read_manifest(
     manifest, result = root.authenticate(data, workspace.root, workspace.now, max_bytes=limit)
     with workspace.ledger.reading() as conn:
         last = commits.last_manifest(conn, manifest.source)
-    new = manifests.check_sequence(manifest, Accepted(*last) if last else None)
+    new = manifests.check_sequence(manifest, LastAccepted(*last) if last else None)
     if new:
         manifests.check_freshness(manifest, workspace.now)
     return manifest, result, data, new
@@ -131,7 +131,7 @@ def stands(row: VersionRow, outcome: Outcome | None = None) -> Verdict:
     )
 
 
-def _same(item: Incoming, row: VersionRow, policy_digest: str, recipe: str) -> bool:
+def _same(item: IncomingDocument, row: VersionRow, policy_digest: str, recipe: str) -> bool:
     return (
         row.digest,
         row.metadata_digest,
@@ -142,15 +142,15 @@ def _same(item: Incoming, row: VersionRow, policy_digest: str, recipe: str) -> b
 
 def sort_out(
     workspace: Workspace,
-    items: Sequence[Incoming],
+    items: Sequence[IncomingDocument],
     standing: SourceState,
     policy_digest: str,
-) -> tuple[dict[str, Verdict], list[Incoming]]:
+) -> tuple[dict[str, Verdict], list[IncomingDocument]]:
     """List documents whose verdict stands, and documents to be judged."""
     generation = workspace.generation()
     recipe = generation.recipe if generation else ""
     settled: dict[str, Verdict] = {}
-    fresh: list[Incoming] = []
+    fresh: list[IncomingDocument] = []
     for item in items:
         name = item.document.id
         serving, waiting = standing.serving.get(name), standing.waiting.get(name)

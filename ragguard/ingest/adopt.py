@@ -23,8 +23,8 @@ from functools import partial
 from typing import Literal
 
 from ragguard.corpus import changes
-from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import Embedded, Given, embed, take_apart
+from ragguard.corpus.documents import IncomingDocument
+from ragguard.corpus.embed import EmbeddedDocument, Given, embed, take_apart
 from ragguard.corpus.spans import traced
 from ragguard.corpus.state import SourceState, state_of
 from ragguard.errors import UsageError
@@ -50,7 +50,7 @@ ACTOR = "nobody"  # who signed
 
 
 @dataclass
-class Adopted:
+class AdoptResult:
     """What an adoption did.
 
     Attributes:
@@ -79,7 +79,7 @@ def adopt(
     re_embed: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda stage, done, total: None,
-) -> Adopted:
+) -> AdoptResult:
     """Take the documents of a foreign collection into a workspace, unsigned.
 
     Args:
@@ -118,7 +118,7 @@ def adopt(
     demanded = scope.enforced(workspace.root, contract)
     with report.timed("read"):
         layout = detect(foreign.sample(), text=text, metadata=metadata, document=document)
-        adopted = Adopted(layout, report=report)
+        adopted = AdoptResult(layout, report=report)
         claims = Claims(foreign.dimensions, workspace.settings.chunks.size)
         taken = None if re_embed else claims
         items = _gather(workspace, foreign, source, demanded, adopted, taken, progress)
@@ -178,10 +178,10 @@ def _gather(
     foreign: ForeignCollection,
     source: str,
     contract: Policy,
-    adopted: Adopted,
+    adopted: AdoptResult,
     claims: Claims | None,
     progress: Progress,
-) -> list[Incoming]:
+) -> list[IncomingDocument]:
     """Read every point; documents in the order of their ids."""
     passages: dict[str, list[ForeignPiece]] = {}
     left_out: Counter[str] = Counter()
@@ -203,7 +203,7 @@ def _gather(
 
 
 def _refused_before(
-    latest: Mapping[str, VersionRow], fresh: Sequence[Incoming], rules: str
+    latest: Mapping[str, VersionRow], fresh: Sequence[IncomingDocument], rules: str
 ) -> dict[str, Verdict]:
     """List verdicts on documents that were rejected as they are now: they stand."""
     refused = {}
@@ -235,8 +235,8 @@ def _proved(workspace: Workspace, claims: Claims, texts: Mapping[str, str]) -> M
 
 
 def _embedded(
-    workspace: Workspace, items: Sequence[Incoming], dry_run: bool, given: Given | None
-) -> dict[str, Embedded]:
+    workspace: Workspace, items: Sequence[IncomingDocument], dry_run: bool, given: Given | None
+) -> dict[str, EmbeddedDocument]:
     """Documents that were embedded when they were put into quarantine: the vault has the vectors.
 
     They are not judged again: beside their own copies they would look like a campaign.
@@ -274,7 +274,7 @@ def _unsigned(verdict: Verdict, mode: Mode, place: str, alike: str, claimed: int
     return replace(verdict, outcome=outcome, findings=tuple(findings))
 
 
-def _note(adopted: Adopted) -> str:
+def _note(adopted: AdoptResult) -> str:
     notes = []
     if adopted.left_out:
         listed = ", ".join(f"{n} with {reason!r}" for reason, n in adopted.left_out.items())
@@ -291,11 +291,11 @@ def _commit(
     workspace: Workspace,
     foreign: ForeignCollection,
     mode: Mode,
-    judged: Sequence[tuple[Incoming, Verdict]],
-    embedded: Mapping[str, Embedded],
+    judged: Sequence[tuple[IncomingDocument, Verdict]],
+    embedded: Mapping[str, EmbeddedDocument],
     standing: SourceState,
     rules: str,
-    adopted: Adopted,
+    adopted: AdoptResult,
     unchanged: int,
     pulled: Sequence[Pulled],
     judged_until: int,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragguard.corpus.documents import Incoming
+from ragguard.corpus.documents import IncomingDocument
 from ragguard.errors import PredicateError
 from ragguard.model import Document, Finding, Metadata, Policy
 from ragguard.trust import contract
@@ -126,7 +126,7 @@ def documents_of(
     *,
     offsets: bool,
     max_bytes: int,
-) -> list[Incoming]:
+) -> list[IncomingDocument]:
     """List documents as unsigned records, with what is wrong with them already.
 
     Args:
@@ -157,11 +157,11 @@ def documents_of(
         kept = digest_bytes(data)
         # The vault keeps plain text: the subject's ending says so, whatever the document is called.
         document = Document(source, name, kept, metadata, f"{name}.txt", kept)
-        documents.append(Incoming(document, "txt", text=text, findings=tuple(findings)))
+        documents.append(IncomingDocument(document, "txt", text=text, findings=tuple(findings)))
     return documents
 
 
-def look_alikes(items: Sequence[Incoming]) -> dict[str, str]:
+def look_alikes(items: Sequence[IncomingDocument]) -> dict[str, str]:
     """List documents whose names a person cannot tell apart, with another of that likeness."""
     first: dict[tuple[int, str], str] = {}
     alike: dict[str, str] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ragguard.corpus.documents import Incoming
+from ragguard.corpus.documents import IncomingDocument
 from ragguard.corpus.state import SourceState
 from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.decided import ReleaseRow
@@ -25,7 +25,7 @@ LEAST_SCORE = 0.5  # of a document that waits for what its contract asks alone
 
 def hold_for_review(
     workspace: Workspace,
-    items: Sequence[Incoming],
+    items: Sequence[IncomingDocument],
     verdicts: Mapping[str, Verdict],
     standing: SourceState,
     contract: Policy,
@@ -65,7 +65,7 @@ def hold_for_review(
     return held
 
 
-def _finding(item: Incoming, contract: Policy, let_in: int) -> Finding | None:
+def _finding(item: IncomingDocument, contract: Policy, let_in: int) -> Finding | None:
     document = item.document
     rule = contracts.review_rule(contract.review, document.id, document.metadata)
     if rule:

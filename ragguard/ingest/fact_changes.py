@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from ragguard.corpus.clean_set import read_back
-from ragguard.corpus.documents import Incoming
+from ragguard.corpus.documents import IncomingDocument
 from ragguard.corpus.embed import read_items
 from ragguard.corpus.state import SourceState
 from ragguard.ingest.contract_review import hold_with
@@ -83,7 +83,7 @@ def fact_changes(before: str, after: str) -> tuple[FactChange, ...]:
 
 def hold_fact_changes(
     workspace: Workspace,
-    items: Sequence[Incoming],
+    items: Sequence[IncomingDocument],
     verdicts: dict[str, Verdict],
     standing: SourceState,
     contract: Policy,

@@ -14,8 +14,8 @@ from ragguard.detect import lexicon as lexicons
 from ragguard.detect import reference, scoring
 from ragguard.detect.checks import Check
 from ragguard.detect.scoring import Profile
-from ragguard.detect.second_look import Judging, second_look
-from ragguard.detect.view import Prepared, Surroundings, build_view, near_suspects
+from ragguard.detect.second_look import JudgingMethod, second_look
+from ragguard.detect.view import PreparedDocument, Surroundings, build_view, near_suspects
 from ragguard.ingest import calibration, judge_later
 from ragguard.ingest.copied_from import originals
 from ragguard.ledger import decided as decided_rows
@@ -70,7 +70,7 @@ class Judgement:
 
 def judge_batch(
     workspace: Workspace,
-    batch: Sequence[Prepared],
+    batch: Sequence[PreparedDocument],
     policies: Mapping[str, Policy],
     progress: Progress,
     *,
@@ -109,11 +109,11 @@ def judge_batch(
     verdicts = scoring.judge(batch, view, measured, profile, checks, policies, rate)
     every = {name: source.policy for name, source in workspace.root.sources.items()} | {**policies}
 
-    def fetch(labels: Sequence[str]) -> list[Prepared]:
+    def fetch(labels: Sequence[str]) -> list[PreparedDocument]:
         rows = [serving[label] for label in labels if label in serving]
         return indexed_documents(workspace, generation.serving, rows) if generation else []
 
-    judging = Judging(checks, profile, every, rate)
+    judging = JudgingMethod(checks, profile, every, rate)
     pulled = {
         prepared.label: verdict
         for prepared, verdict in second_look(batch, verdicts, around, judging, fetch)
@@ -169,7 +169,7 @@ def not_yet_judged(
 
 
 def surroundings(
-    workspace: Workspace, serving: Mapping[str, VersionRow], batch: Sequence[Prepared]
+    workspace: Workspace, serving: Mapping[str, VersionRow], batch: Sequence[PreparedDocument]
 ) -> Surroundings:
     """Tell what newcomers are held against: index, quarantine, lexicon, denied texts."""
     generation = workspace.generation()
@@ -201,7 +201,7 @@ def low_sources(workspace: Workspace) -> frozenset[str]:
     return frozenset(name for name, source in sources if source.policy.tier == "low")
 
 
-def undecided(workspace: Workspace, generation: Generation, indexed: int) -> list[Prepared]:
+def undecided(workspace: Workspace, generation: Generation, indexed: int) -> list[PreparedDocument]:
     """List documents that wait and arrived lately: suspects among newcomers, witnesses to nothing.
 
     They expire as recent arrivals do: those of the last `recent_days`, the newest first, at most
@@ -271,7 +271,7 @@ def denied_texts(workspace: Workspace) -> list[DeniedText]:
 def _lexicon(
     workspace: Workspace,
     generation: Generation | None,
-    batch: Sequence[Prepared],
+    batch: Sequence[PreparedDocument],
     serving: int,
     state: str,
 ) -> Lexicon:
@@ -370,7 +370,7 @@ def reference_rows(
 
 def indexed_documents(
     workspace: Workspace, collection: str, rows: Sequence[VersionRow]
-) -> list[Prepared]:
+) -> list[PreparedDocument]:
     """List documents as they would be prepared if they came in now, read from a collection."""
     with workspace.ledger.reading() as conn:
         points = version_rows.points_of(conn, [r.id for r in rows])
@@ -385,7 +385,7 @@ def indexed_documents(
             Chunk(p.start, p.end, str(s.payload.get("page_content", ""))) for p, s in pairs
         )
         documents.append(
-            Prepared(
+            PreparedDocument(
                 Document(
                     row.source,
                     row.document,

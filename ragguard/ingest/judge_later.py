@@ -20,8 +20,8 @@ from math import ceil
 import numpy as np
 
 from ragguard.detect import reference, scoring
-from ragguard.detect.second_look import Judging
-from ragguard.detect.view import Prepared, Surroundings, build_view, near_suspects
+from ragguard.detect.second_look import JudgingMethod
+from ragguard.detect.view import PreparedDocument, Surroundings, build_view, near_suspects
 from ragguard.model import Policy, Progress, Verdict
 
 BLOCK = 256  # documents judged together at most
@@ -41,10 +41,10 @@ def block(indexed: int, least: int) -> int:
 
 
 def judge_later(
-    documents: Sequence[Prepared],
-    usual: Sequence[Prepared],
+    documents: Sequence[PreparedDocument],
+    usual: Sequence[PreparedDocument],
     around: Surroundings,
-    judging: Judging,
+    judging: JudgingMethod,
     size: int,
     arrived: Mapping[str, int],
     progress: Progress,

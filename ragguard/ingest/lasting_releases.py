@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ragguard.corpus.stored_points import stored_writes
-from ragguard.detect.view import Prepared
+from ragguard.detect.view import PreparedDocument
 from ragguard.ledger import evidence, versions
 from ragguard.ledger.decided import ReleaseRow
 from ragguard.ledger.writer import Write
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 KNOWN = 0.7  # share of a passage's words that stand in released sentences
 ROUNDS = 4  # times a batch is judged again, as long as covered sentences come to light
-Judge = Callable[[Sequence[Prepared]], Sequence[Verdict]]
+Judge = Callable[[Sequence[PreparedDocument]], Sequence[Verdict]]
 
 
 def text_of(stored: Sequence[Write]) -> str:
@@ -43,7 +43,7 @@ class _Open:
         masked: Covered sentences that are taken out, as `evidence.same_line`.
     """
 
-    prepared: Prepared
+    prepared: PreparedDocument
     releases: Sequence[ReleaseRow]
     covers: frozenset[str]
     masked: set[str]
@@ -51,7 +51,7 @@ class _Open:
 
 def apply(
     workspace: Workspace,
-    batch: Sequence[Prepared],
+    batch: Sequence[PreparedDocument],
     verdicts: Sequence[Verdict],
     metadata_digests: Sequence[str],
     releases: Sequence[Sequence[ReleaseRow]],
@@ -120,7 +120,7 @@ def apply(
 
 
 def _covers_same(
-    findings: Sequence[Finding], prepared: Prepared, releases: Sequence[ReleaseRow]
+    findings: Sequence[Finding], prepared: PreparedDocument, releases: Sequence[ReleaseRow]
 ) -> bool:
     """Whether releases of just these bytes cover findings: by check, neighbours by their names."""
     checks = {check for r in releases for check in r.checks}
@@ -185,7 +185,7 @@ def _is_known(workspace: Workspace, open_case: _Open) -> bool:
     return True
 
 
-def _mask(prepared: Prepared, sentences: set[str]) -> Prepared | None:
+def _mask(prepared: PreparedDocument, sentences: set[str]) -> PreparedDocument | None:
     """Return a document without some sentences; `None` when nothing is left of it."""
     kept = [(n, _without(c.text, sentences)) for n, c in enumerate(prepared.chunks)]
     kept = [(n, text) for n, text in kept if evidence.same_line(text)]

@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from ragguard.corpus import changes, drawn_by
-from ragguard.corpus.documents import Incoming, gather, refuse_look_alikes
-from ragguard.corpus.embed import Embedded
+from ragguard.corpus.documents import IncomingDocument, gather, refuse_look_alikes
+from ragguard.corpus.embed import EmbeddedDocument
 from ragguard.corpus.places import Place
 from ragguard.corpus.spans import tell, traced
 from ragguard.corpus.state import SourceState, state_of
@@ -187,7 +187,7 @@ def _one(
     )
 
 
-def _check_root(manifest: Manifest, items: Sequence[Incoming], root: Path | Place) -> None:
+def _check_root(manifest: Manifest, items: Sequence[IncomingDocument], root: Path | Place) -> None:
     """Refuse to take a folder that has none of the signed files for one that lost them all.
 
     Raises:
@@ -203,7 +203,9 @@ def _check_root(manifest: Manifest, items: Sequence[Incoming], root: Path | Plac
         )
 
 
-def _removed(manifest: Manifest, items: Sequence[Incoming], standing: SourceState) -> list[str]:
+def _removed(
+    manifest: Manifest, items: Sequence[IncomingDocument], standing: SourceState
+) -> list[str]:
     """List documents this manifest takes out."""
     listed = {i.document.id for i in items}
     # A file that could not be read says nothing about its records.
@@ -231,14 +233,14 @@ def _commit(
     manifest: Manifest,
     signed: VerificationResult,
     envelope: bytes,
-    judged: Sequence[tuple[Incoming, Verdict]],
-    embedded: Mapping[str, Embedded],
+    judged: Sequence[tuple[IncomingDocument, Verdict]],
+    embedded: Mapping[str, EmbeddedDocument],
     files: Mapping[str, bytes],
     standing: SourceState,
     policy_digest: str,
     removed: Sequence[str],
     asks: bool,
-    items: Sequence[Incoming],
+    items: Sequence[IncomingDocument],
     pulled: Sequence[Pulled],
     judged_until: int,
 ) -> int:

@@ -19,14 +19,14 @@ from ragguard.trust import dsse, folder, keys
 from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import digest_bytes
 from ragguard.trust.folder import SkippedFile
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 
 FORMATS = OURS
 MAX_FILE = 2_000_000_000
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignResult:
     """A signed manifest.
 
     Attributes:
@@ -53,13 +53,13 @@ def sign(
     key: keys.KeyPair,
     now: datetime,
     expires: timedelta,
-    previous: Accepted | None = None,
+    previous: LastAccepted | None = None,
     mode: str = "full",
     removes: Sequence[str] = (),
     metadata: Mapping[str, Metadata] | None = None,
     strict: bool = False,
     formats: frozenset[str] = FORMATS,
-) -> Signed:
+) -> SignResult:
     """Sign files.
 
     Args:
@@ -122,7 +122,7 @@ def sign(
     )
     manifest = manifests.parse(payload, max_bytes=len(payload))
     pair = (key.public.keyid, key.signing_key)
-    return Signed(
+    return SignResult(
         envelope=dsse.sign(payload, dsse.IN_TOTO, [pair]),
         manifest=manifest,
         documents=documents,
@@ -142,7 +142,7 @@ def _listed(
         yield from folder.walk(root, path, formats)
 
 
-def says_the_same(envelope: bytes, newly_signed: Signed, key: PublicKey) -> bool:
+def says_the_same(envelope: bytes, newly_signed: SignResult, key: PublicKey) -> bool:
     """Tell whether a manifest of this signer lists what a new one would, and may still be ingested.
 
     Args:

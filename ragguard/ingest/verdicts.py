@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import Embedded, Given, embed, take_apart
+from ragguard.corpus.documents import IncomingDocument
+from ragguard.corpus.embed import EmbeddedDocument, Given, embed, take_apart
 from ragguard.corpus.state import SourceState
-from ragguard.detect.view import Prepared
+from ragguard.detect.view import PreparedDocument
 from ragguard.ingest import lasting_releases
 from ragguard.ingest.contract_review import hold_for_review
 from ragguard.ingest.fact_changes import hold_fact_changes
@@ -27,7 +27,7 @@ Pulled = tuple[VersionRow, Verdict]  # a serving version and what is said of it 
 
 def judge_documents(
     workspace: Workspace,
-    fresh: Sequence[Incoming],
+    fresh: Sequence[IncomingDocument],
     contract: Policy,
     standing: SourceState,
     dry_run: bool,
@@ -37,7 +37,7 @@ def judge_documents(
     observe: bool = False,
     principals: Set[str] = frozenset(),
     given: Given | None = None,
-) -> tuple[dict[str, Verdict], dict[str, Embedded], list[Pulled]]:
+) -> tuple[dict[str, Verdict], dict[str, EmbeddedDocument], list[Pulled]]:
     """List verdicts on new and changed documents, vectors of those that go in, and what is pulled.
 
     Args:
@@ -109,7 +109,7 @@ def judge_documents(
         held_again = [cleared.get(open_items[n].document.id, []) for n in order]
         known = [open_items[n].metadata_digest for n in order]
 
-        def once_more(masked: Sequence[Prepared]) -> list[Verdict]:
+        def once_more(masked: Sequence[PreparedDocument]) -> list[Verdict]:
             policies = {open_items[0].document.source: contract}
             return judge_batch(workspace, masked, policies, progress).verdicts
 
@@ -136,6 +136,6 @@ def observed(verdict: Verdict) -> Verdict:
     return replace(verdict, outcome="admit", findings=findings)
 
 
-def _reject(item: Incoming, findings: tuple[Finding, ...]) -> Verdict:
+def _reject(item: IncomingDocument, findings: tuple[Finding, ...]) -> Verdict:
     document = item.document
     return Verdict(document.source, document.id, document.digest, "reject", 1.0, None, findings)

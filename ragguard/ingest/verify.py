@@ -24,7 +24,7 @@ from ragguard.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifyResult:
     """A manifest that may be ingested, and what is wrong with its files.
 
     Attributes:
@@ -54,7 +54,7 @@ def verify(
     *,
     root: Path | Place | None = None,
     progress: Progress = lambda stage, done, total: None,
-) -> Verified:
+) -> VerifyResult:
     """Verify a manifest file and the files it lists.
 
     Args:
@@ -79,7 +79,7 @@ def verify_under(
     now: datetime,
     root: Path | Place | None = None,
     limits: LimitSettings = LimitSettings(),  # noqa: B008 - frozen
-) -> Verified:
+) -> VerifyResult:
     """Verify a manifest file and the files it lists under a trust root, without a workspace.
 
     Args:
@@ -120,8 +120,8 @@ def _compared(
     trust_root: Root,
     place: Path | Place,
     limits: LimitSettings,
-) -> Verified:
+) -> VerifyResult:
     policy = scope.enforced(trust_root, trust_root.sources[manifest.source].policy)
     items, _ = gather(manifest, policy, place, limits.document)
     wrong = tuple((i.document.id, finding) for i in items for finding in i.findings)
-    return Verified(manifest, signed, accepted, len(items), wrong)
+    return VerifyResult(manifest, signed, accepted, len(items), wrong)

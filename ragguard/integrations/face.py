@@ -19,13 +19,13 @@ from ragguard.trust import canonical
 from ragguard.workspace import meant
 
 if TYPE_CHECKING:
-    from ragguard.audit import Audited
+    from ragguard.audit import AuditResult
     from ragguard.corpus.places import Place
     from ragguard.ingest.report import Report
     from ragguard.ledger.queue import Entry
     from ragguard.lineage.custody import Custody
-    from ragguard.lineage.trace import Traced
-    from ragguard.quarantine.hold import Held
+    from ragguard.lineage.trace import TraceResult
+    from ragguard.quarantine.hold import HoldResult
     from ragguard.quarantine.statement import Action
     from ragguard.serving.retriever import Retriever
     from ragguard.serving.search import Hit
@@ -110,11 +110,11 @@ class Workspace(workspace.Workspace):
         max_minutes: float | None = None,
         expect_checkpoint: str | None = None,
         quarantine: bool = False,
-    ) -> Audited:
-        """Look at the whole index; arguments are those of `ragguard.audit.Asked`."""
-        from ragguard.audit import Asked, audit
+    ) -> AuditResult:
+        """Look at the whole index; arguments are those of `ragguard.audit.AuditRequest`."""
+        from ragguard.audit import AuditRequest, audit
 
-        asked = Asked(
+        asked = AuditRequest(
             full=full,
             re_embed=re_embed,
             max_minutes=max_minutes,
@@ -130,7 +130,7 @@ class Workspace(workspace.Workspace):
         self.recover()
         return trace_document(self, what)
 
-    def trace_answer(self, query: str, answer: str = "", k: int = 10) -> Traced:
+    def trace_answer(self, query: str, answer: str = "", k: int = 10) -> TraceResult:
         """Trace a bad answer to its documents. See `ragguard.lineage.trace.trace_answer`."""
         from ragguard.lineage.trace import trace_answer
 
@@ -181,7 +181,7 @@ class Quarantine:
         """Deny the document of a case, and quarantine its like from now on; see `release`."""
         return self._decide("reject", case, key, reason, passphrase)
 
-    def hold(self, documents: Iterable[str], *, reason: str) -> Held:
+    def hold(self, documents: Iterable[str], *, reason: str) -> HoldResult:
         """Take documents out of the index, to wait. See `ragguard.quarantine.hold.hold`."""
         from ragguard.quarantine.hold import hold
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ragguard.integrations import LOCK, OnAnswer, answered, missing
-from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Indexed, Sink
+from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Sink, SinkResult
 from ragguard.serving.answer import Answer, Hit
 from ragguard.serving.retriever import Retriever
 from ragguard.trust.keys import KeyPair
@@ -82,8 +82,8 @@ class GuardedWriter:
         self.cleanup = cleanup
         self._sink = Sink(workspace, source, key, expires)
 
-    @component.output_types(documents_written=int, indexed=Indexed)
-    def run(self, documents: list[Document]) -> dict[str, int | Indexed]:
+    @component.output_types(documents_written=int, indexed=SinkResult)
+    def run(self, documents: list[Document]) -> dict[str, int | SinkResult]:
         """Bring documents in, as one commit.
 
         Args:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ragguard.integrations import LOCK, OnAnswer, answered, missing
-from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Indexed, Sink
+from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Sink, SinkResult
 from ragguard.serving.answer import Hit
 from ragguard.serving.retriever import Retriever
 from ragguard.trust.keys import KeyPair
@@ -75,7 +75,7 @@ class GuardedIndex:
         *,
         cleanup: Cleanup = None,
         source_id_key: str | Callable[[Document], str] | None = None,
-    ) -> Indexed:
+    ) -> SinkResult:
         """Bring documents in, as one commit.
 
         Args:
@@ -104,13 +104,13 @@ class GuardedIndex:
         *,
         cleanup: Cleanup = None,
         source_id_key: str | Callable[[Document], str] | None = None,
-    ) -> Indexed:
+    ) -> SinkResult:
         """Bring documents in without holding the event loop up; see `index`."""
         return await asyncio.to_thread(
             self.index, docs_source, cleanup=cleanup, source_id_key=source_id_key
         )
 
-    def delete(self, source_ids: Iterable[str]) -> Indexed:
+    def delete(self, source_ids: Iterable[str]) -> SinkResult:
         """Take out all there is of some source ids."""
         return self._sink.remove(source_ids)
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from ragguard.integrations import LOCK, OnAnswer, answered, missing
-from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Indexed, Sink
+from ragguard.integrations.sink import EXPIRES, Cleanup, GivenText, Sink, SinkResult
 from ragguard.serving.answer import Hit
 from ragguard.serving.retriever import Retriever
 from ragguard.trust.keys import KeyPair
@@ -112,7 +112,7 @@ class GuardedSink(TransformComponent):
     """
 
     cleanup: Cleanup
-    on_indexed: Callable[[Indexed], None] | None
+    on_indexed: Callable[[SinkResult], None] | None
     _sink: Sink
 
     def __init__(
@@ -122,7 +122,7 @@ class GuardedSink(TransformComponent):
         key: KeyPair | Path | str,
         cleanup: Cleanup = "incremental",
         expires: timedelta = EXPIRES,
-        on_indexed: Callable[[Indexed], None] | None = None,
+        on_indexed: Callable[[SinkResult], None] | None = None,
     ) -> None:
         fields: dict[str, Any] = {"cleanup": cleanup, "on_indexed": on_indexed}
         super().__init__(**fields)

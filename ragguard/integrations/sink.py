@@ -32,7 +32,7 @@ from ragguard.parse.records import MAX_LINE_BYTES, read_records
 from ragguard.trust.canonical import digest, digest_bytes
 from ragguard.trust.key_files import read_key
 from ragguard.trust.keys import KeyPair
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 from ragguard.workspace import Workspace
 
 There = Mapping[str, Mapping[str, VersionRow]]  # by file and key of its record, the newest version
@@ -57,7 +57,7 @@ class GivenText:
 
 
 @dataclass(frozen=True)
-class Indexed:
+class SinkResult:
     """What became of the pieces of one call.
 
     Attributes:
@@ -109,7 +109,7 @@ class Sink:
         self._key = key if isinstance(key, KeyPair) else read_key(Path(key), lambda: None)
         self._expires = expires
 
-    def write(self, pieces: Iterable[GivenText], cleanup: Cleanup = "incremental") -> Indexed:
+    def write(self, pieces: Iterable[GivenText], cleanup: Cleanup = "incremental") -> SinkResult:
         """Bring pieces in.
 
         Args:
@@ -144,7 +144,7 @@ class Sink:
             removes = there.keys() - files.keys() if cleanup == "full" else set()
             return self._deliver(files, removes, ids, there, pending)
 
-    def remove(self, origins: Iterable[str]) -> Indexed:
+    def remove(self, origins: Iterable[str]) -> SinkResult:
         """Take out all there is of some origins; those that are not there are passed over."""
         with LOCK:
             self._workspace.recover()
@@ -168,10 +168,10 @@ class Sink:
         ids: Sequence[tuple[str, str]],
         there: There,
         pending: Collection[str],
-    ) -> Indexed:
+    ) -> SinkResult:
         """Sign files as the next manifest of the source and bring it in."""
         if not given and not gone:
-            return Indexed()
+            return SinkResult()
         workspace, files, removes = self._workspace, dict(given), set(gone)
         # What a reviewer was asked to take out is asked again: a manifest replaces the question.
         for name in there.keys() - files.keys() - removes:
@@ -199,7 +199,7 @@ class Sink:
                 key=self._key,
                 now=workspace.now,
                 expires=self._expires,
-                previous=Accepted(*last) if last else None,
+                previous=LastAccepted(*last) if last else None,
                 mode="delta",
                 removes=sorted(removes),
                 strict=True,
@@ -311,7 +311,9 @@ class _File:
         return b"".join(lines)
 
 
-def _outcome(report: Report, files: Mapping[str, _File], ids: Sequence[tuple[str, str]]) -> Indexed:
+def _outcome(
+    report: Report, files: Mapping[str, _File], ids: Sequence[tuple[str, str]]
+) -> SinkResult:
     result = report.manifests[0]
     if result.error is not None:
         kinds = {2: UsageError, 5: IncompleteError}
@@ -329,7 +331,7 @@ def _outcome(report: Report, files: Mapping[str, _File], ids: Sequence[tuple[str
         else:
             counts["waiting" if verdict.outcome == "quarantine" else "rejected"] += 1
         seen.add(name)
-    return Indexed(
+    return SinkResult(
         verdicts,
         report,
         num_deleted=report.removed,

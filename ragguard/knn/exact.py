@@ -31,7 +31,7 @@ _SIGN = np.uint32(0x80000000)
 _NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-class Best:
+class NearestSoFar:
     """The nearest found so far of a block of rows.
 
     An entry is one number, similarity above, column below, so that one partial sort finds the
@@ -147,7 +147,7 @@ def scan(
 
     Yields:
         In order of `rows`: which of them, columns int32 and similarities float32 (block, width) as
-        from `Best.finish`.
+        from `NearestSoFar.finish`.
     """
     starts = range(0, len(rows), ROWS)
     whole = len(base) == len(vectors)
@@ -155,7 +155,9 @@ def scan(
     def block(start: int) -> tuple[slice, Rows, Floats]:
         mine = rows[start : start + ROWS]
         queries = vectors[mine]
-        best = Best(len(mine), width, None if floors is None else floors[start : start + ROWS])
+        best = NearestSoFar(
+            len(mine), width, None if floors is None else floors[start : start + ROWS]
+        )
         buffer = np.empty(ROWS * COLUMNS, dtype=np.float32)
         for left in range(0, len(base), COLUMNS):
             columns = base[left : left + COLUMNS]

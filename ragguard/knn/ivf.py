@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.knn.exact import ROWS, SPARE, Best, Rows, in_threads, multiply, settle
+from ragguard.knn.exact import ROWS, SPARE, NearestSoFar, Rows, in_threads, multiply, settle
 from ragguard.model import Bools, Floats, Ints, Progress
 
 ROUNDS = 8  # of k-means
@@ -175,7 +175,7 @@ def join(
         asked = np.count_nonzero(looks, axis=0)
         targets = np.flatnonzero(asked)
         targets = targets[np.argsort(-near[cell, targets], kind="stable")]
-        best = Best(right - left, k + SPARE)
+        best = NearestSoFar(right - left, k + SPARE)
         buffer = np.empty(ROWS * COLUMNS, dtype=np.float32)
         for target in [cell, *targets[targets != cell].tolist()]:
             which = None if asked[target] > 0.7 * len(queries) else np.flatnonzero(looks[:, target])

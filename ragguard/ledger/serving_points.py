@@ -17,7 +17,7 @@ from ragguard.ledger.tables import (
     seals,
     versions,
 )
-from ragguard.ledger.versions import BATCH, Stay, stay_of
+from ragguard.ledger.versions import BATCH, ZoneStay, stay_of
 from ragguard.model import Labelled
 
 
@@ -115,9 +115,9 @@ def serving_points(
     return by_id
 
 
-def stays_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, Stay]:
+def stays_of(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, ZoneStay]:
     """List versions that serve now, each with its stay, by number."""
-    stays: dict[int, Stay] = {}
+    stays: dict[int, ZoneStay] = {}
     for start in range(0, len(numbers), BATCH):
         for row in conn.execute(_STAYS, {"numbers": list(numbers[start : start + BATCH])}):
             stays[row.id] = stay_of(row)

@@ -49,7 +49,7 @@ class VersionRow(Labelled):
 
 
 @dataclass(frozen=True)
-class Stay(VersionRow):
+class ZoneStay(VersionRow):
     """A version with the commit that its stay in a zone began with."""
 
     since: int
@@ -72,9 +72,9 @@ def version_of(row: sa.Row[*tuple[Any, ...]] | VersionRow) -> VersionRow:
     return VersionRow(*(getattr(row, name) for name in VersionRow.__dataclass_fields__))
 
 
-def stay_of(row: sa.Row[*tuple[Any, ...]]) -> Stay:
+def stay_of(row: sa.Row[*tuple[Any, ...]]) -> ZoneStay:
     """Return the stay in a row that has all columns of a version, and `since`."""
-    return Stay(*(getattr(row, name) for name in Stay.__dataclass_fields__))
+    return ZoneStay(*(getattr(row, name) for name in ZoneStay.__dataclass_fields__))
 
 
 def members(conn: sa.Connection, zone: str, source: str | None = None) -> dict[str, VersionRow]:
@@ -121,7 +121,7 @@ def standing(conn: sa.Connection, source: str, document: str) -> list[tuple[str,
     return sorted(zoned, key=lambda pair: (pair[0] != "serving", pair[1].id))
 
 
-def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[Stay]:
+def stays_at(conn: sa.Connection, zone: str, commit: int | None = None) -> list[ZoneStay]:
     """Tell what is in a zone, or was once a commit was done, ordered by number.
 
     Args:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ragguard.ledger.cases import DecisionRow
 from ragguard.ledger.tables import cases, commits, decisions, membership, vectors, versions
-from ragguard.ledger.versions import BATCH, Stay, VersionRow, stay_of, version_of
+from ragguard.ledger.versions import BATCH, VersionRow, ZoneStay, stay_of, version_of
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
 
@@ -166,14 +166,14 @@ def decided_by(conn: sa.Connection, commit: int) -> list[DecidedCase]:
 # --- going back -----------------------------------------------------------------------------------
 
 
-def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[Stay]:
+def last_stays(conn: sa.Connection, numbers: Sequence[int]) -> list[ZoneStay]:
     """List versions by number, each with the last stay that it had.
 
     Returns:
         With the commit with which its last stay in the serving zone began, or the commit that made
         it where it never served.
     """
-    stays: list[Stay] = []
+    stays: list[ZoneStay] = []
     for start in range(0, len(numbers), BATCH):
         part = list(numbers[start : start + BATCH])
         began = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ragguard.errors import LogError
 from ragguard.lineage import receipts
 from ragguard.lineage.graph import Lineage, Sketch, State, unproved, verified, wrong
-from ragguard.lineage.logged import Logged
+from ragguard.lineage.logged import LogNodes
 from ragguard.model import PublicKey
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.workspace import Workspace
@@ -28,7 +28,7 @@ def answer_lineage(workspace: Workspace, data: bytes, signers: Mapping[str, Publ
     proved = receipts.verify_receipt(data, workspace.log_key, signers)
     receipt = proved.receipt
     sketch = Sketch()
-    logged = Logged(workspace, sketch)
+    logged = LogNodes(workspace, sketch)
     facts = {
         "question": receipt.question,
         "at": format_time(receipt.at),

@@ -62,7 +62,7 @@ class Support:
 
 
 @dataclass(frozen=True)
-class Signs:
+class PassageSigns:
     """Measures of `n` passages retrieved for a question, closest first.
 
     Attributes:
@@ -208,7 +208,7 @@ def strangeness(
     return shares
 
 
-def chances(signs: Signs, first: int) -> Doubles:
+def chances(signs: PassageSigns, first: int) -> Doubles:
     """Compute how likely each passage is to be responsible for the answer.
 
     Args:

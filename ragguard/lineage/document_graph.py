@@ -13,17 +13,17 @@ from dataclasses import dataclass, field, fields
 import sqlalchemy as sa
 
 from ragguard.corpus.cosigners import signed_by
-from ragguard.corpus.provenance import Signatures, Standing, forgery
+from ragguard.corpus.provenance import ManifestStanding, Signatures, forgery
 from ragguard.errors import IntegrityError, LedgerError, RagguardError, VaultError
 from ragguard.ledger import cases, versions, versions_at
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.commits import Generation, ManifestRow
 from ragguard.ledger.tables import cases as case_table
 from ragguard.ledger.tables import commits as commit_table
-from ragguard.ledger.versions import PointRow, Stay, VersionRow
+from ragguard.ledger.versions import PointRow, VersionRow, ZoneStay
 from ragguard.ledger.versions_at import DecidedCase, Membership
 from ragguard.lineage.graph import Lineage, Sketch, State, differing, unproved, verified, wrong
-from ragguard.lineage.logged import Logged
+from ragguard.lineage.logged import LogNodes
 from ragguard.lineage.prove import find_version
 from ragguard.trust import decision as decisions
 from ragguard.trust import dsse
@@ -100,8 +100,8 @@ class _Document:
         self._sketch = Sketch()
         self._rows = _read(workspace, row)
         self._signatures = Signatures(workspace)
-        self._standings: dict[str, Standing] = {}
-        self._logged = Logged(workspace, self._sketch)
+        self._standings: dict[str, ManifestStanding] = {}
+        self._logged = LogNodes(workspace, self._sketch)
 
     def whole(self) -> Lineage:
         """Draw all steps, the newest version first."""
@@ -179,7 +179,7 @@ class _Document:
         facts = {"sha256": name, "bytes": size}
         return self._sketch.add("bytes", name, f"signed bytes {name[:12]}…", checked, facts)
 
-    def _standing(self, digest: str) -> Standing:
+    def _standing(self, digest: str) -> ManifestStanding:
         if digest not in self._standings:
             self._standings[digest] = self._signatures.examine(digest)
         return self._standings[digest]
@@ -225,7 +225,7 @@ class _Document:
             return verified("as it was logged; nobody signed it")
         return verified("its payload has this digest, and the log names it")
 
-    def _signers(self, kept: ManifestRow, standing: Standing, manifest: str) -> None:
+    def _signers(self, kept: ManifestRow, standing: ManifestStanding, manifest: str) -> None:
         """Whose signatures are on a manifest, and whether each verifies."""
         listed = {str(keyid): str(principal) for keyid, principal in kept.signers}
         root = self._workspace.root
@@ -267,10 +267,10 @@ class _Document:
             )
             self._sketch.link(manifest, "signed by", name)
 
-    def _vouched(self, digest: str, standing: Standing) -> bool:
+    def _vouched(self, digest: str, standing: ManifestStanding) -> bool:
         """Tell whether what stands on a manifest of a revoked key stands on something else too."""
         here = [s for s in self._rows.stays if s.until is None]
-        rows = [Stay(**vars(self._rows.at[s.version]), since=s.since) for s in here]
+        rows = [ZoneStay(**vars(self._rows.at[s.version]), since=s.since) for s in here]
         mine = [row for row in rows if row.manifest == digest]
         return bool(mine) and all(self._signatures.vouched(row, standing) for row in mine)
 

@@ -23,7 +23,7 @@ from ragguard.trust import dsse, merkle, signed_note
 from ragguard.workspace import Workspace
 
 
-class Logged:
+class LogNodes:
     """Adds commits with what logs them to a graph.
 
     Attributes:

@@ -18,11 +18,11 @@ from ragguard.errors import LogError
 from ragguard.ledger import audit_queries, commits, log, versions, versions_at
 from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.commits import CommitRow
-from ragguard.ledger.versions import Stay
+from ragguard.ledger.versions import ZoneStay
 from ragguard.model import PublicKey, Root
 from ragguard.serving import receipt as receipts
 from ragguard.serving.against_ledger import AgainstLedger
-from ragguard.serving.answer import Proof, Refused
+from ragguard.serving.answer import Proof, RefusedPassage
 from ragguard.serving.receipt import Receipt
 from ragguard.trust import dsse, keys, merkle, signed_note
 from ragguard.trust import root as roots
@@ -151,7 +151,7 @@ class _Past:
                 return f"it had been taken out with commit {stay.until} already"
             if self._before(self._denied.get(row.digest)):
                 return "a reviewer had rejected exactly these bytes already"
-            return self._provenance(Stay(**vars(row), since=stay.since))
+            return self._provenance(ZoneStay(**vars(row), since=stay.since))
         return f"it did not serve since commit {hit['commit']} with these bytes"
 
     def _before(self, commit: int | None) -> bool:
@@ -171,7 +171,7 @@ class _Past:
             return self._workspace.root
         return roots.parse_root(dsse.parse_envelope(data, max_bytes=MAX_ROOT).payload)
 
-    def _provenance(self, row: Stay) -> str:
+    def _provenance(self, row: ZoneStay) -> str:
         standing = self._signatures.examine(row.manifest)
         subjects = {s.name: s for s in standing.manifest.subjects} if standing.manifest else {}
         if wrong := standing.damaged or forgery(row, standing, subjects):
@@ -202,7 +202,9 @@ def now(workspace: Workspace, verified: VerifiedReceipt) -> list[ReceiptPassage]
     ]
 
 
-def _still(workspace: Workspace, hit: Mapping[str, Any], judged: Proof | Refused | None) -> str:
+def _still(
+    workspace: Workspace, hit: Mapping[str, Any], judged: Proof | RefusedPassage | None
+) -> str:
     """Tell why a passage is not good any more; empty when it is."""
     if isinstance(judged, Proof):
         return "" if judged.digest == hit["digest"] else "its document has other bytes now"

@@ -12,7 +12,7 @@ NAMED = 20  # answers that are named one by one
 
 
 @dataclass(frozen=True)
-class Found:
+class AnswerUse:
     """One answer that a document was found for.
 
     Attributes:
@@ -27,7 +27,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Retrieved:
+class RetrievalTimes:
     """Answers that a document was found for.
 
     Attributes:
@@ -40,10 +40,10 @@ class Retrieved:
     document: str
     answers: int
     questions: int
-    last: Sequence[Found]
+    last: Sequence[AnswerUse]
 
 
-def retrieved(workspace: Workspace, documents: Sequence[str]) -> list[Retrieved]:
+def retrieved(workspace: Workspace, documents: Sequence[str]) -> list[RetrievalTimes]:
     """Say when documents were found.
 
     Returns:
@@ -53,15 +53,15 @@ def retrieved(workspace: Workspace, documents: Sequence[str]) -> list[Retrieved]
         UsageError: The log cannot be read.
     """
     wanted = dict.fromkeys(documents)
-    retrievals: dict[str, list[Found]] = {name: [] for name in wanted}
+    retrievals: dict[str, list[AnswerUse]] = {name: [] for name in wanted}
     for record in read(workspace.folder / FOLDER, ReadNotes()) if wanted else ():
         for places, given in ((record.hits, True), (record.honeytokens, False)):
             for name in {place.document for place in places} & wanted.keys():
-                retrievals[name].append(Found(record.question, record.at, given))
+                retrievals[name].append(AnswerUse(record.question, record.at, given))
     summaries = []
     for name, times in retrievals.items():
         times.sort(key=lambda retrieval: retrieval.at)
         if times:
             questions = len({retrieval.question for retrieval in times})
-            summaries.append(Retrieved(name, len(times), questions, times[-NAMED:]))
+            summaries.append(RetrievalTimes(name, len(times), questions, times[-NAMED:]))
     return summaries

@@ -24,7 +24,7 @@ NOTHING = ObservedRate(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Brought:
+class SourceManifest:
     """A manifest of a source.
 
     Attributes:
@@ -103,7 +103,7 @@ class SourceLineage:
     keys: Sequence[Mapping[str, str | None]]
     threshold: int
     restricted: bool
-    manifests: Sequence[Brought]
+    manifests: Sequence[SourceManifest]
     brought: int
     cases: Sequence[HeldCase]
     held: int
@@ -192,7 +192,7 @@ def source_lineage(
     for kept in manifest_rows:
         commit = accepted[kept.digest]
         brought.append(
-            Brought(
+            SourceManifest(
                 kept.digest,
                 kept.version,
                 kept.commit,

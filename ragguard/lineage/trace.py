@@ -21,7 +21,7 @@ from ragguard.ledger.commits import Generation
 from ragguard.lineage.attribution import (
     CHANCE,
     FEWEST,
-    Signs,
+    PassageSigns,
     answer_terms,
     chances,
     chances_unasked,
@@ -90,7 +90,7 @@ class Companion:
 
 
 @dataclass(frozen=True)
-class Traced:
+class TraceResult:
     """Passages by how much the answer rests on them, and what else there is of their kind.
 
     Attributes:
@@ -115,7 +115,7 @@ class Traced:
 
 def trace_answer(
     workspace: Workspace, query: str, answer: str = "", k: int = 10, judge: Judge | None = None
-) -> Traced:
+) -> TraceResult:
     """Find the passages that a bad answer rests on.
 
     The ranking is read k by k for as long as the last k holds a responsible passage.
@@ -135,7 +135,7 @@ def trace_answer(
     hits = search(workspace, query, k * LIMIT, tried=False)
     generation = workspace.generation()
     if generation is None or not hits:
-        return Traced([], [])
+        return TraceResult([], [])
     points = workspace.open_store().get(generation.serving, [h.point for h in hits], vectors=True)
     vectors = np.stack([p.vector for p in points])
     signs = read_signs(
@@ -146,7 +146,7 @@ def trace_answer(
         nobody = np.zeros(len(hits), dtype=bool)
         passages = _passages(query, answer, hits[:k], signs, score, nobody)
         passages.sort(key=lambda p: (-p.score, p.hit.rank))
-        return Traced(passages, [])
+        return TraceResult(passages, [])
     waiting: Mapping[str, str] = {}
     if judge is None:
         score = chances(signs, k)
@@ -170,7 +170,7 @@ def trace_answer(
     passages = [p for p in passages if p.hit.rank <= k or p.responsible]
     passages.sort(key=lambda p: (not p.responsible, -p.score, p.hit.rank))
     companions = _companions(workspace, [p for p in passages if p.responsible])
-    return Traced(passages, companions, list(waiting))
+    return TraceResult(passages, companions, list(waiting))
 
 
 def named(
@@ -239,7 +239,7 @@ def read_signs(
     texts: Sequence[str],
     vectors: Floats,
     known: Mapping[str, int],
-) -> Signs:
+) -> PassageSigns:
     """Measure passages that were retrieved, in the order of the ranking.
 
     Args:
@@ -256,7 +256,7 @@ def read_signs(
     windows = [window(t, terms, asked) for t in plain] if terms else []
     encoded = encoder.encode([query, f"{query} {answer}", *windows]).astype(np.float64)
     wide, none = vectors.astype(np.float64), np.zeros(len(texts))
-    return Signs(
+    return PassageSigns(
         np.array([np.mean(holds(terms, row)) for row in rows]) if terms else none,
         encoded[2:] @ encoded[1] if terms else none,
         wide @ encoded[1] if terms else none,
@@ -316,7 +316,7 @@ def _judged(
 
 
 def _passages(
-    query: str, answer: str, hits: Sequence[Hit], signs: Signs, score: Doubles, guilty: Bools
+    query: str, answer: str, hits: Sequence[Hit], signs: PassageSigns, score: Doubles, guilty: Bools
 ) -> list[Passage]:
     answer_words = words(normalise(answer))
     close = np.maximum(signs.close[: len(hits)], 0.0)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragguard.model import Chunk, Hidden
-from ragguard.parse.document import Parsed
+from ragguard.parse.document import ParsedDocument
 
 
 @dataclass(frozen=True)
 class Read:
     """A document as read: what `parse` found, and its chunks by characters."""
 
-    parsed: Parsed
+    parsed: ParsedDocument
     chunks: tuple[Chunk, ...]
 
 
@@ -41,7 +41,7 @@ def checked(answer: bytes) -> Read | Unread:
             raise ValueError("spans")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         return Unread(f"the process that read it answered nonsense ({type(error).__name__})")
-    return Read(Parsed(text, hidden, begin), chunks)
+    return Read(ParsedDocument(text, hidden, begin), chunks)
 
 
 def _as(kind: type, value: Any) -> Any:

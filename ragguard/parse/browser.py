@@ -83,11 +83,11 @@ os.execv(command[0], command)
 """
 
 
-class Gone(Exception):
+class BrowserGone(Exception):
     """The browser ended, or said what it cannot have said."""
 
 
-class Late(Exception):
+class PageTimeout(Exception):
     """A page took longer than it may."""
 
 
@@ -158,7 +158,7 @@ class Browser:
         try:
             self.version = str(self._call("Browser.getVersion")["product"])
             self._attach()
-        except (Gone, Late, KeyError, TypeError):
+        except (BrowserGone, PageTimeout, KeyError, TypeError):
             self.stop()
             raise IncompleteError(
                 f'[parse] render = "chromium": {path} does not start',
@@ -280,7 +280,7 @@ class Browser:
                 return self.lift(), b""
             return self.turn([_numbers(pair) for pair in body["asked"]]), b""
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise Gone(f"it is asked for nonsense ({type(error).__name__})") from error
+            raise BrowserGone(f"it is asked for nonsense ({type(error).__name__})") from error
 
     @property
     def product(self) -> str:
@@ -304,7 +304,7 @@ class Browser:
         asked = {"expression": expression, "contextId": self._context, "returnByValue": True}
         answer = self._call("Runtime.evaluate", asked)
         if "exceptionDetails" in answer:
-            raise Gone("the page cannot be asked what it shows")
+            raise BrowserGone("the page cannot be asked what it shows")
         value = answer["result"].get("value", "")
         return str(value).encode("utf-8", "surrogatepass")
 
@@ -314,7 +314,7 @@ class Browser:
             message = self._message()
             if message.get("id") == number:
                 if "error" in message or not isinstance(message.get("result"), dict):
-                    raise Gone(f"{method} is refused")
+                    raise BrowserGone(f"{method} is refused")
                 result: dict[str, Any] = message["result"]
                 return result
             self._event(message)
@@ -326,7 +326,7 @@ class Browser:
         elif method == "Page.loadEventFired":
             self._loaded = self._markup is None
         elif method in ("Inspector.targetCrashed", "Target.targetCrashed"):
-            raise Gone("the page crashed")
+            raise BrowserGone("the page crashed")
 
     def _answer(self, request: str, kind: str) -> None:
         """Answer what a page asks for; nothing leaves the machine."""
@@ -359,7 +359,7 @@ class Browser:
             try:
                 view = view[os.write(self._write, view) :]
             except OSError:
-                raise Gone("the browser ended") from None
+                raise BrowserGone("the browser ended") from None
         return self._number
 
     def _message(self) -> dict[str, Any]:
@@ -369,10 +369,10 @@ class Browser:
             self._wait(self._read, selectors.EVENT_READ)
             got = os.read(self._read, 1 << 20)
             if not got:
-                raise Gone("the browser ended")
+                raise BrowserGone("the browser ended")
             self._held += got
             if len(self._held) > _LARGEST:
-                raise Gone(f"the browser says more than {_LARGEST >> 20} MiB at once")
+                raise BrowserGone(f"the browser says more than {_LARGEST >> 20} MiB at once")
         body = bytes(self._held[:end])
         del self._held[: end + 1]
         try:
@@ -380,7 +380,7 @@ class Browser:
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            raise Gone("the browser says nonsense")
+            raise BrowserGone("the browser says nonsense")
         return message
 
     def _wait(self, number: int, event: int) -> None:
@@ -388,7 +388,7 @@ class Browser:
         with selectors.DefaultSelector() as selector:
             selector.register(number, event)
             if left <= 0 or not selector.select(left):
-                raise Late
+                raise PageTimeout
 
 
 def _markup(value: Any) -> str:

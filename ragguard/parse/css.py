@@ -39,7 +39,7 @@ _OFFSETS = re.compile(
     r"(?:left|top|right|bottom|inset|text-indent|margin|padding|translate|offset)(?:-|$)"
 )
 _DOWN = re.compile(r"top|bottom|block|^inset$|^margin$|^padding$")
-LOOKS = frozenset(  # what `Look` follows
+LOOKS = frozenset(  # what `ComputedStyle` follows
     {"color", "-webkit-text-fill-color", "background", "background-color", "font-size", "font",
      "background-image", "-webkit-background-clip", "background-clip", "visibility", "opacity",
      "filter", "mix-blend-mode", "font-size-adjust", "letter-spacing", "word-spacing",
@@ -63,7 +63,7 @@ HIDES = "-ragguard-hides"  # a property of our own: what else hides the element,
 
 
 @dataclass(frozen=True)
-class Look:
+class ComputedStyle:
     """How text looks where it stands; what children inherit."""
 
     fore: Colour = (0.0, 0.0, 0.0)
@@ -92,7 +92,7 @@ class Look:
             same = max(abs(a - b) for a, b in zip(fore, self.ground, strict=True)) < SAME
         return "css-colour" if same or self.alpha < _FAINT else ""
 
-    def under(self, declared: Declarations) -> Look:
+    def under(self, declared: Declarations) -> ComputedStyle:
         """Return the look of an element with these declarations, in the order they are applied."""
         look = self
         clipped = False
@@ -317,7 +317,7 @@ def covers(declared: Declarations) -> bool:
     last = {name: value for name, value, _ in declared}
     if last.get("position") != "absolute" or last.get("z-index", "").startswith("-"):
         return False
-    if removes(declared) or Look().under(declared).hides() not in ("", "css-colour"):
+    if removes(declared) or ComputedStyle().under(declared).hides() not in ("", "css-colour"):
         return False
     if "transform" in last or _share(last.get("opacity", "1")) < 1:
         return False
@@ -425,7 +425,7 @@ def _font_size(name: str, value: str, parent: float, least: bool = False) -> flo
 _OF_PARENT = {"em": 1.0, "%": 0.01, "ex": 0.5, "ch": 0.5}
 
 
-def _filtered(look: Look, value: str, own: bool) -> Look:
+def _filtered(look: ComputedStyle, value: str, own: bool) -> ComputedStyle:
     """Return a look after its filters.
 
     Args:

@@ -19,7 +19,7 @@ from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
 from ragguard.parse.charsets import UTF_8, declared, with_replacements
 from ragguard.parse.docx import read_docx
-from ragguard.parse.front_matter import FORMATS, NONE, Front, read_front
+from ragguard.parse.front_matter import FORMATS, NONE, FrontMatter, read_front
 from ragguard.parse.html import read_html
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ _WORDED = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedDocument:
     """A document's text and what is hidden in it.
 
     Attributes:
@@ -78,7 +78,9 @@ def parser_of(settings: ParseSettings) -> str:
     return PARSER + render + details
 
 
-def parse(data: bytes, fmt: str, *, view: View | None = None, details: bool = False) -> Parsed:
+def parse(
+    data: bytes, fmt: str, *, view: View | None = None, details: bool = False
+) -> ParsedDocument:
     """Parse a document.
 
     Args:
@@ -103,13 +105,13 @@ def parse(data: bytes, fmt: str, *, view: View | None = None, details: bool = Fa
     return parsed
 
 
-def _parse(data: bytes, fmt: str, view: View | None, details: bool) -> Parsed:
+def _parse(data: bytes, fmt: str, view: View | None, details: bool) -> ParsedDocument:
     if fmt == "pdf":
         from ragguard.parse.pdf import read_pdf  # with numpy, which the other formats do without
 
-        return Parsed(*read_pdf(data, MAX_TEXT))
+        return ParsedDocument(*read_pdf(data, MAX_TEXT))
     if fmt == "docx":
-        return Parsed(*read_docx(data))
+        return ParsedDocument(*read_docx(data))
     text, replaced = _decode(data, fmt)
     if fmt != "html":
         return read_text(text, fmt)
@@ -117,10 +119,10 @@ def _parse(data: bytes, fmt: str, view: View | None, details: bool) -> Parsed:
     if not replaced:
         return parsed
     note = Hidden("invalid-bytes", f"{replaced} places that are not UTF-8 are read as U+FFFD")
-    return Parsed(parsed.text, (*parsed.hidden, note))
+    return ParsedDocument(parsed.text, (*parsed.hidden, note))
 
 
-def read_record(text: str) -> Parsed:
+def read_record(text: str) -> ParsedDocument:
     """Read the text of a record.
 
     Raises:
@@ -159,7 +161,7 @@ def has_words(text: str) -> bool:
     return _WORDED.search(text) is not None
 
 
-def front_of(data: bytes, fmt: str) -> Front:
+def front_of(data: bytes, fmt: str) -> FrontMatter:
     """Read what a file says about itself; nothing where it cannot be read, as `parse` will tell."""
     if fmt not in FORMATS:
         return NONE
@@ -175,7 +177,7 @@ def _lines(text: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_text(text: str, fmt: str) -> Parsed:
+def read_text(text: str, fmt: str) -> ParsedDocument:
     """Return a text format: the text itself, and what its rendering would hide."""
     text = _lines(text)
     front = read_front(text, fmt)
@@ -191,7 +193,7 @@ def read_text(text: str, fmt: str) -> Parsed:
         hidden += read_html(text, page=False)[1]
     if begin and front.said:
         hidden.append(Hidden("front-matter", front.said))
-    return Parsed(text, tuple(hidden), begin)
+    return ParsedDocument(text, tuple(hidden), begin)
 
 
 def decode_text(data: bytes, fmt: str = "") -> str:
@@ -222,7 +224,7 @@ def _decode(data: bytes, fmt: str) -> tuple[str, int]:
     return text, replaced
 
 
-def _html(text: str, view: View | None, details: bool) -> Parsed:
+def _html(text: str, view: View | None, details: bool) -> ParsedDocument:
     drawn = None
     if view is not None:
         from ragguard.parse.drawn import look  # with numpy and pillow
@@ -230,7 +232,7 @@ def _html(text: str, view: View | None, details: bool) -> Parsed:
         drawn = partial(look, view, text)
     visible, hidden = read_html(text, page=not details, drawn=drawn)
     words = read_front(text, "html").said
-    return Parsed(visible, (*hidden, Hidden("front-matter", words)) if words else hidden)
+    return ParsedDocument(visible, (*hidden, Hidden("front-matter", words)) if words else hidden)
 
 
 def _markdown(text: str) -> list[Hidden]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from ragguard.parse.colours import colour
-from ragguard.parse.css import Look
+from ragguard.parse.css import ComputedStyle
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 Format = dict[str, Any]
@@ -165,4 +165,4 @@ def _merges(ink: str, behind: str) -> bool:
     if fore is None:
         return False
     ground = colour("#" + behind)[0] or colour(behind)[0]
-    return bool(Look(fore=fore, ground=ground).hides())
+    return bool(ComputedStyle(fore=fore, ground=ground).hides())

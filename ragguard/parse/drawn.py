@@ -55,7 +55,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Shown:
+class DrawnText:
     """A text node and what is seen of it.
 
     Attributes:
@@ -88,7 +88,7 @@ def look(view: View, markup: str, texts: Sequence[str]) -> list[bytes]:
     return _matched(shown, texts)
 
 
-def _matched(shown: Sequence[Shown], texts: Sequence[str]) -> list[bytes]:
+def _matched(shown: Sequence[DrawnText], texts: Sequence[str]) -> list[bytes]:
     """Tell what is seen, told for the text nodes of another parser: characters are counted."""
     theirs, flags = _said("".join(s.text for s in shown), b"".join(s.seen for s in shown))
     ours = "".join("".join(text.split()) for text in texts)
@@ -158,7 +158,7 @@ class _Page:
         self._rounds = 0
         self._asked: dict[int, int] = {}  # by text node: the glyph it asked to be scrolled to
 
-    def shown(self) -> list[Shown]:
+    def shown(self) -> list[DrawnText]:
         """Look, and tell."""
         self._scroll()
         idle = 0
@@ -170,7 +170,7 @@ class _Page:
         if self._bare and not self._seen.all():
             self._windows = 0
             self._scroll(self._under(self._view.lift()))
-        return [Shown(text, self._seen_of(at)) for at, text in enumerate(self._texts)]
+        return [DrawnText(text, self._seen_of(at)) for at, text in enumerate(self._texts)]
 
     # --- what the browser says --------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ _ATTRIBUTE = re.compile(r"([\w:-]{1,40})\s{0,9}=\s{0,9}(?:\"([^\"]*)\"|'([^']*)'
 
 
 @dataclass(frozen=True)
-class Front:
+class FrontMatter:
     """What a file says about itself.
 
     Attributes:
@@ -66,10 +66,10 @@ class Front:
     said: str = ""
 
 
-NONE = Front()
+NONE = FrontMatter()
 
 
-def read_front(text: str, fmt: str) -> Front:
+def read_front(text: str, fmt: str) -> FrontMatter:
     """Read what a document says about itself.
 
     Args:
@@ -86,7 +86,7 @@ def read_front(text: str, fmt: str) -> Front:
     return _page(text) if fmt == "html" else NONE
 
 
-def _markdown(text: str) -> Front:
+def _markdown(text: str) -> FrontMatter:
     head = text[: MAX_CHARACTERS + 16]
     for pattern, read in ((_YAML, _yaml), (_TOML, _toml)):
         block = pattern.match(head)
@@ -99,7 +99,7 @@ def _markdown(text: str) -> Front:
         if values is None or not all(isinstance(k, str) and _KEY.fullmatch(k) for k in values):
             return NONE
         comments = [match[1] for match in _COMMENT.finditer(body)]
-        return Front(_flat(values), block.end(), "\n".join([*_strings(values), *comments]))
+        return FrontMatter(_flat(values), block.end(), "\n".join([*_strings(values), *comments]))
     return NONE
 
 
@@ -129,7 +129,7 @@ def _toml(body: str) -> Mapping[str, Any] | None:
         return None
 
 
-def _restructured(text: str) -> Front:
+def _restructured(text: str) -> FrontMatter:
     """Field lists and `meta` directives before the first title or paragraph."""
     head = text[:MAX_CHARACTERS]
     values: dict[str, str] = {}
@@ -147,10 +147,10 @@ def _restructured(text: str) -> Front:
             if value and _KEY.fullmatch(key):
                 values.setdefault(key, value)
     words = "\n".join(" ".join(match["value"].split()) for match in _FIELD.finditer(head[:end]))
-    return Front(_flat(values), end, words.strip()) if end else NONE
+    return FrontMatter(_flat(values), end, words.strip()) if end else NONE
 
 
-def _page(markup: str) -> Front:
+def _page(markup: str) -> FrontMatter:
     head = markup[:_MOST_HEAD]
     values: dict[str, str] = {}
     for tag in _TAG.finditer(head):
@@ -160,7 +160,11 @@ def _page(markup: str) -> Front:
             break
     if title := _TITLE.search(head):
         values["title"] = " ".join(unescape(title[1]).split())
-    return Front(_flat(values), 0, "\n".join(v for v in values.values() if v)) if values else NONE
+    return (
+        FrontMatter(_flat(values), 0, "\n".join(v for v in values.values() if v))
+        if values
+        else NONE
+    )
 
 
 def _flat(values: Mapping[Any, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from ragguard.errors import UnreadableError
 from ragguard.model import Hidden
 from ragguard.parse.cascade import styled
-from ragguard.parse.css import Declarations, Look, covers, declarations, removes
+from ragguard.parse.css import ComputedStyle, Declarations, covers, declarations, removes
 
 # fmt: off
 _SILENT = frozenset(
@@ -242,7 +242,9 @@ class _Walker:
             self._hide("html-comment", node.comment_content or "")
 
     def walk(self, top: LexborNode) -> None:
-        stack: list[tuple[LexborNode | str, int, bool, Look]] = [(top, 0, False, Look())]
+        stack: list[tuple[LexborNode | str, int, bool, ComputedStyle]] = [
+            (top, 0, False, ComputedStyle())
+        ]
         nodes = 0
         while stack:
             item, depth, verbatim, look = stack.pop()
@@ -310,11 +312,13 @@ class _Walker:
                 return place
         return 0
 
-    def _drawing(self, svg: LexborNode, look: Look) -> None:
+    def _drawing(self, svg: LexborNode, look: ComputedStyle) -> None:
         """Texts of a drawing; one that may leave no ink is hidden."""
         self._out.append(" ")
         place = _extent(svg)
-        stack: list[tuple[LexborNode, Look, bool, bool]] = [(svg, _inked(look), True, False)]
+        stack: list[tuple[LexborNode, ComputedStyle, bool, bool]] = [
+            (svg, _inked(look), True, False)
+        ]
         seen: list[str] = []
         unseen: list[str] = []
         count = 0
@@ -355,7 +359,7 @@ class _Walker:
         self._out.append(" ".join("".join(seen).replace("\x00", "\ufffd").split()) + " ")
         self._hide("html-hidden" if self._seen is None else "html-no-ink", "".join(unseen))
 
-    def _node(self, node: LexborNode, verbatim: bool, look: Look) -> None:
+    def _node(self, node: LexborNode, verbatim: bool, look: ComputedStyle) -> None:
         """A text node, in runs of what is seen and what is not."""
         text = (node.text_content or "").replace("\x00", "\ufffd")
         seen = None if self._seen is None else self._seen.get(node.mem_id)
@@ -440,7 +444,7 @@ def _follows(node: LexborNode) -> bool:
     return before is not None
 
 
-def _inked(look: Look) -> Look:
+def _inked(look: ComputedStyle) -> ComputedStyle:
     """Return the look in which a drawing begins: black, unless something above it hides."""
     return look if look.hides() else replace(look, fore=(0.0, 0.0, 0.0), alpha=1.0, size=16.0)
 

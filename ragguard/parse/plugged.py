@@ -1,8 +1,8 @@
 """Run parsers of other packages, for file formats that ragguard does not read.
 
 They run in the worker processes, under the same limits as ours: whatever one does, it costs the
-document. What it returns is text, or a `Parsed`; anything else, and every exception, makes the
-document unreadable. None takes the place of a parser of ours.
+document. What it returns is text, or a `ParsedDocument`; anything else, and every exception, makes
+the document unreadable. None takes the place of a parser of ours.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 from ragguard.errors import ConfigError, UnreadableError
 from ragguard.model import Hidden
-from ragguard.parse.document import MAX_TEXT, OTHER_ENDINGS, TEXT_FORMATS, Parsed, has_words
+from ragguard.parse.document import MAX_TEXT, OTHER_ENDINGS, TEXT_FORMATS, ParsedDocument, has_words
 from ragguard.parse.records import RECORD_FORMATS
 from ragguard.trust.plugins import Plugin, PluginError, find, running
 
-Parser = Callable[[bytes], Parsed]
+Parser = Callable[[bytes], ParsedDocument]
 OURS = frozenset(TEXT_FORMATS | RECORD_FORMATS | OTHER_ENDINGS.keys())
 
 
@@ -51,12 +51,12 @@ def _loaded(plugin: Plugin) -> Parser:
     except PluginError as error:
         reason = f"the parser {plugin.identity} cannot be loaded ({error.kind})"
 
-        def refuse(data: bytes) -> Parsed:
+        def refuse(data: bytes) -> ParsedDocument:
             raise UnreadableError(reason)
 
         return refuse
 
-    def read(data: bytes) -> Parsed:
+    def read(data: bytes) -> ParsedDocument:
         try:
             with running(plugin, UnreadableError, MemoryError):
                 return _checked(function(data), plugin)
@@ -67,14 +67,14 @@ def _loaded(plugin: Plugin) -> Parser:
     return read
 
 
-def _checked(answer: object, plugin: Plugin) -> Parsed:
+def _checked(answer: object, plugin: Plugin) -> ParsedDocument:
     """Tell what a parser returned, as a document's text.
 
     Raises:
         UnreadableError: It is none, or is too long, or has no words.
     """
-    parsed = Parsed(answer) if isinstance(answer, str) else answer
-    if not isinstance(parsed, Parsed) or type(parsed.text) is not str:
+    parsed = ParsedDocument(answer) if isinstance(answer, str) else answer
+    if not isinstance(parsed, ParsedDocument) or type(parsed.text) is not str:
         raise UnreadableError(
             f"the parser {plugin.identity} gave a {type(answer).__name__}, no text"
         )
@@ -83,7 +83,7 @@ def _checked(answer: object, plugin: Plugin) -> Parsed:
     if not has_words(parsed.text) or "\x00" in parsed.text:
         raise UnreadableError("no text could be extracted, or it holds NUL characters")
     text = parsed.text.replace("\r\n", "\n").replace("\r", "\n")
-    return Parsed(text, tuple(Hidden(str(h.kind), str(h.text)) for h in parsed.hidden))
+    return ParsedDocument(text, tuple(Hidden(str(h.kind), str(h.text)) for h in parsed.hidden))
 
 
 def endings(named: Sequence[str]) -> frozenset[str]:

@@ -12,8 +12,8 @@ from itertools import chain
 from ragguard.parse.css import (
     COMMENT,
     PIECE,
+    ComputedStyle,
     Declarations,
-    Look,
     declarations,
     removes,
 )
@@ -86,7 +86,7 @@ def animations(
 
 
 def _hidden_by(declared: Declarations) -> str:
-    return removes(declared) or Look().under(declared).hides()
+    return removes(declared) or ComputedStyle().under(declared).hides()
 
 
 def animated(declared: Declarations, hiding: dict[str, tuple[str, bool]]) -> str:

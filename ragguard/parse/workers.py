@@ -420,9 +420,9 @@ class _Batch:
                     ):
                         channel.settimeout(max(until - time.monotonic(), 0.001))
                         channel.sendall(LENGTH.pack(len(part)) + part)
-        except browser.Gone as error:
+        except browser.BrowserGone as error:
             raise _Died(f"a browser cannot draw it: {error}", drawing=True) from None
-        except browser.Late:
+        except browser.PageTimeout:
             reason = f"to draw it took more than {wall} seconds ([parse] wall_factor)"
             raise _Died(reason, drawing=True) from None
         except TimeoutError:

@@ -58,7 +58,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Beside:
+class ComparedPassage:
     """A passage of another document, beside the passage of the case that it is set against.
 
     Attributes:
@@ -97,7 +97,7 @@ def beside(
     version: VersionRow,
     findings: Sequence[Finding],
     stored: Sequence[Write],
-) -> list[Beside]:
+) -> list[ComparedPassage]:
     """Find documents that findings name, with their nearest passages; else the nearest indexed.
 
     Args:
@@ -120,13 +120,13 @@ def beside(
     for label, role in list(named.items())[:MOST]:
         zone, others, vectors = _read(workspace, label, role, packs)
         if not others:
-            compared.append(Beside(label, role, zone, None, 0, ""))
+            compared.append(ComparedPassage(label, role, zone, None, 0, ""))
             continue
         close = own @ vectors.T
         mine, their = _pair(close, texts, others)
         known = bool(np.linalg.norm(vectors[their]) > 0)
         compared.append(
-            Beside(
+            ComparedPassage(
                 label,
                 role,
                 zone,

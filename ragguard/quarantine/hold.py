@@ -24,7 +24,7 @@ SHOWN = 5  # unknown names that an error tells
 
 
 @dataclass(frozen=True)
-class Held:
+class HoldResult:
     """Documents that were taken out.
 
     Attributes:
@@ -38,7 +38,7 @@ class Held:
     waiting: Sequence[str]
 
 
-def hold(workspace: Workspace, names: Sequence[str], reason: str) -> Held:
+def hold(workspace: Workspace, names: Sequence[str], reason: str) -> HoldResult:
     """Take documents out of the serving index into quarantine, in one commit.
 
     The same call again finds them waiting and changes nothing.
@@ -74,13 +74,13 @@ def hold(workspace: Workspace, names: Sequence[str], reason: str) -> Held:
     stayed = [n for n in wanted if n not in rows]
     generation = workspace.generation()
     if not rows or generation is None:
-        return Held(None, [], stayed)
+        return HoldResult(None, [], stayed)
     plan = changes.draft(workspace, generation)
     plan.quarantine([(row, _verdict(row, reason)) for row in rows.values()])
     sources = {row.source for row in rows.values()}
     source = next(iter(sources)) if len(sources) == 1 else ""
     workspace.committer.commit(plan.finish("hold", ACTOR, source))
-    return Held(plan.commit, list(rows), stayed)
+    return HoldResult(plan.commit, list(rows), stayed)
 
 
 def _verdict(row: VersionRow, reason: str) -> Verdict:

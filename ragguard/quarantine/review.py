@@ -30,8 +30,8 @@ from ragguard.ledger.versions import VersionRow
 from ragguard.model import PublicKey
 from ragguard.quarantine import compared_with as beside
 from ragguard.quarantine import denial, second_opinion
-from ragguard.quarantine.compared_with import Beside, Mark
-from ragguard.quarantine.second_opinion import Decided
+from ragguard.quarantine.compared_with import ComparedPassage, Mark
+from ragguard.quarantine.second_opinion import DecisionResult
 from ragguard.quarantine.statement import Action, check_reason, decisions_on
 from ragguard.trust import decision as decisions
 from ragguard.trust import keys, quorum, root
@@ -69,7 +69,7 @@ class CaseView:
     texts: Sequence[str] = ()
     serves_as: Sequence[str] = ()
     marks: Sequence[Mark] = ()
-    beside: Sequence[Beside] = ()
+    beside: Sequence[ComparedPassage] = ()
     needed: int = 1
     opinions: Sequence[Opinion] = ()
 
@@ -139,7 +139,7 @@ def decide_cases(
     action: Action,
     key: keys.KeyPair,
     reason: str,
-) -> Decided:
+) -> DecisionResult:
     """Decide cases in one commit.
 
     Each document has a signed decision of its own, as if it had been decided alone. One that the
@@ -192,7 +192,7 @@ def statements(
 
 def carry_out(
     workspace: Workspace, numbers: Sequence[int], envelopes: Sequence[bytes], *, by: str = ""
-) -> Decided:
+) -> DecisionResult:
     """Carry out decisions that a reviewer signed elsewhere, in one commit.
 
     What was signed must be what `statements` says now: of the same bytes, metadata and evidence.
@@ -247,7 +247,7 @@ def _carry_out(
     shown: Sequence[CaseView],
     envelopes: Sequence[bytes],
     by: str = "",
-) -> Decided:
+) -> DecisionResult:
     signed = []
     for view, envelope in zip(shown, envelopes, strict=True):
         signers = [k for k, _ in view.signers]
@@ -276,7 +276,7 @@ def _carry_out(
     if alone:  # last: a commit that fails leaves no opinion behind, and all may be sent again
         second_opinion.keep(workspace, alone)
     decided = tuple(view.case.id for view, _ in agreed)
-    return Decided(commit, decided, tuple(word.said.case for word in alone))
+    return DecisionResult(commit, decided, tuple(word.said.case for word in alone))
 
 
 def _effect(workspace: Workspace, plan: Draft, agreed: Sequence[tuple[CaseView, Quorum]]) -> int:

@@ -58,7 +58,7 @@ class RevokeTarget:
 
 
 @dataclass(frozen=True)
-class Touched:
+class AffectedDocument:
     """A serving document that is concerned.
 
     Attributes:
@@ -93,7 +93,7 @@ class Radius:
 
     target: RevokeTarget
     since: str
-    documents: Sequence[Touched]
+    documents: Sequence[AffectedDocument]
     waiting: Sequence[str]
     vouched: Sequence[str]
     canaries: Sequence[str] | None = None
@@ -109,7 +109,7 @@ class Radius:
         return Counter(t.version.source for t in self.documents)
 
     @property
-    def older(self) -> list[Touched]:
+    def older(self) -> list[AffectedDocument]:
         """Documents that would go and of which there is an earlier version to go back to."""
         return [t for t in self.documents if t.older is not None]
 
@@ -166,7 +166,9 @@ def blast_radius(workspace: Workspace, target: RevokeTarget, since: datetime) ->
         serving = _of_manifests(versions.members(conn, "serving"), times)
         waiting = _of_manifests(versions.members(conn, "quarantine"), times)
         touched = [
-            Touched(row, times[row.manifest], _older(versions.served_before(conn, row), times))
+            AffectedDocument(
+                row, times[row.manifest], _older(versions.served_before(conn, row), times)
+            )
             for row in serving.values()
             if not sufficient[row.manifest]
         ]
@@ -282,7 +284,7 @@ def revoke(
     return plan.commit
 
 
-def _verdict(touched: Touched, radius: Radius, reason: str) -> Verdict:
+def _verdict(touched: AffectedDocument, radius: Radius, reason: str) -> Verdict:
     row = touched.version
     finding = Finding(
         CHECK,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Decided:
+class DecisionResult:
     """Cases that a reviewer spoke on, and what became of them.
 
     Attributes:

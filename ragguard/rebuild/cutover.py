@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any
 
 from ragguard.corpus import changes, generations
-from ragguard.corpus.clean_set import Left
+from ragguard.corpus.clean_set import ExcludedDocument
 from ragguard.corpus.job import Job
 from ragguard.corpus.spans import traced
 from ragguard.corpus.transition import Zones, good_today, replayed, turn, zones_at
@@ -59,7 +59,7 @@ class Status:
 
 
 @dataclass
-class Finished(Job):
+class CutoverResult(Job):
     """Result of a cut-over.
 
     Attributes:
@@ -82,7 +82,7 @@ class Finished(Job):
     documents: int = 0
     came: Sequence[str] = ()
     gone: Sequence[str] = ()
-    left: Sequence[Left] = ()
+    left: Sequence[ExcludedDocument] = ()
     refused: Sequence[str] = ()
     gated: bool = False
     dropped: Sequence[str] = ()
@@ -108,7 +108,7 @@ class Finished(Job):
 
 
 @dataclass(frozen=True)
-class Aborted:
+class AbortResult:
     """Result of giving a candidate up."""
 
     generation: int
@@ -169,14 +169,14 @@ def status(workspace: Workspace) -> Status | None:
     return Status(there, there.state(workspace.now), serving.id, behind, figures)
 
 
-@traced("cutover", Finished.told)
+@traced("cutover", CutoverResult.told)
 def finish(
     workspace: Workspace,
     *,
     gate: Gate | None = None,
     yes: bool = False,
     progress: Progress = lambda stage, done, total: None,
-) -> Finished:
+) -> CutoverResult:
     """Bring the candidate up to date and let it serve.
 
     Args:
@@ -204,7 +204,7 @@ def finish(
     return run.made
 
 
-def abort(workspace: Workspace) -> Aborted:
+def abort(workspace: Workspace) -> AbortResult:
     """Give the candidate up; what serves goes on serving.
 
     Raises:
@@ -221,7 +221,7 @@ def abort(workspace: Workspace) -> Aborted:
     workspace.committer.commit(plan)
     trial.drop_alias(workspace)
     dropped = generations.drop(workspace, row.drops)
-    return Aborted(there.generation.id, plan.commit, dropped)
+    return AbortResult(there.generation.id, plan.commit, dropped)
 
 
 def _candidate(workspace: Workspace) -> Trial:
@@ -266,7 +266,7 @@ class _Finish:
         with workspace.ledger.reading() as conn:
             self._now = zones_at(conn)
             behind = candidates.behind(conn, there.built)
-        self.made = Finished(serving.id, behind=behind)
+        self.made = CutoverResult(serving.id, behind=behind)
 
     def write(self, gate: Gate | None) -> None:
         """Catch up, compare, commit, switch."""

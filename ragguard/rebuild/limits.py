@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ragguard.config import ReindexSettings
-from ragguard.corpus.clean_set import Left
+from ragguard.corpus.clean_set import ExcludedDocument
 from ragguard.ledger.versions import VersionRow
 
 LABELS = ("label", "department")
@@ -18,7 +18,7 @@ def questions(
     limits: ReindexSettings,
     before: Sequence[VersionRow],
     kept: Sequence[VersionRow],
-    left: Sequence[Left],
+    left: Sequence[ExcludedDocument],
     suspects: int,
 ) -> list[str]:
     """List why somebody should look before a rebuild goes on.

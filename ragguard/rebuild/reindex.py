@@ -24,16 +24,16 @@ from datetime import timedelta
 from typing import Any
 
 from ragguard.corpus import carry_over, changes, drawn_by, generations
-from ragguard.corpus.clean_set import Left, never_decided, read_back, sift
-from ragguard.corpus.documents import Incoming
-from ragguard.corpus.embed import Embedded, embed, take_apart
+from ragguard.corpus.clean_set import ExcludedDocument, never_decided, read_back, sift
+from ragguard.corpus.documents import IncomingDocument
+from ragguard.corpus.embed import EmbeddedDocument, embed, take_apart
 from ragguard.corpus.job import Job
 from ragguard.corpus.spans import traced
 from ragguard.errors import RecipeMismatchError, UsageError
 from ragguard.ingest.judge import indexed_documents
 from ragguard.ledger import audit_queries, candidates, commits, versions, versions_at
 from ragguard.ledger.commits import Generation, Switch
-from ragguard.ledger.versions import Stay, VersionRow
+from ragguard.ledger.versions import VersionRow, ZoneStay
 from ragguard.ledger.writer import Plan
 from ragguard.model import Finding, Progress, Verdict
 from ragguard.rebuild import limits as stops
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Rebuilt(Job):
+class ReindexResult(Job):
     """Result of a rebuild, or of its dry run.
 
     Attributes:
@@ -82,7 +82,7 @@ class Rebuilt(Job):
     kept: int = 0
     chunks: int = 0
     waiting: int = 0
-    left: Sequence[Left] = ()
+    left: Sequence[ExcludedDocument] = ()
     suspects: Sequence[Verdict] = ()
     gone: Sequence[str] = ()
     stops: Sequence[str] = ()
@@ -106,7 +106,7 @@ class Rebuilt(Job):
         return super().as_dict() | {"skipped": self.skipped or None, "suspects": suspects}
 
 
-@traced("reindex", Rebuilt.told)
+@traced("reindex", ReindexResult.told)
 def reindex(
     workspace: Workspace,
     *,
@@ -117,9 +117,9 @@ def reindex(
     stage: bool = False,
     older_than: timedelta | None = None,
     gate: Gate | None = None,
-    ask: Callable[[Rebuilt], bool] = lambda rebuilt: False,
+    ask: Callable[[ReindexResult], bool] = lambda rebuilt: False,
     progress: Progress = lambda stage, done, total: None,
-) -> Rebuilt:
+) -> ReindexResult:
     """Rebuild the index from what is clean, and let the new one serve.
 
     Args:
@@ -154,7 +154,7 @@ def reindex(
         candidate = candidates.candidate(conn)
     if older_than is not None and parse_time(built) > workspace.now - older_than:
         skipped = f"generation {serving.id} was built {built}: younger than was asked for"
-        return Rebuilt(serving.id, skipped=skipped, recovered=recovered)
+        return ReindexResult(serving.id, skipped=skipped, recovered=recovered)
     if candidate is not None and not dry_run:
         raise UsageError(
             f"generation {candidate.id} is a candidate: there is one at a time",
@@ -201,17 +201,17 @@ class _Run:
                 logger.info("%s", error.message)
         with workspace.ledger.reading() as conn:
             known = audit_queries.all_generations(conn)
-            self._now: Sequence[Stay] = versions.stays_at(conn, "serving")
+            self._now: Sequence[ZoneStay] = versions.stays_at(conn, "serving")
             self._then = versions.stays_at(conn, "serving", at) if at is not None else self._now
             self._waiting = [versions.version_of(r) for r in versions.stays_at(conn, "quarantine")]
         number = max(g.id for g in known) + 1
         name = f"{workspace.settings.store.collection}-g{number}"
         self._new = Generation(number, name, f"{name}-quarantine", recipe.digest)
-        self.made = Rebuilt(
+        self.made = ReindexResult(
             serving.id, recipe_changed=recipe.digest != serving.recipe, before=len(self._now)
         )
-        self._ready: dict[int, Embedded] = {}
-        self._left: list[Left] = []
+        self._ready: dict[int, EmbeddedDocument] = {}
+        self._left: list[ExcludedDocument] = []
         self._kept: list[VersionRow] = []
 
     # --- what goes in -----------------------------------------------------------------------------
@@ -248,7 +248,9 @@ class _Run:
         rebuilt.waiting = sum(r.id in self._ready and r.label not in moved for r in self._waiting)
         rebuilt.chunks = sum(len(self._ready[r.id].text_digests) for r in self._kept)
 
-    def _without_waiting(self, clean: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
+    def _without_waiting(
+        self, clean: Sequence[VersionRow]
+    ) -> tuple[list[VersionRow], list[ExcludedDocument]]:
         """Return an old state must not bring back what waits for a reviewer, or waited last."""
         now = {row.id for row in self._now}
         waits = {_bytes(row) for row in self._waiting}
@@ -257,7 +259,7 @@ class _Run:
             undecided = versions_at.undecided(conn, again)
         finding = Finding("waits", 1.0, None, "the same bytes wait for a reviewer today")
         held = {
-            row.id: Left(row, (finding,), waits=False)
+            row.id: ExcludedDocument(row, (finding,), waits=False)
             if _bytes(row) in waits
             else never_decided(row)
             for row in again
@@ -266,8 +268,8 @@ class _Run:
         return [row for row in clean if row.id not in held], list(held.values())
 
     def _prepare(
-        self, rows: Mapping[int, VersionRow], items: Mapping[int, Incoming]
-    ) -> dict[int, Left]:
+        self, rows: Mapping[int, VersionRow], items: Mapping[int, IncomingDocument]
+    ) -> dict[int, ExcludedDocument]:
         """Parse, cut and embed; returns what cannot be."""
         order = list(rows)
         listed = [items[n] for n in order]
@@ -284,11 +286,11 @@ class _Run:
         for place, embedded_document in embedded.items():
             self._ready[order[place]] = embedded_document
         return {
-            order[place]: Left(rows[order[place]], (finding,), waits=False)
+            order[place]: ExcludedDocument(rows[order[place]], (finding,), waits=False)
             for place, finding in unreadable.items()
         }
 
-    def _screen(self, rows: Sequence[VersionRow]) -> screening.Screened:
+    def _screen(self, rows: Sequence[VersionRow]) -> screening.ScreeningResult:
         """Vectors of another recipe cannot be held against the index: then its own are."""
         if self._new.recipe == self._old.recipe:
             documents = [self._ready[row.id].prepared for row in rows]
@@ -362,8 +364,8 @@ def _bytes(row: VersionRow) -> tuple[str, str, str, str]:
     return row.source, row.document, row.digest, row.metadata_digest
 
 
-def _suspect(row: VersionRow, verdict: Verdict) -> Left:
+def _suspect(row: VersionRow, verdict: Verdict) -> ExcludedDocument:
     findings = verdict.findings or (
         Finding("suspect", verdict.score, verdict.p_value, "suspicious by all checks together"),
     )
-    return Left(row, findings, True, verdict.score, verdict.p_value)
+    return ExcludedDocument(row, findings, True, verdict.score, verdict.p_value)

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ragguard.corpus import generations
-from ragguard.corpus.clean_set import Left, never_decided, read_back
+from ragguard.corpus.clean_set import ExcludedDocument, never_decided, read_back
 from ragguard.corpus.job import Job
 from ragguard.corpus.spans import traced
 from ragguard.corpus.state import Members, retirements
@@ -36,7 +36,7 @@ NAMED = 20  # documents named in a refusal
 
 
 @dataclass
-class RolledBack(Job):
+class RollbackResult(Job):
     """Result of a rollback, or of its dry run.
 
     Attributes:
@@ -64,7 +64,7 @@ class RolledBack(Job):
     gone: Sequence[str] = ()
     waiting: Sequence[str] = ()
     freed: Sequence[str] = ()
-    left: Sequence[Left] = ()
+    left: Sequence[ExcludedDocument] = ()
     embedded: int = 0
 
     @property
@@ -87,7 +87,7 @@ class RolledBack(Job):
         }
 
 
-@traced("rollback", RolledBack.told)
+@traced("rollback", RollbackResult.told)
 def rollback(
     workspace: Workspace,
     where: str,
@@ -95,7 +95,7 @@ def rollback(
     leave_out: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda stage, done, total: None,
-) -> RolledBack:
+) -> RollbackResult:
     """Go back.
 
     Args:
@@ -140,7 +140,7 @@ class _Run:
         self._workspace = workspace
         self._serving = serving
         self._progress = progress
-        self.made = RolledBack("", serving.id)
+        self.made = RollbackResult("", serving.id)
         with workspace.ledger.reading() as conn:
             self._now = zones_at(conn)
 
@@ -176,7 +176,9 @@ class _Run:
             return
         self._carry_out(self._serving, Zones(serves, now.quarantine), embed=False, row=None)
 
-    def _provable(self, rows: Sequence[VersionRow]) -> tuple[list[VersionRow], list[Left]]:
+    def _provable(
+        self, rows: Sequence[VersionRow]
+    ) -> tuple[list[VersionRow], list[ExcludedDocument]]:
         """Tell what may serve, and whose bytes are there."""
         clean, left = good_today(self._workspace, rows)
         _, lost = read_back(self._workspace, clean)
@@ -185,8 +187,8 @@ class _Run:
         return [row for row in clean if row.id not in gone], every
 
     def _decided(
-        self, clean: Sequence[VersionRow], left: Sequence[Left]
-    ) -> tuple[list[VersionRow], list[Left]]:
+        self, clean: Sequence[VersionRow], left: Sequence[ExcludedDocument]
+    ) -> tuple[list[VersionRow], list[ExcludedDocument]]:
         """Tell what was taken out for a reviewer does not come back because it waits no more."""
         with self._workspace.ledger.reading() as conn:
             open_yet = versions_at.undecided(conn, clean)
@@ -325,7 +327,7 @@ def _alike(these: Members, others: Members, label: str) -> bool:
     return b is not None and (a.digest, a.metadata_digest) == (b.digest, b.metadata_digest)
 
 
-def _reasons(left: Sequence[Left]) -> str:
+def _reasons(left: Sequence[ExcludedDocument]) -> str:
     named = "; ".join(
         f"{document.label} ({document.findings[0].detail})" for document in left[:NAMED]
     )

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ragguard.detect.view import Prepared
+from ragguard.detect.view import PreparedDocument
 from ragguard.ingest.judge import judge_batch
 from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.versions import VersionRow
@@ -23,7 +23,7 @@ LIKENESS = "denylist"  # the check that compares with what reviewers rejected
 
 
 @dataclass(frozen=True)
-class Screened:
+class ScreeningResult:
     """Verdicts of today's gate on documents that serve.
 
     Attributes:
@@ -39,9 +39,9 @@ class Screened:
 def screen(
     workspace: Workspace,
     rows: Sequence[VersionRow],
-    prepared: Sequence[Prepared],
+    prepared: Sequence[PreparedDocument],
     progress: Progress,
-) -> Screened:
+) -> ScreeningResult:
     """Judge documents again.
 
     Args:
@@ -51,7 +51,7 @@ def screen(
     policies |= {name: source.policy for name, source in workspace.root.sources.items()}
     covered = _covered(workspace, {row.source for row in rows})
     versions = {row.label: row for row in rows}
-    parts: list[list[Prepared]] = [[] for _ in range(PARTS)]
+    parts: list[list[PreparedDocument]] = [[] for _ in range(PARTS)]
     for document in sorted(prepared, key=lambda p: p.label):
         parts[hashlib.sha256(document.label.encode()).digest()[0] % PARTS].append(document)
     strong: dict[str, Verdict] = {}
@@ -72,7 +72,7 @@ def screen(
             rate = workspace.settings.judge.false_alarm_rate * (10.0 if tier == "low" else 1.0)
             (strong if _is_strong(verdict, rate) else weak)[label] = verdict
     progress("screen", PARTS, PARTS)
-    return Screened(strong, weak, tuple(crashed.values()))
+    return ScreeningResult(strong, weak, tuple(crashed.values()))
 
 
 def _is_strong(verdict: Verdict, rate: float) -> bool:

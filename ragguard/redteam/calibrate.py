@@ -22,8 +22,8 @@ import numpy as np
 
 from ragguard.detect import reference, scoring
 from ragguard.detect.checks import Check
-from ragguard.detect.reference import Raw, Rounds
-from ragguard.detect.view import Prepared, Surroundings, build_view
+from ragguard.detect.reference import RehearsalScores, Rounds
+from ragguard.detect.view import PreparedDocument, Surroundings, build_view
 from ragguard.errors import ConfigError
 from ragguard.ingest import calibration
 from ragguard.ingest.calibration import Calibration, Share, rounded
@@ -136,7 +136,7 @@ def _measure(
     checks = scoring.active_checks(settings.checks, settings.plugins.checks)
     around = surroundings(workspace, serving, [])
 
-    def rehearsed(documents: Sequence[Prepared], stage: str) -> Raw:
+    def rehearsed(documents: Sequence[PreparedDocument], stage: str) -> RehearsalScores:
         return reference.bring_in(
             documents, around, checks, held, lambda done, total: progress(stage, done, total)
         )
@@ -207,7 +207,7 @@ def _require(parts: Sequence[Sequence[VersionRow]], rate: float, indexed: int, l
         )
 
 
-def _p_values(bench: _Bench, raw: Raw) -> Doubles:
+def _p_values(bench: _Bench, raw: RehearsalScores) -> Doubles:
     """Return the p-values of documents that were brought in, against the reference part."""
     table = np.full((len(raw.digests), len(bench.names)), np.nan)
     for column, name in enumerate(bench.names):
@@ -230,7 +230,7 @@ def _by_family(bench: _Bench, p_values: Doubles) -> Doubles:
 
 def _strike(
     bench: _Bench,
-    part: Sequence[Prepared],
+    part: Sequence[PreparedDocument],
     campaigns: int,
     seed: int,
     stage: str,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.detect.view import Prepared
+from ragguard.detect.view import PreparedDocument
 from ragguard.errors import ConfigError, UsageError
 from ragguard.ingest.judge import indexed_documents, judge_batch
 from ragguard.ledger import versions
@@ -23,7 +23,7 @@ from ragguard.ledger.observed import ObservedRate, observed
 from ragguard.model import Bools, Floats, Policy, Progress, Verdict
 from ragguard.redteam import staging
 from ragguard.redteam.attacks import Attack, Target
-from ragguard.redteam.staging import Staged
+from ragguard.redteam.staging import StagedPoison
 from ragguard.stats.intervals import any_and_all, as_body, number_groups, share_by_group, wilson
 from ragguard.trust import contract
 from ragguard.workspace import Workspace
@@ -137,7 +137,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Redteam:
+class RedteamResult:
     """What the attacks came to.
 
     Attributes:
@@ -198,7 +198,7 @@ def redteam(
     seed: int = 0,
     floor: float | None = None,
     progress: Progress = lambda stage, done, total: None,
-) -> Redteam:
+) -> RedteamResult:
     """Attack the serving index.
 
     Args:
@@ -247,7 +247,7 @@ def redteam(
             )
         progress("attack", len(attacks), len(attacks))
     rate = workspace.settings.judge.false_alarm_rate
-    return Redteam(seed, rate, len(serving), profile, stale, tuple(outcomes), at_the_gate)
+    return RedteamResult(seed, rate, len(serving), profile, stale, tuple(outcomes), at_the_gate)
 
 
 def _floors(workspace: Workspace, floor: float | None) -> dict[str, float]:
@@ -273,8 +273,8 @@ def _changes(attack: Attack, documents: int | None) -> dict[str, Any]:
 
 def _judge(
     workspace: Workspace,
-    staged: Sequence[Staged],
-    honest: Sequence[Prepared],
+    staged: Sequence[StagedPoison],
+    honest: Sequence[PreparedDocument],
     progress: Progress,
 ) -> tuple[list[Verdict], str, str]:
     """List verdicts on what was planted, then on the honest documents that came with it."""
@@ -297,7 +297,7 @@ def _judge(
     return [*verdicts, *remaining], judged.profile, judged.stale
 
 
-def _refused(poisoned: Staged, policies: Mapping[str, Policy]) -> Verdict | None:
+def _refused(poisoned: StagedPoison, policies: Mapping[str, Policy]) -> Verdict | None:
     """Return a rejection that needs no check: unreadable, or against the contract of its source."""
     if poisoned.prepared is None:
         return Verdict("", poisoned.planted.id, "", "reject", 1.0, None, poisoned.findings)
@@ -316,7 +316,7 @@ def _outcome(
     workspace: Workspace,
     attack: Attack,
     target: Target,
-    staged: Sequence[Staged],
+    staged: Sequence[StagedPoison],
     verdicts: Sequence[Verdict],
     floor: float,
     collection: str,
@@ -357,7 +357,7 @@ def _first(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def _reached(
-    workspace: Workspace, admitted: Sequence[Staged], target: Target, collection: str
+    workspace: Workspace, admitted: Sequence[StagedPoison], target: Target, collection: str
 ) -> set[str]:
     """Ids of documents among the first five for their question, in the index with all admitted."""
     if not admitted:

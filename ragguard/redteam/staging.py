@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from ragguard.corpus.documents import Incoming
+from ragguard.corpus.documents import IncomingDocument
 from ragguard.corpus.embed import embed, take_apart
-from ragguard.detect.view import Prepared
+from ragguard.detect.view import PreparedDocument
 from ragguard.errors import UsageError
 from ragguard.model import Chunk, Document, Finding, Floats, Metadata
 from ragguard.redteam.attacks import (
     Attack,
     HonestDocument,
-    Planted,
+    PoisonDocument,
     Question,
     Target,
     plant,
@@ -37,7 +37,7 @@ SPARE = 3  # questions derived for each campaign: simulators pass over what does
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedPoison:
     """What a simulator planted, ready to be judged.
 
     Attributes:
@@ -46,8 +46,8 @@ class Staged:
         findings: Why it could not be prepared.
     """
 
-    planted: Planted
-    prepared: Prepared | None
+    planted: PoisonDocument
+    prepared: PreparedDocument | None
     findings: tuple[Finding, ...] = ()
 
 
@@ -67,7 +67,7 @@ def chosen_attacks(names: Sequence[str]) -> dict[str, Attack]:
 
 
 def target_of(
-    workspace: Workspace, documents: Sequence[Prepared], campaigns: int, seed: int
+    workspace: Workspace, documents: Sequence[PreparedDocument], campaigns: int, seed: int
 ) -> Target:
     """Return the indexed documents as a simulator sees them, and questions that they answer.
 
@@ -114,7 +114,7 @@ def stage(
     seed: int,
     campaigns: int,
     changes: Mapping[str, Any] | None = None,
-) -> list[Staged]:
+) -> list[StagedPoison]:
     """Run a simulator and prepare what it planted.
 
     Args:
@@ -133,17 +133,17 @@ def stage(
     staged = []
     for number, document in enumerate(planted):
         if number not in embedded:
-            staged.append(Staged(document, None, (unreadable[number],)))
+            staged.append(StagedPoison(document, None, (unreadable[number],)))
             continue
         prepared = embedded[number].prepared
         if document.vector is not None:
             rows: Floats = np.repeat(document.vector[None, :], len(prepared.chunks), axis=0)
             prepared = replace(prepared, vectors=rows.astype(np.float32))
-        staged.append(Staged(document, prepared))
+        staged.append(StagedPoison(document, prepared))
     return staged
 
 
-def _incoming(attack: str, planted: Planted, source: str) -> Incoming:
+def _incoming(attack: str, planted: PoisonDocument, source: str) -> IncomingDocument:
     """Return a planted document as if a manifest of that source had listed it."""
     name = f"{attack}/{planted.id}.{planted.format}"
     # Two equal texts are two documents: a flood repeats itself.
@@ -151,5 +151,5 @@ def _incoming(attack: str, planted: Planted, source: str) -> Incoming:
     metadata: Metadata = {k: v for k, v in planted.metadata.items() if k != "source"}
     document = Document(source, name, digest_bytes(body), metadata, name, digest_bytes(body))
     if planted.format in MARKED_UP:
-        return Incoming(document, planted.format, data=body)
-    return Incoming(document, "txt", text=planted.text)
+        return IncomingDocument(document, planted.format, data=body)
+    return IncomingDocument(document, "txt", text=planted.text)

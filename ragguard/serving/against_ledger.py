@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from hmac import compare_digest
 
-from ragguard.corpus.provenance import Signatures, Standing, forgery, signed_metadata
+from ragguard.corpus.provenance import ManifestStanding, Signatures, forgery, signed_metadata
 from ragguard.detect.view import own
 from ragguard.errors import UsageError
 from ragguard.ledger import log
@@ -29,9 +29,9 @@ from ragguard.ledger.serving_points import (
     stays_of,
     zone_of_point,
 )
-from ragguard.ledger.versions import Stay
+from ragguard.ledger.versions import ZoneStay
 from ragguard.model import Subject
-from ragguard.serving.answer import HONEYTOKEN, PLANTED, Proof, Refused
+from ragguard.serving.answer import HONEYTOKEN, PLANTED, Proof, RefusedPassage
 from ragguard.serving.ranking import Merits
 from ragguard.serving.receipt import Basis
 from ragguard.store import Point
@@ -68,7 +68,7 @@ class AgainstLedger:
         # By point, as long as `_rows` holds: digest of what it was, and what proved it.
         self._proved: dict[str, tuple[bytes, Proof]] = {}
         self._signatures: Signatures | None = None
-        self._standings: dict[str, tuple[Standing, Mapping[str, Subject]]] = {}
+        self._standings: dict[str, tuple[ManifestStanding, Mapping[str, Subject]]] = {}
         # By version and commit of its stay: what today's trust has against it, and its scope.
         self._known: dict[tuple[int, int], tuple[str, tuple[str, ...]]] = {}
         self._take_up()
@@ -99,7 +99,7 @@ class AgainstLedger:
         unknown = (0.0, 0.0)
         return [self._merit.get((row.version, row.since), unknown)[row.newer_waits] for row in rows]
 
-    def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
+    def judge(self, points: Sequence[Point]) -> list[Proof | RefusedPassage] | None:
         """Say of each point what proves it, or why nothing does.
 
         Returns:
@@ -113,7 +113,7 @@ class AgainstLedger:
             self._take_up()
             return None
         rows, proved = self._rows, self._proved
-        judgements: list[Proof | Refused] = []
+        judgements: list[Proof | RefusedPassage] = []
         for point in points:
             row, content = rows.get(point.id), _content(point)
             if row is None:
@@ -181,25 +181,25 @@ class AgainstLedger:
             )
         return self._generation
 
-    def _judge(self, point: Point, asked: Generation, row: ServingPoint) -> Proof | Refused:
+    def _judge(self, point: Point, asked: Generation, row: ServingPoint) -> Proof | RefusedPassage:
         if not self._sealed(point, asked.serving, row.seal):
-            return Refused(
+            return RefusedPassage(
                 point.id, row.label, "seal", "the point is not the one the ledger knows", True
             )
         if row.denied:
-            return Refused(
+            return RefusedPassage(
                 point.id, row.label, "denied", "a reviewer rejected exactly these bytes", True
             )
         known = self._workspace.root.sources.get(row.source)
         if known is not None and known.policy.honeytoken:
-            return Refused(point.id, row.label, HONEYTOKEN, PLANTED, True)
+            return RefusedPassage(point.id, row.label, HONEYTOKEN, PLANTED, True)
         unknown = ("its provenance is unknown", ())
         wrong, tokens = self._known.get((row.version, row.since), unknown)
         if wrong:
-            return Refused(point.id, row.label, "provenance", wrong, False)
+            return RefusedPassage(point.id, row.label, "provenance", wrong, False)
         if self.scoped and (not tokens or own(point).get("scope") != list(tokens)):
             why = "its access scope is not one that its source's contract gives it today"
-            return Refused(point.id, row.label, "scope", why, False)
+            return RefusedPassage(point.id, row.label, "scope", why, False)
         return Proof(
             point=point.id,
             digest=row.digest,
@@ -220,14 +220,14 @@ class AgainstLedger:
             return False
         return carried == seal and compare_digest(seal, known)
 
-    def _remember(self, stay: Stay) -> None:
+    def _remember(self, stay: ZoneStay) -> None:
         wrong, subject = self._provenance(stay)
         self._known[stay.id, stay.since] = wrong, self._scope(stay, subject)
         if self._merits is not None:
             plain, waits = self._merits.of(stay, False), self._merits.of(stay, True)
             self._merit[stay.id, stay.since] = plain, waits
 
-    def _scope(self, row: Stay, subject: Subject | None) -> tuple[str, ...]:
+    def _scope(self, row: ZoneStay, subject: Subject | None) -> tuple[str, ...]:
         """List tokens of a document by its source's contract of today; none where it says none."""
         known = self._workspace.root.sources.get(row.source)
         rules = known.policy.scope if known is not None else ()
@@ -236,7 +236,7 @@ class AgainstLedger:
         except ValueError:
             return ()
 
-    def _provenance(self, row: Stay) -> tuple[str, Subject | None]:
+    def _provenance(self, row: ZoneStay) -> tuple[str, Subject | None]:
         """Tell what today's trust has against a document, empty when nothing; and what signs it."""
         signatures = self._signatures
         if signatures is None:
@@ -270,17 +270,17 @@ def _content(point: Point) -> bytes | None:
     return sha256(payload + point.vector.tobytes()).digest()
 
 
-def _unknown(point: Point, zone: str | None) -> Refused:
+def _unknown(point: Point, zone: str | None) -> RefusedPassage:
     """A point of the serving collection that no serving document has, as the ledger sees it."""
     fields = own(point)
     label = f"{fields.get('source', '?')}/{fields.get('document', '?')}"
     if zone is None:
-        return Refused(point.id, label, "unknown", "no commit put such a point there", True)
+        return RefusedPassage(point.id, label, "unknown", "no commit put such a point there", True)
     if zone == "quarantine":
-        return Refused(point.id, label, "waiting", "its document waits for a reviewer", True)
+        return RefusedPassage(point.id, label, "waiting", "its document waits for a reviewer", True)
     why = (
         "its document serves, and not with this point in this collection"
         if zone == "serving"
         else "its document serves no more"
     )
-    return Refused(point.id, label, "not-current", why, True)
+    return RefusedPassage(point.id, label, "not-current", why, True)

@@ -20,7 +20,7 @@ from ragguard.errors import (
     UsageError,
 )
 from ragguard.serving import snapshot
-from ragguard.serving.answer import HONEYTOKEN, PLANTED, Proof, Refused
+from ragguard.serving.answer import HONEYTOKEN, PLANTED, Proof, RefusedPassage
 from ragguard.serving.receipt import Basis
 from ragguard.serving.snapshot import Snapshot, payload_digest, vector_digest
 from ragguard.store import Point
@@ -86,7 +86,7 @@ class AgainstSnapshot:
         rows = (self.snapshot.find(proof.point) for proof in proofs)
         return [0.0 if row is None else row.merit for row in rows]
 
-    def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
+    def judge(self, points: Sequence[Point]) -> list[Proof | RefusedPassage] | None:
         """See `Evidence.judge`.
 
         Raises:
@@ -98,11 +98,11 @@ class AgainstSnapshot:
         self._check_age()
         return [self._judge(point) for point in points]
 
-    def _judge(self, point: Point) -> Proof | Refused:
+    def _judge(self, point: Point) -> Proof | RefusedPassage:
         fields, head = own(point), self.snapshot.head
         label = f"{fields.get('source', '?')}/{fields.get('document', '?')}"
         if self.snapshot.is_honeytoken(point.id):
-            return Refused(point.id, label, HONEYTOKEN, PLANTED, True)
+            return RefusedPassage(point.id, label, HONEYTOKEN, PLANTED, True)
         row = self.snapshot.find(point.id)
         try:
             same = row is not None and payload_digest(point.id, point.payload) == row.payload
@@ -112,17 +112,17 @@ class AgainstSnapshot:
             claimed = fields.get("commit")
             if isinstance(claimed, int) and claimed > head.commit:
                 why = f"it says it came after the snapshot, which is of commit {head.commit}"
-                return Refused(point.id, label, "newer", why, False)
+                return RefusedPassage(point.id, label, "newer", why, False)
         if row is None:
-            return Refused(
+            return RefusedPassage(
                 point.id, label, "unknown", "the snapshot has no such point: nobody proved it", True
             )
         if not same:
             why = "its text, metadata or fields are not those of the snapshot"
-            return Refused(point.id, label, "digest", why, True)
+            return RefusedPassage(point.id, label, "digest", why, True)
         if vector_digest(point.id, point.vector.tobytes()) != row.vector:
             why = "its vector is not the one of the snapshot: it was moved"
-            return Refused(point.id, label, "digest", why, True)
+            return RefusedPassage(point.id, label, "digest", why, True)
         return Proof(
             point=point.id,
             digest=str(fields.get("digest")),

@@ -33,7 +33,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedPassage:
     """A passage that the index found and that is not given out.
 
     Attributes:
@@ -111,12 +111,12 @@ class Answer:
     """
 
     hits: Sequence[Hit]
-    refused: Sequence[Refused] = ()
+    refused: Sequence[RefusedPassage] = ()
     abstained: Abstention | None = None
     receipt: bytes | None = None
 
     @property
-    def alarms(self) -> list[Refused]:
+    def alarms(self) -> list[RefusedPassage]:
         """What was refused because the index is not what was written, or because it is planted."""
         return [refusal for refusal in self.refused if refusal.alarm]
 

@@ -27,7 +27,7 @@ from ragguard.serving import snapshot
 from ragguard.serving.against_ledger import AgainstLedger
 from ragguard.serving.answer import HONEYTOKEN, Proof
 from ragguard.serving.reader import OF_SERVER, PINS, SNAPSHOT
-from ragguard.serving.snapshot import Head, SnapshotRow
+from ragguard.serving.snapshot import SnapshotHead, SnapshotRow
 from ragguard.store import Point
 from ragguard.trust import scope
 from ragguard.trust.files import replace_file, share, sync_folder
@@ -39,7 +39,7 @@ _STATE = re.compile(r"(.+-g\d+)-(\d+)")
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishResult:
     """What was published.
 
     Attributes:
@@ -67,7 +67,7 @@ class Published:
     planted: int = 0
 
 
-def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Published:
+def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> PublishResult:
     """Copy the serving collection into a folder and point its alias at the copy.
 
     On a server nothing is copied: only the snapshot is written.
@@ -143,7 +143,7 @@ def publish(workspace: Workspace, target: Path, *, keep: int = KEEP) -> Publishe
     removed = _prune(target, generation.serving, name, keep)
     points, size = store.count(generation.serving), copies.used(place)
     proved = len(table) // head.row
-    return Published(
+    return PublishResult(
         *(target, name, alias, newest[0].id, points, size, fresh, removed, proved, refused),
         planted=len(planted),
     )
@@ -209,11 +209,11 @@ def _head(
     commit: int,
     planted: Sequence[str],
     groups: Mapping[str, int] | None,
-) -> Head:
+) -> SnapshotHead:
     with workspace.ledger.reading() as conn:
         recipe = commits.recipe_body(conn, generation.recipe)
         checkpoint = log.kept_checkpoints(conn)[-1][1]
-    return Head(
+    return SnapshotHead(
         log=workspace.origin,
         checkpoint=checkpoint,
         at=workspace.now,

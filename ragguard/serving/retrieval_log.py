@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ragguard.errors import UsageError
 from ragguard.model import Floats
-from ragguard.serving.answer import HONEYTOKEN, Hit, Refused
+from ragguard.serving.answer import HONEYTOKEN, Hit, RefusedPassage
 from ragguard.trust import canonical
 from ragguard.trust.canonical import format_time, parse_time
 from ragguard.trust.files import make_folder
@@ -149,7 +149,7 @@ class RetrievalLog:
         self,
         question: str,
         hits: Sequence[Hit],
-        refused: Sequence[Refused],
+        refused: Sequence[RefusedPassage],
         *,
         size: int,
         vector: Floats | None = None,

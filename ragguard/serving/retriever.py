@@ -26,7 +26,7 @@ from ragguard.errors import UsageError
 from ragguard.model import Floats
 from ragguard.serving import ranking as by_provenance
 from ragguard.serving.abstain import Rules, read_pinned
-from ragguard.serving.answer import Abstention, Answer, Hit, Proof, Refused
+from ragguard.serving.answer import Abstention, Answer, Hit, Proof, RefusedPassage
 from ragguard.serving.ranking import MOST_BOUND
 from ragguard.serving.receipt import Basis, Receipt, hit_body, question_digest, sign
 from ragguard.serving.retrieval_log import FOLDER, RetrievalLog
@@ -69,7 +69,7 @@ class Evidence(Protocol):
     def merits(self, proofs: Sequence[Proof]) -> list[float]:
         """Merit without corroboration, in [-1, 0], of what the last call of `judge` proved."""
 
-    def judge(self, points: Sequence[Point]) -> list[Proof | Refused] | None:
+    def judge(self, points: Sequence[Point]) -> list[Proof | RefusedPassage] | None:
         """Say of each point (with its vector) what proves it, or why nothing does.
 
         Returns:
@@ -168,7 +168,7 @@ class Retriever:
             scope, is refused without an alarm: whoever found it may not have asked for the scope.
         """
         ids = [i for i in found if _is_point_id(i)]
-        judgements: list[Proof | Refused] | None = None
+        judgements: list[Proof | RefusedPassage] | None = None
         while judgements is None:
             self._check_scope()
             there = {
@@ -178,16 +178,18 @@ class Retriever:
             judgements = self._evidence.judge(list(there.values()))
         verdicts = dict(zip(there, judgements, strict=True))
         hits: list[Hit] = []
-        refused: list[Refused] = []
+        refused: list[RefusedPassage] = []
         for name, similarity in found.items():
-            judgement = verdicts.get(name) or Refused(name, "?/?", "unknown", NOT_THERE, False)
+            judgement = verdicts.get(name) or RefusedPassage(
+                name, "?/?", "unknown", NOT_THERE, False
+            )
             if (
                 isinstance(judgement, Proof)
                 and self._scope
                 and not self._scope.sees(judgement.scope)
             ):
                 label = point_label(there[name])
-                judgement = Refused(name, label, "scope", "it is outside the scope", False)
+                judgement = RefusedPassage(name, label, "scope", "it is outside the scope", False)
             if isinstance(judgement, Proof):
                 hits.append(_hit(len(hits) + 1, there[name], similarity, judgement))
             else:
@@ -239,7 +241,7 @@ class Retriever:
     def _conclude(
         self,
         hits: list[Hit],
-        refused: list[Refused],
+        refused: list[RefusedPassage],
         said: str,
         question: str,
         vector: Floats | None = None,
@@ -314,7 +316,7 @@ class Retriever:
                 hint="`ragguard trust policy SOURCE --set scope=…` does.",
             )
 
-    def _proved(self, vector: Floats, k: int) -> tuple[list[Hit], list[Refused]]:
+    def _proved(self, vector: Floats, k: int) -> tuple[list[Hit], list[RefusedPassage]]:
         """The first k passages that are proved, and what was refused before the last of them."""
         wanted = k
         while True:
@@ -329,7 +331,7 @@ class Retriever:
             if judgements is None:
                 continue
             hits: list[Hit] = []
-            refused: list[Refused] = []
+            refused: list[RefusedPassage] = []
             for (point, similarity), judgement in zip(nearest, judgements, strict=True):
                 if len(hits) == k:
                     break
@@ -344,7 +346,7 @@ class Retriever:
         _tell(refused)
         return hits, refused
 
-    def _seen(self, point: Point, judgement: Proof | Refused) -> Proof | Refused:
+    def _seen(self, point: Point, judgement: Proof | RefusedPassage) -> Proof | RefusedPassage:
         """Refuse what is proved and not for this reader: the filter was on every query."""
         if (
             not isinstance(judgement, Proof)
@@ -353,7 +355,7 @@ class Retriever:
         ):
             return judgement
         why = "it is outside the scope that was asked for, and the index gave it all the same"
-        return Refused(point.id, point_label(point), "scope", why, True)
+        return RefusedPassage(point.id, point_label(point), "scope", why, True)
 
 
 def open_retriever(
@@ -404,7 +406,7 @@ def open_retriever(
     )
 
 
-def _tell(refused: Sequence[Refused]) -> None:
+def _tell(refused: Sequence[RefusedPassage]) -> None:
     for refusal in refused:
         level = logging.WARNING if refusal.alarm else logging.INFO
         log.log(level, "refused point %s: %s (%s)", refusal.point, refusal.reason, refusal.kind)

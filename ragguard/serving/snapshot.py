@@ -60,7 +60,7 @@ class SnapshotRow:
 
 
 @dataclass(frozen=True)
-class Head:
+class SnapshotHead:
     """What the signed statement says beside the table.
 
     Attributes:
@@ -134,7 +134,7 @@ def dump_table(rows: Sequence[SnapshotRow], *, ranked: bool = False) -> bytes:
     )
 
 
-def dump(head: Head, table: bytes, key: keys.KeyPair) -> bytes:
+def dump(head: SnapshotHead, table: bytes, key: keys.KeyPair) -> bytes:
     """Return a snapshot's bytes, signed by the log's key."""
     predicate: dict[str, Any] = {f.name: getattr(head, f.name) for f in fields(head)}
     predicate.update({"at": format_time(head.at), "recipe": asdict(head.recipe)})
@@ -165,7 +165,7 @@ class Snapshot:
         points: Rows of the table.
     """
 
-    def __init__(self, head: Head, tree: Checkpoint, table: bytes) -> None:
+    def __init__(self, head: SnapshotHead, tree: Checkpoint, table: bytes) -> None:
         self.head, self.tree = head, tree
         n = self.points = len(table) // head.row
         ids = np.frombuffer(table, dtype=">u8", count=2 * n).reshape(n, 2)
@@ -251,7 +251,7 @@ def load(data: bytes, log_key: str) -> Snapshot:
     return Snapshot(head, tree, table)
 
 
-def _parse(payload: bytes) -> tuple[Head, str]:
+def _parse(payload: bytes) -> tuple[SnapshotHead, str]:
     try:
         body = strict_json.parse(payload, what="snapshot", max_bytes=MAX_ENVELOPE, max_depth=8)
         predicate: dict[str, Any] = body["predicate"]
@@ -268,14 +268,14 @@ def _parse(payload: bytes) -> tuple[Head, str]:
         groups = predicate.setdefault("groups", None)
         if groups is not None and not all(type(number) is int for number in groups.values()):
             raise ValueError("groups are no numbers by source")
-        if predicate.keys() != {f.name for f in fields(Head)}:
+        if predicate.keys() != {f.name for f in fields(SnapshotHead)}:
             raise ValueError("other fields than documented")
         for key in ("commit", "generation", "root"):
             if type(predicate[key]) is not int:
                 raise ValueError(f"{key} is no whole number")
         if type(predicate["scoped"]) is not bool:
             raise ValueError("scoped is neither true nor false")
-        head = Head(
+        head = SnapshotHead(
             **{
                 **predicate,
                 "log": str(predicate["log"]),

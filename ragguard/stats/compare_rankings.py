@@ -77,7 +77,7 @@ def rank_biased_overlap(
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedDifference:
     """The mean difference of paired values, and what chance makes of it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Paired:
 
 def paired_bootstrap(
     before: Doubles, after: Doubles, *, draws: int = DRAWS, seed: int = 0
-) -> Paired:
+) -> PairedDifference:
     """Bootstrap of the mean difference between paired values.
 
     Source: Efron, Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 13 (percentile
@@ -114,7 +114,7 @@ def paired_bootstrap(
     differences = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
     n = len(differences)
     if not n:
-        return Paired(0.0, 0.0, 0.0, None, 0)
+        return PairedDifference(0.0, 0.0, 0.0, None, 0)
     mean = float(differences.mean())
     rng = np.random.default_rng(seed)
     step = max(1, _BLOCK // n)
@@ -130,4 +130,4 @@ def paired_bootstrap(
         # Without the slack, rounding alone would decide where every mean is the same.
         slack = 1e-12
         p_value = float((1 + np.sum(means - mean <= mean + slack)) / (draws + 1))
-    return Paired(mean, float(low), float(high), p_value, n)
+    return PairedDifference(mean, float(low), float(high), p_value, n)

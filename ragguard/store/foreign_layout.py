@@ -53,7 +53,7 @@ _LLAMA_OWN = {_NODE, "_node_type", "document_id", "doc_id", "ref_doc_id"}
 _MISSING = object()
 
 
-class Stored(Protocol):
+class LayoutPoint(Protocol):
     """A point as far as a layout needs it."""
 
     @property
@@ -112,7 +112,7 @@ class ForeignPassage:
 
 
 def detect(
-    points: Sequence[Stored], *, text: str = "", metadata: str = "", document: str = ""
+    points: Sequence[LayoutPoint], *, text: str = "", metadata: str = "", document: str = ""
 ) -> Layout:
     """Find a collection's layout from a sample of its points.
 
@@ -152,7 +152,7 @@ def detect(
     return layout
 
 
-def read(point: Stored, layout: Layout) -> ForeignPassage:
+def read(point: LayoutPoint, layout: Layout) -> ForeignPassage:
     """Read a point under a layout.
 
     Args:

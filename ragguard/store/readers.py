@@ -53,7 +53,7 @@ class Reader(Protocol):
         """Let go of it."""
 
 
-class Opened(NamedTuple):
+class OpenedCollection(NamedTuple):
     """An open collection: its reader, name, the vector chosen, and all its dense vectors."""
 
     reader: Reader
@@ -146,7 +146,9 @@ class Server:
         self._client.close()
 
 
-def open_server(url: str, name: str, api_key: str | None, vector: str, timeout: int) -> Opened:
+def open_server(
+    url: str, name: str, api_key: str | None, vector: str, timeout: int
+) -> OpenedCollection:
     """Open a collection of a server; see `foreign.open_foreign`."""
     from qdrant_client import QdrantClient
 
@@ -175,7 +177,7 @@ def open_server(url: str, name: str, api_key: str | None, vector: str, timeout: 
         chosen = _choose(shapes, vector, name, bool(params.sparse_vectors))
         reader = Server(client, name, place)
         reader.wanted = [chosen] if chosen else True
-        return Opened(reader, name, chosen, shapes)
+        return OpenedCollection(reader, name, chosen, shapes)
     except BaseException:
         client.close()
         raise
@@ -259,7 +261,7 @@ class Shard:
         self._scratch.cleanup()
 
 
-def open_path(path: Path, name: str, vector: str) -> Opened:
+def open_path(path: Path, name: str, vector: str) -> OpenedCollection:
     """Open a collection of an embedded index; see `foreign.open_foreign`."""
     refuse_local_mode(path)
     collection, folder = _shard_of(path, name)
@@ -267,7 +269,7 @@ def open_path(path: Path, name: str, vector: str) -> Opened:
     shapes = _edge_shapes(config, folder)
     chosen = _choose(shapes, vector, collection, bool(config.get("sparse_vectors")))
     reader = Shard(folder, [chosen] if chosen else True, str(path))
-    return Opened(reader, collection, chosen, shapes)
+    return OpenedCollection(reader, collection, chosen, shapes)
 
 
 def refuse_local_mode(path: Path) -> None:

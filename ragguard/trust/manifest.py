@@ -61,7 +61,7 @@ _PREDICATE_KEYS = {
 
 
 @dataclass(frozen=True)
-class Accepted:
+class LastAccepted:
     """The last accepted manifest of a source."""
 
     version: int
@@ -304,7 +304,7 @@ def check_freshness(manifest: Manifest, now: datetime) -> None:
         )
 
 
-def check_sequence(manifest: Manifest, last: Accepted | None) -> bool:
+def check_sequence(manifest: Manifest, last: LastAccepted | None) -> bool:
     """Compare with the last accepted manifest of the same source.
 
     Args:

@@ -17,7 +17,7 @@ from ragguard.audit.derivation import check_derivation
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.log_check import check_log
 from ragguard.audit.reembedding import check_reembedding
-from ragguard.audit.run import Asked, audit
+from ragguard.audit.run import AuditRequest, audit
 from ragguard.corpus import drawn_by, sealing
 from ragguard.ledger.writer import Committer, Plan, Write, dump_vectors
 from ragguard.parse.browser import BROWSERS
@@ -296,7 +296,7 @@ def test_the_audit_has_it_as_a_part_and_ends_as_an_alarm(
     )
     for full in (False, True):
         gate.reopen(days=1)
-        report = audit(gate.workspace, Asked(full=full, re_embed=full)).report
+        report = audit(gate.workspace, AuditRequest(full=full, re_embed=full)).report
         (part,) = [p for p in report.parts if p.name == "derivation"]
         assert (part.state, part.looked_at) == ("done", 11)
         assert [f.document for f in report.findings if f.rule == "text-not-of-document"] == [

@@ -12,7 +12,7 @@ import pytest
 
 from ragguard.audit import analysis, neighbourhoods, recheck
 from ragguard.audit.index.spool import Spool
-from ragguard.audit.recheck import Known, RecheckResult, active, judge_indexed
+from ragguard.audit.recheck import RecheckContext, RecheckResult, active, judge_indexed
 from ragguard.knn.graph import Graph, neighbour_table
 from ragguard.model import Hidden, Lexicon
 from tests.support.audit.spools import Passage, spooled
@@ -67,9 +67,9 @@ def filled(size: int) -> list[Passage]:
     return made
 
 
-def known(spool: Spool, table: Graph, **changes: Any) -> Known:
+def known(spool: Spool, table: Graph, **changes: Any) -> RecheckContext:
     lexicon: Lexicon = replace(analysis.counted(spool), closeness=analysis.closeness(spool, table))
-    return replace(Known(lexicon, (), {}, {}, NOW), **changes)
+    return replace(RecheckContext(lexicon, (), {}, {}, NOW), **changes)
 
 
 def judged(

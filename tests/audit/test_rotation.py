@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from ragguard.audit.findings import AuditReport, Part
-from ragguard.audit.rotation import MOST, Slice, Turn, measured_pace, plan, position, turns
+from ragguard.audit.rotation import MOST, FinishedSlice, Slice, measured_pace, plan, position, turns
 from ragguard.errors import UsageError
 
 EVERY = Slice(0, 1)
@@ -59,11 +59,11 @@ def test_a_slice_takes_less_than_the_time_there_is() -> None:
 
 
 def test_all_of_the_index_is_looked_at_within_the_promised_nights() -> None:
-    history: list[Turn] = []
+    history: list[FinishedSlice] = []
     for number in range(32):
         part = plan(1_000_000, history, max_minutes=10, seconds_per_point=0.006)
         assert part.nights == 16
-        history.append(Turn(night(number), part))
+        history.append(FinishedSlice(night(number), part))
     first = {t.part.number for t in history[:16]}
     assert first == set(range(16))
     assert [t.part.number for t in history[:16]] == [t.part.number for t in history[16:]]
@@ -72,14 +72,14 @@ def test_all_of_the_index_is_looked_at_within_the_promised_nights() -> None:
 def test_a_pace_that_changes_every_night_breaks_no_promise() -> None:
     """Whatever the slices were, no part of the ids waits longer than the most slices there were."""
     drawn = random.Random(0)
-    history: list[Turn] = []
+    history: list[FinishedSlice] = []
     cells = 64
     waited = [0] * cells
     for number in range(400):
         pace = drawn.choice([0.001, 0.004, 0.008, 0.015])
         part = plan(1_000_000, history, max_minutes=10, seconds_per_point=pace)
         assert part.of <= 32
-        history.append(Turn(f"{number:06}", part))
+        history.append(FinishedSlice(f"{number:06}", part))
         wide = cells // part.of
         waited = [0 if c // wide == part.number else w + 1 for c, w in enumerate(waited)]
         assert max(waited) < 32
@@ -88,28 +88,30 @@ def test_a_pace_that_changes_every_night_breaks_no_promise() -> None:
 
 def test_a_night_that_was_missed_is_made_up_for_first() -> None:
     """What failed is not in the history: its slice is the oldest still."""
-    history = [Turn(night(n), Slice(n, 4)) for n in range(4) if n != 1]
+    history = [FinishedSlice(night(n), Slice(n, 4)) for n in range(4) if n != 1]
     assert plan(4000, history, max_minutes=1, seconds_per_point=0.03) == Slice(1, 4)
 
 
 def test_the_order_of_the_history_does_not_matter() -> None:
-    history = [Turn(night(n), Slice((n * 3) % 8, 8)) for n in range(6)]
+    history = [FinishedSlice(night(n), Slice((n * 3) % 8, 8)) for n in range(6)]
     wanted = plan(8000, history, max_minutes=1, seconds_per_point=0.04)
     assert plan(8000, history[::-1], max_minutes=1, seconds_per_point=0.04) == wanted
     assert wanted == Slice(2, 8)
 
 
 def test_a_promise_is_not_broken_for_little() -> None:
-    last = [Turn(night(0), Slice(0, 16))]
+    last = [FinishedSlice(night(0), Slice(0, 16))]
     assert plan(100_000, last, max_minutes=10, seconds_per_point=0.037).of == 16
     assert plan(100_000, last, max_minutes=10, seconds_per_point=0.025).of == 8
     assert plan(100_000, (), max_minutes=10, seconds_per_point=0.037).of == 8
 
 
 def test_pace_is_the_median_of_the_last_nights() -> None:
-    history = [Turn(night(n), EVERY, 1000, s) for n, s in enumerate([99.0, 2, 3, 4, 500, 3])]
+    history = [
+        FinishedSlice(night(n), EVERY, 1000, s) for n, s in enumerate([99.0, 2, 3, 4, 500, 3])
+    ]
     assert measured_pace(history) == 0.003
-    assert measured_pace([]) == measured_pace([Turn(night(0), EVERY, 0, 5.0)]) == 0.001
+    assert measured_pace([]) == measured_pace([FinishedSlice(night(0), EVERY, 0, 5.0)]) == 0.001
 
 
 @pytest.mark.parametrize(("minutes", "fixed"), [(0.0, 0.0), (-1.0, 0.0), (1.0, 60.0), (0.001, 0.0)])
@@ -132,6 +134,6 @@ def test_turns_come_from_the_reports_of_audits_that_looked() -> None:
         report(4, "partial", {"slice": 0, "of": 3}),
     ]
     assert turns(reports) == [
-        Turn(night(0), Slice(3, 4), 500, 4.0),
-        Turn(night(2), EVERY, 500, 4.0),
+        FinishedSlice(night(0), Slice(3, 4), 500, 4.0),
+        FinishedSlice(night(2), EVERY, 500, 4.0),
     ]

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from ragguard.audit import Asked, rotation
+from ragguard.audit import AuditRequest, rotation
 from ragguard.audit import audit as run
 from ragguard.audit.findings import AuditReport
 from ragguard.audit.report import Targets, write_all
 from ragguard.audit.report import json as report_json
 from ragguard.audit.rules import RULES
-from ragguard.audit.run import Audited
+from ragguard.audit.run import AuditResult
 from ragguard.detect import checks
 from ragguard.errors import UsageError
 from ragguard.ledger import cases, commits, log, versions
@@ -54,11 +54,11 @@ CAMPAIGN = {
 PLANTED = {f"wiki/{name}" for name in CAMPAIGN}
 
 
-def night(gate: Gate, **asked: Any) -> Audited:
+def night(gate: Gate, **asked: Any) -> AuditResult:
     """The next night's audit, as a process of its own would do it."""
     gate.reopen(days=1)
     try:
-        return run(gate.workspace, Asked(**asked))
+        return run(gate.workspace, AuditRequest(**asked))
     finally:
         gate.close()
 
@@ -119,8 +119,8 @@ class Story:
     reports: dict[str, AuditReport] = field(default_factory=dict)
     points: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: tuple[int, int] = (0, 0)
-    made: Audited | None = None
-    again: Audited | None = None
+    made: AuditResult | None = None
+    again: AuditResult | None = None
     problems: list[Any] = field(default_factory=list)
     quarantined: set[str] = field(default_factory=set)
     back: set[str] = field(default_factory=set)

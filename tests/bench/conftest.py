@@ -39,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(site: Path, cache: Path) -> Any:
     """Embeds the folder for a plan; vectors are shared by all tests."""
 
-    def make(peers: bool = False, **plan: Any) -> world.World:
+    def make(peers: bool = False, **plan: Any) -> world.EmbeddedDataset:
         found = dataset.load(site, topics=[site / "topic/stars.jsonl"])
         model = encoder.open_encoder("all-MiniLM-L6-v2", runtime="auto", size=1000, overlap=100)
         values = {"seeds": 1, "arriving": (0.5,), "per_target": (4,), "rate": 0.05} | plan

@@ -19,7 +19,7 @@ SUSPECT = {
 }
 
 
-def sources(found: canary.Suggested) -> set[str]:
+def sources(found: canary.SuggestedQueries) -> set[str]:
     return {name for grades in found.canaries.qrels.values() for name in grades}
 
 

@@ -11,7 +11,7 @@ from ragguard.detect import checks, reference, scoring
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect.checks import Check
 from ragguard.detect.scoring import SHARES, WEIGHTS, Profile, active_checks, shares
-from ragguard.detect.view import Prepared, Surroundings
+from ragguard.detect.view import PreparedDocument, Surroundings
 from ragguard.errors import LedgerError, NotApplicable
 from ragguard.model import CorpusView, Evidence, Signal
 from ragguard.stats import conformal
@@ -182,7 +182,7 @@ class Watching:
         return {"watch": (Check("watch", "text", Params, self, 1.0, "Watch."), Params())}
 
 
-def indexed(count: int = 40) -> list[Prepared]:
+def indexed(count: int = 40) -> list[PreparedDocument]:
     where = direction(9)
     return [
         prepared(f"d-{i}", [f"text number {i} here"], [near(where, 0.8, i)]) for i in range(count)
@@ -190,7 +190,7 @@ def indexed(count: int = 40) -> list[Prepared]:
 
 
 def rehearse(
-    documents: list[Prepared],
+    documents: list[PreparedDocument],
     chosen: Mapping[str, tuple[Check, object]],
     size: int = 16,
     thin: float = 0.0,

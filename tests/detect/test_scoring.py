@@ -11,7 +11,7 @@ import pytest
 from ragguard.detect import checks, reference, scoring
 from ragguard.detect.scoring import (
     UNCALIBRATED,
-    Measured,
+    CheckSignals,
     Profile,
     document_p_values,
     measure,
@@ -41,7 +41,7 @@ AWS = "AKIA" + "Z7Q3MX4LT9PWKE2B"
 # --- measuring ------------------------------------------------------------------------------------
 
 
-def run(function: Callable[[CorpusView, Any], Signal]) -> Measured:
+def run(function: Callable[[CorpusView, Any], Signal]) -> CheckSignals:
     return measure(make_view(three()), {"x": (entry("x", function), Params())})
 
 

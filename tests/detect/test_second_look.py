@@ -10,7 +10,7 @@ import pytest
 from ragguard.detect import lexicon as lexicons
 from ragguard.detect import second_look as looking
 from ragguard.detect.scoring import UNCALIBRATED
-from ragguard.detect.second_look import Judging, second_look
+from ragguard.detect.second_look import JudgingMethod, second_look
 from ragguard.detect.view import Surroundings
 from ragguard.model import Finding, Policy, Verdict
 from tests.support.batches import SERVING, prepared, stored
@@ -51,7 +51,7 @@ def test_a_source_pulls_its_own_and_what_is_vouched_for_less(
         [caught],
         [held(source, "evil.md")],
         Surroundings(stored([]), SERVING, lexicons.empty(), (), NOW, frozenset({FRESH})),
-        Judging({}, UNCALIBRATED, policies, 0.002),
+        JudgingMethod({}, UNCALIBRATED, policies, 0.002),
         lambda labels: [fresh] if FRESH in labels else [],
     )
     assert [p.label for p, _ in found] == ([FRESH] if pulls else [])

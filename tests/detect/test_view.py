@@ -11,7 +11,7 @@ from ragguard.detect.view import (
     NEAR_SUSPECT,
     NEAR_SUSPECTS,
     NEIGHBOURS,
-    Prepared,
+    PreparedDocument,
     Surroundings,
     build_view,
     near_suspects,
@@ -27,7 +27,7 @@ from tests.support.checks.views import NOW, D, direction, near
 WHERE = direction(3)
 
 
-def view_of(batch: Sequence[Prepared], store: MemoryStore, **rest: Any) -> CorpusView:
+def view_of(batch: Sequence[PreparedDocument], store: MemoryStore, **rest: Any) -> CorpusView:
     around = Surroundings(store, SERVING, lexicons.empty(), (), NOW)
     return build_view(batch, around, **rest)
 
@@ -38,7 +38,7 @@ def names(view: CorpusView, table: str, row: int = 0) -> list[str]:
     return [view.labels[view.documents[j]] for j in found if j >= 0]
 
 
-def several(count: int, cosine: float = 0.9, prefix: str = "d") -> list[Prepared]:
+def several(count: int, cosine: float = 0.9, prefix: str = "d") -> list[PreparedDocument]:
     return [prepared(f"{prefix}{i}", [f"text {i}"], [near(WHERE, cosine, i)]) for i in range(count)]
 
 
@@ -246,7 +246,7 @@ def test_a_large_batch_sees_what_a_small_one_sees(
 ) -> None:
     rng = np.random.default_rng(8)
 
-    def made(name: str, chunks: int) -> Prepared:
+    def made(name: str, chunks: int) -> PreparedDocument:
         rows = rng.normal(size=(chunks, D)).astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return prepared(name, [f"{name} {i}" for i in range(chunks)], list(rows))
@@ -276,7 +276,7 @@ def test_a_large_batch_sees_what_a_small_one_sees(
 # --- suspects -------------------------------------------------------------------------------------
 
 
-def chosen(batch: Sequence[Prepared], waiting: Sequence[Prepared]) -> list[str]:
+def chosen(batch: Sequence[PreparedDocument], waiting: Sequence[PreparedDocument]) -> list[str]:
     return [p.document.id for p in near_suspects(batch, waiting)]
 
 

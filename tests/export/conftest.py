@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ragguard.export.write import Exported, export
+from ragguard.export.write import ExportResult, export
 from ragguard.quarantine.review import decide
 from tests.support.exports import FAQ
 from tests.support.rebuilding import OTHER
@@ -25,12 +25,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 
 
 @pytest.fixture(scope="module")
-def made(world: Gate, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def made(world: Gate, tmp_path_factory: pytest.TempPathFactory) -> ExportResult:
     """Its export."""
     return export(world.workspace, tmp_path_factory.mktemp("made") / "export")
 
 
 @pytest.fixture
-def copy(made: Exported, tmp_path: Path) -> Path:
+def copy(made: ExportResult, tmp_path: Path) -> Path:
     """A copy of the export that a test may damage."""
     return Path(shutil.copytree(made.folder, tmp_path / "copy"))

@@ -19,7 +19,7 @@ from ragguard.export import inventory as inventories
 from ragguard.export.restore_vault import restore
 from ragguard.export.restore_workspace import restore_into
 from ragguard.export.verify import verify
-from ragguard.export.write import Exported, export
+from ragguard.export.write import ExportResult, export
 from ragguard.ingest.run import ingest
 from ragguard.ledger import decided as decided_rows
 from ragguard.lineage.prove import verify_log
@@ -117,7 +117,7 @@ def garble_vectors(body: dict[str, Any], folder: Path) -> None:
 
 
 def test_what_was_rejected_is_listed_and_kept_apart_and_its_bytes_are_not_there(
-    made: Exported,
+    made: ExportResult,
 ) -> None:
     listed = made.inventory
     assert {d.document: d.digest for d in listed.denied} == {
@@ -137,7 +137,7 @@ def test_what_was_rejected_is_listed_and_kept_apart_and_its_bytes_are_not_there(
 
 
 def test_a_new_workspace_refuses_what_was_denied_and_knows_its_like(
-    world: Gate, made: Exported, copy: Path, tmp_path: Path
+    world: Gate, made: ExportResult, copy: Path, tmp_path: Path
 ) -> None:
     forge(world, copy, lambda body: garble_vectors(body, copy))
     place = tmp_path / "n"
@@ -188,7 +188,7 @@ def test_without_texts_the_bytes_are_refused_and_a_copy_is_recognised_by_its_ske
         assert verify(tmp_path / "again", again.log_key).problems == []
 
 
-def test_what_the_vault_lost_of_denials_is_put_back(world: Gate, made: Exported) -> None:
+def test_what_the_vault_lost_of_denials_is_put_back(world: Gate, made: ExportResult) -> None:
     world.reopen()
     kept = denials(world.workspace)
     names = sorted({row[n] for row in kept for n in ("sketches", "vectors", "texts")})
@@ -248,7 +248,7 @@ CHANGES: dict[str, Change] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_who_has_stolen_the_logs_key_cannot_leave_a_denial_out_or_change_it(
-    world: Gate, made: Exported, copy: Path, change: Change
+    world: Gate, made: ExportResult, copy: Path, change: Change
 ) -> None:
     forge(world, copy, change)
     assert verify(copy, made.log_key).problems != []
@@ -280,7 +280,9 @@ def test_what_was_denied_cannot_be_listed_as_clean(world: Gate, tmp_path: Path) 
     assert found == ["wiki/garden.md: a reviewer rejected exactly these bytes"]
 
 
-def test_a_denied_text_that_is_changed_on_disk_or_gone_is_found(made: Exported, copy: Path) -> None:
+def test_a_denied_text_that_is_changed_on_disk_or_gone_is_found(
+    made: ExportResult, copy: Path
+) -> None:
     for path in sorted((copy / "denied").iterdir()):
         data = path.read_bytes()
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
@@ -291,7 +293,9 @@ def test_a_denied_text_that_is_changed_on_disk_or_gone_is_found(made: Exported, 
     assert verify(copy, made.log_key).problems == []
 
 
-def test_a_denial_whose_decision_was_lost_is_said(world: Gate, made: Exported, copy: Path) -> None:
+def test_a_denial_whose_decision_was_lost_is_said(
+    world: Gate, made: ExportResult, copy: Path
+) -> None:
     def lose(body: dict[str, Any]) -> None:
         path = inventories.decision_path(body["denied"][0]["envelope"])
         (copy / path).unlink()

@@ -18,7 +18,7 @@ from ragguard.export import inventory as inventories
 from ragguard.export.restore_vault import restore
 from ragguard.export.restore_workspace import restore_into
 from ragguard.export.verify import verify
-from ragguard.export.write import Exported, export
+from ragguard.export.write import ExportResult, export
 from ragguard.ledger import audit_queries
 from ragguard.lineage.prove import verify_log
 from ragguard.model import Grant
@@ -153,7 +153,7 @@ def names(words: Any) -> list[str]:
 
 
 def test_every_opinion_on_what_was_decided_is_in_it_and_the_reviewers_are_counted(
-    made: Exported,
+    made: ExportResult,
 ) -> None:
     entries = (made.folder / inventories.LOG).read_bytes().splitlines()
     logged = [json.loads(line) for line in entries]
@@ -321,7 +321,7 @@ def _without_its_release(thief: Forger) -> None:
     ],
 )  # fmt: skip
 def test_who_has_stolen_the_logs_key_cannot_do_without_a_reviewer(
-    world: Gate, made: Exported, copy: Path, change: Callable[[Forger], None], said: str
+    world: Gate, made: ExportResult, copy: Path, change: Callable[[Forger], None], said: str
 ) -> None:
     forge(world, copy, lambda body: change(Forger(world, copy, body)))
     problems = verify(copy, made.log_key).problems
@@ -333,7 +333,7 @@ def test_who_has_stolen_the_logs_key_cannot_do_without_a_reviewer(
 
 
 def test_a_new_workspace_counts_them_too_and_can_be_exported_again(
-    made: Exported, tmp_path: Path
+    made: ExportResult, tmp_path: Path
 ) -> None:
     before, folder = made.log_key, made.folder
     for number in range(2):
@@ -358,7 +358,7 @@ def test_a_new_workspace_counts_them_too_and_can_be_exported_again(
 
 
 def test_what_the_vault_lost_of_opinions_is_missed_and_put_back(
-    world: Gate, made: Exported, tmp_path: Path
+    world: Gate, made: ExportResult, tmp_path: Path
 ) -> None:
     vault = world.folder / "w/vault"
     lost = {one.document: one.envelope for one in made.inventory.opinions}

@@ -15,7 +15,7 @@ from ragguard.errors import IntegrityError, LogError, RagguardError, UsageError
 from ragguard.export.restore_vault import restore
 from ragguard.export.restore_workspace import restore_into
 from ragguard.export.verify import verify
-from ragguard.export.write import Exported, export
+from ragguard.export.write import ExportResult, export
 from ragguard.ingest.run import ingest
 from ragguard.lineage.prove import verify_log
 from ragguard.quarantine.review import decide
@@ -86,7 +86,7 @@ def test_what_no_export_holds_is_named(gate: Gate, tmp_path: Path) -> None:
 
 
 def test_nothing_is_put_back_from_an_export_that_is_not_ours_or_not_whole(
-    gate: Gate, new_gate: Callable[..., Gate], made: Exported, tmp_path: Path
+    gate: Gate, new_gate: Callable[..., Gate], made: ExportResult, tmp_path: Path
 ) -> None:
     gate.publish({"leave.md": HONEST["leave.md"]})
     with pytest.raises(IntegrityError, match="not what the log"):
@@ -115,7 +115,7 @@ def test_a_ledger_that_was_put_back_knows_less_than_the_export(gate: Gate, tmp_p
 
 
 def test_a_new_workspace_answers_as_the_lost_one_did(
-    world: Gate, made: Exported, tmp_path: Path
+    world: Gate, made: ExportResult, tmp_path: Path
 ) -> None:
     before = answers(world.workspace)
     place, later = tmp_path / "n", NOW + timedelta(days=1)
@@ -172,7 +172,7 @@ def test_a_new_workspace_keeps_what_a_revoked_key_had_brought_before(
 
 
 def test_no_new_workspace_is_made_from_what_does_not_verify_or_over_another(
-    made: Exported, copy: Path, tmp_path: Path
+    made: ExportResult, copy: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").write_text("mine")

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from ragguard.errors import IntegrityError, LogError
-from ragguard.export.inventory import MAX_INVENTORY, Inventory, Omitted, dump, parse
+from ragguard.export.inventory import MAX_INVENTORY, Inventory, OmittedDocument, dump, parse
 from ragguard.export.verify import verify
-from ragguard.export.write import Exported, export
+from ragguard.export.write import ExportResult, export
 from ragguard.trust import amend_root
 from tests.support.exports import Change, forge, problems, put, write_signed
 from tests.support.simulator import HONEST, Gate
 
 
-def test_a_stranger_verifies_it_with_the_log_key_alone(made: Exported) -> None:
+def test_a_stranger_verifies_it_with_the_log_key_alone(made: ExportResult) -> None:
     found = verify(made.folder, made.log_key)
     assert found.problems == []
     assert found.inventory == made.inventory
@@ -31,7 +31,7 @@ def test_a_stranger_verifies_it_with_the_log_key_alone(made: Exported) -> None:
     assert "none of them is" in other.problems[0]
 
 
-def test_one_changed_byte_in_any_file_is_found(made: Exported, copy: Path) -> None:
+def test_one_changed_byte_in_any_file_is_found(made: ExportResult, copy: Path) -> None:
     files = sorted(p for p in copy.rglob("*") if p.is_file())
     unnoticed = []
     for path in files:
@@ -49,7 +49,7 @@ def test_one_changed_byte_in_any_file_is_found(made: Exported, copy: Path) -> No
     assert problems(copy, made) == []
 
 
-def test_a_file_that_is_gone_is_found_whichever_it_is(made: Exported, copy: Path) -> None:
+def test_a_file_that_is_gone_is_found_whichever_it_is(made: ExportResult, copy: Path) -> None:
     for path in sorted(p for p in copy.rglob("*") if p.is_file()):
         data = path.read_bytes()
         path.unlink()
@@ -62,7 +62,7 @@ def test_a_file_that_is_gone_is_found_whichever_it_is(made: Exported, copy: Path
         path.write_bytes(data)
 
 
-def test_what_does_not_belong_there_is_found(made: Exported, copy: Path) -> None:
+def test_what_does_not_belong_there_is_found(made: ExportResult, copy: Path) -> None:
     (copy / "objects/extra").write_text("x")
     (copy / "new").mkdir()
     (copy / "new/\x1b[31mred").write_text("x")
@@ -86,7 +86,9 @@ def test_what_does_not_belong_there_is_found(made: Exported, copy: Path) -> None
     assert "'roots': a symbolic link" in problems(copy, made)
 
 
-def test_another_key_is_refused(made: Exported, copy: Path, new_gate: Callable[..., Gate]) -> None:
+def test_another_key_is_refused(
+    made: ExportResult, copy: Path, new_gate: Callable[..., Gate]
+) -> None:
     other = new_gate().workspace.log_key
     (said,) = verify(copy, other).problems
     assert "not what the log" in said
@@ -97,7 +99,7 @@ def test_another_key_is_refused(made: Exported, copy: Path, new_gate: Callable[.
         verify(copy, f"{name}+00000000+{encoded}")
 
 
-def test_an_inventory_beyond_all_bounds_is_not_read(made: Exported, copy: Path) -> None:
+def test_an_inventory_beyond_all_bounds_is_not_read(made: ExportResult, copy: Path) -> None:
     with open(copy / "export.json", "r+b") as file:
         file.truncate(MAX_INVENTORY + 1)  # a hole, no data
     with pytest.raises(IntegrityError, match="at most"):
@@ -118,7 +120,7 @@ def test_an_inventory_beyond_all_bounds_is_not_read(made: Exported, copy: Path) 
     ids=["no text", "a list", "empty", "another format", "a key twice", "open", "deep"],
 )
 def test_a_hostile_inventory_that_is_signed_ends_in_a_sentence(
-    world: Gate, made: Exported, copy: Path, data: bytes
+    world: Gate, made: ExportResult, copy: Path, data: bytes
 ) -> None:
     write_signed(world, copy, data)
     (said,) = problems(copy, made)
@@ -152,15 +154,15 @@ CHANGES: dict[str, Change] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_who_has_stolen_the_logs_key_still_cannot_say_what_was_not_signed(
-    world: Gate, made: Exported, copy: Path, change: Change
+    world: Gate, made: ExportResult, copy: Path, change: Change
 ) -> None:
     forge(world, copy, change)
     assert problems(copy, made) != []
 
 
-def test_an_inventory_is_read_back_as_it_was_written(made: Exported) -> None:
+def test_an_inventory_is_read_back_as_it_was_written(made: ExportResult) -> None:
     assert parse(dump(made.inventory)) == made.inventory
-    odd = Omitted("wiki", "\x1b]0;owned\x07\n../x", "0" * 64, "1" * 64, "denied", "\u202e")
+    odd = OmittedDocument("wiki", "\x1b]0;owned\x07\n../x", "0" * 64, "1" * 64, "denied", "\u202e")
     other: Inventory = replace(made.inventory, left=[odd])
     assert parse(dump(other)) == other
 

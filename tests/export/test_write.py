@@ -13,7 +13,7 @@ import pytest
 
 from ragguard.errors import IntegrityError, LogError, UsageError
 from ragguard.export.verify import verify
-from ragguard.export.write import Exported, export
+from ragguard.export.write import ExportResult, export
 from ragguard.quarantine.review import decide
 from ragguard.trust.canonical import digest_bytes
 from tests.ledger.test_vault import limited
@@ -23,7 +23,9 @@ from tests.support.simulator import HONEST, SUSPECT, Gate
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def test_an_export_holds_the_clean_set_and_nothing_that_waits(world: Gate, made: Exported) -> None:
+def test_an_export_holds_the_clean_set_and_nothing_that_waits(
+    world: Gate, made: ExportResult
+) -> None:
     listed = made.inventory
     assert {d.document for d in listed.documents} == {
         *HONEST,
@@ -39,7 +41,7 @@ def test_an_export_holds_the_clean_set_and_nothing_that_waits(world: Gate, made:
     assert b'"seed"' not in held
 
 
-def test_file_names_are_digests_and_fixed_words(made: Exported) -> None:
+def test_file_names_are_digests_and_fixed_words(made: ExportResult) -> None:
     names = contents(made.folder).keys()
     fixed = {"export.json", "export.note", "SHA256SUMS", "log.jsonl", "checkpoint", "log.vkey"}
     rest = names - fixed
@@ -47,7 +49,7 @@ def test_file_names_are_digests_and_fixed_words(made: Exported) -> None:
     assert not any("x" in n.rpartition("/")[2].partition(".")[0] for n in rest)
 
 
-def test_the_sums_are_those_of_every_other_file(made: Exported) -> None:
+def test_the_sums_are_those_of_every_other_file(made: ExportResult) -> None:
     lines = (made.folder / "SHA256SUMS").read_text().splitlines()
     found = dict(reversed(line.split("  ", 1)) for line in lines)
     digests = {name: digest_bytes(data) for name, data in contents(made.folder).items()}
@@ -95,7 +97,7 @@ def test_an_older_commit_is_exported_as_it_was_without_what_is_bad_today(
 
 
 def test_where_it_may_go_is_checked_before_anything_is_written(
-    world: Gate, made: Exported, tmp_path: Path
+    world: Gate, made: ExportResult, tmp_path: Path
 ) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").write_text("mine")

@@ -77,7 +77,7 @@ def test_manifests_are_accepted_in_order(
         body, signed = roots.authenticate(path.read_bytes(), kept.root, NOW, max_bytes=LIMIT)
         manifest.check_freshness(body, NOW)
         assert manifest.check_sequence(body, last)
-        last = manifest.Accepted(body.version, body.digest)
+        last = manifest.LastAccepted(body.version, body.digest)
         assert [k.principal for k in signed.signed] == ["alice"]
     assert {s.name for s in body.subjects} == set(expected["verdicts"])
 

@@ -79,7 +79,7 @@ def _row(number: int) -> snapshot.SnapshotRow:
 def _snapshot() -> bytes:
     recipe = Recipe("p", "s", "m", _ZERO, "mean", True, 512, 4, _ZERO)
     note = _note(signed_note.Checkpoint("log", 1, bytes(32)))
-    head = snapshot.Head("log", note, _AT, 1, 1, "documents-g1", 1, False, recipe)
+    head = snapshot.SnapshotHead("log", note, _AT, 1, 1, "documents-g1", 1, False, recipe)
     rows = [_row(n) for n in (1, 2)]
     return snapshot.dump(head, snapshot.dump_table(rows), LOG)
 

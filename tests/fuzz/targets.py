@@ -81,7 +81,11 @@ def _style(data: bytes) -> object:
     text = as_text(data)
     for selector, body in style_sheets.rules(text):
         declared = css.declarations(body)
-        style_sheets.weight(selector), css.removes(declared), css.Look().under(declared).hides()
+        (
+            style_sheets.weight(selector),
+            css.removes(declared),
+            css.ComputedStyle().under(declared).hides(),
+        )
     return None
 
 

@@ -16,7 +16,7 @@ import qdrant_edge as edge
 from ragguard.errors import LogError, StoreError, UnsignedError, UsageError
 from ragguard.ingest import adopt as adopting
 from ragguard.ingest.admission import read_manifest
-from ragguard.ingest.adopt import Adopted, adopt, passed
+from ragguard.ingest.adopt import AdoptResult, adopt, passed
 from ragguard.ingest.adopt_documents import ForeignPiece, document_id, put_together
 from ragguard.ledger import commits, log
 from ragguard.ledger import versions as version_rows
@@ -58,7 +58,7 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def take(gate: Gate, path: Path, mode: Any = "quarantine", **rest: Any) -> Adopted:
+def take(gate: Gate, path: Path, mode: Any = "quarantine", **rest: Any) -> AdoptResult:
     with open_foreign(path=path) as foreign:
         return adopt(gate.workspace, foreign, rest.pop("source", "legacy"), mode, **rest)
 

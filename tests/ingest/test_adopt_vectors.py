@@ -16,7 +16,7 @@ from ragguard.corpus.embed import claims_of
 from ragguard.embed.encoder import open_encoder
 from ragguard.embed.remote import PROBES
 from ragguard.ingest import adopt_vectors
-from ragguard.ingest.adopt import Adopted, adopt
+from ragguard.ingest.adopt import AdoptResult, adopt
 from ragguard.ingest.adopt_vectors import Claims
 from ragguard.ledger import versions
 from ragguard.model import Floats
@@ -80,7 +80,7 @@ def fine(tmp_path: Path) -> Any:
     gate.close()
 
 
-def take(gate: Gate, path: Path, **rest: Any) -> Adopted:
+def take(gate: Gate, path: Path, **rest: Any) -> AdoptResult:
     with open_foreign(path=path) as foreign:
         return adopt(gate.workspace, foreign, "legacy", rest.pop("mode", "trust"), **rest)
 

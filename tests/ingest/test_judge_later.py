@@ -19,7 +19,7 @@ from ragguard.ledger.tables import get_meta
 from ragguard.ledger.writer import JUDGED_UNTIL
 from ragguard.model import Finding, Verdict
 from ragguard.store.qdrant import QdrantStore
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 from tests.support.copying import copy_folder
 from tests.support.handbook import SMALL, add, handbook_gate, poison
 from tests.support.simulator import Gate, Publisher
@@ -178,7 +178,9 @@ def test_a_commit_that_was_interrupted_pulls_back_what_it_was_to_and_marks_it(
         mode="delta",
         paths=[gate.publisher.folder / "rota.md"],
         keep=False,
-        previous=Accepted(caught.watched.manifests[0].version, caught.watched.manifests[0].digest),
+        previous=LastAccepted(
+            caught.watched.manifests[0].version, caught.watched.manifests[0].digest
+        ),
         now=gate.now,
     )
 

@@ -20,7 +20,7 @@ from ragguard.config import Settings
 from ragguard.model import Verdict
 from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide
-from ragguard.rebuild.reindex import Rebuilt, reindex
+from ragguard.rebuild.reindex import ReindexResult, reindex
 from ragguard.redteam.attacks.edits import edit_fact
 from ragguard.redteam.attacks.wording import reword
 from tests.support.handbook import CORPORA, add, handbook_gate, poison
@@ -51,7 +51,7 @@ def edits() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def cured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, Rebuilt]]:
+def cured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, ReindexResult]]:
     """Poison was in, was rejected, and the index was rebuilt."""
     folder = tmp_path_factory.mktemp("cured")
     gate = handbook_gate(folder, judge={"false_alarm_rate": 1e-9})
@@ -77,7 +77,7 @@ def named(verdict: Verdict) -> bool:
 
 
 def test_the_rebuild_keeps_the_honest_documents_that_were_copied(
-    cured: tuple[Gate, Rebuilt],
+    cured: tuple[Gate, ReindexResult],
 ) -> None:
     gate, done = cured
     assert done.commit is not None
@@ -86,7 +86,7 @@ def test_the_rebuild_keeps_the_honest_documents_that_were_copied(
 
 
 def test_the_same_bytes_are_refused_under_any_name_and_from_any_source(
-    cured: tuple[Gate, Rebuilt],
+    cured: tuple[Gate, ReindexResult],
 ) -> None:
     gate, _ = cured
     name, text = next(iter(texts().items()))
@@ -122,7 +122,7 @@ def disguises(text: str, honest: str, rng: np.random.Generator) -> dict[str, lis
 
 
 def test_it_is_known_again_rewritten_reformatted_split_or_hidden_in_an_honest_text(
-    cured: tuple[Gate, Rebuilt],
+    cured: tuple[Gate, ReindexResult],
 ) -> None:
     gate, _ = cured
     rng = np.random.default_rng(0)
@@ -143,7 +143,7 @@ def test_it_is_known_again_rewritten_reformatted_split_or_hidden_in_an_honest_te
     assert {v.outcome for v in verdicts.values() if named(v)} == {"quarantine"}
 
 
-def test_an_honest_document_that_was_copied_may_change(cured: tuple[Gate, Rebuilt]) -> None:
+def test_an_honest_document_that_was_copied_may_change(cured: tuple[Gate, ReindexResult]) -> None:
     gate, _ = cured
     changed = {
         name: (SITE / name).read_text("utf-8").rstrip() + "\n\nQuestions go to the People team.\n"
@@ -155,7 +155,7 @@ def test_an_honest_document_that_was_copied_may_change(cured: tuple[Gate, Rebuil
 
 
 def test_the_next_edition_of_the_handbook_resembles_nothing_that_was_rejected(
-    cured: tuple[Gate, Rebuilt],
+    cured: tuple[Gate, ReindexResult],
 ) -> None:
     gate, _ = cured
     root = CORPORA / "handbook/v2"

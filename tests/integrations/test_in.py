@@ -19,7 +19,7 @@ from qdrant_client import models
 
 from ragguard.integrations.haystack import GuardedWriter
 from ragguard.integrations.llamaindex import GuardedSink
-from ragguard.integrations.sink import GivenText, Indexed, Sink
+from ragguard.integrations.sink import GivenText, Sink, SinkResult
 from tests.integrations.test_langchain_index import SUSPECT
 from tests.support.simulator import HONEST, Gate
 
@@ -46,7 +46,7 @@ def texts(gate: Gate) -> set[str]:
 # --- LlamaIndex -----------------------------------------------------------------------------------
 
 
-def pipeline(gate: Gate, made: list[Indexed], **options: Any) -> IngestionPipeline:
+def pipeline(gate: Gate, made: list[SinkResult], **options: Any) -> IngestionPipeline:
     sink = GuardedSink(gate.workspace, "wiki", gate.alice, on_indexed=made.append, **options)
     return IngestionPipeline(
         transformations=[SentenceSplitter(chunk_size=40, chunk_overlap=0), sink]
@@ -58,7 +58,7 @@ def documents(changed: dict[str, str]) -> list[Document]:
 
 
 def test_llamaindex_writes_nodes_with_their_own_metadata(empty: Gate) -> None:
-    made: list[Indexed] = []
+    made: list[SinkResult] = []
     nodes = pipeline(empty, made).run(documents=documents(TEXTS))
     assert len(nodes) == made[0].num_added > len(TEXTS)  # split
     assert texts(empty) == {n.get_content() for n in nodes}
@@ -66,7 +66,7 @@ def test_llamaindex_writes_nodes_with_their_own_metadata(empty: Gate) -> None:
 
 
 def test_llamaindexes_cache_does_not_keep_a_document_from_coming_back(empty: Gate) -> None:
-    made: list[Indexed] = []
+    made: list[SinkResult] = []
     runs = pipeline(empty, made)
     old, new = TEXTS["leave.md"], TEXTS["invoices.md"]
     for text in (old, new, old):
@@ -77,7 +77,7 @@ def test_llamaindexes_cache_does_not_keep_a_document_from_coming_back(empty: Gat
 
 
 def test_llamaindex_gets_only_nodes_back_that_serve(empty: Gate) -> None:
-    made: list[Indexed] = []
+    made: list[SinkResult] = []
     runs = pipeline(empty, made, cleanup="full")
     nodes = asyncio.run(runs.arun(documents=documents({**TEXTS, "safe.md": SUSPECT})))
     assert made[0].num_waiting == 1
@@ -116,7 +116,7 @@ def test_haystack_documents_without_an_origin_are_their_own(empty: Gate) -> None
     found = writer.run(given)
     assert found["documents_written"] == 3
     indexed = found["indexed"]
-    assert isinstance(indexed, Indexed)
+    assert isinstance(indexed, SinkResult)
     assert [v.outcome for v in indexed.verdicts] == ["admit"] * 3 + ["quarantine"]
     assert writer.run(given)["documents_written"] == 0
 

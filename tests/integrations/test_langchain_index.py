@@ -19,7 +19,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 
 from ragguard.errors import IncompleteError, IntegrityError, StoreError, UsageError
 from ragguard.integrations.langchain import GuardedIndex
-from ragguard.integrations.sink import Cleanup, Indexed, plain_metadata
+from ragguard.integrations.sink import Cleanup, SinkResult, plain_metadata
 from ragguard.integrations.subject_names import Names, encoded
 from ragguard.parse.records import MAX_LINE_BYTES
 from ragguard.quarantine.review import decide, find
@@ -55,7 +55,7 @@ class Side:
         points = self.gate.points(zone).values() if self.gate.workspace.generation() else ()
         return {(p["metadata"]["source"], p["page_content"]) for p in points}
 
-    def write(self, given: Given, cleanup: Cleanup = "incremental") -> Indexed:
+    def write(self, given: Given, cleanup: Cleanup = "incremental") -> SinkResult:
         return self.index.index(documents(given), cleanup=cleanup, source_id_key="source")
 
 
@@ -208,7 +208,7 @@ def test_deleting_by_source(side: Side) -> None:
     side.write([("1", A), ("1", B), ("2", C)])
     assert side.index.delete(["1", "never there"]).num_deleted == 2
     assert side.there() == {("2", C)}
-    assert side.index.delete(["1"]) == Indexed()
+    assert side.index.delete(["1"]) == SinkResult()
 
 
 def test_without_source_ids_documents_are_known_by_what_they_say(side: Side) -> None:

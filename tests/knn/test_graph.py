@@ -297,7 +297,7 @@ def test_progress_reaches_the_number_of_rows() -> None:
 def test_the_best_of_a_row_are_kept_whatever_comes_first(width: int) -> None:
     rng = np.random.default_rng(width)
     values = rng.choice(rng.standard_normal(300).astype(np.float32), (7, 960))
-    best = exact.Best(7, width)
+    best = exact.NearestSoFar(7, width)
     for start in range(0, 960, 96):
         columns = np.arange(start, start + 96, dtype=np.int32)
         best.offer(np.ascontiguousarray(values[:, start : start + 96]), columns)

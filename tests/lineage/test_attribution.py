@@ -9,7 +9,7 @@ from ragguard.lineage.attribution import (
     CHANCE,
     LEAST_KNOWN,
     WINDOW,
-    Signs,
+    PassageSigns,
     answer_terms,
     chances,
     chances_unasked,
@@ -98,12 +98,12 @@ def test_words_that_only_a_passages_own_kind_writes_are_strange() -> None:
     assert strangeness(rows, names, together, few).tolist() == [0.0] * 5
 
 
-def _signs(n: int, **changed: list[float]) -> Signs:
+def _signs(n: int, **changed: list[float]) -> PassageSigns:
     plain = {
         **{"held": [0.0] * n, "states": [0.5] * n, "both": [0.6] * n},
         **{"close": [0.6] * n, "strange": [0.0] * n},
     }
-    return Signs(**{k: np.array(v) for k, v in (plain | changed).items()})
+    return PassageSigns(**{k: np.array(v) for k, v in (plain | changed).items()})
 
 
 @pytest.mark.parametrize("sign", ["held", "states", "both", "close", "strange"])

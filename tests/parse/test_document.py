@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ragguard.errors import UnreadableError
 from ragguard.parse import css, document, html
-from ragguard.parse.document import Parsed, read_text
+from ragguard.parse.document import ParsedDocument, read_text
 from tests.support.documents import MARK, SECRET, SHOWN, VISIBLE, pdf, word
 from tests.support.hanging import ends
 
@@ -223,4 +223,4 @@ def test_any_bytes_are_read_or_refused_in_every_format() -> None:
         data = rng.choice(seeds) + rng.randbytes(rng.randrange(200))
         for fmt in document.TEXT_FORMATS:
             with suppress(UnreadableError):
-                assert isinstance(document.parse(data, fmt), Parsed)
+                assert isinstance(document.parse(data, fmt), ParsedDocument)

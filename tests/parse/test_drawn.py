@@ -17,7 +17,7 @@ from ragguard.config import ParseSettings
 from ragguard.errors import IncompleteError, UnreadableError
 from ragguard.parse import browser
 from ragguard.parse.document import PARSER, parse, parser_of
-from ragguard.parse.drawn import Shown, _matched, look
+from ragguard.parse.drawn import DrawnText, _matched, look
 from ragguard.parse.workers import Read, Source, Unread, read_documents
 
 SHOWN = "Guests sign the book at the desk and return the badge before they leave."
@@ -292,7 +292,7 @@ def test_a_stopped_browser_leaves_nothing_behind(chromium: str) -> None:
 def test_a_page_is_given_up_in_time(chromium: str) -> None:
     running = browser.Browser(browser.find(""))
     try:
-        with pytest.raises(browser.Late):
+        with pytest.raises(browser.PageTimeout):
             running.open(SEEN["plain"], time.monotonic(), details=False)
     finally:
         running.stop()
@@ -307,7 +307,10 @@ def test_a_page_is_given_up_in_time(chromium: str) -> None:
     ],
 )  # fmt: skip
 def test_a_worker_gets_nothing_but_drawings(chromium: str, wish: bytes) -> None:
-    with browser.BROWSERS.borrowed("") as running, pytest.raises(browser.Gone, match="nonsense"):
+    with (
+        browser.BROWSERS.borrowed("") as running,
+        pytest.raises(browser.BrowserGone, match="nonsense"),
+    ):
         running.answer(wish, time.monotonic() + 60, False)
 
 
@@ -391,7 +394,7 @@ def test_two_pictures_without_a_difference_show_nothing() -> None:
 
 
 def test_what_the_browser_has_not_is_not_seen() -> None:
-    shown = [Shown("one two", b"\1" * 7), Shown("four", b"\1" * 4)]
+    shown = [DrawnText("one two", b"\1" * 7), DrawnText("four", b"\1" * 4)]
     assert _matched(shown, ["one", "two", "four"]) == [b"\1" * 3, b"\1" * 3, b"\1" * 4]
     assert _matched(shown, ["one two", "three", "four"])[1] == b"\0" * 5
     assert _matched(shown, ["one two", "three", "four"])[2] == b"\1" * 4

@@ -11,7 +11,7 @@ from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.writer import Committer
 from ragguard.lineage.custody import trace_document
 from ragguard.lineage.prove import verify_log
-from ragguard.quarantine.hold import Held, hold
+from ragguard.quarantine.hold import HoldResult, hold
 from ragguard.quarantine.review import look
 from ragguard.trust.canonical import digest_bytes
 from tests.support.deciding import decide_all
@@ -29,7 +29,7 @@ def published(gate: Gate) -> Gate:
 def test_named_documents_go_into_quarantine_in_one_commit_and_come_back(published: Gate) -> None:
     before = published.points()
     made = hold(published.workspace, [*NAMED, NAMED[0]], "trace named them")
-    assert made == Held(2, sorted(NAMED), [])
+    assert made == HoldResult(2, sorted(NAMED), [])
     assert published.documents() == set(HONEST) - {"leave.md", "visitors.md"}
     assert published.documents("quarantine") == {"leave.md", "visitors.md"}
     shown = look(published.workspace, published.cases()[0])
@@ -41,7 +41,7 @@ def test_named_documents_go_into_quarantine_in_one_commit_and_come_back(publishe
     assert row is not None
     assert (row.kind, row.actor) == ("hold", "operator")
     assert list(trace_document(published.workspace, "wiki/leave.md").problems) == []
-    assert hold(published.workspace, NAMED, "again") == Held(None, [], NAMED)
+    assert hold(published.workspace, NAMED, "again") == HoldResult(None, [], NAMED)
     number, released = decide_all(published.workspace, 2, "release", published.bob, "a false alarm")
     assert (number, len(released)) == (3, 2)
     assert published.points().keys() == before.keys()

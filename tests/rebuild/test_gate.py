@@ -6,7 +6,7 @@ from ragguard import canary
 from ragguard.canary import Canaries, Forbidden
 from ragguard.config import Settings
 from ragguard.rebuild.gate import canary_gate
-from ragguard.rebuild.reindex import Rebuilt, reindex
+from ragguard.rebuild.reindex import ReindexResult, reindex
 from ragguard.trust import amend_root
 from tests.support.simulator import HONEST, Gate, Publisher
 
@@ -22,7 +22,7 @@ QRELS = {
 }
 
 
-def rebuild(gate: Gate, yes: bool = False) -> Rebuilt:
+def rebuild(gate: Gate, yes: bool = False) -> ReindexResult:
     return reindex(gate.workspace, yes=yes, gate=canary_gate(gate.workspace))
 
 

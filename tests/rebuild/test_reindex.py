@@ -16,7 +16,7 @@ from ragguard.ledger import tables, versions
 from ragguard.lineage.prove import verify_log
 from ragguard.parse import document
 from ragguard.quarantine import review
-from ragguard.rebuild.reindex import Rebuilt, reindex
+from ragguard.rebuild.reindex import ReindexResult, reindex
 from ragguard.serving.search import search
 from ragguard.trust import amend_root
 from tests.support.candidates import aliases
@@ -43,7 +43,7 @@ from tests.support.simulator import HONEST, NEWS, NOW, SUSPECT, Gate, Publisher
 FIRST = next(iter(HONEST))
 
 
-def rebuild(gate: Gate, /, **rest: Any) -> Rebuilt:
+def rebuild(gate: Gate, /, **rest: Any) -> ReindexResult:
     return reindex(gate.workspace, **rest)
 
 

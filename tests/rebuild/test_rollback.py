@@ -18,7 +18,7 @@ from ragguard.ledger import commits, tables
 from ragguard.quarantine import review
 from ragguard.quarantine.hold import hold
 from ragguard.rebuild.reindex import reindex
-from ragguard.rebuild.rollback import RolledBack, rollback
+from ragguard.rebuild.rollback import RollbackResult, rollback
 from ragguard.store import Point
 from tests.support.audit.whole_index import check_index
 from tests.support.deciding import decide_all
@@ -39,7 +39,7 @@ from tests.support.rebuilding import (
 from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate, outcomes
 
 
-def back(gate: Gate, where: str, /, **rest: Any) -> RolledBack:
+def back(gate: Gate, where: str, /, **rest: Any) -> RollbackResult:
     return rollback(gate.workspace, where, **rest)
 
 

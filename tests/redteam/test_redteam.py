@@ -16,8 +16,8 @@ import pytest
 from ragguard.errors import ConfigError, UsageError
 from ragguard.model import Chunk
 from ragguard.redteam import attacks, staging
-from ragguard.redteam.attacks import Planted, Target, attack
-from ragguard.redteam.run import Redteam, redteam
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
+from ragguard.redteam.run import RedteamResult, redteam
 from tests.support.handbook import handbook_gate
 from tests.support.simulator import HONEST, Gate
 
@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 @cache
-def _run() -> tuple[Redteam, dict[str, str], dict[str, str]]:
+def _run() -> tuple[RedteamResult, dict[str, str], dict[str, str]]:
     gate = handbook_gate(Path(mkdtemp()) / "handbook")
     folder = gate.workspace.folder
     # The engine writes notes of its own when a folder is first read; the ledger's shadow likewise.
@@ -129,10 +129,10 @@ def open_door(monkeypatch: pytest.MonkeyPatch) -> None:
     @attack("plain", family="collusion", params=Plain)
     def plain(
         target: Target, rng: np.random.Generator, campaigns: int, params: Plain
-    ) -> list[Planted]:
+    ) -> list[PoisonDocument]:
         """Answer a question."""
         return [
-            Planted(f"plain-{n}", f"{q.text} {q.text}", q.id, q.text)
+            PoisonDocument(f"plain-{n}", f"{q.text} {q.text}", q.id, q.text)
             for n, q in enumerate(target.questions[:campaigns])
         ]
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from ragguard.audit.answers.retrievals import check_retrievals
-from ragguard.audit.findings import Answers, AuditFinding, Course, Note
+from ragguard.audit.findings import Answers, AuditFinding, Note, RunningAudit
 from ragguard.canary.honeytokens import found_planted, make
 from ragguard.canary.result import Run
 from ragguard.cli.canary import canary
@@ -54,7 +54,7 @@ class Story:
 
 
 def night(gate: Gate) -> tuple[list[AuditFinding], Note, Answers | None]:
-    note, course = Note(), Course(lambda stage, done, total: None)
+    note, course = Note(), RunningAudit(lambda stage, done, total: None)
     with gate.workspace.ledger.reading() as conn:
         serving = versions.members(conn, "serving")
     found = check_retrievals(gate.workspace, serving, course, note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ragguard.serving.answer import Abstention, Answer, Hit, Proof, Refused
+from ragguard.serving.answer import Abstention, Answer, Hit, Proof, RefusedPassage
 from ragguard.serving.metrics import RetrievalMetrics
 
 
@@ -13,8 +13,8 @@ def test_answers_passages_and_refusals_are_counted_by_kind() -> None:
     proof = Proof("p", "0" * 64, "1" * 64, 1, 0, 1)
     hits = [Hit(rank, 0.9, "text", "wiki/a.md", "wiki", {}, proof) for rank in (1, 2)]
     refused = [
-        Refused("p", "wiki/b.md", "seal", "another hand", True),
-        Refused("q", "wiki/c.md", "denied", "rejected", False),
+        RefusedPassage("p", "wiki/b.md", "seal", "another hand", True),
+        RefusedPassage("q", "wiki/c.md", "denied", "rejected", False),
     ]
     registry = CollectorRegistry()
     count = RetrievalMetrics(registry)

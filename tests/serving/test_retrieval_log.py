@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ragguard.serving import retrieval_log
-from ragguard.serving.answer import Hit, Proof, Refused
+from ragguard.serving.answer import Hit, Proof, RefusedPassage
 from ragguard.serving.retrieval_log import (
     LONGEST,
     AnswerRecord,
@@ -48,8 +48,8 @@ def hit(document: str = "wiki/leave.md") -> Hit:
     return Hit(1, 0.5, "the passage itself", document, "wiki", {}, proof)
 
 
-def planted(kind: str = "honeytoken") -> Refused:
-    return Refused(POINT, "assets/one.md", kind, "planted", True)
+def planted(kind: str = "honeytoken") -> RefusedPassage:
+    return RefusedPassage(POINT, "assets/one.md", kind, "planted", True)
 
 
 def answered(log: RetrievalLog, text: str = QUESTION, **rest: object) -> None:

@@ -19,7 +19,7 @@ from ragguard.errors import (
 )
 from ragguard.model import Recipe
 from ragguard.serving import snapshot
-from ragguard.serving.snapshot import Head, SnapshotRow
+from ragguard.serving.snapshot import SnapshotHead, SnapshotRow
 from ragguard.trust import dsse, keys, merkle, signed_note
 from ragguard.trust.signed_note import Checkpoint, checkpoint_text
 
@@ -29,7 +29,7 @@ VKEY = signed_note.verifier_key(ORIGIN, KEY.public.public)
 NOTE = dsse.sign_note(
     checkpoint_text(Checkpoint(ORIGIN, 3, merkle.root([b"0" * 32] * 3))), ORIGIN, KEY.signing_key
 )
-HEAD = Head(
+HEAD = SnapshotHead(
     log=ORIGIN,
     checkpoint=NOTE,
     at=datetime(2026, 3, 1, 12, tzinfo=UTC),

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
-from ragguard.detect.view import Prepared
+from ragguard.detect.view import PreparedDocument
 from ragguard.model import Chunk, Document, Hidden, Metadata
 from ragguard.store import Point
 from ragguard.store.memory import MemoryStore
@@ -28,13 +28,13 @@ def prepared(
     previous: Metadata | None = None,
     hidden: Sequence[Hidden] = (),
     raw: str = "",
-) -> Prepared:
+) -> PreparedDocument:
     """A document, its chunks and their vectors (from the name when not given)."""
     body = "\n".join(texts)
     seed = int.from_bytes(digest_bytes(name.encode()).encode()[:6], "big")
     digest = digest_bytes(body.encode())
     placed = vectors or [direction(seed + i) for i in range(len(texts))]
-    return Prepared(
+    return PreparedDocument(
         Document(source, name, digest, metadata or {}, name, digest),
         raw or body,
         tuple(hidden),
@@ -44,7 +44,7 @@ def prepared(
     )
 
 
-def points(document: Prepared) -> list[Point]:
+def points(document: PreparedDocument) -> list[Point]:
     """Its points, with the payload that ingest writes as far as a view reads it."""
     return [
         Point(
@@ -64,7 +64,9 @@ def points(document: Prepared) -> list[Point]:
 
 
 def stored(
-    serving: Sequence[Prepared] = (), quarantine: Sequence[Prepared] = (), **options: Any
+    serving: Sequence[PreparedDocument] = (),
+    quarantine: Sequence[PreparedDocument] = (),
+    **options: Any,
 ) -> MemoryStore:
     """A store with these documents in its two collections."""
     store = MemoryStore(**options)

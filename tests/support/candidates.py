@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from ragguard.rebuild import cutover
-from ragguard.rebuild.reindex import Rebuilt, reindex
+from ragguard.rebuild.reindex import ReindexResult, reindex
 from ragguard.serving.search import Hit, search
 from ragguard.serving.trial import Trial
 from tests.support.rebuilding import QUESTIONS
@@ -16,7 +16,7 @@ ASKED = [f"{question} {word}" for question in QUESTIONS for word in ("now", "the
 WEEK = timedelta(days=7)
 
 
-def stage(gate: Gate, **rest: Any) -> Rebuilt:
+def stage(gate: Gate, **rest: Any) -> ReindexResult:
     """Build a candidate beside what serves."""
     done = reindex(gate.workspace, stage=True, **rest)
     assert done.commit is not None, done.stops

@@ -9,7 +9,7 @@ from typing import Any
 
 from ragguard.export import inventory as inventories
 from ragguard.export.verify import verify
-from ragguard.export.write import Exported
+from ragguard.export.write import ExportResult
 from ragguard.trust.canonical import canonical, digest_bytes
 from tests.support.json_places import holder
 from tests.support.simulator import Gate
@@ -28,7 +28,7 @@ FAQ = "".join(
 Change = Callable[[dict[str, Any]], Any]
 
 
-def problems(folder: Path, made: Exported) -> list[str]:
+def problems(folder: Path, made: ExportResult) -> list[str]:
     """What a stranger finds wrong."""
     return verify(folder, made.log_key).problems
 

@@ -63,7 +63,7 @@ def judged_handbook_gate(folder: Path, **judge: Any) -> Gate:
 def handbook_gate(folder: Path, **settings: Any) -> Gate:
     """A gate whose index holds the handbook (132 documents, 397 passages)."""
     from ragguard.config import Settings
-    from ragguard.trust.manifest import Accepted
+    from ragguard.trust.manifest import LastAccepted
     from tests.support.simulator import NOW, Publisher
 
     source = _prepared()
@@ -73,7 +73,7 @@ def handbook_gate(folder: Path, **settings: Any) -> Gate:
     gate.root_key, gate.alice, gate.bob = _KEYS[source]
     gate._open = None
     gate.publisher = Publisher(folder / "site", gate.alice)
-    gate.publisher.last = Accepted(*json.loads((folder / "last.json").read_text()))
+    gate.publisher.last = LastAccepted(*json.loads((folder / "last.json").read_text()))
     return gate
 
 

@@ -27,7 +27,7 @@ from ragguard.trust import amend_root, dsse, keys
 from ragguard.trust import root as roots
 from ragguard.trust.canonical import canonical
 from ragguard.trust.keys import KeyPair
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 from ragguard.workspace import Workspace, create
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -177,7 +177,7 @@ class Publisher:
         self.folder = folder
         self.key = key
         self.source = source
-        self.last: Accepted | None = None
+        self.last: LastAccepted | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, texts: Mapping[str, str | bytes]) -> None:
@@ -210,7 +210,7 @@ class Publisher:
         paths: Sequence[Path] = options.pop("paths", [self.folder])
         made = sign(paths, root=self.folder, source=self.source, key=self.key, now=now, **options)
         if keep:
-            self.last = Accepted(made.manifest.version, made.manifest.digest)
+            self.last = LastAccepted(made.manifest.version, made.manifest.digest)
         path = self.folder.parent / (name or f"{self.source}-{made.manifest.version}.intoto.json")
         path.write_bytes(made.envelope)
         return path

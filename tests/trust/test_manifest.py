@@ -32,7 +32,7 @@ from ragguard.errors import (
 from ragguard.model import Manifest, Subject
 from ragguard.trust import manifest
 from ragguard.trust.canonical import canonical, digest_bytes
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 from tests.support.simulator import NOW
 
 LIMIT = 100_000
@@ -330,7 +330,7 @@ def test_a_manifest_that_expires_when_it_is_issued_never_was_good() -> None:
 
 # --- sequence -------------------------------------------------------------------------------------
 
-LAST = Accepted(3, "cd" * 32)
+LAST = LastAccepted(3, "cd" * 32)
 
 
 def numbered(version: int, previous: str | None, digest: str = "ef" * 32) -> Manifest:
@@ -347,7 +347,7 @@ def numbered(version: int, previous: str | None, digest: str = "ef" * 32) -> Man
     ],
 )
 def test_what_follows_is_new_and_what_was_accepted_is_not(
-    made: Manifest, last: Accepted | None, new: bool
+    made: Manifest, last: LastAccepted | None, new: bool
 ) -> None:
     assert manifest.check_sequence(made, last) is new
 
@@ -364,7 +364,7 @@ def test_what_follows_is_new_and_what_was_accepted_is_not(
     ],
 )
 def test_what_does_not_follow_is_refused(
-    made: Manifest, last: Accepted | None, error: type[IntegrityError]
+    made: Manifest, last: LastAccepted | None, error: type[IntegrityError]
 ) -> None:
     with pytest.raises(error) as caught:
         manifest.check_sequence(made, last)

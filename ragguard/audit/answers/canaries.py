@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ragguard import canary
 from ragguard.audit.drift import REMEMBERED
-from ragguard.audit.findings import AuditFinding, Course, Note
+from ragguard.audit.findings import AuditFinding, Note, RunningAudit
 from ragguard.audit.snapshot import AuditSnapshot
 from ragguard.canary.comparison import TOLERANCE, Comparison
 from ragguard.canary.formats import dump_run, load_run
@@ -33,7 +33,11 @@ Series = Mapping[str, Sequence[tuple[str, float]]]
 
 
 def check_canaries(
-    workspace: Workspace, course: Course, note: Note, taken: AuditSnapshot | None, series: Series
+    workspace: Workspace,
+    course: RunningAudit,
+    note: Note,
+    taken: AuditSnapshot | None,
+    series: Series,
 ) -> tuple[AuditSnapshot | None, Series]:
     """Ask the canary set in force.
 
@@ -90,7 +94,7 @@ def _forbidden(answered: Run) -> list[AuditFinding]:
 
 
 def _earlier(
-    workspace: Workspace, canaries: canary.Canaries, answered: Run, course: Course
+    workspace: Workspace, canaries: canary.Canaries, answered: Run, course: RunningAudit
 ) -> list[tuple[str, Run]]:
     """Return the last run of this set, and the oldest that is remembered: drop by drop adds up."""
     with workspace.ledger.reading() as conn:

@@ -22,7 +22,14 @@ from datetime import timedelta
 import numpy as np
 from scipy.stats import binom
 
-from ragguard.audit.findings import AnsweredRow, Answers, AuditFinding, Course, FindingFold, Note
+from ragguard.audit.findings import (
+    AnsweredRow,
+    Answers,
+    AuditFinding,
+    FindingFold,
+    Note,
+    RunningAudit,
+)
 from ragguard.ledger import audit_queries, commits, versions_at
 from ragguard.ledger.commits import CommitRow
 from ragguard.ledger.versions import VersionRow
@@ -109,7 +116,7 @@ class Window:
 
 
 def check_retrievals(
-    workspace: Workspace, serving: Mapping[str, VersionRow], course: Course, note: Note
+    workspace: Workspace, serving: Mapping[str, VersionRow], course: RunningAudit, note: Note
 ) -> Answers | None:
     """Look through the retrieval log.
 

@@ -18,14 +18,14 @@ from ragguard.audit import analysis, neighbourhoods
 from ragguard.audit.findings import (
     AuditFinding,
     AuditReport,
-    Course,
     MapPoint,
+    RunningAudit,
     SourceLine,
     peak_memory,
 )
 from ragguard.audit.index.spool import Spool
 from ragguard.audit.index.spool_writer import Spooler
-from ragguard.audit.recheck import Known
+from ragguard.audit.recheck import RecheckContext
 from ragguard.config import Settings
 from ragguard.corpus.spans import traced
 from ragguard.errors import UsageError
@@ -75,7 +75,7 @@ def audit_collection(
     layout = layouts.detect(
         opened.sample(), text=fields.text, metadata=fields.metadata, document=fields.document
     )
-    course = Course(progress)
+    course = RunningAudit(progress)
     with tempfile.TemporaryDirectory(prefix="ragguard-audit-") as folder:
         spool = _read(course, opened, layout, Path(folder) / "spool")
         for name in ("log", "provenance"):
@@ -109,7 +109,7 @@ def audit_collection(
 
 
 def _read(
-    course: Course, opened: ForeignCollection, layout: layouts.Layout, folder: Path
+    course: RunningAudit, opened: ForeignCollection, layout: layouts.Layout, folder: Path
 ) -> Spool | None:
     """Return all points once, into a spool."""
     spool: Spool | None = None
@@ -182,7 +182,12 @@ def _taken(opened: ForeignCollection, layout: layouts.Layout) -> str:
 
 
 def _analyse(
-    course: Course, spool: Spool, settings: Settings, collection: str, now: datetime, full: bool
+    course: RunningAudit,
+    spool: Spool,
+    settings: Settings,
+    collection: str,
+    now: datetime,
+    full: bool,
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     graphs: list[Graph] = []
     k = neighbourhoods.FEW_K if len(spool) > neighbourhoods.MANY else neighbourhoods.K
@@ -191,9 +196,9 @@ def _analyse(
         graphs.append(neighbour_table(spool.vectors, k, progress=course.progress))
         return graphs[0]
 
-    def known() -> Known:
+    def known() -> RecheckContext:
         lexicon = replace(analysis.counted(spool), closeness=analysis.closeness(spool, graphs[0]))
-        return Known(lexicon, (), {}, {}, now)
+        return RecheckContext(lexicon, (), {}, {}, now)
 
     def chosen(_: Graph) -> Ints:
         here = analysis.serving(spool)

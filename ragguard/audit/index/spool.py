@@ -31,7 +31,7 @@ ID_BYTES = 36  # a UUID as text; numbers of 64 bits are shorter
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OmittedPoints:
     """Points that are not in the spool, for one reason.
 
     Attributes:
@@ -112,7 +112,8 @@ class Spool:
         self.key = index.key
         self.rescaled, self.cut = index.rescaled, index.cut
         self.left_out = tuple(
-            LeftOut(str(o["reason"]), int(o["count"]), tuple(o["ids"])) for o in index.left_out
+            OmittedPoints(str(o["reason"]), int(o["count"]), tuple(o["ids"]))
+            for o in index.left_out
         )
         self.vectors: Floats = _mapped(folder / "vectors", np.float32, (n, index.dimensions))
         self.documents: NDArray[np.int32] = _mapped(folder / "documents", np.int32, (n,))

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from ragguard.audit.index.spool import ID_BYTES, INDEX, ZONES, Index, LeftOut, Spool
+from ragguard.audit.index.spool import ID_BYTES, INDEX, ZONES, Index, OmittedPoints, Spool
 from ragguard.detect.view import own
 from ragguard.errors import IncompleteError
 from ragguard.model import Floats, Metadata
@@ -258,7 +258,9 @@ class Spooler:
             documents=len(self._numbers),
             dimensions=self._dimensions,
             zones=self._counts,
-            left_out=[asdict(LeftOut(r, c, tuple(i))) for r, (c, i) in sorted(self._out.items())],
+            left_out=[
+                asdict(OmittedPoints(r, c, tuple(i))) for r, (c, i) in sorted(self._out.items())
+            ],
             rescaled=self._rescaled,
             cut=self._cut,
         )

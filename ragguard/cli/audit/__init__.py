@@ -143,11 +143,11 @@ def _require(given: dict[str, Any], foreign: bool) -> None:
 
 
 def _own(ctx: click.Context, given: dict[str, Any], progress: Progress) -> tuple[AuditReport, int]:
-    from ragguard.audit import Asked
+    from ragguard.audit import AuditRequest
     from ragguard.audit import audit as run
 
     kept = given["expect_checkpoint"]
-    asked = Asked(
+    asked = AuditRequest(
         full=given["full"],
         re_embed=given["re_embed"],
         max_minutes=given["max_minutes"],

@@ -22,7 +22,7 @@ from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide_cases
 from ragguard.trust import amend_root, dsse, files, keys
 from ragguard.trust import root as roots
-from ragguard.trust.manifest import Accepted
+from ragguard.trust.manifest import LastAccepted
 from ragguard.workspace import Workspace, create
 
 SOURCE = "handbook"
@@ -71,7 +71,7 @@ class Story:
     alice: keys.KeyPair
     bob: keys.KeyPair
     labels: Mapping[str, str]
-    last: Accepted | None = None
+    last: LastAccepted | None = None
     honest: list[str] = field(default_factory=list)
 
 
@@ -151,7 +151,7 @@ def sign_folder(story: Story, root: Path, metadata: Path, key: keys.KeyPair, nam
     path = story.folder / name
     files.replace_file(path, signed.envelope)
     if key is story.alice:
-        story.last = Accepted(signed.manifest.version, signed.manifest.digest)
+        story.last = LastAccepted(signed.manifest.version, signed.manifest.digest)
     return path
 
 

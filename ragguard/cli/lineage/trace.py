@@ -15,8 +15,8 @@ from ragguard.cli.output import emit, format_option, line, say
 if TYPE_CHECKING:
     from ragguard.lineage.custody import Custody
     from ragguard.lineage.graph import Lineage
-    from ragguard.lineage.retrieved import Retrieved
-    from ragguard.lineage.trace import Traced
+    from ragguard.lineage.retrieved import RetrievalTimes
+    from ragguard.lineage.trace import TraceResult
 
 SHOWN = 10  # companions named one by one
 
@@ -147,7 +147,9 @@ def _trace_receipt(ctx: click.Context, path: Path, signers: tuple[Path, ...], fm
     return 3 if forged else int(gone)
 
 
-def _body(chains: list[Custody], traced: Traced | None, graphs: list[Lineage]) -> dict[str, Any]:
+def _body(
+    chains: list[Custody], traced: TraceResult | None, graphs: list[Lineage]
+) -> dict[str, Any]:
     return {
         "responsible": traced.documents if traced else [],
         "otherwise": list(dict.fromkeys(p.hit.document for p in traced.otherwise))
@@ -179,7 +181,7 @@ def _body(chains: list[Custody], traced: Traced | None, graphs: list[Lineage]) -
     }
 
 
-def _tell_answer(traced: Traced, answer: str) -> None:
+def _tell_answer(traced: TraceResult, answer: str) -> None:
     for passage in traced.passages:
         if passage.otherwise:
             continue
@@ -213,7 +215,7 @@ def _tell_answer(traced: Traced, answer: str) -> None:
         say("next: the same with --answer TEXT names what the answer rests on")
 
 
-def _tell_retrieved(usage: Retrieved) -> None:
+def _tell_retrieved(usage: RetrievalTimes) -> None:
     say(f"{line(usage.document)} was found {usage.answers} times, by {usage.questions} questions:")
     for retrieval in usage.last[-SHOWN:]:
         how = "given" if retrieval.given else "found, not given"

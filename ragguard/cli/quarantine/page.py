@@ -18,7 +18,7 @@ from ragguard.text.safe_display import cut
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ragguard.quarantine.compared_with import Beside
+    from ragguard.quarantine.compared_with import ComparedPassage
     from ragguard.quarantine.review import CaseView
 
 WIDE = 120  # columns from which two texts stand side by side
@@ -44,7 +44,7 @@ def page(shown: CaseView, width: int, terminal: bool) -> Iterator[Text]:
         yield from _beside(shown, other, width, terminal)
 
 
-def _beside(shown: CaseView, other: Beside, width: int, terminal: bool) -> Iterator[Text]:
+def _beside(shown: CaseView, other: ComparedPassage, width: int, terminal: bool) -> Iterator[Text]:
     from ragguard.quarantine.compared_with import ROLE_NAMES
 
     close = "" if other.similarity is None else f", similarity {other.similarity:.2f}"

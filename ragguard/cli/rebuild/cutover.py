@@ -21,7 +21,7 @@ from ragguard.cli.output import (
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.rebuild.cutover import Finished, Status
+    from ragguard.rebuild.cutover import CutoverResult, Status
 
 SHOWN = 20  # documents named one by one
 SHADOWS = click.Choice(["candidate", "all", "none"])
@@ -213,7 +213,7 @@ def _show(status: Status) -> None:
         say("next: ragguard cutover finish, or ragguard cutover abort")
 
 
-def _tell(finished: Finished) -> None:
+def _tell(finished: CutoverResult) -> None:
     if finished.refused:
         say(f"generation {finished.generation} goes on serving")
         for reason in finished.refused:

@@ -21,7 +21,7 @@ from ragguard.cli.output import (
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.rebuild.reindex import Rebuilt
+    from ragguard.rebuild.reindex import ReindexResult
 
 SHOWN = 20  # documents named one by one
 NAMED = 5  # documents in a command that is proposed
@@ -76,7 +76,7 @@ def reindex(
     from ragguard.rebuild.gate import canary_gate
     from ragguard.rebuild.reindex import reindex as run
 
-    def ask(rebuilt: Rebuilt) -> bool:
+    def ask(rebuilt: ReindexResult) -> bool:
         if not sys.stdin.isatty():
             return False
         for reason in rebuilt.stops:
@@ -100,7 +100,7 @@ def reindex(
     return answer(fmt, rebuilt, lambda: _show(rebuilt, dry_run))
 
 
-def _say_what_to_do(rebuilt: Rebuilt) -> None:
+def _say_what_to_do(rebuilt: ReindexResult) -> None:
     """What somebody does who was asked and is not there to answer."""
     names = [f"{v.source}/{v.id}" for v in rebuilt.suspects]
     if names:
@@ -112,7 +112,7 @@ def _say_what_to_do(rebuilt: Rebuilt) -> None:
         say("next: look into it, then the same with --yes")
 
 
-def _show(run: Rebuilt, dry_run: bool) -> None:
+def _show(run: ReindexResult, dry_run: bool) -> None:
     if run.recovered:
         say(f"finished {run.recovered} commits that an interrupted run had begun")
     if run.skipped:

@@ -12,7 +12,7 @@ from ragguard.cli.output import answer, format_option, quiet_option, say, say_re
 from ragguard.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ragguard.rebuild.rollback import RolledBack
+    from ragguard.rebuild.rollback import RollbackResult
 
 SHOWN = 20  # documents named one by one
 
@@ -52,7 +52,7 @@ def rollback(
     return answer(fmt, rolled_back, lambda: _show(rolled_back, dry_run))
 
 
-def _show(rolled_back: RolledBack, dry_run: bool) -> None:
+def _show(rolled_back: RollbackResult, dry_run: bool) -> None:
     if rolled_back.recovered:
         say(f"finished {rolled_back.recovered} commits that an interrupted run had begun")
     committed = rolled_back.commit is not None

@@ -105,7 +105,7 @@ def wording() -> Phrasing:
     return phrasing.load(data)
 
 
-def _odds(asked: Asked, weight: float, least: float) -> NDArray[np.float64]:
+def _odds(asked: RequestSentences, weight: float, least: float) -> NDArray[np.float64]:
     """Return the log-odds of sentences: the trees', `weight` of the wording's, and `ABOVE`.
 
     Wording is asked only of passages in which it could bring a sentence above `least`.
@@ -180,7 +180,7 @@ def _own_words(view: CorpusView) -> dict[int, Counter[str]]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestSentences:
     """Sentences that have the form of a request, however weakly.
 
     Attributes:
@@ -224,7 +224,7 @@ class Measure:
         self._taught = self._places[rows]
         self._total = max(view.lexicon.words.values(), default=0) + 1
 
-    def features(self, first: int, passages: list[list[Sentence]]) -> Asked:
+    def features(self, first: int, passages: list[list[Sentence]]) -> RequestSentences:
         """Features of the sentences of consecutive judged rows.
 
         Args:
@@ -247,7 +247,7 @@ class Measure:
         flat = [every[i] for i in chosen.tolist()]
         row_of, forms = every_row[chosen], every_form[chosen]
         if not len(flat):
-            return Asked([], row_of, np.zeros((0, len(NAMES))))
+            return RequestSentences([], row_of, np.zeros((0, len(NAMES))))
         pairs = [requests.content(s) for s in flat]
         counts = np.array([len(p) for p in pairs], dtype=np.int64)
         owner = np.repeat(np.arange(len(flat)), counts)  # sentence of each pair
@@ -281,7 +281,9 @@ class Measure:
         )
         mine = formed[chosen]
         table = np.column_stack([forms, *columns])[mine]
-        return Asked([s for s, m in zip(flat, mine, strict=True) if m], row_of[mine], table)
+        return RequestSentences(
+            [s for s, m in zip(flat, mine, strict=True) if m], row_of[mine], table
+        )
 
     def _familiarity(
         self, first: int, row_of: Ints, pairs: list[list[str]]

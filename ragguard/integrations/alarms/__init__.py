@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ragguard.config import Settings
 from ragguard.config.outside import AlarmSettings
 from ragguard.errors import RagguardError
-from ragguard.integrations.alarms.delivered import Told, changing
+from ragguard.integrations.alarms.delivered import DeliveryRecord, changing
 from ragguard.integrations.alarms.events import Event, happened, trial
 from ragguard.integrations.alarms.targets import AlarmTarget, Mail, Syslog, Webhook
 from ragguard.text.safe_display import line
@@ -112,7 +112,7 @@ def after(folder: Path, settings: Settings, now: datetime) -> list[str]:
 def _tell(
     target: AlarmTarget,
     events: Sequence[Event],
-    told: Told,
+    told: DeliveryRecord,
     alarms: AlarmSettings,
     workspace: str,
     now: datetime,

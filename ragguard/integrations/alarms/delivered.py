@@ -53,7 +53,7 @@ class _File(BaseModel):
     targets: dict[str, TargetRecord] = {}
 
 
-class Told:
+class DeliveryRecord:
     """What a target was told, at a time."""
 
     def __init__(self, record: TargetRecord, now: datetime) -> None:
@@ -117,9 +117,9 @@ class State:
         """Records by target."""
         return self._file.targets
 
-    def of(self, target: str, now: datetime) -> Told:
+    def of(self, target: str, now: datetime) -> DeliveryRecord:
         """Tell what a target was told."""
-        return Told(self._file.targets.setdefault(target, TargetRecord()), now)
+        return DeliveryRecord(self._file.targets.setdefault(target, TargetRecord()), now)
 
     def dump(self) -> bytes:
         """As bytes of the file."""

@@ -1,7 +1,7 @@
 """Run one job at a time in a thread, tell how far it is, and stop it where nothing is half done.
 
-A job stops where it next tells its progress, by `Cancelled`, which nothing on the way takes for an
-error of its own. Up to its commit an ingest has changed nothing, an audit up to its entry in the
+A job stops where it next tells its progress, by `JobCancelled`, which nothing on the way takes for
+an error of its own. Up to its commit an ingest has changed nothing, an audit up to its entry in the
 log; from there on a job goes to its end. That is all a process may be killed at, too.
 """
 
@@ -29,7 +29,7 @@ from ragguard.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 
-class Cancelled(BaseException):
+class JobCancelled(BaseException):
     """Somebody asked a job to stop; no error, so that no part of a job takes it for its own."""
 
 
@@ -52,7 +52,7 @@ class Step:
 
 
 @dataclass
-class Live:
+class LiveJob:
     """A job since the server was started: what is known of it beside its row.
 
     Attributes:
@@ -77,8 +77,8 @@ class Runner:
         self._clock = clock
         self.engine = Engine(lambda: Workspace(folder, settings, clock()))
         self._lock = threading.Lock()
-        self._known: dict[int, Live] = {}
-        self._job: Live | None = None  # that runs
+        self._known: dict[int, LiveJob] = {}
+        self._job: LiveJob | None = None  # that runs
         self._thread: threading.Thread | None = None
 
     # --- looking ----------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class Runner:
                     f"job {there.number} ({there.name}) runs since {there.began}: one at a time",
                     hint="Wait for its end, or cancel it.",
                 )
-            self._job = live = Live(row)
+            self._job = live = LiveJob(row)
             self._thread = threading.Thread(
                 target=self._run, args=(live, begun), name="ragguard job", daemon=True
             )
@@ -216,7 +216,7 @@ class Runner:
 
     # --- the thread -------------------------------------------------------------------------------
 
-    def _run(self, live: Live, begun: _Begun) -> None:
+    def _run(self, live: LiveJob, begun: _Begun) -> None:
         def began() -> None:
             live.row = kept.begin(self._folder, live.row)
             with self._lock:
@@ -239,11 +239,11 @@ class Runner:
                 live.over = live.events
             begun.event.set()
 
-    def _outcome(self, live: Live, began: Callable[[], None]) -> Outcome:
+    def _outcome(self, live: LiveJob, began: Callable[[], None]) -> Outcome:
         """Do the work; what goes wrong becomes what the command would exit with."""
         try:
             return self._work(live, began)
-        except Cancelled:
+        except JobCancelled:
             return Outcome(stopped=True, said=["stopped before it changed anything"])
         except RagguardError as error:
             outcome = Outcome(error.exit_code, failed=True, error=error)
@@ -263,7 +263,7 @@ class Runner:
             outcome.say("The terminal of `ragguard web` says more. Please report.")
         return outcome
 
-    def _end(self, live: Live, outcome: Outcome) -> None:
+    def _end(self, live: LiveJob, outcome: Outcome) -> None:
         """Write down how a job ended, and tell who is to know."""
         from ragguard.integrations import alarms
 
@@ -278,7 +278,7 @@ class Runner:
         except (OSError, LockedError):
             logger.exception("job: how it ended could not be written down")
 
-    def _work(self, live: Live, began: Callable[[], None]) -> Outcome:
+    def _work(self, live: LiveJob, began: Callable[[], None]) -> Outcome:
         # Imported when there is work: who only looks, or makes a token, need not wait for it.
         from ragguard.integrations.jobs import work
 
@@ -287,7 +287,7 @@ class Runner:
                 self.engine.wrote()
             with self._lock:
                 if live.asked_to_stop and not live.final:
-                    raise Cancelled
+                    raise JobCancelled
                 if stage == "commit":
                     live.final = True
                 live.events += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from ragguard.audit import Asked, audit
+from ragguard.audit import AuditRequest, audit
 from ragguard.audit.findings import AuditReport
 from ragguard.audit.triggers import fired
 from ragguard.config import TriggerSettings
@@ -51,7 +51,7 @@ def start(
 
 def _audit(opened: Opened, why: str, progress: Progress, say: Say) -> int:
     with opened() as workspace:
-        report = audit(workspace, Asked(full=True), progress).report
+        report = audit(workspace, AuditRequest(full=True), progress).report
     say(f"{why}: started a full audit: {len(report.findings)} findings, kept in the log")
     return report.exit_code()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ragguard.audit import Asked, audit
+from ragguard.audit import AuditRequest, audit
 from ragguard.config import Settings
 from ragguard.config.outside import IngestSettings
 from ragguard.corpus.places import is_url, open_place
@@ -89,7 +89,7 @@ def look_through(
     """
     with engine.working() as workspace:
         began()
-        report = audit(workspace, Asked(full=full), progress).report
+        report = audit(workspace, AuditRequest(full=full), progress).report
     audited()
     outcome = Outcome(report.exit_code())
     outcome.counts = {f"{level}s": n for level, n in report.levels.items() if n}

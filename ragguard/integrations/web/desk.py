@@ -35,7 +35,7 @@ from ragguard.ledger.versions import VersionRow
 from ragguard.quarantine import review
 from ragguard.quarantine.bodies import case_body, shown_body, sureness
 from ragguard.quarantine.review import CaseView
-from ragguard.quarantine.second_opinion import Decided
+from ragguard.quarantine.second_opinion import DecisionResult
 from ragguard.quarantine.statement import Action
 from ragguard.trust import decision as decisions
 from ragguard.trust import root as roots
@@ -379,7 +379,7 @@ class Desk:
 
     def carry_out(
         self, numbers: Sequence[int], envelopes: Sequence[bytes], group: str = "", *, by: str = ""
-    ) -> Decided:
+    ) -> DecisionResult:
         """Carry out signed decisions in one commit.
 
         Args:
@@ -405,7 +405,7 @@ class Desk:
         group: str = "",
         *,
         by: str = "",
-    ) -> Decided:
+    ) -> DecisionResult:
         """Decide with the key of this process. See `carry_out`.
 
         Raises:

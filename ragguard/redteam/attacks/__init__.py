@@ -2,7 +2,7 @@
 
 They serve `calibrate` (what poison scores), `redteam` (what would get through) and tests. A
 simulator is a function in a file of its own, registered under a name and a family; it takes a
-`Target`, a random generator and how many campaigns are wanted, and returns `Planted` documents. It
+`Target`, a random generator and how many campaigns are wanted, and returns `PoisonDocument`s. It
 reads no disk and no clock; only what it is given. What a simulator writes is text that nobody
 should believe: it never leaves a scratch index.
 """
@@ -66,7 +66,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Planted:
+class PoisonDocument:
     """A poisoned document.
 
     Attributes:
@@ -91,7 +91,7 @@ class Planted:
     vector: Floats | None = None
 
 
-Function = Callable[[Target, np.random.Generator, int, Any], Sequence[Planted]]
+Function = Callable[[Target, np.random.Generator, int, Any], Sequence[PoisonDocument]]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def registry() -> Mapping[str, Attack]:
 
 def plant(
     entry: Attack, target: Target, seed: int, campaigns: int, params: Any = None
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Run a simulator; the same seed plants the same documents.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Question, Target
+from ragguard.redteam.attacks import PoisonDocument, Question, Target
 from ragguard.redteam.attacks.claims import Claim, make_claim, mined
 from ragguard.redteam.attacks.edits import edit_fact
 from ragguard.redteam.attacks.frames import CLAIMS, CLOSINGS, PROPS, STYLES
@@ -46,7 +46,7 @@ def against_questions(
     rng: np.random.Generator,
     campaigns: int,
     texts: Callable[[Plot, Terrain], Iterable[tuple[int | str, str]]],
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Plant a campaign against each of some questions.
 
     Args:
@@ -55,7 +55,7 @@ def against_questions(
     """
     terrain = Terrain(target, rng)
     return [
-        Planted(f"{name}-{number:04d}-{ending}", text, question.id, question.text)
+        PoisonDocument(f"{name}-{number:04d}-{ending}", text, question.id, question.text)
         for number, question in enumerate(choose(target, rng, campaigns))
         for ending, text in texts(plot(question, terrain, rng), terrain)
     ]

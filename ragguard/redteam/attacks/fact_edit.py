@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.edits import edit_fact
 from ragguard.redteam.attacks.terrain import Terrain
 
@@ -26,13 +26,13 @@ class Params:
 @attack("fact_edit", family="conflict", params=Params)
 def fact_edit(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Copy an indexed passage and change exactly one fact of it.
 
     Every fact's kind has the same chance, whatever the passage is full of.
     """
     terrain = Terrain(target, rng)
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for row in rng.permutation(len(target.passages)).tolist():
         if len(planted) == campaigns:
             break
@@ -42,5 +42,5 @@ def fact_edit(
         edited = edit_fact(passage.text, rng, terrain.pool, params.kinds)
         if edited is not None:
             name = f"fact_edit-{len(planted):04d}"
-            planted.append(Planted(name, edited[0], name, "", passage.id, passage.metadata))
+            planted.append(PoisonDocument(name, edited[0], name, "", passage.id, passage.metadata))
     return planted

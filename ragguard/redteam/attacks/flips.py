@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import HonestDocument, Planted, Target, attack
+from ragguard.redteam.attacks import HonestDocument, PoisonDocument, Target, attack
 from ragguard.redteam.attacks.wording import reword
 
 _WORTH_FLIPPING = ("access", "department", "label", "classification", "audience")
@@ -37,10 +37,10 @@ class Params:
 @attack("metadata_flip", family="metadata", params=Params)
 def metadata_flip(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Resubmit a passage, copied or lightly edited, under other metadata (Legal as Public)."""
     values = _values(target.passages, params.keys)
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for row in rng.permutation(len(target.passages)).tolist():
         if len(planted) == campaigns:
             break
@@ -55,7 +55,7 @@ def metadata_flip(
         if rng.random() < params.light_edits:
             text = reword(text, rng, 0.08)
         metadata = {**passage.metadata, key: _other(passage.metadata[key], values[key], rng)}
-        planted.append(Planted(name, text, name, "", passage.id, metadata))
+        planted.append(PoisonDocument(name, text, name, "", passage.id, metadata))
     return planted
 
 
@@ -75,7 +75,7 @@ class LabelParams:
 @attack("label_flip", family="metadata", params=LabelParams)
 def label_flip(
     target: Target, rng: np.random.Generator, campaigns: int, params: LabelParams
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Write text that stays near its class under another class's label."""
     values = _values(target.passages, params.keys)
     key = next((k for k in params.keys if len(values.get(k, ())) > 1), "")
@@ -84,7 +84,7 @@ def label_flip(
         return []
     vectors = np.stack([p.vector for p in labelled])
     labels = np.asarray([p.metadata[key] for p in labelled])
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for row in rng.permutation(len(labelled))[:campaigns].tolist():
         passage = labelled[row]
         similarities = np.where(labels == labels[row], vectors @ passage.vector, -2.0)
@@ -93,7 +93,7 @@ def label_flip(
         name = f"label_flip-{len(planted):04d}"
         text = _blend(kin, rng)
         metadata = {**passage.metadata, key: _other(passage.metadata[key], values[key], rng)}
-        planted.append(Planted(name, text, name, "", passage.id, metadata))
+        planted.append(PoisonDocument(name, text, name, "", passage.id, metadata))
     return planted
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.compose import Plot, against_questions, write
 from ragguard.redteam.attacks.terrain import Terrain
 from ragguard.redteam.attacks.wording import reword
@@ -38,7 +38,7 @@ class Params:
 @attack("flood", family="collusion", params=Params)
 def flood(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Plant twenty copies of one wrong passage with tiny changes."""
 
     def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[str, str]]:

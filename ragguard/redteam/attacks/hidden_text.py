@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.instructions import PLACES, insert
 from ragguard.redteam.attacks.orders import order
 from ragguard.redteam.attacks.terrain import carriers
@@ -56,16 +56,16 @@ class Params:
 @attack("hidden_text", family="hidden", params=Params)
 def hidden_text(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Hide an instruction in an honest passage, each document in another of nine encodings."""
     names = params.encodings or tuple(ENCODINGS)
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for number, carrier in enumerate(carriers(target, rng, campaigns)):
         encoding = names[number % len(names)]
         _, instruction = order(rng)
         text, form = ENCODINGS[encoding](carrier.text, instruction, rng)
         name = f"hidden_text-{number:04d}-{encoding}"
-        planted.append(Planted(name, text, name, "", carrier.id, carrier.metadata, form))
+        planted.append(PoisonDocument(name, text, name, "", carrier.id, carrier.metadata, form))
     return planted
 
 

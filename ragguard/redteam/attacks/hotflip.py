@@ -16,7 +16,7 @@ import numpy as np
 
 from ragguard.embed.encoder import Encoder
 from ragguard.model import Floats
-from ragguard.redteam.attacks import Planted, Question, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Question, Target, attack
 from ragguard.redteam.attacks.compose import Plot, against_questions, write
 from ragguard.redteam.attacks.gradient import Surface, surface
 from ragguard.redteam.attacks.terrain import Terrain, words_of
@@ -39,7 +39,7 @@ class Params:
 @attack("hotflip", family="text", params=Params, needs_encoder=True)
 def hotflip(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Put optimised tokens before a wrong claim, so that the passage is found for the question."""
     if (encoder := target.encoder) is None:
         return []

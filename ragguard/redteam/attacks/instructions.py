@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.orders import order
 from ragguard.redteam.attacks.terrain import carriers
 
@@ -35,14 +35,14 @@ class Params:
 @attack("instructions", family="hidden", params=Params)
 def instructions(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Put an instruction to the model into an honest passage, at its start, middle or end."""
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for number, carrier in enumerate(carriers(target, rng, campaigns)):
         _, instruction = order(rng, params.categories)
         name = f"instructions-{number:04d}"
         text = insert(carrier.text, instruction, PLACES[number % 3], rng)
-        planted.append(Planted(name, text, name, "", carrier.id, carrier.metadata))
+        planted.append(PoisonDocument(name, text, name, "", carrier.id, carrier.metadata))
     return planted
 
 

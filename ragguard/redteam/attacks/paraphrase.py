@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.compose import Plot, against_questions, write
 from ragguard.redteam.attacks.terrain import Terrain
 
@@ -41,7 +41,7 @@ class SpreadParams:
 @attack("paraphrase", family="collusion", params=Params)
 def paraphrase(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Claim a wrong answer in several passages of controlled dispersion."""
     return campaign(
         "paraphrase", target, rng, campaigns, params.documents, params.dispersion, params.words
@@ -51,7 +51,7 @@ def paraphrase(
 @attack("disperse", family="collusion", params=SpreadParams)
 def disperse(
     target: Target, rng: np.random.Generator, campaigns: int, params: SpreadParams
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Claim a wrong answer in passages of all lengths and styles, as far apart as they go."""
     return campaign("disperse", target, rng, campaigns, params.documents, 1.0, params.words)
 
@@ -66,7 +66,7 @@ class SingleParams:
 @attack("single", family="text", params=SingleParams)
 def single(
     target: Target, rng: np.random.Generator, campaigns: int, params: SingleParams
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Claim a wrong answer in one passage, with no companion that could give it away."""
     return campaign("single", target, rng, campaigns, 1, 0.3, params.words)
 
@@ -79,7 +79,7 @@ def campaign(
     documents: int,
     dispersion: float,
     words: tuple[int, int],
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Return the text-only campaigns.
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.compose import Plot, against_questions, write
 from ragguard.redteam.attacks.terrain import Terrain
 
@@ -30,7 +30,7 @@ class Params:
 @attack("question_led", family="collusion", params=Params)
 def question_led(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Repeat the question and answer it wrongly, in several wordings."""
 
     def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ragguard.redteam.attacks import HonestDocument, Planted, Target, attack
+from ragguard.redteam.attacks import HonestDocument, PoisonDocument, Target, attack
 from ragguard.redteam.attacks.compose import plot, write
 from ragguard.redteam.attacks.orders import order
 from ragguard.redteam.attacks.terrain import Terrain, carriers, choose
@@ -37,11 +37,11 @@ class Params:
 @attack("split_over_chunks", family="hidden", params=Params)
 def split_over_chunks(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Cut an instruction or a claim over paragraphs far apart in an honest document."""
     terrain = Terrain(target, rng)
     questions = choose(target, rng, campaigns)
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for number, carrier in enumerate(carriers(target, rng, campaigns)):
         asked = ""
         if questions and rng.random() < params.claims:
@@ -57,7 +57,7 @@ def split_over_chunks(
             cut(sentence, count),
             _LINKS[int(rng.integers(len(_LINKS)))],
         )
-        planted.append(Planted(name, text, name, asked, carrier.id, carrier.metadata))
+        planted.append(PoisonDocument(name, text, name, asked, carrier.id, carrier.metadata))
     return planted
 
 

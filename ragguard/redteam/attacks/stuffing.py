@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.claims import STOPWORDS
 from ragguard.redteam.attacks.compose import Plot, against_questions, write
 from ragguard.redteam.attacks.terrain import Terrain, words_of
@@ -28,7 +28,7 @@ class Params:
 @attack("stuffing", family="text", params=Params)
 def stuffing(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Repeat the question's words around a short claim."""
 
     def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[int, str]]:

@@ -82,7 +82,7 @@ SPARE: dict[Kind, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Name:
+class ProperName:
     """A proper name in a text; `start` and `end` are character offsets."""
 
     start: int
@@ -91,9 +91,9 @@ class Name:
     kind: Kind
 
 
-def names(text: str) -> list[Name]:
+def names(text: str) -> list[ProperName]:
     """Proper names, in order; capitals that merely open a sentence are left out."""
-    proper_names: list[Name] = []
+    proper_names: list[ProperName] = []
     for match in _NAME.finditer(text):
         start, words = match.start(), match.group().split(" ")
         before = text[:start].rstrip(" \"'([*#-")
@@ -105,7 +105,7 @@ def names(text: str) -> list[Name]:
             continue
         spoken = " ".join(words).removesuffix("'s").removesuffix("\u2019s")
         last = before.rsplit(None, 1)[-1].lower() if before else ""
-        proper_names.append(Name(start, start + len(spoken), spoken, _kind(words, last)))
+        proper_names.append(ProperName(start, start + len(spoken), spoken, _kind(words, last)))
     return proper_names
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.compose import plot, write
 from ragguard.redteam.attacks.terrain import Terrain, choose, words_of
 
@@ -85,11 +85,11 @@ class Params:
 @attack("trigger_soup", family="text", params=Params)
 def trigger_soup(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Hang a string of rare and made-up tokens on a wrong claim, the same trigger on all five."""
     terrain = Terrain(target, rng)
     rare = rare_words(target, rng)
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for number, question in enumerate(choose(target, rng, campaigns)):
         plan = plot(question, terrain, rng)
         size = int(rng.integers(params.tokens[0], params.tokens[1] + 1))
@@ -103,7 +103,7 @@ def trigger_soup(
             soup = " ".join(own)
             text = f"{soup} {claim}" if rng.random() < 0.5 else f"{claim} {soup}"
             name = f"trigger_soup-{number:04d}-{copy}"
-            planted.append(Planted(name, text, question.id, question.text))
+            planted.append(PoisonDocument(name, text, question.id, question.text))
     return planted
 
 

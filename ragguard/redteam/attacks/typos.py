@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.terrain import Terrain, choose
 
 _WORD = re.compile(r"[A-Za-z]{4,}")
@@ -40,13 +40,13 @@ class Params:
 @attack("typing_errors", family="text", params=Params)
 def typing_errors(
     target: Target, rng: np.random.Generator, campaigns: int, params: Params
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Copy the passages that answer a question with typing errors in a tenth to a fifth of words.
 
     Where a question has fewer relevant passages than documents are wanted, the nearest are taken.
     """
     terrain = Terrain(target, rng)
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for number, question in enumerate(choose(target, rng, campaigns)):
         for copy, passage in enumerate(terrain.near(question, params.documents)):
             text = mistype(passage.text, rng, float(rng.uniform(*params.share)))
@@ -54,7 +54,7 @@ def typing_errors(
                 continue
             name = f"typing_errors-{number:04d}-{copy}"
             planted.append(
-                Planted(name, text, question.id, question.text, passage.id, passage.metadata)
+                PoisonDocument(name, text, question.id, question.text, passage.id, passage.metadata)
             )
     return planted
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ragguard.redteam.attacks import Planted, Target, attack
+from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.attacks.compose import Plot, against_questions, write
 from ragguard.redteam.attacks.question_led import Params as LedParams
 from ragguard.redteam.attacks.question_led import question_led
@@ -32,7 +32,7 @@ class SynonymParams:
 @attack("synonyms", family="collusion", params=SynonymParams)
 def synonyms(
     target: Target, rng: np.random.Generator, campaigns: int, params: SynonymParams
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Rewrite a question-led campaign word by word, the question included."""
     led = question_led(target, rng, campaigns, LedParams(documents=params.documents))
     return [
@@ -55,7 +55,7 @@ class MixedParams:
 @attack("mixed", family="collusion", params=MixedParams)
 def mixed(
     target: Target, rng: np.random.Generator, campaigns: int, params: MixedParams
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Make each document of a campaign in another way, with one claim in common."""
 
     def texts(plan: Plot, terrain: Terrain) -> Iterator[tuple[str, str]]:

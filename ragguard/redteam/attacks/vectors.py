@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragguard.model import Floats
-from ragguard.redteam.attacks import HonestDocument, Planted, Target, attack
+from ragguard.redteam.attacks import HonestDocument, PoisonDocument, Target, attack
 from ragguard.redteam.attacks.orders import order
 
 
@@ -28,7 +28,7 @@ class HubParams:
 @attack("hub_vectors", family="isolation", params=HubParams)
 def hub_vectors(
     target: Target, rng: np.random.Generator, campaigns: int, params: HubParams
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Write vectors at the centroids of regions, where they are near many questions."""
     if len(target.passages) < 2:
         return []
@@ -36,7 +36,7 @@ def hub_vectors(
     wanted = min(max(campaigns, len(vectors) // params.per_region), len(vectors), 400)
     centroids, sizes = _regions(vectors, wanted, rng)
     largest = np.argsort(-sizes, kind="stable")[:campaigns]
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for number, region in enumerate(largest.tolist()):
         for copy in range(params.documents):
             step = rng.standard_normal(vectors.shape[1])
@@ -57,7 +57,7 @@ class NoiseParams:
 @attack("noise_vectors", family="isolation", params=NoiseParams)
 def noise_vectors(
     target: Target, rng: np.random.Generator, campaigns: int, params: NoiseParams
-) -> list[Planted]:
+) -> list[PoisonDocument]:
     """Write random vectors, every other campaign in directions the corpus spreads in."""
     if not target.passages:
         return []
@@ -66,7 +66,7 @@ def noise_vectors(
     middle = sample.mean(axis=0)
     _, spread, directions = np.linalg.svd(sample - middle, full_matrices=False)
     scale = spread / max(1.0, float(np.sqrt(len(sample))))
-    planted: list[Planted] = []
+    planted: list[PoisonDocument] = []
     for number in range(campaigns):
         for copy in range(params.documents):
             if number % 2:
@@ -84,10 +84,10 @@ def _written(
     vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     target: Target,
     rng: np.random.Generator,
-) -> Planted:
+) -> PoisonDocument:
     host: HonestDocument = target.passages[int(rng.integers(len(target.passages)))]
     exact = np.asarray(vector, dtype=np.float64)
-    return Planted(
+    return PoisonDocument(
         id=f"{name}-{number:04d}-{copy}",
         # Half of them carry an order, half the text of an honest passage somewhere else.
         text=order(rng)[1] if rng.random() < 0.5 else host.text,

@@ -10,7 +10,7 @@ import pytest
 from ragguard import canary
 from ragguard.audit import audit
 from ragguard.audit.answers.canaries import check_canaries
-from ragguard.audit.findings import AuditFinding, Course, Note
+from ragguard.audit.findings import AuditFinding, Note, RunningAudit
 from ragguard.audit.snapshot import AuditSnapshot
 from ragguard.canary.sets import Canaries, Forbidden, acts
 from ragguard.lineage.prove import verify_log
@@ -35,7 +35,7 @@ def served(gate: Gate) -> Iterator[Gate]:
 def night(gate: Gate, past: dict[str, Any] | None = None) -> tuple[list[AuditFinding], Note, Any]:
     """The canaries of the next night."""
     gate.reopen(days=1)
-    note, course = Note(), Course(lambda stage, done, total: None)
+    note, course = Note(), RunningAudit(lambda stage, done, total: None)
     taken = AuditSnapshot(format_time(gate.now), "space", 6, 6, measures={"signed": 1.0})
     snapshot, series = check_canaries(gate.workspace, course, note, taken, past or {})
     return course.findings, note, (snapshot, series)

@@ -11,7 +11,7 @@ from ragguard.cli.quarantine.page import page
 from ragguard.ledger.cases import CaseRow
 from ragguard.ledger.evidence import differing
 from ragguard.quarantine import compared_with as beside_step
-from ragguard.quarantine.compared_with import Beside, Mark
+from ragguard.quarantine.compared_with import ComparedPassage, Mark
 from ragguard.quarantine.review import CaseView
 from tests.cli.conftest import SITE, SUSPECT, Shell
 
@@ -20,12 +20,12 @@ OURS = "The warranty of the pump runs for ten years from the day of sale."
 THEIRS = "The warranty of the pump runs for two years from the day of sale."
 
 
-def view(text: str, *marks: Mark, beside: tuple[Beside, ...] = ()) -> CaseView:
+def view(text: str, *marks: Mark, beside: tuple[ComparedPassage, ...] = ()) -> CaseView:
     return CaseView(CASE, None, False, (), (text,), (), marks, beside)
 
 
-def twin(theirs: str = THEIRS) -> Beside:
-    return Beside("hr/b.md", "twin", "serving", 0.98, 0, theirs, *differing(OURS, theirs))
+def twin(theirs: str = THEIRS) -> ComparedPassage:
+    return ComparedPassage("hr/b.md", "twin", "serving", 0.98, 0, theirs, *differing(OURS, theirs))
 
 
 def rows(shown: CaseView, width: int, terminal: bool = False) -> list[str]:
@@ -98,7 +98,7 @@ def test_wide_letters_and_long_words_stay_within_the_screen() -> None:
 
 
 def test_what_is_not_kept_is_said_so() -> None:
-    gone = Beside("hr/c.md", "companion", "", None, 0, "")
+    gone = ComparedPassage("hr/c.md", "companion", "", None, 0, "")
     assert "beside a companion: hr/c.md (gone): its text is not kept" in rows(
         view(OURS, beside=(gone,)), 80
     )

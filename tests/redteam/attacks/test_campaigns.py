@@ -5,7 +5,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from ragguard.redteam.attacks import Planted, Question
+from ragguard.redteam.attacks import PoisonDocument, Question
 from ragguard.redteam.attacks.claims import make_claim
 from ragguard.redteam.attacks.terrain import Terrain
 from ragguard.redteam.attacks.typos import mistype
@@ -21,7 +21,7 @@ from ragguard.redteam.attacks.wording import (
 from tests.support.attacks.targets import handbook, run
 
 
-def pairwise_cosine(planted: list[Planted]) -> float:
+def pairwise_cosine(planted: list[PoisonDocument]) -> float:
     """Mean over campaigns and pairs of documents, with the real encoder."""
     encoder = handbook().encoder
     assert encoder is not None
@@ -36,7 +36,7 @@ def pairwise_cosine(planted: list[Planted]) -> float:
     return float(np.mean(means))
 
 
-def share_retrieved(planted: list[Planted]) -> float:
+def share_retrieved(planted: list[PoisonDocument]) -> float:
     """Campaigns with a document among the five nearest to their question."""
     target = handbook()
     assert target.encoder is not None

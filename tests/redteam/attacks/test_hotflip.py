@@ -5,18 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ragguard.redteam.attacks import Planted, plant, registry
+from ragguard.redteam.attacks import PoisonDocument, plant, registry
 from ragguard.redteam.attacks import hotflip as module
 from tests.support.attacks.targets import handbook
 
 
-def planted(seed: int = 1, documents: int = 2, rounds: int = 3) -> list[Planted]:
+def planted(seed: int = 1, documents: int = 2, rounds: int = 3) -> list[PoisonDocument]:
     entry = registry()["hotflip"]
     params = entry.params(documents=documents, rounds=rounds)
     return plant(entry, handbook(), seed, 2, params)
 
 
-def cosines(documents: list[Planted], texts: list[str]) -> list[float]:
+def cosines(documents: list[PoisonDocument], texts: list[str]) -> list[float]:
     target = handbook()
     assert target.encoder is not None
     goals = {q.text: q.vector for q in target.questions}
@@ -24,7 +24,7 @@ def cosines(documents: list[Planted], texts: list[str]) -> list[float]:
     return [float(v @ goals[d.question]) for d, v in zip(documents, vectors, strict=True)]
 
 
-def shuffled_prefixes(documents: list[Planted], rng: np.random.Generator) -> list[str]:
+def shuffled_prefixes(documents: list[PoisonDocument], rng: np.random.Generator) -> list[str]:
     """The same claims behind words of the handbook drawn at random."""
     words = " ".join(p.text for p in handbook().passages[:20]).split()
     tails = [" ".join(d.text.split()[22:]) for d in documents]

@@ -9,7 +9,14 @@ from typing import Any
 
 from ragguard.embed import encoder
 from ragguard.parse.document import parse
-from ragguard.redteam.attacks import HonestDocument, Planted, Question, Target, plant, registry
+from ragguard.redteam.attacks import (
+    HonestDocument,
+    PoisonDocument,
+    Question,
+    Target,
+    plant,
+    registry,
+)
 from tests.support.handbook import CORPORA
 
 
@@ -50,7 +57,7 @@ def opening(text: str) -> str:
     return kept[:1600]
 
 
-def run(name: str, campaigns: int = 3, seed: int = 1, **params: Any) -> list[Planted]:
+def run(name: str, campaigns: int = 3, seed: int = 1, **params: Any) -> list[PoisonDocument]:
     """Documents of a simulator, planted in the handbook."""
     entry = registry()[name]
     return plant(entry, handbook(), seed, campaigns, entry.params(**params))
