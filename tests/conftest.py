@@ -16,7 +16,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for variable in [v for v in os.environ if v.startswith("RAGGUARD_") and "QDRANT" not in v]:
     del os.environ[variable]
 
-# Grammars that jsonschema builds on import, for 3 s, to check formats of IRIs: no schema here has one.
+# Grammars that jsonschema builds on import, for 3 s, to check formats of IRIs: no schema has one.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 # Commits wait until the disk has them, which would be most of the tests' time: their folders are in
