@@ -23,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from ragguard.audit import Asked, audit
 from ragguard.config import Settings
+from scipy import sparse, stats
 from ragguard.store import edge
 from ragguard.workspace import Workspace
 
