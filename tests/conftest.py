@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for variable in [v for v in os.environ if v.startswith("RAGGUARD_") and "QDRANT" not in v]:
     del os.environ[variable]
 
+# Grammars that jsonschema builds on import, for 3 s, to check formats of IRIs: no schema has one.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
 # Commits wait until the disk has them, which would be most of the tests' time: their folders are in
 # memory where there is room. What a killed process has written survives it there too.
 MEMORY = Path("/dev/shm")
@@ -25,6 +29,7 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
 settings.register_profile("unhurried", deadline=None)  # no test asserts on seconds
 settings.load_profile("unhurried")
 
+from tests.support.remembering import remembering  # noqa: E402
 from tests.support.simulator import Gate  # noqa: E402 - the variables above are read on import
 
 
@@ -53,6 +58,7 @@ GROUPS = {
     "tests/ingest/test_drip.py": "drip",
     "tests/ingest/test_reintroduction.py": "reintroduction",
     "tests/ingest/test_suspects.py": "suspects",
+    "tests/audit/test_killed.py": "handbook",
     "tests/audit/test_run.py": "handbook",
     "tests/cli/test_doctor.py": "handbook",
     "tests/ingest/test_neighbourhood.py": "handbook",
@@ -89,7 +95,7 @@ GROUPS = {
 # every width and scheme. Single tests have the mark.
 SWEEPS = (
     "tests/audit/test_derivation.py",
-    "tests/audit/test_run.py::test_an_audit_that_was_killed",
+    "tests/audit/test_killed.py",
     "tests/bench/",
     "tests/benchmarks/",
     "tests/canary/test_tampered_encoders.py",
@@ -124,6 +130,17 @@ SWEEPS = (
 )
 
 
+# Files that ask what a model computes, again or in other batches: it computes all they embed.
+EMBEDDED_ANEW = (
+    "tests/audit/test_derivation.py",
+    "tests/audit/test_reembedding.py",
+    "tests/bench/",
+    "tests/benchmarks/",
+    "tests/embed/",
+    "tests/ingest/test_adopt_vectors.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(SWEEPS):
@@ -149,6 +166,24 @@ def _one_encoder() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoder, "open_encoder", lru_cache(maxsize=4)(encoder.open_encoder))
+        yield
+
+
+@pytest.fixture(scope="session")
+def _recalled() -> Any:
+    from ragguard.embed.encoder import DirectEncoder
+
+    return remembering(DirectEncoder.encode)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _texts_embedded_once(request: pytest.FixtureRequest, _recalled: Any) -> Iterator[None]:
+    """A text is embedded once for a process, but where a file asks what is computed."""
+    from ragguard.embed.encoder import DirectEncoder
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.nodeid.startswith(EMBEDDED_ANEW):
+            patch.setattr(DirectEncoder, "encode", _recalled)
         yield
 
 

@@ -39,6 +39,7 @@ PINNED: Mapping[str, str] = {
     "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
+PINNED_DIGEST = digest(dict(PINNED))  # of a model that has these files and no other
 _DECISIVE = {".safetensors", ".json", ".txt", ".model"}
 PATTERNS = tuple(f"*{ending}" for ending in sorted(_DECISIVE))
 _IRRELEVANT = {"data_config.json", "README.txt", "train_script.txt"}

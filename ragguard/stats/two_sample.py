@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 
 import numpy as np
-from scipy import stats
 
 from ragguard.model import Doubles, Floats, Ints
 
@@ -186,6 +185,8 @@ def share_shift(before: Ints, after: Ints) -> Shift:
     Returns:
         Effect: Cramér's V in [0, 1]. `NO_SHIFT` when there are fewer than two labels.
     """
+    from scipy import stats
+
     both = before + after
     after, both = after[both > 0], both[both > 0]
     taken, total = int(after.sum()), int(both.sum())
@@ -215,6 +216,8 @@ def score_shift(before: Doubles, after: Doubles) -> tuple[Shift, float]:
         Wasserstein distance in units of the score, positive when scores rose on the whole.
         `NO_SHIFT` and 0 when a sample is empty.
     """
+    from scipy import stats
+
     if not len(before) or not len(after):
         return NO_SHIFT, 0.0
     test = stats.ks_2samp(before, after, method="asymp")
@@ -241,6 +244,8 @@ def burst(count: int, length: float, counts: Doubles, lengths: Doubles) -> Shift
         Effect: logarithm (natural) of count over what was expected, at least 0, half an event added
         to each. The p-value is that of at least as many.
     """
+    from scipy import stats
+
     scaled = np.sort(counts / lengths * length)
     if len(scaled) > 1:
         scaled[-1] = scaled[-2]
@@ -269,6 +274,8 @@ def jump(sizes: Doubles) -> Shift:
     Returns:
         Effect: absolute logarithm (natural) of the last ratio.
     """
+    from scipy import stats
+
     steps = np.diff(np.log(np.maximum(sizes, 1.0)))
     usual, last = steps[:-1], float(steps[-1])
     middle = float(np.median(usual))

@@ -235,18 +235,32 @@ def test_bars_are_not_drawn_over_what_is_said_between_two_jobs(
     assert (rows[1::3] == ["read", "embed"]) is not fleeting
 
 
-def test_no_color_takes_the_colour_from_bars_and_tables(made: Shell) -> None:
-    made.sign()
-    args = ("ingest", "m.intoto.json", "--root", "../docs", "--dry-run")
-    shown = on_terminal(*args, cwd=made.folder, variables={"NO_COLOR": "1"})
+BAR_AND_TABLE = """
+import sys
+from ragguard.cli import main
+from ragguard.cli.progress import Progress
+
+with Progress() as progress:
+    for done in (0, 1, 2):
+        progress.update("embed", done, 2)
+sys.argv = ["ragguard", "quarantine", "list"]
+main()
+"""
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_no_color_takes_the_colour_from_bars_and_tables(served: Shell, colour: bool) -> None:
+    variables = {} if colour else {"NO_COLOR": "1"}
+    shown = on_terminal(cwd=served.folder, variables=variables, code=BAR_AND_TABLE)
     codes = {c for m in re.findall(r"\x1b\[([0-9;]*)m", shown) for c in m.split(";")}
-    assert codes <= {"", "0", "1", "2", "22"}
+    assert (codes <= {"", "0", "1", "2", "22"}) is not colour
     assert "━" in shown
+    assert "safe.md" in shown
 
 
 def test_elsewhere_a_stage_is_one_line_on_standard_error(made: Shell) -> None:
     made.sign()
-    result = subprocess_run("ingest", "m.intoto.json", "--root", "../docs", cwd=made.folder, at=NOW)
+    result = made("ingest", "m.intoto.json", "--root", "../docs")
     stages = [x.split(":")[0] for x in result.stderr.splitlines() if re.search(r"\(\d", x)]
     assert stages == ["read", "load model", "embed", "checks", "commit"]
     assert "embed: 8/8 (" in result.stderr

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
-from scipy.stats import binom
 
 from ragguard.audit.findings import (
     AnsweredRow,
@@ -296,6 +295,8 @@ def dominating(
         `answers-dominated` where its questions are as unlike each other as any, `popular-newcomer`
         where they are alike or nobody knows.
     """
+    from scipy.stats import binom
+
     total = window.questions
     stood = [len(asked) for label, asked in window.documents.items() if label not in newcomers]
     new = {label: asked for label, asked in window.documents.items() if label in newcomers}
@@ -383,6 +384,8 @@ def bursts(
         came: When each document came, as text.
         rate: As in `dominating`.
     """
+    from scipy.stats import binom
+
     sizes = Counter(row.source for row in serving.values())
     old = {label.partition("/")[0] for label in came if label not in newcomers}
     asked: dict[str, set[int]] = defaultdict(set)

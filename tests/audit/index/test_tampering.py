@@ -315,10 +315,3 @@ def test_thousands_of_a_kind_are_one_finding_and_bounded(world: World) -> None:
     (found,) = look.finish()
     assert (found.rule, found.count, found.point) == ("point-copied", 2000, "")
     assert len(found.facts["points"]) == 20
-
-
-def test_an_index_seen_in_part_misses_nothing(world: World) -> None:
-    fed = Fed(world)
-    look = Reconciler(fed.workspace, fed.generation)
-    look.see("serving", fed.points["serving"][:2])
-    assert look.finish(complete=False) == []
