@@ -25,7 +25,6 @@ from threading import Timer
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote, urlsplit
 
-from ragguard.config.outside import by_proxy
 from ragguard.errors import ConfigError, DocumentMissingError, IncompleteError, UsageError
 from ragguard.trust import folder
 from ragguard.trust.folder import SkippedFile
@@ -250,6 +249,8 @@ class _Web:
     def read(self, name: str, max_bytes: int) -> bytes:
         """See `Place.read`."""
         import httpx
+
+        from ragguard.config.outside import by_proxy
 
         address = f"{self._url}/{quote(check_name(name))}"
         data, where = bytearray(), f"{self._url}: {name!r}"
