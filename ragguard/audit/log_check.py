@@ -16,7 +16,7 @@ from ragguard.audit.findings import AuditFinding, FindingFold
 from ragguard.audit.replay import Replay
 from ragguard.corpus import log_check
 from ragguard.corpus.log_check import LogReport, Records
-from ragguard.corpus.release_check import Releases
+from ragguard.corpus.release_check import ReleaseCheck
 from ragguard.errors import LogError, VaultError
 from ragguard.ledger import audit_queries, commits
 from ragguard.ledger.commits import CommitRow
@@ -59,7 +59,7 @@ def check_log(workspace: Workspace, expected_checkpoint: str | None = None) -> l
         if older:
             found("log-rolled-back", older)
     replay = Replay(workspace)
-    releases = Releases(workspace, log_check.bodies(records.entries))
+    releases = ReleaseCheck(workspace, log_check.bodies(records.entries))
 
     def take(row: CommitRow, plan: Plan, entry: Mapping[str, Any]) -> None:
         replay.take(row, plan, entry)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ragguard.corpus.release_check import Releases
+from ragguard.corpus.release_check import ReleaseCheck
 from ragguard.errors import LedgerError, LogError, VaultError
 from ragguard.ledger import commits, log
 from ragguard.ledger import versions as corpus
@@ -70,7 +70,7 @@ def verify_log(workspace: Workspace, expect: str | None = None) -> LogReport:
     leaves = check_tree(workspace, records, report)
     if expect is not None and (problem := check_expected(workspace, expect, leaves)):
         report.problems.append(problem)
-    releases = Releases(workspace, bodies(records.entries))
+    releases = ReleaseCheck(workspace, bodies(records.entries))
     for error in check_commits(workspace, records, report, releases.take):
         report.problems.append(error.message)
     report.problems += (

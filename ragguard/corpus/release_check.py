@@ -30,7 +30,7 @@ MAX_ROOT = 1 << 24  # bytes of a trust root's envelope
 RESTORE = "restore"  # takes decisions over that were made elsewhere, under a root it brought
 
 
-class Releases:
+class ReleaseCheck:
     """Takes commits with their plans and verifies what they released.
 
     Attributes:

@@ -41,7 +41,7 @@ _CODE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[a-z]+(?:[-_/.][a-z]+)+|[A-
 
 
 @dataclass(frozen=True)
-class Format:
+class SecretFormat:
     """One format of a secret.
 
     Attributes:
@@ -73,11 +73,11 @@ class Secret:
 
 
 @cache
-def formats() -> tuple[Format, ...]:
+def formats() -> tuple[SecretFormat, ...]:
     """Return the shipped formats."""
     place = files("ragguard.detect.checks.rules").joinpath("secrets.toml")
     rows = tomllib.loads(place.read_text("utf-8"))["format"]
-    return tuple(Format(**{**row, "keywords": tuple(row["keywords"])}) for row in rows)
+    return tuple(SecretFormat(**{**row, "keywords": tuple(row["keywords"])}) for row in rows)
 
 
 @cache
@@ -122,7 +122,7 @@ def _lead(text: str, start: int) -> str:
     return text[max(0, start - _LEAD) : start]
 
 
-def is_sample(value: str, format_: Format) -> bool:
+def is_sample(value: str, format_: SecretFormat) -> bool:
     """Tell whether a value is what documentation shows in place of a secret."""
     value = _BLANK.sub("", value)
     if value.startswith("eyJ") and "alg" in (_claims(value.split(".")[0]) or ()):

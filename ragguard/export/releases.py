@@ -20,7 +20,7 @@ from ragguard.workspace import Workspace
 
 
 @dataclass
-class Releases:
+class ReleaseWords:
     """Releases of documents, as far as the vault has all that was said.
 
     Attributes:
@@ -44,7 +44,7 @@ class Releases:
             if row.outcome != "admit" and about_of(row) not in shown
         ]
 
-    def of(self, rows: Iterable[VersionRow]) -> Releases:
+    def of(self, rows: Iterable[VersionRow]) -> ReleaseWords:
         """Those of some documents."""
         wanted = {about_of(row) for row in rows}
         decisions = [decision for decision in self.decisions if about_of(decision) in wanted]
@@ -52,7 +52,7 @@ class Releases:
         names = {word.envelope for word in (*decisions, *heard)}
         data = {name: body for name, body in self.data.items() if name in names}
         lost = {about: why for about, why in self.lost.items() if about in wanted}
-        return Releases(decisions, heard, data, lost)
+        return ReleaseWords(decisions, heard, data, lost)
 
     def missing(self) -> list[str]:
         """Tell what is lost of them, a sentence each."""
@@ -63,7 +63,7 @@ class Releases:
         return {inventories.decision_path(name): data for name, data in self.data.items()}
 
 
-def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> Releases:
+def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> ReleaseWords:
     """Return the releases that speak for documents."""
     wanted = {about_of(row) for row in rows}
     with workspace.ledger.reading() as conn:
@@ -76,7 +76,7 @@ def gather(workspace: Workspace, rows: Sequence[VersionRow]) -> Releases:
             if row["action"] == "release" and cases[row["case"]] is not None:
                 names.setdefault((row["commit"], row["case"]), []).append(row["envelope"])
         versions_by_case = {case: versions.version(conn, cases[case]) for _, case in names}
-    releases = Releases()
+    releases = ReleaseWords()
     for (commit, case), envelopes in names.items():
         version = versions_by_case[case]
         if version is None or about_of(version) not in wanted:

@@ -52,7 +52,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttackOutcome:
     """How an attack fared.
 
     Attributes:
@@ -153,7 +153,7 @@ class RedteamResult:
     indexed: int
     profile: str
     stale: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[AttackOutcome, ...]
     observed: ObservedRate
 
     @property
@@ -320,13 +320,13 @@ def _outcome(
     verdicts: Sequence[Verdict],
     floor: float,
     collection: str,
-) -> Outcome:
+) -> AttackOutcome:
     planted, beside = verdicts[: len(staged)], verdicts[len(staged) :]
     stopped = np.array([v.outcome != "admit" for v in planted], dtype=np.bool_)
     through = [s for s, v in zip(staged, planted, strict=True) if v.outcome == "admit"]
     asked = [s for s in through if s.planted.question]
     reached = _reached(workspace, asked, target, collection)
-    return Outcome(
+    return AttackOutcome(
         attack,
         any(s.planted.vector is not None for s in staged),
         sum(v.outcome == "quarantine" for v in planted),

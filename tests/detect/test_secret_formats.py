@@ -267,7 +267,7 @@ def _repeats(parsed: Any) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("one", secret_formats.formats(), ids=lambda one: one.kind)
-def test_every_repeat_of_a_format_has_an_upper_end(one: secret_formats.Format) -> None:
+def test_every_repeat_of_a_format_has_an_upper_end(one: secret_formats.SecretFormat) -> None:
     import re._parser as parser  # the standard library's own reading of a pattern
 
     for pattern in (one.pattern, one.before):

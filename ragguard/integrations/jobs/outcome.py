@@ -12,7 +12,7 @@ MOST_LINES = 20
 
 
 @dataclass
-class Outcome:
+class JobOutcome:
     """What came of a job.
 
     Attributes:

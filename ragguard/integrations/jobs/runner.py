@@ -21,7 +21,7 @@ from ragguard.errors import IncompleteError, LockedError, RagguardError, UsageEr
 from ragguard.integrations.jobs import kept
 from ragguard.integrations.jobs.engine import Engine
 from ragguard.integrations.jobs.kept import Kind, Row
-from ragguard.integrations.jobs.outcome import LONGEST, Outcome
+from ragguard.integrations.jobs.outcome import LONGEST, JobOutcome
 from ragguard.text.safe_display import cut, line
 from ragguard.trust.canonical import format_time
 from ragguard.workspace import Workspace
@@ -38,7 +38,7 @@ class JobStateError(UsageError):
 
 
 @dataclass(frozen=True)
-class Step:
+class RunningStep:
     """How far a stage of a job is.
 
     Attributes:
@@ -61,7 +61,7 @@ class LiveJob:
     """
 
     row: Row
-    steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, RunningStep] = field(default_factory=dict)
     events: int = 0
     asked_to_stop: bool = False
     final: bool = False
@@ -106,7 +106,7 @@ class Runner:
             raise UsageError(f"job {number}: there is no such job")
         return job
 
-    def steps(self, number: int, after: int = 0) -> tuple[list[Step], int | None]:
+    def steps(self, number: int, after: int = 0) -> tuple[list[RunningStep], int | None]:
         """Tell what is new of a job after an event, oldest first, and the event of its end."""
         with self._lock:
             live = self._known.get(number)
@@ -239,31 +239,31 @@ class Runner:
                 live.over = live.events
             begun.event.set()
 
-    def _outcome(self, live: LiveJob, began: Callable[[], None]) -> Outcome:
+    def _outcome(self, live: LiveJob, began: Callable[[], None]) -> JobOutcome:
         """Do the work; what goes wrong becomes what the command would exit with."""
         try:
             return self._work(live, began)
         except JobCancelled:
-            return Outcome(stopped=True, said=["stopped before it changed anything"])
+            return JobOutcome(stopped=True, said=["stopped before it changed anything"])
         except RagguardError as error:
-            outcome = Outcome(error.exit_code, failed=True, error=error)
+            outcome = JobOutcome(error.exit_code, failed=True, error=error)
             outcome.say(error.message)
             outcome.say(error.hint or "The terminal of `ragguard web` may say more.")
         except (OSError, SQLAlchemyError) as error:
             logger.exception("job: %s", live.row.name)
-            outcome = Outcome(5, failed=True)
+            outcome = JobOutcome(5, failed=True)
             outcome.say(f"could not be completed ({type(error).__name__}): {error}")
             outcome.say("Free some space and ask for it again; nothing is lost.")
         except Exception as error:
             # The outermost frame of the thread: what nobody expected is a bug of ours and is said
             # as such, with exit code 70, and the traceback is logged.
             logger.exception("job: %s", live.row.name)
-            outcome = Outcome(70, failed=True)
+            outcome = JobOutcome(70, failed=True)
             outcome.say(f"this is a bug: {type(error).__name__}: {error}")
             outcome.say("The terminal of `ragguard web` says more. Please report.")
         return outcome
 
-    def _end(self, live: LiveJob, outcome: Outcome) -> None:
+    def _end(self, live: LiveJob, outcome: JobOutcome) -> None:
         """Write down how a job ended, and tell who is to know."""
         from ragguard.integrations import alarms
 
@@ -278,7 +278,7 @@ class Runner:
         except (OSError, LockedError):
             logger.exception("job: how it ended could not be written down")
 
-    def _work(self, live: LiveJob, began: Callable[[], None]) -> Outcome:
+    def _work(self, live: LiveJob, began: Callable[[], None]) -> JobOutcome:
         # Imported when there is work: who only looks, or makes a token, need not wait for it.
         from ragguard.integrations.jobs import work
 
@@ -291,7 +291,7 @@ class Runner:
                 if stage == "commit":
                     live.final = True
                 live.events += 1
-                live.steps[stage] = Step(live.events, stage, done, total)
+                live.steps[stage] = RunningStep(live.events, stage, done, total)
             if stage == "commit" and done < total:
                 self.engine.write()
 
@@ -320,7 +320,7 @@ class _Begun:
     error: RagguardError | None = None
 
 
-def _ended(row: Row, outcome: Outcome, at: str) -> Row:
+def _ended(row: Row, outcome: JobOutcome, at: str) -> Row:
     state = "cancelled" if outcome.stopped else "failed" if outcome.failed else "done"
     return row.model_copy(
         update={

@@ -12,13 +12,13 @@ from ragguard.ingest.report import Report
 from ragguard.ingest.run import ingest
 from ragguard.integrations.jobs import started
 from ragguard.integrations.jobs.engine import Engine
-from ragguard.integrations.jobs.outcome import Outcome
+from ragguard.integrations.jobs.outcome import JobOutcome
 from ragguard.model import Progress
 
 
 def bring_in(
     engine: Engine, source: IngestSettings, progress: Progress, began: Callable[[], None]
-) -> Outcome:
+) -> JobOutcome:
     """Ingest a manifest that the settings name.
 
     Args:
@@ -42,10 +42,10 @@ def bring_in(
     return _told(report, recovered)
 
 
-def _told(report: Report, recovered: int) -> Outcome:
+def _told(report: Report, recovered: int) -> JobOutcome:
     errors = [result for result in report.manifests if result.error]
     counts = {name: n for name, n in report.counts.items() if n}
-    outcome = Outcome(report.exit_code, failed=bool(errors), counts=counts)
+    outcome = JobOutcome(report.exit_code, failed=bool(errors), counts=counts)
     for result in report.manifests:
         if result.error:
             outcome.say(result.error)
@@ -79,7 +79,7 @@ def look_through(
     progress: Progress,
     began: Callable[[], None],
     audited: Callable[[], None],
-) -> Outcome:
+) -> JobOutcome:
     """Audit the index, and start what `[triggers]` allows.
 
     Args:
@@ -91,7 +91,7 @@ def look_through(
         began()
         report = audit(workspace, AuditRequest(full=full), progress).report
     audited()
-    outcome = Outcome(report.exit_code())
+    outcome = JobOutcome(report.exit_code())
     outcome.counts = {f"{level}s": n for level, n in report.levels.items() if n}
     outcome.say(f"{len(report.findings)} findings, {len(report.fresh)} of them new")
     for finding in report.findings[:5]:
