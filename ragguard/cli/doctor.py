@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from ragguard.cli.context import open_workspace
-from ragguard.cli.output import emit, format_option, quiet_option, say
+from ragguard.cli.output import NARROW, console, emit, format_option, quiet_option, say
 from ragguard.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from ragguard.doctor import DoctorFinding
 
 
 @click.command()
@@ -35,8 +43,18 @@ def doctor(ctx: click.Context, probe: bool, quiet: bool, fmt: str) -> int:
     if fmt != "table":
         emit(fmt, [f.__dict__ for f in findings])
         return code
-    for finding in findings:
-        say(f"{finding.state:5}  {finding.name:14} {finding.detail}")
-        if finding.hint and finding.state != "ok":
-            say(f"{'':21} {finding.hint}")
+    for row in lines(findings, console().width if sys.stdout.isatty() else None):
+        say(row)
     return code
+
+
+def lines(findings: Sequence[DoctorFinding], width: int | None) -> Iterator[str]:
+    """Yield findings with their hints, wrapped beside state and name; not wrapped without width."""
+    for finding in findings:
+        head = f"{finding.state:5}  {finding.name:14} "
+        hint = [finding.hint] if finding.hint and finding.state != "ok" else []
+        for text in (finding.detail, *hint):
+            room = max(NARROW, (width or sys.maxsize) - len(head))
+            for part in textwrap.wrap(text, room, break_on_hyphens=False) or [""]:
+                yield head + part
+                head = " " * len(head)

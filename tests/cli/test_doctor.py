@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ragguard import doctor as doctors
+from ragguard.cli.doctor import lines
+from ragguard.doctor import DoctorFinding
 from ragguard.errors import StoreError
 from ragguard.ledger.writer import Committer
 from tests.cli.conftest import Clock, Shell
@@ -171,3 +173,19 @@ def test_doctor_probes_the_model_for_triggers_when_it_is_asked_to(
     assert "note   model origin" in result.stdout
     assert "probe: " in result.stderr  # it takes its time, and says how far it is
     assert "trigger probe" not in made("doctor", variables=variables).stdout
+
+
+def test_what_doctor_says_is_as_wide_as_the_terminal_and_a_line_each_in_a_pipe() -> None:
+    found = [
+        DoctorFinding("model", "ok", "the one the index was built with, " * 6),
+        DoctorFinding("keys", "note", "a key that signs lies here", "Move it offline, " * 9),
+    ]
+    narrow = list(lines(found, 80))
+    assert max(map(len, narrow)) <= 80
+    heads = [row[:21].split() for row in narrow if row[:21].strip()]
+    assert heads == [["ok", "model"], ["note", "keys"]]
+    piped = list(lines(found, None))
+    assert len(piped) == 3
+    assert [" ".join(row.split()) for row in piped] == [
+        " ".join(f"{f.state} {f.name} {f.detail}".split()) for f in found
+    ] + [" ".join(found[1].hint.split())]
