@@ -28,6 +28,7 @@ from ragguard.cli.output import emit, format_option, line, note, say, short, tab
 if TYPE_CHECKING:
     from ragguard.ingest.sign import SignResult
     from ragguard.ingest.verify import VerifyResult
+    from ragguard.model import PublicKey, Root
     from ragguard.trust.keys import KeyPair
     from ragguard.trust.manifest import LastAccepted
 
@@ -136,7 +137,7 @@ def sign(
         raise UsageError("nothing to sign", hint="Name a folder or files.")
     alone = paths[0] if len(paths) == 1 and paths[0].is_dir() else Path()
     top = place(ctx, root) or alone
-    previous_manifest, known = _before(ctx, source, previous)
+    previous_manifest, known = _before(ctx, source, previous, pair.public)
     signed_files = make(
         paths,
         root=top,
@@ -253,7 +254,7 @@ def _check_overwritable(path: Path) -> None:
 
 
 def _before(
-    ctx: click.Context, source: str, previous: Path | None
+    ctx: click.Context, source: str, previous: Path | None, key: PublicKey
 ) -> tuple[LastAccepted | None, set[str]]:
     """Return the manifest before, from a file or as the workspace accepted it last.
 
@@ -279,13 +280,23 @@ def _before(
         last = commits.last_manifest(conn, source)
         here = (versions.members(conn, zone, source) for zone in ("serving", "quarantine"))
         names = {row.subject for rows in here for row in rows.values()}
-        if source not in workspace.root.sources:
-            known = ", ".join(sorted(workspace.root.sources)[:NAMED]) or "none"
-            note(
-                f"warning: this workspace trusts no source {source!r} (it knows: {known}); it will "
-                f"refuse the manifest until `ragguard trust add KEY.pub --source {source}`"
-            )
+        _warn_untrusted(workspace.root, source, key)
     return LastAccepted(*last) if last else None, names
+
+
+def _warn_untrusted(root: Root, source: str, key: PublicKey) -> None:
+    """Warn of what the workspace will refuse: an unknown source, a revoked key."""
+    if source not in root.sources:
+        known = ", ".join(sorted(root.sources)[:NAMED]) or "none"
+        note(
+            f"warning: this workspace trusts no source {source!r} (it knows: {known}); it will "
+            f"refuse the manifest until `ragguard trust add KEY.pub --source {source}`"
+        )
+    elif key.keyid in root.revoked:
+        note(
+            f"warning: this workspace has revoked the key {key.keyid[:12]}… of {key.principal!r}; "
+            "its signature will not count: sign with another key that the source has"
+        )
 
 
 @click.command()
@@ -430,7 +441,7 @@ def sync(
     kept = output or workspace_folder(ctx) / "sync" / f"{source}.intoto.json"
     _check_overwritable(kept)
     top = place(ctx, folder) or Path()
-    previous, known = _before(ctx, source, None)
+    previous, known = _before(ctx, source, None, pair.public)
     signed = make(
         (folder,) if isinstance(folder, Path) else (),
         root=top,
