@@ -244,10 +244,12 @@ def duration(text: str) -> timedelta:
 
 
 def moment(text: str) -> datetime:
-    """Read a date or a UTC time."""
-    for pattern in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
+    """Read a date or a time, both UTC; `Z` may be left away."""
+    for pattern in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"):
         try:
             return datetime.strptime(text, pattern).replace(tzinfo=UTC)
         except ValueError:
             continue
-    raise UsageError(f"{text!r}: expected a date such as 2026-12-31")
+    raise UsageError(
+        f"{text!r}: expected a date such as 2026-12-31, or a UTC time such as 2026-12-31T09:30:00Z"
+    )

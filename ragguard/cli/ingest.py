@@ -97,22 +97,54 @@ def bring_in(
             progress=progress.update,
         )
         rate = workspace.settings.judge.false_alarm_rate
-    told = answer(
-        fmt, report, lambda: show(report, rate, dry_run), rows="documents", exit_zero=exit_zero
-    )
+        began = workspace.generation() is not None
+
+    def tell() -> None:
+        if manifests:
+            show(report, rate, dry_run)
+        else:
+            _show_resumed(report, began, dry_run)
+
+    told = answer(fmt, report, tell, rows="documents", exit_zero=exit_zero)
     for result in report.manifests if fmt == "jsonl" else ():
         if result.error:
-            note(f"error: {result.path}: {result.error}")
+            problem = result.error.removeprefix(f"manifest {result.path}: ")
+            note(f"error: {result.path}: {problem}")
     if not dry_run:
         alarm.after(ctx)
     return told
+
+
+def _show_resumed(report: Report, began: bool, dry_run: bool) -> None:
+    """What came of a run that had no manifest and only finished another.
+
+    Args:
+        began: There is an index to search.
+    """
+    if dry_run:
+        say("a dry run finishes nothing")
+        say("next: the same without --dry-run")
+        return
+    if report.recovered:
+        say(_finished(report))
+    else:
+        say("nothing was interrupted: there is nothing to finish")
+    if began:
+        say('next: ragguard search "a question"')
+    else:
+        say("next: ragguard sign DIR --source NAME --key FILE -o m.intoto.json, then ingest that")
+
+
+def _finished(report: Report) -> str:
+    return f"finished {report.recovered} commits that an interrupted run had begun"
 
 
 def show(report: Report, rate: float, dry_run: bool = False) -> None:
     """The report for a person."""
     for result in report.manifests:
         if result.error:
-            note(f"error: {plain(result.path)}: {result.error}")
+            problem = result.error.removeprefix(f"manifest {result.path}: ")
+            note(f"error: {plain(result.path)}: {problem}")
             if result.hint:
                 note(f"hint: {result.hint}")
             continue
@@ -126,7 +158,7 @@ def show(report: Report, rate: float, dry_run: bool = False) -> None:
         if result.note:
             say(f"  {result.note}")
     if report.recovered:
-        say(f"finished {report.recovered} commits that an interrupted run had begun")
+        say(_finished(report))
     if report.manifests and all(m.error for m in report.manifests):
         return
     counts = report.counts

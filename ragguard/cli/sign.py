@@ -28,6 +28,7 @@ from ragguard.cli.output import emit, format_option, line, note, say, short, tab
 if TYPE_CHECKING:
     from ragguard.ingest.sign import SignResult
     from ragguard.ingest.verify import VerifyResult
+    from ragguard.model import PublicKey, Root
     from ragguard.trust.keys import KeyPair
     from ragguard.trust.manifest import LastAccepted
 
@@ -95,8 +96,9 @@ def sign(
     """Sign documents and record files of a source.
 
     Takes .md (.markdown) .txt .rst .html (.htm) .pdf .docx and the record files .jsonl and .csv;
-    other files are skipped and counted. Version and predecessor come from the workspace, or from
-    --previous.
+    other files are skipped and counted. In a folder, a record file that holds no records and a name
+    that looks like another are left out with a note. Version and predecessor come from the
+    workspace, or from --previous.
 
     \b
     Example:
@@ -135,6 +137,7 @@ def sign(
         raise UsageError("nothing to sign", hint="Name a folder or files.")
     alone = paths[0] if len(paths) == 1 and paths[0].is_dir() else Path()
     top = place(ctx, root) or alone
+    previous_manifest, known = _before(ctx, source, previous, pair.public)
     signed_files = make(
         paths,
         root=top,
@@ -142,13 +145,15 @@ def sign(
         key=pair,
         now=now(),
         expires=duration(expires),
-        previous=_before(ctx, source, previous),
+        previous=previous_manifest,
         mode=mode,
         removes=removes,
         metadata=read_metadata(metadata_file) if metadata_file else None,
         strict=strict,
+        known=known,
         formats=_formats(ctx),
     )
+    _tell_left_out(signed_files)
     if (
         if_changed
         and output.exists()
@@ -187,6 +192,15 @@ def _tell(run: SignResult, output: Path, pair: KeyPair) -> None:
         )
     if run.unused:
         note(f"metadata of {len(run.unused)} names that were not signed, such as {run.unused[0]!r}")
+
+
+def _tell_left_out(run: SignResult) -> None:
+    """Say which files had to be left out though their format is one that is signed."""
+    left_out = [s.detail for s in run.skipped if s.detail]
+    for detail in left_out[:NAMED]:
+        note(f"note: left out {line(detail)}")
+    if len(left_out) > NAMED:
+        note(f"note: left out {len(left_out) - NAMED} more for such reasons")
 
 
 def _formats(ctx: click.Context) -> frozenset[str]:
@@ -239,10 +253,16 @@ def _check_overwritable(path: Path) -> None:
     )
 
 
-def _before(ctx: click.Context, source: str, previous: Path | None) -> LastAccepted | None:
-    """Return the manifest before: from a file, or what the workspace accepted last."""
+def _before(
+    ctx: click.Context, source: str, previous: Path | None, key: PublicKey
+) -> tuple[LastAccepted | None, set[str]]:
+    """Return the manifest before, from a file or as the workspace accepted it last.
+
+    Returns:
+        The manifest, and the names of the source's files so far.
+    """
     from ragguard.errors import WorkspaceError
-    from ragguard.ledger import commits
+    from ragguard.ledger import commits, versions
     from ragguard.trust import dsse
     from ragguard.trust import manifest as manifests
     from ragguard.trust.manifest import LastAccepted
@@ -250,20 +270,33 @@ def _before(ctx: click.Context, source: str, previous: Path | None) -> LastAccep
     if previous is not None:
         envelope = dsse.parse_envelope(previous.read_bytes(), max_bytes=LARGEST)
         before = manifests.parse(envelope.payload, max_bytes=LARGEST)
-        return LastAccepted(before.version, before.digest)
+        names = {subject.name for subject in before.subjects}
+        return LastAccepted(before.version, before.digest), names
     try:
         workspace_folder(ctx)
     except WorkspaceError:
-        return None
+        return None, set()
     with open_workspace(ctx, exclusive=False) as workspace, workspace.ledger.reading() as conn:
         last = commits.last_manifest(conn, source)
-        if source not in workspace.root.sources:
-            known = ", ".join(sorted(workspace.root.sources)[:NAMED]) or "none"
-            note(
-                f"warning: this workspace trusts no source {source!r} (it knows: {known}); it will "
-                f"refuse the manifest until `ragguard trust add KEY.pub --source {source}`"
-            )
-    return LastAccepted(*last) if last else None
+        here = (versions.members(conn, zone, source) for zone in ("serving", "quarantine"))
+        names = {row.subject for rows in here for row in rows.values()}
+        _warn_untrusted(workspace.root, source, key)
+    return LastAccepted(*last) if last else None, names
+
+
+def _warn_untrusted(root: Root, source: str, key: PublicKey) -> None:
+    """Warn of what the workspace will refuse: an unknown source, a revoked key."""
+    if source not in root.sources:
+        known = ", ".join(sorted(root.sources)[:NAMED]) or "none"
+        note(
+            f"warning: this workspace trusts no source {source!r} (it knows: {known}); it will "
+            f"refuse the manifest until `ragguard trust add KEY.pub --source {source}`"
+        )
+    elif key.keyid in root.revoked:
+        note(
+            f"warning: this workspace has revoked the key {key.keyid[:12]}… of {key.principal!r}; "
+            "its signature will not count: sign with another key that the source has"
+        )
 
 
 @click.command()
@@ -408,6 +441,7 @@ def sync(
     kept = output or workspace_folder(ctx) / "sync" / f"{source}.intoto.json"
     _check_overwritable(kept)
     top = place(ctx, folder) or Path()
+    previous, known = _before(ctx, source, None, pair.public)
     signed = make(
         (folder,) if isinstance(folder, Path) else (),
         root=top,
@@ -415,10 +449,12 @@ def sync(
         key=pair,
         now=now(),
         expires=duration(expires),
-        previous=_before(ctx, source, None),
+        previous=previous,
+        known=known,
         metadata=read_metadata(metadata_file) if metadata_file else None,
         formats=_formats(ctx),
     )
+    _tell_left_out(signed)
     if not (kept.exists() and says_the_same(kept.read_bytes(), signed, pair.public)):
         files.replace_file(kept, signed.envelope, shared=output is not None)
         if fmt == "table":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ragguard.corpus.documents import IncomingDocument
 from ragguard.corpus.state import SourceState
-from ragguard.errors import QuotaError, UsageError
+from ragguard.errors import MalformedError, QuotaError, UsageError
 from ragguard.ledger import commits, versions
 from ragguard.ledger.versions import VersionRow
 from ragguard.model import Finding, Manifest, Outcome, Policy, Verdict
@@ -38,7 +38,13 @@ def read_manifest(
     """
     limit = workspace.settings.limits.envelope
     data = read_envelope(path, limit)
-    manifest, result = root.authenticate(data, workspace.root, workspace.now, max_bytes=limit)
+    try:
+        manifest, result = root.authenticate(data, workspace.root, workspace.now, max_bytes=limit)
+    except MalformedError as error:
+        hint = (
+            "This is no manifest: `ragguard sign` makes one of documents, which is ingested then."
+        )
+        raise MalformedError(error.message, hint=error.hint or hint) from None
     with workspace.ledger.reading() as conn:
         last = commits.last_manifest(conn, manifest.source)
     new = manifests.check_sequence(manifest, LastAccepted(*last) if last else None)
@@ -57,7 +63,10 @@ def read_envelope(path: Path, limit: int) -> bytes:
         with open(path, "rb") as file:
             return file.read(limit + 1)
     except OSError as error:
-        raise UsageError(f"manifest {path}: {error.strerror}") from None
+        raise UsageError(
+            f"manifest {path}: {error.strerror}",
+            hint="Name a manifest file; `ragguard sign` makes one.",
+        ) from None
 
 
 def check_quota(

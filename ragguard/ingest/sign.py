@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,13 @@ from typing import Any
 
 from ragguard.corpus.documents import format_of
 from ragguard.corpus.places import Place, reading
-from ragguard.errors import IntegrityError, PredicateError, RecordError, UsageError
+from ragguard.errors import (
+    DuplicateIdError,
+    IntegrityError,
+    PredicateError,
+    RecordError,
+    UsageError,
+)
 from ragguard.model import Manifest, Metadata, PublicKey, Subject
 from ragguard.parse.plugged import OURS
 from ragguard.parse.records import RECORD_FORMATS, Record, read_records
@@ -20,6 +26,7 @@ from ragguard.trust import manifest as manifests
 from ragguard.trust.canonical import digest_bytes
 from ragguard.trust.folder import SkippedFile
 from ragguard.trust.manifest import LastAccepted
+from ragguard.trust.names import collision_keys
 
 FORMATS = OURS
 MAX_FILE = 2_000_000_000
@@ -58,9 +65,13 @@ def sign(
     removes: Sequence[str] = (),
     metadata: Mapping[str, Metadata] | None = None,
     strict: bool = False,
+    known: Collection[str] = (),
     formats: frozenset[str] = FORMATS,
 ) -> SignResult:
     """Sign files.
+
+    Of a folder, a record file that holds no records and a name that looks like another are left
+    out. A file that is given by itself, or that is `known`, is refused instead.
 
     Args:
         paths: Files and folders, at or below `root`; all there is of a place that is no folder.
@@ -71,6 +82,7 @@ def sign(
         removes: Names a delta removes.
         metadata: Metadata by name.
         strict: Refuse when any file would be skipped.
+        known: Names of the source's files so far; leaving one out would remove its documents.
         formats: File endings that are taken, those of plug-ins included.
 
     Raises:
@@ -79,12 +91,15 @@ def sign(
     """
     metadata = metadata or {}
     names: dict[str, None] = {}
+    given: set[str] = set()
     skipped: list[SkippedFile] = []
-    for entry in _listed(root, paths, formats):
+    for entry, by_itself in _listed(root, paths, formats):
         if isinstance(entry, SkippedFile):
             skipped.append(entry)
-        else:
-            names[entry] = None
+            continue
+        names[entry] = None
+        if by_itself or strict:
+            given.add(entry)
     if strict and skipped:
         raise UsageError(
             f"{len(skipped)} files cannot be signed, the first is {skipped[0].name!r}: "
@@ -96,20 +111,35 @@ def sign(
             f"nothing to sign: no file of a supported format ({', '.join(sorted(formats))})",
             hint="Name a folder or files.",
         )
+    for name, other in _look_alikes(names, {*known, *given}).items():
+        del names[name]
+        skipped.append(_look_alike(name, other))
     manifests.check_collisions(names)
     subjects, documents = [], 0
     wrong: list[str] = []
+    refused: list[IntegrityError] = []
     read = reading(root)
     for name in names:
         data = read(name, MAX_FILE)
         if len(data) > MAX_FILE:
             raise UsageError(f"{name!r}: more than {MAX_FILE:,} bytes")
         fmt = format_of(name)
-        records = read_records(data, fmt, name) if fmt in RECORD_FORMATS else []
+        try:
+            records = read_records(data, fmt, name) if fmt in RECORD_FORMATS else []
+        except (RecordError, DuplicateIdError) as error:
+            if name in known and name not in given:
+                raise _signed_before(error) from None
+            if name in given:
+                raise
+            refused.append(error)
+            skipped.append(_no_records(name, error))
+            continue
         documents += len(records) if fmt in RECORD_FORMATS else 1
         wrong += filter(None, (_wrong(record, name) for record in records))
         checked = manifests.check_metadata(dict(metadata.get(name, {})), name)
         subjects.append(Subject(name, digest_bytes(data), len(data), checked))
+    if refused and not subjects and not removes:
+        raise refused[0]
     payload = manifests.dump(
         source=source,
         version=previous.version + 1 if previous else 1,
@@ -128,18 +158,62 @@ def sign(
         documents=documents,
         skipped=tuple(skipped),
         wrong=tuple(wrong),
-        unused=tuple(sorted(metadata.keys() - names.keys())),
+        unused=tuple(sorted(metadata.keys() - {s.name for s in subjects})),
     )
 
 
 def _listed(
     root: Path | Place, paths: Sequence[Path], formats: frozenset[str]
-) -> Iterator[str | SkippedFile]:
+) -> Iterator[tuple[str | SkippedFile, bool]]:
+    """List files, and whether each was given by itself rather than found in a folder."""
     if not isinstance(root, Path):
-        yield from root.walk(formats)
+        yield from ((entry, False) for entry in root.walk(formats))
         return
     for path in paths:
-        yield from folder.walk(root, path, formats)
+        by_itself = not path.is_dir()
+        yield from ((entry, by_itself) for entry in folder.walk(root, path, formats))
+
+
+def _look_alikes(names: Collection[str], required: Collection[str]) -> dict[str, str]:
+    """Map each name that gives way to the one it looks like.
+
+    Required names come first, then the order of names: the same files, the same choice.
+    """
+    taken: dict[tuple[int, str], str] = {}
+    others: dict[str, str] = {}
+    for name in sorted(names, key=lambda n: (n not in required, n)):
+        keys = [*enumerate(collision_keys(name))]
+        other = next((taken[key] for key in keys if key in taken), None)
+        if other is None or name in required:
+            taken.update(dict.fromkeys(keys, name))
+        else:
+            others[name] = other
+    return others
+
+
+def _signed_before(error: IntegrityError) -> IntegrityError:
+    return type(error)(
+        error.message,
+        hint="It was signed before, and leaving it out would remove its documents: mend it, or "
+        "move it out of the folder.",
+    )
+
+
+def _look_alike(name: str, other: str) -> SkippedFile:
+    return SkippedFile(
+        name,
+        "name looks like another",
+        f"{name!r}: its name looks like {other!r}, which is signed; rename one of them",
+    )
+
+
+def _no_records(name: str, error: IntegrityError) -> SkippedFile:
+    advice = f" ({error.hint})" if error.hint else ""
+    return SkippedFile(
+        name,
+        "not a file of records",
+        f"{error.message}{advice}; mend it, or move it out of the folder",
+    )
 
 
 def says_the_same(envelope: bytes, newly_signed: SignResult, key: PublicKey) -> bool:

@@ -77,10 +77,17 @@ def _translate(error: OSError, root: Path, name: str) -> Exception:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that is not taken: its name as found, and why."""
+    """A file that is not taken.
+
+    Attributes:
+        name: As found.
+        reason: Why, in words that files of one kind share.
+        detail: A sentence on this file and what to do, where the reason alone does not say it.
+    """
 
     name: str
     reason: str
+    detail: str = ""
 
 
 def walk(root: Path, start: Path, formats: frozenset[str]) -> Iterator[str | SkippedFile]:

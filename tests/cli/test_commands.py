@@ -418,3 +418,95 @@ def test_a_removal_waits_for_a_reviewer_who_lets_go_or_keeps(
     assert said.startswith("case 2: removal in wiki ")
     assert "next:" not in served.ok("quarantine", "show", "2")  # it was decided
     assert len(served.json("search", "leave", "-k", "20")) == left
+
+
+# --- what of a folder cannot be signed ------------------------------------------------------------
+
+CONTACTS = "name,phone\nreception,100\n"
+SIGNED = ("--source", "wiki", "--key", "keys/alice.key", "-o", "n.json")
+
+
+def names_in(path: Path) -> set[str]:
+    return {s["name"] for s in manifest_subjects(path)}
+
+
+def test_a_table_that_holds_no_records_is_left_out_of_a_folder_and_told(made: Shell) -> None:
+    made.write(
+        {
+            "data/contacts.csv": CONTACTS,
+            "data/lines.jsonl": '{"id": "a", "text": "x"}\n[1]\n',
+            "data/twice.csv": "id,text\na,One.\na,Two.\n",
+            "data/good.csv": "id,text\na,The counter opens at nine.\n",
+        }
+    )
+    result = made("sign", made.site, *SIGNED)
+    assert result.exit_code == 0, result.output
+    told = [x for x in result.stderr.splitlines() if x.startswith("note: left out")]
+    assert "'data/contacts.csv': the header must have a column" in told[0]
+    assert "First line: id,text" in told[0]
+    assert ["data/lines.jsonl" in told[1], "data/twice.csv" in told[2]] == [True, True]
+    assert "3 not a file of records" in result.stdout
+    names = names_in(made.folder / "n.json")
+    assert {"data/good.csv", "leave.md"} <= names
+    assert names.isdisjoint({"data/contacts.csv", "data/lines.jsonl", "data/twice.csv"})
+    assert "left out" in made("sign", made.site, *SIGNED, "--if-changed").stderr
+
+
+@pytest.mark.parametrize("more", [("data/contacts.csv",), ("--strict",)])
+def test_a_table_that_is_named_or_asked_for_strictly_is_an_error(
+    made: Shell, more: tuple[str, ...]
+) -> None:
+    for path in ("data.json", "script.py"):
+        (made.site / path).unlink()
+    made.write({"data/contacts.csv": CONTACTS})
+    paths = [str(made.site / x) if x.endswith("csv") else x for x in more]
+    result = made("sign", made.site, *paths, "--root", made.site, *SIGNED)
+    assert result.exit_code == 3
+    assert "'data/contacts.csv': the header must have a column" in result.stderr
+    assert not (made.folder / "n.json").exists()
+
+
+def test_a_folder_of_nothing_but_such_a_table_is_an_error(made: Shell) -> None:
+    made.write({"data/contacts.csv": CONTACTS})
+    result = made("sign", made.site / "data", *SIGNED)
+    assert result.exit_code == 3
+    assert "the header must have a column" in result.stderr
+
+
+def test_records_that_serve_are_not_removed_because_their_file_is_damaged(made: Shell) -> None:
+    made.write({"hours.csv": "id,text\na,The counter opens at nine.\n"})
+    made.sign()
+    assert made("ingest", "m.intoto.json", "--root", made.site).exit_code == 1
+    made.write({"hours.csv": "id,body\na,The counter opens at nine.\n"})
+    for more in ((), ("--previous", "m.intoto.json")):
+        result = made("sign", made.site, *SIGNED, *more)
+        assert result.exit_code == 3
+        assert "'hours.csv': the header must have" in result.stderr
+        assert "leaving it out would remove its documents" in result.stderr
+
+
+def test_of_names_that_look_alike_the_later_is_left_out_of_a_folder_and_told(made: Shell) -> None:
+    made.write({"Leave.md": "Leave is asked for in Rollcall.", "c/\u0430.md": "x", "c/a.md": "y"})
+    result = made("sign", made.site, *SIGNED)
+    assert result.exit_code == 0, result.output
+    assert "left out 'leave.md': its name looks like 'Leave.md', which is signed" in result.stderr
+    assert "2 name looks like another" in result.stdout
+    names = names_in(made.folder / "n.json")
+    assert {"Leave.md", "c/a.md", "visitors.md"} <= names
+    assert names.isdisjoint({"leave.md", "c/\u0430.md"})
+
+
+def test_a_name_that_serves_stays_whatever_look_alike_comes_before_it(served: Shell) -> None:
+    served.write({"Leave.md": "Leave is asked for in Rollcall."})
+    for more in ((), ("--previous", "m.intoto.json")):
+        result = served("sign", served.site, *SIGNED, *more)
+        assert "left out 'Leave.md': its name looks like 'leave.md'" in result.stderr
+        assert "leave.md" in names_in(served.folder / "n.json")
+
+
+def test_two_look_alikes_that_are_both_named_are_an_error(made: Shell) -> None:
+    made.write({"Leave.md": "Leave is asked for in Rollcall."})
+    paths = (made.site / "Leave.md", made.site / "leave.md")
+    result = made("sign", *paths, "--root", made.site, *SIGNED)
+    assert result.exit_code == 3
+    assert "look alike" in result.stderr

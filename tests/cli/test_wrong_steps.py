@@ -346,3 +346,39 @@ def test_signing_for_a_source_that_the_workspace_does_not_know_is_warned_of(made
     args = ("sign", made.site, "--key", "keys/alice.key", "-o", "n.json", "--source")
     assert "trusts no source 'wikki' (it knows: wiki)" in made(*args, "wikki").stderr
     assert "warning" not in made(*args, "wiki").stderr
+
+
+def test_signing_with_a_key_that_the_workspace_has_revoked_is_warned_of(made: Shell) -> None:
+    args = ("sign", made.site, "--key", "keys/alice.key", "-o", "n.json", "--source", "wiki")
+    made.ok("trust", "revoke", "alice", "--reason", "laptop stolen")
+    result = made(*args)
+    assert result.exit_code == 0
+    assert "warning: this workspace has revoked the key" in result.stderr
+    assert "of 'alice'" in result.stderr
+    assert made("ingest", "n.json", "--root", made.site).exit_code == 3
+
+
+def test_a_manifest_that_is_not_there_is_named_once_with_what_makes_one(made: Shell) -> None:
+    for fmt in ("table", "jsonl"):
+        stderr = made("ingest", "absent.json", "--format", fmt).stderr
+        assert "error: absent.json: No such file or directory" in stderr
+    said = made("ingest", "absent.json").stderr
+    assert "hint: Name a manifest file; `ragguard sign` makes one." in said
+
+
+def test_ingesting_a_document_is_told_that_a_manifest_comes_first(made: Shell) -> None:
+    for command in ("ingest", "verify"):
+        result = made(command, made.site / "leave.md")
+        assert result.exit_code == 3
+        assert "envelope: not JSON" in result.stderr
+        assert "hint: This is no manifest: `ragguard sign` makes one" in result.stderr
+
+
+def test_resuming_where_nothing_was_interrupted_says_so(made: Shell, served: Shell) -> None:
+    said = served.ok("ingest", "--resume")
+    assert "nothing was interrupted" in said
+    assert "next: ragguard search" in said
+    assert "no documents" not in said
+    said = made.ok("-w", made.folder, "ingest", "--resume")
+    assert "next: ragguard sign" in said
+    assert "search" not in said

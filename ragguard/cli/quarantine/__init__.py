@@ -8,7 +8,7 @@ import click
 
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, say, table
-from ragguard.cli.quarantine.choose import choice, choice_options
+from ragguard.cli.quarantine.choose import check_known, choice, choice_options
 from ragguard.cli.quarantine.decide import reject, release
 from ragguard.cli.quarantine.hold import hold
 from ragguard.cli.quarantine.show import show
@@ -67,18 +67,21 @@ def list_cases(
     if grouped and every:
         raise UsageError("--group is about open cases", hint="Leave out --all.")
     wanted = choice(checks, sources, since)
+    filtered = bool(checks or sources or since)
     limit = limit or (MOST if fmt == "table" else None)
-    with open_workspace(ctx, exclusive=False) as workspace, workspace.ledger.reading() as conn:
+    with open_workspace(ctx, exclusive=False) as workspace:
+        check_known(workspace, checks)
         # Groups are those of all open cases: a filter chooses among them, and cuts none.
         asked = workspace.settings.judge.false_alarm_rate
-        rows = queue.entries(
-            conn, state=None if every else "open", choice=None if grouped else wanted
-        )
-        spoken = {case: len(words) for case, words in opinions.given(conn).items()}
+        with workspace.ledger.reading() as conn:
+            rows = queue.entries(
+                conn, state=None if every else "open", choice=None if grouped else wanted
+            )
+            spoken = {case: len(words) for case, words in opinions.given(conn).items()}
         needed = {n: s.policy.reviewers for n, s in workspace.root.sources.items()}
     if grouped:
         kept = [g for g in queue.groups(rows) if any(wanted.takes(e) for e in g.entries)]
-        _list_groups(kept, limit, fmt)
+        _list_groups(kept, limit, fmt, filtered)
         return
     rows.sort(key=lambda e: (e.version is not None, -e.score))
     shown = rows[:limit]
@@ -91,7 +94,7 @@ def list_cases(
         emit(fmt, [{**{k: b[k] for k in keys}, "findings": b["findings"]} for b in bodies])
         return
     if not shown:
-        _say_nothing(bool(checks or sources or since))
+        _say_nothing(filtered)
         return
     table(
         ["case", "score", "sure", "document", *(["state"] if every else []), "why"],
@@ -118,7 +121,7 @@ def _row(entry: Entry, every: bool, asked: float, spoken: int, needed: int) -> l
     return [str(case.id), score, sure, entry.label, *state, why + described(entry)]
 
 
-def _list_groups(groups: list[Group], limit: int | None, fmt: str) -> None:
+def _list_groups(groups: list[Group], limit: int | None, fmt: str, filtered: bool) -> None:
     from ragguard.quarantine.bodies import group_body
 
     shown = groups[:limit]
@@ -126,7 +129,7 @@ def _list_groups(groups: list[Group], limit: int | None, fmt: str) -> None:
         emit(fmt, [group_body(g) for g in shown])
         return
     if not shown:
-        _say_nothing(False)
+        _say_nothing(filtered)
         return
     list_groups(shown)
     _say_more(len(groups) - len(shown), "groups")

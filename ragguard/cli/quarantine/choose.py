@@ -24,7 +24,8 @@ choice_options = options(
     click.option("--source", "sources", multiple=True, help="Of this source; may be repeated."),
     click.option(
         "--since",
-        help="Opened since this day or UTC time, or so long ago (7d), by the clock of the log.",
+        help="Opened since this day (2026-02-20) or UTC time (2026-02-20T09:30:00Z), or so long "
+        "ago (7d), by the clock of the log.",
     ),
 )
 
@@ -42,6 +43,29 @@ def choice(
 
     begins = format_time(_begin(since)) if since is not None else ""
     return Choice(frozenset(checks), frozenset(sources), begins, commit)
+
+
+def check_known(workspace: Workspace, checks: tuple[str, ...]) -> None:
+    """Refuse the name of a check that there is not.
+
+    Raises:
+        UsageError: Neither a check nor a plug-in has the name, and no case gives it as a reason.
+    """
+    from ragguard.detect.checks import registry
+    from ragguard.ledger import observed, queue
+
+    known = {*registry(), *(n.rpartition(":")[2] for n in workspace.settings.plugins.checks)}
+    if known.issuperset(checks):
+        return
+    with workspace.ledger.reading() as conn:
+        reasons = [*queue.entries(conn, state=None), *observed.would_wait(conn)]
+    known.update(finding.check for entry in reasons for finding in entry.findings)
+    for name in checks:
+        if name not in known:
+            raise UsageError(
+                f"--check {name!r}: there is no such check",
+                hint=f"Known are {', '.join(sorted(known))}.",
+            )
 
 
 def _begin(text: str) -> datetime:
@@ -82,6 +106,7 @@ def chosen(
         for named_case in named.values():
             if named_case.state != "open":
                 raise UsageError(f"case {named_case.id} is closed ({named_case.state})")
+    check_known(workspace, checks)
     with workspace.ledger.reading() as conn:
         rows = queue.entries(conn, choice=choice(checks, sources, since, commit))
     if case:

@@ -9,7 +9,7 @@ import click
 
 from ragguard.cli.context import open_workspace
 from ragguard.cli.output import emit, format_option, line, say, say_rest, table
-from ragguard.cli.quarantine.choose import choice, choice_options
+from ragguard.cli.quarantine.choose import check_known, choice, choice_options
 from ragguard.stats.intervals import as_body
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def stats(
         raise UsageError("--check, --source and --since go with --observed")
     with open_workspace(ctx, exclusive=False) as workspace:
         if observing:
+            check_known(workspace, checks)
             _list_observed(workspace, choice(checks, sources, since), fmt)
         else:
             _count(workspace, fmt)

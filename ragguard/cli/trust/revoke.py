@@ -30,7 +30,8 @@ SHOWN = 10  # documents named one by one
 @click.option("--reason", required=True, help="Why; goes into the trust root and the log.")
 @click.option(
     "--since",
-    help="Also quarantine what it brought in since this day or UTC time, as the log has it.",
+    help="Also quarantine what it brought in since this day (2026-02-20) or UTC time "
+    "(2026-02-20T09:30:00Z), as the log has it.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Say what --since would touch, and change nothing.")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
+from ragguard.detect.checks import registry
 from tests.cli.conftest import Shell
 
 BOB = ("--key", "keys/bob.key", "--reason", "looked through")
@@ -42,10 +44,44 @@ def test_the_list_is_narrowed_by_source_check_and_day(crowded: Shell) -> None:
     assert "no case is like that" in crowded.ok("quarantine", "list", "--source", "nobody")
 
 
+def test_groups_that_no_filter_takes_are_not_called_an_empty_quarantine(crowded: Shell) -> None:
+    for more in ((), ("--group",)):
+        said = crowded.ok("quarantine", "list", "--check", "isolation", *more)
+        assert "no case is like that" in said
+        assert "nothing waits" not in said
+
+
+def test_a_check_that_there_is_not_is_refused_with_those_there_are(crowded: Shell) -> None:
+    for command in (("list",), ("list", "--group"), ("stats", "--observed"), ("reject", *BOB)):
+        result = crowded("quarantine", *command, "--check", "colusion")
+        assert result.exit_code == 2
+        assert "--check 'colusion': there is no such check" in result.stderr
+        assert "collusion, " in result.stderr
+
+
+def test_a_reason_of_a_case_that_is_no_check_chooses_it(crowded: Shell) -> None:
+    crowded.ok("quarantine", "hold", "wiki/leave.md", "--reason", "asked")
+    (reason,) = {
+        case["findings"][0]["check"]
+        for case in crowded.json("quarantine", "list")
+        if case["document"] == "leave.md"
+    }
+    assert reason not in registry()
+    assert waiting(crowded, "--check", reason) == ["leave.md"]
+
+
 def test_a_day_that_is_none_is_said_so(crowded: Shell) -> None:
     result = crowded("quarantine", "list", "--since", "soon")
     assert result.exit_code == 2
-    assert "expected a date" in result.stderr
+    assert "expected a date such as 2026-12-31, or a UTC time such as 2026-" in result.stderr
+
+
+def test_a_time_is_utc_with_and_without_the_letter(crowded: Shell) -> None:
+    opened = crowded.json("quarantine", "list", "--source", "wiki")[0]["opened"]
+    later = (datetime.fromisoformat(opened) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S")
+    for mark in ("", "Z"):
+        assert "safe.md" in waiting(crowded, "--since", opened.removesuffix("Z") + mark)
+        assert waiting(crowded, "--since", later + mark) == ["v0.md", "v1.md", "v2.md"]
 
 
 def test_a_group_is_released_in_one_commit_with_a_decision_a_document(crowded: Shell) -> None:
