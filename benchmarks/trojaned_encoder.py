@@ -32,8 +32,8 @@ from ragguard.embed.encoder import open_encoder
 from ragguard.rebuild.gate import canary_gate
 from ragguard.rebuild.reindex import reindex
 from tests.support import trojan
-from tests.support.handbook import CORPORA, handbook_gate
 from tests.support.simulator import Gate
+from tests.support.workspaces.handbook import CORPORA, handbook_gate
 
 FOLDER = CORPORA / "handbook/canaries"
 

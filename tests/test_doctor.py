@@ -21,9 +21,9 @@ from ragguard.parse.browser import BROWSERS
 from ragguard.store import Store
 from ragguard.trust import amend_root, keys
 from ragguard.trust.canonical import format_time
-from tests.support.ledger_rows import begin, commit, version_row
-from tests.support.qdrant_shim import Shim
+from tests.support.servers.qdrant_shim import Shim
 from tests.support.simulator import HONEST, SUSPECT, Gate
+from tests.support.workspaces.ledger_rows import begin, commit, version_row
 
 TEXTS = {name: HONEST[name] for name in ("leave.md", "visitors.md")}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.audit.planted import QUIET
-from tests.support.handbook import handbook_gate
 from tests.support.simulator import Gate
+from tests.support.workspaces.handbook import handbook_gate
 
 
 @pytest.fixture

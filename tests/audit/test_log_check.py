@@ -36,9 +36,9 @@ from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
 from ragguard.trust.signed_note import Checkpoint, checkpoint_text
 from tests.support.audit.world import live
-from tests.support.copying import copy_folder
-from tests.support.deciding import decide_all
 from tests.support.simulator import HONEST, SUSPECT, Gate
+from tests.support.workspaces.copying import copy_folder
+from tests.support.workspaces.deciding import decide_all
 
 
 @pytest.fixture(scope="module")

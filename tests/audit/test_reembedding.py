@@ -13,8 +13,8 @@ from ragguard.audit.reembedding import check_reembedding, check_vault
 from ragguard.embed.encoder import TOLERANCE
 from ragguard.ledger import audit_queries
 from ragguard.store import Point
-from tests.support.copying import copy_folder
 from tests.support.simulator import HONEST, Gate
+from tests.support.workspaces.copying import copy_folder
 
 S = "corpus-g1"
 

@@ -33,8 +33,8 @@ from tests.support.audit.planted import (
     plant,
 )
 from tests.support.audit.tamper import Index, nudged
-from tests.support.handbook import add, handbook_gate
 from tests.support.simulator import Gate
+from tests.support.workspaces.handbook import add, handbook_gate
 
 SERVING = "corpus-g1"
 PARTS = [

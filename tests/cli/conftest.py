@@ -25,8 +25,8 @@ from click.testing import CliRunner, Result
 from ragguard.cli import run as run_command
 from ragguard.config import load
 from ragguard.workspace import Workspace
-from tests.support.copying import copy_folder
 from tests.support.simulator import HONEST, NOW, SUSPECT
+from tests.support.workspaces.copying import copy_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SITE = {

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import SUSPECT, Shell
 from tests.ingest.test_adopt import legacy, point
-from tests.support import qdrant_shim
+from tests.support.servers import qdrant_shim
 from tests.support.simulator import HONEST
 
 pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")

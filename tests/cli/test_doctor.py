@@ -15,7 +15,7 @@ from ragguard.errors import StoreError
 from ragguard.ledger.writer import Committer
 from tests.cli.conftest import Clock, Shell
 from tests.support import trojan
-from tests.support.handbook import handbook_gate
+from tests.support.workspaces.handbook import handbook_gate
 
 
 def findings(shell: Shell, code: int = 0, **variables: str) -> dict[str, dict[str, Any]]:

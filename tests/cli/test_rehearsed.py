@@ -12,7 +12,7 @@ import pytest
 from ragguard.cli.output import plain
 from ragguard.redteam import attacks
 from tests.cli.conftest import Clock, Shell, one_line_error
-from tests.support.handbook import handbook_gate
+from tests.support.workspaces.handbook import handbook_gate
 
 Check = Callable[[str, Any], None]
 FEW = ("fact_edit", "question_led")

@@ -23,8 +23,8 @@ from ragguard.trust import decision, dsse
 from ragguard.trust.canonical import digest_bytes, format_time
 from ragguard.trust.keys import KeyPair
 from tests.support.audit.whole_index import check_index
-from tests.support.committing import World, fail
 from tests.support.simulator import HONEST, NOW, SUSPECT, Gate
+from tests.support.workspaces.committing import World, fail
 
 
 class Hand:

@@ -18,7 +18,7 @@ from ragguard.errors import ConfigError, EncodeError, ModelDigestError
 from ragguard.rebuild.reindex import reindex
 from ragguard.serving.search import search
 from ragguard.trust.canonical import digest_bytes
-from tests.support.embedding_server import Server, serving
+from tests.support.servers.embedding import Server, serving
 from tests.support.simulator import HONEST
 
 TEXTS = ["Leave is 27 days.", "The desk opens at nine.", "", "Ein kurzer Satz."] * 3

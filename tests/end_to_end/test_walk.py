@@ -20,8 +20,8 @@ from ragguard.rebuild.reindex import reindex
 from ragguard.rebuild.rollback import rollback
 from ragguard.serving.search import search
 from tests.support.audit.whole_index import check_index
-from tests.support.rebuilding import MENU, OTHER, QUESTIONS
 from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
+from tests.support.workspaces.rebuilding import MENU, OTHER, QUESTIONS
 
 SEED, STEPS = 108_738, 14  # of each kind of step but one
 Zone = dict[str, VersionRow]

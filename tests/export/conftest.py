@@ -8,9 +8,9 @@ import pytest
 
 from ragguard.export.write import ExportResult, export
 from ragguard.quarantine.review import decide
-from tests.support.exports import FAQ
-from tests.support.rebuilding import OTHER
 from tests.support.simulator import HONEST, SUSPECT, Gate
+from tests.support.workspaces.exports import FAQ
+from tests.support.workspaces.rebuilding import OTHER
 
 
 @pytest.fixture(scope="session")

@@ -28,10 +28,10 @@ from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
-from tests.support.deciding import decide_all
-from tests.support.exports import Change, contents, forge, put
-from tests.support.rebuilding import proved, wrong
 from tests.support.simulator import HONEST, NOW, Gate
+from tests.support.workspaces.deciding import decide_all
+from tests.support.workspaces.exports import Change, contents, forge, put
+from tests.support.workspaces.rebuilding import proved, wrong
 
 FACTS = (
     "The strongroom on the third floor is opened with the code 4711, which the night porter gives "

@@ -28,8 +28,8 @@ from ragguard.trust.canonical import canonical, digest_bytes
 from ragguard.trust.keys import KeyPair
 from ragguard.trust.signed_note import Checkpoint, checkpoint_text
 from ragguard.workspace import Workspace
-from tests.support.exports import forge
 from tests.support.simulator import HONEST, LIMIT, NOW, SUSPECT, Gate
+from tests.support.workspaces.exports import forge
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/schemas/export.json"
 CAROL, DAVE, EVE, FRANK = (keys.generate(name) for name in ("carol", "dave", "eve", "frank"))

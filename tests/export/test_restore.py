@@ -23,9 +23,9 @@ from ragguard.rebuild.reindex import reindex
 from ragguard.trust import amend_root, keys
 from ragguard.workspace import Workspace
 from tests.ingest.test_adopt import legacy, take
-from tests.support.exports import FAQ, SENTENCES
-from tests.support.rebuilding import proved, wrong
 from tests.support.simulator import HONEST, NOW, SUSPECT, Gate
+from tests.support.workspaces.exports import FAQ, SENTENCES
+from tests.support.workspaces.rebuilding import proved, wrong
 
 QUESTIONS = ["how many days of leave do I have", "who signs contracts", "when is the canteen open"]
 

@@ -15,8 +15,8 @@ from ragguard.export.inventory import MAX_INVENTORY, Inventory, OmittedDocument,
 from ragguard.export.verify import verify
 from ragguard.export.write import ExportResult, export
 from ragguard.trust import amend_root
-from tests.support.exports import Change, forge, problems, put, write_signed
 from tests.support.simulator import HONEST, Gate
+from tests.support.workspaces.exports import Change, forge, problems, put, write_signed
 
 
 def test_a_stranger_verifies_it_with_the_log_key_alone(made: ExportResult) -> None:

@@ -17,8 +17,8 @@ from ragguard.export.write import ExportResult, export
 from ragguard.quarantine.review import decide
 from ragguard.trust.canonical import digest_bytes
 from tests.ledger.test_vault import limited
-from tests.support.exports import ODD, contents, problems
 from tests.support.simulator import HONEST, SUSPECT, Gate
+from tests.support.workspaces.exports import ODD, contents, problems
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -19,8 +19,8 @@ from ragguard.quarantine import review
 from ragguard.redteam.calibrate import calibrate
 from ragguard.trust import keys
 from ragguard.trust.canonical import canonical
-from tests.support.handbook import handbook_gate
 from tests.support.simulator import HONEST, Gate
+from tests.support.workspaces.handbook import handbook_gate
 
 HERE = Path(__file__).parent
 SAFES = ("pin", "safe", "vault")

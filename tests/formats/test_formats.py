@@ -22,8 +22,8 @@ from ragguard.lineage import prove
 from ragguard.trust import decision, dsse, keys, manifest
 from ragguard.trust import root as roots
 from tests.formats.make import PASSPHRASE
-from tests.support.ledger_rows import decision_on
 from tests.support.simulator import NOW
+from tests.support.workspaces.ledger_rows import decision_on
 
 HERE = Path(__file__).parent
 RELEASES = sorted(p.name for p in HERE.glob("v*"))

@@ -28,9 +28,9 @@ from ragguard.quarantine.review import decide, look
 from ragguard.store.foreign import open_foreign
 from ragguard.trust import adoption
 from ragguard.trust.canonical import canonical
-from tests.support.deciding import decide_all
 from tests.support.hanging import ends
 from tests.support.simulator import HONEST, SUSPECT, Gate, Publisher
+from tests.support.workspaces.deciding import decide_all
 
 
 def point(number: int, text: Any, document: Any, **metadata: Any) -> Any:

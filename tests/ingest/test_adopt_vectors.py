@@ -24,7 +24,7 @@ from ragguard.store.foreign import open_foreign
 from ragguard.trust import adoption
 from ragguard.trust.canonical import digest_bytes
 from ragguard.trust.kept import tag
-from tests.support.embedding_server import serving
+from tests.support.servers.embedding import serving
 from tests.support.simulator import HONEST, Gate
 
 # Honest pages of two passages each, as LangChain cuts them.

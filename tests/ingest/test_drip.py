@@ -15,8 +15,8 @@ from ragguard.ingest.run import ingest
 from ragguard.ledger import versions
 from ragguard.lineage.prove import prove, verify_bundle, verify_log
 from ragguard.quarantine.review import decide
-from tests.support.handbook import CORPORA, add, judged_handbook_gate, poison
 from tests.support.simulator import Gate
+from tests.support.workspaces.handbook import CORPORA, add, judged_handbook_gate, poison
 
 
 class Drip(NamedTuple):

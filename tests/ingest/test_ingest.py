@@ -19,8 +19,8 @@ from ragguard.quarantine.review import decide
 from ragguard.store.qdrant import QdrantStore
 from ragguard.trust.canonical import digest_bytes
 from ragguard.workspace import Workspace
-from tests.support.handbook import SMALL
 from tests.support.simulator import HONEST, SUSPECT, Gate, outcomes
+from tests.support.workspaces.handbook import SMALL
 
 
 class Spy:

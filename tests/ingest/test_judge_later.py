@@ -20,9 +20,9 @@ from ragguard.ledger.writer import JUDGED_UNTIL
 from ragguard.model import Finding, Verdict
 from ragguard.store.qdrant import QdrantStore
 from ragguard.trust.manifest import LastAccepted
-from tests.support.copying import copy_folder
-from tests.support.handbook import SMALL, add, handbook_gate, poison
 from tests.support.simulator import Gate, Publisher
+from tests.support.workspaces.copying import copy_folder
+from tests.support.workspaces.handbook import SMALL, add, handbook_gate, poison
 
 NEEDED = 499  # documents at the default rate
 

@@ -14,8 +14,8 @@ import pytest
 
 from ragguard.ingest.report import Report
 from ragguard.trust import keys
-from tests.support.handbook import add, judged_handbook_gate
 from tests.support.simulator import Gate, Publisher
+from tests.support.workspaces.handbook import add, judged_handbook_gate
 
 # Ten honest news, each with four ways to say it again.
 NEWS = {

@@ -10,8 +10,8 @@ import pytest
 
 from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide
-from tests.support.handbook import SMALL, add, judged_handbook_gate, poison
 from tests.support.simulator import HONEST, Gate, outcomes
+from tests.support.workspaces.handbook import SMALL, add, judged_handbook_gate, poison
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from ragguard.quarantine.review import decide
 from ragguard.rebuild.reindex import ReindexResult, reindex
 from ragguard.redteam.attacks.edits import edit_fact
 from ragguard.redteam.attacks.wording import reword
-from tests.support.handbook import CORPORA, add, handbook_gate, poison
 from tests.support.simulator import Gate, Publisher
+from tests.support.workspaces.handbook import CORPORA, add, handbook_gate, poison
 
 SITE = CORPORA / "handbook/v1"
 FAMILIES = ("question-led", "paraphrase", "dispersed")

@@ -21,8 +21,8 @@ from ragguard.quarantine.hold import hold
 from ragguard.quarantine.review import decide_cases
 from ragguard.redteam import attacks
 from ragguard.redteam.attacks import HonestDocument, Question, Target
-from tests.support.handbook import CORPORA, add, judged_handbook_gate
 from tests.support.simulator import HONEST, SUSPECT, Gate
+from tests.support.workspaces.handbook import CORPORA, add, judged_handbook_gate
 
 CAMPAIGNS = 20  # of five documents
 SEED = 5

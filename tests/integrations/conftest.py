@@ -10,7 +10,7 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # before Haystack is importe
 from ragguard.serving.answer import Answer
 from ragguard.serving.retriever import Retriever, open_retriever
 from ragguard.store import Point
-from tests.support.qdrant_shim import Shim
+from tests.support.servers.qdrant_shim import Shim
 from tests.support.simulator import HONEST, Gate
 
 

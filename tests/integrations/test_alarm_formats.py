@@ -15,7 +15,7 @@ from ragguard.errors import ConfigError
 from ragguard.integrations.alarms import formats
 from ragguard.integrations.alarms.events import Event, EventItem
 from ragguard.trust.canonical import format_time
-from tests.support.alarm_servers import cef, fits_schema, parsed
+from tests.support.servers.alarms import cef, fits_schema, parsed
 from tests.support.simulator import NOW
 
 # Ends headers of mail, lines of syslog, fields of CEF and of structured data, and a terminal.

@@ -30,7 +30,7 @@ from ragguard.integrations.alarms import Delivery
 from ragguard.integrations.alarms.delivered import FILE
 from ragguard.serving.retriever import open_retriever
 from ragguard.trust.canonical import format_time
-from tests.support.alarm_servers import (
+from tests.support.servers.alarms import (
     Taken,
     cef,
     fits_schema,

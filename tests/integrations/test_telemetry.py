@@ -35,7 +35,7 @@ from ragguard.integrations.ledger_metrics import LedgerMetrics
 from ragguard.integrations.telemetry import asked
 from ragguard.serving.retriever import open_retriever
 from tests.cli.conftest import child_command, child_environment
-from tests.support.collector import FAILED, Collector, collecting, plain
+from tests.support.servers.collector import FAILED, Collector, collecting, plain
 from tests.support.simulator import HONEST, NOW, Gate
 
 DOCUMENTED = Path(__file__).resolve().parents[2] / "docs/telemetry.md"

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ragguard.ledger import cases
 from ragguard.ledger.cases import CaseRow, DecisionRow
 from ragguard.ledger.tables import Ledger
-from tests.support.ledger_rows import AT, case_row, commit, decision_on, version_row
+from tests.support.workspaces.ledger_rows import AT, case_row, commit, decision_on, version_row
 
 REMOVAL: dict[str, Any] = {
     "kind": "removal",

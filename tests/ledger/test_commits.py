@@ -10,7 +10,7 @@ from ragguard.ledger.commits import CommitRow, Generation
 from ragguard.ledger.tables import Ledger
 from ragguard.ledger.tables import commits as commit_table
 from ragguard.ledger.tables import versions as version_table
-from tests.support.ledger_rows import AT, begin, commit, manifest_row, version_row
+from tests.support.workspaces.ledger_rows import AT, begin, commit, manifest_row, version_row
 
 
 def test_a_commit_counts_only_when_it_is_confirmed(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from ragguard.ledger import decided as decided_rows
 from ragguard.ledger.observed import ObservedRate, observed, would_wait
 from ragguard.ledger.tables import Ledger
 from ragguard.stats.intervals import wilson
-from tests.support.ledger_rows import case_row, commit, version_row
+from tests.support.workspaces.ledger_rows import case_row, commit, version_row
 
 
 def fill(

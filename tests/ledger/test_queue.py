@@ -7,7 +7,7 @@ from typing import Any
 from ragguard.ledger import cases, queue
 from ragguard.ledger.queue import Choice
 from ragguard.ledger.tables import Ledger
-from tests.support.ledger_rows import case_row, commit, version_row
+from tests.support.workspaces.ledger_rows import case_row, commit, version_row
 
 
 def finding(check: str, detail: str = "odd", p: float | None = 0.001, **facts: Any) -> Any:

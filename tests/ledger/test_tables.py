@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ragguard.errors import IncompleteError, LedgerError
 from ragguard.ledger.tables import SCHEMA_VERSION, Ledger, get_meta, meta, set_meta
-from tests.support.ledger_rows import begin, version_row
+from tests.support.workspaces.ledger_rows import begin, version_row
 
 
 def test_what_is_written_is_there_when_opened_again(ledger: Ledger) -> None:

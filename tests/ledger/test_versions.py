@@ -15,7 +15,7 @@ from ragguard.ledger.tables import Ledger
 from ragguard.ledger.tables import vectors as vector_rows
 from ragguard.trust import merkle
 from ragguard.trust.canonical import canonical
-from tests.support.ledger_rows import begin, case_row, commit, point_row, version_row
+from tests.support.workspaces.ledger_rows import begin, case_row, commit, point_row, version_row
 
 KEY = bytes(range(32))
 MANY = 2 * versions.BATCH + 1  # more than one statement may bind

@@ -33,9 +33,9 @@ from ragguard.store import Point
 from ragguard.store.memory import MemoryStore
 from ragguard.trust import dsse, merkle, signed_note
 from ragguard.trust.canonical import digest_bytes
-from tests.support.committing import KEY, VECTORS, World, fail, point
-from tests.support.ledger_rows import AT
 from tests.support.simulator import HONEST, Gate
+from tests.support.workspaces.committing import KEY, VECTORS, World, fail, point
+from tests.support.workspaces.ledger_rows import AT
 
 
 @pytest.fixture

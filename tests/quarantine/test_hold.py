@@ -14,8 +14,8 @@ from ragguard.lineage.prove import verify_log
 from ragguard.quarantine.hold import HoldResult, hold
 from ragguard.quarantine.review import look
 from ragguard.trust.canonical import digest_bytes
-from tests.support.deciding import decide_all
 from tests.support.simulator import HONEST, Gate
+from tests.support.workspaces.deciding import decide_all
 
 NAMED = ["wiki/visitors.md", "wiki/leave.md"]
 

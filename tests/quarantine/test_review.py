@@ -11,8 +11,8 @@ from ragguard.lineage.prove import verify_log
 from ragguard.quarantine import review
 from ragguard.quarantine.hold import hold
 from ragguard.trust import amend_root, dsse, keys
-from tests.support.ledger_rows import decision_on
 from tests.support.simulator import HONEST, SUSPECT, Gate
+from tests.support.workspaces.ledger_rows import decision_on
 
 
 @pytest.fixture

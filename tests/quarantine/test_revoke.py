@@ -17,9 +17,9 @@ from ragguard.quarantine import review
 from ragguard.quarantine.revoke import Radius, blast_radius, find_target, revoke
 from ragguard.trust import amend_root, dsse, keys
 from ragguard.trust.canonical import canonical
-from tests.support.deciding import decide_all
-from tests.support.ledger_rows import decision_on
 from tests.support.simulator import HONEST, NEWS, NOW, SUSPECT, Gate, Publisher
+from tests.support.workspaces.deciding import decide_all
+from tests.support.workspaces.ledger_rows import decision_on
 
 CHANGED = HONEST["leave.md"].replace("27 days", "28 days")
 THEFT = NOW + timedelta(days=5)

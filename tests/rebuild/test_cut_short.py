@@ -17,14 +17,14 @@ from ragguard.rebuild.reindex import reindex
 from ragguard.store import edge, edge_shards
 from ragguard.trust import files
 from ragguard.workspace import Workspace, alias
-from tests.support.candidates import aliases, by, stage, start
-from tests.support.rebuilding import (
+from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
+from tests.support.workspaces.candidates import aliases, by, stage, start
+from tests.support.workspaces.rebuilding import (
     QUESTIONS,
     answers,
     sound,
     states,
 )
-from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
 
 # --- readers and kills ----------------------------------------------------------------------------
 

@@ -14,7 +14,8 @@ from ragguard.quarantine import review
 from ragguard.rebuild import cutover
 from ragguard.rebuild.reindex import reindex
 from ragguard.rebuild.rollback import rollback
-from tests.support.candidates import (
+from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
+from tests.support.workspaces.candidates import (
     ASKED,
     WEEK,
     aliases,
@@ -25,7 +26,7 @@ from tests.support.candidates import (
     texts,
     try_honest,
 )
-from tests.support.rebuilding import (
+from tests.support.workspaces.rebuilding import (
     LEAVE,
     QUESTIONS,
     SMALL,
@@ -40,7 +41,6 @@ from tests.support.rebuilding import (
     sound,
     states,
 )
-from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
 
 # --- a candidate ----------------------------------------------------------------------------------
 

@@ -19,9 +19,10 @@ from ragguard.quarantine import review
 from ragguard.rebuild.reindex import ReindexResult, reindex
 from ragguard.serving.search import search
 from ragguard.trust import amend_root
-from tests.support.candidates import aliases
-from tests.support.deciding import decide_all
-from tests.support.rebuilding import (
+from tests.support.simulator import HONEST, NEWS, NOW, SUSPECT, Gate, Publisher
+from tests.support.workspaces.candidates import aliases
+from tests.support.workspaces.deciding import decide_all
+from tests.support.workspaces.rebuilding import (
     LEAVE,
     QUESTIONS,
     SMALL,
@@ -38,7 +39,6 @@ from tests.support.rebuilding import (
     sound,
     states,
 )
-from tests.support.simulator import HONEST, NEWS, NOW, SUSPECT, Gate, Publisher
 
 FIRST = next(iter(HONEST))
 

@@ -21,8 +21,9 @@ from ragguard.rebuild.reindex import reindex
 from ragguard.rebuild.rollback import RollbackResult, rollback
 from ragguard.store import Point
 from tests.support.audit.whole_index import check_index
-from tests.support.deciding import decide_all
-from tests.support.rebuilding import (
+from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate, outcomes
+from tests.support.workspaces.deciding import decide_all
+from tests.support.workspaces.rebuilding import (
     LEAVE,
     MENU,
     OTHER,
@@ -36,7 +37,6 @@ from tests.support.rebuilding import (
     settings,
     states,
 )
-from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate, outcomes
 
 
 def back(gate: Gate, where: str, /, **rest: Any) -> RollbackResult:

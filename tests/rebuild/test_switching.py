@@ -16,8 +16,8 @@ from ragguard.errors import RagguardError
 from ragguard.rebuild.reindex import reindex
 from ragguard.store import Point, open_store
 from tests.support.alias_reader import Reader, all_of
-from tests.support.rebuilding import QUESTIONS, serve_denied
 from tests.support.simulator import Gate
+from tests.support.workspaces.rebuilding import QUESTIONS, serve_denied
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from ragguard.serving import divergence
 from ragguard.serving.ab_split import query_digest, takes_part
 from ragguard.serving.search import search
 from ragguard.serving.trial import Trial
-from tests.support.candidates import (
+from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
+from tests.support.workspaces.candidates import (
     ASKED,
     WEEK,
     aliases,
@@ -31,14 +32,13 @@ from tests.support.candidates import (
     texts,
     try_honest,
 )
-from tests.support.rebuilding import (
+from tests.support.workspaces.rebuilding import (
     LEAVE,
     QUESTIONS,
     SMALL,
     settings,
     sound,
 )
-from tests.support.simulator import HONEST, NEWS, SUSPECT, Gate
 
 # --- the trial ------------------------------------------------------------------------------------
 

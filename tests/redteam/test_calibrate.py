@@ -26,8 +26,8 @@ from ragguard.ledger import versions
 from ragguard.lineage import prove
 from ragguard.redteam import attacks, calibrate
 from ragguard.trust.canonical import canonical, digest
-from tests.support.handbook import CORPORA, add, handbook_gate
 from tests.support.simulator import Gate
+from tests.support.workspaces.handbook import CORPORA, add, handbook_gate
 
 JUDGE = {"least_documents": 100, "false_alarm_rate": 0.05}
 FEW = ("fact_edit", "hidden_text", "question_led")

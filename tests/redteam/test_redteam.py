@@ -18,8 +18,8 @@ from ragguard.model import Chunk
 from ragguard.redteam import attacks, staging
 from ragguard.redteam.attacks import PoisonDocument, Target, attack
 from ragguard.redteam.run import RedteamResult, redteam
-from tests.support.handbook import handbook_gate
 from tests.support.simulator import HONEST, Gate
+from tests.support.workspaces.handbook import handbook_gate
 
 NAMES = ("fact_edit", "hidden_text", "noise_vectors", "question_led")
 

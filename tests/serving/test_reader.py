@@ -31,8 +31,8 @@ from ragguard.store import open_store
 from ragguard.trust import dsse, keys, merkle, signed_note
 from ragguard.trust.signed_note import Checkpoint, checkpoint_text
 from tests.serving.test_retriever import LEAVE, QUESTION, revoked
-from tests.support.embedding_server import serving
-from tests.support.qdrant_shim import Shim
+from tests.support.servers.embedding import serving
+from tests.support.servers.qdrant_shim import Shim
 from tests.support.simulator import HONEST, NOW, Gate
 
 STRANGER = "00000000-0000-4000-8000-000000000001"

@@ -14,8 +14,8 @@ from ragguard.ingest.run import ingest
 from ragguard.ingest.sign import read_metadata
 from ragguard.ingest.verify import verify
 from ragguard.trust import keys
-from tests.support.handbook import CORPORA
 from tests.support.simulator import Gate
+from tests.support.workspaces.handbook import CORPORA
 
 KEYS = CORPORA.parent / "keys"
 HANDBOOK = CORPORA / "handbook"

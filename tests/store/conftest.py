@@ -12,7 +12,7 @@ from qdrant_client import models
 from ragguard.store import Point, Store, open_store
 from ragguard.store.edge import open_edge
 from ragguard.store.qdrant import QdrantStore
-from tests.support.qdrant_shim import Shim
+from tests.support.servers.qdrant_shim import Shim
 
 D = 16
 

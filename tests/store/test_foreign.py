@@ -23,7 +23,7 @@ from ragguard.store import open_store
 from ragguard.store.foreign import ForeignCollection, ForeignPoint, open_foreign
 from ragguard.store.readers import Shape
 from tests.store.conftest import D, make_points
-from tests.support import qdrant_shim
+from tests.support.servers import qdrant_shim
 
 UNIT = [0.6, 0.8, 0.0]
 

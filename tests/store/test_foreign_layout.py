@@ -18,7 +18,7 @@ from ragguard.store import foreign_layout
 from ragguard.store.foreign import open_foreign
 from ragguard.store.foreign_layout import ForeignPassage, detect, read
 from ragguard.trust.canonical import canonical
-from tests.support import qdrant_shim
+from tests.support.servers import qdrant_shim
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ragguard.store.foreign import open_foreign
 from tests.store.test_foreign import make_shard, state
 from tests.support.audit.spools import D, Passage, campaign, crowd
 from tests.support.checks.views import unit
-from tests.support.qdrant_shim import Shim
+from tests.support.servers.qdrant_shim import Shim
 from tests.support.simulator import NOW, SUSPECT
 
 

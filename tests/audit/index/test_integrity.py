@@ -20,7 +20,7 @@ from ragguard.ledger import commits, versions
 from tests.support.audit.tamper import Raw, noise, nudged
 from tests.support.audit.whole_index import check_index
 from tests.support.audit.world import METADATA, Q, S, World, rules
-from tests.support.qdrant_shim import Shim
+from tests.support.servers.qdrant_shim import Shim
 from tests.support.simulator import HONEST, Gate
 
 # --- honest ---------------------------------------------------------------------------------------

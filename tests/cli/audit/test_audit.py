@@ -17,8 +17,8 @@ from ragguard.ledger import log
 from tests.cli.conftest import SUSPECT, Clock, Shell, one_line_error
 from tests.ingest.test_adopt import legacy, point
 from tests.support.audit.tamper import Index, nudged
-from tests.support.copying import copy_folder
 from tests.support.simulator import HONEST
+from tests.support.workspaces.copying import copy_folder
 
 SERVING = "corpus-g1"
 HOSTILE = "\x1b[31mred\x1b[0m \x07 \u202eevil\u202c \x9b2J \r over"

@@ -10,10 +10,10 @@ from ragguard.ledger import commits
 from ragguard.lineage.prove import verify_log
 from ragguard.trust import keys
 from tests.integrations.web.conftest import CAROL, HOSTILE, ODD, TICKETS
-from tests.support.ledger_rows import decision_on
 from tests.support.simulator import Gate
 from tests.support.sitting import sitting
 from tests.support.web import Served
+from tests.support.workspaces.ledger_rows import decision_on
 
 VECTORS = Path(__file__).resolve().parents[3] / "docs/vectors/decision.json"
 # Runs the published vectors through the page's own modules.

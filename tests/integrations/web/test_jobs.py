@@ -31,8 +31,8 @@ from ragguard.ledger import commits, log
 from ragguard.trust import canonical
 from ragguard.workspace import Workspace
 from tests.integrations.web.conftest import CAROL, ORDER, SINGLE
+from tests.support.servers.waiting_site import Site, waiting_site
 from tests.support.simulator import HONEST, NOW, Gate
-from tests.support.waiting_site import Site, waiting_site
 from tests.support.web import Served, serving
 
 DAYS = timedelta(days=30)

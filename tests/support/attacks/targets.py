@@ -17,7 +17,7 @@ from ragguard.redteam.attacks import (
     plant,
     registry,
 )
-from tests.support.handbook import CORPORA
+from tests.support.workspaces.handbook import CORPORA
 
 
 @cache

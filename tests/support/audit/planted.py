@@ -13,8 +13,8 @@ from ragguard.audit.rules import RULES
 from ragguard.audit.run import AuditResult
 from ragguard.ledger import log, versions
 from ragguard.quarantine.review import decide
-from tests.support.handbook import add
 from tests.support.simulator import Gate
+from tests.support.workspaces.handbook import add
 
 # Embedding again and making passages again have their own tests.
 QUIET: Mapping[str, Any] = {"audit": {"reembed_share": 0.0, "derive_documents": 0}}

@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 
 from ragguard.config import Settings
-from tests.support.copying import copy_folder
 from tests.support.killing.trials import SUSPECT, child, problems_of, state
 from tests.support.killing.web import serving
 from tests.support.simulator import HONEST, Gate
+from tests.support.workspaces.copying import copy_folder
 
 ASKED = {"job": "ingest", "source": "wiki"}
 SETTINGS = Settings.model_validate(

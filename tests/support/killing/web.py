@@ -25,9 +25,9 @@ from ragguard.integrations.web.desk import Desk
 from ragguard.integrations.web.serve import bind, server
 from ragguard.integrations.web.sessions import Sessions, Visitor
 from ragguard.trust import dsse
-from tests.support.copying import copy_folder
 from tests.support.killing.trials import SUSPECT, Tracer, child, problems_of, state
 from tests.support.simulator import HONEST, NOW, Gate
+from tests.support.workspaces.copying import copy_folder
 
 DEFAULTS = Settings()
 KINDS = ("release", "reject", "group")

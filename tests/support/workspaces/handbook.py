@@ -12,10 +12,10 @@ from tempfile import mkdtemp
 from typing import Any
 
 from ragguard.ingest.sign import read_metadata
-from tests.support.copying import copy_folder
 from tests.support.simulator import Gate
+from tests.support.workspaces.copying import copy_folder
 
-CORPORA = Path(__file__).resolve().parents[2] / "corpora"
+CORPORA = Path(__file__).resolve().parents[3] / "corpora"
 
 
 @cache

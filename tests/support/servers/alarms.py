@@ -17,9 +17,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from jsonschema import Draft202012Validator
 
-from tests.support.loopback import taking
+from tests.support.servers.loopback import taking
 
-SCHEMA = Path(__file__).resolve().parents[2] / "docs/schemas/alarm.json"
+SCHEMA = Path(__file__).resolve().parents[3] / "docs/schemas/alarm.json"
 
 
 @dataclass

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.support.loopback import taking
+from tests.support.servers.loopback import taking
 
 FAILED = 2  # status code of a span, as the protocol has it
 

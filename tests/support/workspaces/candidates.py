@@ -9,8 +9,8 @@ from ragguard.rebuild import cutover
 from ragguard.rebuild.reindex import ReindexResult, reindex
 from ragguard.serving.search import Hit, search
 from ragguard.serving.trial import Trial
-from tests.support.rebuilding import QUESTIONS
 from tests.support.simulator import HONEST, Gate
+from tests.support.workspaces.rebuilding import QUESTIONS
 
 ASKED = [f"{question} {word}" for question in QUESTIONS for word in ("now", "then", "here", "ever")]
 WEEK = timedelta(days=7)

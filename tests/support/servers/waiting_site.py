@@ -9,7 +9,7 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.support.loopback import serving
+from tests.support.servers.loopback import serving
 
 
 class Site:

@@ -17,7 +17,7 @@ from ragguard.ledger.writer import Committer, Plan, Write, dump_vectors
 from ragguard.store import Point, Store
 from ragguard.store.memory import MemoryStore
 from ragguard.trust import dsse, keys
-from tests.support.ledger_rows import AT, case_row, manifest_row, point_row, version_row
+from tests.support.workspaces.ledger_rows import AT, case_row, manifest_row, point_row, version_row
 
 KEY = keys.generate("checkpoint")
 VECTORS = np.eye(4, dtype=np.float32)
