@@ -1,13 +1,14 @@
 """Find campaigns, hubs and clusters over the whole index.
 
 One table of neighbours serves all. Nobody knows here who is a newcomer, and campaigns may have come
-over months and from many sources; what waits in quarantine counts as company. Word overlap, which
-tells paraphrases from copies, is only looked up where a row might matter: of millions of texts few
+over months and from many sources; what waits in quarantine counts as company. Words, which
+tell paraphrases from copies, are only looked up where a row might matter: of millions of texts few
 are read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,15 +17,19 @@ import numpy as np
 from ragguard.audit.findings import AuditFinding
 from ragguard.audit.index.spool import Spool
 from ragguard.detect import index_campaigns
+from ragguard.detect.campaign import COPIED, FEW_SHARED, runs_shared
 from ragguard.detect.index_campaigns import signature
 from ragguard.knn.graph import Graph, occurrence
 from ragguard.knn.ivf import deal
 from ragguard.model import Bools, Doubles, Ints
+from ragguard.text.languages import other_language, speech
+from ragguard.text.prose import prose
 from ragguard.text.words import jaccard, normalise, term_matrix, words
 
 K = 24  # neighbours of a row
 MANY, FEW_K = 200_000, 16  # rows from which on fewer neighbours are kept
 OVERLAP = 0.6  # word Jaccard above which two texts are copies, as in the check `collusion`
+LEAST = 12  # different words in the prose of a text that says anything, likewise
 WORTH = 0.02  # share of the rows, by embedding alone, of which texts are read
 READ = 20_000  # rows read at least, when there are as many
 BLOCK = 32_768  # rows whose texts are compared at once
@@ -88,7 +93,10 @@ def look(spool: Spool, graph: Graph, rate: float, collection: str) -> Neighbourh
 
 
 def _copies(spool: Spool, graph: Graph, documents: Ints) -> Bools:
-    """Return the neighbours whose words are nearly the same, bool (n, k), where it may matter."""
+    """Return the neighbours that are no companions, bool (n, k), where it may matter.
+
+    Copies and translations of a row, what shares its passages, and what has hardly any prose.
+    """
     n, k = graph.indices.shape
     copies = np.zeros((n, k), dtype=bool)
     rows = np.arange(n)
@@ -106,20 +114,41 @@ def _copies(spool: Spool, graph: Graph, documents: Ints) -> Bools:
         some = rows[start : start + BLOCK]
         near = np.asarray(graph.indices[some], dtype=np.int64)
         wanted = np.union1d(some, near[near >= 0])
-        word_lists = [words(normalise(text)) for text in spool.texts(wanted)]
+        texts = [normalise(text) for text in spool.texts(wanted)]
+        word_lists = [words(text) for text in texts]
         terms = term_matrix(word_lists)
-        silent = np.array([not each for each in word_lists], dtype=bool)
+        silent = np.array([len(set(words(prose(text)))) < LEAST for text in texts], dtype=bool)
         left = np.repeat(np.searchsorted(wanted, some), k)
         right = np.searchsorted(wanted, np.maximum(near, 0).ravel())
         there = near.ravel() >= 0
+        a, b = left[there], right[there]
+        overlap = jaccard(terms, a, b)
+        # A heading, a table or a signature says nothing, in other words or in the same.
+        same = (overlap > OVERLAP) | silent[a] | silent[b]
+        cut = np.flatnonzero(~same & (overlap > FEW_SHARED))
+        same[cut] = runs_shared(word_lists, a[cut], b[cut]) >= COPIED
+        rest = np.flatnonzero(~same)
+        same[rest] = _translated(word_lists, a[rest], b[rest])
         alike = np.zeros(len(left), dtype=bool)
-        alike[there] = (
-            jaccard(terms, left[there], np.minimum(right, len(wanted) - 1)[there]) > OVERLAP
-        )
-        # A rule of signs has no words: it says nothing, in other words or in the same.
-        alike[there] |= silent[left[there]] | silent[right[there]]
+        alike[there] = same
         copies[some] = alike.reshape(len(some), k)
     return copies
+
+
+def _translated(word_lists: Sequence[Sequence[str]], left: Ints, right: Ints) -> Bools:
+    """Tell which pairs of texts are in different languages, bool (p,).
+
+    Editions of one page in several languages are as near as paraphrases for an encoder that knows
+    the languages, and for one that does not where they share names, options and code.
+    """
+    spoken = {row: speech(word_lists[row]) for row in {*left.tolist(), *right.tolist()}}
+    return np.array(
+        [
+            other_language(spoken[a], spoken[b])
+            for a, b in zip(left.tolist(), right.tolist(), strict=True)
+        ],
+        dtype=bool,
+    )
 
 
 def _campaign(

@@ -13,6 +13,7 @@ the next companions, offer of it is ordinary and is taken off.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -84,7 +85,7 @@ def _paraphrases(
         view.terms, weights, rows[present], columns[present]
     )
     copied = np.flatnonzero(present & (shared > FEW_SHARED) & (shared <= overlap))
-    present[copied] = _runs_shared(view, rows[copied], columns[copied]) < COPIED
+    present[copied] = runs_shared(view.words, rows[copied], columns[copied]) < COPIED
     if neighbours is view.newcomers:
         present &= _vouched(view, rows, columns)
     present &= ~families(view).same(rows, columns)  # a template is nobody's claim
@@ -108,15 +109,20 @@ def _vouched(view: CorpusView, rows: Ints, columns: Ints) -> Bools:
     return vouched
 
 
-def _runs_shared(view: CorpusView, left: Ints, right: Ints) -> Doubles:
-    """Share of the shorter text's runs of words that both have, for pairs of rows, float64 (p,).
+def runs_shared(texts: Sequence[Sequence[str]], left: Ints, right: Ints) -> Doubles:
+    """Share of the shorter text's runs of words that both have, for pairs of texts, float64 (p,).
 
     Licences, menus and one page in two formats are cut at different places; they share few of all
     their words, but whole runs of them, which nobody does who says it in other words.
+
+    Args:
+        texts: Words of each text, in their order.
+        left: int64 (p,), numbers of texts.
+        right: int64 (p,), likewise.
     """
     runs: dict[int, set[tuple[str, ...]]] = {}
     for row in {*left.tolist(), *right.tolist()}:
-        words = view.words[row]
+        words = texts[row]
         runs[row] = set(zip(*(words[i:] for i in range(RUN)), strict=False))
     return np.array(
         [

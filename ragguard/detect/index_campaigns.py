@@ -51,7 +51,7 @@ def stand_apart(
         indices: int (n, k), neighbours of each row, -1 where there are fewer; k at least 10.
         similarities: float32 (n, k), cosine, descending.
         documents: int (n,), document of each row.
-        copies: bool (n, k), neighbours whose words are nearly the same: no companions.
+        copies: bool (n, k), neighbours that are no companions: their words are nearly the same.
 
     Returns:
         Scores float64 (n, widths), at least 0, higher is more suspicious; companions' rows int64

@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
-from ragguard.model import Doubles
+import numpy as np
+
+from ragguard.model import Doubles, Ints
 from ragguard.text.tokens import worst_window
 from ragguard.text.words import common_words, script_of
 
@@ -89,6 +92,54 @@ def _scripts(words: Iterable[str]) -> Counter[str]:
         else:
             letters.update(TOGETHER.get(s := script_of(char), s) for char in word if char.isalpha())
     return letters
+
+
+@lru_cache(1)
+def _speakers_of_all() -> Mapping[str, tuple[int, ...]]:
+    """Return which languages each commonest word is of."""
+    speakers: dict[str, tuple[int, ...]] = {}
+    for language, commonest in enumerate(WORDS.values()):
+        for word in commonest:
+            speakers[word] = (*speakers.get(word, ()), language)
+    return speakers
+
+
+def speech(words: Sequence[str]) -> tuple[Ints, str]:
+    """Tell how much of a text is of each language, and what script it is in.
+
+    Args:
+        words: In lower case.
+
+    Returns:
+        How many of the words are among the commonest of each of `WORDS`, int64 (languages,), all 0
+        where they are too few to tell any; and the script of nearly all its letters, empty where
+        they are mixed or few.
+    """
+    speakers = _speakers_of_all()
+    told = [language for word in words for language in speakers.get(word, ())]
+    counts = np.bincount(np.array(told, dtype=np.int64), minlength=len(WORDS)).astype(np.int64)
+    scripts = _scripts(words)
+    letters, script = max(((n, name) for name, n in scripts.items()), default=(0, ""))
+    if counts.max() < max(LEAST, SHARE * len(words)):
+        counts[:] = 0
+    return counts, script if letters >= max(LETTERS, WRITTEN * scripts.total()) else ""
+
+
+def other_language(one: tuple[Ints, str], other: tuple[Ints, str]) -> bool:
+    """Tell whether two texts are clearly in different languages.
+
+    Languages that are near to each other share their commonest words: of each text its own language
+    must say at least twice what the other's does.
+
+    Args:
+        one: From `speech`.
+        other: Likewise.
+    """
+    (a, script_a), (b, script_b) = one, other
+    if script_a and script_b and script_a != script_b:
+        return True
+    i, j = int(a.argmax()), int(b.argmax())
+    return bool(i != j and a[i] >= 2 * a[j] and b[j] >= 2 * b[i] and a[i] and b[j])
 
 
 class Languages:

@@ -8,7 +8,7 @@ from collections.abc import ValuesView
 import numpy as np
 import pytest
 
-from ragguard.text.languages import Languages
+from ragguard.text.languages import Languages, other_language, speech
 from ragguard.text.tokens import worst_window
 from ragguard.text.words import words
 from tests.support.checks.views import handbook
@@ -146,3 +146,29 @@ def test_what_a_corpus_writes_is_looked_up_once() -> None:
     assert before
     corpus.strange(words("one more sentence about nothing that the corpus has"))
     assert len(looked) == before
+
+
+SPOKEN = {
+    "en": "the order is in the box and it was sent to you by the shop on the first of may",
+    "es": "el pedido de la tienda se envió a la casa y no es para los que lo piden por la noche",
+    "pt": "o pedido da loja foi enviado para a casa e não é para os que o pedem por uma noite",
+    "ru": "заказ был отправлен из магазина, и он уже на пути к вам, но не на складе",
+    "ja": "注文は店から発送されました。五月一日にお届けする予定です。",
+}
+
+
+@pytest.mark.parametrize("one", SPOKEN)
+@pytest.mark.parametrize("other", SPOKEN)
+def test_two_texts_are_of_one_language_or_clearly_of_two(one: str, other: str) -> None:
+    a, b = (speech(words(SPOKEN[name])) for name in (one, other))
+    assert other_language(a, b) is (one != other)
+
+
+def test_a_text_whose_language_nothing_tells_is_in_no_other_one() -> None:
+    options = speech(words("grpconv pwunconv shadow passwd gshadow --root CHROOT_DIR"))
+    mixed = speech(words(f"{SPOKEN['en']} {SPOKEN['es']}"))
+    assert not options[0].any()
+    for text in SPOKEN.values():
+        latin = speech(words(text))[1] == "LATIN"
+        assert other_language(options, speech(words(text))) is not latin
+    assert not other_language(mixed, speech(words(SPOKEN["en"])))
