@@ -56,11 +56,15 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 # One person takes back what was said to another: "ignore my previous mail", "forget what I said".
+# Or a writer begins afresh: "forget everything you know about cream".
 _TAKEN_BACK = re.compile(
     r"\W*(?:\w+ ){1,4}(?:my (?:own )?(?:previous|prior|earlier|former|last|first|other)"
     r" (?:message|e-?mail|mail|post|comment|reply|note|letter|ticket|answer|question)s?\b"
     r"|what (?:I|you|we|he|she|they)(?:'ve| have| had)?(?: just| only| really)?"
-    r" (?:said|say|wrote|written|meant)\b)",
+    r" (?:said|say|wrote|written|meant)\b"
+    r"|(?:all|everything|anything|what(?:ever)?) (?:that )?you(?:'ve| have)?(?: ever)?"
+    r" (?:know|knew|learn(?:ed|t)|heard|read) about (?!(?:(?:the|your|any|all|these|previous|prior)"
+    r" )*(?:instruct|rule|prompt|guid|system|conversation|polic|context|orders?\b)))",
     re.IGNORECASE,
 )
 _LEADS_WORDS = """
@@ -283,7 +287,8 @@ def _matches(scanner: Any, text: str) -> Iterable[Hit]:
                 passing = _quoted(text, start, quoted, openings, markup)
                 passing = passing or bool(_MENTION.search(before))
                 passing = passing or (order and not _may_order(before, text[start : start + 1]))
-                passing = passing or (order and bool(_TAKEN_BACK.match(phrase)))
+                end = start + len(phrase.lstrip(' \n.>"'))
+                passing = passing or (order and bool(_TAKEN_BACK.match(text[start : end + 60])))
                 if best is None or (best.passing and not passing):
                     best = Hit(rule.identifier, phrase.strip()[:120], passing, start)
                 if not best.passing:
