@@ -121,7 +121,7 @@ def _one_edit(left: str, right: str) -> bool:
 
 
 def share_out(held: Bools, similarities: Doubles) -> Support:
-    """Return the share an answer out among passages.
+    """Share an answer out among passages.
 
     A passage supports an answer by the words it shares with it, weighed by how close the passage
     is to the question. The support of each word is shared out among the passages that hold it.

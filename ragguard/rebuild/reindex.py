@@ -251,7 +251,7 @@ class _Run:
     def _without_waiting(
         self, clean: Sequence[VersionRow]
     ) -> tuple[list[VersionRow], list[ExcludedDocument]]:
-        """Return an old state must not bring back what waits for a reviewer, or waited last."""
+        """Leave out what waits for a reviewer, or waited last: no old state brings it back."""
         now = {row.id for row in self._now}
         waits = {_bytes(row) for row in self._waiting}
         again = [row for row in clean if row.id not in now]
