@@ -91,8 +91,8 @@ GROUPS = {
 
 
 # What `make test` leaves to `make test-all`: every place where a process can be killed, every form
-# of an attack, whole benchmarks and stories, encoders that are trained, installations, the page in
-# every width and scheme. Single tests have the mark.
+# of an attack, inputs made to be costly, whole benchmarks and stories, encoders that are trained,
+# installations, the page in every width and scheme. Single tests have the mark.
 SWEEPS = (
     "tests/audit/test_derivation.py",
     "tests/audit/test_killed.py",
@@ -100,6 +100,7 @@ SWEEPS = (
     "tests/benchmarks/",
     "tests/canary/test_tampered_encoders.py",
     "tests/cli/test_demo.py",
+    "tests/cli/test_doctor.py::test_doctor_probes_the_model_for_triggers",
     "tests/cli/test_playbook.py",
     "tests/cli/test_rehearsed.py",
     "tests/cli/test_stranger.py::test_the_same_steps_in_processes_of_their_own",
@@ -112,10 +113,17 @@ SWEEPS = (
     "tests/ingest/test_low_source.py::test_what_a_low_source_wrote_before",
     "tests/ingest/test_reintroduction.py",
     "tests/ingest/test_suspects.py",
+    "tests/integrations/web/test_jobs.py::test_pages_answer_all_through",
     "tests/integrations/web/test_killed.py",
     "tests/integrations/web/test_pages.py::test_axe_finds_nothing_grave_on_any_page[dark",
     "tests/integrations/web/test_pages.py::test_axe_finds_nothing_grave_on_any_page[light-390",
+    "tests/parse/test_document.py::test_no_pattern_takes_more_than_linear_time",
+    "tests/parse/test_drawn.py::test_a_missing_sheet",
     "tests/parse/test_drawn.py::test_a_page_that_takes_too_long",
+    "tests/parse/test_drawn.py::test_what_a_reader_sees",
+    "tests/parse/test_drawn.py::test_what_leaves_no_legible_ink",
+    "tests/parse/test_html.py::test_hostile_pages",
+    "tests/parse/test_pdf.py::test_bombs",
     "tests/parse/test_workers.py",
     "tests/rebuild/",
     "tests/redteam/",
