@@ -184,9 +184,9 @@ def test_a_truncated_file_never_gives_a_shortened_record() -> None:
         assert all(texts[r.id] == r.text for r in found)
 
 
-@pytest.mark.parametrize("error", [RecursionError(), KeyError("x"), SystemError()])
+@pytest.mark.parametrize("error", [RecursionError(), ValueError("x"), UnicodeError()])
 @pytest.mark.parametrize("fmt", ["jsonl", "csv"])
-def test_whatever_reading_raises_refuses_that_file(
+def test_what_the_readers_below_raise_refuses_that_file(
     monkeypatch: pytest.MonkeyPatch, fmt: str, error: Exception
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -196,6 +196,18 @@ def test_whatever_reading_raises_refuses_that_file(
     monkeypatch.setattr("csv.DictReader", fail)
     with pytest.raises(RecordError, match="damaged"):
         read_records(b'{"id": "a", "text": "b"}', fmt, "rows")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyError("x")])
+def test_want_of_memory_and_a_bug_of_ours_are_no_damage_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ragguard.trust.strict_json.parse", fail)
+    with pytest.raises(type(error)):
+        read_records(b'{"id": "a", "text": "b"}', "jsonl", "rows")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
